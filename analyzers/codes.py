@@ -1,0 +1,37 @@
+"""Coded concepts of the analyzers. Values as printed in PS3.16 (SCT, DCM, UCUM).
+
+Where no published concept says what is measured, the code stands in the private scheme 99WETREAD
+(PS3.16 ch. 8) with a meaning that can be read without a table.
+"""
+
+from __future__ import annotations
+
+from analyzers.contract import Code
+
+PRIVATE_SCHEME = "99WETREAD"
+
+ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
+"""CID 7150 Segmentation Property Category."""
+
+LUNG = Code("39607008", "SCT", "Lung")
+BONE = Code("272673000", "SCT", "Bone")
+
+LEFT = Code("7771000", "SCT", "Left")
+RIGHT = Code("24028007", "SCT", "Right")
+
+VOLUME = Code("118565006", "SCT", "Volume")
+ATTENUATION_COEFFICIENT = Code("112031", "DCM", "Attenuation Coefficient")
+LOW_ATTENUATION_FRACTION = Code(
+    "LAA950", PRIVATE_SCHEME, "Percentage of lung volume below -950 Hounsfield units"
+)
+"""Emphysema index; no concept of PS3.16 names it. DOI 10.1148/radiol.2391042059."""
+TOTAL_LUNG_VOLUME = Code("TLVCT", PRIVATE_SCHEME, "Volume of both lungs on CT")
+
+MEAN = Code("373098007", "SCT", "Mean")
+
+MILLILITER = Code("mL", "UCUM", "mL")
+HOUNSFIELD_UNIT = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+PERCENT = Code("%", "UCUM", "Percent")
+
+GAUSSIAN_BLUR = Code("113088", "DCM", "Gaussian blur")
+"""CID 7203 Image Derivation."""

@@ -1,0 +1,330 @@
+"""What an analyzer is given, what it gives back, and how it says what it can read.
+
+Owns the array convention of the whole node. Knows no DICOM, no database and no network.
+
+Convention: axes are ``(slice, row, column)``; ``affine`` maps an index ``(slice, row, column, 1)``
+to patient coordinates in mm, LPS (x to the patient's left, y to the back, z to the head); slices
+are sorted so that the index rises along the normal of the image plane; CT is in HU after rescale;
+masks lie on the input grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+
+class AnalyzerError(Exception):
+    """Base of what an analyzer raises on purpose."""
+
+
+class NotApplicable(AnalyzerError):  # noqa: N818 - a verdict, not a fault
+    """The input is sound, but this analyzer has nothing to say about it.
+
+    The message goes into the report: write it for a radiologist.
+    """
+
+
+class InvalidParameters(AnalyzerError):  # noqa: N818
+    """A parameter is out of its range; the message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """A coded concept: value, coding scheme designator (SCT, DCM, UCUM …) and meaning."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+class Plane(StrEnum):
+    """The anatomical plane nearest to the image plane."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """One scalar image on a regular grid.
+
+    stored: ``(slice, row, column)`` in the dtype it was stored in; never written to.
+    affine: 4×4 float64, index → patient LPS mm.
+    slope, intercept: one float64 per slice; ``value = stored * slope + intercept``.
+    units: UCUM code of the values after rescale, where known (``[hnsf'U]`` for HU).
+    """
+
+    stored: NDArray[Any]
+    affine: NDArray[np.float64]
+    modality: str
+    slope: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+    units: Code | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        slices, rows, columns = self.stored.shape
+        return slices, rows, columns
+
+    @property
+    def spacing_mm(self) -> NDArray[np.float64]:
+        """Distance in mm between neighbours along (slice, row, column)."""
+        spacing: NDArray[np.float64] = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return spacing
+
+    @property
+    def voxel_ml(self) -> float:
+        """Volume of a voxel in mL (1 mL = 1000 mm³)."""
+        return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
+
+    def values(self, dtype: DTypeLike = np.float32) -> NDArray[Any]:
+        """A new array of the rescaled values: HU for CT."""
+        out = self.stored.astype(dtype)
+        if np.any(self.slope != 1):
+            out *= self.slope.astype(dtype)[:, None, None]
+        if np.any(self.intercept != 0):
+            out += self.intercept.astype(dtype)[:, None, None]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFacts:
+    """What is known of a series before a pixel is decoded. None: the header does not say."""
+
+    modality: str
+    instances: int
+    slices: int
+    """Frames that have a place in space; 0 when none has."""
+    plane: Plane | None = None
+    spacing_mm: float | None = None
+    """Median distance between slices."""
+    thickness_mm: float | None = None
+    contrast: bool | None = None
+    image_type: tuple[str, ...] = ()
+    body_part: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """Which series an analyzer can read. Every condition left at its default is not checked."""
+
+    modalities: frozenset[str]
+    planes: frozenset[Plane] = frozenset()
+    min_slices: int = 1
+    max_spacing_mm: float | None = None
+    max_thickness_mm: float | None = None
+    contrast: bool | None = None
+    derived: bool = False
+    """Whether images that were themselves computed (Image Type DERIVED) are accepted."""
+
+    def refusals(self, series: SeriesFacts) -> tuple[str, ...]:
+        """The conditions that the series does not meet, in words; empty when it is accepted."""
+        return tuple(reason for reason in self._unmet(series) if reason)
+
+    def preference(self, series: SeriesFacts) -> tuple[float, ...]:
+        """Sort key among accepted series, best first: thin slices, then many."""
+        spacing = series.spacing_mm if series.spacing_mm is not None else float("inf")
+        return (round(spacing, 2), -series.slices)
+
+    def _unmet(self, series: SeriesFacts) -> list[str]:
+        return [
+            self._modality(series),
+            self._image_type(series),
+            self._plane(series),
+            _at_least("slices", series.slices, self.min_slices),
+            _at_most("distance between slices", series.spacing_mm, self.max_spacing_mm),
+            _at_most("slice thickness", series.thickness_mm, self.max_thickness_mm),
+            self._contrast(series),
+        ]
+
+    def _modality(self, series: SeriesFacts) -> str:
+        if series.modality in self.modalities:
+            return ""
+        wanted = " or ".join(sorted(self.modalities))
+        return f"modality is {series.modality or 'not given'}, {wanted} is needed"
+
+    def _image_type(self, series: SeriesFacts) -> str:
+        kinds = {part.upper() for part in series.image_type}
+        if "LOCALIZER" in kinds:
+            return "it is a localizer"
+        if "DERIVED" in kinds and not self.derived and "AXIAL" not in kinds:
+            return "its images are derived, originals are needed"
+        return ""
+
+    def _plane(self, series: SeriesFacts) -> str:
+        if not self.planes or series.plane in self.planes:
+            return ""
+        wanted = " or ".join(sorted(self.planes))
+        return f"its plane is {series.plane or 'unknown'}, {wanted} is needed"
+
+    def _contrast(self, series: SeriesFacts) -> str:
+        if self.contrast is None or series.contrast is None or series.contrast == self.contrast:
+            return ""
+        return f"it is {'with' if series.contrast else 'without'} contrast agent"
+
+
+def _at_least(what: str, have: int, need: int) -> str:
+    return f"{have} {what}, at least {need} are needed" if have < need else ""
+
+
+def _at_most(what: str, have_mm: float | None, limit_mm: float | None) -> str:
+    if limit_mm is None or have_mm is None or have_mm <= limit_mm + 1e-3:
+        return ""
+    return f"{what} is {have_mm:g} mm, at most {limit_mm:g} mm is accepted"
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A number with a unit. ``name`` and ``unit`` are coded (UCUM for units).
+
+    ``derivation`` says how the number was made from many (mean, maximum …).
+    """
+
+    name: Code
+    value: float
+    unit: Code
+    derivation: Code | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A coded answer to a coded question, with the analyzer's probability for it (0–1)."""
+
+    question: Code
+    answer: Code
+    probability: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One structure of a segmentation.
+
+    ``key`` is stable over versions of the analyzer ("left_lung"): tracking identifiers hang on it.
+    ``number`` is the value of its voxels in ``Segmentation.labels``.
+    """
+
+    key: str
+    number: int
+    label: str
+    category: Code
+    kind: Code
+    laterality: Code | None = None
+    rgb: tuple[int, int, int] = (230, 80, 60)
+    measurements: tuple[Measurement, ...] = ()
+    classifications: tuple[Classification, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Segmentation:
+    """Structures that do not overlap: ``labels`` is uint8 on the input grid, 0 is background.
+
+    A segment without a voxel is a statement ("looked for, not found") and is reported as one.
+    Structures that overlap go into several segmentations.
+    """
+
+    labels: NDArray[np.uint8]
+    segments: tuple[Segment, ...]
+    title: str = "Segmentation"
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A box round something found: corner indices ``(slice, row, column)``, both inclusive."""
+
+    key: str
+    kind: Code
+    category: Code
+    first: tuple[int, int, int]
+    last: tuple[int, int, int]
+    score: float | None = None
+    laterality: Code | None = None
+    measurements: tuple[Measurement, ...] = ()
+    classifications: tuple[Classification, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DerivedImage:
+    """A new image on the input grid, ``values`` in the units of the input after rescale."""
+
+    values: NDArray[Any]
+    title: str
+    derivation: Code
+    """From CID 7203 (Image Derivation)."""
+    remarks: str = ""
+
+
+Finding = Segmentation | Detection | DerivedImage | Measurement | Classification
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that one analysis says. ``remarks`` are sentences for the report."""
+
+    items: tuple[Finding, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+# --- the analyzer ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may take before it is stopped."""
+
+    time_s: float = 600.0
+    memory_mb: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class NoParameters:
+    """The parameters of an analyzer that has none."""
+
+
+@runtime_checkable
+class Analyzer(Protocol):
+    """One algorithm. Built once per worker with a device, then called once per series.
+
+    ``analyze`` must be deterministic for the same volume and parameters, must not write to
+    ``volume.stored``, and raises ``NotApplicable`` when it has nothing to say.
+    """
+
+    name: ClassVar[str]
+    """Stable identifier: lower case, digits and underscores."""
+    version: ClassVar[str]
+    """Changes whenever a result may change."""
+    title: ClassVar[str]
+    """What a person calls it, at most 64 characters (DICOM LO)."""
+    inputs: ClassVar[InputContract]
+    limits: ClassVar[Limits]
+    parameters: ClassVar[type[Any]]
+    """A frozen dataclass whose fields all have defaults."""
+
+    def __init__(self, device: str) -> None: ...
+
+    def analyze(self, volume: Volume, parameters: Any) -> Findings: ...
+
+
+ParameterValues = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzerInfo:
+    """What the registry knows about an installed analyzer."""
+
+    name: str
+    version: str
+    title: str
+    inputs: InputContract
+    limits: Limits
+    defaults: ParameterValues = field(default_factory=dict)

@@ -1,0 +1,114 @@
+"""Finds the installed analyzers: entry points of the group ``wetread.analyzers``.
+
+Third-party packages register there; nothing is imported until it is asked for.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from analyzers.contract import (
+    Analyzer,
+    AnalyzerError,
+    AnalyzerInfo,
+    InvalidParameters,
+    ParameterValues,
+)
+
+GROUP = "wetread.analyzers"
+
+
+class UnknownAnalyzer(AnalyzerError):  # noqa: N818
+    """No installed analyzer has this name."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"no analyzer is called {name!r}; installed: {', '.join(known)}")
+        self.name = name
+        self.known = known
+
+
+class BrokenAnalyzer(AnalyzerError):  # noqa: N818
+    """An analyzer is installed but cannot be imported or does not keep the contract."""
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all installed analyzers, sorted; imports none of them."""
+    return tuple(sorted(_entries()))
+
+
+@cache
+def load(name: str) -> type[Analyzer]:
+    """The class of an analyzer.
+
+    Raises
+    ------
+    UnknownAnalyzer, BrokenAnalyzer
+    """
+    entry = _entries().get(name)
+    if entry is None:
+        raise UnknownAnalyzer(name, names())
+    try:
+        found: type[Analyzer] = entry.load()
+    except Exception as error:  # noqa: BLE001 - a plugin's import may raise anything
+        raise BrokenAnalyzer(f"{name} ({entry.value}) does not import: {error!r}") from error
+    missing = [part for part in _PARTS if not hasattr(found, part)]
+    if missing:
+        raise BrokenAnalyzer(f"{name} ({entry.value}) lacks {', '.join(missing)}")
+    if found.name != name:
+        raise BrokenAnalyzer(f"{entry.value} calls itself {found.name!r}, registered as {name!r}")
+    return found
+
+
+_PARTS = ("name", "version", "title", "inputs", "limits", "parameters", "analyze")
+
+
+def info(name: str) -> AnalyzerInfo:
+    """Name, version, input contract and default parameters of an installed analyzer."""
+    found = load(name)
+    return AnalyzerInfo(
+        name=found.name,
+        version=found.version,
+        title=found.title,
+        inputs=found.inputs,
+        limits=found.limits,
+        defaults=dataclasses.asdict(found.parameters()),
+    )
+
+
+def parameters(name: str, given: ParameterValues) -> Any:
+    """The analyzer's parameter object from plain values, defaults filled in.
+
+    Raises
+    ------
+    InvalidParameters
+        An unknown name, a wrong type, or a value that the analyzer refuses.
+    """
+    kind = load(name).parameters
+    hints = typing.get_type_hints(kind)
+    for key, value in given.items():
+        if key not in hints:
+            known = ", ".join(sorted(hints)) or "none"
+            raise InvalidParameters(f"{name} has no parameter {key!r}; it has: {known}")
+        if not _fits(value, hints[key]):
+            raise InvalidParameters(f"{name}.{key} is {value!r}, {hints[key]} is needed")
+    try:
+        return kind(**given)
+    except (TypeError, ValueError) as error:
+        raise InvalidParameters(f"{name}: {error}") from error
+
+
+def _fits(value: object, hint: Any) -> bool:
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return not isinstance(hint, type) or isinstance(value, hint)

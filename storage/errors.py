@@ -1,0 +1,34 @@
+"""The errors of ``storage``. ``node.errors`` decides which of them are worth a retry."""
+
+from __future__ import annotations
+
+
+class StorageError(Exception):
+    """Base of all errors raised by this package."""
+
+
+class DatabaseUnavailable(StorageError):  # noqa: N818
+    """The database cannot be reached, is locked by another for too long, or its disk is full."""
+
+
+class SchemaMismatch(StorageError):  # noqa: N818
+    """The database was made by a newer version of this node."""
+
+
+class StoreUnavailable(StorageError):  # noqa: N818
+    """The instance store cannot be written to or read from (missing folder, I/O error)."""
+
+
+class OutOfSpace(StoreUnavailable):
+    """The disk or the quota of the instance store is full (ENOSPC, EDQUOT)."""
+
+
+class UnreadableInstance(StorageError):  # noqa: N818
+    """A data set lacks what identifies it, or cannot be parsed; the message says what.
+
+    Carries no value of the data set: the message may be logged.
+    """
+
+
+class NotFound(StorageError):  # noqa: N818
+    """There is no row with this id."""

@@ -1,0 +1,293 @@
+"""The frozen records that cross the border of ``storage``, and the states they can be in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+Header = Mapping[str, Any]
+"""pydicom keyword → plain value (str, int, float, list of these) of one instance's header."""
+
+
+class StudyState(StrEnum):
+    RECEIVING = "receiving"
+    COMPLETE = "complete"
+
+
+class JobState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    NOT_APPLICABLE = "not_applicable"
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    FAILED = "failed"
+
+
+class Priority(StrEnum):
+    """Clinical priority, in the words of IHE and DICOM worklists."""
+
+    STAT = "stat"
+    URGENT = "urgent"
+    ROUTINE = "routine"
+
+
+class Subject(StrEnum):
+    """What an event is about."""
+
+    NODE = "node"
+    STUDY = "study"
+    JOB = "job"
+    DELIVERY = "delivery"
+    INSTANCE = "instance"
+
+
+class Level(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    ALARM = "alarm"
+    """Someone must act: shown on the status page until it is acknowledged."""
+
+
+class Outcome(StrEnum):
+    """What became of a received instance's file."""
+
+    NEW = "new"
+    SAME = "same"
+    """The same UID with the same bytes was there already."""
+    CONFLICT = "conflict"
+    """The same UID with other bytes was there: the new one is in quarantine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an instance lies. ``sha256`` is of the data set's bytes, without preamble and meta."""
+
+    outcome: Outcome
+    key: str
+    size_bytes: int
+    sha256: str
+    incoming: str
+    """Name of the hard link that stays until the index has the instance."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceAttributes:
+    """What the index keeps of an instance; see ``storage.attributes.extract``."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    study: Header
+    """Patient and study level attributes."""
+    series: Header
+    """Series level attributes and those that routing rules match."""
+    instance: Header
+    """InstanceNumber, Rows, Columns, NumberOfFrames, ImageType, ImagePositionPatient,
+    ImageOrientationPatient, PixelSpacing, SliceThickness, FrameOfReferenceUID … where present."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRecord:
+    """A received instance on its way into the index."""
+
+    attributes: InstanceAttributes
+    placement: Placement
+    received_at: datetime
+    calling_ae: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredInstance:
+    """An indexed instance: enough to find, order and verify it."""
+
+    id: int
+    sop_instance_uid: str
+    sop_class_uid: str
+    transfer_syntax_uid: str
+    key: str
+    size_bytes: int
+    sha256: str
+    header: Header
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSeries:
+    """An indexed series with its instances, as routing and the input contracts see it.
+
+    ``header`` is that of the first instance (study, series and instance level together).
+    ``own`` is true when the node made the series itself.
+    """
+
+    id: int
+    study_id: int
+    series_instance_uid: str
+    header: Header
+    instances: tuple[StoredInstance, ...]
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to enter into the ledger. Unique by its first four fields.
+
+    ``refusals`` non-empty: no series fits; the job only writes the report that says so.
+    ``destinations`` are names from the settings.
+    """
+
+    inputs_digest: str
+    analyzer: str
+    analyzer_version: str
+    parameters_digest: str
+    parameters: Header
+    study_id: int
+    series_id: int
+    instance_ids: tuple[int, ...]
+    rule: str
+    priority: Priority
+    destinations: tuple[str, ...]
+    refusals: tuple[str, ...] = ()
+    notices: bool = True
+    """Whether "not applicable" and "failed" are reported to the destinations too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A row of the job ledger."""
+
+    id: int
+    key: str
+    """sha256 of inputs digest, analyzer, version and parameters digest: names files and UIDs."""
+    state: JobState
+    analyzer: str
+    analyzer_version: str
+    parameters: Header
+    study_id: int
+    study_instance_uid: str
+    series_instance_uid: str
+    rule: str
+    priority: Priority
+    destinations: tuple[str, ...]
+    refusals: tuple[str, ...]
+    notices: bool
+    attempts: int
+    created_at: datetime
+    started_at: datetime | None
+    """First start: it dates the results, so that a repeat makes the same objects."""
+    finished_at: datetime | None
+    not_before: datetime
+    reason: str
+    traceback: str
+    predecessor_id: int | None
+    """The job whose results this one supersedes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResultObject:
+    """A result's DICOM file, written and synced, ready to be entered and delivered."""
+
+    sop_instance_uid: str
+    sop_class_uid: str
+    series_instance_uid: str
+    transfer_syntax_uid: str
+    kind: str
+    """seg, sr or image."""
+    key: str
+    """Path below the results folder."""
+    size_bytes: int
+    sha256: str
+    """Of the whole file."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindingRow:
+    """One line for people: on the status page, in the demo, in the log of an author."""
+
+    structure: str
+    name: str
+    value: float | None
+    unit: str
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobResults:
+    """What a finished job leaves behind."""
+
+    objects: tuple[ResultObject, ...] = ()
+    findings: tuple[FindingRow, ...] = ()
+    previews: tuple[str, ...] = ()
+    """Keys of PNG files below the results folder."""
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A line of the list of studies."""
+
+    id: int
+    study_instance_uid: str
+    state: StudyState
+    generation: int
+    """How often it has been complete."""
+    header: Header
+    series: int
+    instances: int
+    first_received_at: datetime
+    last_received_at: datetime
+    completed_at: datetime | None
+    note: str = ""
+    """Why nothing was run, when no rule fired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A row of the outbox: one object to one destination."""
+
+    id: int
+    job_id: int
+    destination: str
+    state: DeliveryState
+    object: ResultObject
+    attempts: int
+    not_before: datetime
+    status: int | None
+    """The DIMSE status of the last answer."""
+    reason: str
+    sent_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One transition, with its time and reason."""
+
+    id: int
+    at: datetime
+    level: Level
+    subject: Subject
+    subject_id: int
+    from_state: str
+    to_state: str
+    reason: str
+    acknowledged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Totals for the head of the status page."""
+
+    studies: Mapping[StudyState, int] = field(default_factory=dict)
+    jobs: Mapping[JobState, int] = field(default_factory=dict)
+    deliveries: Mapping[DeliveryState, int] = field(default_factory=dict)
+    alarms: int = 0
+    quarantined: int = 0
