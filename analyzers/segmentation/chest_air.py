@@ -16,24 +16,29 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.segmentation.balls import Mask, Spacing, dilate, opened
+from analyzers.segmentation.texture import local_mean_and_spread
 
 TISSUE_HU = -500.0
-OUTER_AIR_HU = -940.0
+OUTER_AIR_HU = -950.0
+OUTER_AIR_SHARE = 0.3
 PARENCHYMA_HU = (-965.0, -520.0)
 PARENCHYMA_SPREAD_HU = 130.0
 THRESHOLD_RANGE_HU = (-500.0, -320.0)
 
 LEAST_PARENCHYMA_ML = 4.0
 LEAST_PARENCHYMA_SHARE = 0.15
-LEAST_WALL_SHARE = 0.5
+LEAST_WALL_SHARE = 0.6
+BODY_HU = -200.0
+SKIN_MM = 4.0
+"""Half the thickness below which a layer of tissue counts as table, pad or cloth."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChestAir:
-    """Coarse masks of the lungs (both sides in one) and of trachea and main bronchi."""
+    """Coarse masks of the lungs (both sides in one) and of airways and bowel gas."""
 
     lungs: Mask
-    airways: Mask
+    gas: Mask
     threshold_hu: float
     """Attenuation half-way between lung and the soft tissue around it."""
 
@@ -44,18 +49,17 @@ def find_chest_air(hu: NDArray[np.float32], spacing_mm: Spacing) -> ChestAir:
     parenchyma = parenchyma_like(hu, spacing_mm) & inside
     threshold = lung_threshold(hu, parenchyma)
     air = inside & (hu < threshold)
-    airways = find_airways(hu, air, parenchyma, spacing_mm)
-    candidates = air & ~dilate(airways, AIRWAY_WALL_MM, spacing_mm)
+    gas = foreign_gas(hu, air, parenchyma, spacing_mm)
+    candidates = air & ~dilate(gas, GAS_RIM_MM, spacing_mm)
     lungs = keep_lungs(candidates, parenchyma, hu, spacing_mm)
-    if not lungs.any():
-        airways = np.zeros_like(airways)
-    return ChestAir(lungs, airways, threshold)
+    return ChestAir(lungs, gas, threshold)
 
 
 def enclosed_air(hu: NDArray[np.float32]) -> Mask:
     """Air that, within its axial plane, has no way to the air around the patient.
 
-    Only border voxels of pure air count as outside, so lung cut by the field of view is kept.
+    What meets the edge of the plane is outside only if it is pure air there: lung cut by the
+    field of view is kept.
     """
     air = hu < TISSUE_HU
     inside = air.copy()
@@ -63,18 +67,18 @@ def enclosed_air(hu: NDArray[np.float32]) -> Mask:
     ring[[0, -1], :] = True
     ring[:, [0, -1]] = True
     for z, plane in enumerate(air):
-        labels, _ = ndimage.label(plane)
-        outside = np.unique(labels[ring & plane & (hu[z] < OUTER_AIR_HU)])
-        inside[z] &= ~np.isin(labels, outside)
+        labels, count = ndimage.label(plane)
+        edge = ring & plane
+        met = np.bincount(labels[edge], minlength=count + 1)
+        pure = np.bincount(labels[edge & (hu[z] < OUTER_AIR_HU)], minlength=count + 1)
+        outside = (met > 0) & (pure >= OUTER_AIR_SHARE * met)
+        inside[z] &= ~outside[labels]
     return inside
 
 
 def parenchyma_like(hu: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
     """Voxels whose surroundings of about 6 mm have the even attenuation of aerated lung."""
-    size = [max(1, 2 * round(3.0 / step) + 1) for step in spacing_mm]
-    mean = ndimage.uniform_filter(hu, size, mode="nearest")
-    square = ndimage.uniform_filter(hu * hu, size, mode="nearest")
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
+    mean, spread = local_mean_and_spread(hu, 3.0, spacing_mm)
     low, high = PARENCHYMA_HU
     even: Mask = (mean > low) & (mean < high) & (spread < PARENCHYMA_SPREAD_HU)
     return even
@@ -88,58 +92,48 @@ def lung_threshold(hu: NDArray[np.float32], parenchyma: Mask) -> float:
     return float(np.clip(middle, *THRESHOLD_RANGE_HU))
 
 
-# --- airways --------------------------------------------------------------------------------------
+# --- gas that is not lung -------------------------------------------------------------------------
 
-AIRWAY_WALL_MM = 2.5
-AIRWAY_OPENING_MM = 2.2
-AIRWAY_ML = (1.5, 250.0)
-AIRWAY_LENGTH_MM = 20.0
-AIRWAY_CEILINGS_HU = (-930.0, -950.0, -965.0, -980.0)
+GAS_RIM_MM = 2.5
+GAS_OPENING_MM = 2.2
+LEAST_GAS_ML = 1.0
+GAS_WALL_SHARE = 0.6
+PURE_GAS_HU = -975.0
+LARGEST_AIRWAY_ML = 250.0
 
 
-def find_airways(
-    hu: NDArray[np.float32], air: Mask, parenchyma: Mask, spacing_mm: Spacing
-) -> Mask:
-    """Trachea and main bronchi: a long, slim body of gas near the midline.
+def foreign_gas(hu: NDArray[np.float32], air: Mask, parenchyma: Mask, spacing_mm: Spacing) -> Mask:
+    """Trachea, main bronchi and bowel gas: bodies of gas with soft tissue around them.
 
-    The ceiling starts half-way between lung and gas and falls until the gas no longer leaks into
-    the lung, which in emphysema is nearly as dark as the lumen.
+    Dark places inside a lung (emphysema, cysts, pneumothorax) have lung around them and stay. The
+    ceiling starts half-way between this lung and gas; a body that leaks into the lung fails the
+    test of its surroundings and is tried again with a lower one.
     """
-    none = np.zeros_like(air)
+    found = np.zeros_like(air)
     if not parenchyma.any():
-        return none
+        return found
     start = (float(np.median(hu[parenchyma])) - 1000.0) / 2
-    for ceiling in [start, *(c for c in AIRWAY_CEILINGS_HU if c < start)]:
-        gas = opened(air & (hu < ceiling), AIRWAY_OPENING_MM, spacing_mm)
-        found = _airway_bodies(gas, hu, spacing_mm)
-        if found.any():
-            return found
-    return none
-
-
-def _airway_bodies(gas: Mask, hu: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
-    labels = cc3d.connected_components(gas, connectivity=6)
-    stats = cc3d.statistics(labels)
-    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    keep = []
-    for label in range(1, len(stats["voxel_counts"])):
-        size_ml = stats["voxel_counts"][label] * voxel_ml
-        box = stats["bounding_boxes"][label]
-        if AIRWAY_ML[0] <= size_ml <= AIRWAY_ML[1] and _is_airway(
-            labels[box] == label, hu[box], spacing_mm
-        ):
-            keep.append(label)
-    found: Mask = np.isin(labels, keep)
+    for ceiling in (start, start - 15.0, start - 30.0):
+        gas = opened(air & (hu < ceiling) & ~found, GAS_OPENING_MM, spacing_mm)
+        found |= _walled_bodies(gas, hu, spacing_mm)
     return found
 
 
-def _is_airway(body: Mask, hu: NDArray[np.float32], spacing_mm: Spacing) -> bool:
-    """Long along z and slim on most of its way, as a trachea is and bowel gas seldom."""
-    area = body.sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2]
-    crossed = area[area > 0]
-    length = len(crossed) * spacing_mm[0]
-    slim = (crossed > 40.0) & (crossed < 700.0)
-    return bool(length >= AIRWAY_LENGTH_MM and slim.sum() * spacing_mm[0] >= 0.5 * length)
+def _walled_bodies(gas: Mask, hu: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
+    labels = cc3d.connected_components(gas, connectivity=6)
+    stats = cc3d.statistics(labels)
+    size_ml = stats["voxel_counts"] * float(np.prod(spacing_mm)) / 1000.0
+    found = np.zeros_like(gas)
+    for label in np.flatnonzero(size_ml >= LEAST_GAS_ML):
+        if label == 0:
+            continue
+        window = widened(stats["bounding_boxes"][label], gas.shape, 10.0, spacing_mm)
+        body, near = labels[window] == label, hu[window]
+        pure = size_ml[label] < LARGEST_AIRWAY_ML or np.median(near[body]) < PURE_GAS_HU
+        wall = near[shell(body, 3.0, 6.0, spacing_mm)] > TISSUE_HU
+        if pure and wall.size and wall.mean() >= GAS_WALL_SHARE:
+            found[window] |= body
+    return found
 
 
 # --- lungs ----------------------------------------------------------------------------------------
@@ -148,7 +142,7 @@ def _is_airway(body: Mask, hu: NDArray[np.float32], spacing_mm: Spacing) -> bool
 def keep_lungs(
     candidates: Mask, parenchyma: Mask, hu: NDArray[np.float32], spacing_mm: Spacing
 ) -> Mask:
-    """The connected bodies of air that hold lung tissue and lie behind a wall of soft tissue."""
+    """The connected bodies of air that hold lung tissue and lie behind the wall of the body."""
     labels = cc3d.connected_components(candidates, connectivity=6)
     stats = cc3d.statistics(labels)
     counts = stats["voxel_counts"].astype(float)
@@ -158,16 +152,37 @@ def keep_lungs(
         tissue >= LEAST_PARENCHYMA_SHARE * counts
     )
     enough[0] = False
-    keep = [
-        label
-        for label in np.flatnonzero(enough)
-        if _wall_share(labels == label, hu, spacing_mm) >= LEAST_WALL_SHARE
-    ]
-    found: Mask = np.isin(labels, keep)
+    found = np.zeros_like(candidates)
+    flesh = body_tissue(hu, spacing_mm) if enough.any() else found
+    for label in np.flatnonzero(enough):
+        window = widened(stats["bounding_boxes"][label], hu.shape, 12.0, spacing_mm)
+        body = labels[window] == label
+        wall = flesh[window][shell(body, 4.0, 8.0, spacing_mm)]
+        if wall.size and wall.mean() >= LEAST_WALL_SHARE:
+            found[window] |= body
     return found
 
 
-def _wall_share(body: Mask, hu: NDArray[np.float32], spacing_mm: Spacing) -> float:
-    """Share of the shell 4 to 8 mm outside a body that is not air."""
-    shell = dilate(body, 8.0, spacing_mm) & ~dilate(body, 4.0, spacing_mm)
-    return float((hu[shell] > TISSUE_HU).mean()) if shell.any() else 0.0
+def body_tissue(hu: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
+    """The patient's soft tissue and bone: thicker than the skins of tables and pads."""
+    thick = opened(hu > BODY_HU, SKIN_MM, spacing_mm)
+    largest: Mask = cc3d.largest_k(thick, k=1, connectivity=6).astype(bool)
+    return largest
+
+
+def shell(body: Mask, first_mm: float, last_mm: float, spacing_mm: Spacing) -> Mask:
+    """Voxels outside a body, between two distances from it."""
+    distance = ndimage.distance_transform_edt(~body, sampling=spacing_mm)
+    around: Mask = (distance > first_mm) & (distance <= last_mm)
+    return around
+
+
+def widened(
+    box: tuple[slice, ...], shape: tuple[int, ...], margin_mm: float, spacing_mm: Spacing
+) -> tuple[slice, ...]:
+    """A bounding box with a margin, inside the array."""
+    margins = [int(np.ceil(margin_mm / step)) for step in spacing_mm]
+    return tuple(
+        slice(max(part.start - margin, 0), min(part.stop + margin, size))
+        for part, margin, size in zip(box, margins, shape, strict=True)
+    )

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cc3d
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.segmentation.balls import Mask, Spacing, closed, dilate, opened
-from analyzers.segmentation.chest_air import AIRWAY_WALL_MM, ChestAir, find_chest_air
+from analyzers.segmentation.chest_air import GAS_RIM_MM, ChestAir, find_chest_air
 from analyzers.segmentation.lung_sides import (
     LEFT_LABEL,
     RIGHT_LABEL,
-    body_midline,
     flood,
     part_sides,
 )
@@ -28,9 +26,11 @@ from analyzers.segmentation.patient_grid import CoarseGrid, coarse_grid, reduce_
 COARSE_MM = 2.0
 BRIDGE_MM = 3.0
 CLOSING_MM = 9.0
-"""A nodule of up to twice this diameter at the pleura, and the hilar vessels, belong to the lung."""
+"""Radius of the ball: vessels, the hilum and nodules up to twice this belong to the lung."""
 SMOOTHING_MM = 0.6
 FINE_CLOSING_MM = 2.0
+JUNCTION_MM = 3.0
+"""Half the width of the band in which the border between touching lungs is looked for."""
 FILL_LEVEL = 0.75
 """Interpolated coarse fill counts from here on: half a coarse voxel inside its outline."""
 
@@ -44,7 +44,7 @@ class _Coarse:
     """Side labels, one voxel beyond the aerated lung: where the full grid may find lung."""
     filled: tuple[NDArray[np.float32], NDArray[np.float32]]
     """Right and left lung with vessels, hilum and nodules filled, 0–1."""
-    airways: NDArray[np.float32]
+    gas: NDArray[np.float32]
     threshold_hu: float
 
 
@@ -65,7 +65,7 @@ def _coarse_lungs(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse | None:
     chest = find_chest_air(mean, grid.spacing_mm)
     if not chest.lungs.any():
         return None
-    sides = part_sides(mean, chest.lungs, body_midline(mean, chest.lungs), grid.spacing_mm)
+    sides = part_sides(mean, chest.lungs, grid.spacing_mm)
     right, left = (
         _filled(sides == side, sides, chest, grid.spacing_mm) for side in (RIGHT_LABEL, LEFT_LABEL)
     )
@@ -73,19 +73,18 @@ def _coarse_lungs(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse | None:
         grid=grid,
         reach=_reach(sides, grid.spacing_mm),
         filled=(right.astype(np.float32), (left & ~right).astype(np.float32)),
-        airways=dilate(chest.airways, AIRWAY_WALL_MM, grid.spacing_mm).astype(np.float32),
+        gas=dilate(chest.gas, GAS_RIM_MM, grid.spacing_mm).astype(np.float32),
         threshold_hu=chest.threshold_hu,
     )
 
 
-def _filled(
-    side: Mask, sides: NDArray[np.uint8], chest: ChestAir, spacing_mm: Spacing
-) -> Mask:
+def _filled(side: Mask, sides: NDArray[np.uint8], chest: ChestAir, spacing_mm: Spacing) -> Mask:
     """One lung with its vessels, the hilar recesses and nodules up to the closing's size."""
     bridged = ndimage.binary_fill_holes(closed(side, BRIDGE_MM, spacing_mm))
     full = closed(bridged, CLOSING_MM, spacing_mm)
-    wide = dilate(opened(chest.airways, 3.5, spacing_mm), AIRWAY_WALL_MM, spacing_mm)
-    return full & ~wide & ((sides == 0) | side)
+    wide = dilate(opened(chest.gas, 3.5, spacing_mm), GAS_RIM_MM, spacing_mm)
+    filled: Mask = full & ~wide & ((sides == 0) | side)
+    return filled
 
 
 def _reach(sides: NDArray[np.uint8], spacing_mm: Spacing) -> NDArray[np.uint8]:
@@ -107,18 +106,41 @@ def _plane(
     if not reach.any() and not any(fill.any() for fill in fills):
         return out
     air = _smoothed(hu, spacing_mm) < coarse.threshold_hu
-    air &= coarse.grid.plane(coarse.airways, z) <= 0.5
+    air &= coarse.grid.plane(coarse.gas, z) <= 0.5
     for side, fill in zip((RIGHT_LABEL, LEFT_LABEL), fills, strict=True):
         out[_closed_plane((air & (reach == side)) | fill, spacing_mm) & (out == 0)] = side
+    return _refined_junction(hu, out, spacing_mm)
+
+
+def _refined_junction(
+    hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: Spacing
+) -> NDArray[np.uint8]:
+    """Where both lungs touch, the border moved onto the brightest line between them."""
+    reach = max(2, round(JUNCTION_MM / min(spacing_mm[1:])))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
+    right, left = (
+        np.asarray(cv2.dilate((labels == side).astype(np.uint8), disc), bool)
+        for side in (RIGHT_LABEL, LEFT_LABEL)
+    )
+    band = right & left & (labels > 0)
+    if not band.any():
+        return labels
+    rows, columns = (np.flatnonzero(band.any(axis=axis)) for axis in (1, 0))
+    window = (
+        slice(max(rows[0] - 2, 0), rows[-1] + 3),
+        slice(max(columns[0] - 2, 0), columns[-1] + 3),
+    )
+    markers = np.where(band, 0, labels)[window]
+    grown = flood(hu[window].astype(np.float32), markers, labels[window] > 0)
+    out = labels.copy()
+    out[window] = np.where(grown > 0, grown, labels[window])
     return out
 
 
 def _smoothed(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float32]:
     sigma = (SMOOTHING_MM / spacing_mm[2], SMOOTHING_MM / spacing_mm[1])
-    smooth: NDArray[np.float32] = cv2.GaussianBlur(
-        hu.astype(np.float32), (0, 0), sigmaX=sigma[0], sigmaY=sigma[1]
-    )
-    return smooth
+    smooth = cv2.GaussianBlur(hu.astype(np.float32), (0, 0), sigmaX=sigma[0], sigmaY=sigma[1])
+    return np.asarray(smooth, np.float32)
 
 
 def _closed_plane(mask: Mask, spacing_mm: Spacing) -> Mask:

@@ -66,9 +66,7 @@ def frame_count(dataset: Dataset) -> int:
 def _enhanced_frames(dataset: Dataset, header: int) -> list[PlacedFrame]:
     groups = dataset.PerFrameFunctionalGroupsSequence
     if len(groups) != frame_count(dataset):
-        raise UnreadableHeader(
-            f"{len(groups)} functional groups for {frame_count(dataset)} frames"
-        )
+        raise UnreadableHeader(f"{len(groups)} functional groups for {frame_count(dataset)} frames")
     shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
     return [_enhanced_frame(own, shared[0], header, i) for i, own in enumerate(groups, start=1)]
 

@@ -6,7 +6,7 @@ Owns the refusals of a series, each with its numbers. Reads no files and decodes
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -41,13 +41,13 @@ SPACING_TOLERANCE = 1e-3
 # --- refusals -------------------------------------------------------------------------------------
 
 
-@dataclass(eq=False)
 class UnsupportedSeries(Exception):  # noqa: N818 - a verdict on the input, not a fault
     """The images are no volume; the message names the condition and carries no patient data."""
 
     def __reduce__(self) -> tuple[type[UnsupportedSeries], tuple[Any, ...]]:
         """Survives the way from a worker process to the node."""
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+        names: tuple[str, ...] = getattr(self, "__match_args__", ())
+        return type(self), tuple(getattr(self, name) for name in names) or self.args
 
 
 @dataclass(eq=False)
@@ -62,12 +62,12 @@ class UnreadableHeader(UnsupportedSeries):
 
 @dataclass(eq=False)
 class NoPixels(UnsupportedSeries):
-    """Objects without integer Pixel Data (reports, structure sets, parametric maps)."""
+    """Objects that are no images: reports, structure sets, segmentations, parametric maps."""
 
     objects: int
 
     def __str__(self) -> str:
-        return f"{self.objects} of the objects are no images with integer pixels"
+        return f"{self.objects} of the objects are no images of measured values"
 
 
 @dataclass(eq=False)

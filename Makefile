@@ -1,0 +1,50 @@
+# Every target uses .venv, made by the first that needs it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEVICE ?= cpu
+STUDY ?=
+APT := dcmtk orthanc orthanc-dicomweb postgresql
+
+.PHONY: venv demo test test-slow lint format bench peers clean
+
+venv: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wetread needs python 3.11 or newer"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e '.[dev]'
+	touch $@
+
+demo: venv
+	$(BIN)/python -m node.demo $(if $(STUDY),--study "$(STUDY)")
+
+lint: venv
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: venv
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Debian's peers for the interop tests; without them those tests say so and are skipped.
+peers:
+	@command -v dcmsend >/dev/null && command -v Orthanc >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
+	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null; } \
+	|| echo "interop peers ($(APT)) are not installed and cannot be: their tests are skipped"
+
+test: venv peers lint
+	$(BIN)/pytest -m "not slow"
+
+test-slow: venv peers
+	$(BIN)/pytest -m slow --timeout=3600
+
+bench: venv peers
+	$(BIN)/python -m benchmarks.end_to_end --device $(DEVICE)
+
+clean:
+	rm -rf var .mypy_cache .ruff_cache .pytest_cache

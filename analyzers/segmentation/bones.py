@@ -1,0 +1,87 @@
+"""Bone on CT, its volume and mean attenuation."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from analyzers import codes
+from analyzers.contract import (
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    NotApplicable,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.segmentation.bone_masks import METAL_HU, bone_mask
+from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+
+LEAST_EXTENT_MM = 20.0
+LEAST_BONE_ML = 1.0
+LEAST_METAL_ML = 0.5
+
+
+class BoneSegmentation:
+    """Segments bone with its marrow on CT as one structure.
+
+    Metal is left out. Contrast agent is left out where its shape tells it from bone: a small or
+    calcified vessel that touches bone, and excreted contrast agent, may still be taken for bone.
+    """
+
+    name: ClassVar[str] = "bone_segmentation"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Bone segmentation"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT"}), min_slices=3, max_spacing_mm=10.0
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
+    parameters: ClassVar[type[NoParameters]] = NoParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; the work is done on the CPU."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        """Bone with its measurements.
+
+        Raises
+        ------
+        NotApplicable
+            The images show no, or next to no, bone.
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        grid = patient_grid(volume)
+        hu = hounsfield(volume, grid)
+        bone = bone_mask(hu, grid.spacing_mm)
+        bone_ml = float(np.count_nonzero(bone)) * volume.voxel_ml
+        if bone_ml < LEAST_BONE_ML:
+            raise NotApplicable("The images show no bone.")
+        segment = Segment(
+            key="bone",
+            number=1,
+            label="Bone",
+            category=codes.ANATOMICAL_STRUCTURE,
+            kind=codes.BONE,
+            rgb=(241, 214, 145),
+            measurements=(
+                Measurement(codes.VOLUME, round(bone_ml, 2), codes.MILLILITER),
+                Measurement(
+                    codes.ATTENUATION_COEFFICIENT,
+                    round(float(np.mean(hu[bone], dtype=np.float64)), 2),
+                    codes.HOUNSFIELD_UNIT,
+                    codes.MEAN,
+                ),
+            ),
+        )
+        labels = grid.restore(bone.view(np.uint8))
+        metal_ml = float(np.count_nonzero(hu >= METAL_HU)) * volume.voxel_ml
+        remarks = ("Metal in the images: it is not part of the bone.",)
+        return Findings(
+            items=(Segmentation(labels, (segment,), title="Bone"),),
+            remarks=remarks if metal_ml >= LEAST_METAL_ML else (),
+        )

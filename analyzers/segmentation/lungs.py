@@ -1,0 +1,124 @@
+"""Left and right lung on CT, their volume, mean attenuation and emphysema index."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    NotApplicable,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.segmentation.lung_masks import lung_masks
+from analyzers.segmentation.lung_sides import LEFT_LABEL, RIGHT_LABEL
+from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+
+LOW_ATTENUATION_HU = -950
+LEAST_EXTENT_MM = 40.0
+LEAST_LUNG_ML = 20.0
+CUT_AREA_MM2 = 300.0
+"""Lung shown on the first or last plane over more than this is reported as cut off."""
+
+
+class LungSegmentation:
+    """Segments both lungs on CT without trachea and main bronchi.
+
+    Vessels, and nodules up to about 20 mm, belong to the lung; consolidated lung and larger masses
+    do not, because attenuation cannot tell them from the chest wall. The emphysema index is the
+    share of the lung below -950 HU (DOI 10.1164/ajrccm.154.1.8680679).
+    """
+
+    name: ClassVar[str] = "lung_segmentation"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Lung segmentation"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT"}), min_slices=5, max_spacing_mm=10.0
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
+    parameters: ClassVar[type[NoParameters]] = NoParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; the work is done on the CPU."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        """Both lungs with their measurements.
+
+        Raises
+        ------
+        NotApplicable
+            The images show no, or next to no, aerated lung.
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        grid = patient_grid(volume)
+        hu = hounsfield(volume, grid)
+        labels = lung_masks(hu, grid.spacing_mm)
+        sides = [_side(hu, labels, label, volume.voxel_ml) for label in (RIGHT_LABEL, LEFT_LABEL)]
+        total_ml = float(np.count_nonzero(labels)) * volume.voxel_ml
+        if total_ml < LEAST_LUNG_ML:
+            raise NotApplicable("The images show no aerated lung.")
+        segmentation = Segmentation(grid.restore(labels), tuple(sides), title="Lungs")
+        both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
+        remarks = (*_missing(sides), *_cut_off(labels, grid.spacing_mm))
+        return Findings(items=(segmentation, both), remarks=remarks)
+
+
+def _side(hu: NDArray[np.int16], labels: NDArray[np.uint8], label: int, voxel_ml: float) -> Segment:
+    left = label == LEFT_LABEL
+    return Segment(
+        key="left_lung" if left else "right_lung",
+        number=label,
+        label="Left lung" if left else "Right lung",
+        category=codes.ANATOMICAL_STRUCTURE,
+        kind=codes.LUNG,
+        laterality=codes.LEFT if left else codes.RIGHT,
+        rgb=(90, 150, 230) if left else (230, 150, 90),
+        measurements=_measurements(hu[labels == label], voxel_ml),
+    )
+
+
+def _measurements(values: NDArray[np.int16], voxel_ml: float) -> tuple[Measurement, ...]:
+    if values.size == 0:
+        return ()
+    low = 100.0 * float(np.mean(values < LOW_ATTENUATION_HU))
+    return (
+        _measured(codes.VOLUME, values.size * voxel_ml, codes.MILLILITER),
+        _measured(
+            codes.ATTENUATION_COEFFICIENT,
+            float(np.mean(values, dtype=np.float64)),
+            codes.HOUNSFIELD_UNIT,
+            codes.MEAN,
+        ),
+        _measured(codes.LOW_ATTENUATION_FRACTION, low, codes.PERCENT),
+    )
+
+
+def _measured(name: Code, value: float, unit: Code, derivation: Code | None = None) -> Measurement:
+    return Measurement(name, round(value, 2), unit, derivation)
+
+
+def _missing(sides: list[Segment]) -> tuple[str, ...]:
+    return tuple(f"{side.label}: no aerated lung found." for side in sides if not side.measurements)
+
+
+def _cut_off(labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> tuple[str, ...]:
+    """Sentences on edges of the images that cut through lung; volumes are then of a part."""
+    pixel_mm2 = spacing_mm[1] * spacing_mm[2]
+    ends = (("below", labels[0]), ("above", labels[-1]))
+    cut = [name for name, plane in ends if np.count_nonzero(plane) * pixel_mm2 > CUT_AREA_MM2]
+    if not cut:
+        return ()
+    return (
+        f"The lungs go on {' and '.join(cut)} the images: volumes are of the part that is shown.",
+    )

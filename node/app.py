@@ -1,0 +1,245 @@
+"""Puts the node together from its settings, starts it in the order of the data's way, stops it."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from importlib.metadata import version
+
+import structlog
+
+from analyzers import devices
+from node.clock import Clock, system_clock
+from node.config import Settings
+from node.delivery.courier import Courier, Destination
+from node.dimse import sender
+from node.dimse.server import AssociationServer, DimseSettings, Peer
+from node.errors import AlreadyRunning
+from node.intake.completion import Completion, Planner
+from node.intake.indexer import Indexer, recover
+from node.observe.health import Health, HealthProbe
+from node.web.app import WebContext, create_app
+from node.web.server import WebServer
+from node.work.dispatcher import Dispatcher
+from node.work.local import LocalExecutor
+from storage import events, index, ledger, outbox
+from storage.database import open_database
+from storage.errors import DatabaseUnavailable
+from storage.instances import InstanceStore
+from storage.records import Level, Subject
+from storage.results import ResultStore
+
+log = structlog.get_logger(__name__)
+
+COMPLETION_STEP_S = 0.25
+
+
+class Node:
+    """A running node. ``start`` gives once it listens; ``stop`` drains and ends it."""
+
+    def __init__(self, settings: Settings, clock: Clock = system_clock) -> None:
+        self.settings = settings
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._probe_ae_title = f"P{secrets.token_hex(7)}".upper()  # nobody else can guess it
+        self.health = Health(clock)
+        devices.resolve(settings.workers.device)  # named error now, not in the first job
+        self.database = open_database(settings.database_url())
+        self.store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
+        self.results = ResultStore(settings.results_dir)
+        self._lock_dispatcher()
+        self._indexer = Indexer(
+            self.database, self.store, lambda reason: self.health.fault("database", reason)
+        )
+        self.server = self._make_server()
+        used = tuple(sorted({name for rule in settings.rules for name in rule.analyzers}))
+        self._executor = LocalExecutor(settings.workers.slots, settings.workers.device, used)
+        self.dispatcher = Dispatcher(
+            self.database, self.store, self.results, self._executor, settings.workers, clock
+        )
+        planner = Planner(settings.rules, settings.analyzers)
+        self._completion = Completion(
+            self.database, settings.completion, planner, self._open_studies, clock
+        )
+        self._couriers = [self._make_courier(one.name) for one in settings.destinations]
+        self.web = self._make_web()
+        self._probe = HealthProbe(self.health, self._probes())
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def title(self) -> str:
+        return self.settings.node.ae_title
+
+    def start(self) -> None:
+        """Recover what an abrupt end left, then start every stage, the listener last."""
+        self._recover()
+        self._indexer.start()
+        for courier in self._couriers:
+            courier.start()
+        self._spawn("dispatcher", self.dispatcher.run)
+        self._spawn("completion", self._complete_until_stopped)
+        self._spawn("wake", self._pass_on_results)
+        self.web.start()
+        self.server.start()
+        self._probe.start()
+        log.info("node listens", ae_title=self.title, port=self.server.port, http=self.web.port)
+
+    def stop(self) -> None:
+        """Refuse new associations, let running ones end, then end every stage."""
+        log.info("node stops")
+        self.server.drain(self.settings.dimse.drain_timeout_s)
+        self._stopping.set()
+        self._probe.stop()
+        self.dispatcher.stop()
+        self._executor.stop()
+        for courier in self._couriers:
+            courier.stop(timeout=10)
+        for thread in self._threads:
+            thread.join(timeout=10)
+        self._indexer.stop()
+        self.web.stop()
+        self._release()
+        self.database.unlock_dispatcher()
+        self.database.close()
+
+    # --- the parts --------------------------------------------------------------------------------
+
+    def _lock_dispatcher(self) -> None:
+        if not self.database.try_lock_dispatcher():
+            self.database.close()
+            raise AlreadyRunning(
+                "another node works on this database: stop it, or give this one a data_dir of its"
+                " own (node.data_dir)"
+            )
+
+    def _make_server(self) -> AssociationServer:
+        dimse = self.settings.dimse
+        return AssociationServer(
+            DimseSettings(
+                ae_title=self.title,
+                host=dimse.host,
+                port=dimse.port,
+                accept_any_peer=dimse.accept_any_peer,
+                peers=(
+                    *(Peer(peer.ae_title, peer.host) for peer in self.settings.peers),
+                    Peer(self._probe_ae_title, ""),
+                ),
+                require_called_ae_title=dimse.require_called_ae_title,
+                max_associations=dimse.max_associations,
+                max_pdu_bytes=dimse.max_pdu_bytes,
+                network_timeout_s=dimse.network_timeout_s,
+                min_free_bytes=self.settings.storage.min_free_mb * 2**20,
+            ),
+            self.store,
+            sink=self._indexer.submit,
+            on_quarantined=self._note_quarantine,
+        )
+
+    def _make_courier(self, name: str) -> Courier:
+        found = next(one for one in self.settings.destinations if one.name == name)
+        return Courier(
+            Destination(found.name, found.ae_title, found.host, found.port),
+            found.calling_ae_title or self.title,
+            self.database,
+            self.results,
+            self._clock,
+            threading.Event(),
+        )
+
+    def _make_web(self) -> WebServer:
+        context = WebContext(
+            database=self.database,
+            results=self.results,
+            health=self.health,
+            title=self.title,
+            version=version("wetread"),
+            dimse_host=self.settings.dimse.host,
+            dimse_port=lambda: self.server.port,
+            destinations=tuple(one.name for one in self.settings.destinations),
+            wake=self._wake_all,
+        )
+        return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)
+
+    # --- loops ------------------------------------------------------------------------------------
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        thread = threading.Thread(target=target, name=name, daemon=True)
+        thread.start()
+        self._threads.append(thread)
+
+    def _complete_until_stopped(self) -> None:
+        while not self._stopping.wait(COMPLETION_STEP_S):
+            try:
+                if self._completion.step():
+                    self.dispatcher.wake()
+            except DatabaseUnavailable as error:
+                self.health.fault("database", str(error))
+
+    def _pass_on_results(self) -> None:
+        settled = self.dispatcher.on_settled
+        while not self._stopping.is_set():
+            if settled.wait(timeout=0.5):
+                settled.clear()
+                for courier in self._couriers:
+                    courier.wake.set()
+
+    def _wake_all(self) -> None:
+        self.dispatcher.wake()
+        self.dispatcher.on_settled.set()
+
+    def _open_studies(self) -> frozenset[str]:
+        return self._indexer.open_studies() | frozenset(self.server.open_studies())
+
+    # --- start and end ----------------------------------------------------------------------------
+
+    def _recover(self) -> None:
+        recover(self.database, self.store)
+        now = self._clock()
+        with self.database.write() as tx:
+            jobs = ledger.release_running(tx, now)
+            deliveries = outbox.release_sending(tx, now)
+            events.record(
+                tx, now, Level.INFO, Subject.NODE, 0, "", "started", f"version {version('wetread')}"
+            )
+        if jobs or deliveries:
+            log.info("work is due again after an abrupt end", jobs=jobs, deliveries=deliveries)
+
+    def _release(self) -> None:
+        with contextlib.suppress(DatabaseUnavailable), self.database.write() as tx:
+            now = self._clock()
+            ledger.release_running(tx, now)
+            outbox.release_sending(tx, now)
+            events.record(tx, now, Level.INFO, Subject.NODE, 0, "started", "stopped", "")
+
+    def _note_quarantine(self, key: str, reason: str, calling_ae: str) -> None:
+        with self.database.write() as tx:
+            index.record_quarantine(tx, self._clock(), key, reason, calling_ae)
+
+    # --- health -----------------------------------------------------------------------------------
+
+    def _probes(self) -> dict[str, Callable[[], None]]:
+        return {
+            "database": self._prove_database,
+            "store": self.store.probe,
+            "listener": self._prove_listener,
+            "dispatcher": self._prove_dispatcher,
+            "workers": self._executor.prove,
+        }
+
+    def _prove_database(self) -> None:
+        self.database.prove(self._clock())
+
+    def _prove_listener(self) -> None:
+        host = self.settings.dimse.host
+        here = "127.0.0.1" if host in {"0.0.0.0", ""} else host
+        sender.echo(
+            sender.Peer("self", self.title, here, self.server.port, calling_ae=self._probe_ae_title)
+        )
+
+    def _prove_dispatcher(self) -> None:
+        silent = self._clock() - self.dispatcher.beat_at
+        if silent > timedelta(seconds=30):
+            raise TimeoutError(f"no round for {silent.total_seconds():.0f} s")

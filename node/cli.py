@@ -1,0 +1,134 @@
+"""The ``wetread`` command. Imports what a command needs only when that command runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Wetread: a DICOM node that makes the first reading of a study.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", help="The settings.", envvar="WETREAD_CONFIG")
+]
+DEFAULT_CONFIG = Path("config.toml")
+
+
+def main() -> None:
+    """Run the command; a fault that a person can mend is said in its own words, without a trace."""
+    from node.errors import NodeError
+
+    try:
+        app()
+    except NodeError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(message: str) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+@app.command()
+def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Run the node in the foreground until Ctrl-C or SIGTERM."""
+    from node.commands import serve as command
+
+    command.serve(config)
+
+
+@app.command()
+def check(
+    config: ConfigOption = DEFAULT_CONFIG,
+    study: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder with a study: show which rules would fire, and why not.", exists=True
+        ),
+    ] = None,
+) -> None:
+    """Print the settings in force and try every destination with C-ECHO."""
+    from node.commands import inspect
+
+    if study is not None:
+        sys.exit(inspect.show_routing(config, study))
+    sys.exit(inspect.show_settings(config))
+
+
+@app.command()
+def status(
+    config: ConfigOption = DEFAULT_CONFIG,
+    limit: Annotated[int, typer.Option(min=1, help="How many of the newest studies.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List studies, their jobs and deliveries, and open alarms."""
+    from node.commands import inspect
+
+    inspect.show_status(config, limit, as_json)
+
+
+@app.command()
+def retry(
+    job: Annotated[int, typer.Argument(help="The job's number, as `wetread status` shows it.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Run a job again, or send its results again where only sending failed."""
+    from node.commands import inspect
+
+    sys.exit(inspect.retry(config, job))
+
+
+@app.command()
+def reindex(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Rebuild the index from the stored files. Stop the node first."""
+    from node.commands import inspect
+
+    sys.exit(inspect.reindex(config))
+
+
+@app.command()
+def analyzers(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """List the installed analyzers with version, input contract and device."""
+    from node.commands import author
+
+    sys.exit(author.show_analyzers(as_json))
+
+
+@app.command()
+def analyze(
+    folder: Annotated[Path, typer.Argument(exists=True, help="A folder with DICOM images.")],
+    analyzer: Annotated[str, typer.Option(help="Its name, see `wetread analyzers`.")],
+    out: Annotated[Path, typer.Option(help="Where the SEG, SR and series are written.")],
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    parameter: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter: --set sigma_mm=2")
+    ] = None,
+) -> None:
+    """Run one analyzer on a folder, without a network, for its author."""
+    from node.commands import author
+
+    sys.exit(author.analyze(folder, analyzer, out, device, parameter or []))
+
+
+@app.command()
+def send(
+    folder: Annotated[Path, typer.Argument(exists=True, help="A folder with DICOM files.")],
+    to: Annotated[str, typer.Option(help="HOST:PORT of the receiver.")],
+    aet: Annotated[str, typer.Option(help="The receiver's AE title.")],
+    calling_aet: Annotated[str, typer.Option(help="How the sender calls itself.")] = "WETREADSCU",
+) -> None:
+    """Push a folder by C-STORE as a modality does; goes on after a lost association."""
+    from node.commands import author
+
+    sys.exit(author.send(folder, to, aet, calling_aet))

@@ -1,0 +1,238 @@
+"""Commands for authors of analyzers and for testers: analyze, analyzers, send."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from analyzers import devices, registry
+from analyzers.contract import AnalyzerError, AnalyzerInfo, InputContract
+from node.errors import SettingsError
+from storage.records import FindingRow, JobResults, StoredSeries
+
+if TYPE_CHECKING:
+    from node.dimse.folder import FolderSummary
+    from node.dimse.sender import Peer
+
+console = Console()
+
+
+def show_analyzers(as_json: bool) -> int:
+    """Print what is installed; 1 when an installed analyzer is broken."""
+    rows: list[dict[str, Any]] = []
+    for name in registry.names():
+        try:
+            rows.append(_description(registry.info(name)))
+        except AnalyzerError as error:
+            rows.append({"name": name, "error": str(error)})
+    if as_json:
+        print(json.dumps(rows, indent=2))
+    else:
+        console.print(_analyzer_table(rows))
+    return int(any("error" in row for row in rows))
+
+
+def _description(info: AnalyzerInfo) -> dict[str, Any]:
+    return {
+        "name": info.name,
+        "version": info.version,
+        "title": info.title,
+        "inputs": _contract(info.inputs),
+        "parameters": dict(info.defaults),
+        "limits": dataclasses.asdict(info.limits),
+        "device": devices.resolve("auto"),
+    }
+
+
+def _contract(inputs: InputContract) -> dict[str, Any]:
+    plain = {
+        key: sorted(value) if isinstance(value, frozenset) else value
+        for key, value in dataclasses.asdict(inputs).items()
+    }
+    return {key: value for key, value in plain.items() if value not in (None, [], False)}
+
+
+def _analyzer_table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("name", "version", "input", "parameters", "device")
+    for row in rows:
+        if "error" in row:
+            table.add_row(row["name"], "", f"[red]{row['error']}[/]", "", "")
+            continue
+        table.add_row(
+            row["name"],
+            row["version"],
+            ", ".join(f"{key} {_plain(value)}" for key, value in row["inputs"].items()),
+            ", ".join(f"{key} = {value}" for key, value in row["parameters"].items()),
+            row["device"],
+        )
+    return table
+
+
+def _plain(value: object) -> str:
+    return "/".join(value) if isinstance(value, list) else str(value)
+
+
+# --- analyze --------------------------------------------------------------------------------------
+
+
+def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[str]) -> int:
+    """Run one analyzer on the best series of a folder and write what the node would send.
+
+    Gives 0 for results, 1 for a failure, 3 when the analyzer does not apply.
+    """
+    from node.intake.folder import read_folder
+    from node.work.executor import Verdict
+    from node.work.job import perform
+
+    try:
+        info = registry.info(name)
+        parameters = dataclasses.asdict(registry.parameters(name, _parameters(assignments)))
+        devices.resolve(device)
+    except AnalyzerError as error:
+        raise SettingsError(str(error)) from error
+    with console.status(f"reading {folder}"):
+        contents = read_folder(folder)
+    if contents.skipped:
+        first = contents.skipped[0]
+        console.print(f"{len(contents.skipped)} files skipped, {first.path.name}: {first.reason}")
+    series = _best(contents.series, info)
+    if series is None:
+        console.print(f"[red]no series in {folder} fits {name}[/]")
+        return 3
+    with console.status(f"{name} on {len(series.instances)} images"):
+        outcome = perform(_ticket(series, info, parameters, out), device)
+    if outcome.verdict is Verdict.FAILED:
+        console.print(outcome.traceback or outcome.reason, markup=False)
+        console.print(f"[red]failed:[/] {escape(outcome.reason)}")
+        return 1
+    if outcome.verdict is Verdict.NOT_APPLICABLE:
+        console.print(f"not applicable: {outcome.reason}", markup=False)
+    _show(outcome.results, out, outcome.seconds)
+    return 0 if outcome.verdict is Verdict.DONE else 3
+
+
+def _parameters(assignments: list[str]) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    for assignment in assignments:
+        key, equals, value = assignment.partition("=")
+        if not equals:
+            raise SettingsError(f"--set {assignment}: write it as NAME=VALUE")
+        try:
+            given[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            given[key] = value
+    return given
+
+
+def _best(series: tuple[StoredSeries, ...], info: AnalyzerInfo) -> StoredSeries | None:
+    from node.work.series import facts
+
+    accepted = []
+    for one in series:
+        found = facts(one)
+        refusals = info.inputs.refusals(found)
+        number = one.header.get("SeriesNumber", "?")
+        verdict = "; ".join(refusals) or "accepted"
+        console.print(f"series {number}, {len(one.instances)} images: {verdict}")
+        if not refusals:
+            accepted.append((info.inputs.preference(found), one.series_instance_uid, one))
+    return min(accepted, key=lambda entry: entry[:2])[2] if accepted else None
+
+
+def _ticket(series: StoredSeries, info: AnalyzerInfo, parameters: dict[str, Any], out: Path) -> Any:
+    from node.work.executor import Ticket
+    from storage import ledger
+
+    key = ledger.job_key(
+        ledger.inputs_digest(series.instances),
+        info.name,
+        info.version,
+        ledger.parameters_digest(parameters),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    return Ticket(
+        job_id=0,
+        key=key,
+        analyzer=info.name,
+        analyzer_version=info.version,
+        parameters=parameters,
+        instances=tuple(Path(instance.key) for instance in series.instances),
+        folder=out.resolve(),
+        started_at=datetime.now(UTC),
+        limits=info.limits,
+    )
+
+
+def _show(results: JobResults, out: Path, seconds: float) -> None:
+    console.print(findings_table(results.findings))
+    for remark in results.remarks:
+        console.print(remark, markup=False)
+    base = out.resolve().parent
+    kinds: dict[str, list[str]] = {}
+    for found in results.objects:
+        kinds.setdefault(found.kind, []).append(str(base / found.key))
+    for kind, paths in kinds.items():
+        more = f" and {len(paths) - 1} more" if len(paths) > 1 else ""
+        console.print(f"{kind}: {paths[0]}{more}", soft_wrap=True)
+    for preview in results.previews:
+        console.print(f"preview: {base / preview}", soft_wrap=True)
+    console.print(f"{seconds:.1f} s")
+
+
+def findings_table(findings: tuple[FindingRow, ...]) -> Table:
+    """Findings as a person reads them."""
+    table = Table("structure", "finding", "value", "unit")
+    for row in findings:
+        value = row.text if row.value is None else f"{row.value:.4g}"
+        table.add_row(row.structure, row.name, value, escape(row.unit))
+    return table
+
+
+# --- send -----------------------------------------------------------------------------------------
+
+
+def send(folder: Path, to: str, aet: str, calling_aet: str) -> int:
+    """Push a folder to HOST:PORT; 1 when something was not stored."""
+    from node.dimse.sender import Peer
+
+    host, colon, port = to.rpartition(":")
+    if not colon or not port.isdigit():
+        raise SettingsError(f"--to {to}: write it as HOST:PORT")
+    summary = push(folder, Peer("receiver", aet, host, int(port), calling_ae=calling_aet))
+    return 0 if summary.is_complete and summary.found else 1
+
+
+def push(folder: Path, peer: Peer) -> FolderSummary:
+    """Send every DICOM file below a folder, with a progress bar and a line about the end."""
+    from node.dimse.folder import send_folder
+
+    columns = (TextColumn("pushed"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("pushed", total=None)
+        summary = send_folder(
+            folder,
+            peer,
+            lambda state: progress.update(bar, completed=state.stored, total=state.found),
+        )
+    _show_sent(summary)
+    return summary
+
+
+def _show_sent(summary: FolderSummary) -> None:
+    said = [f"{summary.stored} of {summary.found} images stored"]
+    if summary.skipped:
+        said.append(f"{summary.skipped} other files skipped")
+    if summary.reconnects:
+        said.append(f"{summary.reconnects} reconnects")
+    console.print(", ".join(said))
+    for failure in summary.failures[:10]:
+        console.print(f"[red]not stored[/] {escape(failure.path.name)}: {escape(failure.reason)}")

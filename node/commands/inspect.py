@@ -1,0 +1,248 @@
+"""Commands for the administrator: check, status, retry, reindex."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.table import Table
+
+from analyzers import registry
+from node import config
+from node.config import Settings
+from node.errors import AlreadyRunning, NodeError
+from node.intake.routing import Decision
+from storage import events, index, ledger, outbox
+from storage.database import Database, open_database
+from storage.errors import StorageError
+from storage.records import Delivery, DeliveryState, Job, JobState, StudyRow
+
+console = Console()
+
+
+class Refused(NodeError):
+    """The command cannot be carried out; the message says which condition was not met."""
+
+
+def show_settings(path: Path) -> int:
+    """Print the settings in force, then C-ECHO every destination; 1 when one does not answer."""
+    settings = config.load(path)
+    settings.database_url()
+    console.print(f"[bold]{path.resolve()}[/] is valid. In force:", soft_wrap=True)
+    for key, value in _flat("", settings):
+        console.print(f"  {key} = {value}", highlight=False, markup=False, soft_wrap=True)
+    return _try_destinations(settings)
+
+
+def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
+    if isinstance(value, BaseModel):
+        found = [
+            _flat(f"{prefix}.{key}" if prefix else key, getattr(value, key))
+            for key in type(value).model_fields
+        ]
+        return [row for rows in found for row in rows]
+    if isinstance(value, tuple) and value and isinstance(value[0], BaseModel):
+        found = [_flat(f"{prefix}[{number}]", one) for number, one in enumerate(value)]
+        return [row for rows in found for row in rows]
+    return [(prefix, str(value))]
+
+
+def _try_destinations(settings: Settings) -> int:
+    from node.dimse import sender
+    from node.dimse.errors import PeerUnavailable
+
+    silent = 0
+    for one in settings.destinations:
+        calling = one.calling_ae_title or settings.node.ae_title
+        peer = sender.Peer(one.name, one.ae_title, one.host, one.port, calling_ae=calling)
+        where = f"{one.name} ({one.ae_title} at {one.host}:{one.port})"
+        try:
+            seconds = sender.echo(peer)
+        except PeerUnavailable as error:
+            silent += 1
+            console.print(f"[red]✗[/] {where}: {escape(str(error))}", soft_wrap=True)
+        else:
+            console.print(f"[green]✓[/] {where} answers C-ECHO in {seconds * 1000:.0f} ms")
+    if not settings.destinations:
+        console.print("no destination is configured: results stay on this node")
+    return int(silent > 0)
+
+
+# --- check --study --------------------------------------------------------------------------------
+
+
+def show_routing(path: Path, folder: Path) -> int:
+    """Show which rules would fire on a folder, and why not; 1 when none does."""
+    from node.intake.folder import read_folder
+    from node.intake.routing import route
+
+    settings = config.load(path)
+    names = {name for rule in settings.rules for name in rule.analyzers}
+    with console.status(f"reading {folder}"):
+        contents = read_folder(folder)
+    for skipped in contents.skipped[:10]:
+        console.print(f"skipped {skipped.path.name}: {skipped.reason}")
+    decisions = route(
+        contents.series, settings.rules, {name: registry.info(name) for name in names}
+    )
+    for decision in decisions:
+        _show_decision(decision)
+    return int(not any(decision.chosen for decision in decisions))
+
+
+def _show_decision(decision: Decision) -> None:
+    title = f"rule {decision.rule.name!r} → {decision.analyzer}"
+    if decision.chosen is not None:
+        number = decision.chosen.header.get("SeriesNumber", "without number")
+        images = len(decision.chosen.instances)
+        console.print(f"[green]✓[/] {title}: runs on series {number} ({images} images)")
+    elif decision.refused:
+        console.print(f"[yellow]–[/] {title}: fires, but no series fits: not applicable")
+    else:
+        console.print(f"[red]✗[/] {title}: does not fire")
+    for verdict in (*decision.refused, *decision.unmatched):
+        console.print(f"    {verdict.sentence()}", markup=False)
+
+
+# --- status ---------------------------------------------------------------------------------------
+
+
+def show_status(path: Path, limit: int, as_json: bool) -> None:
+    """Print the newest studies with jobs and deliveries, and open alarms."""
+    database = _open(path)
+    with database.read() as tx:
+        studies = index.list_studies(tx, limit=limit)
+        jobs = {study.id: ledger.list_jobs(tx, study_id=study.id) for study in studies}
+        deliveries = {
+            job.id: outbox.list_deliveries(tx, job_id=job.id, limit=10_000)
+            for rows in jobs.values()
+            for job in rows
+        }
+        alarms = events.open_alarms(tx)
+    database.close()
+    if as_json:
+        rows = [_study_json(study, jobs[study.id], deliveries) for study in studies]
+        alarm_rows = [{"at": one.at.isoformat(), "reason": one.reason} for one in alarms]
+        print(json.dumps({"studies": rows, "alarms": alarm_rows}, indent=2))
+        return
+    for alarm in alarms:
+        console.print(f"[red]alarm[/] {alarm.at:%Y-%m-%d %H:%M} {alarm.subject}: {escape(alarm.reason)}")
+    console.print(_status_table(studies, jobs, deliveries))
+
+
+def _study_json(
+    study: StudyRow, jobs: list[Job], deliveries: dict[int, list[Delivery]]
+) -> dict[str, Any]:
+    return {
+        "study": study.id,
+        "state": study.state,
+        "series": study.series,
+        "instances": study.instances,
+        "note": study.note,
+        "jobs": [
+            {
+                "job": job.id,
+                "analyzer": job.analyzer,
+                "version": job.analyzer_version,
+                "state": job.state,
+                "attempts": job.attempts,
+                "reason": job.reason,
+                "deliveries": [
+                    {
+                        "destination": one.destination,
+                        "kind": one.object.kind,
+                        "state": one.state,
+                        "reason": one.reason,
+                    }
+                    for one in deliveries[job.id]
+                ],
+            }
+            for job in jobs
+        ],
+    }
+
+
+def _status_table(
+    studies: list[StudyRow], jobs: dict[int, list[Job]], deliveries: dict[int, list[Delivery]]
+) -> Table:
+    table = Table("study", "state", "images", "job", "analyzer", "job state", "deliveries", "why")
+    for study in studies:
+        head = (str(study.id), study.state.value, str(study.instances))
+        if not jobs[study.id]:
+            table.add_row(*head, "", "", "", "", escape(study.note))
+        for job in jobs[study.id]:
+            sent = _sent(deliveries[job.id])
+            table.add_row(*head, str(job.id), job.analyzer, job.state.value, sent, escape(job.reason[:120]))
+            head = ("", "", "")
+    return table
+
+
+def _sent(deliveries: list[Delivery]) -> str:
+    by_state: dict[tuple[str, str], int] = {}
+    for one in deliveries:
+        key = (one.destination, one.state.value)
+        by_state[key] = by_state.get(key, 0) + 1
+    return ", ".join(f"{name}: {count} {state}" for (name, state), count in by_state.items())
+
+
+# --- retry, reindex -------------------------------------------------------------------------------
+
+
+def retry(path: Path, job_id: int) -> int:
+    """Make a job due again; where it is done and only sending failed, send again."""
+    database = _open(path)
+    now = datetime.now(UTC)
+    try:
+        with database.write() as tx:
+            job = ledger.get(tx, job_id)
+            failed = outbox.list_deliveries(tx, job_id=job_id, state=DeliveryState.FAILED)
+            if job.state is JobState.DONE and failed:
+                again = outbox.restart_job(tx, job_id, now)
+                message = f"{again} objects of job {job_id} are due to be sent again"
+            else:
+                ledger.restart(tx, job_id, now)
+                message = f"job {job_id} is due again"
+    except StorageError as error:
+        raise Refused(str(error)) from error
+    finally:
+        database.close()
+    console.print(message)
+    return 0
+
+
+def reindex(path: Path) -> int:
+    """Read every stored file into the index; 1 when some cannot be read."""
+    from storage.instances import InstanceStore
+    from storage.reindex import reindex as read_all
+
+    settings = config.load(path)
+    database = _open(path)
+    if not database.try_lock_dispatcher():
+        database.close()
+        raise AlreadyRunning("a node works on this database: stop it first")
+    store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
+    columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("files", total=None)
+        report = read_all(
+            database, store, lambda done, total: progress.update(bar, completed=done, total=total)
+        )
+    database.close()
+    console.print(f"{report.found} files, {report.added} new in the index")
+    for name in report.unreadable:
+        console.print(f"[red]unreadable:[/] {name}", soft_wrap=True)
+    return int(bool(report.unreadable))
+
+
+def _open(path: Path) -> Database:
+    settings = config.load(path)
+    try:
+        return open_database(settings.database_url())
+    except StorageError as error:
+        raise Refused(str(error)) from error

@@ -1,0 +1,293 @@
+"""From the outbox to the destinations: one courier, in one thread, for each destination.
+
+Only bytes that the ledger vouches for leave. Every answer becomes a row; an answer that cannot be
+recorded because the database is away is kept and recorded before anything else is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import structlog
+
+from node.delivery import backoff
+from node.delivery.backoff import Circuit
+from node.dimse import sender, statuses
+from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
+from node.dimse.statuses import SendOutcome
+from storage import events, outbox
+from storage.database import Database, Transaction
+from storage.errors import DatabaseUnavailable
+from storage.records import Delivery, Level, Subject
+from storage.results import ResultStore
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+IDLE_POLL_S = 2.0
+"""How long a courier sleeps at most when it is not woken."""
+
+Clock = Callable[[], datetime]
+"""The time now, aware, UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where results go. ``name`` is that of the rules and of the outbox."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Settlement:
+    """What is to be recorded of one delivery."""
+
+    delivery: Delivery
+    result: SendResult
+
+
+def start_couriers(couriers: Iterable[Courier], database: Database, clock: Clock) -> int:
+    """Start all couriers of a node, after what an abrupt end left in sending is due again.
+
+    The release concerns every destination: it must come before the first courier claims.
+    """
+    with database.write() as tx:
+        released = outbox.release_sending(tx, clock())
+    for courier in couriers:
+        courier.start()
+    return released
+
+
+class Courier:
+    """Delivers to one destination."""
+
+    def __init__(
+        self,
+        destination: Destination,
+        calling_ae: str,
+        database: Database,
+        results: ResultStore,
+        clock: Clock,
+        wake: threading.Event,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        chance: random.Random | None = None,
+    ) -> None:
+        self.destination = destination
+        self.beat = clock()
+        """When the loop last went round, for health checks. A long transfer delays it."""
+        self.circuit = Circuit()
+        self._peer = Peer(
+            destination.name, destination.ae_title, destination.host, destination.port, calling_ae
+        )
+        self._database = database
+        self._results = results
+        self._clock = clock
+        self._wake = wake
+        self._timeouts = timeouts
+        self._chance = chance or random.Random()
+        self._unrecorded: list[_Settlement] = []
+        self._stopping = threading.Event()
+        self._log = log.bind(destination=destination.name)
+        self._thread = threading.Thread(
+            target=self._run, name=f"courier-{destination.name}", daemon=True
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Send no more jobs; true when the thread has ended in time."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    # --- the loop ---------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self.beat = self._clock()
+            try:
+                worked = self.deliver_once()
+            except DatabaseUnavailable as error:
+                self._log.error("delivery_waits_for_database", reason=str(error))
+                worked = False
+            except Exception:  # noqa: BLE001  border: the courier of one destination must outlive any fault
+                self._log.exception("delivery_fault")
+                worked = False
+            if not worked:
+                self._sleep()
+
+    def _sleep(self) -> None:
+        self._wake.wait(IDLE_POLL_S)
+        self._wake.clear()
+
+    def deliver_once(self) -> bool:
+        """One round: record, probe, or send one job's due objects. False when there was nothing.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
+        self._record()
+        self._raise_alarm()
+        if not self._may_associate():
+            return False
+        with self._database.write() as tx:
+            claimed = outbox.claim(tx, self.destination.name, self._clock())
+        if not claimed:
+            return False
+        self._unrecorded = self._deliver(claimed)
+        self._record()
+        return True
+
+    # --- one job's objects ------------------------------------------------------------------------
+
+    def _deliver(self, claimed: Sequence[Delivery]) -> list[_Settlement]:
+        """Send what is sound; a settlement for every delivery, whatever happens."""
+        settled: dict[int, SendResult] = {}
+        sound: list[Delivery] = []
+        lost = ""
+        try:
+            for delivery in claimed:
+                fault = self._fault_of(delivery)
+                if fault:
+                    settled[delivery.id] = SendResult(None, SendOutcome.REFUSED, fault)
+                else:
+                    sound.append(delivery)
+            self._send(sound, settled)
+        except PeerUnavailable as error:
+            lost = error.reason
+            self._association_failed(lost)
+        except Exception as error:  # noqa: BLE001  border: claimed deliveries must not stay in "sending"
+            self._log.exception("delivery_fault")
+            lost = f"internal fault ({type(error).__name__})"
+        unsent = SendResult(None, SendOutcome.TRANSIENT, lost or "no answer")
+        return [_Settlement(one, settled.get(one.id, unsent)) for one in claimed]
+
+    def _fault_of(self, delivery: Delivery) -> str:
+        """Why an object must not leave; empty when its bytes are those of the ledger."""
+        path = self._results.path(delivery.object.key)
+        try:
+            if _sha256(path) == delivery.object.sha256:
+                return ""
+        except FileNotFoundError:
+            return "the result file is missing"
+        return "the result file was changed: its SHA-256 is not the one in the ledger"
+
+    def _send(self, deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> None:
+        if not deliveries:
+            return
+
+        def take(index: int, result: SendResult) -> None:
+            settled[deliveries[index].id] = result
+
+        paths = [self._results.path(one.object.key) for one in deliveries]
+        sender.send(paths, self._peer, take, self._timeouts)
+        self._association_worked()
+
+    # --- the books --------------------------------------------------------------------------------
+
+    def _record(self) -> None:
+        if not self._unrecorded:
+            return
+        with self._database.write() as tx:
+            for settlement in self._unrecorded:
+                self._enter(tx, settlement)
+        for settlement in self._unrecorded:
+            self._log_line(settlement)
+        self._unrecorded = []
+
+    def _enter(self, tx: Transaction, settlement: _Settlement) -> None:
+        now, delivery, result = self._clock(), settlement.delivery, settlement.result
+        if result.is_stored or _came_through_before(delivery, result):
+            outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS)
+        elif result.outcome is not SendOutcome.TRANSIENT:
+            outbox.failed(tx, delivery.id, now, result.status, result.reason)
+        elif delivery.attempts >= backoff.MAX_ATTEMPTS:
+            reason = f"given up after {delivery.attempts} attempts: {result.reason}"
+            outbox.failed(tx, delivery.id, now, result.status, reason)
+        else:
+            again = now + backoff.pause(delivery.attempts, self._chance)
+            outbox.retry_later(tx, delivery.id, now, again, result.status, result.reason)
+
+    def _log_line(self, settlement: _Settlement) -> None:
+        delivery, result = settlement.delivery, settlement.result
+        line = self._log.info if result.is_stored else self._log.warning
+        line(
+            "object_sent" if result.is_stored else "object_not_sent",
+            job=delivery.job_id,
+            kind=delivery.object.kind,
+            attempt=delivery.attempts,
+            outcome=result.outcome.value,
+            reason=result.reason,
+        )
+
+    # --- the destination's state ------------------------------------------------------------------
+
+    def _may_associate(self) -> bool:
+        """True unless the circuit is open; then a probe, at back-off pace, has to close it."""
+        circuit = self.circuit
+        if not circuit.is_open:
+            return True
+        if circuit.probe_at is not None and self._clock() < circuit.probe_at:
+            return False
+        with self._database.read() as tx:
+            if outbox.next_due(tx, self.destination.name) is None:
+                return False
+        try:
+            sender.echo(self._peer, self._timeouts)
+        except PeerUnavailable as error:
+            if error.fault is not PeerFault.NO_CONTEXT:  # it answers, if not to a C-ECHO
+                self._association_failed(error.reason)
+                self._raise_alarm()
+                return False
+        self._association_worked()
+        return True
+
+    def _association_failed(self, reason: str) -> None:
+        again = self.circuit.failed(self._clock(), self._chance)
+        self._log.warning("destination_unavailable", reason=reason, next_attempt=again.isoformat())
+
+    def _association_worked(self) -> None:
+        down_since = self.circuit.down_since
+        if self.circuit.worked():
+            self._note(Level.INFO, "down", "up", "answers again")
+        if down_since is not None:
+            self._log.info("destination_available", down_since=down_since.isoformat())
+
+    def _raise_alarm(self) -> None:
+        since = self.circuit.down_since
+        if since is not None and self.circuit.alarm_is_due(self._clock()):
+            self._note(Level.ALARM, "up", "down", f"does not answer since {since:%Y-%m-%d %H:%M}")
+            self.circuit.alarmed = True
+
+    def _note(self, level: Level, before: str, after: str, what: str) -> None:
+        reason = f"destination {self.destination.name} {what}"
+        with self._database.write() as tx:
+            events.record(tx, self._clock(), level, Subject.NODE, 0, before, after, reason)
+
+
+def _came_through_before(delivery: Delivery, result: SendResult) -> bool:
+    """A duplicate at a repeated attempt: the object arrived, only its answer was lost.
+
+    Results are deterministic, so what the destination has under this UID is this object.
+    """
+    return result.status == statuses.DUPLICATE_SOP_INSTANCE and delivery.attempts > 1
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,76 @@
+"""Which presentation contexts the node accepts (PS3.8 7.1.1.13, PS3.4 B.3).
+
+Verification, and every storage SOP class: the standard's, retired ones, private ones, and ones
+newer than the libraries. All other known SOP classes are refused, and so are transfer syntaxes
+in which the header cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import sop_class
+from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
+from pynetdicom.presentation import PresentationContext, build_context
+
+TRANSFER_SYNTAXES = frozenset(
+    # JPIP and SMPTE ST 2110 leave the pixels elsewhere: such an instance would be incomplete.
+    UID(uid)
+    for uid in ALL_TRANSFER_SYNTAXES
+    if not uid.startswith("1.2.840.10008.1.2.7.")
+    and uid.rpartition(".")[2] not in {"94", "95", "204", "205"}
+)
+"""Native, deflated, big endian, and all encapsulated ones: JPEG, JPEG-LS, JPEG 2000, HTJ2K,
+JPEG XL, RLE, MPEG-2, H.264, HEVC, deflated frames."""
+
+VERIFICATION = UID("1.2.840.10008.1.1")
+
+_STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+_DICOM_ROOT = "1.2.840.10008."
+
+
+def is_storage(abstract_syntax: str) -> bool:
+    """Whether instances of a SOP class can be taken."""
+    uid = UID(abstract_syntax)
+    if not uid.startswith(_DICOM_ROOT):
+        return True
+    if uid in sop_class._STORAGE_CLASSES.values():
+        return True
+    known = uid.keyword
+    if not known:
+        return uid.startswith(_STORAGE_ROOT)
+    if hasattr(sop_class, known):
+        return False
+    return uid.startswith(_STORAGE_ROOT) and "Storage" in known
+
+
+def supported(proposed: Iterable[PresentationContext]) -> list[PresentationContext]:
+    """What to accept of a proposal: for each SOP class its transfer syntaxes, best first.
+
+    The requestor's order counts, so that what is compressed stays so; only Explicit VR goes before
+    Implicit VR, which loses the VRs of private elements.
+    """
+    offers: dict[str, list[UID]] = {}
+    for context in proposed:
+        abstract = context.abstract_syntax
+        if abstract is None or not (abstract == VERIFICATION or is_storage(abstract)):
+            continue
+        offers.setdefault(abstract, []).extend(
+            syntax for syntax in context.transfer_syntax if syntax in TRANSFER_SYNTAXES
+        )
+    accepted = []
+    for sop_class_uid, syntaxes in offers.items():
+        # With nothing acceptable proposed, naming one gets "transfer syntaxes not supported".
+        ranked: list[str | UID] = [*_ranked(syntaxes)] or [ExplicitVRLittleEndian]
+        accepted.append(build_context(sop_class_uid, ranked))
+    return accepted
+
+
+def _ranked(syntaxes: list[UID]) -> list[UID]:
+    ranked = list(dict.fromkeys(syntaxes))
+    for late in (ImplicitVRLittleEndian, ExplicitVRBigEndian):
+        if late in ranked and ExplicitVRLittleEndian in ranked:
+            ranked.remove(late)
+            ranked.insert(ranked.index(ExplicitVRLittleEndian) + 1, late)
+    return ranked

@@ -1,0 +1,35 @@
+"""The errors of DICOM networking."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from node.errors import NodeError
+
+
+class CannotListen(NodeError):  # noqa: N818
+    """The association server got no port to listen on; the message says what to do."""
+
+
+class PeerFault(StrEnum):
+    """Why no association with a peer came about, or why it ended early."""
+
+    UNREACHABLE = "unreachable"
+    """No TCP connection: wrong host or port, peer off, a firewall."""
+    REJECTED = "rejected"
+    """A-ASSOCIATE-RJ: an AE title is not known there, or the peer is busy (PS3.8 9.3.4)."""
+    NO_CONTEXT = "no_context"
+    """The peer answered, but accepts none of the presentation contexts."""
+    ABORTED = "aborted"
+    """The peer aborted, or the connection was lost."""
+    TIMED_OUT = "timed_out"
+
+
+class PeerUnavailable(NodeError):  # noqa: N818
+    """No association with a peer, or one that ended before all was done."""
+
+    def __init__(self, peer: str, fault: PeerFault, reason: str) -> None:
+        super().__init__(f"{peer}: {reason}")
+        self.peer = peer
+        self.fault = fault
+        self.reason = reason

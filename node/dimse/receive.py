@@ -1,0 +1,295 @@
+"""The seam of receiving: an instance's bytes go in, a C-STORE status comes out.
+
+Whatever brings the bytes (DIMSE today, STOW-RS tomorrow), this module alone decides what is
+answered. ``SUCCESS`` is answered only when the bytes, exactly as they came, are on disk and the
+sink has the instance. Nothing here may alter a data set or log what is in it.
+"""
+
+from __future__ import annotations
+
+import struct
+import traceback
+import uuid
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from io import BytesIO
+from pathlib import Path
+
+import structlog
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from node.dimse import statuses
+from node.dimse.statuses import Status
+from storage.attributes import extract
+from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
+from storage.instances import IncomingFile, InstanceStore
+from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placement
+
+IMPLEMENTATION_CLASS_UID = "2.25.204270529563174413921862470135962046913"
+IMPLEMENTATION_VERSION_NAME = "WETREAD_01"
+
+DEFERRED_BYTES = 64 * 1024
+"""Header elements longer than this are read only if somebody asks for them."""
+MAX_INFLATED_HEADER_BYTES = 64 * 1024 * 1024
+"""Of a deflated data set no more is inflated: the header has to lie within."""
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+RecordSink = Callable[[InstanceRecord], None]
+"""Takes a stored instance; returns when it is committed. May raise DatabaseUnavailable."""
+QuarantineSink = Callable[[str, str, str], None]
+"""Takes (quarantine key, reason, calling AE title) of an instance that was put aside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What is known of an instance before its data set: the C-STORE command and its context."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Receives instances into a store."""
+
+    store: InstanceStore
+    sink: RecordSink
+    on_quarantined: QuarantineSink
+    clock: Callable[[], datetime]
+    min_free_bytes: int = 0
+    """With less free space than this, nothing is taken."""
+
+    def receive(self, offer: Offer, chunks: Iterable[bytes | memoryview]) -> Status:
+        """Take one whole instance: ``chunks`` are its data set's bytes, in order."""
+        reception = self.begin(offer)
+        for chunk in chunks:
+            reception.write(chunk)
+        return reception.finish()
+
+    def begin(self, offer: Offer, refusal: Status | None = None) -> Reception:
+        """Open an instance that arrives in pieces. Never raises: faults come out at the end.
+
+        With a ``refusal`` that is the answer already, and the bytes are dropped as they come.
+        """
+        reception = Reception(self, offer, refusal)
+        if refusal is None:
+            reception.open()
+        return reception
+
+
+class _Refused(Exception):  # noqa: N818
+    """The instance is answered with this status."""
+
+    def __init__(self, status: Status, slug: str = "") -> None:
+        super().__init__(status.comment)
+        self.status = status
+        self.slug = slug
+        """Non-empty: the instance goes to quarantine under this reason."""
+
+
+class Reception:
+    """One instance on its way in. ``finish`` or ``abandon`` ends it."""
+
+    def __init__(self, receiver: Receiver, offer: Offer, refusal: Status | None = None) -> None:
+        self._receiver = receiver
+        self._offer = offer
+        self._stack = ExitStack()
+        self._incoming: IncomingFile | None = None
+        self._failure = refusal
+
+    def open(self) -> None:
+        """Open the file and write its preamble and file meta information."""
+        self._guard(self._open)
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append bytes of the data set; after a fault they are only counted as arrived."""
+        if self._incoming is not None:
+            self._guard(lambda: self._append(chunk))
+
+    def finish(self) -> Status:
+        """Place the file, hand the instance over, and say what is to be answered."""
+        status = Status(statuses.SUCCESS)
+
+        def settle() -> None:
+            nonlocal status
+            status = self._settle()
+
+        if self._failure is None:
+            self._guard(settle)
+        self._stack.close()
+        return self._failure or status
+
+    def abandon(self) -> None:
+        """The sender is gone: what came of the instance is deleted."""
+        self._drop()
+
+    # --- steps, in order --------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        receiver = self._receiver
+        if receiver.min_free_bytes and receiver.store.free_bytes() < receiver.min_free_bytes:
+            raise OutOfSpace("less free space than the settings ask for")
+        self._incoming = self._stack.enter_context(receiver.store.open_incoming())
+        self._incoming.write_header(file_header(self._offer))
+
+    def _append(self, chunk: bytes | memoryview) -> None:
+        if self._incoming is not None:
+            self._incoming.write(chunk)
+
+    def _settle(self) -> Status:
+        incoming = self._incoming
+        if incoming is None:
+            raise RuntimeError("the reception was not opened")
+        try:
+            attributes = self._identify(incoming)
+        except _Refused as refusal:
+            key = incoming.quarantine(refusal.slug)
+            self._report(key, refusal.status.comment)
+            return refusal.status
+        placement = incoming.place(attributes.sop_instance_uid)
+        if placement.outcome is Outcome.CONFLICT:
+            return self._conflict(placement)
+        self._receiver.sink(
+            InstanceRecord(attributes, placement, self._receiver.clock(), self._offer.calling_ae)
+        )
+        return Status(statuses.SUCCESS)
+
+    def _identify(self, incoming: IncomingFile) -> InstanceAttributes:
+        offer = self._offer
+        try:
+            attributes = extract(read_header(incoming, offer))
+        except UnreadableInstance as error:
+            comment = _comment(f"Cannot understand: {error}")
+            raise _Refused(Status(statuses.CANNOT_UNDERSTAND, comment), "unreadable") from error
+        if attributes.sop_class_uid != offer.sop_class_uid:
+            status = Status(statuses.SOP_CLASS_MISMATCH, "SOP Class UID differs from the command's")
+            raise _Refused(status, "sop-class-mismatch")
+        if attributes.sop_instance_uid != offer.sop_instance_uid:
+            comment = "SOP Instance UID differs from the command's"
+            status = Status(statuses.SOP_INSTANCE_MISMATCH, comment)
+            raise _Refused(status, "sop-instance-mismatch")
+        return attributes
+
+    def _conflict(self, placement: Placement) -> Status:
+        comment = "SOP Instance UID is taken by an instance with other bytes"
+        self._report(placement.key, comment)
+        return Status(statuses.DUPLICATE_SOP_INSTANCE, comment)
+
+    def _report(self, key: str, reason: str) -> None:
+        log.warning("instance_quarantined", key=key, reason=reason)
+        try:
+            self._receiver.on_quarantined(key, reason, self._offer.calling_ae)
+        except DatabaseUnavailable:
+            # The file is kept and the sender told; only the line on the status page is missing.
+            log.error("quarantine_not_recorded", key=key)
+
+    # --- faults -----------------------------------------------------------------------------------
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        """Run a step; turn whatever it raises into the status to answer."""
+        try:
+            step()
+        except OutOfSpace:
+            self._fail(Status(statuses.OUT_OF_RESOURCES, "Out of disk space"))
+        except StoreUnavailable:
+            self._fail(Status(statuses.OUT_OF_RESOURCES, "Storage is unavailable"))
+        except DatabaseUnavailable:
+            self._fail(Status(statuses.OUT_OF_RESOURCES, "Database is unavailable"))
+        except Exception as error:  # noqa: BLE001  border: a sender always gets an answer
+            self._fail(_internal_fault(error))
+
+    def _fail(self, status: Status) -> None:
+        if status.code == statuses.OUT_OF_RESOURCES:
+            log.error("instance_refused", status=f"0x{status.code:04X}", reason=status.comment)
+        self._failure = status
+        self._drop()
+
+    def _drop(self) -> None:
+        self._incoming = None
+        try:
+            self._stack.close()
+        except (StoreUnavailable, OSError) as error:
+            log.warning("incoming_file_left_behind", error=type(error).__name__)
+
+
+def _internal_fault(error: Exception) -> Status:
+    """Log a fault of our own under a new id. The message is left out: it may quote the data set."""
+    fault_id = uuid.uuid4().hex[:12]
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("receive_fault", fault=fault_id, error=type(error).__name__, traceback=frames)
+    return Status(statuses.PROCESSING_FAILURE, f"Internal fault {fault_id}")
+
+
+def _comment(text: str) -> str:
+    plain = text.encode("ascii", "replace").decode()
+    return plain[: statuses.MAX_COMMENT_LENGTH]
+
+
+# --- header ---------------------------------------------------------------------------------------
+
+
+def read_header(incoming: IncomingFile, offer: Offer) -> Dataset:
+    """The data set up to the pixels, with file meta, read from the file just written.
+
+    Raises
+    ------
+    UnreadableInstance
+        The bytes are no data set in the transfer syntax of the presentation context.
+    """
+    incoming.flush()
+    try:
+        if offer.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
+            return _read_deflated(incoming.path, offer)
+        return dcmread(incoming.path, stop_before_pixels=True, defer_size=DEFERRED_BYTES)
+    except OSError as error:
+        if isinstance(error, EOFError):
+            raise UnreadableInstance("the data set ends within an element") from error
+        raise StoreUnavailable("the file just written cannot be read") from error
+    except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
+        raise UnreadableInstance("the data set cannot be parsed") from error
+
+
+def _read_deflated(path: Path, offer: Offer) -> Dataset:
+    """Inflate no more than the header may need: a small file can inflate to any size."""
+    deflated = path.read_bytes()[len(file_header(offer)) :]
+    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_INFLATED_HEADER_BYTES)
+    plain = Offer(offer.sop_class_uid, offer.sop_instance_uid, ExplicitVRLittleEndian)
+    dataset = dcmread(BytesIO(file_header(plain) + inflated), stop_before_pixels=True)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    return dataset
+
+
+def file_header(offer: Offer) -> bytes:
+    """Preamble, prefix and file meta information (PS3.10 7.1) for a data set as it came.
+
+    Written by hand because what a peer calls a UID is kept even where it is none: an instance
+    that goes to quarantine must be written first.
+    """
+    elements = [
+        struct.pack("<HH2sHI2s", 2, 0x0001, b"OB", 0, 2, b"\x00\x01"),
+        _element(0x0002, b"UI", offer.sop_class_uid),
+        _element(0x0003, b"UI", offer.sop_instance_uid),
+        _element(0x0010, b"UI", offer.transfer_syntax_uid),
+        _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
+        _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
+    ]
+    if offer.calling_ae:
+        elements.append(_element(0x0016, b"AE", offer.calling_ae))
+    body = b"".join(elements)
+    group_length = struct.pack("<HH2sHI", 2, 0x0000, b"UL", 4, len(body))
+    return b"\x00" * 128 + b"DICM" + group_length + body
+
+
+def _element(element: int, vr: bytes, text: str) -> bytes:
+    value = text.encode("ascii", "replace")
+    if len(value) % 2:
+        value += b"\x00" if vr == b"UI" else b" "
+    return struct.pack("<HH2sH", 2, element, vr, len(value)) + value

@@ -1,0 +1,285 @@
+"""The client side: Verification and Storage SCU (PS3.4 A and B).
+
+Files leave as they are. Only where a peer takes an uncompressed object in no other way, its
+header is encoded anew in memory; pixel data never is.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import AE, evt
+from pynetdicom.association import Association
+from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.presentation import PresentationContext, build_context
+
+from node.dimse import library, statuses
+from node.dimse.contexts import VERIFICATION
+from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.offers import NotSendable, Parcel, batches, proposals, read_parcel
+from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.dimse.statuses import SendOutcome
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+SLOWEST_BYTES_PER_S = 100_000
+"""A response is waited for longer by an object's size over this rate."""
+MAX_PDU_BYTES = 128 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where to send, and as whom."""
+
+    name: str
+    ae_title: str
+    host: str
+    port: int
+    calling_ae: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long to wait, in seconds, before a peer counts as unavailable."""
+
+    connect_s: float = 10
+    negotiation_s: float = 30
+    response_s: float = 60
+    network_s: float = 60
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class SendResult:
+    """What became of one object. ``status`` is None where no C-STORE was answered."""
+
+    status: int | None
+    outcome: SendOutcome
+    reason: str
+
+    @property
+    def is_stored(self) -> bool:
+        return self.outcome in (SendOutcome.STORED, SendOutcome.WARNING)
+
+
+ResultSink = Callable[[int, SendResult], None]
+"""Takes an object's index in the sequence and its result, as soon as there is one."""
+
+
+def echo(peer: Peer, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> float:
+    """Verify that a peer answers (C-ECHO); the seconds from connecting to the answer.
+
+    Raises
+    ------
+    PeerUnavailable
+    """
+    started = time.monotonic()
+    with _associated(peer, [build_context(VERIFICATION)], timeouts) as association:
+        status = association.send_c_echo().get("Status")
+        if status is None:
+            raise _lost(peer, association)
+        if status != statuses.SUCCESS:
+            raise PeerUnavailable(peer.name, PeerFault.ABORTED, f"C-ECHO gave 0x{status:04X}")
+    return time.monotonic() - started
+
+
+def send(
+    objects: Sequence[Path],
+    peer: Peer,
+    on_result: ResultSink,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+) -> None:
+    """Send files over one association, or more where they need over 128 contexts.
+
+    ``on_result`` is called once for every object that was settled; after an error those without
+    a result are unsent, or their answer was lost.
+
+    Raises
+    ------
+    PeerUnavailable
+        No association, or it ended early.
+    """
+    parcels: list[Parcel] = []
+    for index, path in enumerate(objects):
+        try:
+            parcels.append(read_parcel(index, path))
+        except NotSendable as error:
+            on_result(index, SendResult(None, SendOutcome.REFUSED, f"the file {error}"))
+    for batch in batches(parcels):
+        _send_batch(batch, peer, on_result, timeouts)
+
+
+def _send_batch(
+    batch: Sequence[Parcel], peer: Peer, on_result: ResultSink, timeouts: Timeouts
+) -> None:
+    left = list(batch)
+    while left:
+        try:
+            with _associated(peer, proposals(left), timeouts) as association:
+                _send_over(association, left, peer, on_result, timeouts)
+            return
+        except _Unsendable as error:
+            on_result(error.index, error.result)
+            left = [parcel for parcel in left if parcel.index > error.index]
+        except PeerUnavailable as error:
+            if error.fault is not PeerFault.NO_CONTEXT:
+                raise
+            # The peer is there and answers: it wants none of these objects.
+            for parcel in left:
+                on_result(parcel.index, _not_accepted(parcel))
+            return
+
+
+def _send_over(
+    association: Association,
+    batch: Sequence[Parcel],
+    peer: Peer,
+    on_result: ResultSink,
+    timeouts: Timeouts,
+) -> None:
+    accepted = {
+        (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+        for context in association.accepted_contexts
+    }
+    for number, parcel in enumerate(batch):
+        pair = next((pair for pair in parcel.contexts() if pair in accepted), None)
+        if pair is None:
+            on_result(parcel.index, _not_accepted(parcel))
+            continue
+        association.dimse_timeout = timeouts.response_s + parcel.size_bytes / SLOWEST_BYTES_PER_S
+        answer = _store(association, number % 0xFFFF + 1, parcel, pair[1])
+        on_result(parcel.index, _result(answer, peer, association))
+
+
+def _store(
+    association: Association, message_id: int, parcel: Parcel, transfer_syntax_uid: str
+) -> Dataset:
+    """The C-STORE response; empty where the association ended instead."""
+    try:
+        message: Path | Dataset = parcel.path
+        if transfer_syntax_uid != parcel.transfer_syntax_uid:
+            message = dcmread(parcel.path)
+        if not association.is_established:
+            return Dataset()
+        return association.send_c_store(message, msg_id=message_id)
+    except (OSError, ValueError, AttributeError) as error:
+        # The file changed under us or cannot be encoded anew; the message may be half sent.
+        reason = f"the file cannot be sent ({type(error).__name__})"
+        result = SendResult(None, SendOutcome.REFUSED, reason)
+        raise _Unsendable(parcel.index, result) from error
+    except RuntimeError:
+        return Dataset()  # the association ended between the check and the call
+
+
+class _Unsendable(Exception):  # noqa: N818
+    """A file that could not be sent, found out in the middle of an association."""
+
+    def __init__(self, index: int, result: SendResult) -> None:
+        super().__init__(result.reason)
+        self.index = index
+        self.result = result
+
+
+def _result(answer: Dataset, peer: Peer, association: Association) -> SendResult:
+    status = answer.get("Status")
+    if status is None:
+        raise _lost(peer, association)
+    comment = str(answer.get("ErrorComment", "") or "")
+    return SendResult(int(status), statuses.classify(status), statuses.describe(status, comment))
+
+
+def _not_accepted(parcel: Parcel) -> SendResult:
+    sop_class, syntax = UID(parcel.sop_class_uid), UID(parcel.transfer_syntax_uid)
+    reason = f"the peer accepts no presentation context for {sop_class.name} in {syntax.name}"
+    return SendResult(None, SendOutcome.NOT_ACCEPTED, reason)
+
+
+# --- associations ---------------------------------------------------------------------------------
+
+
+@contextmanager
+def _associated(
+    peer: Peer, contexts: list[PresentationContext], timeouts: Timeouts
+) -> Iterator[Association]:
+    """An established association, released at the end and aborted after an error."""
+    library.prepare()
+    association = _associate(peer, contexts, timeouts)
+    try:
+        yield association
+    except BaseException:
+        association.abort()
+        raise
+    if association.is_established:
+        association.release()
+
+
+def _associate(peer: Peer, contexts: list[PresentationContext], timeouts: Timeouts) -> Association:
+    ae = AE(ae_title=peer.calling_ae)
+    ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    ae.connection_timeout = timeouts.connect_s
+    ae.acse_timeout = timeouts.negotiation_s
+    ae.dimse_timeout = timeouts.response_s
+    ae.network_timeout = None  # idle while a slow peer stores is no fault; responses are timed
+
+    def tune(event: evt.Event) -> None:
+        connection = event.assoc.dul.socket
+        if connection is None or connection.socket is None:
+            return
+        sock = connection.socket
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(timeouts.network_s)  # without it a stalled peer blocks a send for ever
+
+    started = time.monotonic()
+    try:
+        association = ae.associate(
+            peer.host,
+            peer.port,
+            contexts,
+            ae_title=peer.ae_title,
+            max_pdu=MAX_PDU_BYTES,
+            evt_handlers=[(evt.EVT_CONN_OPEN, tune)],
+        )
+    except OSError as error:
+        reason = f"{peer.host} cannot be resolved ({error.strerror or error})"
+        raise PeerUnavailable(peer.name, PeerFault.UNREACHABLE, reason) from error
+    if not association.is_established:
+        raise _refused(peer, association, time.monotonic() - started >= timeouts.negotiation_s)
+    return association
+
+
+def _refused(peer: Peer, association: Association, timed_out: bool) -> PeerUnavailable:
+    answer = association.acceptor.primitive
+    where = f"{peer.host}:{peer.port}"
+    if association.is_rejected and isinstance(answer, A_ASSOCIATE):
+        reason = f"association rejected by {answer.source_str}: {answer.reason_str}"
+        return PeerUnavailable(peer.name, PeerFault.REJECTED, reason)
+    if isinstance(answer, A_ASSOCIATE) and answer.result == 0:
+        reason = "none of the presentation contexts is accepted"
+        return PeerUnavailable(peer.name, PeerFault.NO_CONTEXT, reason)
+    if timed_out:
+        reason = f"{where} did not answer the association request in time"
+        return PeerUnavailable(peer.name, PeerFault.TIMED_OUT, reason)
+    if association.requestor.address_info is not None and association.requestor.address_info.port:
+        reason = f"{where} aborted the association request"
+        return PeerUnavailable(peer.name, PeerFault.ABORTED, reason)
+    return PeerUnavailable(peer.name, PeerFault.UNREACHABLE, f"no connection to {where}")
+
+
+def _lost(peer: Peer, association: Association) -> PeerUnavailable:
+    if association._sent_abort:  # pynetdicom aborts by itself only when a response is overdue
+        reason = "no response in time; association aborted"
+        return PeerUnavailable(peer.name, PeerFault.TIMED_OUT, reason)
+    reason = "the association was aborted or the connection lost"
+    return PeerUnavailable(peer.name, PeerFault.ABORTED, reason)

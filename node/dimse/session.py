@@ -1,0 +1,85 @@
+"""One association as the node knows it: who, since when, and what it brought."""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+
+
+@dataclass(frozen=True, slots=True)
+class AssociationInfo:
+    """A live association, for the status page."""
+
+    id: str
+    calling_ae: str
+    called_ae: str
+    host: str
+    since: datetime
+    instances: int
+    """Answered with success."""
+    refused: int
+
+
+class Session:
+    """What is known of one connection. Filled by its own threads, read by others."""
+
+    def __init__(self, host: str, since: datetime) -> None:
+        self.id = uuid.uuid4().hex[:12]
+        self.host = host
+        self.since = since
+        self.calling_ae = ""
+        self.called_ae = ""
+        self.accepted = False
+        self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(
+            association=self.id, host=host
+        )
+        self._lock = threading.Lock()
+        self._studies: set[str] = set()
+        self._instances = 0
+        self._refused = 0
+        self._ended = ""
+
+    def identify(self, calling_ae: str, called_ae: str) -> None:
+        self.calling_ae, self.called_ae = calling_ae, called_ae
+        self.log = self.log.bind(calling_ae=calling_ae)
+
+    def touch(self, study_instance_uid: str) -> None:
+        with self._lock:
+            self._studies.add(study_instance_uid)
+
+    def count(self, success: bool) -> None:
+        with self._lock:
+            self._instances += success
+            self._refused += not success
+
+    def end(self, how: str) -> bool:
+        """Mark the end; true for the first caller only."""
+        with self._lock:
+            if self._ended:
+                return False
+            self._ended = how
+            return True
+
+    @property
+    def ended(self) -> str:
+        return self._ended
+
+    def studies(self) -> frozenset[str]:
+        with self._lock:
+            return frozenset(self._studies)
+
+    def info(self) -> AssociationInfo:
+        with self._lock:
+            return AssociationInfo(
+                self.id,
+                self.calling_ae,
+                self.called_ae,
+                self.host,
+                self.since,
+                self._instances,
+                self._refused,
+            )

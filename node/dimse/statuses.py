@@ -1,0 +1,109 @@
+"""The C-STORE statuses: which ones receive answers, and what a peer's answer means for a sender.
+
+Sources: PS3.4 Table B.2-1 (storage service), PS3.7 Annex C (all services).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+SUCCESS = 0x0000
+"""Stored durably, or the same instance with the same bytes was there. PS3.4 B.2.3."""
+PROCESSING_FAILURE = 0x0110
+"""A fault of this node, with an id that stands in its log. PS3.7 C.5.13."""
+DUPLICATE_SOP_INSTANCE = 0x0111
+"""The UID is taken by an instance with other bytes; the new one is in quarantine. PS3.7 C.5.7."""
+SOP_CLASS_NOT_SUPPORTED = 0x0122
+"""The command names another SOP class than its presentation context. PS3.7 C.5.6."""
+OUT_OF_RESOURCES = 0xA700
+"""Disk full, quota, database or store away: worth another try. PS3.4 B.2.3."""
+SOP_CLASS_MISMATCH = 0xA900
+"""Command and data set disagree on the SOP class. PS3.4 B.2.3."""
+CANNOT_UNDERSTAND = 0xC000
+"""Data set unreadable, or its UIDs are missing or not UIDs. PS3.4 B.2.3."""
+SOP_INSTANCE_MISMATCH = 0xC001
+"""Command and data set disagree on the SOP instance ("cannot understand"). PS3.4 B.2.3."""
+
+MAX_COMMENT_LENGTH = 64
+"""Error Comment (0000,0902) is an LO. PS3.7 Table C.4-1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is answered to a C-STORE; ``comment`` holds no patient data."""
+
+    code: int
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.comment) > MAX_COMMENT_LENGTH or not self.comment.isascii():
+            raise ValueError("an Error Comment has at most 64 ASCII characters")
+
+    @property
+    def is_success(self) -> bool:
+        return self.code == SUCCESS
+
+
+class SendOutcome(StrEnum):
+    """What a peer's answer means for the object that was sent."""
+
+    STORED = "stored"
+    WARNING = "warning"
+    """Stored, with a remark (an attribute was coerced, for instance)."""
+    REFUSED = "refused"
+    """The same object would be refused again."""
+    TRANSIENT = "transient"
+    """Worth another try."""
+    NOT_ACCEPTED = "not_accepted"
+    """The peer accepted no presentation context for the object; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    first: int
+    last: int
+    outcome: SendOutcome
+    text: str
+
+
+_MEANINGS = (
+    _Meaning(0x0000, 0x0000, SendOutcome.STORED, "stored"),
+    # Warnings: the instance is stored. PS3.4 B.2.3, PS3.7 C.4
+    _Meaning(0x0001, 0x0001, SendOutcome.WARNING, "stored; optional attributes not supported"),
+    _Meaning(0x0107, 0x0107, SendOutcome.WARNING, "stored; attribute list warning"),
+    _Meaning(0x0116, 0x0116, SendOutcome.WARNING, "stored; attribute value out of range"),
+    _Meaning(0xB000, 0xB000, SendOutcome.WARNING, "stored; data elements were coerced"),
+    _Meaning(0xB006, 0xB006, SendOutcome.WARNING, "stored; elements were discarded"),
+    _Meaning(0xB007, 0xB007, SendOutcome.WARNING, "stored; data set does not match SOP class"),
+    _Meaning(0xB000, 0xBFFF, SendOutcome.WARNING, "stored with a warning"),
+    # Something at the peer that may pass. PS3.4 B.2.3, PS3.7 C.5
+    _Meaning(0x0110, 0x0110, SendOutcome.TRANSIENT, "processing failure"),
+    _Meaning(0x0213, 0x0213, SendOutcome.TRANSIENT, "resource limitation"),
+    _Meaning(0xA700, 0xA7FF, SendOutcome.TRANSIENT, "out of resources"),
+    # The object, or this sender, is not wanted
+    _Meaning(0x0111, 0x0111, SendOutcome.REFUSED, "duplicate SOP instance"),
+    _Meaning(0x0117, 0x0117, SendOutcome.REFUSED, "invalid SOP instance"),
+    _Meaning(0x0122, 0x0122, SendOutcome.REFUSED, "SOP class not supported"),
+    _Meaning(0x0124, 0x0124, SendOutcome.REFUSED, "not authorised"),
+    _Meaning(0x0100, 0x02FF, SendOutcome.REFUSED, "operation refused"),
+    _Meaning(0xA900, 0xA9FF, SendOutcome.REFUSED, "data set does not match SOP class"),
+    _Meaning(0xC000, 0xCFFF, SendOutcome.REFUSED, "data set not understood"),
+    # Not in the standard's tables: the number of attempts bounds the patience
+    _Meaning(0x0000, 0xFFFF, SendOutcome.TRANSIENT, "status unknown to the standard"),
+)
+
+
+def classify(code: int) -> SendOutcome:
+    """What a C-STORE response's status means for the object that was sent."""
+    return _meaning(code).outcome
+
+
+def describe(code: int, comment: str = "") -> str:
+    """A status in words, with the peer's own Error Comment where it gave one."""
+    words = f"{_meaning(code).text} (0x{code:04X})"
+    return f"{words}: {comment}" if comment else words
+
+
+def _meaning(code: int) -> _Meaning:
+    return next(row for row in _MEANINGS if row.first <= code <= row.last)

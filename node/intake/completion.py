@@ -1,0 +1,143 @@
+"""Decides that a study is complete, and enters its jobs in the same transaction.
+
+Evidence: every association that brought it has ended, and nothing came for the quiet period. A
+late image re-opens the study (see ``storage.index.add``); it is completed again with new jobs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Set
+from datetime import datetime, timedelta
+
+import structlog
+
+from analyzers import registry
+from analyzers.contract import AnalyzerInfo, ParameterValues
+from node.clock import Clock
+from node.config import CompletionSettings, RuleSettings
+from node.intake.routing import Decision, route
+from node.observe.logs import study_digest
+from storage import index, ledger
+from storage.database import Database, Transaction
+from storage.records import NewJob, StoredSeries, StudyRow
+
+log = structlog.get_logger(__name__)
+
+
+class Completion:
+    """Completes due studies.
+
+    open_studies: UIDs of the studies that live associations or the index queue are bringing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: CompletionSettings,
+        planner: Planner,
+        open_studies: Callable[[], Set[str]],
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._planner = planner
+        self._open_studies = open_studies
+        self._clock = clock
+        self._started_at = clock()
+
+    def step(self) -> int:
+        """Complete every study that is due; gives how many jobs were entered."""
+        now = self._clock()
+        quiet = timedelta(seconds=self._settings.quiet_period_s)
+        if now - self._started_at < quiet:
+            return 0  # senders that a restart cut off get the quiet period to come back
+        with self._database.read() as tx:
+            due = index.due_studies(tx, now - quiet)
+        if not due:
+            return 0
+        return sum(self._complete(study) for study in self._closed(due, now))
+
+    def _closed(self, due: list[StudyRow], now: datetime) -> list[StudyRow]:
+        longest = timedelta(seconds=self._settings.open_association_quiet_s)
+        still_open = self._open_studies()
+        return [
+            study
+            for study in due
+            if study.study_instance_uid not in still_open or now - study.last_received_at > longest
+        ]
+
+    def _complete(self, study: StudyRow) -> int:
+        now = self._clock()
+        with self._database.write() as tx:
+            if not index.complete(tx, study.id, now, study.last_received_at):
+                return 0
+            entered = self._planner.plan(tx, study.id, now)
+        log.info(
+            "study complete",
+            study=study_digest(study.study_instance_uid),
+            instances=study.instances,
+            jobs=entered,
+        )
+        return entered
+
+
+class Planner:
+    """Turns a complete study into ledger rows."""
+
+    def __init__(
+        self, rules: tuple[RuleSettings, ...], parameters: Mapping[str, ParameterValues]
+    ) -> None:
+        names = {name for rule in rules for name in rule.analyzers}
+        self._rules = rules
+        self._installed: dict[str, AnalyzerInfo] = {name: registry.info(name) for name in names}
+        self._parameters = {
+            name: dataclasses.asdict(registry.parameters(name, parameters.get(name, {})))
+            for name in names
+        }
+
+    def plan(self, tx: Transaction, study_id: int, at: datetime) -> int:
+        """Enter the study's jobs; gives how many are new."""
+        decisions = route(index.series_of(tx, study_id), self._rules, self._installed)
+        fired = [decision for decision in decisions if decision.fired]
+        index.note(tx, study_id, "" if fired else _why_nothing(decisions))
+        entered = [ledger.enqueue(tx, self._job(study_id, decision), at) for decision in fired]
+        return sum(job_id is not None for job_id in entered)
+
+    def _job(self, study_id: int, decision: Decision) -> NewJob:
+        info = self._installed[decision.analyzer]
+        series, refusals = _inputs(decision)
+        parameters = self._parameters[decision.analyzer]
+        return NewJob(
+            inputs_digest=ledger.inputs_digest(series.instances),
+            analyzer=info.name,
+            analyzer_version=info.version,
+            parameters_digest=ledger.parameters_digest(parameters),
+            parameters=parameters,
+            study_id=study_id,
+            series_id=series.id,
+            instance_ids=tuple(instance.id for instance in series.instances),
+            rule=decision.rule.name,
+            priority=decision.rule.priority,
+            destinations=decision.rule.destinations,
+            refusals=refusals,
+            notices=decision.rule.notices,
+        )
+
+
+def _inputs(decision: Decision) -> tuple[StoredSeries, tuple[str, ...]]:
+    if decision.chosen is not None:
+        return decision.chosen, ()
+    largest = max(decision.refused, key=lambda verdict: len(verdict.series.instances))
+    return largest.series, tuple(verdict.sentence() for verdict in decision.refused)
+
+
+def _why_nothing(decisions: tuple[Decision, ...]) -> str:
+    if not decisions:
+        return "no rule is configured"
+    reasons = {
+        f"rule {decision.rule.name!r}: {verdict.sentence()}": None
+        for decision in decisions
+        for verdict in decision.unmatched[:3]
+    }
+    return " · ".join(list(reasons)[:6]) or "the study has no series from outside"

@@ -1,0 +1,97 @@
+"""Which analyzers run on a complete study, on which of its series, and why not on the others.
+
+Pure: (series, rules, installed analyzers) → decisions. Reads no file and no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from analyzers.contract import AnalyzerInfo
+from node.config import RuleSettings
+from node.intake.rules import unmet
+from node.work.series import facts
+from storage.records import StoredSeries
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one series under one rule, and why; no reason means it is accepted."""
+
+    series: StoredSeries
+    reasons: tuple[str, ...] = ()
+
+    def sentence(self) -> str:
+        """The verdict in words that name the series by number, never by UID or patient."""
+        number = self.series.header.get("SeriesNumber", "without number")
+        images = len(self.series.instances)
+        reasons = "; ".join(self.reasons) or "accepted"
+        return f"series {number} ({images} images): {reasons}"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one rule says of one analyzer for a study.
+
+    chosen: the series to run on, or None.
+    unmatched: series for which the rule's conditions do not hold.
+    refused: series for which they hold, that the analyzer's input contract refuses.
+    """
+
+    rule: RuleSettings
+    analyzer: str
+    chosen: StoredSeries | None
+    unmatched: tuple[Verdict, ...]
+    refused: tuple[Verdict, ...]
+
+    @property
+    def fired(self) -> bool:
+        return self.chosen is not None or bool(self.refused)
+
+
+def route(
+    series: Sequence[StoredSeries],
+    rules: Sequence[RuleSettings],
+    installed: Mapping[str, AnalyzerInfo],
+) -> tuple[Decision, ...]:
+    """One decision for each rule and each of its analyzers, in the order of the rules.
+
+    Series that the node made itself are never routed: a PACS that sends everything back would
+    close a loop.
+    """
+    foreign = [one for one in series if not one.own and not _made_here(one)]
+    return tuple(
+        _decide(foreign, rule, installed[name]) for rule in rules for name in rule.analyzers
+    )
+
+
+def _made_here(series: StoredSeries) -> bool:
+    kinds = series.header.get("ImageType") or ()
+    derived = len(kinds) > 0 and kinds[0] == "DERIVED"
+    return derived and series.header.get("Manufacturer") == "Wetread"
+
+
+def _decide(series: Sequence[StoredSeries], rule: RuleSettings, info: AnalyzerInfo) -> Decision:
+    by_rule = [Verdict(one, unmet(rule.when, one.header)) for one in series]
+    matched = [verdict.series for verdict in by_rule if not verdict.reasons]
+    described = {one.series_instance_uid: facts(one) for one in matched}
+    by_contract = [
+        Verdict(one, info.inputs.refusals(described[one.series_instance_uid])) for one in matched
+    ]
+    accepted = [verdict.series for verdict in by_contract if not verdict.reasons]
+    chosen = min(
+        accepted,
+        key=lambda one: (
+            info.inputs.preference(described[one.series_instance_uid]),
+            one.series_instance_uid,
+        ),
+        default=None,
+    )
+    return Decision(
+        rule=rule,
+        analyzer=info.name,
+        chosen=chosen,
+        unmatched=tuple(verdict for verdict in by_rule if verdict.reasons),
+        refused=tuple(verdict for verdict in by_contract if verdict.reasons),
+    )

@@ -1,0 +1,196 @@
+"""Derived images as new series of the source's kind: CT, MR and PET Image Storage, one a slice.
+
+Owns how values become stored pixels: 16-bit signed, with the source's rescale where the values fit
+on its steps, with a finer or wider one where they do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    CTImageStorage,
+    ExplicitVRLittleEndian,
+    PositronEmissionTomographyImageStorage,
+)
+
+from analyzers.contract import Code, DerivedImage, Volume
+from node.results import planes, provenance, uids
+from node.results.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_unmet
+from node.results.errors import DerivedUnsupported, FindingsContradictImages
+from node.results.source import Provenance, Source
+
+SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
+LOWEST, HIGHEST = -32768, 32767
+MIN_STEPS = 256
+"""Fewer steps of the source's rescale over the range of values would lose the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """``value = stored * slope + intercept``, one of each a slice."""
+
+    slope: NDArray[np.float64]
+    intercept: NDArray[np.float64]
+
+
+def instances(
+    source: Source, image: DerivedImage, provenance_: Provenance, index: int
+) -> Iterator[Dataset]:
+    """The images of the new series in slice order, made one at a time.
+
+    ``index`` numbers the derived images of one analysis from 0. Raises ``DerivedUnsupported`` for
+    sources that are not single-frame CT, MR or PET, before the first is made.
+    """
+    volume = _check(source, image)
+    scaling = _scaling(source, image, volume)
+    for slice_index in range(volume.shape[0]):
+        yield _instance(source, image, provenance_, index, slice_index, scaling)
+
+
+def _check(source: Source, image: DerivedImage) -> Volume:
+    kind = str(source.headers[0].SOPClassUID)
+    if kind not in KEPT:
+        raise DerivedUnsupported(
+            "derived images are made from single-frame CT, MR and PET images; "
+            f"these are {UID(kind).name}"
+        )
+    if source.volume is None or image.values.shape != source.volume.shape:
+        raise FindingsContradictImages("the derived image does not lie on the grid of the images")
+    if not all(np.isfinite(plane).all() for plane in image.values):
+        raise FindingsContradictImages("the derived image holds values that are not finite")
+    return source.volume
+
+
+# --- pixels ---------------------------------------------------------------------------------------
+
+
+def _scaling(source: Source, image: DerivedImage, volume: Volume) -> Scaling:
+    """The source's rescale if it can hold the values, or one over their whole range."""
+    lows = np.array([plane.min() for plane in image.values], np.float64)
+    highs = np.array([plane.max() for plane in image.values], np.float64)
+    slope, intercept = volume.slope, volume.intercept
+    fits = bool(
+        np.all(np.rint((lows - intercept) / slope) >= LOWEST)
+        and np.all(np.rint((highs - intercept) / slope) <= HIGHEST)
+    )
+    if fits and _fine_enough(image, slope, intercept, float(highs.max() - lows.min())):
+        return Scaling(slope, intercept)
+    symmetric = source.headers[0].SOPClassUID == PositronEmissionTomographyImageStorage
+    return _full_range(float(lows.min()), float(highs.max()), len(lows), symmetric)
+
+
+def _fine_enough(
+    image: DerivedImage, slope: NDArray[np.float64], intercept: NDArray[np.float64], span: float
+) -> bool:
+    if np.issubdtype(image.values.dtype, np.integer) and np.all(slope == 1):
+        return True
+    return span / float(slope.max()) >= MIN_STEPS or _on_steps(image, slope, intercept)
+
+
+def _on_steps(
+    image: DerivedImage, slope: NDArray[np.float64], intercept: NDArray[np.float64]
+) -> bool:
+    """Whether every value lies on a step of the rescale already."""
+    for plane, step, offset in zip(image.values, slope, intercept, strict=True):
+        stored = (plane.astype(np.float64) - offset) / step
+        if np.abs(stored - np.rint(stored)).max() > 1e-3:
+            return False
+    return True
+
+
+def _full_range(low: float, high: float, slices: int, symmetric: bool) -> Scaling:
+    """A rescale over [low, high], in numbers that a decimal string can hold.
+
+    PET must have an intercept of 0 (PS3.3 C.8.9.4).
+    """
+    offset = 0.0 if symmetric else float(f"{(low + high) / 2:.8g}")
+    reach = max(abs(high - offset), abs(low - offset)) or 1.0
+    step = float(f"{reach / HIGHEST * (1 + 1e-6):.8g}")
+    return Scaling(np.full(slices, step), np.full(slices, offset))
+
+
+def _stored(plane: NDArray[Any], slope: float, intercept: float) -> NDArray[np.int16]:
+    stored = np.rint((plane.astype(np.float64) - intercept) / slope)
+    return np.clip(stored, LOWEST, HIGHEST).astype("<i2")
+
+
+# --- one image ------------------------------------------------------------------------------------
+
+
+def _instance(
+    source: Source,
+    image: DerivedImage,
+    provenance_: Provenance,
+    index: int,
+    slice_index: int,
+    scaling: Scaling,
+) -> Dataset:
+    header = source.headers[source.frames[slice_index].header]
+    dataset = Dataset()
+    dataset.SOPClassUID = header.SOPClassUID
+    role = f"derived-{index}"
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
+    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
+    dataset.Modality = header.Modality
+    dataset.SeriesNumber = provenance.series_number(source, 50 + index)
+    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
+    _derivation(dataset, source, image, slice_index)
+    provenance.stamp(dataset, source, provenance_)
+    _acquisition(dataset, header, source, slice_index)
+    _pixels(dataset, header, image.values[slice_index], scaling, slice_index)
+    return dataset
+
+
+def _derivation(dataset: Dataset, source: Source, image: DerivedImage, slice_index: int) -> None:
+    header = source.headers[source.frames[slice_index].header]
+    dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
+    dataset.DerivationDescription = provenance.text(
+        ". ".join(part for part in (image.title, image.remarks) if part), 1024
+    )
+    dataset.DerivationCodeSequence = [provenance.concept(image.derivation)]
+    item = planes.image_reference(source, slice_index)
+    item.PurposeOfReferenceCodeSequence = [provenance.concept(SOURCE_PURPOSE)]
+    dataset.SourceImageSequence = [item]
+
+
+def _acquisition(dataset: Dataset, header: Dataset, source: Source, slice_index: int) -> None:
+    kind = str(header.SOPClassUID)
+    for keyword in KEPT[kind]:
+        if keyword in header:
+            dataset[keyword] = deepcopy(header[keyword])
+    for keyword, value in DEFAULTS[kind].items():
+        if keyword not in dataset:
+            setattr(dataset, keyword, deepcopy(value))
+    drop_unmet(dataset)
+    dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
+    if not dataset.get("InstanceNumber"):
+        dataset.InstanceNumber = slice_index + 1
+
+
+def _pixels(
+    dataset: Dataset, header: Dataset, plane: NDArray[Any], scaling: Scaling, slice_index: int
+) -> None:
+    slope, intercept = float(scaling.slope[slice_index]), float(scaling.intercept[slice_index])
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = header.get("PhotometricInterpretation") or "MONOCHROME2"
+    dataset.Rows, dataset.Columns = plane.shape
+    dataset.BitsAllocated = 16
+    dataset.BitsStored = 16
+    dataset.HighBit = 15
+    dataset.PixelRepresentation = 1
+    if "RescaleSlope" in header or (slope, intercept) != (1.0, 0.0):
+        dataset.RescaleIntercept = planes.decimal(intercept)
+        dataset.RescaleSlope = planes.decimal(slope)
+        default = "HU" if header.SOPClassUID == CTImageStorage else "US"
+        dataset.RescaleType = header.get("RescaleType") or default
+    dataset.PixelData = _stored(plane, slope, intercept).tobytes()
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

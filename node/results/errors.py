@@ -1,0 +1,30 @@
+"""The errors of this room. All are permanent: the same findings would end the same way."""
+
+from __future__ import annotations
+
+from node.errors import NodeError
+
+
+class ResultError(NodeError):
+    """Base of the errors raised while results are made."""
+
+
+class EmptySegmentation(ResultError):  # noqa: N818
+    """No structure of the segmentation has a voxel: there is nothing to encode."""
+
+
+class FindingsContradictImages(ResultError):  # noqa: N818
+    """The analyzer broke the contract: wrong grid or type, labels that no segment describes."""
+
+
+class DerivedUnsupported(ResultError):  # noqa: N818
+    """Derived images cannot be made from images of this kind; the message says which."""
+
+
+class GateRefused(ResultError):  # noqa: N818
+    """The output gate lets an object not pass. ``reasons`` name the conditions that it breaks."""
+
+    def __init__(self, kind: str, reasons: tuple[str, ...]) -> None:
+        super().__init__(f"{kind} refused: {'; '.join(reasons)}")
+        self.kind = kind
+        self.reasons = reasons

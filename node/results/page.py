@@ -1,0 +1,126 @@
+"""Puts cuts through a volume on one picture, with outlines, boxes, marks and a legend.
+
+Owns the drawing alone. Radiological view: the patient's right is on the left of the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Rgb = tuple[int, int, int]
+
+HEIGHT = 512
+"""Pixels of the tallest cut; the others have the same scale."""
+HEAD, GAP, LEGEND_LINE, MIN_WIDTH = 34, 12, 26, 420
+BACKGROUND, INK, FAINT, EDGE = (16, 18, 22), (235, 235, 235), (165, 170, 180), (0, 0, 0)
+FILL = 0.22
+"""Share of a structure's colour inside of its outline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle in pixels of a cut, from the outer edge of its first to that of its last."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    rgb: Rgb
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cut:
+    """A plane through the volume: axial with the front up, coronal with the head up.
+
+    grey: uint8, columns rise to the patient's left. size_mm: height and width.
+    """
+
+    name: str
+    grey: NDArray[np.uint8]
+    size_mm: tuple[float, float]
+    labels: NDArray[np.uint8] | None = None
+    colours: Mapping[int, Rgb] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the legend."""
+
+    label: str
+    rgb: Rgb
+
+
+def draw(cuts: Sequence[Cut], title: str, legend: Sequence[Entry], path: Path) -> None:
+    """Write the picture as PNG: the title, the cuts side by side, the legend below."""
+    scale = HEIGHT / max(cut.size_mm[0] for cut in cuts)
+    pictures = [_picture(cut, scale) for cut in cuts]
+    width = max(sum(p.width for p in pictures) + GAP * (len(pictures) + 1), MIN_WIDTH)
+    page = Image.new("RGB", (width, HEAD + HEIGHT + LEGEND_LINE * len(legend) + 16), BACKGROUND)
+    pen = ImageDraw.Draw(page)
+    pen.text((GAP, 8), title, INK, ImageFont.load_default(17))
+    left = GAP
+    for cut, picture in zip(cuts, pictures, strict=True):
+        top = HEAD + (HEIGHT - picture.height) // 2
+        page.paste(picture, (left, top))
+        _mark(pen, (left, top, left + picture.width, top + picture.height), cut)
+        left += picture.width + GAP
+    _legend(pen, legend)
+    page.save(path, "PNG")
+
+
+def _picture(cut: Cut, scale: float) -> Image.Image:
+    """The cut in the size of the page; outlines are drawn there, so that they stay thin."""
+    height, width = (max(round(extent * scale), 1) for extent in cut.size_mm)
+    grey = Image.fromarray(cut.grey).resize((width, height), Image.Resampling.BICUBIC)
+    picture = np.repeat(np.asarray(grey)[..., None], 3, axis=2)
+    if cut.labels is not None:
+        flat = Image.fromarray(np.ascontiguousarray(cut.labels))
+        labels = np.asarray(flat.resize((width, height), Image.Resampling.NEAREST))
+        for number, rgb in cut.colours.items():
+            _colour(picture, labels == number, rgb)
+    image = Image.fromarray(picture)
+    pen = ImageDraw.Draw(image)
+    down, right = height / cut.grey.shape[0], width / cut.grey.shape[1]
+    for box in cut.boxes:
+        corners = (box.left * right, box.top * down, box.right * right - 1, box.bottom * down - 1)
+        pen.rectangle(corners, outline=box.rgb, width=2)
+    return image
+
+
+def _colour(picture: NDArray[np.uint8], mask: NDArray[np.bool_], rgb: Rgb) -> None:
+    padded = np.pad(mask, 1)
+    inner = mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    tint = np.array(rgb, np.float32) * FILL
+    picture[inner] = (picture[inner] * (1 - FILL) + tint).astype(np.uint8)
+    picture[mask & ~inner] = rgb
+
+
+def _mark(pen: ImageDraw.ImageDraw, frame: tuple[int, int, int, int], cut: Cut) -> None:
+    """R and L at the sides, what is up at the top, the name of the cut at the bottom."""
+    left, top, right, bottom = frame
+    middle, font = (top + bottom) // 2, ImageFont.load_default(18)
+    up = "A" if cut.name == "axial" else "H"
+    for place, anchor, letter in (
+        ((left + 6, middle), "lm", "R"),
+        ((right - 6, middle), "rm", "L"),
+        (((left + right) // 2, top + 4), "mt", up),
+    ):
+        pen.text(place, letter, INK, font, anchor, stroke_width=2, stroke_fill=EDGE)
+    caption = f"{cut.name}, {cut.caption}" if cut.caption else cut.name
+    corner, font = (left + 6, bottom - 6), ImageFont.load_default(14)
+    pen.text(corner, caption, FAINT, font, "lb", stroke_width=2, stroke_fill=EDGE)
+
+
+def _legend(pen: ImageDraw.ImageDraw, legend: Sequence[Entry]) -> None:
+    for line, entry in enumerate(legend):
+        y = HEAD + HEIGHT + 8 + line * LEGEND_LINE
+        pen.rectangle((GAP, y + 3, GAP + 16, y + 19), fill=entry.rgb)
+        pen.text((GAP + 26, y + 1), entry.label, INK, ImageFont.load_default(16))

@@ -1,0 +1,163 @@
+"""Where each slice of a source lies, as its headers say it; stand-ins and references for it.
+
+highdicom is given stand-ins instead of the headers: small clean data sets with what it needs, so
+that neither a missing type 2 attribute nor a vendor's quirk in a header can stop a result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage
+
+from analyzers.contract import Volume
+from node.results import uids
+from node.results.source import Source
+
+STAND_IN_ROOT = "2.25.1."
+"""Stand-ins are numbered by slice below this root; no stand-in's UID is ever written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """The place of one slice, in the numbers of the header."""
+
+    position: tuple[float, ...]
+    orientation: tuple[float, ...]
+    spacing: tuple[float, ...]
+    thickness_mm: float | None
+
+
+def plane(source: Source, index: int) -> Plane | None:
+    """Where slice ``index`` lies; None for an image without a position (a radiograph)."""
+    frame = source.frames[index]
+    header = source.headers[frame.header]
+    if frame.number is None or "PerFrameFunctionalGroupsSequence" not in header:
+        groups = [header]
+    else:
+        groups = _groups(header, frame.number)
+    position, orientation = _find(groups, "ImagePositionPatient"), _find(groups, _ORIENTATION)
+    spacing, thickness = _find(groups, "PixelSpacing"), _find(groups, "SliceThickness")
+    if position is None or orientation is None or spacing is None:
+        return None
+    return Plane(
+        tuple(float(value) for value in position),
+        tuple(float(value) for value in orientation),
+        tuple(float(value) for value in spacing),
+        float(thickness) if thickness else None,
+    )
+
+
+_ORIENTATION = "ImageOrientationPatient"
+
+
+def stand_ins(source: Source, volume: Volume) -> list[Dataset]:
+    """One single-frame data set a slice, with the place and identity of the slice, no more."""
+    first = plane(source, 0)
+    built = []
+    for index in range(volume.shape[0]):
+        stand_in = _identity(source, index)
+        stand_in.Rows, stand_in.Columns = volume.shape[1:]
+        if first is not None:
+            _place(stand_in, source, index, volume, first)
+        built.append(stand_in)
+    return built
+
+
+def image_reference(source: Source, index: int) -> Dataset:
+    """The image that slice ``index`` came from, with its frame number if it has one."""
+    frame = source.frames[index]
+    item = instance_reference(source.headers[frame.header])
+    if frame.number is not None:
+        item.ReferencedFrameNumber = frame.number
+    return item
+
+
+def instance_reference(header: Dataset) -> Dataset:
+    """An item of a sequence with the SOP Instance Reference Macro (PS3.3 Table 10-11)."""
+    item = Dataset()
+    item.ReferencedSOPClassUID = header.SOPClassUID
+    item.ReferencedSOPInstanceUID = header.SOPInstanceUID
+    return item
+
+
+def distance_mm(volume: Volume) -> float:
+    """Distance between slices along the normal of the image plane."""
+    step, down, right = (volume.affine[:3, axis] for axis in range(3))
+    normal: NDArray[np.float64] = np.cross(down, right)
+    return float(abs(step @ normal) / np.linalg.norm(normal))
+
+
+def _identity(source: Source, index: int) -> Dataset:
+    header = source.headers[source.frames[index].header]
+    stand_in = Dataset()
+    stand_in.SOPClassUID = CTImageStorage
+    stand_in.SOPInstanceUID = f"{STAND_IN_ROOT}{index}"
+    stand_in.StudyInstanceUID = header.StudyInstanceUID
+    stand_in.SeriesInstanceUID = header.SeriesInstanceUID
+    stand_in.Modality = header.get("Modality") or "OT"
+    for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
+        setattr(stand_in, keyword, "")
+    for keyword in ("AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
+        setattr(stand_in, keyword, "")
+    for keyword in ("LossyImageCompression", "LossyImageCompressionRatio"):
+        if header.get(keyword):
+            stand_in[keyword] = header[keyword]
+    if header.get("LossyImageCompressionMethod"):
+        stand_in.LossyImageCompressionMethod = header.LossyImageCompressionMethod
+    return stand_in
+
+
+def _place(stand_in: Dataset, source: Source, index: int, volume: Volume, first: Plane) -> None:
+    here = plane(source, index) or first
+    stand_in.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
+    stand_in.PositionReferenceIndicator = (
+        source.headers[0].get("PositionReferenceIndicator") or None
+    )
+    stand_in.ImagePositionPatient = _decimals(here.position)
+    stand_in.ImageOrientationPatient = _decimals(first.orientation)
+    stand_in.PixelSpacing = _decimals(first.spacing)
+    gap = distance_mm(volume)
+    stand_in.SliceThickness = _decimals((first.thickness_mm or gap,))[0]
+    if volume.shape[0] > 1:
+        stand_in.SpacingBetweenSlices = _decimals((gap,))[0]
+
+
+def _decimals(values: tuple[float, ...]) -> list[str]:
+    """Numbers as decimal strings of at most 16 characters (VR DS)."""
+    return [decimal(value) for value in values]
+
+
+def decimal(value: float) -> str:
+    """``value`` as a decimal string with as many digits as 16 characters hold."""
+    for digits in range(15, 0, -1):
+        text = f"{value:.{digits}g}"
+        if len(text) <= 16:
+            return text
+    return "0"
+
+
+def _groups(header: Dataset, number: int) -> list[Dataset]:
+    """The functional groups of a frame, its own before the shared ones."""
+    own = header.PerFrameFunctionalGroupsSequence[number - 1]
+    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    found: list[Dataset] = []
+    for groups in (own, shared):
+        for keyword in _MACROS:
+            found.extend(groups.get(keyword) or [])
+    return found
+
+
+_MACROS = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
+
+
+def _find(groups: list[Dataset], keyword: str) -> Any:
+    for group in groups:
+        value = group.get(keyword)
+        if value is not None and value != "":
+            return value
+    return None

@@ -1,0 +1,202 @@
+"""A picture of a result for people: an axial and a coronal cut with coloured outlines and a legend.
+
+Owns what is shown: which slices, in which window, seen along the patient's axes. Orientation comes
+from the affine, not from the order of slices. Holds no patient data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from analyzers.contract import DerivedImage, Detection, Segmentation, Volume
+from node.results.page import Box, Cut, Entry, draw
+from node.results.source import Source
+
+Window = tuple[float, float]
+"""Centre and width, in the units of the values."""
+
+LUNG_WINDOW, BONE_WINDOW, SOFT_TISSUE_WINDOW = (-600.0, 1500.0), (400.0, 1800.0), (40.0, 400.0)
+_WINDOW_WORDS = (("lung", LUNG_WINDOW), ("nodule", LUNG_WINDOW), ("bone", BONE_WINDOW))
+BOX_RGB = (255, 210, 60)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Patient:
+    """A volume seen along the patient's axes: index (z, y, x) rises to head, back and left.
+
+    A view, not a copy: axes are exchanged and turned to the nearest patient axis.
+    """
+
+    order: tuple[int, int, int]
+    flips: tuple[bool, bool, bool]
+    spacing_mm: tuple[float, float, float]
+
+    @staticmethod
+    def of(volume: Volume) -> Patient:
+        directions = volume.affine[:3, :3] / volume.spacing_mm
+        order = _assign(np.abs(directions))
+        flips = [bool(directions[axis, order[i]] < 0) for i, axis in enumerate((2, 1, 0))]
+        spacing = [float(volume.spacing_mm[axis]) for axis in order]
+        return Patient(order, (flips[0], flips[1], flips[2]), (spacing[0], spacing[1], spacing[2]))
+
+    def view(self, array: NDArray[Any]) -> NDArray[Any]:
+        turned = array.transpose(self.order)
+        return turned[tuple(slice(None, None, -1 if flip else 1) for flip in self.flips)]
+
+    def box(self, detection: Detection, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """First and last corner of a detection in this view, 2×3."""
+        corners = np.array([detection.first, detection.last])[:, self.order]
+        extent = np.array([shape[axis] for axis in self.order])
+        for axis, flip in enumerate(self.flips):
+            if flip:
+                corners[:, axis] = extent[axis] - 1 - corners[::-1, axis]
+        return corners
+
+    def size_mm(self, name: str, shape: tuple[int, ...]) -> tuple[float, float]:
+        """Height and width of an axial or coronal cut."""
+        z, y, x = self.spacing_mm
+        return shape[0] * (y if name == "axial" else z), shape[1] * x
+
+
+def segmentation(source: Source, item: Segmentation, title: str, path: Path) -> None:
+    """Draw the structures on the axial slice where most of them is, and on a coronal cut."""
+    volume = _volume(source)
+    patient = Patient.of(volume)
+    labels = patient.view(item.labels)
+    shown = [s for s in item.segments if (item.labels == s.number).any()]
+    colours = {segment.number: segment.rgb for segment in shown}
+    window = _window(source, volume, [segment.kind.meaning for segment in shown])
+    cuts = []
+    for name, index in zip(("axial", "coronal"), _busiest(labels), strict=True):
+        grey = _grey(_cut(patient, volume, name, index), window)
+        size = patient.size_mm(name, grey.shape)
+        cuts.append(Cut(name, grey, size, labels=_plane(labels, name, index), colours=colours))
+    draw(cuts, title, [Entry(segment.label, segment.rgb) for segment in shown], path)
+
+
+def detections(source: Source, items: Sequence[Detection], title: str, path: Path) -> None:
+    """Draw every box that meets the axial and the coronal cut through the largest one."""
+    volume = _volume(source)
+    patient = Patient.of(volume)
+    boxes = [patient.box(item, volume.shape) for item in items]
+    largest = max(boxes, key=lambda box: int(np.prod(box[1] - box[0] + 1)))
+    window = _window(source, volume, [item.kind.meaning for item in items])
+    cuts = []
+    for axis, name in enumerate(("axial", "coronal")):
+        index = int(largest[:, axis].mean())
+        grey = _grey(_cut(patient, volume, name, index), window)
+        flat = [
+            _flat(box, axis, len(grey)) for box in boxes if box[0, axis] <= index <= box[1, axis]
+        ]
+        cuts.append(Cut(name, grey, patient.size_mm(name, grey.shape), boxes=tuple(flat)))
+    names = dict.fromkeys(item.kind.meaning for item in items)
+    draw(cuts, title, [Entry(name, BOX_RGB) for name in names], path)
+
+
+def derived(source: Source, item: DerivedImage, title: str, path: Path) -> None:
+    """Draw the middle axial slice of the source and of the derived image, side by side."""
+    volume = _volume(source)
+    patient = Patient.of(volume)
+    values = patient.view(item.values)
+    middle = len(values) // 2
+    window = _window(source, volume, [])
+    before = _grey(_cut(patient, volume, "axial", middle), window)
+    after = _grey(values[middle].astype(np.float32), window)
+    size = patient.size_mm("axial", before.shape)
+    cuts = [
+        Cut("axial", before, size, caption="source"),
+        Cut("axial", after, size, caption="derived"),
+    ]
+    draw(cuts, title, [], path)
+
+
+# --- cuts -----------------------------------------------------------------------------------------
+
+
+def _flat(box: NDArray[np.int64], axis: int, rows: int) -> Box:
+    """The outline of a box on a cut, in pixels of the cut."""
+    (top, bottom), (left, right) = box[:, 1 - axis].tolist(), box[:, 2].tolist()
+    if axis == 1:
+        top, bottom = rows - 1 - bottom, rows - 1 - top
+    return Box(left, top, right + 1, bottom + 1, BOX_RGB)
+
+
+def _volume(source: Source) -> Volume:
+    if source.volume is None:
+        raise ValueError("a preview needs a volume")
+    return source.volume
+
+
+def _assign(weights: NDArray[np.float64]) -> tuple[int, int, int]:
+    """The array axis nearest to the patient's z, y and x, each used once."""
+    return max(
+        ((i, j, k) for i in range(3) for j in range(3) for k in range(3) if {i, j, k} == {0, 1, 2}),
+        key=lambda axes: weights[2, axes[0]] + weights[1, axes[1]] + weights[0, axes[2]],
+    )
+
+
+def _busiest(labels: NDArray[np.uint8]) -> tuple[int, int]:
+    """The axial slice and the coronal cut with the largest segmented area."""
+    area = np.stack([np.count_nonzero(plane, axis=1) for plane in labels])
+    return int(area.sum(axis=1).argmax()), int(area.sum(axis=0).argmax())
+
+
+def _plane(array: NDArray[Any], name: str, index: int) -> NDArray[Any]:
+    """Axial: front at the top. Coronal: head at the top."""
+    return array[index] if name == "axial" else array[::-1, index]
+
+
+def _cut(patient: Patient, volume: Volume, name: str, index: int) -> NDArray[np.float32]:
+    stored = _plane(patient.view(volume.stored), name, index).astype(np.float32)
+    shape = (-1, 1, 1)
+    slope = np.broadcast_to(volume.slope.reshape(shape), volume.shape)
+    intercept = np.broadcast_to(volume.intercept.reshape(shape), volume.shape)
+    values: NDArray[np.float32] = stored * _plane(patient.view(slope), name, index).astype(
+        np.float32
+    )
+    values += _plane(patient.view(intercept), name, index).astype(np.float32)
+    return values
+
+
+def _grey(values: NDArray[np.float32], window: Window) -> NDArray[np.uint8]:
+    centre, width = window
+    scaled = np.clip((values - (centre - width / 2)) / width, 0, 1)
+    return (scaled * 255).astype(np.uint8)
+
+
+def _window(source: Source, volume: Volume, kinds: Sequence[str]) -> Window:
+    """CT: by what is shown, else the header's. Others: by the values, for headers vary too much."""
+    if volume.modality != "CT":
+        return _window_of_values(volume)
+    for word, window in _WINDOW_WORDS:
+        if any(word in kind.lower() for kind in kinds):
+            return window
+    return _header_window(source.headers[len(source.headers) // 2]) or SOFT_TISSUE_WINDOW
+
+
+def _window_of_values(volume: Volume) -> Window:
+    middle = len(volume.stored) // 2
+    plane = volume.stored[middle] * volume.slope[middle] + volume.intercept[middle]
+    low, high = (float(value) for value in np.percentile(plane, (1, 99.5)))
+    return (low + high) / 2, max(high - low, 1e-6)
+
+
+def _header_window(header: Dataset) -> Window | None:
+    centre, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
+    return (centre, width) if centre is not None and width is not None and width > 0 else None
+
+
+def _first(value: Any) -> float | None:
+    if value in (None, ""):
+        return None
+    try:
+        return float(value)
+    except TypeError:
+        return float(value[0]) if len(value) else None

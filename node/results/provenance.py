@@ -1,0 +1,174 @@
+"""Who made an object, from what, when, and for whom: the same values in every object.
+
+Owns the equipment and algorithm identification (IHE AIR), dates and file meta.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from copy import deepcopy
+from datetime import datetime, timedelta, timezone
+
+import highdicom as hd
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from analyzers.contract import Code
+from node.results import subject, uids
+from node.results.source import Provenance, Source
+
+MANUFACTURER = "Wetread"
+ALGORITHM_FAMILY = Code("123110", "DCM", "Artificial Intelligence")
+PRIVATE_SCHEME = "99WETREAD"
+PROCESSING_EQUIPMENT = Code("109102", "DCM", "Processing Equipment")
+
+
+def algorithm_sequence(provenance: Provenance) -> hd.AlgorithmIdentificationSequence:
+    """The Segmentation Algorithm Identification Sequence (0062,0007)."""
+    return hd.AlgorithmIdentificationSequence(
+        name=provenance.analyzer,
+        version=provenance.analyzer_version,
+        family=concept(ALGORITHM_FAMILY),
+        source=MANUFACTURER,
+        parameters={name: str(value) for name, value in sorted(provenance.parameters.items())}
+        or None,
+    )
+
+
+def algorithm_content(provenance: Provenance) -> hd.sr.AlgorithmIdentification:
+    """The same identification as content items (PS3.16 TID 4019)."""
+    return hd.sr.AlgorithmIdentification(
+        name=provenance.analyzer,
+        version=provenance.analyzer_version,
+        parameters=parameter_texts(provenance) or None,
+        family=concept(ALGORITHM_FAMILY),
+        manufacturer=MANUFACTURER,
+    )
+
+
+def device_observer(provenance: Provenance) -> hd.sr.DeviceObserverIdentifyingAttributes:
+    """The algorithm as the observer of a report (PS3.16 TID 1004)."""
+    return hd.sr.DeviceObserverIdentifyingAttributes(
+        uid=uids.device_uid(provenance.analyzer, provenance.analyzer_version),
+        name=provenance.analyzer_title,
+        manufacturer_name=MANUFACTURER,
+        model_name=provenance.analyzer,
+        serial_number=serial_number(provenance),
+    )
+
+
+def parameter_texts(provenance: Provenance) -> list[str]:
+    """One ``name=value`` a parameter, sorted."""
+    return [f"{name}={value}" for name, value in sorted(provenance.parameters.items())]
+
+
+def serial_number(provenance: Provenance) -> str:
+    """A Device Serial Number: a short digest of the algorithm's name and version."""
+    named = f"{provenance.analyzer}\0{provenance.analyzer_version}"
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
+
+
+def concept(code: Code) -> hd.sr.CodedConcept:
+    """A code of the contract as highdicom's."""
+    return hd.sr.CodedConcept(code.value, code.scheme, text(code.meaning))
+
+
+def series_number(source: Source, offset: int) -> int:
+    """Sorts a result behind the series it was made from: series 4 → 401, 402 …"""
+    given = source.headers[0].get("SeriesNumber")
+    number = int(given) if given not in (None, "") else 0
+    return (number if 0 < number < 10_000_000 else 0) * 100 + offset
+
+
+def text(value: str, limit: int = 64) -> str:
+    """``value`` as one line without backslashes, at most ``limit`` characters (VR LO)."""
+    line = " ".join(value.replace("\\", "/").split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def local_time(source: Source, provenance: Provenance) -> datetime:
+    """The start of the analysis in the source's time zone, or in this machine's."""
+    offset = str(source.headers[0].get("TimezoneOffsetFromUTC", "")).strip()
+    if len(offset) == 5 and offset[0] in "+-" and offset[1:].isdigit():
+        minutes = int(offset[1:3]) * 60 + int(offset[3:])
+        zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+        return provenance.started_at.astimezone(zone)
+    return provenance.started_at.astimezone()
+
+
+def stamp(dataset: Dataset, source: Source, provenance: Provenance) -> None:
+    """Write equipment, dates, subject, character set and file meta into a finished object."""
+    _stamp_equipment(dataset, source, provenance)
+    _stamp_time(dataset, source, provenance)
+    _name_private_scheme(dataset)
+    charset = subject.character_set(dataset, source.headers[0])
+    subject.copy(dataset, source.headers[0])
+    if charset is None:
+        dataset.pop("SpecificCharacterSet", None)
+    else:
+        dataset.SpecificCharacterSet = charset
+    dataset.file_meta = _file_meta(dataset, provenance)
+
+
+def _stamp_equipment(dataset: Dataset, source: Source, provenance: Provenance) -> None:
+    dataset.Manufacturer = MANUFACTURER
+    dataset.ManufacturerModelName = provenance.analyzer
+    dataset.DeviceSerialNumber = serial_number(provenance)
+    dataset.SoftwareVersions = provenance.analyzer_version
+    earlier = source.headers[0].get("ContributingEquipmentSequence") or []
+    dataset.ContributingEquipmentSequence = Items(
+        [*deepcopy(list(earlier)), contributing_equipment(source, provenance)]
+    )
+
+
+def contributing_equipment(source: Source, provenance: Provenance) -> Dataset:
+    """The algorithm as an item of Contributing Equipment Sequence (PS3.3 C.12.1)."""
+    item = Dataset()
+    item.PurposeOfReferenceCodeSequence = [concept(PROCESSING_EQUIPMENT)]
+    item.Manufacturer = MANUFACTURER
+    item.ManufacturerModelName = provenance.analyzer
+    item.DeviceSerialNumber = serial_number(provenance)
+    item.SoftwareVersions = provenance.analyzer_version
+    item.DeviceUID = uids.device_uid(provenance.analyzer, provenance.analyzer_version)
+    item.ContributionDateTime = local_time(source, provenance).strftime("%Y%m%d%H%M%S.%f%z")
+    decoder = f", pixels decoded by {source.decoder}" if source.decoder else ""
+    kind = provenance.device.partition(":")[0]
+    item.ContributionDescription = text(
+        f"{provenance.analyzer_title}, run by Wetread {provenance.node_version} on {kind}{decoder}",
+        1024,
+    )
+    return item
+
+
+def _stamp_time(dataset: Dataset, source: Source, provenance: Provenance) -> None:
+    moment = local_time(source, provenance)
+    date, time = moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")
+    for event in ("InstanceCreation", "Series", "Content"):
+        setattr(dataset, f"{event}Date", date)
+        setattr(dataset, f"{event}Time", time)
+    if source.headers[0].get("TimezoneOffsetFromUTC"):
+        dataset.TimezoneOffsetFromUTC = source.headers[0].TimezoneOffsetFromUTC
+
+
+def _name_private_scheme(dataset: Dataset) -> None:
+    """Say whose codes 99WETREAD are, where the object holds one (PS3.3 C.12.1.1.7)."""
+    schemes = (e.value for e in subject.elements(dataset) if e.keyword == "CodingSchemeDesignator")
+    if PRIVATE_SCHEME not in schemes:
+        return
+    item = Dataset()
+    item.CodingSchemeDesignator = PRIVATE_SCHEME
+    item.CodingSchemeName = "Wetread private codes"
+    item.CodingSchemeResponsibleOrganization = MANUFACTURER
+    dataset.CodingSchemeIdentificationSequence = [item]
+
+
+def _file_meta(dataset: Dataset, provenance: Provenance) -> FileMetaDataset:
+    meta = FileMetaDataset()
+    meta.FileMetaInformationVersion = b"\x00\x01"
+    meta.MediaStorageSOPClassUID = UID(dataset.SOPClassUID)
+    meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID)
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.ImplementationClassUID = uids.IMPLEMENTATION_CLASS_UID
+    meta.ImplementationVersionName = f"WETREAD {provenance.node_version}"[:16]
+    return meta

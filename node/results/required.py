@@ -1,0 +1,167 @@
+"""What each kind of object must hold: type 1 and type 2 attributes of its modules (PS3.3).
+
+Type 1 must have a value, type 2 must be there. Written down by hand from the module tables, so
+that the gate does not believe the library that made the object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    CTImageStorage,
+    MRImageStorage,
+    PositronEmissionTomographyImageStorage,
+    SegmentationStorage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Required:
+    """Keywords at the top level of a data set, and paths below it."""
+
+    valued: tuple[str, ...]
+    """Type 1."""
+    present: tuple[str, ...]
+    """Type 2."""
+    items: Mapping[str, tuple[str, ...]]
+    """Type 1 in every item of a sequence; the path is "Outer/Inner"."""
+
+
+_VALUED = (
+    *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
+    *("ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "Manufacturer"),
+    *("InstanceNumber", "InstanceCreationDate", "ContributingEquipmentSequence"),
+)
+_PRESENT = (
+    *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
+    *("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
+    "SeriesNumber",
+)
+_EQUIPMENT_ITEM = {
+    "ContributingEquipmentSequence": ("PurposeOfReferenceCodeSequence", "Manufacturer")
+}
+_PIXELS = (
+    *("SamplesPerPixel", "PhotometricInterpretation", "Rows", "Columns", "BitsAllocated"),
+    *("BitsStored", "HighBit", "PixelRepresentation", "PixelData", "ImageType"),
+)
+_PLANE = (
+    *("FrameOfReferenceUID", "PixelSpacing", "ImageOrientationPatient", "ImagePositionPatient"),
+    *("DerivationDescription", "DerivationCodeSequence", "SourceImageSequence"),
+)
+_PLANE_PRESENT = ("PositionReferenceIndicator", "SliceThickness")
+_REFERENCE = ("ReferencedSOPClassUID", "ReferencedSOPInstanceUID")
+
+_SEG = Required(
+    valued=(
+        *(*_VALUED, *_PIXELS, "ContentDate", "ContentTime", "ContentLabel", "SegmentationType"),
+        *("SegmentSequence", "SegmentsOverlap", "NumberOfFrames", "ReferencedSeriesSequence"),
+        *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+        *("DimensionOrganizationSequence", "DimensionIndexSequence", "LossyImageCompression"),
+    ),
+    present=(*_PRESENT, "ContentDescription", "ContentCreatorName"),
+    items={
+        **_EQUIPMENT_ITEM,
+        "SegmentSequence": (
+            *("SegmentNumber", "SegmentLabel", "SegmentAlgorithmType", "SegmentAlgorithmName"),
+            *("SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"),
+            *("SegmentationAlgorithmIdentificationSequence", "TrackingID", "TrackingUID"),
+        ),
+        "SegmentSequence/SegmentationAlgorithmIdentificationSequence": (
+            *("AlgorithmFamilyCodeSequence", "AlgorithmName", "AlgorithmVersion"),
+        ),
+        "PerFrameFunctionalGroupsSequence": ("FrameContentSequence",),
+        "PerFrameFunctionalGroupsSequence/FrameContentSequence": ("DimensionIndexValues",),
+        "PerFrameFunctionalGroupsSequence/DerivationImageSequence": ("DerivationCodeSequence",),
+        "ReferencedSeriesSequence": ("SeriesInstanceUID", "ReferencedInstanceSequence"),
+        "ReferencedSeriesSequence/ReferencedInstanceSequence": _REFERENCE,
+    },
+)
+
+_SR = Required(
+    valued=(
+        *(*_VALUED, "ContentDate", "ContentTime", "CompletionFlag", "VerificationFlag"),
+        *("ValueType", "ConceptNameCodeSequence", "ContinuityOfContent", "ContentSequence"),
+        "CurrentRequestedProcedureEvidenceSequence",
+        "ContentTemplateSequence",
+    ),
+    present=(
+        *_PRESENT,
+        "PerformedProcedureCodeSequence",
+        "ReferencedPerformedProcedureStepSequence",
+    ),
+    items={
+        **_EQUIPMENT_ITEM,
+        "CurrentRequestedProcedureEvidenceSequence": (
+            *("StudyInstanceUID", "ReferencedSeriesSequence"),
+        ),
+        "CurrentRequestedProcedureEvidenceSequence/ReferencedSeriesSequence": (
+            *("SeriesInstanceUID", "ReferencedSOPSequence"),
+        ),
+    },
+)
+
+_DERIVED_ITEMS = {**_EQUIPMENT_ITEM, "SourceImageSequence": _REFERENCE}
+
+_CT = Required(
+    valued=(*_VALUED, *_PIXELS, *_PLANE, "RescaleIntercept", "RescaleSlope"),
+    present=(*_PRESENT, *_PLANE_PRESENT, "KVP", "AcquisitionNumber"),
+    items=_DERIVED_ITEMS,
+)
+
+_MR = Required(
+    valued=(*_VALUED, *_PIXELS, *_PLANE, "ScanningSequence", "SequenceVariant"),
+    present=(
+        *(*_PRESENT, *_PLANE_PRESENT, "ScanOptions", "MRAcquisitionType"),
+        *("EchoTime", "EchoTrainLength"),
+    ),
+    items=_DERIVED_ITEMS,
+)
+
+_PET = Required(
+    valued=(
+        *(*_VALUED, *_PIXELS, *_PLANE, "RescaleIntercept", "RescaleSlope", "SeriesDate"),
+        *("SeriesTime", "Units", "CountsSource", "SeriesType", "NumberOfSlices"),
+        *("DecayCorrection", "FrameReferenceTime", "ImageIndex"),
+    ),
+    present=(
+        *(*_PRESENT, *_PLANE_PRESENT, "CorrectedImage", "CollimatorType", "AcquisitionDate"),
+        *("AcquisitionTime", "ActualFrameDuration", "RadiopharmaceuticalInformationSequence"),
+        *("PatientOrientationCodeSequence", "PatientGantryRelationshipCodeSequence"),
+    ),
+    items=_DERIVED_ITEMS,
+)
+
+REQUIRED: Mapping[str, Required] = {
+    SegmentationStorage: _SEG,
+    Comprehensive3DSRStorage: _SR,
+    CTImageStorage: _CT,
+    MRImageStorage: _MR,
+    PositronEmissionTomographyImageStorage: _PET,
+}
+
+
+def missing(dataset: Dataset) -> list[str]:
+    """The required attributes that the object lacks, as sentences; empty when it is complete."""
+    table = REQUIRED.get(str(dataset.get("SOPClassUID")))
+    if table is None:
+        return [f"SOP class {dataset.get('SOPClassUID')} is none that the node makes"]
+    found = [f"{word} is missing or empty" for word in table.valued if not _valued(dataset, word)]
+    found += [f"{word} is missing" for word in table.present if word not in dataset]
+    for path, keywords in table.items.items():
+        for item in _items([dataset], path.split("/")):
+            found += [f"{path}/{word} is missing" for word in keywords if not _valued(item, word)]
+    return list(dict.fromkeys(found))
+
+
+def _valued(dataset: Dataset, keyword: str) -> bool:
+    return keyword in dataset and not dataset[keyword].is_empty
+
+
+def _items(datasets: list[Dataset], path: list[str]) -> list[Dataset]:
+    for keyword in path:
+        datasets = [item for dataset in datasets for item in dataset.get(keyword) or []]
+    return datasets

@@ -1,0 +1,205 @@
+"""Segmentation findings as DICOM Segmentation objects (PS3.3 A.51, BINARY).
+
+Owns the numbering of segments in the object: structures without a voxel are dropped, the rest
+are numbered 1..n in the order of the finding. Whoever refers to a segment finds its number by
+the tracking UID, in the object itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import highdicom as hd
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import ExplicitVRLittleEndian
+
+from analyzers.contract import Code, Segment, Segmentation, Volume
+from node.results import planes, provenance, uids
+from node.results.errors import EmptySegmentation, FindingsContradictImages
+from node.results.source import Provenance, Source
+
+ANATOMICAL_STRUCTURES = frozenset({"91723000", "123037004"})
+"""SCT codes of the category Anatomical Structure: today's and the one before 2019."""
+
+
+def build(
+    source: Source, segmentation: Segmentation, provenance_: Provenance, index: int
+) -> Dataset:
+    """The segmentation as a data set with file meta, ready to be written.
+
+    ``index`` numbers the segmentations of one analysis from 0. Frames without a voxel are left
+    out. Raises ``EmptySegmentation`` when every frame would be.
+    """
+    volume = _volume(source, segmentation)
+    counts = voxel_counts(segmentation.labels)
+    present = present_segments(segmentation, counts)
+    if not present:
+        raise EmptySegmentation("no structure of the segmentation has a voxel")
+    dataset = _encode(source, volume, segmentation, present, provenance_, index)
+    _refer_to_source(dataset, source)
+    organization = uids.object_uid(provenance_.key, "seg-dimensions", index)
+    _replace_dimension_organization(dataset, organization)
+    provenance.stamp(dataset, source, provenance_)
+    return dataset
+
+
+def voxel_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Voxels of each of the 256 labels; slice by slice, so that memory stays small."""
+    counts = np.zeros(256, np.int64)
+    for plane in labels:
+        if plane.any():
+            counts += np.bincount(plane.ravel(), minlength=256)
+        else:
+            counts[0] += plane.size
+    return counts
+
+
+def present_segments(
+    segmentation: Segmentation, counts: NDArray[np.int64] | None = None
+) -> tuple[Segment, ...]:
+    """The segments that have a voxel, in the order in which the object numbers them from 1.
+
+    Raises ``FindingsContradictImages`` for labels that no segment describes, and for two segments
+    with one number or one key.
+    """
+    counts = voxel_counts(segmentation.labels) if counts is None else counts
+    numbers = [segment.number for segment in segmentation.segments]
+    keys = [segment.key for segment in segmentation.segments]
+    if len(set(numbers)) < len(numbers) or len(set(keys)) < len(keys):
+        raise FindingsContradictImages("two segments have the same number or key")
+    undescribed = set(np.flatnonzero(counts).tolist()) - {0} - set(numbers)
+    if undescribed or not all(0 < number < 256 for number in numbers):
+        raise FindingsContradictImages(f"labels without a segment: {sorted(undescribed)}")
+    return tuple(segment for segment in segmentation.segments if counts[segment.number])
+
+
+def _volume(source: Source, segmentation: Segmentation) -> Volume:
+    if source.volume is None or segmentation.labels.shape != source.volume.shape:
+        raise FindingsContradictImages("the labels do not lie on the grid of the images")
+    if segmentation.labels.dtype != np.uint8:
+        raise FindingsContradictImages("the labels are not of type uint8")
+    return source.volume
+
+
+def segment_number(dataset: Dataset, tracking_uid: str) -> int | None:
+    """The number of the segment with this tracking UID in the object; None if it has none."""
+    for item in dataset.SegmentSequence:
+        if item.get("TrackingUID") == tracking_uid:
+            return int(item.SegmentNumber)
+    return None
+
+
+def tracking_id(analyzer: str, key: str) -> str:
+    """What a person reads where the tracking UID is meant."""
+    return f"{analyzer}:{key}"
+
+
+def _encode(
+    source: Source,
+    volume: Volume,
+    segmentation: Segmentation,
+    present: Sequence[Segment],
+    provenance_: Provenance,
+    index: int,
+) -> Dataset:
+    title = provenance.text(segmentation.title)
+    dataset: Dataset = hd.seg.Segmentation(
+        source_images=planes.stand_ins(source, volume),
+        pixel_array=_renumbered(segmentation.labels, present),
+        segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=[
+            _description(source, segment, number, provenance_)
+            for number, segment in enumerate(present, start=1)
+        ],
+        series_instance_uid=uids.object_uid(provenance_.key, "seg-series", index),
+        series_number=provenance.series_number(source, 10 + index),
+        sop_instance_uid=uids.object_uid(provenance_.key, "seg", index),
+        instance_number=1,
+        manufacturer=provenance.MANUFACTURER,
+        manufacturer_model_name=provenance_.analyzer,
+        software_versions=provenance_.analyzer_version,
+        device_serial_number=provenance.serial_number(provenance_),
+        content_label="SEGMENTATION",
+        content_description=title,
+        series_description=provenance.text(f"{provenance_.analyzer_title}: {title}"),
+        transfer_syntax_uid=ExplicitVRLittleEndian,
+        omit_empty_frames=True,
+    )
+    if source.headers[0].get("BodyPartExamined"):
+        dataset.BodyPartExamined = source.headers[0].BodyPartExamined
+    dataset.ContentCreatorName = ""
+    return dataset
+
+
+def _renumbered(labels: NDArray[np.uint8], present: Sequence[Segment]) -> NDArray[np.uint8]:
+    if [segment.number for segment in present] == list(range(1, len(present) + 1)):
+        return labels
+    table = np.zeros(256, np.uint8)
+    for number, segment in enumerate(present, start=1):
+        table[segment.number] = number
+    return table[labels]
+
+
+def _description(
+    source: Source, segment: Segment, number: int, provenance_: Provenance
+) -> hd.seg.SegmentDescription:
+    anatomical = segment.category.value in ANATOMICAL_STRUCTURES
+    description = hd.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=provenance.text(segment.label),
+        segmented_property_category=provenance.concept(segment.category),
+        segmented_property_type=provenance.concept(segment.kind),
+        algorithm_type=hd.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=provenance.algorithm_sequence(provenance_),
+        tracking_uid=uids.tracking_uid(source, provenance_.analyzer, segment.key),
+        tracking_id=tracking_id(provenance_.analyzer, segment.key),
+        anatomic_regions=[provenance.concept(segment.kind)] if anatomical else None,
+        display_color=hd.color.CIELabColor.from_rgb(*segment.rgb),
+    )
+    if segment.laterality is not None:
+        _add_laterality(description, segment.laterality)
+    return description
+
+
+def _add_laterality(description: Dataset, laterality: Code) -> None:
+    """As a modifier of the property type and, for anatomy, of the region (PS3.3 C.8.20.2)."""
+    item = description.SegmentedPropertyTypeCodeSequence[0]
+    item.SegmentedPropertyTypeModifierCodeSequence = [provenance.concept(laterality)]
+    for region in description.get("AnatomicRegionSequence", []):
+        region.AnatomicRegionModifierSequence = [provenance.concept(laterality)]
+
+
+def _refer_to_source(dataset: Dataset, source: Source) -> None:
+    """Put the images in the place of their stand-ins."""
+    references = {
+        f"{planes.STAND_IN_ROOT}{index}": planes.image_reference(source, index)
+        for index in range(len(source.frames))
+    }
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.get("DerivationImageSequence", []):
+            for item in derivation.SourceImageSequence:
+                _replace_reference(item, references)
+    used = sorted({frame.header for frame in source.frames})
+    instances = [planes.instance_reference(source.headers[header]) for header in used]
+    dataset.SourceImageSequence = Items(instances)
+    series = Dataset()
+    series.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
+    series.ReferencedInstanceSequence = Items(instances)
+    dataset.ReferencedSeriesSequence = Items([series])
+
+
+def _replace_reference(item: Dataset, references: Mapping[str, Dataset]) -> None:
+    """Segments share the items of a slice: an item that was replaced already stays."""
+    reference = references.get(str(item.ReferencedSOPInstanceUID))
+    if reference is not None:
+        item.update(reference)
+
+
+def _replace_dimension_organization(dataset: Dataset, organization: str) -> None:
+    """highdicom draws this UID at random."""
+    dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    for item in dataset.DimensionIndexSequence:
+        item.DimensionOrganizationUID = organization

@@ -1,0 +1,244 @@
+"""The report of an analysis: Comprehensive 3D SR after TID 1500 (PS3.16), the root of its results.
+
+Owns the document: title, observer, procedure, evidence, predecessors, conclusion. There is one for
+every analysis, also where nothing was found, where the images do not fit, and where it failed.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import highdicom as hd
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import CTImageStorage
+
+from analyzers.contract import Code, Findings
+from node.results import groups, provenance, statements, uids
+from node.results.source import Provenance, Reference, Source
+from node.results.statements import Verdict
+from node.results.subject import REQUIRED_OF_SUBJECT
+
+CONCLUSION = Code("121077", "DCM", "Conclusion")
+REASON = Code("121106", "DCM", "Comment")
+QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+ENGLISH = Code("en", "RFC5646", "English")
+
+PROCEDURES: Mapping[str, Code] = {
+    "CT": Code("25045-6", "LN", "CT unspecified body region"),
+    "MR": Code("25056-3", "LN", "MRI unspecified body region"),
+    "PT": Code("44136-0", "LN", "PET unspecified body region"),
+    "NM": Code("49118-3", "LN", "NM unspecified body region"),
+    **dict.fromkeys(
+        ("CR", "DX", "RF", "XA", "RG"), Code("43468-8", "LN", "XR unspecified body region")
+    ),
+}
+"""PS3.16 CID 100, by modality."""
+ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
+
+
+def build(
+    source: Source,
+    findings: Findings,
+    segs: Mapping[int, Dataset],
+    provenance_: Provenance,
+    derived: Sequence[Reference] = (),
+) -> Dataset:
+    """The report of the findings, ready to be written.
+
+    ``segs`` holds the Segmentation objects by the index of their finding; a segmentation without
+    one is reported as "looked for, not found". ``derived`` are the derived images that were made.
+    """
+    context = groups.Context(source, provenance_, segs)
+    sentences = [
+        groups.text_item(CONCLUSION, statements.conclusion(findings, provenance_)),
+        *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
+        *_derived_series(derived),
+    ]
+    made = [reference(dataset) for dataset in segs.values()] + list(derived)
+    document = _document(
+        source, provenance_, groups.measurement_groups(findings, context), sentences, made
+    )
+    document.CompletionFlag = "COMPLETE"
+    return document
+
+
+def build_notice(
+    source: Source, verdict: Verdict, reasons: Sequence[str], provenance_: Provenance
+) -> Dataset:
+    """The report that there is no result, and why."""
+    sentences = [
+        groups.text_item(CONCLUSION, statements.notice(verdict, provenance_)),
+        *(groups.text_item(REASON, text) for text in statements.reason_texts(source, reasons)),
+    ]
+    document = _document(source, provenance_, [], sentences, [])
+    document.CompletionFlag = "PARTIAL" if verdict is Verdict.FAILED else "COMPLETE"
+    return document
+
+
+def _document(
+    source: Source,
+    provenance_: Provenance,
+    measured: Sequence[groups.Group],
+    sentences: Sequence[hd.sr.ContentItem],
+    made: Sequence[Reference],
+) -> Dataset:
+    report = _report(source, provenance_, measured, sentences)
+    evidence = [reference(header) for header in source.headers] + list(made)
+    document: Dataset = hd.sr.Comprehensive3DSR(
+        evidence=_evidence_stand_ins(evidence),
+        content=report,
+        series_instance_uid=uids.object_uid(provenance_.key, "sr-series"),
+        series_number=provenance.series_number(source, 1),
+        sop_instance_uid=uids.object_uid(provenance_.key, "sr"),
+        instance_number=1,
+        manufacturer=provenance.MANUFACTURER,
+        is_complete=True,
+        is_final=False,
+        is_verified=False,
+        series_description=provenance.text(f"{provenance_.analyzer_title}: report"),
+    )
+    document.CurrentRequestedProcedureEvidenceSequence = _hierarchy(evidence)
+    if provenance_.predecessor is not None:
+        document.PredecessorDocumentsSequence = _hierarchy([provenance_.predecessor])
+    _refer_to_request(document, source.headers[0])
+    provenance.stamp(document, source, provenance_)
+    return document
+
+
+def _report(
+    source: Source,
+    provenance_: Provenance,
+    measured: Sequence[groups.Group],
+    sentences: Sequence[hd.sr.ContentItem],
+) -> hd.sr.MeasurementReport:
+    procedure = PROCEDURES.get(str(source.headers[0].get("Modality")), ANY_PROCEDURE)
+    report = hd.sr.MeasurementReport(
+        observation_context=hd.sr.ObservationContext(
+            observer_device_context=hd.sr.ObserverContext(
+                observer_type=provenance.concept(Code("121007", "DCM", "Device")),
+                observer_identifying_attributes=provenance.device_observer(provenance_),
+            )
+        ),
+        procedure_reported=provenance.concept(procedure),
+        imaging_measurements=measured or [_placeholder(source, provenance_)],
+        language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
+            provenance.concept(ENGLISH)
+        ),
+    )
+    root = report[0].ContentSequence
+    if not measured:
+        root.pop()
+    root.append(_evaluations(sentences))
+    return report
+
+
+def _placeholder(source: Source, provenance_: Provenance) -> groups.Group:
+    """highdicom asks for a measurement group where the template does not; it is taken out."""
+    return hd.sr.MeasurementsAndQualitativeEvaluations(
+        tracking_identifier=hd.sr.TrackingIdentifier(
+            uid=uids.tracking_uid(source, provenance_.analyzer, groups.WHOLE_SERIES),
+            identifier=groups.WHOLE_SERIES,
+        )
+    )
+
+
+def _evaluations(sentences: Sequence[hd.sr.ContentItem]) -> hd.sr.ContentItem:
+    container = hd.sr.ContainerContentItem(
+        name=provenance.concept(QUALITATIVE_EVALUATIONS), relationship_type=groups.CONTAINS
+    )
+    container.ContentSequence = hd.sr.ContentSequence(sentences)
+    return container
+
+
+def _derived_series(derived: Sequence[Reference]) -> list[hd.sr.ContentItem]:
+    """A sentence and a reference for every derived series: the report is the root of all."""
+    counts: defaultdict[str, int] = defaultdict(int)
+    for made in derived:
+        counts[made.series_instance_uid] += 1
+    items = []
+    for series, count in counts.items():
+        item = groups.text_item(groups.COMMENT, f"A derived series of {count} images was made.")
+        uid = hd.sr.UIDRefContentItem(
+            name=provenance.concept(groups.SERIES_UID),
+            value=series,
+            relationship_type=groups.HAS_PROPERTIES,
+        )
+        item.ContentSequence = hd.sr.ContentSequence([uid])
+        items.append(item)
+    return items
+
+
+def _evidence_stand_ins(evidence: Iterable[Reference]) -> list[Dataset]:
+    """What highdicom takes as evidence: identity alone, whatever the SOP class."""
+    stand_ins = []
+    for listed in evidence:
+        stand_in = Dataset()
+        stand_in.SOPClassUID = CTImageStorage
+        stand_in.SOPInstanceUID = listed.sop_instance_uid
+        stand_in.StudyInstanceUID = listed.study_instance_uid
+        stand_in.SeriesInstanceUID = listed.series_instance_uid
+        for keyword in REQUIRED_OF_SUBJECT:
+            if keyword != "StudyInstanceUID":
+                setattr(stand_in, keyword, "")
+        stand_ins.append(stand_in)
+    return stand_ins
+
+
+def reference(dataset: Dataset) -> Reference:
+    """The reference to an object, from its header."""
+    return Reference(
+        str(dataset.StudyInstanceUID),
+        str(dataset.SeriesInstanceUID),
+        str(dataset.SOPClassUID),
+        str(dataset.SOPInstanceUID),
+    )
+
+
+def _hierarchy(references: Iterable[Reference]) -> Items:
+    """References by study and series (PS3.3 Table C.17-3, Hierarchical SOP Instance Macro)."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for listed in references:
+        item = Dataset()
+        item.ReferencedSOPClassUID = listed.sop_class_uid
+        item.ReferencedSOPInstanceUID = listed.sop_instance_uid
+        series = studies.setdefault(listed.study_instance_uid, {})
+        series.setdefault(listed.series_instance_uid, []).append(item)
+    return Items([_study_item(study, series) for study, series in studies.items()])
+
+
+def _study_item(study: str, series: Mapping[str, list[Dataset]]) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = study
+    item.ReferencedSeriesSequence = Items()
+    for series_uid, instances in series.items():
+        inner = Dataset()
+        inner.SeriesInstanceUID = series_uid
+        inner.ReferencedSOPSequence = Items(instances)
+        item.ReferencedSeriesSequence.append(inner)
+    return item
+
+
+_REQUEST = (
+    "AccessionNumber",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+)
+
+
+def _refer_to_request(document: Dataset, header: Dataset) -> None:
+    """The request that the images answer, where they name it (PS3.3 C.17.2)."""
+    requests = header.get("RequestAttributesSequence") or []
+    if not requests and not header.get("AccessionNumber"):
+        return
+    item = Dataset()
+    item.StudyInstanceUID = header.StudyInstanceUID
+    item.ReferencedStudySequence = []
+    item.RequestedProcedureCodeSequence = []
+    for keyword in _REQUEST:
+        values = [request.get(keyword) for request in (*requests[:1], header)]
+        setattr(item, keyword, next((value for value in values if value), ""))
+    document.ReferencedRequestSequence = [item]

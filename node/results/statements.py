@@ -1,0 +1,124 @@
+"""The sentences of a report, for a radiologist to read.
+
+Owns what is said in words: what was found, what was looked for and not found, why nothing was
+done. No sentence holds a traceback, a path or a value that names the patient.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from enum import StrEnum
+
+from pydicom.dataset import Dataset
+
+from analyzers.contract import DerivedImage, Detection, Findings, Measurement, Segment, Segmentation
+from node.results import seg
+from node.results.source import Provenance, Source
+
+MAX_REASON = 300
+"""Characters of a reason; what is longer was not written for a reader."""
+
+
+class Verdict(StrEnum):
+    """Why a report has no findings."""
+
+    NOT_APPLICABLE = "not applicable"
+    FAILED = "failed"
+
+
+def conclusion(findings: Findings, provenance: Provenance) -> str:
+    """What was found, what was looked for in vain, and that nobody has verified it."""
+    found, missed = _structures(findings)
+    sentences = []
+    if found:
+        sentences.append(f"Found: {', '.join(found)}.")
+    if missed:
+        sentences.append(f"Looked for, not found: {', '.join(missed)}.")
+    derived = [item.title for item in findings.items if isinstance(item, DerivedImage)]
+    if derived:
+        sentences.append(f"Derived images were made: {', '.join(derived)}.")
+    if not findings.items or (missed and not found and len(missed) > 1):
+        sentences.insert(0, "Nothing found.")
+    elif not sentences:
+        sentences.append("The values above hold for the whole series.")
+    return f"{' '.join(sentences)} {_by(provenance)}"
+
+
+def notice(verdict: Verdict, provenance: Provenance) -> str:
+    """That there is no result, in one sentence that cannot be taken for a normal finding."""
+    title = provenance.analyzer_title
+    if verdict is Verdict.NOT_APPLICABLE:
+        return (
+            f"Not applicable: {title} did not analyze these images. "
+            "This is no statement about what they show."
+        )
+    return (
+        f"Failed: {title} could not complete the analysis; there is no result. "
+        "This is no statement about what the images show."
+    )
+
+
+def reason_texts(source: Source, reasons: Sequence[str]) -> list[str]:
+    """The reasons fit for a report: one line each, without traceback, paths or patient."""
+    texts = [_reason(source.headers[0], reason) for reason in reasons]
+    return [text for text in texts if text] or ["No reason was given."]
+
+
+def not_found(segment: Segment) -> str:
+    return f"{segment.label}: looked for, not found."
+
+
+def not_measured(measurement: Measurement) -> str:
+    return f"{measurement.name.meaning}: could not be measured."
+
+
+def _by(provenance: Provenance) -> str:
+    version = provenance.analyzer_version
+    return f"Made automatically by {provenance.analyzer_title} {version}; not verified by a person."
+
+
+def _structures(findings: Findings) -> tuple[list[str], list[str]]:
+    found, missed = [], []
+    for item in findings.items:
+        if isinstance(item, Segmentation):
+            present = seg.present_segments(item)
+            found += [segment.label for segment in present]
+            missed += [segment.label for segment in item.segments if segment not in present]
+        elif isinstance(item, Detection):
+            found.append(detection_name(item))
+    return _counted(found), missed
+
+
+def detection_name(detection: Detection) -> str:
+    """What was detected, with its side."""
+    side = f"{detection.laterality.meaning.lower()} " if detection.laterality else ""
+    return f"{side}{detection.kind.meaning}"
+
+
+def _counted(names: Sequence[str]) -> list[str]:
+    """Each name once, with how often it occurs where that is more than once."""
+    unique = list(dict.fromkeys(names))
+    return [f"{name} ({n} times)" if (n := names.count(name)) > 1 else name for name in unique]
+
+
+_PATH = re.compile(r"(?:[A-Za-z]:)?[\\/](?:[\w.\-]+[\\/])+[\w.\-]*")
+_WHERE = re.compile(r"\s*(?:Traceback \(most recent call last\)|File \"|\bat line \d).*", re.DOTALL)
+
+
+def _reason(header: Dataset, reason: str) -> str:
+    lines = _WHERE.sub("", reason).strip().splitlines()
+    text = _PATH.sub("[path]", lines[0].strip()) if lines else ""
+    for value in _identifying(header):
+        text = re.sub(re.escape(value), "[removed]", text, flags=re.IGNORECASE)
+    return text if len(text) <= MAX_REASON else f"{text[: MAX_REASON - 1].rstrip()}…"
+
+
+def _identifying(header: Dataset) -> list[str]:
+    """Values of the header that name the patient or the visit, longest first."""
+    values = {
+        str(header.get(keyword) or "")
+        for keyword in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber")
+    }
+    values |= {part for name in values for part in re.split(r"[\^=]", name)}
+    return sorted((value for value in values if len(value) > 2), key=len, reverse=True)

@@ -1,0 +1,49 @@
+"""Derived UIDs: the same inputs give the same UIDs, so that a repeat makes the same objects.
+
+Owns every UID the node makes. Nothing here is random, nothing comes from a clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from pydicom.uid import UID
+
+from node.results.source import Source
+
+IMPLEMENTATION_CLASS_UID = UID("2.25.112418640245318823519342067291364409277")
+"""Names this implementation in file meta (PS3.10 7.1)."""
+
+
+def object_uid(key: str, role: str, index: int = 0) -> UID:
+    """The UID of one thing that a job makes: ``role`` says which ("seg", "sr-series" …)."""
+    return _derived("object", key, role, str(index))
+
+
+def tracking_uid(source: Source, analyzer: str, finding_key: str) -> UID:
+    """The UID by which a finding is followed up.
+
+    Independent of the job: it stays the same when a larger set of images of the series or a newer
+    version of the analyzer supersedes the result.
+    """
+    header = source.headers[0]
+    study, series = str(header.StudyInstanceUID), str(header.SeriesInstanceUID)
+    return _derived("tracking", study, series, analyzer, finding_key)
+
+
+def device_uid(analyzer: str, version: str) -> UID:
+    """Identifies an algorithm; every new version is a new device (IHE AIR)."""
+    return _derived("device", analyzer, version)
+
+
+def frame_of_reference_uid(source: Source) -> UID:
+    """The source's frame of reference; derived from the series where the header has none."""
+    header = source.headers[0]
+    given = header.get("FrameOfReferenceUID")
+    return UID(given) if given else _derived("frame of reference", str(header.SeriesInstanceUID))
+
+
+def _derived(*names: str) -> UID:
+    """A UUID-derived UID (PS3.5 B.2) from the first 128 bits of a SHA-256."""
+    digest = hashlib.sha256("\0".join(("wetread", *names)).encode()).digest()
+    return UID(f"2.25.{int.from_bytes(digest[:16], 'big')}")

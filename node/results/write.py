@@ -1,0 +1,232 @@
+"""From findings to files that may leave: builds every object, writes it, and asks the gate.
+
+The one entrance to this room. Everything lies in one folder, named relative to its parent. The
+same findings with the same provenance give the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from analyzers.contract import (
+    Classification,
+    DerivedImage,
+    Detection,
+    Findings,
+    Measurement,
+    Segment,
+    Segmentation,
+)
+from node.results import derived, gate, groups, preview, seg, sr, statements
+from node.results.source import Provenance, Reference, Source
+from node.results.statements import Verdict
+from storage.records import FindingRow, JobResults, ResultObject
+
+_K = TypeVar("_K")
+
+
+def write_results(
+    source: Source,
+    findings: Findings,
+    provenance: Provenance,
+    folder: Path,
+    *,
+    validate_all: bool = False,
+) -> JobResults:
+    """Write the objects of an analysis into ``folder`` and let them through the gate.
+
+    ``validate_all`` shows every image of a derived series to dciodvfy, not only the first and the
+    last. Raises ``GateRefused`` and the other errors of ``node.results.errors``; what was written
+    stays in the folder for whoever looks into it.
+    """
+    with _quiet():
+        desk = _Desk(source, provenance, _made(folder), validate_all)
+        for number, (index, mask) in enumerate(_of_kind(findings, Segmentation)):
+            desk.segmentation(mask, index, number)
+        for number, (_, image) in enumerate(_of_kind(findings, DerivedImage)):
+            desk.derived(image, number)
+        desk.detections([box for _, box in _of_kind(findings, Detection)])
+        desk.report(sr.build(source, findings, desk.segs, provenance, desk.derived_references))
+    return JobResults(
+        objects=tuple(desk.objects),
+        findings=tuple(rows(findings)),
+        previews=tuple(desk.previews),
+        remarks=findings.remarks,
+    )
+
+
+def write_notice(
+    source: Source,
+    verdict: Verdict | str,
+    reasons: Sequence[str],
+    provenance: Provenance,
+    folder: Path,
+) -> JobResults:
+    """Write the report that there is no result; ``verdict`` is "not applicable" or "failed"."""
+    with _quiet():
+        desk = _Desk(source, provenance, _made(folder), validate_all=False)
+        desk.report(sr.build_notice(source, Verdict(verdict), reasons, provenance))
+        texts = statements.reason_texts(source, reasons)
+    return JobResults(objects=tuple(desk.objects), remarks=tuple(texts))
+
+
+def rows(findings: Findings) -> Iterator[FindingRow]:
+    """One line a number or statement, for the status page and the command line."""
+    for item in findings.items:
+        if isinstance(item, Segmentation):
+            present = seg.present_segments(item)
+            for segment in item.segments:
+                yield from _segment_rows(segment, segment in present)
+        elif isinstance(item, Detection):
+            yield from _detection_rows(item)
+        elif isinstance(item, Measurement):
+            yield _measurement_row("", item)
+        elif isinstance(item, Classification):
+            yield _classification_row("", item)
+        else:
+            yield FindingRow(item.title, "Derived series", None, "", item.remarks)
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Desk:
+    """Writes one object after the other and keeps account of them."""
+
+    source: Source
+    provenance: Provenance
+    folder: Path
+    validate_all: bool
+    objects: list[ResultObject] = field(default_factory=list)
+    previews: list[str] = field(default_factory=list)
+    segs: dict[int, Dataset] = field(default_factory=dict)
+    derived_references: list[Reference] = field(default_factory=list)
+
+    def segmentation(self, item: Segmentation, index: int, number: int) -> None:
+        if not seg.present_segments(item):
+            return
+        dataset = seg.build(self.source, item, self.provenance, number)
+        path = self._write(dataset, f"seg-{number}.dcm", "seg")
+        gate.check_segmentation(path, item, self.source)
+        gate.check_required(path)
+        self.segs[index] = dataset
+        picture = self._picture(f"seg-{number}.png")
+        preview.segmentation(self.source, item, self.provenance.analyzer_title, picture)
+
+    def derived(self, item: DerivedImage, number: int) -> None:
+        last = len(self.source.frames) - 1
+        images = derived.instances(self.source, item, self.provenance, number)
+        for index, dataset in enumerate(images):
+            path = self._write(dataset, f"image-{number}-{index:05d}.dcm", "image")
+            gate.check_required(path, validate=self.validate_all or index in (0, last))
+            self.derived_references.append(sr.reference(dataset))
+        picture = self._picture(f"image-{number}.png")
+        preview.derived(
+            self.source, item, f"{self.provenance.analyzer_title}: {item.title}", picture
+        )
+
+    def detections(self, items: Sequence[Detection]) -> None:
+        if items:
+            picture = self._picture("detections.png")
+            preview.detections(self.source, items, self.provenance.analyzer_title, picture)
+
+    def report(self, document: Dataset) -> None:
+        path = self._write(document, "report.dcm", "sr")
+        made: dict[str, Dataset | None] = {
+            reference.sop_instance_uid: None for reference in self.derived_references
+        }
+        made |= {str(dataset.SOPInstanceUID): dataset for dataset in self.segs.values()}
+        gate.check_references(path, self.source, made)
+        gate.check_required(path)
+
+    def _write(self, dataset: Dataset, name: str, kind: str) -> Path:
+        path = self.folder / name
+        with path.open("wb") as file:
+            pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+            file.flush()
+            os.fsync(file.fileno())
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.objects.append(
+            ResultObject(
+                sop_instance_uid=str(dataset.SOPInstanceUID),
+                sop_class_uid=str(dataset.SOPClassUID),
+                series_instance_uid=str(dataset.SeriesInstanceUID),
+                transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+                kind=kind,
+                key=self._key(path),
+                size_bytes=path.stat().st_size,
+                sha256=digest,
+            )
+        )
+        return path
+
+    def _picture(self, name: str) -> Path:
+        path = self.folder / name
+        self.previews.append(self._key(path))
+        return path
+
+    def _key(self, path: Path) -> str:
+        return f"{self.folder.name}/{path.name}"
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _quiet() -> warnings.catch_warnings[None]:
+    """pydicom warns of every odd value copied from the images, with the value; it may not."""
+    return warnings.catch_warnings(action="ignore", category=UserWarning)
+
+
+def _of_kind(findings: Findings, kind: type[_K]) -> list[tuple[int, _K]]:
+    return [(i, item) for i, item in enumerate(findings.items) if isinstance(item, kind)]
+
+
+# --- lines for people -----------------------------------------------------------------------------
+
+
+def _segment_rows(segment: Segment, present: bool) -> Iterator[FindingRow]:
+    if not present:
+        yield FindingRow(segment.label, "Presence", None, "", "looked for, not found")
+        return
+    if not segment.measurements and not segment.classifications:
+        yield FindingRow(segment.label, "Presence", None, "", "found")
+    for measurement in segment.measurements:
+        yield _measurement_row(segment.label, measurement)
+    for classification in segment.classifications:
+        yield _classification_row(segment.label, classification)
+
+
+def _detection_rows(detection: Detection) -> Iterator[FindingRow]:
+    name = statements.detection_name(detection)
+    score = None if detection.score is None else groups.significant(detection.score * 100)
+    yield FindingRow(name, "Certainty", score, "" if score is None else "%", detection.key)
+    for measurement in detection.measurements:
+        yield _measurement_row(name, measurement)
+    for classification in detection.classifications:
+        yield _classification_row(name, classification)
+
+
+def _measurement_row(structure: str, item: Measurement) -> FindingRow:
+    derivation = f" ({item.derivation.meaning.lower()})" if item.derivation else ""
+    value = groups.significant(item.value) if math.isfinite(item.value) else None
+    note = "" if value is not None else "could not be measured"
+    return FindingRow(structure, f"{item.name.meaning}{derivation}", value, item.unit.value, note)
+
+
+def _classification_row(structure: str, item: Classification) -> FindingRow:
+    sure = "" if item.probability is None else f" ({item.probability:.0%})"
+    return FindingRow(structure, item.question.meaning, None, "", f"{item.answer.meaning}{sure}")

@@ -1,0 +1,230 @@
+"""The one dispatcher of a database: due jobs by priority → executor → outcome, committed.
+
+An outcome and the deliveries that follow from it are one transaction. While the database is away
+outcomes wait here; if the node dies first, the job is due again and makes the same objects.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import structlog
+
+from analyzers import registry
+from analyzers.contract import AnalyzerError, Limits
+from node.clock import Clock
+from node.config import WorkerSettings
+from node.results.source import Reference
+from node.work.executor import Executor, Outcome, Ticket, Verdict
+from storage import ledger
+from storage.database import Database, Transaction
+from storage.errors import DatabaseUnavailable
+from storage.instances import InstanceStore
+from storage.records import Job
+from storage.results import ResultStore
+
+log = structlog.get_logger(__name__)
+
+_Arrival = tuple[Job, Ticket, Outcome]
+
+POLL_S = 0.5
+"""How often the ledger is asked without being woken: for jobs restarted by another process."""
+
+
+class Dispatcher:
+    """Call ``run`` in a thread, ``wake`` when there may be work, ``stop`` to end."""
+
+    def __init__(
+        self,
+        database: Database,
+        instances: InstanceStore,
+        results: ResultStore,
+        executor: Executor,
+        settings: WorkerSettings,
+        clock: Clock,
+    ) -> None:
+        self._database = database
+        self._instances = instances
+        self._results = results
+        self._executor = executor
+        self._settings = settings
+        self._clock = clock
+        self._arrivals: queue.Queue[_Arrival | None] = queue.Queue()
+        self._unsettled: list[_Arrival] = []
+        self._running = 0
+        self._stopping = threading.Event()
+        self.on_settled = threading.Event()
+        """Set whenever a job's results were committed: couriers wait for it."""
+        self.beat_at = clock()
+
+    def wake(self) -> None:
+        """There may be a due job."""
+        self._arrivals.put(None)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self.wake()
+
+    def run(self) -> None:
+        """Dispatch until stopped. A database that is away is waited for."""
+        while not self._stopping.is_set():
+            try:
+                self.step()
+                self.beat_at = self._clock()
+            except DatabaseUnavailable as error:
+                log.error("ledger not reachable", reason=str(error))
+            self._wait()
+
+    def step(self) -> None:
+        """Settle what has ended, then start what is due while slots are free."""
+        while self._unsettled:
+            self._settle(*self._unsettled[0])
+            self._unsettled.pop(0)
+        while self._running < self._executor.slots and not self._stopping.is_set():
+            job, ticket = self._claim()
+            if job is None or ticket is None:
+                return
+            self._start(job, ticket)
+
+    def _wait(self) -> None:
+        try:
+            arrival = self._arrivals.get(timeout=POLL_S)
+            while True:
+                if arrival is not None:
+                    self._running -= 1
+                    self._unsettled.append(arrival)
+                arrival = self._arrivals.get_nowait()
+        except queue.Empty:
+            return
+
+    def _claim(self) -> tuple[Job | None, Ticket | None]:
+        with self._database.write() as tx:
+            job = ledger.claim(tx, self._clock())
+            if job is None:
+                return None, None
+            return job, self._ticket(tx, job)
+
+    def _ticket(self, tx: Transaction, job: Job) -> Ticket:
+        inputs = ledger.input_instances(tx, job.id)
+        ticket = Ticket(
+            job_id=job.id,
+            key=job.key,
+            analyzer=job.analyzer,
+            analyzer_version=job.analyzer_version,
+            parameters=job.parameters,
+            instances=tuple(self._instances.path(instance.key) for instance in inputs),
+            folder=Path(self._results.folder(job.key)),
+            started_at=job.started_at or self._clock(),
+            limits=_limits(job.analyzer),
+            predecessor=_predecessor(tx, job),
+            notices=job.notices,
+        )
+        if job.refusals:
+            return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
+        return ticket
+
+    def _start(self, job: Job, ticket: Ticket) -> None:
+        log.info("job started", job=job.id, analyzer=job.analyzer, attempt=job.attempts)
+        self._submit(ticket, lambda outcome: (job, ticket, outcome))
+
+    def _submit(self, ticket: Ticket, arrival: Callable[[Outcome], _Arrival]) -> None:
+        self._running += 1
+        running = self._executor.submit(ticket)
+        running.add_done_callback(lambda done: self._arrivals.put(arrival(done.result())))
+
+    # --- outcomes ---------------------------------------------------------------------------------
+
+    def _settle(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
+        if self._stopping.is_set() and outcome.transient:
+            return  # cut off by the stop: still running in the ledger, so due at the next start
+        if outcome.verdict is Verdict.FAILED and outcome.transient and self._has_attempts(job):
+            self._retry_later(job, outcome)
+        elif outcome.verdict is Verdict.FAILED and ticket.notice is None and job.notices:
+            self._report_failure(job, ticket, outcome)
+        else:
+            self._finish(job, ticket, outcome)
+
+    def _has_attempts(self, job: Job) -> bool:
+        return job.attempts < self._settings.attempts
+
+    def _retry_later(self, job: Job, outcome: Outcome) -> None:
+        now = self._clock()
+        delay_s = self._settings.retry_delay_s * 2 ** (job.attempts - 1)
+        due = now + timedelta(seconds=delay_s)
+        with self._database.write() as tx:
+            ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)
+        log.warning("job put off", job=job.id, delay_s=delay_s, reason=outcome.reason)
+
+    def _report_failure(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
+        """Write the report that says so, on the slot that has just become free."""
+        notice = ticket.as_notice(Verdict.FAILED, (_first_line(outcome.reason),))
+        self._submit(notice, lambda report: (job, notice, _with_report(outcome, report)))
+
+    def _finish(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
+        now = self._clock()
+        with self._database.write() as tx:
+            match outcome.verdict:
+                case Verdict.DONE:
+                    ledger.done(tx, job.id, now, outcome.results)
+                case Verdict.NOT_APPLICABLE:
+                    ledger.not_applicable(tx, job.id, now, outcome.reason, outcome.results)
+                case Verdict.FAILED:
+                    ledger.failed(
+                        tx, job.id, now, outcome.reason, outcome.traceback, outcome.results
+                    )
+        log.log(
+            40 if outcome.verdict is Verdict.FAILED else 20,
+            "job ended",
+            job=job.id,
+            analyzer=ticket.analyzer,
+            verdict=str(outcome.verdict),
+            seconds=round(outcome.seconds, 2),
+            reason=_first_line(outcome.reason),
+        )
+        self.on_settled.set()
+
+
+def _with_report(failure: Outcome, report: Outcome) -> Outcome:
+    """The failure, with the report about it; or with why that could not be written either."""
+    if report.traceback or not report.results.objects:
+        reason = f"{failure.reason} (and no report of it could be written: {report.reason})"
+        return Outcome(
+            Verdict.FAILED, report.results, reason, failure.traceback, seconds=failure.seconds
+        )
+    return Outcome(
+        Verdict.FAILED,
+        report.results,
+        failure.reason,
+        failure.traceback,
+        seconds=failure.seconds,
+    )
+
+
+def _limits(analyzer: str) -> Limits:
+    try:
+        return registry.info(analyzer).limits
+    except AnalyzerError:
+        return Limits()  # no longer installed: the worker says so by name
+
+
+def _predecessor(tx: Transaction, job: Job) -> Reference | None:
+    if job.predecessor_id is None:
+        return None
+    report = ledger.report_of(tx, job.predecessor_id)
+    if report is None:
+        return None
+    found, study_instance_uid = report
+    return Reference(
+        study_instance_uid=study_instance_uid,
+        series_instance_uid=found.series_instance_uid,
+        sop_class_uid=found.sop_class_uid,
+        sop_instance_uid=found.sop_instance_uid,
+    )
+
+
+def _first_line(text: str) -> str:
+    return text.splitlines()[0][:400] if text else ""

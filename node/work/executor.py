@@ -1,0 +1,93 @@
+"""The port between the dispatcher and whatever runs jobs: a ticket goes in, an outcome comes out.
+
+Tickets and outcomes cross process borders: plain frozen records, paths instead of pixels.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from analyzers.contract import Limits, ParameterValues
+from node.results.source import Reference
+from storage.records import JobResults
+
+
+class Verdict(StrEnum):
+    """How a job ended."""
+
+    DONE = "done"
+    NOT_APPLICABLE = "not applicable"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A report to write instead of an analysis: why there is none."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """All that a worker needs to run one job; it touches no database.
+
+    folder: where the result files go, named by the job's key.
+    started_at: first start of the job; dates the results.
+    """
+
+    job_id: int
+    key: str
+    analyzer: str
+    analyzer_version: str
+    parameters: ParameterValues
+    instances: tuple[Path, ...]
+    folder: Path
+    started_at: datetime
+    limits: Limits = field(default_factory=Limits)
+    predecessor: Reference | None = None
+    notice: Notice | None = None
+    notices: bool = True
+    """Whether "not applicable" is reported as an object too."""
+
+    def as_notice(self, verdict: Verdict, reasons: tuple[str, ...]) -> Ticket:
+        """The same job, only to write the report that there is no result."""
+        return replace(self, notice=Notice(verdict, reasons))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a ticket. ``transient``: the same ticket may succeed later."""
+
+    verdict: Verdict
+    results: JobResults = field(default_factory=JobResults)
+    reason: str = ""
+    traceback: str = ""
+    transient: bool = False
+    seconds: float = 0.0
+
+
+class Executor(Protocol):
+    """Runs tickets. A fault of one never reaches another: it comes back as an outcome."""
+
+    @property
+    def slots(self) -> int:
+        """How many tickets may run at once."""
+
+    def submit(self, ticket: Ticket) -> Future[Outcome]:
+        """Start a ticket; at most ``slots`` may be unfinished. The future never raises."""
+
+    def prove(self) -> None:
+        """Let every idle worker do something; raise ``WorkersSilent`` when one does not."""
+
+    def stop(self) -> None:
+        """End all workers now; what ran is due again at the next start."""
+
+
+class WorkersSilent(Exception):  # noqa: N818
+    """A worker did not answer in time."""

@@ -1,0 +1,109 @@
+"""What the index knows of a series: enough to ask an analyzer's input contract, no file is read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from analyzers.contract import Plane, SeriesFacts
+from node.work.geometry import distinct, nearest_plane
+from storage.records import Header, StoredSeries
+
+NO_AGENT = frozenset({"NO", "NONE", "N", "N/A", "NA", "NIL", "WITHOUT", "W/O", "UNENHANCED"})
+"""What people write into Contrast/Bolus Agent where there was none."""
+
+
+def facts(series: StoredSeries) -> SeriesFacts:
+    """What is known of a series from its indexed headers alone."""
+    headers = [instance.header for instance in series.instances] or [series.header]
+    plane = _plane(headers)
+    positions = [position for header in headers for position in _positions(header)]
+    thicknesses = [value for header in headers for value in _numbers(header, "SliceThickness")]
+    return SeriesFacts(
+        modality=_text(series.header, "Modality"),
+        instances=len(series.instances),
+        slices=len(positions),
+        plane=plane,
+        spacing_mm=_spacing_mm(headers, positions) if plane else None,
+        thickness_mm=median(thicknesses) if thicknesses else None,
+        contrast=_contrast(series.header),
+        image_type=_image_type(headers),
+        body_part=_text(series.header, "BodyPartExamined"),
+        description=_text(series.header, "SeriesDescription"),
+    )
+
+
+def _plane(headers: Sequence[Header]) -> Plane | None:
+    """The plane that all images share."""
+    planes = {nearest_plane(cosines) for cosines in _orientations(headers)}
+    return planes.pop() if len(planes) == 1 else None
+
+
+def _orientations(headers: Sequence[Header]) -> list[tuple[float, ...]]:
+    found = (_numbers(header, "ImageOrientationPatient") for header in headers)
+    return [cosines for cosines in found if len(cosines) == 6]
+
+
+def _positions(header: Header) -> list[tuple[float, ...]]:
+    """Of a multi-frame image the positions of its frames, else the image's own."""
+    listed = header.get("FramePositions") or [header.get("ImagePositionPatient")]
+    places = (_floats(place) for place in listed)
+    return [place for place in places if len(place) == 3]
+
+
+def _spacing_mm(headers: Sequence[Header], positions: Sequence[tuple[float, ...]]) -> float | None:
+    """Median distance between neighbouring positions along the normal."""
+    cosines = _orientations(headers)[0]
+    normal = np.cross(cosines[:3], cosines[3:])
+    depths = distinct(np.array(positions).reshape(-1, 3) @ normal)
+    return round(float(np.median(np.diff(depths))), 4) if len(depths) > 1 else None
+
+
+def _contrast(header: Header) -> bool | None:
+    """True or False only where the header says so.
+
+    An absent Contrast/Bolus module means that none was given or that nobody filled it in, an empty
+    agent (type 2) that it is not known: both leave the question open (PS3.3 C.7.6.4).
+    """
+    agent = _text(header, "ContrastBolusAgent").upper()
+    if agent:
+        return agent not in NO_AGENT
+    return True if header.get("ContrastBolusAgentSequence") else None
+
+
+def _image_type(headers: Sequence[Header]) -> tuple[str, ...]:
+    """The Image Type that most images have."""
+    kinds = Counter(_texts(header.get("ImageType")) for header in headers)
+    return kinds.most_common(1)[0][0]
+
+
+# --- values as the index keeps them ---------------------------------------------------------------
+
+
+def _text(header: Header, keyword: str) -> str:
+    value = header.get(keyword)
+    return "" if value is None else str(value).strip()
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(value.split("\\")) if value else ()
+    return tuple(str(part) for part in value or ())
+
+
+def _numbers(header: Header, keyword: str) -> tuple[float, ...]:
+    return _floats(header.get(keyword))
+
+
+def _floats(value: Any) -> tuple[float, ...]:
+    """The numbers in a value; none where one of them is not finite or no number."""
+    parts = value if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    try:
+        numbers = tuple(float(part) for part in parts)
+    except (TypeError, ValueError):
+        return ()
+    return numbers if np.isfinite(numbers).all() else ()

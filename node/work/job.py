@@ -1,0 +1,119 @@
+"""One job inside a worker: series → volume → findings → checked result files.
+
+Runs in a process of its own. Models stay loaded from one job to the next.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from functools import cache
+from importlib.metadata import version
+
+from analyzers import devices, registry
+from analyzers.contract import Analyzer, Findings, NotApplicable
+from node.errors import is_transient
+from node.results.source import Provenance, Source
+from node.results.write import write_notice, write_results
+from node.work.executor import Outcome, Ticket, Verdict
+from node.work.geometry import UndecodablePixels, UnsupportedSeries
+from node.work.series import read_headers, read_series
+from storage.records import JobResults
+
+_TRACEBACK_CHARS = 20_000
+
+
+def perform(ticket: Ticket, device: str) -> Outcome:
+    """Run a ticket; whatever goes wrong comes back as an outcome, with the traceback."""
+    started = time.monotonic()
+    try:
+        outcome = _notice(ticket, device) if ticket.notice else _analysis(ticket, device)
+    except MemoryError:
+        outcome = _failed("not enough memory for this series", traceback.format_exc(), True)
+    except Exception as error:  # noqa: BLE001 - the border of a job: a plugin may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        outcome = _failed(reason, traceback.format_exc(), is_transient(error))
+    return Outcome(
+        outcome.verdict,
+        outcome.results,
+        outcome.reason,
+        outcome.traceback,
+        outcome.transient,
+        time.monotonic() - started,
+    )
+
+
+def warm_up(names: tuple[str, ...], device: str) -> None:
+    """Load analyzers before the first job needs them."""
+    for name in names:
+        loaded(name, devices.resolve(device))
+
+
+@cache
+def loaded(name: str, device: str) -> Analyzer:
+    """The worker's own instance of an analyzer: built once, kept."""
+    return registry.load(name)(device)
+
+
+def _analysis(ticket: Ticket, device: str) -> Outcome:
+    found = devices.resolve(device)
+    analyzer = loaded(ticket.analyzer, found)
+    if analyzer.version != ticket.analyzer_version:
+        return _failed(
+            f"the job is for version {ticket.analyzer_version}, {analyzer.version} is installed:"
+            " send the study again"
+        )
+    try:
+        source = read_series(ticket.instances)
+        findings = _analyze(analyzer, source, ticket)
+    except UndecodablePixels as error:
+        return _failed(str(error), traceback.format_exc())
+    except (UnsupportedSeries, NotApplicable) as error:
+        return _not_applicable(ticket, device, (str(error),))
+    results = write_results(source, findings, _provenance(ticket, found), ticket.folder)
+    return Outcome(Verdict.DONE, results)
+
+
+def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
+    if source.volume is None:
+        raise UnsupportedSeries("the series has no pixels")
+    parameters = registry.parameters(ticket.analyzer, ticket.parameters)
+    source.volume.stored.flags.writeable = False
+    return analyzer.analyze(source.volume, parameters)
+
+
+def _not_applicable(ticket: Ticket, device: str, reasons: tuple[str, ...]) -> Outcome:
+    return _notice(ticket.as_notice(Verdict.NOT_APPLICABLE, reasons), device)
+
+
+def _notice(ticket: Ticket, device: str) -> Outcome:
+    notice = ticket.notice
+    if notice is None:
+        raise ValueError("the ticket carries no notice")
+    results = JobResults()
+    if ticket.notices:
+        source = Source(headers=read_headers(ticket.instances), frames=(), volume=None)
+        verdict = "failed" if notice.verdict is Verdict.FAILED else "not applicable"
+        provenance = _provenance(ticket, device)
+        results = write_notice(source, verdict, notice.reasons, provenance, ticket.folder)
+    return Outcome(notice.verdict, results, "; ".join(notice.reasons))
+
+
+def _failed(reason: str, trace: str = "", transient: bool = False) -> Outcome:
+    return Outcome(
+        Verdict.FAILED, reason=reason, traceback=trace[-_TRACEBACK_CHARS:], transient=transient
+    )
+
+
+def _provenance(ticket: Ticket, device: str) -> Provenance:
+    return Provenance(
+        analyzer=ticket.analyzer,
+        analyzer_version=ticket.analyzer_version,
+        analyzer_title=registry.load(ticket.analyzer).title,
+        parameters=ticket.parameters,
+        device=device,
+        node_version=version("wetread"),
+        key=ticket.key,
+        started_at=ticket.started_at,
+        predecessor=ticket.predecessor,
+    )

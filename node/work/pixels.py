@@ -1,0 +1,275 @@
+"""Reads images from files: the header first, then the pixels of each frame into a given array.
+
+Owns the choice of the decoder. Keeps one frame in memory beside the array, of compressed images
+one file. Knows nothing of series or geometry.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import imagecodecs
+import numpy as np
+import pydicom
+from numpy.typing import NDArray
+from pydicom import uid
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.encaps import generate_frames
+from pydicom.errors import InvalidDicomError
+from pydicom.pixels.decoders.base import get_decoder
+
+from node.work.frames import frame_count
+from node.work.geometry import NotGreyscale, UndecodablePixels, UnreadableHeader
+
+_PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+
+_MAPPABLE = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian})
+"""Transfer syntaxes whose pixels stand in the file as they stand in memory."""
+
+_PLUGINS = {"pylibjpeg": "pylibjpeg", "pyjpegls": "pyjpegls", "gdcm": "python-gdcm"}
+"""pydicom's decoding plugins that keep all 16 bits, best first, and their distributions."""
+
+_JPEG_2000 = frozenset(uid.JPEG2000TransferSyntaxes)
+
+_JPEG = frozenset(
+    {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1}
+)
+_END_OF_IMAGE = b"\xff\xd9"
+
+_DECODING_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    EOFError,
+    struct.error,
+)
+"""What pydicom, its plugins and imagecodecs raise on damaged or unknown streams."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageFile:
+    """An image whose header has been read. ``pixels_at``: offset of the Pixel Data element."""
+
+    path: Path
+    header: FileDataset
+    pixels_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PixelFormat:
+    """What images must have in common to lie in one array (PS3.3 C.7.6.3)."""
+
+    rows: int
+    columns: int
+    bits_allocated: int
+    signed: bool
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype(f"{'i' if self.signed else 'u'}{self.bits_allocated // 8}")
+
+    @property
+    def frame_bytes(self) -> int:
+        return self.rows * self.columns * self.bits_allocated // 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """Where a frame's pixels go. ``frame`` counts from 0."""
+
+    frame: int
+    array: NDArray[Any]
+
+
+def read_header(path: Path) -> ImageFile:
+    """The header of an image, without pixel data.
+
+    Raises
+    ------
+    UnreadableHeader
+        The file is not DICOM, or ends within the header.
+    """
+    try:
+        with path.open("rb") as file:
+            header = pydicom.dcmread(file, stop_before_pixels=True)
+            return ImageFile(path, header, file.tell())
+    except (InvalidDicomError, EOFError, struct.error, ValueError) as error:
+        raise UnreadableHeader(f"not a DICOM file or cut short ({type(error).__name__})") from error
+
+
+def is_image(header: Dataset) -> bool:
+    """Whether the pixels are measured values: not of a segmentation, nor floating-point numbers."""
+    return "BitsAllocated" in header and "SegmentSequence" not in header
+
+
+def pixel_format(header: Dataset) -> PixelFormat:
+    """Size and type of the pixels.
+
+    Raises
+    ------
+    NotGreyscale, UndecodablePixels, UnreadableHeader
+        More than one sample a pixel, or one bit; an unknown packing; an attribute is missing.
+    """
+    sizes = [
+        header.get(keyword)
+        for keyword in ("Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation")
+    ]
+    if not all(isinstance(size, int) for size in sizes):
+        raise UnreadableHeader("the description of the pixels is not complete")
+    rows, columns, allocated, stored, representation = sizes
+    photometric = str(header.get("PhotometricInterpretation", ""))
+    if header.get("SamplesPerPixel", 1) != 1 or not photometric.startswith("MONOCHROME"):
+        raise NotGreyscale(photometric or "of unknown colour")
+    if allocated not in (8, 16, 32):
+        raise NotGreyscale(f"of {allocated} bits a pixel")
+    if not 0 < stored <= allocated or header.get("HighBit", stored - 1) != stored - 1:
+        raise UndecodablePixels(f"{stored} of {allocated} bits are stored in an unknown way")
+    if not (rows and columns):
+        raise UndecodablePixels(f"{rows} rows and {columns} columns")
+    return PixelFormat(rows, columns, allocated, signed=representation == 1)
+
+
+def read_pixels(image: ImageFile, targets: Sequence[Target]) -> str:
+    """Fills every target with the stored values of its frame and names the decoder.
+
+    Raises
+    ------
+    UndecodablePixels
+        The pixel data are absent, cut short, damaged or of an unknown form.
+    """
+    syntax = transfer_syntax(image.header)
+    if syntax in _MAPPABLE:
+        _read_native(image, targets)
+        return f"pydicom {pydicom.__version__}"
+    try:
+        return _decode(image, targets, syntax)
+    except _DECODING_ERRORS as error:
+        raise UndecodablePixels(f"{syntax.name} ({type(error).__name__})") from error
+
+
+def transfer_syntax(header: FileDataset) -> uid.UID:
+    """Transfer Syntax UID; where a file lacks it, that of the encoding found."""
+    given = header.file_meta.get("TransferSyntaxUID")
+    if given:
+        return uid.UID(given)
+    implicit, _ = header.original_encoding
+    return uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian
+
+
+# --- uncompressed ---------------------------------------------------------------------------------
+
+
+def _read_native(image: ImageFile, targets: Sequence[Target]) -> None:
+    frame_bytes = pixel_format(image.header).frame_bytes
+    with image.path.open("rb") as file:
+        start, length = _native_element(file, image)
+        if length < frame_bytes * frame_count(image.header):
+            raise UndecodablePixels(
+                f"{length} bytes where {frame_bytes * frame_count(image.header)} are needed"
+            )
+        for target in targets:
+            file.seek(start + target.frame * frame_bytes)
+            if file.readinto(target.array.data.cast("B")) != frame_bytes:
+                raise UndecodablePixels("the file ends within the pixel data")
+            _clear_unused_bits(target.array, image.header.BitsStored)
+
+
+def _native_element(file: BinaryIO, image: ImageFile) -> tuple[int, int]:
+    """Offset and length of the value of Pixel Data (PS3.5 7.1.2, 7.1.3)."""
+    implicit, _ = image.header.original_encoding
+    file.seek(image.pixels_at)
+    head = file.read(8 if implicit else 12)
+    if len(head) < (8 if implicit else 12) or head[:4] != _PIXEL_DATA:
+        raise UndecodablePixels("there is no Pixel Data element")
+    length: int = struct.unpack("<L", head[-4:])[0]
+    if length == _UNDEFINED_LENGTH:
+        raise UndecodablePixels("compressed pixels under an uncompressed transfer syntax")
+    return image.pixels_at + len(head), length
+
+
+def _clear_unused_bits(array: NDArray[Any], bits_stored: int) -> None:
+    """Bits above Bits Stored mean nothing (PS3.5 8.1.1); the sign is that of the highest stored."""
+    unused = array.dtype.itemsize * 8 - bits_stored
+    if unused:
+        np.left_shift(array, unused, out=array)
+        np.right_shift(array, unused, out=array)
+
+
+# --- compressed, deflated, big endian -------------------------------------------------------------
+
+
+def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str:
+    dataset = pydicom.dcmread(image.path)
+    if "PixelData" not in dataset:
+        raise UndecodablePixels("there is no Pixel Data element")
+    if syntax in _JPEG:
+        _check_ends(dataset)
+    plugin = _plugin(syntax, dataset.BitsStored)
+    if plugin == "imagecodecs":
+        decoded = _imagecodecs_frames(dataset, targets, syntax)
+        name = f"imagecodecs {imagecodecs.__version__}"
+    else:
+        decoded = _pydicom_frames(dataset, targets, syntax, plugin)
+        name = f"pydicom {pydicom.__version__}"
+        name += f", {_PLUGINS[plugin]} {version(_PLUGINS[plugin])}" if plugin in _PLUGINS else ""
+    for target, array in zip(targets, decoded, strict=True):
+        _fill(target, array)
+    return name
+
+
+def _check_ends(dataset: Dataset) -> None:
+    """JPEG decoders fill up a stream that was cut short, and say nothing."""
+    for stream in generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)):
+        if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+            raise UndecodablePixels("a JPEG stream has no end")
+
+
+def _plugin(syntax: uid.UID, bits_stored: int) -> str:
+    """The decoder of a transfer syntax; empty for those that need none."""
+    decoder = get_decoder(syntax)
+    if decoder.is_native:
+        return ""
+    if syntax == uid.JPEGExtended12Bit and bits_stored > 8:
+        return "imagecodecs"  # gdcm and Pillow read 8 bits of these only
+    for plugin in (*_PLUGINS, "pydicom"):
+        if plugin in decoder.available_plugins:
+            return plugin
+    return "imagecodecs"
+
+
+def _pydicom_frames(
+    dataset: Dataset, targets: Sequence[Target], syntax: uid.UID, plugin: str
+) -> Iterator[NDArray[Any]]:
+    frames = [target.frame for target in targets]
+    decoded = get_decoder(syntax).iter_array(
+        dataset, indices=frames, raw=True, decoding_plugin=plugin
+    )
+    return (array for array, _ in decoded)
+
+
+def _imagecodecs_frames(
+    dataset: Dataset, targets: Sequence[Target], syntax: uid.UID
+) -> Iterator[NDArray[Any]]:
+    streams = list(generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)))
+    decode = imagecodecs.jpeg2k_decode if syntax in _JPEG_2000 else imagecodecs.jpeg8_decode
+    return (decode(streams[target.frame]) for target in targets)
+
+
+def _fill(target: Target, array: NDArray[Any]) -> None:
+    fits = np.can_cast(array.dtype, target.array.dtype, "safe")
+    if array.shape != target.array.shape or not fits:
+        raise UndecodablePixels(
+            f"decoded to {array.dtype.name} {array.shape}, "
+            f"{target.array.dtype.name} {target.array.shape} was announced"
+        )
+    target.array[...] = array

@@ -1,0 +1,179 @@
+"""Makes a volume from the images of a series, or says by name why they are none.
+
+The way: headers, one regular grid, pixels. Every condition is checked before a pixel is read.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from analyzers.contract import Code, Volume
+from node.results.source import Frame, Source
+from node.work.facts import facts
+from node.work.frames import PlacedFrame, Rescale, frame_count, frames_of
+from node.work.geometry import (
+    Grid,
+    MixedFramesOfReference,
+    MixedGrids,
+    NoPixels,
+    TooLarge,
+    arrange,
+)
+from node.work.pixels import (
+    ImageFile,
+    PixelFormat,
+    Target,
+    is_image,
+    pixel_format,
+    read_header,
+    read_pixels,
+)
+
+__all__ = ["facts", "read_headers", "read_series"]
+
+MAX_PIXELS = 2**31
+"""2048 slices of 1024×1024, 4 GiB at 16 bits: the largest CT there is, several times over."""
+
+HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
+
+PET_UNITS: Mapping[str, Code] = {
+    "BQML": Code("Bq/ml", "UCUM", "Becquerels/milliliter"),
+    "GML": Code("g/ml", "UCUM", "Standardized Uptake Value (g/ml)"),
+    "CNTS": Code("{counts}", "UCUM", "Counts"),
+    "CPS": Code("{counts}/s", "UCUM", "Counts per second"),
+    "PCNT": Code("%", "UCUM", "Percent"),
+}
+"""Units (0054,1001) that have a UCUM code of their own (PS3.3 C.8.9.1.1.3, PS3.16 CID 84)."""
+
+
+def read_series(paths: Sequence[Path]) -> Source:
+    """The volume of a series and the headers of its images, in slice order.
+
+    Raises
+    ------
+    UnsupportedSeries
+        The subclass in ``node.work.geometry`` names the condition that is not met.
+    OSError
+        A file cannot be read.
+    """
+    with _quiet():
+        images = [read_header(path) for path in paths]
+        form = _common_format(images)
+        frames = _placed_frames(images)
+        grid = arrange([frame.plane for frame in frames])
+        ordered = [frames[i] for i in grid.order]
+        stored, decoder = _read_stored(images, ordered, form)
+        volume = _volume(stored, grid, ordered, images[0].header)
+    return _source(images, ordered, volume, decoder)
+
+
+def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
+    """The headers of images in the order given, whatever they are; for a report without a volume.
+
+    Raises
+    ------
+    UnreadableHeader
+        A file is not DICOM.
+    OSError
+        A file cannot be read.
+    """
+    with _quiet():
+        return tuple(read_header(path).header for path in paths)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """pydicom warns of every value that breaks its VR; what matters is refused by name."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+# --- headers --------------------------------------------------------------------------------------
+
+
+def _common_format(images: Sequence[ImageFile]) -> PixelFormat:
+    if not images:
+        raise NoPixels(0)
+    others = sum(not is_image(image.header) for image in images)
+    if others:
+        raise NoPixels(others)
+    forms = {pixel_format(image.header) for image in images}
+    if len(forms) > 1:
+        sizes = {(form.rows, form.columns) for form in forms}
+        attribute = "Rows and Columns" if len(sizes) > 1 else "stored pixel format"
+        raise MixedGrids(attribute, max(len(sizes), len(forms)))
+    (form,) = forms
+    pixels = sum(frame_count(image.header) for image in images) * form.rows * form.columns
+    if pixels > MAX_PIXELS:
+        raise TooLarge(pixels, MAX_PIXELS)
+    return form
+
+
+def _placed_frames(images: Sequence[ImageFile]) -> list[PlacedFrame]:
+    spaces = {image.header.get("FrameOfReferenceUID") or "" for image in images}
+    if len(spaces) > 1:
+        raise MixedFramesOfReference(len(spaces))
+    return [frame for i, image in enumerate(images) for frame in frames_of(image.header, header=i)]
+
+
+# --- pixels ---------------------------------------------------------------------------------------
+
+
+def _read_stored(
+    images: Sequence[ImageFile], ordered: Sequence[PlacedFrame], form: PixelFormat
+) -> tuple[NDArray[Any], str]:
+    """One array for the whole volume, filled file by file; and what decoded it."""
+    stored = np.empty((len(ordered), form.rows, form.columns), form.dtype)
+    targets: defaultdict[int, list[Target]] = defaultdict(list)
+    for index, placed in enumerate(ordered):
+        number = placed.frame.number or 1
+        targets[placed.frame.header].append(Target(number - 1, stored[index]))
+    decoders = {read_pixels(images[i], wanted) for i, wanted in targets.items()}
+    return stored, "; ".join(sorted(decoders))
+
+
+def _volume(
+    stored: NDArray[Any], grid: Grid, ordered: Sequence[PlacedFrame], header: Dataset
+) -> Volume:
+    rescales = [placed.rescale for placed in ordered]
+    return Volume(
+        stored=stored,
+        affine=grid.affine,
+        modality=str(header.get("Modality") or ""),
+        slope=np.array([1.0 if r.slope is None else r.slope for r in rescales]),
+        intercept=np.array([r.intercept or 0.0 for r in rescales]),
+        units=_units(header, rescales),
+    )
+
+
+def _units(header: Dataset, rescales: Sequence[Rescale]) -> Code | None:
+    """What the values are measured in after rescale, where the images say so."""
+    modality = header.get("Modality")
+    if modality == "PT":
+        return PET_UNITS.get(str(header.get("Units") or ""))
+    # PS3.3 C.8.2.1.1: Rescale Type may be absent where it is HU.
+    known = all(r.intercept is not None and r.kind in ("HU", "") for r in rescales)
+    return HOUNSFIELD if modality == "CT" and known else None
+
+
+def _source(
+    images: Sequence[ImageFile], ordered: Sequence[PlacedFrame], volume: Volume, decoder: str
+) -> Source:
+    """Headers in the order in which the slices first need them."""
+    places: dict[int, int] = {}
+    frames = []
+    for placed in ordered:
+        place = places.setdefault(placed.frame.header, len(places))
+        frames.append(Frame(place, placed.frame.number))
+    headers = tuple(images[i].header for i in places)
+    return Source(headers, tuple(frames), volume, decoder)

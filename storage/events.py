@@ -1,0 +1,116 @@
+"""What happened, when and why: one row a transition, and the alarms among them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import schema
+from storage.database import Transaction
+from storage.errors import NotFound
+from storage.records import Counts, DeliveryState, Event, JobState, Level, StudyState, Subject
+
+
+def record(
+    tx: Transaction,
+    at: datetime,
+    level: Level,
+    subject: Subject,
+    subject_id: int,
+    from_state: str,
+    to_state: str,
+    reason: str,
+) -> None:
+    """Enter one event."""
+    tx.execute(
+        sa.insert(schema.events).values(
+            at=at,
+            level=level.value,
+            subject=subject.value,
+            subject_id=subject_id,
+            from_state=str(from_state),
+            to_state=str(to_state),
+            reason=reason,
+        )
+    )
+
+
+def list_events(
+    tx: Transaction,
+    subject: Subject | None = None,
+    subject_id: int | None = None,
+    level: Level | None = None,
+    limit: int = 100,
+) -> list[Event]:
+    """The newest events, newest first."""
+    table = schema.events
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    if subject is not None:
+        query = query.where(table.c.subject == subject.value)
+    if subject_id is not None:
+        query = query.where(table.c.subject_id == subject_id)
+    if level is not None:
+        query = query.where(table.c.level == level.value)
+    return [_event(row) for row in tx.execute(query)]
+
+
+def open_alarms(tx: Transaction, limit: int = 100) -> list[Event]:
+    """Alarms that nobody has acknowledged, newest first."""
+    table = schema.events
+    query = (
+        sa.select(table)
+        .where(table.c.level == Level.ALARM.value, table.c.acknowledged.is_(False))
+        .order_by(table.c.id.desc())
+        .limit(limit)
+    )
+    return [_event(row) for row in tx.execute(query)]
+
+
+def acknowledge(tx: Transaction, event_id: int) -> None:
+    """A person has seen the alarm.
+
+    Raises
+    ------
+    NotFound
+    """
+    table = schema.events
+    done = tx.execute(sa.update(table).where(table.c.id == event_id).values(acknowledged=True))
+    if done.rowcount == 0:
+        raise NotFound(f"there is no event {event_id}")
+
+
+def counts(tx: Transaction) -> Counts:
+    """Totals by state."""
+    alarms = sa.select(sa.func.count()).where(
+        schema.events.c.level == Level.ALARM.value, schema.events.c.acknowledged.is_(False)
+    )
+    quarantined = sa.select(sa.func.count()).select_from(schema.quarantine)
+    return Counts(
+        studies=_by_state(tx, schema.studies, StudyState),
+        jobs=_by_state(tx, schema.jobs, JobState),
+        deliveries=_by_state(tx, schema.deliveries, DeliveryState),
+        alarms=tx.scalar(alarms) or 0,
+        quarantined=tx.scalar(quarantined) or 0,
+    )
+
+
+def _by_state(tx: Transaction, table: sa.Table, states: Any) -> dict[Any, int]:
+    query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+    found = {state: number for state, number in tx.execute(query)}
+    return {state: found.get(state.value, 0) for state in states}
+
+
+def _event(row: sa.Row[Any]) -> Event:
+    return Event(
+        id=row.id,
+        at=row.at,
+        level=Level(row.level),
+        subject=Subject(row.subject),
+        subject_id=row.subject_id,
+        from_state=row.from_state,
+        to_state=row.to_state,
+        reason=row.reason,
+        acknowledged=row.acknowledged,
+    )

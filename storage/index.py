@@ -1,0 +1,417 @@
+"""The index of what is stored: patients, studies, series, instances; and when a study is due."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage import events, schema
+from storage.attributes import patient_key
+from storage.database import Transaction
+from storage.errors import NotFound
+from storage.records import (
+    Header,
+    InstanceRecord,
+    Level,
+    StoredInstance,
+    StoredSeries,
+    StudyRow,
+    StudyState,
+    Subject,
+)
+
+_IN_LIMIT = 500
+
+
+def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
+    """Enter instances, with their series, studies and patients; gives how many are new.
+
+    Repeating it changes nothing. An instance that is new to a complete study re-opens it. The
+    first header of a study or series stays; one that names another patient is an event.
+    """
+    known = _known_uids(tx, [record.attributes.sop_instance_uid for record in records])
+    fresh = {
+        record.attributes.sop_instance_uid: record
+        for record in records
+        if record.attributes.sop_instance_uid not in known
+    }
+    if not fresh:
+        return 0
+    by_study: dict[str, list[InstanceRecord]] = {}
+    for record in fresh.values():
+        by_study.setdefault(record.attributes.study_instance_uid, []).append(record)
+    for members in by_study.values():
+        _add_to_study(tx, members)
+    return len(fresh)
+
+
+def _add_to_study(tx: Transaction, members: list[InstanceRecord]) -> None:
+    study_id = _study_of(tx, members)
+    series_ids = _series_of(tx, study_id, members)
+    rows = [
+        _instance_row(record, series_ids[record.attributes.series_instance_uid])
+        for record in members
+    ]
+    tx.execute(sa.insert(schema.instances), rows)
+
+
+def _instance_row(record: InstanceRecord, series_id: int) -> dict[str, Any]:
+    attributes, placement = record.attributes, record.placement
+    return {
+        "series_id": series_id,
+        "sop_instance_uid": attributes.sop_instance_uid,
+        "sop_class_uid": attributes.sop_class_uid,
+        "transfer_syntax_uid": attributes.transfer_syntax_uid,
+        "instance_number": _whole(attributes.instance.get("InstanceNumber")),
+        "header": dict(attributes.instance),
+        "key": placement.key,
+        "size_bytes": placement.size_bytes,
+        "sha256": placement.sha256,
+        "received_at": record.received_at,
+        "calling_ae": record.calling_ae,
+    }
+
+
+def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
+    attributes = members[0].attributes
+    last = max(record.received_at for record in members)
+    table = schema.studies
+    query = sa.select(table).where(table.c.study_instance_uid == attributes.study_instance_uid)
+    row = tx.execute(query.with_for_update()).one_or_none()
+    if row is None:
+        return _new_study(tx, members, last)
+    tx.execute(
+        sa.update(table)
+        .where(table.c.id == row.id)
+        .values(
+            state=StudyState.RECEIVING.value,
+            last_received_at=max(last, row.last_received_at),
+        )
+    )
+    if row.state == StudyState.COMPLETE.value:
+        reason = f"{len(members)} late instances"
+        events.record(
+            tx, last, Level.INFO, Subject.STUDY, row.id, row.state, StudyState.RECEIVING, reason
+        )
+    _compare_patients(tx, row, members, last)
+    return int(row.id)
+
+
+def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -> int:
+    attributes = members[0].attributes
+    header = attributes.study
+    values = {
+        "patient_id": _patient_of(tx, header, attributes.study_instance_uid),
+        "study_instance_uid": attributes.study_instance_uid,
+        "state": StudyState.RECEIVING.value,
+        "study_date": _text(header, "StudyDate"),
+        "study_time": _text(header, "StudyTime"),
+        "accession_number": _text(header, "AccessionNumber"),
+        "study_id": _text(header, "StudyID"),
+        "study_description": _text(header, "StudyDescription"),
+        "referring_physician_name": _text(header, "ReferringPhysicianName"),
+        "header": dict(header),
+        "first_received_at": min(record.received_at for record in members),
+        "last_received_at": last,
+    }
+    study_id = _insert_id(tx, schema.studies, values)
+    events.record(
+        tx, last, Level.INFO, Subject.STUDY, study_id, "", StudyState.RECEIVING, "first instance"
+    )
+    return study_id
+
+
+def _patient_of(tx: Transaction, header: Header, study_instance_uid: str) -> int:
+    table = schema.patients
+    key = patient_key(header, study_instance_uid)
+    _insert_missing(
+        tx,
+        table,
+        [
+            {
+                "key": key,
+                "patient_id": _text(header, "PatientID"),
+                "issuer_of_patient_id": _text(header, "IssuerOfPatientID"),
+                "patient_name": _text(header, "PatientName"),
+                "patient_birth_date": _text(header, "PatientBirthDate"),
+                "patient_sex": _text(header, "PatientSex"),
+            }
+        ],
+    )
+    return int(tx.execute(sa.select(table.c.id).where(table.c.key == key)).scalar_one())
+
+
+def _compare_patients(
+    tx: Transaction, study: sa.Row[Any], members: list[InstanceRecord], at: datetime
+) -> None:
+    ours = patient_key(study.header, study.study_instance_uid)
+    others = [
+        record
+        for record in members
+        if patient_key(record.attributes.study, study.study_instance_uid) != ours
+    ]
+    if others:
+        reason = f"{len(others)} instances name another patient than the study's first"
+        events.record(
+            tx, at, Level.WARNING, Subject.STUDY, study.id, study.state, study.state, reason
+        )
+
+
+def _series_of(tx: Transaction, study_id: int, members: list[InstanceRecord]) -> dict[str, int]:
+    table = schema.series
+    first: dict[str, InstanceRecord] = {}
+    for record in members:
+        first.setdefault(record.attributes.series_instance_uid, record)
+    rows = [
+        {
+            "study_id": study_id,
+            "series_instance_uid": uid,
+            "modality": _text(record.attributes.series, "Modality"),
+            "series_number": _whole(record.attributes.series.get("SeriesNumber")),
+            "series_description": _text(record.attributes.series, "SeriesDescription"),
+            "body_part_examined": _text(record.attributes.series, "BodyPartExamined"),
+            "header": dict(record.attributes.series),
+        }
+        for uid, record in first.items()
+    ]
+    _insert_missing(tx, table, rows)
+    query = sa.select(table.c.series_instance_uid, table.c.id).where(table.c.study_id == study_id)
+    return {row.series_instance_uid: row.id for row in tx.execute(query)}
+
+
+# --- completion -----------------------------------------------------------------------------------
+
+
+def due_studies(tx: Transaction, quiet_before: datetime) -> list[StudyRow]:
+    """Open studies to which nothing came since ``quiet_before``, the longest waiting first."""
+    table = schema.studies
+    return _study_rows(
+        tx,
+        sa.select(table.c.id)
+        .where(
+            table.c.state == StudyState.RECEIVING.value, table.c.last_received_at <= quiet_before
+        )
+        .order_by(table.c.last_received_at)
+        .limit(_IN_LIMIT),
+    )
+
+
+def complete(tx: Transaction, study_id: int, at: datetime, seen_last_received_at: datetime) -> bool:
+    """Mark a study complete, unless an instance came since it was looked at."""
+    table = schema.studies
+    done = tx.execute(
+        sa.update(table)
+        .where(
+            table.c.id == study_id,
+            table.c.state == StudyState.RECEIVING.value,
+            table.c.last_received_at == seen_last_received_at,
+        )
+        .values(state=StudyState.COMPLETE.value, generation=table.c.generation + 1, completed_at=at)
+    )
+    if done.rowcount == 0:
+        return False
+    events.record(
+        tx, at, Level.INFO, Subject.STUDY, study_id,
+        StudyState.RECEIVING, StudyState.COMPLETE, "associations ended, quiet period over",
+    )  # fmt: skip
+    return True
+
+
+def note(tx: Transaction, study_id: int, text: str) -> None:
+    """Say why nothing was run on a study; empty when something was."""
+    table = schema.studies
+    tx.execute(sa.update(table).where(table.c.id == study_id).values(note=text))
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def series_of(tx: Transaction, study_id: int) -> list[StoredSeries]:
+    """The series of a study with all instances, by series id."""
+    series, studies, instances = schema.series, schema.studies, schema.instances
+    own = sa.select(schema.results.c.series_instance_uid)
+    rows = tx.execute(
+        sa.select(series, studies.c.header.label("study_header"))
+        .add_columns(series.c.series_instance_uid.in_(own).label("own"))
+        .join(studies)
+        .where(series.c.study_id == study_id)
+        .order_by(series.c.id)
+    ).all()
+    members: dict[int, list[StoredInstance]] = {row.id: [] for row in rows}
+    query = (
+        sa.select(instances)
+        .join(series)
+        .where(series.c.study_id == study_id)
+        .order_by(instances.c.id)
+    )
+    for row in tx.execute(query):
+        members[row.series_id].append(_instance(row))
+    return [_series(row, tuple(members[row.id])) for row in rows]
+
+
+def _series(row: sa.Row[Any], members: tuple[StoredInstance, ...]) -> StoredSeries:
+    first = members[0].header if members else {}
+    return StoredSeries(
+        id=row.id,
+        study_id=row.study_id,
+        series_instance_uid=row.series_instance_uid,
+        header={**first, **row.header, **row.study_header},
+        instances=members,
+        own=bool(row.own),
+    )
+
+
+def instances_by_id(tx: Transaction, ids: Iterable[int]) -> list[StoredInstance]:
+    """Instances in the order of ``ids``; unknown ids are left out."""
+    wanted = list(ids)
+    table = schema.instances
+    found: dict[int, StoredInstance] = {}
+    for start in range(0, len(wanted), _IN_LIMIT):
+        query = sa.select(table).where(table.c.id.in_(wanted[start : start + _IN_LIMIT]))
+        found |= {row.id: _instance(row) for row in tx.execute(query)}
+    return [found[one] for one in wanted if one in found]
+
+
+def find_study(tx: Transaction, study_instance_uid: str) -> StudyRow | None:
+    table = schema.studies
+    query = sa.select(table.c.id).where(table.c.study_instance_uid == study_instance_uid)
+    return next(iter(_study_rows(tx, query)), None)
+
+
+def get_study(tx: Transaction, study_id: int) -> StudyRow:
+    """One study.
+
+    Raises
+    ------
+    NotFound
+    """
+    table = schema.studies
+    rows = _study_rows(tx, sa.select(table.c.id).where(table.c.id == study_id))
+    if not rows:
+        raise NotFound(f"there is no study {study_id}")
+    return rows[0]
+
+
+def list_studies(tx: Transaction, limit: int = 50, offset: int = 0) -> list[StudyRow]:
+    """Studies, the one that received last first."""
+    table = schema.studies
+    order = (table.c.last_received_at.desc(), table.c.id.desc())
+    query = sa.select(table.c.id).order_by(*order).limit(limit).offset(offset)
+    rows = {row.id: row for row in _study_rows(tx, query)}
+    return sorted(rows.values(), key=lambda row: (row.last_received_at, row.id), reverse=True)
+
+
+def _study_rows(tx: Transaction, chosen: sa.Select[tuple[int]]) -> list[StudyRow]:
+    studies, series, instances = schema.studies, schema.series, schema.instances
+    ids = [row[0] for row in tx.execute(chosen)]
+    if not ids:
+        return []
+    counts = (
+        sa.select(
+            series.c.study_id,
+            sa.func.count(sa.distinct(series.c.id)).label("series"),
+            sa.func.count(instances.c.id).label("instances"),
+        )
+        .select_from(series.outerjoin(instances))
+        .where(series.c.study_id.in_(ids))
+        .group_by(series.c.study_id)
+        .subquery()
+    )
+    query = (
+        sa.select(studies, counts.c.series, counts.c.instances)
+        .outerjoin(counts, counts.c.study_id == studies.c.id)
+        .where(studies.c.id.in_(ids))
+    )
+    rows = {row.id: _study(row) for row in tx.execute(query)}
+    return [rows[one] for one in ids]
+
+
+def _study(row: sa.Row[Any]) -> StudyRow:
+    return StudyRow(
+        id=row.id,
+        study_instance_uid=row.study_instance_uid,
+        state=StudyState(row.state),
+        generation=row.generation,
+        header=row.header,
+        series=row.series or 0,
+        instances=row.instances or 0,
+        first_received_at=row.first_received_at,
+        last_received_at=row.last_received_at,
+        completed_at=row.completed_at,
+        note=row.note,
+    )
+
+
+def _instance(row: sa.Row[Any]) -> StoredInstance:
+    return StoredInstance(
+        id=row.id,
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        key=row.key,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+        header=row.header,
+    )
+
+
+# --- quarantine -----------------------------------------------------------------------------------
+
+
+def record_quarantine(
+    tx: Transaction, at: datetime, key: str, reason: str, calling_ae: str
+) -> None:
+    """Enter a refused instance that was kept aside, and raise the alarm."""
+    row = {"at": at, "key": key, "reason": reason, "calling_ae": calling_ae}
+    entered = _insert_id(tx, schema.quarantine, row)
+    text = f"{reason} (from {calling_ae or 'unknown'}, kept as {key})"
+    events.record(tx, at, Level.ALARM, Subject.INSTANCE, entered, "", "quarantined", text)
+
+
+def list_quarantine(tx: Transaction, limit: int = 100) -> list[tuple[datetime, str, str]]:
+    """(time, file name, reason), newest first."""
+    table = schema.quarantine
+    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    return [(row.at, row.key, row.reason) for row in tx.execute(query)]
+
+
+# --- statements both databases know ---------------------------------------------------------------
+
+
+def _insert_missing(tx: Transaction, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    tx.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _insert_id(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> int:
+    key = tx.execute(sa.insert(table).values(**values)).inserted_primary_key
+    if key is None:
+        raise NotFound(f"{table.name} gave no id")
+    return int(key[0])
+
+
+def _known_uids(tx: Transaction, uids: list[str]) -> set[str]:
+    table = schema.instances
+    known: set[str] = set()
+    for start in range(0, len(uids), _IN_LIMIT):
+        part = uids[start : start + _IN_LIMIT]
+        query = sa.select(table.c.sop_instance_uid).where(table.c.sop_instance_uid.in_(part))
+        known.update(tx.scalars(query))
+    return known
+
+
+def _text(header: Header, keyword: str) -> str:
+    value = header.get(keyword, "")
+    return "\\".join(str(one) for one in value) if isinstance(value, list) else str(value)
+
+
+def _whole(value: object) -> int | None:
+    try:
+        number = int(str(value))
+    except ValueError:
+        return None
+    return number if abs(number) < 2**31 else None

@@ -1,0 +1,412 @@
+"""The job ledger: one row a job, its state, its attempts, and why.
+
+pending → running → done | failed | not_applicable. Every transition is an event. What a finished
+job leaves – results and the deliveries they cause – is entered in the same transaction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import events, index, outbox, schema
+from storage.database import Transaction
+from storage.errors import NotFound, StorageError
+from storage.records import (
+    FindingRow,
+    Header,
+    Job,
+    JobResults,
+    JobState,
+    Level,
+    NewJob,
+    Priority,
+    ResultObject,
+    StoredInstance,
+    Subject,
+)
+
+HEAD_START = {
+    Priority.STAT: timedelta(minutes=30),
+    Priority.URGENT: timedelta(minutes=20),
+    Priority.ROUTINE: timedelta(0),
+}
+"""By how much a job outranks a routine one of the same age. So nothing starves: a routine job that
+has waited 20 minutes goes before a fresh urgent one, after 30 before a fresh stat one."""
+
+
+class JobRunning(StorageError):  # noqa: N818
+    """The job runs at this moment; it can be restarted when it has ended."""
+
+
+def job_key(inputs_digest: str, analyzer: str, version: str, parameters_digest: str) -> str:
+    """The name of a job: what went in, what ran, with which parameters."""
+    return _digest(json.dumps([inputs_digest, analyzer, version, parameters_digest]))
+
+
+def inputs_digest(instances: Iterable[StoredInstance]) -> str:
+    """Digest of a set of instances: their UIDs and bytes, whatever their order."""
+    members = sorted((one.sop_instance_uid, one.sha256) for one in instances)
+    return _digest(json.dumps(members))
+
+
+def parameters_digest(parameters: Mapping[str, Any]) -> str:
+    """Digest of parameters as canonical JSON."""
+    return _digest(json.dumps(parameters, sort_keys=True, default=str))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# --- entering -------------------------------------------------------------------------------------
+
+
+def enqueue(tx: Transaction, job: NewJob, at: datetime) -> int | None:
+    """Enter a job; None when the same one stands there already.
+
+    An older job of the same analyzer on the study becomes its predecessor; if that one has not
+    run yet, it never will.
+    """
+    table = schema.jobs
+    key = job_key(job.inputs_digest, job.analyzer, job.analyzer_version, job.parameters_digest)
+    if tx.execute(sa.select(table.c.id).where(table.c.key == key)).first():
+        return None
+    predecessor = _predecessor(tx, job)
+    row = tx.execute(sa.insert(table).values(**_row(job, key, at, predecessor)))
+    job_id = int((row.inserted_primary_key or (0,))[0])
+    inputs = [{"job_id": job_id, "instance_id": one} for one in job.instance_ids]
+    tx.execute(sa.insert(schema.job_inputs), inputs)
+    _event(tx, at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
+    _drop_pending_predecessors(tx, job, job_id, at)
+    return job_id
+
+
+def _row(job: NewJob, key: str, at: datetime, predecessor: int | None) -> dict[str, Any]:
+    return {
+        "key": key,
+        "inputs_digest": job.inputs_digest,
+        "analyzer": job.analyzer,
+        "analyzer_version": job.analyzer_version,
+        "parameters_digest": job.parameters_digest,
+        "parameters": dict(job.parameters),
+        "study_id": job.study_id,
+        "series_id": job.series_id,
+        "rule": job.rule,
+        "priority": job.priority.value,
+        "destinations": list(job.destinations),
+        "refusals": list(job.refusals),
+        "notices": job.notices,
+        "state": JobState.PENDING.value,
+        "created_at": at,
+        "rank_at": at - HEAD_START[job.priority],
+        "not_before": at,
+        "predecessor_id": predecessor,
+        "findings": [],
+        "previews": [],
+        "remarks": [],
+    }
+
+
+def _predecessor(tx: Transaction, job: NewJob) -> int | None:
+    """The newest job of the same analyzer on the study, on the same series where there is one."""
+    table = schema.jobs
+    query = (
+        sa.select(table.c.id)
+        .where(table.c.study_id == job.study_id, table.c.analyzer == job.analyzer)
+        .order_by((table.c.series_id == job.series_id).desc(), table.c.id.desc())
+        .limit(1)
+    )
+    return tx.scalar(query)
+
+
+def _drop_pending_predecessors(tx: Transaction, job: NewJob, job_id: int, at: datetime) -> None:
+    table = schema.jobs
+    query = sa.select(table.c.id).where(
+        table.c.study_id == job.study_id,
+        table.c.analyzer == job.analyzer,
+        table.c.series_id == job.series_id,
+        table.c.state == JobState.PENDING.value,
+        table.c.id != job_id,
+    )
+    reason = f"superseded by job {job_id} before it ran"
+    for old in tx.scalars(query).all():
+        values = {"state": JobState.NOT_APPLICABLE.value, "finished_at": at, "reason": reason}
+        tx.execute(sa.update(table).where(table.c.id == old).values(**values))
+        _event(tx, at, old, JobState.PENDING, JobState.NOT_APPLICABLE, reason)
+
+
+# --- transitions ----------------------------------------------------------------------------------
+
+
+def claim(tx: Transaction, at: datetime) -> Job | None:
+    """Take the due job that ranks first: it is running now."""
+    table = schema.jobs
+    query = (
+        sa.select(table.c.id)
+        .where(table.c.state == JobState.PENDING.value, table.c.not_before <= at)
+        .order_by(table.c.rank_at, table.c.id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    job_id = tx.scalar(query)
+    if job_id is None:
+        return None
+    tx.execute(
+        sa.update(table)
+        .where(table.c.id == job_id)
+        .values(
+            state=JobState.RUNNING.value,
+            attempts=table.c.attempts + 1,
+            started_at=sa.func.coalesce(
+                table.c.started_at, sa.literal(at, table.c.started_at.type)
+            ),
+            finished_at=None,
+        )
+    )
+    _event(tx, at, job_id, JobState.PENDING, JobState.RUNNING, "")
+    return get(tx, job_id)
+
+
+def done(tx: Transaction, job_id: int, at: datetime, results: JobResults) -> None:
+    """The job has results: they and their deliveries are entered with it."""
+    _end(tx, job_id, at, JobState.DONE, "", "", results)
+
+
+def not_applicable(
+    tx: Transaction, job_id: int, at: datetime, reason: str, results: JobResults
+) -> None:
+    """The analyzer has nothing to say about this study; ``results`` holds the report of it."""
+    _end(tx, job_id, at, JobState.NOT_APPLICABLE, reason, "", results)
+
+
+def failed(
+    tx: Transaction,
+    job_id: int,
+    at: datetime,
+    reason: str,
+    traceback: str,
+    results: JobResults | None = None,
+) -> None:
+    """The job is given up: an alarm."""
+    _end(tx, job_id, at, JobState.FAILED, reason, traceback, results or JobResults())
+
+
+def _end(
+    tx: Transaction,
+    job_id: int,
+    at: datetime,
+    state: JobState,
+    reason: str,
+    traceback: str,
+    results: JobResults,
+) -> None:
+    before = get(tx, job_id)
+    _set(
+        tx,
+        job_id,
+        state=state.value,
+        finished_at=at,
+        reason=reason,
+        traceback=traceback,
+        findings=[dataclasses.asdict(row) for row in results.findings],
+        previews=list(results.previews),
+        remarks=list(results.remarks),
+    )
+    _enter_results(tx, job_id, results.objects)
+    outbox.enter(tx, job_id, before.destinations, at)
+    _event(tx, at, job_id, before.state, state, reason)
+
+
+def _enter_results(tx: Transaction, job_id: int, objects: tuple[ResultObject, ...]) -> None:
+    table = schema.results
+    known = set(tx.scalars(sa.select(table.c.sop_instance_uid).where(table.c.job_id == job_id)))
+    fresh = [one for one in objects if one.sop_instance_uid not in known]
+    if fresh:
+        rows = [{"job_id": job_id, **dataclasses.asdict(one)} for one in fresh]
+        tx.execute(sa.insert(table), rows)
+    for one in objects:
+        if one.sop_instance_uid in known:
+            uid = one.sop_instance_uid
+            values = {"key": one.key, "size_bytes": one.size_bytes, "sha256": one.sha256}
+            tx.execute(sa.update(table).where(table.c.sop_instance_uid == uid).values(**values))
+
+
+def retry_later(
+    tx: Transaction, job_id: int, at: datetime, not_before: datetime, reason: str, traceback: str
+) -> None:
+    """A transient failure: the job is due again at ``not_before``."""
+    _set(
+        tx, job_id, state=JobState.PENDING.value, not_before=not_before,
+        reason=reason, traceback=traceback,
+    )  # fmt: skip
+    _event(tx, at, job_id, JobState.RUNNING, JobState.PENDING, reason, Level.WARNING)
+
+
+def restart(tx: Transaction, job_id: int, at: datetime) -> None:
+    """A person wants the job to run again.
+
+    Raises
+    ------
+    NotFound, JobRunning
+    """
+    job = get(tx, job_id)
+    if job.state is JobState.RUNNING:
+        raise JobRunning(f"job {job_id} is running; restart it when it has ended")
+    _set(
+        tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at,
+        reason="", traceback="", finished_at=None,
+    )  # fmt: skip
+    outbox.restart_job(tx, job_id, at)
+    _event(tx, at, job_id, job.state, JobState.PENDING, "restarted by a person")
+
+
+def release_running(tx: Transaction, at: datetime) -> int:
+    """At start: what ran when the node ended is due again. Gives how many."""
+    table = schema.jobs
+    running = tx.scalars(sa.select(table.c.id).where(table.c.state == JobState.RUNNING.value)).all()
+    for job_id in running:
+        _set(tx, job_id, state=JobState.PENDING.value, not_before=at)
+        _event(tx, at, job_id, JobState.RUNNING, JobState.PENDING, "the node was restarted")
+    return len(running)
+
+
+def _set(tx: Transaction, job_id: int, **values: Any) -> None:
+    table = schema.jobs
+    if tx.execute(sa.update(table).where(table.c.id == job_id).values(**values)).rowcount == 0:
+        raise NotFound(f"there is no job {job_id}")
+
+
+def _event(
+    tx: Transaction,
+    at: datetime,
+    job_id: int,
+    from_state: str,
+    to_state: JobState,
+    reason: str,
+    level: Level = Level.INFO,
+) -> None:
+    if to_state is JobState.FAILED:
+        level = Level.ALARM
+    events.record(tx, at, level, Subject.JOB, job_id, from_state, to_state, reason)
+
+
+# --- reading --------------------------------------------------------------------------------------
+
+
+def _jobs() -> sa.Select[Any]:
+    jobs, studies, series = schema.jobs, schema.studies, schema.series
+    return (
+        sa.select(jobs, studies.c.study_instance_uid, series.c.series_instance_uid)
+        .join(studies, jobs.c.study_id == studies.c.id)
+        .join(series, jobs.c.series_id == series.c.id)
+    )
+
+
+def get(tx: Transaction, job_id: int) -> Job:
+    """One job.
+
+    Raises
+    ------
+    NotFound
+    """
+    row = tx.execute(_jobs().where(schema.jobs.c.id == job_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    return _job(row)
+
+
+def list_jobs(
+    tx: Transaction,
+    study_id: int | None = None,
+    state: JobState | None = None,
+    limit: int = 100,
+    offset: int = 0,
+) -> list[Job]:
+    """Jobs, newest first."""
+    table = schema.jobs
+    query = _jobs().order_by(table.c.id.desc()).limit(limit).offset(offset)
+    if study_id is not None:
+        query = query.where(table.c.study_id == study_id)
+    if state is not None:
+        query = query.where(table.c.state == state.value)
+    return [_job(row) for row in tx.execute(query)]
+
+
+def results_of(tx: Transaction, job_id: int) -> JobResults:
+    """What a job left behind; empty while it has not ended."""
+    table = schema.jobs
+    row = tx.execute(sa.select(table).where(table.c.id == job_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    found = schema.results
+    objects = tx.execute(sa.select(found).where(found.c.job_id == job_id).order_by(found.c.id))
+    return JobResults(
+        objects=tuple(outbox.result_object(one) for one in objects),
+        findings=tuple(FindingRow(**finding) for finding in row.findings),
+        previews=tuple(row.previews),
+        remarks=tuple(row.remarks),
+    )
+
+
+def input_instances(tx: Transaction, job_id: int) -> list[StoredInstance]:
+    """The instances a job works on, by id."""
+    table = schema.job_inputs
+    query = sa.select(table.c.instance_id).where(table.c.job_id == job_id)
+    return index.instances_by_id(tx, sorted(tx.scalars(query)))
+
+
+def report_of(tx: Transaction, job_id: int) -> tuple[ResultObject, str] | None:
+    """The newest structured report of a job or of what it superseded, and its study's UID."""
+    table = schema.results
+    current: int | None = job_id
+    while current is not None:
+        job = get(tx, current)
+        query = (
+            sa.select(table)
+            .where(table.c.job_id == current, table.c.kind == "sr")
+            .order_by(table.c.id.desc())
+            .limit(1)
+        )
+        row = tx.execute(query).one_or_none()
+        if row is not None:
+            return outbox.result_object(row), job.study_instance_uid
+        current = job.predecessor_id
+    return None
+
+
+def _job(row: sa.Row[Any]) -> Job:
+    return Job(
+        id=row.id,
+        key=row.key,
+        state=JobState(row.state),
+        analyzer=row.analyzer,
+        analyzer_version=row.analyzer_version,
+        parameters=_header(row.parameters),
+        study_id=row.study_id,
+        study_instance_uid=row.study_instance_uid,
+        series_instance_uid=row.series_instance_uid,
+        rule=row.rule,
+        priority=Priority(row.priority),
+        destinations=tuple(row.destinations),
+        refusals=tuple(row.refusals),
+        notices=row.notices,
+        attempts=row.attempts,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        not_before=row.not_before,
+        reason=row.reason,
+        traceback=row.traceback,
+        predecessor_id=row.predecessor_id,
+    )
+
+
+def _header(value: Header) -> Header:
+    return dict(value)

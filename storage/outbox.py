@@ -1,0 +1,206 @@
+"""The outbox: which object is owed to which destination, and what became of it.
+
+pending → sending → sent | failed. Rows are entered with the job that made the objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import events, schema
+from storage.database import Transaction
+from storage.errors import NotFound
+from storage.records import Delivery, DeliveryState, Level, ResultObject, Subject
+
+
+def enter(tx: Transaction, job_id: int, destinations: Iterable[str], at: datetime) -> int:
+    """Owe every result of a job to every destination; what is owed or sent already stays."""
+    results, table = schema.results, schema.deliveries
+    ids = tx.scalars(sa.select(results.c.id).where(results.c.job_id == job_id)).all()
+    query = sa.select(table.c.result_id, table.c.destination).where(table.c.job_id == job_id)
+    known = {(row.result_id, row.destination) for row in tx.execute(query)}
+    rows = [
+        {
+            "job_id": job_id,
+            "result_id": result_id,
+            "destination": destination,
+            "state": DeliveryState.PENDING.value,
+            "not_before": at,
+        }
+        for destination in destinations
+        for result_id in ids
+        if (result_id, destination) not in known
+    ]
+    if rows:
+        tx.execute(sa.insert(table), rows)
+    return len(rows)
+
+
+def claim(tx: Transaction, destination: str, at: datetime, limit: int = 500) -> list[Delivery]:
+    """Take the due objects of the oldest due job: images first, then SEG, the report last."""
+    table, results = schema.deliveries, schema.results
+    due = (
+        table.c.destination == destination,
+        table.c.state == DeliveryState.PENDING.value,
+        table.c.not_before <= at,
+    )
+    job_id = tx.scalar(sa.select(sa.func.min(table.c.job_id)).where(*due))
+    if job_id is None:
+        return []
+    rank = sa.case({"image": 0, "seg": 1}, value=results.c.kind, else_=2)
+    query = (
+        sa.select(table.c.id)
+        .join(results, table.c.result_id == results.c.id)
+        .where(*due, table.c.job_id == job_id)
+        .order_by(rank, results.c.id)
+        .limit(limit)
+    )
+    ids = list(tx.scalars(query))
+    tx.execute(
+        sa.update(table)
+        .where(table.c.id.in_(ids))
+        .values(state=DeliveryState.SENDING.value, attempts=table.c.attempts + 1)
+    )
+    found = {row.id: row for row in tx.execute(_deliveries().where(table.c.id.in_(ids)))}
+    return [_delivery(found[one]) for one in ids]
+
+
+def sent(tx: Transaction, delivery_id: int, at: datetime, status: int) -> None:
+    """The destination has stored the object."""
+    values = {"state": DeliveryState.SENT.value, "sent_at": at, "status": status, "reason": ""}
+    _set(tx, delivery_id, **values)
+    _event(tx, at, Level.INFO, delivery_id, DeliveryState.SENT, "")
+
+
+def failed(
+    tx: Transaction, delivery_id: int, at: datetime, status: int | None, reason: str
+) -> None:
+    """The destination will not take the object: an alarm."""
+    _set(tx, delivery_id, state=DeliveryState.FAILED.value, status=status, reason=reason)
+    _event(tx, at, Level.ALARM, delivery_id, DeliveryState.FAILED, reason)
+
+
+def retry_later(
+    tx: Transaction,
+    delivery_id: int,
+    at: datetime,
+    not_before: datetime,
+    status: int | None,
+    reason: str,
+) -> None:
+    """Not stored this time: due again at ``not_before``."""
+    state = DeliveryState.PENDING
+    _set(tx, delivery_id, state=state.value, not_before=not_before, status=status, reason=reason)
+    _event(tx, at, Level.WARNING, delivery_id, state, reason)
+
+
+def release_sending(tx: Transaction, at: datetime) -> int:
+    """At start: what was being sent when the node ended is due again. Gives how many."""
+    table = schema.deliveries
+    done = tx.execute(
+        sa.update(table)
+        .where(table.c.state == DeliveryState.SENDING.value)
+        .values(state=DeliveryState.PENDING.value, not_before=at)
+    )
+    return int(done.rowcount)
+
+
+def restart_job(tx: Transaction, job_id: int, at: datetime) -> int:
+    """A person wants what failed to be sent again. Gives how many objects are due."""
+    table = schema.deliveries
+    done = tx.execute(
+        sa.update(table)
+        .where(table.c.job_id == job_id, table.c.state == DeliveryState.FAILED.value)
+        .values(state=DeliveryState.PENDING.value, not_before=at, attempts=0)
+    )
+    return int(done.rowcount)
+
+
+def next_due(tx: Transaction, destination: str) -> datetime | None:
+    """When the next object is due for a destination; None when nothing is owed."""
+    table = schema.deliveries
+    found: datetime | None = tx.scalar(
+        sa.select(sa.func.min(table.c.not_before)).where(
+            table.c.destination == destination, table.c.state == DeliveryState.PENDING.value
+        )
+    )
+    return found
+
+
+def list_deliveries(
+    tx: Transaction,
+    job_id: int | None = None,
+    study_id: int | None = None,
+    state: DeliveryState | None = None,
+    limit: int = 200,
+) -> list[Delivery]:
+    """Deliveries, newest first."""
+    table = schema.deliveries
+    query = _deliveries().order_by(table.c.id.desc()).limit(limit)
+    if job_id is not None:
+        query = query.where(table.c.job_id == job_id)
+    if study_id is not None:
+        jobs = schema.jobs
+        query = query.join(jobs, table.c.job_id == jobs.c.id).where(jobs.c.study_id == study_id)
+    if state is not None:
+        query = query.where(table.c.state == state.value)
+    return [_delivery(row) for row in tx.execute(query)]
+
+
+def result_object(row: sa.Row[Any]) -> ResultObject:
+    """The record of a row of ``results``."""
+    return ResultObject(
+        sop_instance_uid=row.sop_instance_uid,
+        sop_class_uid=row.sop_class_uid,
+        series_instance_uid=row.series_instance_uid,
+        transfer_syntax_uid=row.transfer_syntax_uid,
+        kind=row.kind,
+        key=row.key,
+        size_bytes=row.size_bytes,
+        sha256=row.sha256,
+    )
+
+
+def _deliveries() -> sa.Select[Any]:
+    table, results = schema.deliveries, schema.results
+    columns = [column for column in results.c if column.name not in ("id", "job_id")]
+    return sa.select(table, *columns).join(results, table.c.result_id == results.c.id)
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        job_id=row.job_id,
+        destination=row.destination,
+        state=DeliveryState(row.state),
+        object=result_object(row),
+        attempts=row.attempts,
+        not_before=row.not_before,
+        status=row.status,
+        reason=row.reason,
+        sent_at=row.sent_at,
+    )
+
+
+def _set(tx: Transaction, delivery_id: int, **values: Any) -> None:
+    table = schema.deliveries
+    query = sa.update(table).where(table.c.id == delivery_id).values(**values)
+    if tx.execute(query).rowcount == 0:
+        raise NotFound(f"there is no delivery {delivery_id}")
+
+
+def _event(
+    tx: Transaction,
+    at: datetime,
+    level: Level,
+    delivery_id: int,
+    state: DeliveryState,
+    reason: str,
+) -> None:
+    events.record(
+        tx, at, level, Subject.DELIVERY, delivery_id, DeliveryState.SENDING, state, reason
+    )

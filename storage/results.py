@@ -1,0 +1,43 @@
+"""The folder of result files: one sub-folder a job, named by the job's key."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from storage.instances import sync_folder
+
+
+class ResultStore:
+    """Result files below a root; keys are ``<job key>/<file>``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+
+    def folder(self, job_key: str) -> Path:
+        """The folder of a job, made if it is not there."""
+        folder = self.root / job_key
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def path(self, key: str) -> Path:
+        return self.root / key
+
+    def seal(self, paths: Iterable[Path]) -> None:
+        """Sync files and the folders they lie in: from here on they survive a power cut."""
+        folders = {self.root}
+        for path in paths:
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            folders.add(path.parent)
+        for folder in folders:
+            sync_folder(folder)
+
+    def delete(self, job_key: str) -> None:
+        shutil.rmtree(self.root / job_key, ignore_errors=True)

@@ -1,0 +1,240 @@
+"""The tables. A change here needs a migration in ``storage/migrations/versions``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+NAMING = {
+    "ix": "ix_%(column_0_N_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+metadata = sa.MetaData(naming_convention=NAMING)
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC on both databases (SQLite has no time zones)."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a moment needs a time zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+def _id() -> sa.Column[int]:
+    big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+    return sa.Column("id", big, primary_key=True, autoincrement=True)
+
+
+def _uid(name: str, unique: bool = False, index: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.String(64), nullable=False, unique=unique, index=index)
+
+
+def _text(name: str, index: bool = False) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, nullable=False, server_default="", index=index)
+
+
+def _parent(name: str, target: str, null: bool = False) -> sa.Column[int]:
+    key = sa.ForeignKey(f"{target}.id", ondelete="CASCADE")
+    return sa.Column(name, sa.BigInteger, key, nullable=null, index=True)
+
+
+def _moment(name: str, null: bool = False, index: bool = False) -> sa.Column[datetime]:
+    return sa.Column(name, Moment, nullable=null, index=index)
+
+
+patients = sa.Table(
+    "patients",
+    metadata,
+    _id(),
+    sa.Column("key", sa.String(64), nullable=False, unique=True),
+    _text("patient_id", index=True),
+    _text("issuer_of_patient_id"),
+    _text("patient_name", index=True),
+    _text("patient_birth_date"),
+    _text("patient_sex"),
+)
+
+studies = sa.Table(
+    "studies",
+    metadata,
+    _id(),
+    _parent("patient_id", "patients"),
+    _uid("study_instance_uid", unique=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    _text("study_date", index=True),
+    _text("study_time"),
+    _text("accession_number", index=True),
+    _text("study_id"),
+    _text("study_description"),
+    _text("referring_physician_name"),
+    sa.Column("header", sa.JSON, nullable=False),
+    _moment("first_received_at"),
+    _moment("last_received_at"),
+    _moment("completed_at", null=True),
+    _text("note"),
+    sa.Index("ix_studies_due", "state", "last_received_at"),
+)
+
+series = sa.Table(
+    "series",
+    metadata,
+    _id(),
+    _parent("study_id", "studies"),
+    _uid("series_instance_uid", index=True),
+    _text("modality", index=True),
+    sa.Column("series_number", sa.Integer, nullable=True),
+    _text("series_description"),
+    _text("body_part_examined"),
+    sa.Column("header", sa.JSON, nullable=False),
+    sa.UniqueConstraint("study_id", "series_instance_uid"),
+)
+
+instances = sa.Table(
+    "instances",
+    metadata,
+    _id(),
+    _parent("series_id", "series"),
+    _uid("sop_instance_uid", unique=True),
+    _uid("sop_class_uid"),
+    _uid("transfer_syntax_uid"),
+    sa.Column("instance_number", sa.Integer, nullable=True),
+    sa.Column("header", sa.JSON, nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+    _moment("received_at"),
+    _text("calling_ae"),
+)
+
+quarantine = sa.Table(
+    "quarantine",
+    metadata,
+    _id(),
+    _moment("at"),
+    sa.Column("key", sa.Text, nullable=False, unique=True),
+    _text("reason"),
+    _text("calling_ae"),
+)
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    _id(),
+    sa.Column("key", sa.String(64), nullable=False, unique=True),
+    sa.Column("inputs_digest", sa.String(64), nullable=False),
+    sa.Column("analyzer", sa.String(64), nullable=False),
+    sa.Column("analyzer_version", sa.String(64), nullable=False),
+    sa.Column("parameters_digest", sa.String(64), nullable=False),
+    sa.Column("parameters", sa.JSON, nullable=False),
+    _parent("study_id", "studies"),
+    _parent("series_id", "series"),
+    _text("rule"),
+    sa.Column("priority", sa.String(16), nullable=False),
+    sa.Column("destinations", sa.JSON, nullable=False),
+    sa.Column("refusals", sa.JSON, nullable=False),
+    sa.Column("notices", sa.Boolean, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    _moment("created_at"),
+    _moment("rank_at"),
+    _moment("not_before"),
+    _moment("started_at", null=True),
+    _moment("finished_at", null=True),
+    _text("reason"),
+    _text("traceback"),
+    _parent("predecessor_id", "jobs", null=True),
+    sa.Column("findings", sa.JSON, nullable=False),
+    sa.Column("previews", sa.JSON, nullable=False),
+    sa.Column("remarks", sa.JSON, nullable=False),
+    sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
+    sa.Index("ix_jobs_due", "state", "rank_at"),
+)
+
+job_inputs = sa.Table(
+    "job_inputs",
+    metadata,
+    sa.Column(
+        "job_id", sa.BigInteger, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column(
+        "instance_id",
+        sa.BigInteger,
+        sa.ForeignKey("instances.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,
+    ),
+)
+
+results = sa.Table(
+    "results",
+    metadata,
+    _id(),
+    _parent("job_id", "jobs"),
+    _uid("sop_instance_uid", unique=True),
+    _uid("sop_class_uid"),
+    _uid("series_instance_uid", index=True),
+    _uid("transfer_syntax_uid"),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("sha256", sa.String(64), nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    _id(),
+    _parent("job_id", "jobs"),
+    _parent("result_id", "results"),
+    sa.Column("destination", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    _moment("not_before"),
+    sa.Column("status", sa.Integer, nullable=True),
+    _text("reason"),
+    _moment("sent_at", null=True),
+    sa.UniqueConstraint("result_id", "destination"),
+    sa.Index("ix_deliveries_due", "destination", "state", "not_before"),
+)
+
+events = sa.Table(
+    "events",
+    metadata,
+    _id(),
+    _moment("at", index=True),
+    sa.Column("level", sa.String(16), nullable=False),
+    sa.Column("subject", sa.String(16), nullable=False),
+    sa.Column("subject_id", sa.BigInteger, nullable=False),
+    _text("from_state"),
+    _text("to_state"),
+    _text("reason"),
+    sa.Column("acknowledged", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Index("ix_events_subject", "subject", "subject_id"),
+    sa.Index("ix_events_open", "level", "acknowledged"),
+)
+
+heartbeat = sa.Table(
+    "heartbeat",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    _moment("at"),
+)

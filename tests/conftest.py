@@ -1,0 +1,46 @@
+"""Fixtures for all tests: a synthetic patient with known anatomy, and real images if there are."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from node.demo.phantom import ChestPhantom
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder with real studies (``studies/``); tests that need it are skipped without it."""
+    given = os.environ.get("WETREAD_TEST_DATA")
+    folder = Path(given) if given else Path.home() / ".cache" / "wetread-data"
+    if not (folder / "studies" / ".complete").exists() and UNPACK.exists():
+        subprocess.run([UNPACK, folder], check=True, capture_output=True)
+    if not (folder / "studies").is_dir():
+        pytest.skip(f"no real images: neither {folder}/studies nor {UNPACK} is there")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom() -> ChestPhantom:
+    """A synthetic chest on a coarse grid: 30 slices of 64×48, lying supine, head first."""
+    return ChestPhantom.small()
+
+
+@pytest.fixture(scope="session")
+def phantom_folder(phantom: ChestPhantom, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The phantom as a folder of single-frame CT images. Shared: do not write to it."""
+    folder = tmp_path_factory.mktemp("phantom")
+    phantom.write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def phantom_paths(phantom_folder: Path) -> list[Path]:
+    """The phantom's images in slice order. Shared: do not write to them."""
+    return sorted(phantom_folder.iterdir())

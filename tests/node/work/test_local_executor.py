@@ -1,0 +1,147 @@
+"""The local executor: warm workers, limits, and plugins that fail only their own job."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from analyzers import registry
+from node.work.executor import Outcome, Ticket, Verdict
+from node.work.local import LocalExecutor
+
+PLUGINS = Path(__file__).parents[2] / "plugins"
+WAIT_S = 100
+
+
+@pytest.fixture(scope="module")
+def plugins() -> Iterator[None]:
+    """The misbehaving analyzers, as an installed package would offer them."""
+    sys.path.insert(0, str(PLUGINS))
+    registry._entries.cache_clear()
+    yield
+    sys.path.remove(str(PLUGINS))
+    registry._entries.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def executor(plugins: None) -> Iterator[LocalExecutor]:
+    one = LocalExecutor(slots=1, device="cpu", warm=("counting",))
+    yield one
+    one.stop()
+
+
+def ticket(name: str, folder: Path, images: list[Path], **parameters: object) -> Ticket:
+    found = registry.info(name)
+    (folder / name).mkdir(exist_ok=True)
+    return Ticket(
+        job_id=1,
+        key="ab" * 32,
+        analyzer=name,
+        analyzer_version=found.version,
+        parameters=parameters,
+        instances=tuple(images),
+        folder=folder / name,
+        started_at=datetime(2026, 1, 2, tzinfo=UTC),
+        limits=found.limits,
+    )
+
+
+def run(executor: LocalExecutor, one: Ticket) -> Outcome:
+    return executor.submit(one).result(timeout=WAIT_S)
+
+
+def numbers(outcome: Outcome) -> dict[str, float | None]:
+    return {row.name: row.value for row in outcome.results.findings}
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_stays_warm_and_builds_its_analyzer_once(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    first = numbers(run(executor, ticket("counting", tmp_path, phantom_paths)))
+    second = numbers(run(executor, ticket("counting", tmp_path, phantom_paths)))
+    assert first["Times built in this process"] == 1
+    assert second == first
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("segfault", "killed by SIGSEGV"),
+        ("hang", "time limit exceeded: still running after 2 s"),
+        ("glutton", "memory limit exceeded"),
+        ("raise", "ZeroDivisionError: the plugin divided by zero"),
+    ],
+)
+def test_a_plugin_that_misbehaves_fails_its_own_job_and_the_next_one_runs(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path], name: str, reason: str
+) -> None:
+    failed = run(executor, ticket(name, tmp_path, phantom_paths))
+    assert failed.verdict is Verdict.FAILED
+    assert reason in failed.reason
+    assert not failed.transient
+    after = run(executor, ticket("counting", tmp_path, phantom_paths))
+    assert after.verdict is Verdict.DONE
+
+
+@pytest.mark.timeout(150)
+def test_a_plugin_that_raises_leaves_its_own_traceback(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    failed = run(executor, ticket("raise", tmp_path, phantom_paths))
+    assert 'in analyze\n    raise ZeroDivisionError("the plugin divided by zero")' in failed.traceback
+
+
+@pytest.mark.timeout(150)
+def test_a_crash_does_not_touch_the_neighbour(
+    plugins: None, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    pair = LocalExecutor(slots=2, device="cpu")
+    try:
+        slow = pair.submit(ticket("slow", tmp_path, phantom_paths))
+        crashed = pair.submit(ticket("segfault", tmp_path, phantom_paths))
+        assert crashed.result(timeout=WAIT_S).verdict is Verdict.FAILED
+        assert slow.result(timeout=WAIT_S).verdict is Verdict.DONE
+    finally:
+        pair.stop()
+
+
+@pytest.mark.timeout(150)
+def test_a_full_disk_in_the_plugin_is_transient(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    marker = str(tmp_path / "marker")
+    one = ticket("flaky", tmp_path, phantom_paths, marker=marker)
+    assert run(executor, one).transient
+    assert run(executor, one).verdict is Verdict.DONE
+
+
+@pytest.mark.timeout(150)
+def test_an_analyzer_that_declines_leaves_a_report_that_says_so(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    outcome = run(executor, ticket("declining", tmp_path, phantom_paths))
+    assert outcome.verdict is Verdict.NOT_APPLICABLE
+    assert outcome.reason == "nothing here is what I look for"
+    assert [one.kind for one in outcome.results.objects] == ["sr"]
+
+
+@pytest.mark.timeout(150)
+def test_a_job_for_another_version_is_refused_by_name(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    import dataclasses
+
+    one = dataclasses.replace(ticket("counting", tmp_path, phantom_paths), analyzer_version="0.9")
+    outcome = run(executor, one)
+    assert "the job is for version 0.9, 1.0 is installed" in outcome.reason
+
+
+@pytest.mark.timeout(150)
+def test_idle_workers_prove_themselves(executor: LocalExecutor) -> None:
+    executor.prove()

@@ -1,0 +1,244 @@
+"""Real peers for tests: Orthanc as PACS, DCMTK's tools as modality, and a PACS that misbehaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import Verification
+
+ORTHANC_START_S = 30
+
+
+def free_port() -> int:
+    """A port that was free a moment ago: for programs that cannot be asked which they took."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# --- Orthanc --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Orthanc:
+    """A running Orthanc. ``rest`` is a client for its REST API."""
+
+    ae_title: str
+    port: int
+    rest: httpx.Client
+
+    def instances(self) -> list[str]:
+        return list(self.rest.get("/instances").json())
+
+    def sop_instance_uids(self) -> set[str]:
+        return {
+            self.rest.get(f"/instances/{one}/simplified-tags").json()["SOPInstanceUID"]
+            for one in self.instances()
+        }
+
+    def file(self, instance: str) -> bytes:
+        return self.rest.get(f"/instances/{instance}/file").content
+
+    def send(self, instances: list[str], modality: str) -> dict[str, Any]:
+        """C-STORE instances to a modality from the settings; Orthanc's own summary."""
+        answer = self.rest.post(
+            f"/modalities/{modality}/store", json={"Resources": instances, "Synchronous": True}
+        )
+        answer.raise_for_status()
+        return dict(answer.json())
+
+    def name_modality(self, name: str, ae_title: str, port: int) -> None:
+        """Tell Orthanc of a node it may send to."""
+        body = {"AET": ae_title, "Host": "127.0.0.1", "Port": port}
+        self.rest.put(f"/modalities/{name}", json=body).raise_for_status()
+
+    def upload(self, content: bytes) -> str:
+        answer = self.rest.post("/instances", content=content)
+        answer.raise_for_status()
+        return str(answer.json()["ID"])
+
+    def clear(self) -> None:
+        for patient in self.rest.get("/patients").json():
+            self.rest.delete(f"/patients/{patient}").raise_for_status()
+
+
+@contextmanager
+def running_orthanc(folder: Path, ae_title: str = "ORTHANC") -> Iterator[Orthanc]:
+    """Orthanc on free ports with its data below ``folder``; skips the test where it is missing."""
+    program = shutil.which("Orthanc")
+    if program is None:
+        pytest.skip("Orthanc is not installed")
+    dicom_port, http_port = free_port(), free_port()
+    settings = {
+        "StorageDirectory": str(folder / "storage"),
+        "IndexDirectory": str(folder / "storage"),
+        "DicomAet": ae_title,
+        "DicomPort": dicom_port,
+        "HttpPort": http_port,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "UnknownSopClassAccepted": True,
+        "DicomScpTimeout": 10,
+        "Plugins": [],
+    }
+    config = folder / "orthanc.json"
+    config.write_text(json.dumps(settings))
+    with (folder / "orthanc.log").open("w") as output:
+        process = subprocess.Popen([program, str(config)], stdout=output, stderr=output)
+        client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=30)
+        try:
+            _wait_for(client, process, folder / "orthanc.log")
+            yield Orthanc(ae_title, dicom_port, client)
+        finally:
+            client.close()
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(client: httpx.Client, process: subprocess.Popen[bytes], output: Path) -> None:
+    deadline = time.monotonic() + ORTHANC_START_S
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            client.get("/system").raise_for_status()
+            return
+        except httpx.HTTPError:
+            time.sleep(0.05)
+    pytest.fail(f"Orthanc did not start:\n{output.read_text()[-2000:]}")
+
+
+# --- DCMTK ----------------------------------------------------------------------------------------
+
+
+def dcmtk(tool: str, *arguments: str | Path, timeout_s: float = 60) -> str:
+    """Run one of Debian's DCMTK tools; its output. Skips the test where it is missing."""
+    done = run_dcmtk(tool, *arguments, timeout_s=timeout_s)
+    assert done.returncode == 0, f"{tool} ended with {done.returncode}:\n{done.stdout}"
+    return done.stdout
+
+
+def run_dcmtk(
+    tool: str, *arguments: str | Path, timeout_s: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a tool whatever it ends with. ``/usr/bin``: the name also stands in the environment."""
+    program = Path("/usr/bin", tool)
+    if not program.exists():
+        pytest.skip(f"DCMTK's {tool} is not installed")
+    return subprocess.run(
+        [program, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=timeout_s,
+        check=False,
+    )
+
+
+# --- a PACS that misbehaves -----------------------------------------------------------------------
+
+
+@dataclass
+class FakePacs:
+    """A storage SCP whose faults are switched while it runs."""
+
+    ae_title: str = "FAKEPACS"
+    refused_classes: frozenset[str] = frozenset()
+    transfer_syntaxes: tuple[str, ...] = tuple(ALL_TRANSFER_SYNTAXES)
+    statuses: dict[str, int] = field(default_factory=dict)
+    """By SOP instance UID; "" for all others."""
+    abort_at: int = -1
+    """The nth C-STORE (from 0) of an association is answered by A-ABORT."""
+    gate: threading.Event = field(default_factory=threading.Event)
+    """C-STOREs are answered while it is set."""
+    reject: tuple[int, int, int] | None = None
+    received: list[Dataset] = field(default_factory=list)
+    raw: dict[str, bytes] = field(default_factory=dict)
+    syntaxes: dict[str, str] = field(default_factory=dict)
+    associations: int = 0
+    echoes: int = 0
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self._in_association: dict[int, int] = {}
+
+    def start(self) -> None:
+        ae = AE(ae_title=self.ae_title)
+        ae.maximum_pdu_size = 32768
+        ae.acse_timeout = 5
+        ae.add_supported_context(Verification)
+        for context in AllStoragePresentationContexts:
+            if context.abstract_syntax not in self.refused_classes:
+                ae.add_supported_context(
+                    UID(str(context.abstract_syntax)), list(self.transfer_syntaxes)
+                )
+        self._server = ae.start_server(
+            ("127.0.0.1", self.port),
+            block=False,
+            evt_handlers=[
+                (evt.EVT_C_STORE, self._store),
+                (evt.EVT_C_ECHO, self._echo),
+                (evt.EVT_REQUESTED, self._requested),
+            ],
+        )
+        self.port = int(self._server.server_address[1])
+
+    def stop(self) -> None:
+        self.gate.set()
+        for association in self._server.active_associations:
+            association.abort()
+        self._server.shutdown()
+
+    def uids(self) -> list[str]:
+        return [str(one.SOPInstanceUID) for one in self.received]
+
+    def _requested(self, event: evt.Event) -> None:
+        self.associations += 1
+        if self.reject is not None:
+            event.assoc.acse.send_reject(*self.reject)
+            event.assoc.kill()
+
+    def _echo(self, event: evt.Event) -> int:
+        self.echoes += 1
+        return 0x0000
+
+    def _store(self, event: evt.Event) -> int:
+        number = self._in_association.get(id(event.assoc), 0)
+        self._in_association[id(event.assoc)] = number + 1
+        if number == self.abort_at:
+            event.assoc.abort()
+            return 0x0110
+        self.gate.wait(60)
+        uid = str(event.request.AffectedSOPInstanceUID)
+        status = self.statuses.get(uid, self.statuses.get("", 0x0000))
+        if status < 0x0100 or 0xB000 <= status <= 0xBFFF:
+            self.received.append(event.dataset)
+            self.raw[uid] = event.request.DataSet.getvalue()
+            self.syntaxes[uid] = str(event.context.transfer_syntax)
+        return status
+
+
+@contextmanager
+def running_pacs(**faults: Any) -> Iterator[FakePacs]:
+    pacs = FakePacs(**faults)
+    pacs.start()
+    try:
+        yield pacs
+    finally:
+        pacs.stop()
