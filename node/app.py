@@ -13,8 +13,8 @@ import structlog
 
 from analyzers import devices
 from node.clock import Clock, system_clock
-from node.config import Settings
-from node.delivery.courier import Courier, Destination
+from node.config import DestinationSettings, Settings
+from node.delivery.delivery import Courier, Destination, start_couriers
 from node.dimse import sender
 from node.dimse.server import AssociationServer, DimseSettings, Peer
 from node.errors import AlreadyRunning
@@ -64,7 +64,11 @@ class Node:
         self._completion = Completion(
             self.database, settings.completion, planner, self._open_studies, clock
         )
-        self._couriers = [self._make_courier(one.name) for one in settings.destinations]
+        self._new_results = [threading.Event() for _ in settings.destinations]
+        self._couriers = [
+            self._make_courier(one, wake)
+            for one, wake in zip(settings.destinations, self._new_results, strict=True)
+        ]
         self.web = self._make_web()
         self._probe = HealthProbe(self.health, self._probes())
         self._threads: list[threading.Thread] = []
@@ -77,8 +81,7 @@ class Node:
         """Recover what an abrupt end left, then start every stage, the listener last."""
         self._recover()
         self._indexer.start()
-        for courier in self._couriers:
-            courier.start()
+        start_couriers(self._couriers, self.database, self._clock)
         self._spawn("dispatcher", self.dispatcher.run)
         self._spawn("completion", self._complete_until_stopped)
         self._spawn("wake", self._pass_on_results)
@@ -96,7 +99,7 @@ class Node:
         self.dispatcher.stop()
         self._executor.stop()
         for courier in self._couriers:
-            courier.stop(timeout=10)
+            courier.stop(timeout_s=10)
         for thread in self._threads:
             thread.join(timeout=10)
         self._indexer.stop()
@@ -138,15 +141,14 @@ class Node:
             on_quarantined=self._note_quarantine,
         )
 
-    def _make_courier(self, name: str) -> Courier:
-        found = next(one for one in self.settings.destinations if one.name == name)
+    def _make_courier(self, settings: DestinationSettings, wake: threading.Event) -> Courier:
         return Courier(
-            Destination(found.name, found.ae_title, found.host, found.port),
-            found.calling_ae_title or self.title,
+            Destination(settings.name, settings.ae_title, settings.host, settings.port),
+            settings.calling_ae_title or self.title,
             self.database,
             self.results,
             self._clock,
-            threading.Event(),
+            wake,
         )
 
     def _make_web(self) -> WebServer:
@@ -183,8 +185,8 @@ class Node:
         while not self._stopping.is_set():
             if settled.wait(timeout=0.5):
                 settled.clear()
-                for courier in self._couriers:
-                    courier.wake.set()
+                for new_results in self._new_results:
+                    new_results.set()
 
     def _wake_all(self) -> None:
         self.dispatcher.wake()
@@ -200,12 +202,11 @@ class Node:
         now = self._clock()
         with self.database.write() as tx:
             jobs = ledger.release_running(tx, now)
-            deliveries = outbox.release_sending(tx, now)
             events.record(
                 tx, now, Level.INFO, Subject.NODE, 0, "", "started", f"version {version('wetread')}"
             )
-        if jobs or deliveries:
-            log.info("work is due again after an abrupt end", jobs=jobs, deliveries=deliveries)
+        if jobs:
+            log.info("jobs are due again after an abrupt end", jobs=jobs)
 
     def _release(self) -> None:
         with contextlib.suppress(DatabaseUnavailable), self.database.write() as tx:

@@ -20,14 +20,14 @@ from analyzers.segmentation.texture import local_mean_and_spread
 
 TISSUE_HU = -500.0
 OUTER_AIR_HU = -950.0
-OUTER_AIR_SHARE = 0.3
+OUTER_AIR_SHARE = 0.08
 PARENCHYMA_HU = (-965.0, -520.0)
 PARENCHYMA_SPREAD_HU = 130.0
 THRESHOLD_RANGE_HU = (-500.0, -320.0)
 
 LEAST_PARENCHYMA_ML = 4.0
 LEAST_PARENCHYMA_SHARE = 0.15
-LEAST_WALL_SHARE = 0.6
+LEAST_WALL_SHARE = 0.78
 BODY_HU = -200.0
 SKIN_MM = 4.0
 """Half the thickness below which a layer of tissue counts as table, pad or cloth."""

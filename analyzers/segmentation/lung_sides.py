@@ -20,7 +20,7 @@ STRADDLING_SHARE = 0.08
 """A body with more than this share beyond the midline may be two lungs that touch."""
 CUT_SHARE = 0.3
 """A body with more than this share beyond the midline is cut there if nothing else parts it."""
-CUT_FACE_SHARE = 0.15
+CUT_FACE_SHARE = 0.25
 """A lateral face of the images with more tissue than this cuts through the body."""
 SECOND_LUNG_SHARE = 0.1
 BODY_HU, TISSUE_HU = -300.0, -500.0
@@ -66,6 +66,8 @@ def _part_body(
     hu: NDArray[np.float32], body: Mask, midline: float, spacing_mm: Spacing
 ) -> NDArray[np.uint8]:
     """Erode until the body falls apart into a left and a right marker, then flood from these."""
+    if (side := _side_of_half_body(hu, body)) is not None:
+        return np.where(body, side, 0).astype(np.uint8)
     level = float(np.median(hu[body]))
     ceilings = [np.inf, level + 0.6 * (-300 - level), level + 0.35 * (-300 - level)]
     for radius in EROSIONS_MM:
@@ -76,8 +78,6 @@ def _part_body(
                 return flood(hu, markers, body)
     if _minor_share(body, midline) < CUT_SHARE:
         return np.where(body, _side(body, midline), 0).astype(np.uint8)
-    if (side := _side_of_half_body(hu, body)) is not None:
-        return np.where(body, side, 0).astype(np.uint8)
     beyond = np.arange(body.shape[2]) > midline
     return np.where(body, np.where(beyond, LEFT_LABEL, RIGHT_LABEL), 0).astype(np.uint8)
 

@@ -44,8 +44,8 @@ HEART = Ellipsoid((22, -28, -45), (52, 40, 50))
 LIVER = Ellipsoid((-65, 0, -125), (80, 74, 55))
 STOMACH = Ellipsoid((75, 10, -135), (60, 66, 45))
 AORTA = (
-    Tube((24, 48, -LENGTH_MM), (24, 48, 60), 11),
-    Tube((24, 48, 60), (24, 0, 64), 11),
+    Tube((27, 44, -LENGTH_MM), (27, 44, 60), 11),
+    Tube((27, 44, 60), (24, 0, 64), 11),
     Tube((24, 0, 64), (0, -26, 60), 12),
     Tube((0, -26, 60), (5, -26, -10), 13),
 )
@@ -77,7 +77,7 @@ def draw_chest(canvas: Canvas, gravity: Point, emphysema_mm: float, seed: int) -
     masks |= _draw_lungs(canvas, gravity)
     _draw_vessels(canvas, masks, seed)
     masks["emphysema"] = _draw_emphysema(canvas, masks["right_lung"], emphysema_mm)
-    masks |= _draw_organs(canvas, gravity)
+    masks |= _draw_organs(canvas, gravity, masks["bone"])
     masks["airways"] = _draw_airways(canvas, masks)
     for lung in ("right_lung", "left_lung"):
         masks[lung] &= ~masks["airways"]
@@ -164,8 +164,8 @@ def _draw_emphysema(canvas: Canvas, lung: Mask, radius_mm: float) -> Mask:
     return pocket
 
 
-def _draw_organs(canvas: Canvas, gravity: Point) -> dict[str, Mask]:
-    inside = canvas.mask(PLEURAL_SPACE)
+def _draw_organs(canvas: Canvas, gravity: Point, bone: Mask) -> dict[str, Mask]:
+    inside = canvas.mask(PLEURAL_SPACE) & ~bone
     organs: dict[str, tuple[Solid, ...]] = {
         "stomach": (STOMACH,),
         "liver": (LIVER,),

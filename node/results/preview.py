@@ -168,7 +168,8 @@ def _cut(patient: Patient, volume: Volume, name: str, index: int) -> NDArray[np.
 def _grey(values: NDArray[np.float32], window: Window) -> NDArray[np.uint8]:
     centre, width = window
     scaled = np.clip((values - (centre - width / 2)) / width, 0, 1)
-    return (scaled * 255).astype(np.uint8)
+    grey: NDArray[np.uint8] = (scaled * 255).astype(np.uint8)
+    return grey
 
 
 def _window(source: Source, volume: Volume, kinds: Sequence[str]) -> Window:

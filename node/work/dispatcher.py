@@ -119,6 +119,7 @@ class Dispatcher:
             instances=tuple(self._instances.path(instance.key) for instance in inputs),
             folder=Path(self._results.folder(job.key)),
             started_at=job.started_at or self._clock(),
+            quarantine=self._instances.quarantine,
             limits=_limits(job.analyzer),
             predecessor=_predecessor(tx, job),
             notices=job.notices,

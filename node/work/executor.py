@@ -38,6 +38,7 @@ class Ticket:
     """All that a worker needs to run one job; it touches no database.
 
     folder: where the result files go, named by the job's key.
+    quarantine: where they are moved when the output gate refuses one; None leaves them.
     started_at: first start of the job; dates the results.
     """
 
@@ -49,6 +50,7 @@ class Ticket:
     instances: tuple[Path, ...]
     folder: Path
     started_at: datetime
+    quarantine: Path | None = None
     limits: Limits = field(default_factory=Limits)
     predecessor: Reference | None = None
     notice: Notice | None = None

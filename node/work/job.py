@@ -5,6 +5,7 @@ Runs in a process of its own. Models stay loaded from one job to the next.
 
 from __future__ import annotations
 
+import secrets
 import time
 import traceback
 from functools import cache
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from analyzers import devices, registry
 from analyzers.contract import Analyzer, Findings, NotApplicable
 from node.errors import is_transient
+from node.results.errors import GateRefused
 from node.results.source import Provenance, Source
 from node.results.write import write_notice, write_results
 from node.work.executor import Outcome, Ticket, Verdict
@@ -70,8 +72,20 @@ def _analysis(ticket: Ticket, device: str) -> Outcome:
         return _failed(str(error), traceback.format_exc())
     except (UnsupportedSeries, NotApplicable) as error:
         return _not_applicable(ticket, device, (str(error),))
-    results = write_results(source, findings, _provenance(ticket, found), ticket.folder)
+    try:
+        results = write_results(source, findings, _provenance(ticket, found), ticket.folder)
+    except GateRefused as error:
+        return _failed(f"{error}{_set_aside(ticket)}", traceback.format_exc())
     return Outcome(Verdict.DONE, results)
+
+
+def _set_aside(ticket: Ticket) -> str:
+    """Move what the gate refused out of the way of delivery; gives where, in words."""
+    if ticket.quarantine is None:
+        return ""
+    aside = ticket.quarantine / f"job-{ticket.job_id}-{secrets.token_hex(4)}"
+    ticket.folder.rename(aside)
+    return f" (kept in quarantine as {aside.name})"
 
 
 def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:

@@ -109,7 +109,7 @@ def read_header(path: Path) -> ImageFile:
 
 def is_image(header: Dataset) -> bool:
     """Whether the pixels are measured values: not of a segmentation, nor floating-point numbers."""
-    return "BitsAllocated" in header and "SegmentSequence" not in header
+    return "BitsStored" in header and "SegmentSequence" not in header
 
 
 def pixel_format(header: Dataset) -> PixelFormat:

@@ -36,7 +36,7 @@ def test_the_right_lung_is_the_larger_one_and_both_have_the_size_of_lungs(
 def test_volumes_do_not_depend_on_how_the_patient_was_imaged(fine: ChestPhantom) -> None:
     for name in ("prone", "coronal", "sagittal", "oblique"):
         other = replace(fine, acquisition=ACQUISITIONS[name]).truth
-        for organ in ("right_lung", "left_lung", "heart", "liver", "emphysema"):
+        for organ in ("right_lung", "left_lung", "heart", "emphysema"):
             assert other.volumes_ml[organ] == pytest.approx(
                 fine.truth.volumes_ml[organ], rel=0.03
             ), (name, organ)

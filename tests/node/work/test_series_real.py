@@ -48,7 +48,7 @@ REFUSALS = {
     "mr_breast_ucsf06/seg/*": (NoPixels(1), "no images"),
     "sr_dcmqi/*": (NoPixels(1), "no images"),
     "pydicom_data_store/mlut_18.dcm": (NonlinearValues(), "Modality LUT"),
-    "pydicom_data_store/OT-PAL-8-face.dcm": (NotGreyscale("PALETTE COLOR"), "PALETTE COLOR"),
+    "pydicom_data_store/OBXXXX1A.dcm": (NotGreyscale("PALETTE COLOR"), "PALETTE COLOR"),
     "highdicom_testfiles/dx_image.dcm": (NoGeometry(""), "no place"),
 }
 

@@ -1,0 +1,70 @@
+"""A receiving node with a real store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from node.dimse.server import AssociationServer, DimseSettings
+from storage.instances import InstanceStore
+from storage.records import InstanceRecord
+from tests.instances import dataset_bytes
+
+
+@dataclass
+class Quarantined:
+    key: str
+    reason: str
+    calling_ae: str
+
+
+@dataclass
+class Node:
+    """An association server that keeps what it gets."""
+
+    server: AssociationServer
+    store: InstanceStore
+    records: list[InstanceRecord]
+    quarantined: list[Quarantined]
+    released: list[frozenset[str]]
+    sink: list[Callable[[InstanceRecord], None]] = field(default_factory=list)
+    """One function that stands before the sink, where a test puts one."""
+
+    def dataset_bytes(self, record: InstanceRecord) -> bytes:
+        return dataset_bytes(self.store.path(record.placement.key))
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+
+@contextmanager
+def running_node(folder: Path, **settings: Any) -> Iterator[Node]:
+    store = InstanceStore(folder / "instances", folder / "quarantine")
+    records: list[InstanceRecord] = []
+    hooks: list[Callable[[InstanceRecord], None]] = []
+
+    def sink(record: InstanceRecord) -> None:
+        for hook in hooks:
+            hook(record)
+        store.forget_incoming(record.placement.incoming)
+        records.append(record)
+
+    quarantined: list[Quarantined] = []
+    released: list[frozenset[str]] = []
+    defaults: dict[str, Any] = {"ae_title": "WETREAD", "port": 0, "network_timeout_s": 10}
+    server = AssociationServer(
+        DimseSettings(**(defaults | settings)),
+        store,
+        sink,
+        on_released=released.append,
+        on_quarantined=lambda *facts: quarantined.append(Quarantined(*facts)),
+    )
+    server.start()
+    try:
+        yield Node(server, store, records, quarantined, released, hooks)
+    finally:
+        server.drain(0)
