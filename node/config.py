@@ -54,9 +54,9 @@ class DimseSettings(_Table):
     port: Port = 11112
     accept_any_peer: bool = True
     require_called_ae_title: bool = False
-    max_associations: int = Field(64, ge=1, le=10_000)
-    max_pdu_bytes: int = Field(131_072, ge=4096, le=16_777_216)
-    network_timeout_s: float = Field(60, gt=0)
+    max_associations: Annotated[int, Field(ge=1, le=10_000)] = 64
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
+    network_timeout_s: Annotated[float, Field(gt=0)] = 60
     drain_timeout_s: Seconds = 30
 
 
@@ -68,7 +68,7 @@ class HttpSettings(_Table):
 class StorageSettings(_Table):
     database: str = ""
     instances: Path = Path()
-    min_free_mb: int = Field(512, ge=0)
+    min_free_mb: Annotated[int, Field(ge=0)] = 512
     database_password_file: Path | None = None
     database_password_env: str = ""
 
@@ -80,8 +80,8 @@ class CompletionSettings(_Table):
 
 class WorkerSettings(_Table):
     device: str = "auto"
-    slots: int = Field(1, ge=1, le=256)
-    attempts: int = Field(3, ge=1, le=100)
+    slots: Annotated[int, Field(ge=1, le=256)] = 1
+    attempts: Annotated[int, Field(ge=1, le=100)] = 3
     retry_delay_s: Seconds = 10
 
     @field_validator("device")
@@ -355,7 +355,8 @@ def _bad_parameters(settings: Settings) -> list[tuple[Location, str]]:
 
 
 def _check_keyword(keyword: str) -> None:
-    from pydicom.datadict import DicomDictionary, tag_for_keyword
+    from pydicom._dicom_dict import DicomDictionary
+    from pydicom.datadict import tag_for_keyword
 
     if tag_for_keyword(keyword) is None:
         known = [entry[4] for entry in DicomDictionary.values()]
@@ -370,7 +371,9 @@ def _check_condition(keyword: str, condition: object) -> None:
         return
     for key in condition:
         if key not in _CONDITION_KEYS:
-            raise ValueError(f"{keyword}: unknown condition {key!r}{_nearest(key, _CONDITION_KEYS)}")
+            raise ValueError(
+                f"{keyword}: unknown condition {key!r}{_nearest(key, _CONDITION_KEYS)}"
+            )
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -6,12 +6,15 @@ Plain JSON values only. Nothing of a value goes into an error message: those are
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
+from pydicom.sequence import Sequence as PydicomSequence
 from pydicom.valuerep import PersonName
 
 from storage.errors import UnreadableInstance
@@ -45,6 +48,12 @@ INSTANCE = (
 MAX_FRAMES = 20_000
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
+_MALFORMED = (
+    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, RecursionError,
+    TypeError, ValueError, struct.error,
+)  # fmt: skip
+"""What pydicom raises when it converts a value that is not of its VR."""
+
 
 def extract(dataset: Dataset) -> InstanceAttributes:
     """The attributes of one instance; the data set may end before its pixels.
@@ -52,18 +61,8 @@ def extract(dataset: Dataset) -> InstanceAttributes:
     Raises
     ------
     UnreadableInstance
-        An identifying UID is missing or is not a UID (PS3.5 chapter 9), or the file cannot be
-        parsed to its end.
+        An identifying UID is missing or is not a UID (PS3.5 chapter 9).
     """
-    try:
-        return _extract(dataset)
-    except UnreadableInstance:
-        raise
-    except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
-        raise UnreadableInstance(f"the data set cannot be parsed: {type(error).__name__}") from None
-
-
-def _extract(dataset: Dataset) -> InstanceAttributes:
     return InstanceAttributes(
         sop_instance_uid=_uid(dataset, "SOPInstanceUID"),
         sop_class_uid=_uid(dataset, "SOPClassUID"),
@@ -77,7 +76,10 @@ def _extract(dataset: Dataset) -> InstanceAttributes:
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:
-    value = str(dataset.get(keyword) or "").strip("\0 ")
+    try:
+        value = str(dataset.get(keyword) or "").strip("\0 ")
+    except _MALFORMED as error:
+        raise UnreadableInstance(f"{keyword} cannot be parsed: {type(error).__name__}") from None
     if not value:
         raise UnreadableInstance(f"{keyword} is missing")
     if len(value) > 64 or not _UID.fullmatch(value):
@@ -92,7 +94,7 @@ def _values(dataset: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
             continue
         try:
             value = _plain(dataset.get(keyword))
-        except (ValueError, TypeError, OverflowError):
+        except _MALFORMED:
             continue  # a malformed value of an optional attribute: stored as received, not indexed
         if value is not None and value != "":
             found[keyword] = value
@@ -113,33 +115,34 @@ def _plain(value: object) -> Any:
     if isinstance(value, float | Decimal):
         number = float(value)
         return number if abs(number) < float("inf") else None
-    return _text(value)
+    return _text(value) if isinstance(value, str) else None
 
 
 def _text(value: object) -> str:
-    return str(value).replace("\0", "").strip()
+    text = str(value).replace("\0", "").strip()
+    return text.encode("utf-8", "replace").decode()  # no lone surrogates: no database takes them
 
 
 # --- enhanced multi-frame -------------------------------------------------------------------------
 
 
 def _contrast_of_enhanced(dataset: Dataset) -> dict[str, Any]:
-    agents = dataset.get("ContrastBolusAgentSequence")
+    agents = _items(dataset, "ContrastBolusAgentSequence")
     if agents and "ContrastBolusAgent" not in dataset:
-        return {"ContrastBolusAgent": _text(agents[0].get("CodeMeaning", "")) or "contrast agent"}
+        name = _values(agents[0], ("CodeMeaning",)).get("CodeMeaning")
+        return {"ContrastBolusAgent": name or "contrast agent"}
     return {}
 
 
 def _frames(dataset: Dataset) -> dict[str, Any]:
     """Geometry from the functional groups (PS3.3 C.7.6.16): places of the frames, and spacing."""
-    groups = dataset.get("PerFrameFunctionalGroupsSequence")
+    groups = _items(dataset, "PerFrameFunctionalGroupsSequence")
     if not groups:
         return {}
-    shared = list(dataset.get("SharedFunctionalGroupsSequence") or [])
-    first = [*shared, groups[0]]
+    first = [*_items(dataset, "SharedFunctionalGroupsSequence"), groups[0]]
     positions = [_position(group) for group in groups[:MAX_FRAMES]]
     found: dict[str, Any] = {}
-    if all(position is not None for position in positions):
+    if all(len(position) == 3 for position in positions):
         found["FramePositions"] = positions
     orientation = _in_macro(first, "PlaneOrientationSequence")
     measures = _in_macro(first, "PixelMeasuresSequence")
@@ -150,26 +153,32 @@ def _frames(dataset: Dataset) -> dict[str, Any]:
     return found
 
 
-def _position(group: Dataset) -> Any:
-    places = group.get("PlanePositionSequence")
-    return _plain(places[0].get("ImagePositionPatient")) if places else None
+def _position(group: Dataset) -> list[float]:
+    place = _in_macro([group], "PlanePositionSequence")
+    position = _values(place or Dataset(), ("ImagePositionPatient",)).get("ImagePositionPatient")
+    return position if isinstance(position, list) and None not in position else []
 
 
 def _in_macro(groups: Sequence[Dataset], keyword: str) -> Dataset | None:
     for group in groups:
-        items = group.get(keyword)
+        items = _items(group, keyword)
         if items:
-            item: Dataset = items[0]
-            return item
+            return items[0]
     return None
+
+
+def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
+    """The items of a sequence; none when it is missing or is no sequence."""
+    try:
+        value = dataset.get(keyword)
+    except _MALFORMED:
+        return []
+    return list(value) if isinstance(value, PydicomSequence) else []
 
 
 def patient_key(study: Header, study_instance_uid: str) -> str:
     """What makes two studies one patient's: ID and issuer; without an ID, the study alone."""
     identifier = study.get("PatientID", "")
-    if not identifier:
-        return f"study:{study_instance_uid}"[:64]
-    from hashlib import sha256
-
-    text = f"{study.get('IssuerOfPatientID', '')}\0{identifier}"
+    issuer = study.get("IssuerOfPatientID", "")
+    text = f"{issuer}\0{identifier}" if identifier else f"study {study_instance_uid}"
     return sha256(text.encode()).hexdigest()

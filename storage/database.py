@@ -11,14 +11,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage import schema
+from storage.engines import DISPATCHER_LOCK, options, server_engine, sqlite_engine
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 
 Transaction = sa.Connection
@@ -26,11 +34,8 @@ Transaction = sa.Connection
 BUSY_S = 10
 """How long a writer waits for another before the database counts as unavailable."""
 
-SAFE_SQLITE = (3, 51, 3)
-"""Older ones can corrupt a WAL database that several connections share (the WAL-reset bug)."""
-
-_WRITE = "wetread_write"
-_LOCK_ID = 0x57657472  # any number that no other program on the server uses
+_OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
+"""Faults of this program, not of the database: they pass as they are."""
 
 
 class Database:
@@ -76,11 +81,17 @@ class Database:
             tx.execute(sa.insert(schema.heartbeat).values(id=1, at=at))
 
     def try_lock_dispatcher(self) -> bool:
-        """Become the one dispatcher of this database, until unlocked or the process ends."""
+        """Become the one dispatcher of this database, until unlocked or the process ends.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
         with self._locking:
             if self._lock is not None:
                 return False
-            self._lock = self._lock_on_file() if self._lock_file else self._lock_on_server()
+            file = self._lock_file
+            self._lock = _lock_on_file(file) if file else self._lock_on_server()
             return self._lock is not None
 
     def unlock_dispatcher(self) -> None:
@@ -97,36 +108,39 @@ class Database:
     def _transaction(self, write: bool) -> Iterator[Transaction]:
         try:
             with self._engine.connect() as connection:
-                options: dict[str, Any] = {_WRITE: write}
-                with connection.execution_options(**options).begin():
+                chosen = options(self._engine, write)
+                with connection.execution_options(**chosen).begin():
                     yield connection
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
+        except (DBAPIError, PoolTimeout) as error:
+            if isinstance(error, _OURS) and not error.connection_invalidated:
+                raise
             raise DatabaseUnavailable(_cause(error)) from error
-        except DBAPIError as error:
-            if error.connection_invalidated:
-                raise DatabaseUnavailable(_cause(error)) from error
-            raise
-
-    def _lock_on_file(self) -> IO[bytes] | None:
-        if self._lock_file is None:
-            return None
-        handle = self._lock_file.open("ab")
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            handle.close()
-            return None
-        return handle
 
     def _lock_on_server(self) -> Transaction | None:
-        connection = self._engine.connect()
-        connection.detach()  # closing it must end the session, and with it the lock
-        held = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(_LOCK_ID)))
-        connection.commit()
+        try:
+            connection = self._engine.connect()
+            connection.detach()  # closing it must end the session, and with it the lock
+            held = connection.scalar(sa.select(sa.func.pg_try_advisory_lock(DISPATCHER_LOCK)))
+            connection.commit()
+        except (DBAPIError, PoolTimeout) as error:
+            raise DatabaseUnavailable(_cause(error)) from error
         if held:
             return connection
         connection.close()
         return None
+
+
+def _lock_on_file(path: Path) -> IO[bytes] | None:
+    try:
+        handle = path.open("ab")
+    except OSError as error:
+        raise DatabaseUnavailable(f"{path} cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        return None
+    return handle
 
 
 def open_database(url: str) -> Database:
@@ -139,20 +153,24 @@ def open_database(url: str) -> Database:
     SchemaMismatch
         A newer version of the node made it, or its driver is missing or unsafe.
     """
-    parsed = make_url(url)
-    lock_file: Path | None = None
-    if parsed.get_backend_name() == "sqlite":
-        lock_file = _sqlite_folder(parsed)
-        engine = _sqlite_engine(parsed)
-    else:
-        engine = _server_engine(parsed)
-    database = Database(engine, lock_file)
     try:
-        _migrate(database)
+        parsed = make_url(url)
+    except ArgumentError:  # its text may hold the password
+        raise DatabaseUnavailable("the database's URL cannot be read") from None
+    database = _database(parsed)
+    try:
+        _migrate(parsed)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _database(url: URL, foreign_keys: bool = True) -> Database:
+    if url.get_backend_name() == "sqlite":
+        lock_file = _sqlite_folder(url)
+        return Database(sqlite_engine(url, BUSY_S, foreign_keys), lock_file)
+    return Database(server_engine(url, BUSY_S), None)
 
 
 def _sqlite_folder(url: URL) -> Path:
@@ -166,72 +184,51 @@ def _sqlite_folder(url: URL) -> Path:
     return path.with_name(path.name + ".dispatcher.lock")
 
 
-def _sqlite_engine(url: URL) -> sa.Engine:
-    from pysqlite3 import dbapi2
+def _migrate(url: URL) -> None:
+    """Bring the schema to its newest revision.
 
-    if dbapi2.sqlite_version_info < SAFE_SQLITE:
-        raise SchemaMismatch(
-            f"SQLite {dbapi2.sqlite_version} can corrupt the database: install pysqlite3>=0.6.1"
-            " (not pysqlite3-binary)"
-        )
-    engine = sa.create_engine(
-        url.set(drivername="sqlite+pysqlite"),
-        module=dbapi2,
-        poolclass=sa.pool.QueuePool,
-        pool_size=8,
-        max_overflow=24,
-        pool_timeout=BUSY_S,
-        connect_args={"check_same_thread": False, "timeout": BUSY_S},
-    )
-    sa.event.listen(engine, "connect", _set_pragmas)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_pragmas(connection: Any, record: object) -> None:
-    connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
-    for pragma in (
-        "journal_mode = WAL",
-        "synchronous = FULL",
-        "foreign_keys = ON",
-        f"busy_timeout = {BUSY_S * 1000}",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    write = connection.get_execution_options().get(_WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-
-def _server_engine(url: URL) -> sa.Engine:
+    On a connection without foreign keys: SQLite alters a table by making it anew, and dropping the
+    old one would delete what refers to it.
+    """
+    migrating = _database(url, foreign_keys=False)
     try:
-        return sa.create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=24)
-    except ImportError as error:
-        raise SchemaMismatch(
-            f"the driver for {url.drivername} is missing: pip install 'wetread[postgres]'"
-        ) from error
+        with migrating.write() as tx:
+            _upgrade(tx)
+    finally:
+        migrating.close()
 
 
-def _migrate(database: Database) -> None:
+def _upgrade(tx: Transaction) -> None:
     from alembic import command
     from alembic.config import Config
+    from alembic.runtime.migration import MigrationContext
     from alembic.util import CommandError
 
+    tables = set(sa.inspect(tx).get_table_names())
+    if "alembic_version" not in tables and tables & schema.metadata.tables.keys():
+        raise SchemaMismatch("the database holds tables of another program")
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    with database.write() as tx:
-        config.attributes["connection"] = tx
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            raise SchemaMismatch(
-                "the database was made by a newer version of this node, or by another program:"
-                f" {error}"
-            ) from error
+    folder = str(Path(__file__).parent / "migrations")
+    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.attributes["connection"] = tx
+    context = MigrationContext.configure(tx)
+    before = context.get_current_heads()
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SchemaMismatch(
+            f"the database was made by a newer version of this node, or by another program: {error}"
+        ) from error
+    changed = context.get_current_heads() != before
+    if changed and tx.dialect.name == "sqlite" and _has_orphans(tx):
+        raise SchemaMismatch("after the migration a row refers to one that is not there")
+
+
+def _has_orphans(tx: Transaction) -> bool:
+    return tx.exec_driver_sql("PRAGMA foreign_key_check").first() is not None
 
 
 def _cause(error: Exception) -> str:
     """What the driver said, without the statement and its values."""
     original = getattr(error, "orig", None)
-    return str(original or error).splitlines()[0]
+    return (str(original or error).splitlines() or [type(error).__name__])[0]

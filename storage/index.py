@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -34,11 +35,10 @@ def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
     first header of a study or series stays; one that names another patient is an event.
     """
     known = _known_uids(tx, [record.attributes.sop_instance_uid for record in records])
-    fresh = {
-        record.attributes.sop_instance_uid: record
-        for record in records
-        if record.attributes.sop_instance_uid not in known
-    }
+    fresh: dict[str, InstanceRecord] = {}
+    for record in records:
+        if record.attributes.sop_instance_uid not in known:
+            fresh.setdefault(record.attributes.sop_instance_uid, record)
     if not fresh:
         return 0
     by_study: dict[str, list[InstanceRecord]] = {}
@@ -81,7 +81,7 @@ def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
     last = max(record.received_at for record in members)
     table = schema.studies
     query = sa.select(table).where(table.c.study_instance_uid == attributes.study_instance_uid)
-    row = tx.execute(query.with_for_update()).one_or_none()
+    row = tx.execute(query).one_or_none()
     if row is None:
         return _new_study(tx, members, last)
     tx.execute(
@@ -263,6 +263,21 @@ def _series(row: sa.Row[Any], members: tuple[StoredInstance, ...]) -> StoredSeri
         instances=members,
         own=bool(row.own),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesHead:
+    """A series without its instances."""
+
+    id: int
+    header: Header
+
+
+def series_heads(tx: Transaction, study_id: int) -> list[SeriesHead]:
+    """The series of a study, without reading their instances."""
+    table = schema.series
+    query = sa.select(table.c.id, table.c.header).where(table.c.study_id == study_id)
+    return [SeriesHead(row.id, row.header) for row in tx.execute(query.order_by(table.c.id))]
 
 
 def instances_by_id(tx: Transaction, ids: Iterable[int]) -> list[StoredInstance]:

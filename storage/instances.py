@@ -24,6 +24,7 @@ from storage.records import Outcome, Placement
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PREAMBLE = 128
 _CHUNK = 1 << 20
+_STORE = "the instance store"
 
 
 class InstanceStore:
@@ -33,7 +34,7 @@ class InstanceStore:
         self.root = root
         self.quarantine = quarantine
         self.incoming = root / "incoming"
-        with _named_errors():
+        with named_errors(_STORE):
             self._make_folders()
 
     def _make_folders(self) -> None:
@@ -74,23 +75,33 @@ class InstanceStore:
     def unindexed(self) -> list[tuple[str, Path]]:
         """What was received whole and may lack its index row: (incoming name, path).
 
-        Files that were never linked to their final name were never acknowledged: deleted.
+        Files that were never linked to their final name were never acknowledged: deleted. So this
+        is for the start only, before anything is received.
+
+        Raises
+        ------
+        StoreUnavailable
         """
         found = []
-        for entry in os.scandir(self.incoming):
-            if entry.stat().st_nlink >= 2:
-                found.append((entry.name, Path(entry.path)))
-            else:
-                Path(entry.path).unlink()
+        with named_errors(_STORE):
+            for path in sorted(self.incoming.iterdir()):
+                if path.stat().st_nlink >= 2:
+                    found.append((path.name, path))
+                else:
+                    path.unlink()
         return found
 
     def forget_incoming(self, name: str) -> None:
-        """The index has the instance: its second link may go. Not synced: it would come back."""
-        with suppress(FileNotFoundError):
-            (self.incoming / name).unlink()
+        """The index has the instance: its second link may go. ``name`` is empty where none is.
+
+        Neither synced nor sure: a link that stays is found, and dropped, at the next start.
+        """
+        if name:
+            with suppress(OSError):
+                (self.incoming / name).unlink()
 
     def free_bytes(self) -> int:
-        with _named_errors():
+        with named_errors(_STORE):
             return shutil.disk_usage(self.root).free
 
     def probe(self) -> None:
@@ -102,7 +113,7 @@ class InstanceStore:
         """
         token = secrets.token_bytes(32)
         path = self.incoming / f"probe-{secrets.token_hex(8)}"
-        with _named_errors():
+        with named_errors(_STORE):
             try:
                 with path.open("wb") as file:
                     file.write(token)
@@ -114,7 +125,7 @@ class InstanceStore:
                 path.unlink(missing_ok=True)
 
     def delete(self, key: str) -> None:
-        with _named_errors():
+        with named_errors(_STORE):
             self.path(key).unlink(missing_ok=True)
 
 
@@ -128,7 +139,7 @@ class IncomingFile:
         self.size_bytes = 0
         self._hash = hashlib.sha256()
         self._settled = False
-        with _named_errors():
+        with named_errors(_STORE):
             self._file = self.path.open("xb", buffering=_CHUNK)
 
     def __enter__(self) -> IncomingFile:
@@ -148,20 +159,20 @@ class IncomingFile:
 
     def write_header(self, data: bytes) -> None:
         """Preamble and file meta information: ours, so not part of the digest."""
-        with _named_errors():
+        with named_errors(_STORE):
             self._file.write(data)
         self.size_bytes += len(data)
 
     def write(self, data: bytes | memoryview) -> None:
         """Data set bytes, as received."""
-        with _named_errors():
+        with named_errors(_STORE):
             self._file.write(data)
         self._hash.update(data)
         self.size_bytes += len(data)
 
     def flush(self) -> None:
         """Make what was written readable at ``path``."""
-        with _named_errors():
+        with named_errors(_STORE):
             self._file.flush()
 
     def place(self, sop_instance_uid: str) -> Placement:
@@ -173,26 +184,26 @@ class IncomingFile:
         """
         key = self._store.key_of(sop_instance_uid)
         final = self._store.path(key)
-        with _named_errors():
+        with named_errors(_STORE):
             self._sync()
             try:
                 os.link(self.path, final)
             except FileExistsError:
                 return self._place_beside(key, final)
+            self._settled = True  # from here on others are told that it is there: it must be found
             sync_folder(final.parent)
             sync_folder(self._store.incoming)
-        self._settled = True
         return Placement(Outcome.NEW, key, self.size_bytes, self._hash.hexdigest(), self.name)
 
     def quarantine(self, reason: str) -> str:
         """Keep a refused instance aside; gives its name there. ``reason`` is one short word."""
         now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
         name = f"{now}-{reason}-{secrets.token_hex(4)}.dcm"
-        with _named_errors():
+        with named_errors(_STORE):
             self._sync()
             self.path.rename(self._store.quarantine / name)
+            self._settled = True
             sync_folder(self._store.quarantine)
-        self._settled = True
         return name
 
     def _sync(self) -> None:
@@ -224,7 +235,7 @@ def dataset_digest(path: Path) -> str:
 def _dataset_offset(head: bytes) -> int:
     """Where the data set begins: after (0002,0000), whose UL value counts the rest of group 2."""
     group_length = head[_PREAMBLE + 4 : _PREAMBLE + 16]
-    if len(group_length) < 12 or group_length[:6] != b"\x02\x00\x00\x00UL":
+    if head[_PREAMBLE : _PREAMBLE + 4] != b"DICM" or group_length[:6] != b"\x02\x00\x00\x00UL":
         return 0
     return _PREAMBLE + 16 + int.from_bytes(group_length[8:12], "little")
 
@@ -239,11 +250,12 @@ def sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def _named_errors() -> Iterator[None]:
+def named_errors(what: str) -> Iterator[None]:
+    """Turn what the file system raises into the errors of this package."""
     try:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         if error.errno in _FULL:
-            raise OutOfSpace(f"the instance store is full: {reason}") from error
-        raise StoreUnavailable(f"the instance store failed: {reason}") from error
+            raise OutOfSpace(f"{what} is full: {reason}") from error
+        raise StoreUnavailable(f"{what} failed: {reason}") from error

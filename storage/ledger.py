@@ -82,7 +82,8 @@ def enqueue(tx: Transaction, job: NewJob, at: datetime) -> int | None:
     row = tx.execute(sa.insert(table).values(**_row(job, key, at, predecessor)))
     job_id = int((row.inserted_primary_key or (0,))[0])
     inputs = [{"job_id": job_id, "instance_id": one} for one in job.instance_ids]
-    tx.execute(sa.insert(schema.job_inputs), inputs)
+    if inputs:
+        tx.execute(sa.insert(schema.job_inputs), inputs)
     _event(tx, at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
     _drop_pending_predecessors(tx, job, job_id, at)
     return job_id
@@ -153,7 +154,6 @@ def claim(tx: Transaction, at: datetime) -> Job | None:
         .where(table.c.state == JobState.PENDING.value, table.c.not_before <= at)
         .order_by(table.c.rank_at, table.c.id)
         .limit(1)
-        .with_for_update(skip_locked=True)
     )
     job_id = tx.scalar(query)
     if job_id is None:
@@ -250,7 +250,7 @@ def retry_later(
 
 
 def restart(tx: Transaction, job_id: int, at: datetime) -> None:
-    """A person wants the job to run again.
+    """A person wants the job to run again: it queues up like a new one.
 
     Raises
     ------
@@ -261,7 +261,7 @@ def restart(tx: Transaction, job_id: int, at: datetime) -> None:
         raise JobRunning(f"job {job_id} is running; restart it when it has ended")
     _set(
         tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at,
-        reason="", traceback="", finished_at=None,
+        rank_at=at - HEAD_START[job.priority], reason="", traceback="", finished_at=None,
     )  # fmt: skip
     outbox.restart_job(tx, job_id, at)
     _event(tx, at, job_id, job.state, JobState.PENDING, "restarted by a person")
@@ -340,7 +340,12 @@ def list_jobs(
 
 
 def results_of(tx: Transaction, job_id: int) -> JobResults:
-    """What a job left behind; empty while it has not ended."""
+    """What a job left behind; empty while it has not ended.
+
+    Raises
+    ------
+    NotFound
+    """
     table = schema.jobs
     row = tx.execute(sa.select(table).where(table.c.id == job_id)).one_or_none()
     if row is None:

@@ -101,23 +101,24 @@ def retry_later(
 def release_sending(tx: Transaction, at: datetime) -> int:
     """At start: what was being sent when the node ended is due again. Gives how many."""
     table = schema.deliveries
-    done = tx.execute(
-        sa.update(table)
-        .where(table.c.state == DeliveryState.SENDING.value)
-        .values(state=DeliveryState.PENDING.value, not_before=at)
-    )
-    return int(done.rowcount)
+    query = sa.select(table.c.id).where(table.c.state == DeliveryState.SENDING.value)
+    sending = tx.scalars(query).all()
+    for one in sending:
+        _set(tx, one, state=DeliveryState.PENDING.value, not_before=at)
+        _event(tx, at, Level.INFO, one, DeliveryState.PENDING, "the node was restarted")
+    return len(sending)
 
 
 def restart_job(tx: Transaction, job_id: int, at: datetime) -> int:
     """A person wants what failed to be sent again. Gives how many objects are due."""
     table = schema.deliveries
-    done = tx.execute(
-        sa.update(table)
-        .where(table.c.job_id == job_id, table.c.state == DeliveryState.FAILED.value)
-        .values(state=DeliveryState.PENDING.value, not_before=at, attempts=0)
-    )
-    return int(done.rowcount)
+    before, after = DeliveryState.FAILED, DeliveryState.PENDING
+    query = sa.select(table.c.id).where(table.c.job_id == job_id, table.c.state == before.value)
+    given_up = tx.scalars(query).all()
+    for one in given_up:
+        _set(tx, one, state=after.value, not_before=at, attempts=0)
+        _event(tx, at, Level.INFO, one, after, "restarted by a person", before)
+    return len(given_up)
 
 
 def next_due(tx: Transaction, destination: str) -> datetime | None:
@@ -200,7 +201,6 @@ def _event(
     delivery_id: int,
     state: DeliveryState,
     reason: str,
+    before: DeliveryState = DeliveryState.SENDING,
 ) -> None:
-    events.record(
-        tx, at, level, Subject.DELIVERY, delivery_id, DeliveryState.SENDING, state, reason
-    )
+    events.record(tx, at, level, Subject.DELIVERY, delivery_id, before, state, reason)

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
-from pydicom.errors import InvalidDicomError
 
 from storage import index
 from storage.attributes import extract
@@ -18,6 +17,9 @@ from storage.instances import InstanceStore, dataset_digest
 from storage.records import InstanceRecord, Outcome, Placement
 
 BATCH = 500
+
+_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
+_DEFER_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def reindex(
         records = []
         for key in keys[start : start + BATCH]:
             try:
-                records.append(record_of(store, store.path(key)))
+                records.append(_whole_record(store, key))
             except UnreadableInstance:
                 unreadable.append(key)
         with database.write() as tx:
@@ -53,24 +55,45 @@ def reindex(
     return ReindexReport(len(keys), added, tuple(unreadable))
 
 
+def _whole_record(store: InstanceStore, key: str) -> InstanceRecord:
+    record = record_of(store, store.path(key))
+    try:
+        cut_off = _is_cut_off(store.path(key))
+    except Exception as error:  # border: pydicom raises nearly anything on damaged bytes
+        raise UnreadableInstance(f"the file cannot be read: {type(error).__name__}") from error
+    if cut_off:
+        raise UnreadableInstance("the file ends before its data set does")
+    return record
+
+
+def _is_cut_off(path: Path) -> bool:
+    """Whether elements announce more bytes than there are. pydicom skips over that in silence."""
+    with path.open("rb") as file:
+        dataset = pydicom.dcmread(file, specific_tags=["Rows", *_PIXELS], defer_size=_DEFER_BYTES)
+        ended_at = file.tell()
+    has_pixels = any(keyword in dataset for keyword in _PIXELS)
+    return ended_at > path.stat().st_size or ("Rows" in dataset and not has_pixels)
+
+
 def record_of(store: InstanceStore, path: Path, incoming: str = "") -> InstanceRecord:
     """The index record of a stored file, dated by the file.
 
     Raises
     ------
     UnreadableInstance
+        Also when the file is not the one that the store holds under the instance's name.
     """
     try:
         attributes = extract(pydicom.dcmread(path, stop_before_pixels=True))
-    except (InvalidDicomError, OSError, EOFError) as error:
+        key = store.key_of(attributes.sop_instance_uid)
+        status, digest = path.stat(), dataset_digest(path)
+        is_placed = store.path(key).samefile(path)
+    except UnreadableInstance:
+        raise
+    except Exception as error:  # border: pydicom raises nearly anything on damaged bytes
         raise UnreadableInstance(f"the file cannot be read: {type(error).__name__}") from error
-    status = path.stat()
-    placement = Placement(
-        outcome=Outcome.NEW,
-        key=store.key_of(attributes.sop_instance_uid),
-        size_bytes=status.st_size,
-        sha256=dataset_digest(path),
-        incoming=incoming,
-    )
+    if not is_placed:
+        raise UnreadableInstance("the file lies under the name of another instance")
+    placement = Placement(Outcome.NEW, key, status.st_size, digest, incoming)
     received_at = datetime.fromtimestamp(status.st_mtime, UTC)
     return InstanceRecord(attributes, placement, received_at)

@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from storage.instances import sync_folder
+from storage.instances import named_errors, sync_folder
+
+_STORE = "the results folder"
 
 
 class ResultStore:
@@ -15,29 +17,45 @@ class ResultStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        root.mkdir(parents=True, exist_ok=True)
+        with named_errors(_STORE):
+            root.mkdir(parents=True, exist_ok=True)
 
     def folder(self, job_key: str) -> Path:
-        """The folder of a job, made if it is not there."""
+        """The folder of a job, made if it is not there.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
+        """
         folder = self.root / job_key
-        folder.mkdir(exist_ok=True)
+        with named_errors(_STORE):
+            folder.mkdir(exist_ok=True)
         return folder
 
     def path(self, key: str) -> Path:
         return self.root / key
 
     def seal(self, paths: Iterable[Path]) -> None:
-        """Sync files and the folders they lie in: from here on they survive a power cut."""
-        folders = {self.root}
-        for path in paths:
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            folders.add(path.parent)
-        for folder in folders:
-            sync_folder(folder)
+        """Sync files and the folders they lie in: from here on they survive a power cut.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
+        """
+        sealed = list(paths)
+        with named_errors(_STORE):
+            for path in sealed:
+                _sync_file(path)
+            for folder in {self.root, *(path.parent for path in sealed)}:
+                sync_folder(folder)
 
     def delete(self, job_key: str) -> None:
         shutil.rmtree(self.root / job_key, ignore_errors=True)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

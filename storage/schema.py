@@ -38,6 +38,21 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+class PlainText(sa.types.TypeDecorator[str]):
+    """Text without what a database refuses: NUL (PostgreSQL) and lone surrogates (both).
+
+    Tracebacks and reasons quote what others sent; that must not keep a job from being ended.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        return value.replace("\0", "").encode("utf-8", "replace").decode()
+
+
 def _id() -> sa.Column[int]:
     big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     return sa.Column("id", big, primary_key=True, autoincrement=True)
@@ -48,7 +63,7 @@ def _uid(name: str, unique: bool = False, index: bool = False) -> sa.Column[str]
 
 
 def _text(name: str, index: bool = False) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, nullable=False, server_default="", index=index)
+    return sa.Column(name, PlainText, nullable=False, server_default="", index=index)
 
 
 def _parent(name: str, target: str, null: bool = False) -> sa.Column[int]:

@@ -26,6 +26,8 @@ from analyzers.segmentation.patient_grid import hounsfield, patient_grid, requir
 
 LOW_ATTENUATION_HU = -950
 LEAST_EXTENT_MM = 40.0
+LEAST_WIDTH_MM = 150.0
+TISSUE_HU, CUT_FACE_SHARE = -500, 0.15
 LEAST_LUNG_ML = 20.0
 CUT_AREA_MM2 = 300.0
 """Lung shown on the first or last plane over more than this is reported as cut off."""
@@ -63,6 +65,10 @@ class LungSegmentation:
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)
+        if _is_sagittal_strip(hu, grid.spacing_mm):
+            raise NotApplicable(
+                "The images show a strip of the body too narrow to tell left from right."
+            )
         labels = lung_masks(hu, grid.spacing_mm)
         sides = [_side(hu, labels, label, volume.voxel_ml) for label in (RIGHT_LABEL, LEFT_LABEL)]
         total_ml = float(np.count_nonzero(labels)) * volume.voxel_ml
@@ -72,6 +78,13 @@ class LungSegmentation:
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
         remarks = (*_missing(sides), *_cut_off(labels, grid.spacing_mm))
         return Findings(items=(segmentation, both), remarks=remarks)
+
+
+def _is_sagittal_strip(hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]) -> bool:
+    """Whether both lateral faces cut through the body and lie too near to hold both lungs."""
+    faces = (hu[:, :, 0], hu[:, :, -1])
+    cut = all(float((face > TISSUE_HU).mean()) > CUT_FACE_SHARE for face in faces)
+    return cut and hu.shape[2] * spacing_mm[2] < LEAST_WIDTH_MM
 
 
 def _side(hu: NDArray[np.int16], labels: NDArray[np.uint8], label: int, voxel_ml: float) -> Segment:

@@ -132,7 +132,9 @@ def show_status(path: Path, limit: int, as_json: bool) -> None:
         print(json.dumps({"studies": rows, "alarms": alarm_rows}, indent=2))
         return
     for alarm in alarms:
-        console.print(f"[red]alarm[/] {alarm.at:%Y-%m-%d %H:%M} {alarm.subject}: {escape(alarm.reason)}")
+        console.print(
+            f"[red]alarm[/] {alarm.at:%Y-%m-%d %H:%M} {alarm.subject}: {escape(alarm.reason)}"
+        )
     console.print(_status_table(studies, jobs, deliveries))
 
 
@@ -178,7 +180,9 @@ def _status_table(
             table.add_row(*head, "", "", "", "", escape(study.note))
         for job in jobs[study.id]:
             sent = _sent(deliveries[job.id])
-            table.add_row(*head, str(job.id), job.analyzer, job.state.value, sent, escape(job.reason[:120]))
+            table.add_row(
+                *head, str(job.id), job.analyzer, job.state.value, sent, escape(job.reason[:120])
+            )
             head = ("", "", "")
     return table
 

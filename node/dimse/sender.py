@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 from pydicom import dcmread
@@ -21,6 +22,7 @@ from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dimse import library, statuses
 from node.dimse.contexts import VERIFICATION
@@ -224,8 +226,26 @@ def _associated(
         association.release()
 
 
+class _Connection(AssociationSocket):
+    """pynetdicom's socket, closed also where the connection failed."""
+
+    def _shutdown_socket(self) -> None:
+        super()._shutdown_socket()
+        if self.socket is not None:
+            self.socket.close()
+
+
+class _Caller(AE):
+    """pynetdicom's application entity with our connections in it."""
+
+    def _create_socket(
+        self, assoc: Association, address: AddressInformation, tls_args: Any
+    ) -> AssociationSocket:
+        return _Connection(assoc, address=address)
+
+
 def _associate(peer: Peer, contexts: list[PresentationContext], timeouts: Timeouts) -> Association:
-    ae = AE(ae_title=peer.calling_ae)
+    ae = _Caller(ae_title=peer.calling_ae)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = timeouts.connect_s

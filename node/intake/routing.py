@@ -67,8 +67,8 @@ def route(
 
 
 def _made_here(series: StoredSeries) -> bool:
-    kinds = series.header.get("ImageType") or ()
-    derived = len(kinds) > 0 and kinds[0] == "DERIVED"
+    kinds = list(series.header.get("ImageType") or [])
+    derived = kinds[:1] == ["DERIVED"]
     return derived and series.header.get("Manufacturer") == "Wetread"
 
 

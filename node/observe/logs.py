@@ -73,9 +73,7 @@ def _formatter(renderer: Any) -> logging.Formatter:
     )
 
 
-def redact(
-    logger: Any, method: str, event: MutableMapping[str, Any]
-) -> MutableMapping[str, Any]:
+def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Take out what may identify a patient; UIDs become digests."""
     for key, value in list(event.items()):
         if key.startswith("_"):

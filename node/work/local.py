@@ -111,7 +111,7 @@ class _Slot:
             os.kill(pid, signal.SIGKILL)
 
     def stop(self) -> None:
-        self._pool.stop()
+        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's own annotation is missing
         self._pool.join(timeout=10)
 
     def _settle(self, ticket: Ticket, done: Future[Outcome], outcome: Future[Outcome]) -> None:

@@ -275,3 +275,18 @@ def test_a_slab_through_the_lungs_keeps_lung_that_its_faces_cut() -> None:
     found, _ = analyze(volume(hu))
     for part in found.segments:
         assert measured(part, codes.VOLUME) > 300
+
+
+@pytest.mark.parametrize("centre_mm", [-70.0, 70.0])
+def test_a_sagittal_strip_is_refused_because_its_side_cannot_be_told(centre_mm: float) -> None:
+    near = np.abs((np.arange(SHAPE[2]) - (SHAPE[2] - 1) / 2) * SPACING[2] - centre_mm) < 20
+    with pytest.raises(NotApplicable, match="left from right"):
+        analyze(volume(np.ascontiguousarray(chest()[:, :, near])))
+
+
+def test_gas_that_fills_a_whole_side_is_not_called_lung() -> None:
+    hu = chest()
+    hu[ellipsoid((0, 0, 65), (95, 65, 50)) & (hu < -500)] = -1000
+    found, findings = analyze(volume(hu))
+    assert not (found.labels == segment(found, "left_lung").number).any()
+    assert "Left lung: no aerated lung found." in findings.remarks

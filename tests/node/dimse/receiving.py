@@ -50,7 +50,8 @@ def running_node(folder: Path, **settings: Any) -> Iterator[Node]:
     def sink(record: InstanceRecord) -> None:
         for hook in hooks:
             hook(record)
-        store.forget_incoming(record.placement.incoming)
+        if record.placement.incoming:  # empty where the same bytes were there already
+            store.forget_incoming(record.placement.incoming)
         records.append(record)
 
     quarantined: list[Quarantined] = []

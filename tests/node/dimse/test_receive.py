@@ -188,7 +188,7 @@ def test_a_fault_of_our_own_is_a_processing_failure_whose_id_stands_in_the_log(
     dataset = make_dataset()
 
     def broken(record: InstanceRecord) -> None:
-        raise ZeroDivisionError("Secret^Name")
+        raise ZeroDivisionError(str(dataset.PatientName))
 
     desk.sink = broken
     status = desk.receiver.receive(offer(dataset), [encoded(dataset)])

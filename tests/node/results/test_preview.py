@@ -1,0 +1,135 @@
+"""Pictures: sides, proportions, and no patient."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from analyzers.contract import DerivedImage, Detection, Segment, Segmentation
+from node.results import preview
+from node.results.page import GAP, HEAD, HEIGHT
+from node.results.source import Source
+from tests.node.results import sources
+from tests.node.results.sources import ct_source
+
+GREEN = (0, 255, 0)
+
+
+def at_left_front_head(source: Source) -> tuple[Segmentation, tuple[int, int, int]]:
+    """A block in the corner of the volume that is nearest to the patient's left, front and head."""
+    assert source.volume is not None
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in sources.SHAPE], indexing="ij"))
+    corners = corners.reshape(3, -1).T
+    places = corners @ source.volume.affine[:3, :3].T
+    best = corners[(places @ (1, -1, 1)).argmax()]
+    block = tuple(slice(0, n // 3) if c == 0 else slice(n - n // 3, n) for c, n in
+                  zip(best, sources.SHAPE, strict=True))  # fmt: skip
+    labels = np.zeros(sources.SHAPE, np.uint8)
+    labels[block] = 1
+    segment = Segment("x", 1, "Corner", sources.ANATOMY, sources.LIVER, rgb=GREEN)
+    return Segmentation(labels, (segment,)), (int(best[0]), int(best[1]), int(best[2]))
+
+
+def pixels(path: Path) -> NDArray[np.uint8]:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def green(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    red, green_, blue = (picture[..., i].astype(int) for i in range(3))
+    return (green_ > red + 40) & (green_ > blue + 40)
+
+
+@pytest.mark.parametrize("orientation", list(sources.ORIENTATIONS))
+def test_left_front_and_head_of_the_patient_are_right_up_and_up(
+    orientation: str, tmp_path: Path
+) -> None:
+    source = ct_source(orientation)
+    finding, _ = at_left_front_head(source)
+    path = tmp_path / "preview.png"
+    preview.segmentation(source, finding, "Test", path)
+    shown = green(pixels(path)[HEAD : HEAD + HEIGHT])
+    patient = preview.Patient.of(source.volume)  # type: ignore[arg-type]  # it has one
+    z, y, x = (int(n) for n in np.array(sources.SHAPE)[list(patient.order)])
+    axial = patient.size_mm("axial", (y, x))
+    coronal = patient.size_mm("coronal", (z, x))
+    scale = HEIGHT / max(axial[0], coronal[0])
+    left = GAP
+    for _height, width in (axial, coronal):
+        rows, columns = np.nonzero(shown[:, left : left + round(width * scale)])
+        assert len(rows), "the structure is not on this cut"
+        assert columns.mean() > width * scale / 2
+        assert rows.mean() < HEIGHT / 2
+        left += round(width * scale) + GAP
+
+
+def test_a_cut_has_the_proportions_of_the_patient(tmp_path: Path) -> None:
+    source = ct_source()
+    path = tmp_path / "preview.png"
+    whole = dataclasses.replace(
+        at_left_front_head(source)[0], labels=np.ones(sources.SHAPE, np.uint8)
+    )
+    preview.segmentation(source, whole, "Test", path)
+    shown = green(pixels(path)[HEAD : HEAD + HEIGHT])
+    columns = np.flatnonzero(shown.any(axis=0))
+    gap = int(np.flatnonzero(np.diff(columns) > 1)[0])
+    width = columns[gap] - columns[0] + 1
+    slices, rows_, columns_ = sources.SHAPE
+    axial = shown[:, columns[0] : columns[gap] + 1].any(axis=1).sum()
+    coronal = shown[:, columns[gap + 1] :].any(axis=1).sum()
+    assert width / axial == pytest.approx(columns_ * 1.1 / (rows_ * 0.8), rel=0.02)
+    assert width / coronal == pytest.approx(columns_ * 1.1 / (slices * 2.5), rel=0.02)
+
+
+@pytest.mark.parametrize("orientation", list(sources.ORIENTATIONS))
+def test_a_box_is_drawn_where_the_segment_of_the_same_voxels_is(
+    orientation: str, tmp_path: Path
+) -> None:
+    source = ct_source(orientation)
+    finding, _ = at_left_front_head(source)
+    indices = np.argwhere(finding.labels == 1)
+    first, last = (tuple(int(v) for v in f(indices, axis=0)) for f in (np.min, np.max))
+    box = Detection("b", sources.NODULE, sources.ABNORMAL, first, last)  # type: ignore[arg-type]
+    preview.segmentation(source, finding, "Test", tmp_path / "seg.png")
+    preview.detections(source, [box], "Test", tmp_path / "box.png")
+    marked = green(pixels(tmp_path / "seg.png")[HEAD : HEAD + HEIGHT])
+    drawn = pixels(tmp_path / "box.png")[HEAD : HEAD + HEIGHT]
+    yellow = (drawn == preview.BOX_RGB).all(axis=2)
+    for found in (np.nonzero(marked), np.nonzero(yellow)):
+        assert len(found[0])
+    for axis in (0, 1):
+        wanted, got = np.flatnonzero(marked.any(axis)), np.flatnonzero(yellow.any(axis))
+        assert abs(int(wanted.min()) - int(got.min())) <= 2
+        assert abs(int(wanted.max()) - int(got.max())) <= 2
+
+
+def test_a_picture_of_a_derived_image_shows_both(tmp_path: Path) -> None:
+    source = ct_source()
+    assert source.volume is not None
+    item = DerivedImage(np.full(sources.SHAPE, -600.0), "Flat", sources.BLUR)
+    preview.derived(source, item, "Test", tmp_path / "derived.png")
+    page = pixels(tmp_path / "derived.png")[HEAD + 200 : HEAD + 240]
+    middle = page.shape[1] // 2
+    before, after = page[:, GAP + 40 : middle - 40], page[:, middle + 40 : -40 - GAP]
+    assert before.std() > 10
+    assert after.std() < 1
+
+
+def test_a_picture_holds_nothing_but_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "preview.png"
+    source = ct_source()
+    preview.segmentation(source, at_left_front_head(source)[0], "Test", path)
+    with Image.open(path) as picture:
+        assert picture.info == {}
+
+
+def test_the_window_follows_what_is_shown_and_then_the_header() -> None:
+    source = ct_source(WindowCenter=[55, 300], WindowWidth=[350, 2000])
+    assert source.volume is not None
+    assert preview._window(source, source.volume, ["Lung"]) == preview.LUNG_WINDOW
+    assert preview._window(source, source.volume, ["Liver"]) == (55, 350)
+    bare = ct_source(WindowCenter=None, WindowWidth=None)
+    assert preview._window(bare, source.volume, []) == preview.SOFT_TISSUE_WINDOW

@@ -1,0 +1,255 @@
+"""Reports: what they say in each state, and what they refer to."""
+
+import dataclasses
+import io
+from typing import Any
+
+import highdicom as hd
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from analyzers.contract import Classification, Code, Detection, Findings, Measurement
+from node.results import seg, sr, uids
+from node.results.errors import FindingsContradictImages
+from node.results.source import Reference
+from node.results.statements import Verdict
+from tests.node.results import sources
+from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single
+
+PRESENT = Code("52101004", "SCT", "Present")
+EMPHYSEMA = Code("87433001", "SCT", "Emphysema")
+BOX = Detection(
+    "nodule_1", sources.NODULE, sources.ABNORMAL, (2, 5, 6), (4, 9, 11), 0.87, sources.RIGHT
+)
+
+
+def written(dataset: Dataset) -> Any:
+    buffer = io.BytesIO()
+    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    buffer.seek(0)
+    return pydicom.dcmread(buffer)
+
+
+def report_of(*items: Any, remarks: tuple[str, ...] = (), source: Any = None) -> Any:
+    source = source or ct_source()
+    findings = Findings(items, remarks)
+    segs = {
+        i: seg.build(source, item, PROVENANCE, i)
+        for i, item in enumerate(items)
+        if isinstance(item, type(lungs())) and seg.present_segments(item)
+    }
+    return written(sr.build(source, findings, segs, PROVENANCE))
+
+
+def contents(item: Dataset, path: tuple[str, ...] = ()) -> Any:
+    """Every content item below: its concept names from the root, and itself."""
+    for child in item.get("ContentSequence", []):
+        name = (*path, child.ConceptNameCodeSequence[0].CodeMeaning)
+        yield name, child
+        yield from contents(child, name)
+
+
+def texts(report: Dataset, concept: str) -> list[str]:
+    return [c.TextValue for name, c in contents(report) if name[-1] == concept and "TextValue" in c]
+
+
+def groups(report: Dataset) -> list[Any]:
+    return [c for name, c in contents(report) if name[-1] == "Measurement Group"]
+
+
+def test_every_structure_has_a_group_that_leads_to_its_segment() -> None:
+    source = ct_source()
+    encoded = seg.build(source, lungs(), PROVENANCE, 0)
+    report = written(sr.build(source, Findings((lungs(),)), {0: encoded}, PROVENANCE))
+    numbers = {item.TrackingUID: item.SegmentNumber for item in encoded.SegmentSequence}
+    found = {}
+    for group in groups(report):
+        inside = {name[-1]: item for name, item in contents(group)}
+        tracking = inside["Tracking Unique Identifier"].UID
+        if "Referenced Segment" in inside:
+            (reference,) = inside["Referenced Segment"].ReferencedSOPSequence
+            assert reference.ReferencedSOPInstanceUID == encoded.SOPInstanceUID
+            found[tracking] = reference.ReferencedSegmentNumber
+    assert found == numbers
+
+
+def test_another_reader_finds_the_measurements() -> None:
+    document = hd.sr.Comprehensive3DSR.from_dataset(report_of(lungs()))
+    (right,) = document.content.get_volumetric_roi_measurement_groups(
+        tracking_uid=uids.tracking_uid(ct_source(), PROVENANCE.analyzer, "right_lung")
+    )
+    volume, attenuation = right.get_measurements()
+    assert (volume.name.meaning, volume.value, volume.unit.value) == ("Volume", 1234.57, "mL")
+    assert (attenuation.value, attenuation.unit.value) == (-820.5, "[hnsf'U]")
+    assert attenuation.derivation.meaning == "Mean"
+    (site,) = right.finding_sites
+    assert (site.value.meaning, site.laterality.meaning) == ("Lung", "Right")
+
+
+def test_a_structure_without_a_voxel_is_said_to_be_looked_for_and_not_found() -> None:
+    report = report_of(lungs())
+    assert "Liver: looked for, not found." in texts(report, "Comment")
+    (conclusion,) = texts(report, "Conclusion")
+    assert "Found: Right lung, Left lung. Looked for, not found: Liver." in conclusion
+    assert "not verified by a person" in conclusion
+    absent = [c for n, c in contents(report) if n[-1] == "Presence of property"]
+    assert [item.ConceptCodeSequence[0].CodeMeaning for item in absent] == ["Absent"]
+
+
+def test_nothing_found_is_said_where_every_structure_is_missing() -> None:
+    report = report_of(sources.empty())
+    (conclusion,) = texts(report, "Conclusion")
+    assert conclusion.startswith("Nothing found. Looked for, not found: Right lung, Liver")
+    assert len(groups(report)) == 3
+
+
+def test_nothing_found_is_said_where_there_are_no_findings() -> None:
+    report = report_of()
+    assert texts(report, "Conclusion")[0].startswith("Nothing found.")
+    assert groups(report) == []
+    assert report.CompletionFlag == "COMPLETE"
+
+
+def test_not_applicable_is_said_with_its_reasons() -> None:
+    reasons = ["modality is CT, MR is needed", "3 slices, at least 20 are needed"]
+    report = written(sr.build_notice(ct_source(), Verdict.NOT_APPLICABLE, reasons, PROVENANCE))
+    assert texts(report, "Conclusion")[0].startswith("Not applicable: Lung segmentation")
+    assert texts(report, "Comment") == reasons
+
+
+def test_a_failure_is_said_without_traceback_path_or_patient() -> None:
+    reason = (
+        "weights for Müller^Jürgen (4711-0815, jürgen) missing in /var/lib/wetread/x.bin\n"
+        'Traceback (most recent call last):\n  File "/opt/a.py", line 3, in analyze\nKeyError: 1'
+    )
+    report = written(sr.build_notice(ct_source(), Verdict.FAILED, [reason], PROVENANCE))
+    (said,) = texts(report, "Comment")
+    assert said == "weights for [removed] ([removed], [removed]) missing in [path]"
+    assert texts(report, "Conclusion")[0].startswith("Failed: Lung segmentation")
+    assert report.CompletionFlag == "PARTIAL"
+
+
+def test_a_failure_without_a_reason_says_so() -> None:
+    report = written(sr.build_notice(ct_source(), Verdict.FAILED, ["", "Traceback (most recent "
+                     "call last): x"], PROVENANCE))  # fmt: skip
+    assert texts(report, "Comment") == ["No reason was given."]
+
+
+def test_a_report_is_preliminary_and_unverified() -> None:
+    report = report_of(lungs())
+    assert (report.PreliminaryFlag, report.VerificationFlag) == ("PRELIMINARY", "UNVERIFIED")
+
+
+def test_the_observer_is_the_algorithm() -> None:
+    report = report_of(lungs())
+    inside = {name[-1]: item for name, item in contents(report) if len(name) == 1}
+    assert inside["Device Observer Model Name"].TextValue == PROVENANCE.analyzer
+    assert inside["Device Observer Manufacturer"].TextValue == "Wetread"
+    assert report.ContributingEquipmentSequence[0].DeviceUID == inside["Device Observer UID"].UID
+    for group in groups(report):
+        algorithm = {name[-1]: item for name, item in contents(group)}
+        assert algorithm["Algorithm Name"].TextValue == report.ManufacturerModelName
+        assert algorithm["Algorithm Version"].TextValue == report.SoftwareVersions
+
+
+def test_a_box_is_drawn_on_every_image_it_crosses() -> None:
+    source = ct_source()
+    report = report_of(BOX, source=source)
+    regions = [item for name, item in contents(report) if name[-1] == "Image Region"]
+    assert len(regions) == 3
+    for index, region in enumerate(regions, start=2):
+        assert region.GraphicData == [6, 5, 12, 5, 12, 10, 6, 10, 6, 5]
+        (reference,) = region.ContentSequence[0].ReferencedSOPSequence
+        assert reference.ReferencedSOPInstanceUID == source.headers[index].SOPInstanceUID
+
+
+def test_a_box_on_a_multiframe_image_names_frames() -> None:
+    source = enhanced_source()
+    report = report_of(BOX, source=source)
+    regions = [item for name, item in contents(report) if name[-1] == "Image Region"]
+    numbers = [r.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber for r in regions]
+    assert numbers == [source.frames[index].number for index in (2, 3, 4)]
+
+
+def test_the_score_of_a_detection_is_given_in_percent() -> None:
+    (number,) = [c for n, c in contents(report_of(BOX)) if n[-1] == "Certainty of Finding"]
+    assert number.MeasuredValueSequence[0].NumericValue == 87
+
+
+def test_a_box_outside_of_the_images_is_refused() -> None:
+    outside = dataclasses.replace(BOX, last=(4, 9, 18))
+    with pytest.raises(FindingsContradictImages, match="nodule_1"):
+        report_of(outside)
+
+
+def test_what_holds_for_the_whole_series_has_one_group() -> None:
+    report = report_of(
+        Measurement(sources.VOLUME, 3.25, sources.ML), Classification(EMPHYSEMA, PRESENT, 0.9)
+    )
+    (group,) = groups(report)
+    inside = {name: item for name, item in contents(group)}
+    assert inside[("Volume",)].MeasuredValueSequence[0].NumericValue == 3.25
+    assert inside[("Emphysema",)].ConceptCodeSequence[0].CodeMeaning == "Present"
+    certainty = inside[("Emphysema", "Certainty of Finding")]
+    assert certainty.MeasuredValueSequence[0].NumericValue == 90
+    assert ct_source().headers[0].SeriesInstanceUID == inside[("Series Instance UID",)].UID
+
+
+def test_a_number_that_is_none_is_said_in_words() -> None:
+    report = report_of(Measurement(sources.VOLUME, float("nan"), sources.ML))
+    assert "Volume: could not be measured." in texts(report, "Comment")
+    hd.sr.Comprehensive3DSR.from_dataset(report)
+
+
+def test_remarks_stand_in_the_report() -> None:
+    assert "The apices are cut off." in texts(
+        report_of(single(), remarks=("The apices are cut off.",)), "Comment"
+    )
+
+
+def test_every_image_and_result_is_listed_as_evidence() -> None:
+    source = ct_source()
+    encoded = seg.build(source, single(), PROVENANCE, 0)
+    report = written(sr.build(source, Findings((single(),)), {0: encoded}, PROVENANCE))
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    listed = {
+        item.ReferencedSOPInstanceUID
+        for series in study.ReferencedSeriesSequence
+        for item in series.ReferencedSOPSequence
+    }
+    assert listed == {h.SOPInstanceUID for h in source.headers} | {encoded.SOPInstanceUID}
+    assert len(study.ReferencedSeriesSequence) == 2
+
+
+def test_a_report_names_the_one_it_supersedes() -> None:
+    old = Reference("2.25.71", "2.25.5", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.6")
+    newer = dataclasses.replace(PROVENANCE, predecessor=old)
+    report = written(sr.build(ct_source(), Findings(), {}, newer))
+    (study,) = report.PredecessorDocumentsSequence
+    (item,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert item.ReferencedSOPInstanceUID == "2.25.6"
+
+
+def test_a_report_belongs_to_the_study_and_request_of_the_images() -> None:
+    report = report_of(lungs())
+    assert report.StudyInstanceUID == "2.25.71"
+    assert report.AccessionNumber == "ACC77"
+    assert str(report.PatientName) == "Müller^Jürgen"
+    assert report.ReferencedRequestSequence[0].AccessionNumber == "ACC77"
+
+
+def test_a_report_can_be_written_on_images_of_an_unknown_sop_class() -> None:
+    source = ct_source(SOPClassUID="1.2.3.4.5", Modality="XX")
+    report = written(sr.build_notice(source, Verdict.NOT_APPLICABLE, ["why"], PROVENANCE))
+    (study,) = report.CurrentRequestedProcedureEvidenceSequence
+    item = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert item.ReferencedSOPClassUID == "1.2.3.4.5"
+
+
+def test_private_codes_say_whose_they_are() -> None:
+    private = Code("LAA950", "99WETREAD", "Percentage below -950 HU")
+    report = report_of(Measurement(private, 2.0, Code("%", "UCUM", "Percent")))
+    (scheme,) = report.CodingSchemeIdentificationSequence
+    assert scheme.CodingSchemeDesignator == "99WETREAD"
+    assert "CodingSchemeIdentificationSequence" not in report_of(single())

@@ -1,0 +1,166 @@
+"""The way from findings to files: complete, repeatable, accounted for."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+
+from analyzers.contract import Classification, Code, DerivedImage, Detection, Findings, Measurement
+from node.results.errors import GateRefused
+from node.results.write import write_notice, write_results
+from storage.records import JobResults
+from tests.node.results import sources
+from tests.node.results.sources import PROVENANCE, ct_source, lungs, single
+
+BOX = Detection(
+    "nodule_1", sources.NODULE, sources.ABNORMAL, (2, 5, 6), (4, 9, 11), 0.87, sources.RIGHT
+)
+
+
+def everything() -> Findings:
+    source = ct_source()
+    assert source.volume is not None
+    return Findings(
+        (
+            lungs(),
+            BOX,
+            DerivedImage(source.volume.values() + 1, "Brighter", sources.BLUR),
+            single(),
+            Measurement(sources.VOLUME, 2469.13578, sources.ML),
+            Classification(Code("87433001", "SCT", "Emphysema"),
+                           Code("52101004", "SCT", "Present"), 0.9),
+        ),
+        ("The apices are cut off.",),
+    )  # fmt: skip
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
+
+
+def test_every_object_is_written_and_accounted_for(tmp_path: Path) -> None:
+    results = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "job1")
+    kinds = [item.kind for item in results.objects]
+    assert kinds == ["seg", "seg", *["image"] * sources.SHAPE[0], "sr"]
+    for item in results.objects:
+        path = tmp_path / item.key
+        assert item.key.startswith("job1/")
+        assert path.stat().st_size == item.size_bytes
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == item.sha256
+        dataset = pydicom.dcmread(path)
+        assert dataset.SOPInstanceUID == item.sop_instance_uid
+        assert dataset.SOPClassUID == item.sop_class_uid
+        assert dataset.SeriesInstanceUID == item.series_instance_uid
+        assert dataset.file_meta.TransferSyntaxUID == item.transfer_syntax_uid
+    assert all((tmp_path / key).read_bytes().startswith(b"\x89PNG") for key in results.previews)
+    written = {path.name for path in (tmp_path / "job1").iterdir()}
+    assert written == {Path(i.key).name for i in results.objects} | {
+        Path(key).name for key in results.previews
+    }
+
+
+def test_a_repeat_gives_the_same_bytes(tmp_path: Path) -> None:
+    first = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "a" / "job")
+    second = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "b" / "job")
+    assert first == second
+    assert contents(tmp_path / "a" / "job") == contents(tmp_path / "b" / "job")
+
+
+def test_a_repeat_on_another_card_gives_the_same_bytes(tmp_path: Path) -> None:
+    other = dataclasses.replace(PROVENANCE, device="cuda:0")
+    write_results(ct_source(), everything(), PROVENANCE, tmp_path / "a")
+    write_results(ct_source(), everything(), other, tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
+def test_another_job_shares_no_uid(tmp_path: Path) -> None:
+    def uids(results: JobResults) -> set[str]:
+        return {i.sop_instance_uid for i in results.objects} | {
+            i.series_instance_uid for i in results.objects
+        }
+
+    other = dataclasses.replace(PROVENANCE, key="cd" * 32)
+    first = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "a")
+    second = write_results(ct_source(), everything(), other, tmp_path / "b")
+    assert not uids(first) & uids(second)
+
+
+def test_all_objects_belong_to_the_study_and_patient(tmp_path: Path) -> None:
+    results = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "job")
+    for item in results.objects:
+        dataset = pydicom.dcmread(tmp_path / item.key)
+        assert dataset.StudyInstanceUID == "2.25.71"
+        assert str(dataset.PatientName) == "Müller^Jürgen"
+        assert (dataset.PatientID, dataset.AccessionNumber) == ("4711-0815", "ACC77")
+
+
+def test_where_no_structure_has_a_voxel_there_is_a_report_and_no_segmentation(
+    tmp_path: Path,
+) -> None:
+    results = write_results(ct_source(), Findings((sources.empty(),)), PROVENANCE, tmp_path / "j")
+    assert [item.kind for item in results.objects] == ["sr"]
+    assert {row.text for row in results.findings} == {"looked for, not found"}
+    assert results.previews == ()
+
+
+def test_findings_are_listed_for_people(tmp_path: Path) -> None:
+    results = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "j")
+    lines = {(row.structure, row.name): row for row in results.findings}
+    assert lines[("Right lung", "Volume")].value == 1234.57
+    assert lines[("Right lung", "Attenuation Coefficient (mean)")].unit == "[hnsf'U]"
+    assert lines[("Liver", "Presence")].text == "looked for, not found"
+    assert lines[("right Nodule", "Certainty")].value == 87
+    assert lines[("", "Emphysema")].text == "Present (90%)"
+    assert results.remarks == ("The apices are cut off.",)
+
+
+@pytest.mark.parametrize("verdict", ["not applicable", "failed"])
+def test_a_notice_is_one_report_with_a_cleaned_reason(verdict: str, tmp_path: Path) -> None:
+    reasons = ["Müller^Jürgen has 3 slices"]
+    results = write_notice(ct_source(), verdict, reasons, PROVENANCE, tmp_path / "job")
+    assert [item.key for item in results.objects] == ["job/report.dcm"]
+    assert results.remarks == ("[removed] has 3 slices",)
+
+
+def test_a_notice_needs_no_volume(tmp_path: Path) -> None:
+    source = dataclasses.replace(ct_source(), volume=None, frames=())
+    results = write_notice(source, "not applicable", ["no position"], PROVENANCE, tmp_path / "j")
+    assert len(results.objects) == 1
+
+
+def test_file_names_say_nothing_of_the_patient(tmp_path: Path) -> None:
+    write_results(ct_source(), everything(), PROVENANCE, tmp_path / "j")
+    names = " ".join(path.name for path in (tmp_path / "j").iterdir())
+    assert not {"müller", "4711", "acc77", "2.25"} & set(names.lower().replace("-", " ").split())
+
+
+def test_odd_values_in_the_headers_raise_no_warning(tmp_path: Path) -> None:
+    source = ct_source()
+    for header in source.headers:
+        with pytest.warns(UserWarning, match="VR SH"):
+            header.StudyID = "S1-LONGER-THAN-16-CHARACTERS"
+    write_results(source, everything(), PROVENANCE, tmp_path / "j")
+    saved = pydicom.dcmread(tmp_path / "j" / "report.dcm")
+    with pytest.warns(UserWarning, match="VR SH"):
+        assert saved.StudyID == "S1-LONGER-THAN-16-CHARACTERS"
+
+
+def test_headers_that_contradict_the_volume_are_stopped_by_the_gate(tmp_path: Path) -> None:
+    source = ct_source()
+    assert source.volume is not None
+    affine = source.volume.affine.copy()
+    affine[0, 3] += 5 * 1.1
+    moved = dataclasses.replace(source, volume=dataclasses.replace(source.volume, affine=affine))
+    with pytest.raises(GateRefused, match="Dice"):
+        write_results(moved, Findings((lungs(),)), PROVENANCE, tmp_path / "j")
+
+
+def test_headers_are_not_changed(tmp_path: Path) -> None:
+    source = ct_source()
+    before = [header.to_json() for header in source.headers]
+    write_results(source, everything(), PROVENANCE, tmp_path / "j")
+    assert [header.to_json() for header in source.headers] == before
+    assert np.array_equal(source.volume.stored, ct_source().volume.stored)  # type: ignore[union-attr]

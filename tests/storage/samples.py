@@ -1,0 +1,114 @@
+"""Made-up records for the storage tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from storage import index, ledger
+from storage.database import Transaction
+from storage.records import (
+    InstanceAttributes,
+    InstanceRecord,
+    JobResults,
+    NewJob,
+    Outcome,
+    Placement,
+    Priority,
+    ResultObject,
+)
+
+NOON = datetime(2030, 5, 4, 12, 0, tzinfo=UTC)
+
+
+def record(
+    number: int = 1,
+    study: str = "1.2.3",
+    series: str = "1.2.3.1",
+    at: datetime = NOON,
+    patient_id: str = "P1",
+    **header: str,
+) -> InstanceRecord:
+    """Instance ``number`` of a series, as the receiver hands it over."""
+    uid = f"{series}.{number}"
+    attributes = InstanceAttributes(
+        sop_instance_uid=uid,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        study_instance_uid=study,
+        series_instance_uid=series,
+        study={"PatientID": patient_id, "StudyInstanceUID": study, "StudyDate": "20300504"},
+        series={"Modality": "CT", "SeriesInstanceUID": series, "SeriesNumber": 3, **header},
+        instance={"InstanceNumber": number, "ImagePositionPatient": [0.0, 0.0, float(number)]},
+    )
+    placement = Placement(Outcome.NEW, f"aa/{uid}.dcm", 1000 + number, f"{number:064d}", "x.part")
+    return InstanceRecord(attributes, placement, at, "CT1")
+
+
+def with_study(one: InstanceRecord, **study: object) -> InstanceRecord:
+    """The record with other study-level attributes."""
+    return replace(one, attributes=replace(one.attributes, study=study))
+
+
+def add_study(tx: Transaction, study: str = "1.2.3", instances: int = 3) -> int:
+    """A complete study of one series; gives its id."""
+    index.add(tx, [record(n, study, f"{study}.1") for n in range(1, instances + 1)])
+    found = index.find_study(tx, study)
+    assert found is not None
+    assert index.complete(tx, found.id, NOON, found.last_received_at)
+    return found.id
+
+
+def new_job(
+    tx: Transaction,
+    study_id: int,
+    analyzer: str = "lungs",
+    priority: Priority = Priority.ROUTINE,
+    inputs: str = "i1",
+    destinations: Sequence[str] = ("pacs",),
+    series: int = 0,
+) -> NewJob:
+    """A job on the n-th series of a study."""
+    chosen = index.series_of(tx, study_id)[series]
+    return NewJob(
+        inputs_digest=inputs,
+        analyzer=analyzer,
+        analyzer_version="1.0",
+        parameters_digest="p",
+        parameters={"sigma_mm": 2.0},
+        study_id=study_id,
+        series_id=chosen.id,
+        instance_ids=tuple(instance.id for instance in chosen.instances),
+        rule="every chest",
+        priority=priority,
+        destinations=tuple(destinations),
+    )
+
+
+def enqueue(tx: Transaction, job: NewJob, at: datetime = NOON) -> int:
+    job_id = ledger.enqueue(tx, job, at)
+    assert job_id is not None
+    return job_id
+
+
+def result(uid: str, kind: str = "seg") -> ResultObject:
+    return ResultObject(
+        sop_instance_uid=uid,
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4",
+        series_instance_uid=f"{uid}.0",
+        transfer_syntax_uid="1.2.840.10008.1.2.1",
+        kind=kind,
+        key=f"job/{uid}.dcm",
+        size_bytes=10,
+        sha256="f" * 64,
+    )
+
+
+def results(prefix: str = "9.1", kinds: Sequence[str] = ("sr", "seg", "image")) -> JobResults:
+    """One object of each kind; the report comes first, to show that order is made, not found."""
+    return JobResults(tuple(result(f"{prefix}.{n}", kind) for n, kind in enumerate(kinds)))
+
+
+def minutes(number: float) -> timedelta:
+    return timedelta(minutes=number)
