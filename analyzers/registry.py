@@ -58,7 +58,7 @@ def load(name: str) -> type[Analyzer]:
         raise UnknownAnalyzer(name, names())
     try:
         found: type[Analyzer] = entry.load()
-    except Exception as error:  # noqa: BLE001 - a plugin's import may raise anything
+    except Exception as error:  # a plugin's import may raise anything
         raise BrokenAnalyzer(f"{name} ({entry.value}) does not import: {error!r}") from error
     missing = [part for part in _PARTS if not hasattr(found, part)]
     if missing:

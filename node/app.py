@@ -46,7 +46,8 @@ class Node:
         self._stopping = threading.Event()
         self._probe_ae_title = f"P{secrets.token_hex(7)}".upper()  # nobody else can guess it
         self.health = Health(clock)
-        devices.resolve(settings.workers.device)  # named error now, not in the first job
+        if settings.workers.device.startswith("cuda"):
+            devices.resolve(settings.workers.device)  # named error now, not in the first job
         self.database = open_database(settings.database_url())
         self.store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
         self.results = ResultStore(settings.results_dir)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Any
 
+from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as PydicomSequence
@@ -44,6 +45,13 @@ INSTANCE = (
     "AcquisitionNumber", "AcquisitionTime", "ContentTime", "TemporalPositionIdentifier",
     "EchoTime", "EchoNumbers", "RepetitionTime", "LossyImageCompression",
 )  # fmt: skip
+
+_NUMERIC = frozenset(
+    keyword
+    for keyword in (*STUDY, *SERIES, *INSTANCE)
+    if dictionary_VR(keyword) in ("DS", "FD", "FL", "IS", "SL", "SS", "UL", "US")
+)
+"""pydicom leaves text in these when it is no number and its validation is off."""
 
 MAX_FRAMES = 20_000
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
@@ -96,9 +104,15 @@ def _values(dataset: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
             value = _plain(dataset.get(keyword))
         except _MALFORMED:
             continue  # a malformed value of an optional attribute: stored as received, not indexed
-        if value is not None and value != "":
-            found[keyword] = value
+        if value in (None, "") or (keyword in _NUMERIC and not _is_numeric(value)):
+            continue
+        found[keyword] = value
     return found
+
+
+def _is_numeric(value: object) -> bool:
+    members = value if isinstance(value, list) else [value]
+    return all(isinstance(one, int | float) for one in members)
 
 
 def _plain(value: object) -> Any:

@@ -83,7 +83,9 @@ def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
     query = sa.select(table).where(table.c.study_instance_uid == attributes.study_instance_uid)
     row = tx.execute(query).one_or_none()
     if row is None:
-        return _new_study(tx, members, last)
+        study_id = _new_study(tx, members, last)
+        _compare_patients(tx, study_id, attributes.study, members, last)
+        return study_id
     tx.execute(
         sa.update(table)
         .where(table.c.id == row.id)
@@ -97,7 +99,7 @@ def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
         events.record(
             tx, last, Level.INFO, Subject.STUDY, row.id, row.state, StudyState.RECEIVING, reason
         )
-    _compare_patients(tx, row, members, last)
+    _compare_patients(tx, int(row.id), row.header, members, last)
     return int(row.id)
 
 
@@ -146,19 +148,15 @@ def _patient_of(tx: Transaction, header: Header, study_instance_uid: str) -> int
 
 
 def _compare_patients(
-    tx: Transaction, study: sa.Row[Any], members: list[InstanceRecord], at: datetime
+    tx: Transaction, study_id: int, first: Header, members: list[InstanceRecord], at: datetime
 ) -> None:
-    ours = patient_key(study.header, study.study_instance_uid)
-    others = [
-        record
-        for record in members
-        if patient_key(record.attributes.study, study.study_instance_uid) != ours
-    ]
+    uid = members[0].attributes.study_instance_uid
+    ours = patient_key(first, uid)
+    others = sum(patient_key(record.attributes.study, uid) != ours for record in members)
     if others:
-        reason = f"{len(others)} instances name another patient than the study's first"
-        events.record(
-            tx, at, Level.WARNING, Subject.STUDY, study.id, study.state, study.state, reason
-        )
+        reason = f"{others} instances name another patient than the study's first"
+        state = StudyState.RECEIVING
+        events.record(tx, at, Level.WARNING, Subject.STUDY, study_id, state, state, reason)
 
 
 def _series_of(tx: Transaction, study_id: int, members: list[InstanceRecord]) -> dict[str, int]:

@@ -66,11 +66,16 @@ class InstanceStore:
             return False
 
     def iterate(self) -> Iterator[str]:
-        """The keys of all instances, in no order that means anything."""
+        """The keys of all instances, in no order that means anything.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
         for shard in _SHARDS:
-            for entry in sorted(os.scandir(self.root / shard), key=lambda one: one.name):
-                if entry.name.endswith(".dcm"):
-                    yield f"{shard}/{entry.name}"
+            with named_errors(_STORE):
+                names = sorted(os.listdir(self.root / shard))
+            yield from (f"{shard}/{name}" for name in names if name.endswith(".dcm"))
 
     def unindexed(self) -> list[tuple[str, Path]]:
         """What was received whole and may lack its index row: (incoming name, path).
@@ -85,7 +90,7 @@ class InstanceStore:
         found = []
         with named_errors(_STORE):
             for path in sorted(self.incoming.iterdir()):
-                if path.stat().st_nlink >= 2:
+                if path.suffix == _PART and path.stat().st_nlink >= 2:
                     found.append((path.name, path))
                 else:
                     path.unlink()
@@ -105,7 +110,7 @@ class InstanceStore:
             return shutil.disk_usage(self.root).free
 
     def probe(self) -> None:
-        """Write, sync, read back and delete a small file.
+        """Write, sync, link, read back and delete a small file.
 
         Raises
         ------
@@ -113,15 +118,18 @@ class InstanceStore:
         """
         token = secrets.token_bytes(32)
         path = self.incoming / f"probe-{secrets.token_hex(8)}"
+        linked = path.with_suffix(".link")
         with named_errors(_STORE):
             try:
                 with path.open("wb") as file:
                     file.write(token)
                     file.flush()
                     os.fsync(file.fileno())
-                if path.read_bytes() != token:
+                os.link(path, linked)
+                if linked.read_bytes() != token:
                     raise StoreUnavailable("a probe file came back with other bytes")
             finally:
+                linked.unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
 
     def delete(self, key: str) -> None:
@@ -134,7 +142,7 @@ class IncomingFile:
 
     def __init__(self, store: InstanceStore) -> None:
         self._store = store
-        self.name = f"{secrets.token_hex(16)}.part"
+        self.name = f"{secrets.token_hex(16)}{_PART}"
         self.path = store.incoming / self.name
         self.size_bytes = 0
         self._hash = hashlib.sha256()
@@ -201,7 +209,7 @@ class IncomingFile:
         name = f"{now}-{reason}-{secrets.token_hex(4)}.dcm"
         with named_errors(_STORE):
             self._sync()
-            self.path.rename(self._store.quarantine / name)
+            _move(self.path, self._store.quarantine / name)
             self._settled = True
             sync_folder(self._store.quarantine)
         return name
@@ -214,12 +222,14 @@ class IncomingFile:
         digest = self._hash.hexdigest()
         if dataset_digest(final) == digest:
             sync_folder(final.parent)
+            sync_folder(self._store.incoming)  # whoever placed it may not have come so far
             return Placement(Outcome.SAME, key, self.size_bytes, digest, "")
         kept = self.quarantine("conflict")
         return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")
 
 
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
+_PART = ".part"
 
 
 def dataset_digest(path: Path) -> str:
@@ -238,6 +248,24 @@ def _dataset_offset(head: bytes) -> int:
     if head[_PREAMBLE : _PREAMBLE + 4] != b"DICM" or group_length[:6] != b"\x02\x00\x00\x00UL":
         return 0
     return _PREAMBLE + 16 + int.from_bytes(group_length[8:12], "little")
+
+
+def _move(path: Path, target: Path) -> None:
+    """Rename; across file systems copy, sync, then delete."""
+    try:
+        path.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        try:
+            with path.open("rb") as source, target.open("xb") as copy:
+                shutil.copyfileobj(source, copy, _CHUNK)
+                copy.flush()
+                os.fsync(copy.fileno())
+        except OSError:
+            target.unlink(missing_ok=True)
+            raise
+        path.unlink()
 
 
 def sync_folder(folder: Path) -> None:

@@ -34,11 +34,11 @@ from storage.records import (
 
 HEAD_START = {
     Priority.STAT: timedelta(minutes=30),
-    Priority.URGENT: timedelta(minutes=20),
+    Priority.URGENT: timedelta(minutes=10),
     Priority.ROUTINE: timedelta(0),
 }
 """By how much a job outranks a routine one of the same age. So nothing starves: a routine job that
-has waited 20 minutes goes before a fresh urgent one, after 30 before a fresh stat one."""
+has waited 10 minutes goes before a fresh urgent one, after 30 before a fresh stat one."""
 
 
 class JobRunning(StorageError):  # noqa: N818

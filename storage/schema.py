@@ -103,7 +103,7 @@ studies = sa.Table(
     _text("referring_physician_name"),
     sa.Column("header", sa.JSON, nullable=False),
     _moment("first_received_at"),
-    _moment("last_received_at"),
+    _moment("last_received_at", index=True),
     _moment("completed_at", null=True),
     _text("note"),
     sa.Index("ix_studies_due", "state", "last_received_at"),
@@ -229,6 +229,7 @@ deliveries = sa.Table(
     _moment("sent_at", null=True),
     sa.UniqueConstraint("result_id", "destination"),
     sa.Index("ix_deliveries_due", "destination", "state", "not_before"),
+    sa.Index("ix_deliveries_state", "state"),
 )
 
 events = sa.Table(

@@ -166,6 +166,8 @@ class FakePacs:
     """The nth C-STORE (from 0) of an association is answered by A-ABORT."""
     gate: threading.Event = field(default_factory=threading.Event)
     """C-STOREs are answered while it is set."""
+    deaf: bool = False
+    """Associations are accepted, and then nothing is read."""
     reject: tuple[int, int, int] | None = None
     received: list[Dataset] = field(default_factory=list)
     raw: dict[str, bytes] = field(default_factory=dict)
@@ -195,6 +197,7 @@ class FakePacs:
                 (evt.EVT_C_STORE, self._store),
                 (evt.EVT_C_ECHO, self._echo),
                 (evt.EVT_REQUESTED, self._requested),
+                (evt.EVT_ESTABLISHED, self._established),
             ],
         )
         self.port = int(self._server.server_address[1])
@@ -213,6 +216,10 @@ class FakePacs:
         if self.reject is not None:
             event.assoc.acse.send_reject(*self.reject)
             event.assoc.kill()
+
+    def _established(self, event: evt.Event) -> None:
+        if self.deaf:
+            event.assoc.dul._is_transport_event = lambda: False
 
     def _echo(self, event: evt.Event) -> int:
         self.echoes += 1

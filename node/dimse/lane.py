@@ -71,7 +71,7 @@ class InstanceLane(DULServiceProvider):
         receiver: Receiver,
         session: Session,
         reader: PduReader,
-        on_end: Callable[[], None],
+        on_end: Callable[[str], None],
     ) -> None:
         super().__init__(association)
         self.daemon = True  # a peer that hangs must not keep the process alive
@@ -87,18 +87,19 @@ class InstanceLane(DULServiceProvider):
 
     def run_reactor(self) -> None:
         """Run until the association is over, however it ends."""
+        how = "lost"
         try:
             super().run_reactor()
         except Exception as error:  # noqa: BLE001  border: one association must not hurt others
             self._session.log.error("association_fault", error=type(error).__name__)
-            self._session.end("fault")
+            how = "fault"
             if self.socket is not None:
                 self.socket.close()
         finally:
             if self._transfer is not None:
                 self._transfer.reception.abandon()
                 self._session.log.warning("transfer_incomplete")
-            self._on_end()
+            self._on_end(how)
 
     # --- pynetdicom's hooks -----------------------------------------------------------------------
 

@@ -32,9 +32,10 @@ def check_segmentation(path: Path, segmentation: Segmentation, source: Source) -
         raise GateRefused("seg", ("there is no volume to compare with",))
     dataset = pydicom.dcmread(path)
     reasons = _frame_of_reference(dataset, source)
-    segments, unknown = _segments_by_number(dataset, segmentation)
+    voxels = _voxels(segmentation.labels)
+    segments, unknown = _segments_by_number(dataset, segmentation, voxels)
     reasons += unknown
-    tally = _Tally(segments, segmentation.labels, source)
+    tally = _Tally(segments, segmentation.labels, voxels, source)
     for frame in readback.frames(dataset, source, source.volume):
         tally.add(frame)
     reasons += tally.reasons
@@ -89,11 +90,16 @@ class _Tally:
     """Counts, frame by frame, where the object and the finding agree."""
 
     def __init__(
-        self, segments: Mapping[int, Segment], labels: NDArray[np.uint8], source: Source
+        self,
+        segments: Mapping[int, Segment],
+        labels: NDArray[np.uint8],
+        voxels: NDArray[np.int64],
+        source: Source,
     ) -> None:
         self.reasons: list[str] = []
         self._segments = segments
         self._labels = labels
+        self._voxels = voxels
         self._source = source
         self._seen: set[tuple[int, int]] = set()
         self._common = dict.fromkeys(segments, 0)
@@ -117,8 +123,7 @@ class _Tally:
         self._common[frame.segment] += int(np.count_nonzero(wanted & frame.mask.view(bool)))
 
     def dice(self, number: int, segment: Segment) -> float:
-        wanted = sum(int(np.count_nonzero(plane == segment.number)) for plane in self._labels)
-        total = wanted + self._encoded[number]
+        total = int(self._voxels[segment.number]) + self._encoded[number]
         return 2 * self._common[number] / total if total else math.nan
 
     def _askew(self, frame: readback.ReadFrame, number: int) -> int:
@@ -138,15 +143,19 @@ class _Tally:
             self.reasons.append(f"the frame on slice {index} names another image as its source")
 
 
+def _voxels(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """How often each label occurs."""
+    counts = np.zeros(256, np.int64)
+    for plane in labels:
+        counts += np.bincount(plane.ravel(), minlength=256)
+    return counts
+
+
 def _segments_by_number(
-    dataset: Dataset, segmentation: Segmentation
+    dataset: Dataset, segmentation: Segmentation, voxels: NDArray[np.int64]
 ) -> tuple[dict[int, Segment], list[str]]:
     """The finding's segment for each number in the object, found by its tracking ID."""
-    wanted = {
-        segment.key: segment
-        for segment in segmentation.segments
-        if any((plane == segment.number).any() for plane in segmentation.labels)
-    }
+    wanted = {segment.key: segment for segment in segmentation.segments if voxels[segment.number]}
     found: dict[int, Segment] = {}
     reasons = []
     for item in dataset.SegmentSequence:

@@ -72,6 +72,19 @@ def measurement_groups(findings: Findings, context: Context) -> list[Group]:
     return groups
 
 
+def encoded_segments(findings: Findings, context: Context) -> dict[int, list[Segment]]:
+    """The structures that stand in a Segmentation object, by the index of their finding."""
+    return {
+        index: [
+            segment
+            for segment in item.segments
+            if seg.segment_number(context.segs[index], _tracking(segment.key, context)[1].value)
+        ]
+        for index, item in enumerate(findings.items)
+        if isinstance(item, Segmentation) and index in context.segs
+    }
+
+
 def _segment(segment: Segment, index: int, context: Context) -> Group:
     tracking = _tracking(segment.key, context)
     encoded = context.segs.get(index)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import CTImageStorage
+from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from analyzers.contract import Volume
 from node.results import uids
@@ -58,12 +58,19 @@ _ORIENTATION = "ImageOrientationPatient"
 def stand_ins(source: Source, volume: Volume) -> list[Dataset]:
     """One single-frame data set a slice, with the place and identity of the slice, no more."""
     first = plane(source, 0)
+    common = _identity(source, volume)
+    if first is None:
+        common.SOPClassUID = SecondaryCaptureImageStorage  # a kind that need not lie in space
+    else:
+        _orient(common, source, volume, first)
     built = []
     for index in range(volume.shape[0]):
-        stand_in = _identity(source, index)
-        stand_in.Rows, stand_in.Columns = volume.shape[1:]
+        stand_in = Dataset()
+        stand_in.update(common)
+        stand_in.SOPInstanceUID = f"{STAND_IN_ROOT}{index}"
         if first is not None:
-            _place(stand_in, source, index, volume, first)
+            here = plane(source, index) or first
+            stand_in.ImagePositionPatient = _decimals(here.position)
         built.append(stand_in)
     return built
 
@@ -92,39 +99,38 @@ def distance_mm(volume: Volume) -> float:
     return float(abs(step @ normal) / np.linalg.norm(normal))
 
 
-def _identity(source: Source, index: int) -> Dataset:
-    header = source.headers[source.frames[index].header]
+def _identity(source: Source, volume: Volume) -> Dataset:
+    """What all stand-ins share, wherever they lie."""
+    header = source.headers[0]
     stand_in = Dataset()
     stand_in.SOPClassUID = CTImageStorage
-    stand_in.SOPInstanceUID = f"{STAND_IN_ROOT}{index}"
     stand_in.StudyInstanceUID = header.StudyInstanceUID
     stand_in.SeriesInstanceUID = header.SeriesInstanceUID
     stand_in.Modality = header.get("Modality") or "OT"
+    stand_in.Rows, stand_in.Columns = volume.shape[1:]
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
         setattr(stand_in, keyword, "")
     for keyword in ("AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
         setattr(stand_in, keyword, "")
-    for keyword in ("LossyImageCompression", "LossyImageCompressionRatio"):
+    for keyword in _LOSSY:
         if header.get(keyword):
             stand_in[keyword] = header[keyword]
-    if header.get("LossyImageCompressionMethod"):
-        stand_in.LossyImageCompressionMethod = header.LossyImageCompressionMethod
     return stand_in
 
 
-def _place(stand_in: Dataset, source: Source, index: int, volume: Volume, first: Plane) -> None:
-    here = plane(source, index) or first
-    stand_in.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
-    stand_in.PositionReferenceIndicator = (
-        source.headers[0].get("PositionReferenceIndicator") or None
-    )
-    stand_in.ImagePositionPatient = _decimals(here.position)
-    stand_in.ImageOrientationPatient = _decimals(first.orientation)
-    stand_in.PixelSpacing = _decimals(first.spacing)
+_LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
+
+
+def _orient(common: Dataset, source: Source, volume: Volume, first: Plane) -> None:
+    """The grid that all stand-ins share; the first slice speaks for all."""
+    common.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
+    common.PositionReferenceIndicator = source.headers[0].get("PositionReferenceIndicator") or None
+    common.ImageOrientationPatient = _decimals(first.orientation)
+    common.PixelSpacing = _decimals(first.spacing)
     gap = distance_mm(volume)
-    stand_in.SliceThickness = _decimals((first.thickness_mm or gap,))[0]
+    common.SliceThickness = decimal(first.thickness_mm or gap)
     if volume.shape[0] > 1:
-        stand_in.SpacingBetweenSlices = _decimals((gap,))[0]
+        common.SpacingBetweenSlices = decimal(gap)
 
 
 def _decimals(values: tuple[float, ...]) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from analyzers.contract import DerivedImage, Detection, Segmentation, Volume
+from analyzers.contract import DerivedImage, Detection, Segment, Segmentation, Volume
 from node.results.page import Box, Cut, Entry, draw
 from node.results.source import Source
 
@@ -65,12 +65,13 @@ class Patient:
         return shape[0] * (y if name == "axial" else z), shape[1] * x
 
 
-def segmentation(source: Source, item: Segmentation, title: str, path: Path) -> None:
+def segmentation(
+    source: Source, item: Segmentation, shown: Sequence[Segment], title: str, path: Path
+) -> None:
     """Draw the structures on the axial slice where most of them is, and on a coronal cut."""
     volume = _volume(source)
     patient = Patient.of(volume)
     labels = patient.view(item.labels)
-    shown = [s for s in item.segments if (item.labels == s.number).any()]
     colours = {segment.number: segment.rgb for segment in shown}
     window = _window(source, volume, [segment.kind.meaning for segment in shown])
     cuts = []

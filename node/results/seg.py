@@ -26,16 +26,20 @@ ANATOMICAL_STRUCTURES = frozenset({"91723000", "123037004"})
 
 
 def build(
-    source: Source, segmentation: Segmentation, provenance_: Provenance, index: int
+    source: Source,
+    segmentation: Segmentation,
+    provenance_: Provenance,
+    index: int,
+    present: Sequence[Segment] | None = None,
 ) -> Dataset:
     """The segmentation as a data set with file meta, ready to be written.
 
     ``index`` numbers the segmentations of one analysis from 0. Frames without a voxel are left
-    out. Raises ``EmptySegmentation`` when every frame would be.
+    out. ``present`` is what ``present_segments`` gave, where the caller knows it already. Raises
+    ``EmptySegmentation`` when no structure has a voxel.
     """
     volume = _volume(source, segmentation)
-    counts = voxel_counts(segmentation.labels)
-    present = present_segments(segmentation, counts)
+    present = present_segments(segmentation) if present is None else present
     if not present:
         raise EmptySegmentation("no structure of the segmentation has a voxel")
     dataset = _encode(source, volume, segmentation, present, provenance_, index)
@@ -46,7 +50,7 @@ def build(
     return dataset
 
 
-def voxel_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+def _voxel_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     """Voxels of each of the 256 labels; slice by slice, so that memory stays small."""
     counts = np.zeros(256, np.int64)
     for plane in labels:
@@ -57,15 +61,13 @@ def voxel_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
     return counts
 
 
-def present_segments(
-    segmentation: Segmentation, counts: NDArray[np.int64] | None = None
-) -> tuple[Segment, ...]:
+def present_segments(segmentation: Segmentation) -> tuple[Segment, ...]:
     """The segments that have a voxel, in the order in which the object numbers them from 1.
 
     Raises ``FindingsContradictImages`` for labels that no segment describes, and for two segments
     with one number or one key.
     """
-    counts = voxel_counts(segmentation.labels) if counts is None else counts
+    counts = _voxel_counts(segmentation.labels)
     numbers = [segment.number for segment in segmentation.segments]
     keys = [segment.key for segment in segmentation.segments]
     if len(set(numbers)) < len(numbers) or len(set(keys)) < len(keys):

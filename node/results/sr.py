@@ -51,8 +51,9 @@ def build(
     one is reported as "looked for, not found". ``derived`` are the derived images that were made.
     """
     context = groups.Context(source, provenance_, segs)
+    present = groups.encoded_segments(findings, context)
     sentences = [
-        groups.text_item(CONCLUSION, statements.conclusion(findings, provenance_)),
+        groups.text_item(CONCLUSION, statements.conclusion(findings, present, provenance_)),
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(derived),
     ]
@@ -67,12 +68,15 @@ def build(
 def build_notice(
     source: Source, verdict: Verdict, reasons: Sequence[str], provenance_: Provenance
 ) -> Dataset:
-    """The report that there is no result, and why."""
+    """The report that there is no result, and why.
+
+    Its UID depends on what it says: a job that is tried again ends in another report.
+    """
     sentences = [
         groups.text_item(CONCLUSION, statements.notice(verdict, provenance_)),
         *(groups.text_item(REASON, text) for text in statements.reason_texts(source, reasons)),
     ]
-    document = _document(source, provenance_, [], sentences, [])
+    document = _document(source, provenance_, [], sentences, [], ":".join((verdict, *reasons)))
     document.CompletionFlag = "PARTIAL" if verdict is Verdict.FAILED else "COMPLETE"
     return document
 
@@ -83,6 +87,7 @@ def _document(
     measured: Sequence[groups.Group],
     sentences: Sequence[hd.sr.ContentItem],
     made: Sequence[Reference],
+    role: str = "",
 ) -> Dataset:
     report = _report(source, provenance_, measured, sentences)
     evidence = [reference(header) for header in source.headers] + list(made)
@@ -91,7 +96,7 @@ def _document(
         content=report,
         series_instance_uid=uids.object_uid(provenance_.key, "sr-series"),
         series_number=provenance.series_number(source, 1),
-        sop_instance_uid=uids.object_uid(provenance_.key, "sr"),
+        sop_instance_uid=uids.object_uid(provenance_.key, f"sr{role}"),
         instance_number=1,
         manufacturer=provenance.MANUFACTURER,
         is_complete=True,

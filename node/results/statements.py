@@ -7,17 +7,20 @@ done. No sentence holds a traceback, a path or a value that names the patient.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 from pydicom.dataset import Dataset
 
 from analyzers.contract import DerivedImage, Detection, Findings, Measurement, Segment, Segmentation
-from node.results import seg
 from node.results.source import Provenance, Source
 
 MAX_REASON = 300
 """Characters of a reason; what is longer was not written for a reader."""
+
+
+Presence = Mapping[int, Sequence[Segment]]
+"""The structures that have a voxel, by the index of their segmentation among the findings."""
 
 
 class Verdict(StrEnum):
@@ -27,9 +30,9 @@ class Verdict(StrEnum):
     FAILED = "failed"
 
 
-def conclusion(findings: Findings, provenance: Provenance) -> str:
+def conclusion(findings: Findings, present: Presence, provenance: Provenance) -> str:
     """What was found, what was looked for in vain, and that nobody has verified it."""
-    found, missed = _structures(findings)
+    found, missed = _structures(findings, present)
     sentences = []
     if found:
         sentences.append(f"Found: {', '.join(found)}.")
@@ -78,13 +81,13 @@ def _by(provenance: Provenance) -> str:
     return f"Made automatically by {provenance.analyzer_title} {version}; not verified by a person."
 
 
-def _structures(findings: Findings) -> tuple[list[str], list[str]]:
+def _structures(findings: Findings, present: Presence) -> tuple[list[str], list[str]]:
     found, missed = [], []
-    for item in findings.items:
+    for index, item in enumerate(findings.items):
         if isinstance(item, Segmentation):
-            present = seg.present_segments(item)
-            found += [segment.label for segment in present]
-            missed += [segment.label for segment in item.segments if segment not in present]
+            here = present.get(index, ())
+            found += [segment.label for segment in here]
+            missed += [segment.label for segment in item.segments if segment not in here]
         elif isinstance(item, Detection):
             found.append(detection_name(item))
     return _counted(found), missed

@@ -59,7 +59,7 @@ def write_results(
         desk.report(sr.build(source, findings, desk.segs, provenance, desk.derived_references))
     return JobResults(
         objects=tuple(desk.objects),
-        findings=tuple(rows(findings)),
+        findings=tuple(rows(findings, desk.present)),
         previews=tuple(desk.previews),
         remarks=findings.remarks,
     )
@@ -80,13 +80,12 @@ def write_notice(
     return JobResults(objects=tuple(desk.objects), remarks=tuple(texts))
 
 
-def rows(findings: Findings) -> Iterator[FindingRow]:
+def rows(findings: Findings, present: statements.Presence) -> Iterator[FindingRow]:
     """One line a number or statement, for the status page and the command line."""
-    for item in findings.items:
+    for index, item in enumerate(findings.items):
         if isinstance(item, Segmentation):
-            present = seg.present_segments(item)
             for segment in item.segments:
-                yield from _segment_rows(segment, segment in present)
+                yield from _segment_rows(segment, segment in present.get(index, ()))
         elif isinstance(item, Detection):
             yield from _detection_rows(item)
         elif isinstance(item, Measurement):
@@ -111,18 +110,21 @@ class _Desk:
     objects: list[ResultObject] = field(default_factory=list)
     previews: list[str] = field(default_factory=list)
     segs: dict[int, Dataset] = field(default_factory=dict)
+    present: dict[int, tuple[Segment, ...]] = field(default_factory=dict)
     derived_references: list[Reference] = field(default_factory=list)
 
     def segmentation(self, item: Segmentation, index: int, number: int) -> None:
-        if not seg.present_segments(item):
+        present = seg.present_segments(item)
+        self.present[index] = present
+        if not present:
             return
-        dataset = seg.build(self.source, item, self.provenance, number)
+        dataset = seg.build(self.source, item, self.provenance, number, present)
         path = self._write(dataset, f"seg-{number}.dcm", "seg")
         gate.check_segmentation(path, item, self.source)
         gate.check_required(path)
         self.segs[index] = dataset
         picture = self._picture(f"seg-{number}.png")
-        preview.segmentation(self.source, item, self.provenance.analyzer_title, picture)
+        preview.segmentation(self.source, item, present, self.provenance.analyzer_title, picture)
 
     def derived(self, item: DerivedImage, number: int) -> None:
         last = len(self.source.frames) - 1

@@ -42,12 +42,16 @@ def server() -> Iterator[Server]:
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     if not programs:
         pytest.skip("PostgreSQL is not installed: its half of the storage tests does not run")
-    folder = Path(tempfile.mkdtemp(prefix="wetread-pg-"))
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # five times as fast
+    folder = Path(tempfile.mkdtemp(prefix="wetread-pg-", dir=memory))
     if os.getuid() == 0:
         shutil.chown(folder, "postgres")
     try:
         _control(f"{programs[-1]}/initdb -D {folder}/data -A trust -U postgres --no-sync -E UTF8")
-        settings = f"-c fsync=off -c listen_addresses= -c unix_socket_directories={folder}"
+        settings = (
+            f"-c unix_socket_directories={folder} -c listen_addresses= -c fsync=off"
+            " -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off"
+        )
         start = f"{programs[-1]}/pg_ctl -D {folder}/data -l {folder}/log -w -t 30"
         try:
             _control(f"{start} -o '{settings}' start")

@@ -94,7 +94,8 @@ def test_two_processes_may_open_a_fresh_database_at_once(empty_url: str) -> None
 
 def test_the_migrations_make_the_tables_that_the_schema_describes(database: Database) -> None:
     with database.read() as tx:
-        context = MigrationContext.configure(tx, opts={"compare_server_default": True})
+        defaults = tx.dialect.name == "postgresql"  # SQLite's are not compared soundly by alembic
+        context = MigrationContext.configure(tx, opts={"compare_server_default": defaults})
         assert compare_metadata(context, schema.metadata) == []
 
 
@@ -238,7 +239,7 @@ def test_a_reader_sees_one_moment(database: Database) -> None:
 
 
 def test_nothing_can_be_written_in_a_read_transaction(database: Database) -> None:
-    with pytest.raises(DatabaseUnavailable, match="read-?only"), database.read() as tx:
+    with pytest.raises(DatabaseUnavailable, match=r"read-?only"), database.read() as tx:
         events.record(tx, NOON, Level.INFO, Subject.NODE, 0, "", "up", "")
     database.prove(NOON)
 

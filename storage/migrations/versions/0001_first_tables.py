@@ -116,6 +116,9 @@ def upgrade() -> None:
             batch_op.f("ix_studies_accession_number"), ["accession_number"], unique=False
         )
         batch_op.create_index("ix_studies_due", ["state", "last_received_at"], unique=False)
+        batch_op.create_index(
+            batch_op.f("ix_studies_last_received_at"), ["last_received_at"], unique=False
+        )
         batch_op.create_index(batch_op.f("ix_studies_patient_id"), ["patient_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_studies_study_date"), ["study_date"], unique=False)
 
@@ -331,6 +334,7 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_deliveries_due", ["destination", "state", "not_before"], unique=False
         )
+        batch_op.create_index("ix_deliveries_state", ["state"], unique=False)
         batch_op.create_index(batch_op.f("ix_deliveries_job_id"), ["job_id"], unique=False)
         batch_op.create_index(batch_op.f("ix_deliveries_result_id"), ["result_id"], unique=False)
 
@@ -339,6 +343,7 @@ def downgrade() -> None:
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_deliveries_result_id"))
         batch_op.drop_index(batch_op.f("ix_deliveries_job_id"))
+        batch_op.drop_index("ix_deliveries_state")
         batch_op.drop_index("ix_deliveries_due")
 
     op.drop_table("deliveries")
@@ -371,6 +376,7 @@ def downgrade() -> None:
     with op.batch_alter_table("studies", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_studies_study_date"))
         batch_op.drop_index(batch_op.f("ix_studies_patient_id"))
+        batch_op.drop_index(batch_op.f("ix_studies_last_received_at"))
         batch_op.drop_index("ix_studies_due")
         batch_op.drop_index(batch_op.f("ix_studies_accession_number"))
 

@@ -141,14 +141,23 @@ def test_a_stalled_peer_times_out(images: list[Path]) -> None:
         assert time.monotonic() - started < 8
 
 
-def test_a_peer_that_stops_reading_times_out(tmp_path: Path) -> None:
-    path = write_instance(tmp_path / "large.dcm", make_dataset(rows=2000))
-    short = Timeouts(connect_s=2, negotiation_s=1, response_s=1, network_s=1)
+def test_a_peer_that_never_answers_the_request_times_out(images: list[Path]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         peer = Peer("deaf", "DEAF", "127.0.0.1", listener.getsockname()[1], "WETREAD")
         with pytest.raises(PeerUnavailable) as caught:
-            send([path], peer, lambda index, result: None, short)
+            send(images, peer, lambda index, result: None, QUICK)
     assert caught.value.fault is PeerFault.TIMED_OUT
+
+
+def test_a_peer_that_stops_reading_in_the_middle_of_an_object_times_out(tmp_path: Path) -> None:
+    path = write_instance(tmp_path / "large.dcm", make_dataset(rows=4000))
+    short = Timeouts(connect_s=2, negotiation_s=2, response_s=1, network_s=1)
+    with running_pacs(deaf=True) as pacs:
+        started = time.monotonic()
+        with pytest.raises(PeerUnavailable):
+            send_all([path], pacs, short)
+        # 32 MB would be waited for by 320 s: what ends it is the socket that takes no more
+        assert time.monotonic() - started < 20
 
 
 def test_nobody_listening_a_wrong_host_and_a_rejection_are_told_apart(

@@ -467,3 +467,20 @@ def test_a_connection_that_never_asks_is_closed(tmp_path: Path) -> None:
         socket.create_connection(("127.0.0.1", node.port), 5) as sock,
     ):
         assert sock.recv(1) == b""
+
+
+def test_a_fault_in_an_associations_thread_ends_that_one_alone(
+    node: Node, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with associated(node) as other, associated(node, calling="CT2") as broken:
+        assert broken.send_c_store(images[0]).Status == 0x0000
+
+        (lane,) = [
+            one.dul
+            for one in node.server._listening().active_associations
+            if one.requestor.ae_title == "CT2"
+        ]
+        monkeypatch.setattr(lane, "_run_loop_delay", "no number")
+        until(lambda: len(node.server.associations()) == 1)
+        assert other.send_c_store(images[1]).Status == 0x0000
+        until(lambda: node.released)

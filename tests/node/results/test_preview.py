@@ -50,7 +50,7 @@ def test_left_front_and_head_of_the_patient_are_right_up_and_up(
     source = ct_source(orientation)
     finding, _ = at_left_front_head(source)
     path = tmp_path / "preview.png"
-    preview.segmentation(source, finding, "Test", path)
+    preview.segmentation(source, finding, finding.segments, "Test", path)
     shown = green(pixels(path)[HEAD : HEAD + HEIGHT])
     patient = preview.Patient.of(source.volume)  # type: ignore[arg-type]  # it has one
     z, y, x = (int(n) for n in np.array(sources.SHAPE)[list(patient.order)])
@@ -72,7 +72,7 @@ def test_a_cut_has_the_proportions_of_the_patient(tmp_path: Path) -> None:
     whole = dataclasses.replace(
         at_left_front_head(source)[0], labels=np.ones(sources.SHAPE, np.uint8)
     )
-    preview.segmentation(source, whole, "Test", path)
+    preview.segmentation(source, whole, whole.segments, "Test", path)
     shown = green(pixels(path)[HEAD : HEAD + HEIGHT])
     columns = np.flatnonzero(shown.any(axis=0))
     gap = int(np.flatnonzero(np.diff(columns) > 1)[0])
@@ -93,7 +93,7 @@ def test_a_box_is_drawn_where_the_segment_of_the_same_voxels_is(
     indices = np.argwhere(finding.labels == 1)
     first, last = (tuple(int(v) for v in f(indices, axis=0)) for f in (np.min, np.max))
     box = Detection("b", sources.NODULE, sources.ABNORMAL, first, last)  # type: ignore[arg-type]
-    preview.segmentation(source, finding, "Test", tmp_path / "seg.png")
+    preview.segmentation(source, finding, finding.segments, "Test", tmp_path / "seg.png")
     preview.detections(source, [box], "Test", tmp_path / "box.png")
     marked = green(pixels(tmp_path / "seg.png")[HEAD : HEAD + HEIGHT])
     drawn = pixels(tmp_path / "box.png")[HEAD : HEAD + HEIGHT]
@@ -121,7 +121,8 @@ def test_a_picture_of_a_derived_image_shows_both(tmp_path: Path) -> None:
 def test_a_picture_holds_nothing_but_pixels(tmp_path: Path) -> None:
     path = tmp_path / "preview.png"
     source = ct_source()
-    preview.segmentation(source, at_left_front_head(source)[0], "Test", path)
+    finding, _ = at_left_front_head(source)
+    preview.segmentation(source, finding, finding.segments, "Test", path)
     with Image.open(path) as picture:
         assert picture.info == {}
 

@@ -123,10 +123,16 @@ def test_content_is_dated_by_the_start_of_the_analysis() -> None:
 
 
 def test_a_header_without_its_type_2_attributes_still_gives_a_result() -> None:
-    words = ("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "StudyID", "StudyTime")
-    dataset = written(
-        seg.build(ct_source(**dict.fromkeys(words), AccessionNumber=None), lungs(), PROVENANCE, 0)
+    words: tuple[str, ...] = (
+        "PatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "PatientSex",
+        "StudyID",
+        "StudyTime",
     )
+    without: dict[str, Any] = dict.fromkeys(words)
+    dataset = written(seg.build(ct_source(AccessionNumber=None, **without), lungs(), PROVENANCE, 0))
     assert all(word in dataset and dataset[word].is_empty for word in words)
     assert dataset.AccessionNumber == ""
 

@@ -75,7 +75,7 @@ def test_every_structure_has_a_group_that_leads_to_its_segment() -> None:
 
 
 def test_another_reader_finds_the_measurements() -> None:
-    document = hd.sr.Comprehensive3DSR.from_dataset(report_of(lungs()))
+    document: Any = hd.sr.Comprehensive3DSR.from_dataset(report_of(lungs()))
     (right,) = document.content.get_volumetric_roi_measurement_groups(
         tracking_uid=uids.tracking_uid(ct_source(), PROVENANCE.analyzer, "right_lung")
     )

@@ -1,0 +1,125 @@
+"""A database with finished jobs whose results are owed to a destination."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pydicom import dcmread
+from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+
+from storage import events, index, ledger, outbox
+from storage.attributes import extract
+from storage.database import Database, open_database
+from storage.records import (
+    Delivery,
+    DeliveryState,
+    Event,
+    InstanceRecord,
+    JobResults,
+    Level,
+    NewJob,
+    Outcome,
+    Placement,
+    Priority,
+    ResultObject,
+)
+from storage.results import ResultStore
+from tests.instances import make_dataset, write_instance
+
+START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+KINDS = {"seg": SegmentationStorage, "sr": ComprehensiveSRStorage}
+
+
+class StepClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Outbox:
+    """A real database and result store; jobs are entered and finished by ``finish_job``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = StepClock()
+        self.database: Database = open_database(f"sqlite:///{folder / 'wetread.db'}")
+        self.results = ResultStore(folder / "results")
+        self._jobs = 0
+
+    def finish_job(self, kinds: tuple[str, ...] = ("sr", "seg")) -> int:
+        """A job on a study of its own, done, with one object of each kind owed to "pacs"."""
+        self._jobs += 1
+        with self.database.write() as tx:
+            index.add(tx, [self._image()])
+            study = index.list_studies(tx)[0]
+            series = index.series_of(tx, study.id)[0]
+            members = tuple(one.id for one in series.instances)
+            job_id = ledger.enqueue(
+                tx,
+                NewJob(
+                    inputs_digest=ledger.inputs_digest(series.instances),
+                    analyzer=f"analyzer{self._jobs}",
+                    analyzer_version="1",
+                    parameters_digest="",
+                    parameters={},
+                    study_id=study.id,
+                    series_id=series.id,
+                    instance_ids=members,
+                    rule="rule",
+                    priority=Priority.ROUTINE,
+                    destinations=("pacs",),
+                ),
+                self.clock(),
+            )
+            job = ledger.claim(tx, self.clock())
+            assert job is not None
+            assert job.id == job_id
+            objects = tuple(self._object(job.key, kind) for kind in kinds)
+            ledger.done(tx, job.id, self.clock(), JobResults(objects=objects))
+            return job.id
+
+    def _image(self) -> InstanceRecord:
+        path = self.results.root / "image.dcm"
+        write_instance(path, make_dataset(100))
+        attributes = extract(dcmread(path))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        placement = Placement(Outcome.NEW, "aa/image.dcm", 1, digest, "")
+        return InstanceRecord(attributes, placement, self.clock())
+
+    def _object(self, job_key: str, kind: str) -> ResultObject:
+        seed = self._jobs * 10 + list(KINDS).index(kind)
+        path = self.results.folder(job_key) / f"{kind}.dcm"
+        dataset = make_dataset(seed, SOPClassUID=KINDS[kind])
+        write_instance(path, dataset)
+        self.results.seal([path])
+        return ResultObject(
+            sop_instance_uid=str(dataset.SOPInstanceUID),
+            sop_class_uid=str(dataset.SOPClassUID),
+            series_instance_uid=str(dataset.SeriesInstanceUID),
+            transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+            kind=kind,
+            key=f"{job_key}/{kind}.dcm",
+            size_bytes=path.stat().st_size,
+            sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        )
+
+    def deliveries(self) -> dict[str, Delivery]:
+        """By kind; of the newest job where there are several."""
+        with self.database.read() as tx:
+            return {one.object.kind: one for one in reversed(outbox.list_deliveries(tx))}
+
+    def states(self) -> list[DeliveryState]:
+        with self.database.read() as tx:
+            return [one.state for one in reversed(outbox.list_deliveries(tx))]
+
+    def alarms(self) -> list[Event]:
+        with self.database.read() as tx:
+            return events.list_events(tx, level=Level.ALARM)

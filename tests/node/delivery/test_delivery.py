@@ -1,0 +1,321 @@
+"""The courier between a real outbox and a PACS that accepts, refuses, aborts, stalls or is off."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+
+from node.delivery import backoff
+from node.delivery.delivery import Courier, Destination, start_couriers
+from node.dimse.sender import Timeouts
+from storage import outbox
+from storage.errors import DatabaseUnavailable
+from storage.records import DeliveryState, Level
+from tests.node.delivery.outboxes import Outbox
+from tests.peers import FakePacs, Orthanc, free_port, running_orthanc, running_pacs
+
+QUICK = Timeouts(connect_s=1, negotiation_s=1, response_s=1, network_s=1)
+PENDING, SENT, FAILED = DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED
+
+
+def courier_to(box: Outbox, port: int, ae_title: str = "FAKEPACS") -> Courier:
+    return Courier(
+        Destination("pacs", ae_title, "127.0.0.1", port),
+        "WETREAD",
+        box.database,
+        box.results,
+        box.clock,
+        threading.Event(),
+        QUICK,
+        random.Random(1),
+    )
+
+
+@pytest.fixture
+def pacs() -> Iterator[FakePacs]:
+    with running_pacs() as one:
+        yield one
+
+
+def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.02)
+
+
+def test_a_jobs_objects_are_sent_over_one_association_the_report_last(
+    box: Outbox, pacs: FakePacs
+) -> None:
+    box.finish_job()
+    assert courier_to(box, pacs.port).deliver_once()
+    assert [one.SOPClassUID for one in pacs.received] == [
+        SegmentationStorage,
+        ComprehensiveSRStorage,
+    ]
+    assert pacs.associations == 1
+    for delivery in box.deliveries().values():
+        assert (delivery.state, delivery.status, delivery.attempts) == (SENT, 0x0000, 1)
+        content = box.results.path(delivery.object.key).read_bytes()
+        assert content.endswith(pacs.raw[delivery.object.sop_instance_uid])
+
+
+def test_nothing_is_sent_twice(box: Outbox, pacs: FakePacs) -> None:
+    box.finish_job()
+    courier = courier_to(box, pacs.port)
+    assert [courier.deliver_once() for _ in range(3)] == [True, False, False]
+    assert len(pacs.received) == 2
+
+
+def test_a_refused_sop_class_fails_for_good_with_an_alarm_and_the_rest_is_sent(
+    box: Outbox,
+) -> None:
+    with running_pacs(refused_classes=frozenset({SegmentationStorage})) as pacs:
+        box.finish_job()
+        courier_to(box, pacs.port).deliver_once()
+    deliveries = box.deliveries()
+    assert (deliveries["sr"].state, deliveries["seg"].state) == (SENT, FAILED)
+    assert "Segmentation Storage" in deliveries["seg"].reason
+    assert [alarm.reason for alarm in box.alarms()] == [deliveries["seg"].reason]
+
+
+def test_a_full_pacs_is_tried_again_at_growing_pauses(box: Outbox, pacs: FakePacs) -> None:
+    pacs.statuses[""] = 0xA700
+    box.finish_job(("sr",))
+    courier = courier_to(box, pacs.port)
+    pauses = []
+    for _ in range(4):
+        assert courier.deliver_once()
+        delivery = box.deliveries()["sr"]
+        assert (delivery.state, delivery.status) == (PENDING, 0xA700)
+        pauses.append((delivery.not_before - box.clock()).total_seconds())
+        assert not courier.deliver_once()
+        box.clock.now = delivery.not_before
+    assert pauses == sorted(pauses)
+    assert 1.6 <= pauses[0] <= 2 < 12.8 <= pauses[3] <= 16
+    pacs.statuses.clear()
+    assert courier.deliver_once()
+    assert box.states() == [SENT]
+    assert not box.alarms()
+
+
+def test_an_object_is_given_up_with_an_alarm_after_the_last_attempt(
+    box: Outbox, pacs: FakePacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "MAX_ATTEMPTS", 3)
+    pacs.statuses[""] = 0xA700
+    box.finish_job(("sr",))
+    courier = courier_to(box, pacs.port)
+    for _ in range(3):
+        assert courier.deliver_once()
+        box.clock.advance(1000)
+    assert not courier.deliver_once()
+    assert box.states() == [FAILED]
+    assert "given up after 3 attempts" in box.alarms()[0].reason
+
+
+def test_a_lost_association_keeps_what_was_stored_and_repeats_the_rest(box: Outbox) -> None:
+    with running_pacs(abort_at=1) as pacs:
+        box.finish_job()
+        courier = courier_to(box, pacs.port)
+        courier.deliver_once()
+        assert {kind: one.state for kind, one in box.deliveries().items()} == {
+            "seg": SENT,
+            "sr": PENDING,
+        }
+        box.clock.advance(10)
+        courier.deliver_once()
+        assert len(pacs.uids()) == len(set(pacs.uids())) == 2
+    assert box.states() == [SENT, SENT]
+
+
+def test_a_stalled_pacs_costs_no_object(box: Outbox, pacs: FakePacs) -> None:
+    box.finish_job()
+    courier = courier_to(box, pacs.port)
+    pacs.gate.clear()
+    courier.deliver_once()
+    assert box.states() == [PENDING, PENDING]
+    assert "no response in time" in box.deliveries()["seg"].reason
+    pacs.gate.set()
+    box.clock.advance(10)
+    courier.deliver_once()
+    assert box.states() == [SENT, SENT]
+
+
+def test_a_duplicate_after_a_lost_answer_counts_as_sent_but_a_first_one_does_not(
+    box: Outbox,
+) -> None:
+    with running_pacs(abort_at=0) as pacs:
+        box.finish_job(("sr",))
+        courier = courier_to(box, pacs.port)
+        courier.deliver_once()
+        assert box.states() == [PENDING]
+        pacs.abort_at, pacs.statuses[""] = -1, 0x0111
+        box.clock.advance(10)
+        courier.deliver_once()
+        assert box.states() == [SENT]
+        box.finish_job(("sr",))
+        courier.deliver_once()
+        assert box.deliveries()["sr"].state is FAILED
+
+
+def test_changed_and_missing_files_are_never_sent(box: Outbox, pacs: FakePacs) -> None:
+    box.finish_job()
+    deliveries = box.deliveries()
+    with box.results.path(deliveries["seg"].object.key).open("ab") as file:
+        file.write(b"\0\0")
+    box.results.path(deliveries["sr"].object.key).unlink()
+    courier_to(box, pacs.port).deliver_once()
+    assert not pacs.received
+    assert pacs.associations == 0
+    deliveries = box.deliveries()
+    assert {one.state for one in deliveries.values()} == {FAILED}
+    assert "SHA-256" in deliveries["seg"].reason
+    assert "missing" in deliveries["sr"].reason
+
+
+def test_a_destination_that_is_off_gets_only_probes_and_is_an_alarm_after_five_minutes(
+    box: Outbox,
+) -> None:
+    port = free_port()
+    for _ in range(5):
+        box.finish_job(("sr",))
+    courier = courier_to(box, port)
+    for _ in range(3):
+        assert courier.deliver_once()
+    assert courier.circuit.is_open
+    attempts = sum(one.attempts for one in _all(box))
+    assert attempts == 3
+    for _ in range(40):
+        box.clock.advance(10)
+        assert not courier.deliver_once()
+    assert sum(one.attempts for one in _all(box)) == 3, "probes must not use up attempts"
+    (alarm,) = box.alarms()
+    assert "destination pacs does not answer since 2026-01-05 09:00" in alarm.reason
+    with running_pacs(port=port) as pacs:
+        box.clock.advance(600)
+        while courier.deliver_once():
+            pass
+        assert pacs.echoes == 1
+    assert box.states() == [SENT] * 5
+    assert len(box.alarms()) == 1
+
+
+def _all(box: Outbox) -> list[outbox.Delivery]:
+    with box.database.read() as tx:
+        return outbox.list_deliveries(tx)
+
+
+def test_probes_keep_the_back_off_pace(box: Outbox) -> None:
+    with running_pacs(reject=(2, 3, 2)) as pacs:
+        for _ in range(3):
+            box.finish_job(("sr",))
+        courier = courier_to(box, pacs.port)
+        for _ in range(3):
+            courier.deliver_once()
+        assert pacs.associations == 3
+        for _ in range(60):
+            box.clock.advance(1)
+            courier.deliver_once()
+        assert pacs.associations <= 3 + 4
+    assert "rejected" in box.deliveries()["sr"].reason
+
+
+def test_answers_survive_a_database_that_is_away_when_they_come(
+    box: Outbox, pacs: FakePacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.finish_job()
+    courier = courier_to(box, pacs.port)
+    real, away = outbox.sent, True
+
+    def sent(*arguments: object) -> None:
+        if away:
+            raise DatabaseUnavailable("locked")
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(outbox, "sent", sent)
+    with pytest.raises(DatabaseUnavailable):
+        courier.deliver_once()
+    assert box.states() == [DeliveryState.SENDING] * 2
+    away = False
+    courier.deliver_once()
+    assert box.states() == [SENT, SENT]
+    assert len(pacs.received) == 2
+
+
+def test_the_thread_delivers_when_woken_and_stops_when_told(box: Outbox, pacs: FakePacs) -> None:
+    wake = threading.Event()
+    courier = Courier(
+        Destination("pacs", "FAKEPACS", "127.0.0.1", pacs.port),
+        "WETREAD",
+        box.database,
+        box.results,
+        box.clock,
+        wake,
+        QUICK,
+    )
+    assert start_couriers([courier], box.database, box.clock) == 0
+    box.clock.advance(1)
+    box.finish_job()
+    wake.set()
+    until(lambda: box.states() == [SENT, SENT])
+    until(lambda: courier.beat == box.clock())
+    assert courier.stop(5)
+    assert not courier.is_alive()
+
+
+def test_what_was_being_sent_when_the_node_ended_is_sent_after_the_start(
+    box: Outbox, pacs: FakePacs
+) -> None:
+    box.finish_job()
+    with box.database.write() as tx:
+        assert len(outbox.claim(tx, "pacs", box.clock())) == 2
+    courier = courier_to(box, pacs.port)
+    assert not courier.deliver_once()
+    assert start_couriers([courier], box.database, box.clock) == 2
+    until(lambda: box.states() == [SENT, SENT])
+    assert courier.stop(5)
+
+
+def test_every_change_of_state_is_an_event(box: Outbox, pacs: FakePacs) -> None:
+    from storage import events
+    from storage.records import Subject
+
+    box.finish_job(("sr",))
+    courier_to(box, pacs.port).deliver_once()
+    with box.database.read() as tx:
+        (event,) = events.list_events(tx, subject=Subject.DELIVERY)
+    assert (event.level, event.from_state, event.to_state) == (Level.INFO, "sending", "sent")
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as one:
+        yield one
+
+
+@pytest.mark.interop
+def test_orthanc_holds_the_results_after_delivery(
+    box: Outbox, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    box.finish_job()
+    courier_to(box, orthanc.port, orthanc.ae_title).deliver_once()
+    assert box.states() == [SENT, SENT]
+    deliveries = box.deliveries().values()
+    assert orthanc.sop_instance_uids() == {one.object.sop_instance_uid for one in deliveries}
+    from tests.instances import dataset_bytes
+
+    held = set()
+    for number, instance in enumerate(orthanc.instances()):
+        copy = tmp_path / f"copy{number}.dcm"
+        copy.write_bytes(orthanc.file(instance))
+        held.add(hashlib.sha256(dataset_bytes(copy)).hexdigest())
+    paths = [box.results.path(one.object.key) for one in deliveries]
+    assert held == {hashlib.sha256(dataset_bytes(path)).hexdigest() for path in paths}
