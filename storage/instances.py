@@ -74,7 +74,7 @@ class InstanceStore:
         """
         for shard in _SHARDS:
             with named_errors(_STORE):
-                names = sorted(os.listdir(self.root / shard))
+                names = sorted(path.name for path in (self.root / shard).iterdir())
             yield from (f"{shard}/{name}" for name in names if name.endswith(".dcm"))
 
     def unindexed(self) -> list[tuple[str, Path]]:
@@ -245,7 +245,8 @@ def dataset_digest(path: Path) -> str:
 def _dataset_offset(head: bytes) -> int:
     """Where the data set begins: after (0002,0000), whose UL value counts the rest of group 2."""
     group_length = head[_PREAMBLE + 4 : _PREAMBLE + 16]
-    if head[_PREAMBLE : _PREAMBLE + 4] != b"DICM" or group_length[:6] != b"\x02\x00\x00\x00UL":
+    is_whole = len(group_length) == 12 and head[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
+    if not is_whole or group_length[:6] != b"\x02\x00\x00\x00UL":
         return 0
     return _PREAMBLE + 16 + int.from_bytes(group_length[8:12], "little")
 

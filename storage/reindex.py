@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pydicom
+from pydicom.uid import UID
 
 from storage import index
 from storage.attributes import extract
@@ -24,14 +25,11 @@ _DEFER_BYTES = 64
 
 @dataclass(frozen=True, slots=True)
 class ReindexReport:
-    """What was found: files in all, rows added, and the keys of files that are not in order."""
+    """What was found: files in all, rows added, keys of files that could not be read."""
 
     found: int
     added: int
     unreadable: tuple[str, ...]
-    """Not in the index: no instance can be made out."""
-    damaged: tuple[str, ...] = ()
-    """In the index, as what was acknowledged has to be, but the file is cut off."""
 
 
 def reindex(
@@ -44,35 +42,41 @@ def reindex(
     keys = list(store.iterate())
     added = 0
     unreadable: list[str] = []
-    damaged: list[str] = []
     for start in range(0, len(keys), BATCH):
         records = []
         for key in keys[start : start + BATCH]:
             try:
-                records.append(record_of(store, store.path(key)))
+                records.append(_whole_record(store, key))
             except UnreadableInstance:
                 unreadable.append(key)
-                continue
-            if _is_cut_off(store.path(key)):
-                damaged.append(key)
         with database.write() as tx:
             added += index.add(tx, records)
         if progress is not None:
             progress(min(start + BATCH, len(keys)), len(keys))
-    return ReindexReport(len(keys), added, tuple(unreadable), tuple(damaged))
+    return ReindexReport(len(keys), added, tuple(unreadable))
+
+
+def _whole_record(store: InstanceStore, key: str) -> InstanceRecord:
+    record = record_of(store, store.path(key))
+    try:
+        cut_off = _is_cut_off(store.path(key))
+    except Exception as error:  # border: pydicom raises nearly anything on damaged bytes
+        raise UnreadableInstance(f"the file cannot be read: {type(error).__name__}") from error
+    if cut_off:
+        raise UnreadableInstance("the file ends before its data set does")
+    return record
 
 
 def _is_cut_off(path: Path) -> bool:
     """Whether elements announce more bytes than there are. pydicom skips over that in silence."""
-    wanted = ["Rows", *_PIXELS]
-    try:
-        with path.open("rb") as file:
-            dataset = pydicom.dcmread(file, specific_tags=wanted, defer_size=_DEFER_BYTES)
-            ended_at = file.tell()
-    except Exception:  # noqa: BLE001  border: pydicom raises nearly anything on damaged bytes
-        return True
-    has_pixels = any(keyword in dataset for keyword in _PIXELS)
-    return ended_at > path.stat().st_size or ("Rows" in dataset and not has_pixels)
+    with path.open("rb") as file:
+        wanted = ["SOPClassUID", "Rows", *_PIXELS]
+        dataset = pydicom.dcmread(file, specific_tags=wanted, defer_size=_DEFER_BYTES)
+        ended_at = file.tell()
+    if ended_at > path.stat().st_size or "SOPClassUID" not in dataset:
+        return True  # pydicom drops all elements when one of undefined length has no end
+    is_image = "Rows" in dataset or "Image" in UID(dataset.SOPClassUID).name
+    return is_image and not any(keyword in dataset for keyword in _PIXELS)
 
 
 def record_of(store: InstanceStore, path: Path, incoming: str = "") -> InstanceRecord:
@@ -84,8 +88,7 @@ def record_of(store: InstanceStore, path: Path, incoming: str = "") -> InstanceR
         Also when the file is not the one that the store holds under the instance's name.
     """
     try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        attributes = extract(dataset)
+        attributes = extract(pydicom.dcmread(path, stop_before_pixels=True))
         key = store.key_of(attributes.sop_instance_uid)
         status, digest = path.stat(), dataset_digest(path)
         is_placed = store.path(key).samefile(path)
@@ -97,5 +100,4 @@ def record_of(store: InstanceStore, path: Path, incoming: str = "") -> InstanceR
         raise UnreadableInstance("the file lies under the name of another instance")
     placement = Placement(Outcome.NEW, key, status.st_size, digest, incoming)
     received_at = datetime.fromtimestamp(status.st_mtime, UTC)
-    calling_ae = str(dataset.file_meta.get("SourceApplicationEntityTitle", "")).strip()
-    return InstanceRecord(attributes, placement, received_at, calling_ae)
+    return InstanceRecord(attributes, placement, received_at)

@@ -49,6 +49,7 @@ def configure(log_folder: Path | None, level: str = "info") -> None:
     for handler in _configured_handlers:
         root.addHandler(handler)
     root.setLevel(logging.WARNING)  # libraries
+    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
     for package in ("node", "storage", "analyzers"):
         logging.getLogger(package).setLevel(level.upper())
 

@@ -133,6 +133,8 @@ def _encode(
     if source.headers[0].get("BodyPartExamined"):
         dataset.BodyPartExamined = source.headers[0].BodyPartExamined
     dataset.ContentCreatorName = ""
+    if "FrameOfReferenceUID" not in dataset:
+        dataset.PatientOrientation = source.headers[0].get("PatientOrientation") or ""
     return dataset
 
 

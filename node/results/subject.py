@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 
-from pydicom.charset import convert_encodings
+from pydicom.charset import convert_encodings, python_encoding
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
@@ -78,15 +78,24 @@ def copy(dataset: Dataset, header: Dataset) -> None:
 def character_set(dataset: Dataset, header: Dataset) -> str | list[str] | None:
     """The source's character set, or UTF-8 where it cannot spell what the object says itself.
 
-    A source that declares none is read as Latin-1 by pydicom; that is then declared.
+    A source that declares none is read as Latin-1 by pydicom; that is then declared. What has a
+    name that the standard does not know was read as far as it could be, and is UTF-8 from here on.
     """
     given = header.get("SpecificCharacterSet") or None
+    if given is not None and not _known(given):
+        return "ISO_IR 192"
     own = [value for value in _strings(dataset) if not value.isascii()]
     if own and not all(_spelled(value, given) for value in own):
         return "ISO_IR 192"
     if given is None and not all(str(header.get(word, "")).isascii() for word in _NAMES):
         return "ISO_IR 100"
     return given if given is None or isinstance(given, str) else list(given)
+
+
+def _known(charset: str | list[str]) -> bool:
+    """Whether the defined terms are the standard's, and not a vendor's own spelling."""
+    terms = [charset] if isinstance(charset, str) else charset
+    return all(term in python_encoding for term in terms)
 
 
 def _spelled(value: str, charset: str | list[str] | None) -> bool:

@@ -158,7 +158,7 @@ class Dispatcher:
         due = now + timedelta(seconds=delay_s)
         with self._database.write() as tx:
             ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)
-        log.warning("job put off", job=job.id, delay_s=delay_s, reason=outcome.reason)
+        log.warning("job put off", job=job.id, delay_s=delay_s, reason=_loggable(outcome))
 
     def _report_failure(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         """Write the report that says so, on the slot that has just become free."""
@@ -184,7 +184,7 @@ class Dispatcher:
             analyzer=ticket.analyzer,
             verdict=str(outcome.verdict),
             seconds=round(outcome.seconds, 2),
-            reason=_first_line(outcome.reason),
+            reason=_loggable(outcome),
         )
         self.on_settled.set()
 
@@ -225,6 +225,12 @@ def _predecessor(tx: Transaction, job: Job) -> Reference | None:
         sop_class_uid=found.sop_class_uid,
         sop_instance_uid=found.sop_instance_uid,
     )
+
+
+def _loggable(outcome: Outcome) -> str:
+    """The reason for the log. Of an exception only the type: its text may quote a header."""
+    line = _first_line(outcome.reason)
+    return line.partition(":")[0] if outcome.traceback else line
 
 
 def _first_line(text: str) -> str:

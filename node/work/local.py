@@ -5,6 +5,7 @@ Each slot is a pebble pool of one worker, so that a crash, a hang or a kill meet
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -159,6 +160,7 @@ def _resident_mb(pid: int) -> int:
 def _prepare(pid: Synchronized[int], warm: tuple[str, ...], device: str) -> None:
     pid.value = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's: it ends its workers
+    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     from node.work import job
 

@@ -168,12 +168,12 @@ def test_priority_goes_first_and_then_age(database: Database) -> None:
 @pytest.mark.parametrize(
     ("older", "waited_min", "fresh", "older_goes_first"),
     [
-        (Priority.ROUTINE, 19, Priority.URGENT, False),
-        (Priority.ROUTINE, 21, Priority.URGENT, True),
+        (Priority.ROUTINE, 9, Priority.URGENT, False),
+        (Priority.ROUTINE, 11, Priority.URGENT, True),
         (Priority.ROUTINE, 29, Priority.STAT, False),
         (Priority.ROUTINE, 31, Priority.STAT, True),
-        (Priority.URGENT, 9, Priority.STAT, False),
-        (Priority.URGENT, 11, Priority.STAT, True),
+        (Priority.URGENT, 19, Priority.STAT, False),
+        (Priority.URGENT, 21, Priority.STAT, True),
         (Priority.STAT, 1, Priority.STAT, True),
     ],
 )

@@ -7,9 +7,19 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import DigitalXRayImageStorageForPresentation
 
-from analyzers.contract import Classification, Code, DerivedImage, Detection, Findings, Measurement
+from analyzers.contract import (
+    Classification,
+    Code,
+    DerivedImage,
+    Detection,
+    Findings,
+    Measurement,
+    Segmentation,
+)
 from node.results.errors import GateRefused
+from node.results.source import Source
 from node.results.write import write_notice, write_results
 from storage.records import JobResults
 from tests.node.results import sources
@@ -164,3 +174,69 @@ def test_headers_are_not_changed(tmp_path: Path) -> None:
     write_results(source, everything(), PROVENANCE, tmp_path / "j")
     assert [header.to_json() for header in source.headers] == before
     assert np.array_equal(source.volume.stored, ct_source().volume.stored)  # type: ignore[union-attr]
+
+
+def test_a_radiograph_without_a_place_in_space_can_be_segmented(tmp_path: Path) -> None:
+    source = one_slice(
+        ct_source(
+            Modality="DX",
+            SOPClassUID=DigitalXRayImageStorageForPresentation,
+            ImagePositionPatient=None,
+            ImageOrientationPatient=None,
+            FrameOfReferenceUID=None,
+        )
+    )
+    results = write_results(source, Findings((one_plane(),)), PROVENANCE, tmp_path / "j")
+    assert [item.kind for item in results.objects] == ["seg", "sr"]
+
+
+def test_a_single_slice_can_be_segmented(tmp_path: Path) -> None:
+    source = one_slice(ct_source())
+    results = write_results(source, Findings((one_plane(),)), PROVENANCE, tmp_path / "j")
+    assert [item.kind for item in results.objects] == ["seg", "sr"]
+
+
+@pytest.mark.parametrize("distance", [-99, 0, 7.5])
+def test_a_wrong_distance_between_slices_in_the_header_is_not_believed(
+    distance: float, tmp_path: Path
+) -> None:
+    source = ct_source(SpacingBetweenSlices=distance, SliceThickness=None)
+    write_results(source, Findings((lungs(),)), PROVENANCE, tmp_path / "j")
+    shared = pydicom.dcmread(tmp_path / "j" / "seg-0.dcm").SharedFunctionalGroupsSequence[0]
+    assert shared.PixelMeasuresSequence[0].SpacingBetweenSlices == 2.5
+
+
+@pytest.mark.parametrize(
+    ("declared", "written", "name"),
+    [
+        (None, "ISO_IR 100", "Müller^Jürgen"),
+        ("ISO_IR 999", "ISO_IR 192", "Mueller^J"),
+        ("GB18030", "GB18030", "Wang^XiaoDong=王^小东"),
+        (["", "ISO 2022 IR 149"], ["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞=홍^길동"),
+    ],
+)
+def test_every_object_can_be_read_in_the_character_set_it_declares(
+    declared: str | list[str] | None, written: str | list[str], name: str, tmp_path: Path
+) -> None:
+    source = ct_source(
+        SpecificCharacterSet=declared, PatientName=name, ReferringPhysicianName="A^B"
+    )
+    for item in write_results(source, everything(), PROVENANCE, tmp_path / "j").objects:
+        dataset = pydicom.dcmread(tmp_path / item.key)
+        assert dataset.SpecificCharacterSet == written
+        assert str(dataset.PatientName) == name
+
+
+def one_slice(source: Source) -> Source:
+    assert source.volume is not None
+    volume = dataclasses.replace(
+        source.volume,
+        stored=source.volume.stored[:1],
+        slope=source.volume.slope[:1],
+        intercept=source.volume.intercept[:1],
+    )
+    return Source(source.headers[:1], source.frames[:1], volume)
+
+
+def one_plane() -> Segmentation:
+    return dataclasses.replace(lungs(), labels=lungs().labels[3:4])

@@ -1,0 +1,183 @@
+"""What goes wrong is contained, visible and repairable, in the node as its real process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+
+from node.dimse.folder import send_folder
+from node.dimse.sender import Peer
+from storage.records import DeliveryState, JobState
+from tests.node_process import Node, destination, rule, running_node
+from tests.peers import FakePacs
+
+FAULTY = ("segfault", "hang", "raise", "glutton", "declining", "counting")
+
+
+@pytest.fixture
+def fake_pacs() -> Iterator[FakePacs]:
+    pacs = FakePacs()
+    pacs.start()
+    yield pacs
+    pacs.stop()
+
+
+def push(node: Node, folder: Path) -> None:
+    peer = Peer("node", "WETREAD", "127.0.0.1", node.port, calling_ae="CT1")
+    assert send_folder(folder, peer).is_complete
+
+
+def command(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "node", *arguments, "--config", str(node.config)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PYTHONPATH": str(Path(__file__).parents[1] / "plugins"), "PATH": "/usr/bin:/bin"},
+        cwd=Path(__file__).parents[2],
+    )
+
+
+@pytest.mark.timeout(300)
+def test_plugins_that_misbehave_fail_their_own_jobs_and_each_is_reported(
+    tmp_path: Path, fake_pacs: FakePacs, phantom_folder: Path
+) -> None:
+    text = destination(fake_pacs.port, fake_pacs.ae_title) + rule(*FAULTY)
+    with running_node(tmp_path, text, plugins=True) as node:
+        push(node, phantom_folder)
+        state = node.wait_for_results(jobs=len(FAULTY), timeout_s=200)
+        jobs = {job.analyzer: job for job in state.jobs}
+        reasons = {
+            "segfault": "killed by SIGSEGV",
+            "hang": "time limit exceeded",
+            "raise": "ZeroDivisionError",
+            "glutton": "memory limit exceeded",
+        }
+        for name, reason in reasons.items():
+            assert jobs[name].state is JobState.FAILED
+            assert reason in jobs[name].reason
+        assert "raise ZeroDivisionError" in jobs["raise"].traceback
+        assert jobs["declining"].state is JobState.NOT_APPLICABLE
+        assert jobs["counting"].state is JobState.DONE
+        assert len(state.alarms) == 4
+        page = node.get("/").text
+        assert all(reason in page for reason in reasons.values())
+        assert node.get("/health").status_code == 200
+    assert len(fake_pacs.received) == len(FAULTY)
+    assert {one.Modality for one in fake_pacs.received} == {"SR"}
+
+
+@pytest.mark.timeout(300)
+def test_a_failed_job_is_run_again_by_the_retry_command(
+    tmp_path: Path, phantom_folder: Path
+) -> None:
+    with running_node(tmp_path, rule("raise", to=""), plugins=True) as node:
+        push(node, phantom_folder)
+        (job,) = node.wait_for_results().jobs
+        done = command(node, "retry", str(job.id))
+        assert done.stdout.strip() == f"job {job.id} is due again"
+        node.wait(lambda state: len(events_of(node, "restarted by a person")) == 1)
+        node.wait_for_results()
+        assert command(node, "retry", "99").stderr.strip() == "there is no job 99"
+
+
+def events_of(node: Node, reason: str) -> list[object]:
+    found = node.get("/api/events?limit=1000").json()
+    return [one for one in found if one["reason"] == reason]
+
+
+@pytest.mark.timeout(300)
+def test_results_wait_for_a_pacs_that_is_away_and_are_sent_when_it_comes(
+    tmp_path: Path, phantom_folder: Path
+) -> None:
+    pacs = FakePacs()
+    pacs.start()
+    pacs.stop()
+    text = destination(pacs.port, pacs.ae_title) + rule("lung_segmentation")
+    with running_node(tmp_path, text) as node:
+        push(node, phantom_folder)
+        state = node.wait(
+            lambda now: bool(now.deliveries) and all(one.attempts for one in now.deliveries)
+        )
+        assert {one.state for one in state.deliveries} <= {
+            DeliveryState.PENDING,
+            DeliveryState.SENDING,
+        }
+        assert "waiting" in node.get("/").text
+        pacs.start()
+        try:
+            state = node.wait_for_results()
+            assert {one.state for one in state.deliveries} == {DeliveryState.SENT}
+        finally:
+            pacs.stop()
+
+
+@pytest.mark.timeout(300)
+def test_a_locked_database_delays_the_index_and_loses_nothing(
+    tmp_path: Path, phantom_folder: Path
+) -> None:
+    with running_node(tmp_path, rule("gaussian_filter", to="")) as node:
+        holder = sqlite.connect(str(node.var / "wetread.db"), isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        try:
+            push(node, phantom_folder)
+            assert node.get("/api/studies").json() == []
+        finally:
+            holder.execute("ROLLBACK")
+            holder.close()
+        state = node.wait_for_results()
+        assert state.studies[0].instances == len(list(phantom_folder.iterdir()))
+        assert state.jobs[0].state is JobState.DONE
+
+
+@pytest.mark.timeout(300)
+def test_a_second_node_on_the_same_data_is_refused_by_name(tmp_path: Path) -> None:
+    with running_node(tmp_path, "") as node:
+        second = command(node, "serve")
+        assert second.returncode == 2
+        assert "another node works on this database" in second.stderr
+
+
+@pytest.mark.timeout(300)
+def test_a_stopped_node_ends_cleanly_and_goes_on_where_it_was(
+    tmp_path: Path, phantom_folder: Path
+) -> None:
+    node = Node(tmp_path, rule("slow", to=""))
+    try:
+        node.start(plugins=True)
+        push(node, phantom_folder)
+        node.wait(lambda state: any(job.state is JobState.RUNNING for job in state.jobs))
+        assert node.stop() == 0
+        assert [job.state for job in node.state().jobs] == [JobState.PENDING]
+        node.start(plugins=True)
+        assert [job.state for job in node.wait_for_results().jobs] == [JobState.DONE]
+    finally:
+        node.kill()
+
+
+@pytest.mark.timeout(300)
+def test_reindex_brings_back_a_deleted_database(tmp_path: Path, phantom_folder: Path) -> None:
+    node = Node(tmp_path, rule("gaussian_filter", to=""))
+    try:
+        node.start()
+        push(node, phantom_folder)
+        before = node.wait_for_results().studies[0]
+        node.stop()
+        for leftover in node.var.glob("wetread.db*"):
+            leftover.unlink()
+        done = command(node, "reindex")
+        assert done.returncode == 0, done.stderr
+        assert "30 files, 30 new in the index" in done.stdout
+        after = node.state().studies[0]
+        assert (after.study_instance_uid, after.instances) == (
+            before.study_instance_uid,
+            before.instances,
+        )
+    finally:
+        node.kill()

@@ -1,0 +1,163 @@
+"""When a study is complete, and what is entered then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from node.config import CompletionSettings, RuleSettings
+from node.intake.completion import Completion, Planner
+from storage import index, ledger
+from storage.attributes import extract
+from storage.database import Database, open_database
+from storage.records import (
+    InstanceRecord,
+    Job,
+    JobState,
+    Outcome,
+    Placement,
+    StudyRow,
+    StudyState,
+)
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RULE = RuleSettings(name="chest", when={"Modality": "CT"}, analyzers=("gaussian_filter",))
+
+
+@dataclass
+class Ward:
+    """A database, a clock, and who is still sending."""
+
+    database: Database
+    paths: list[Path]
+    now: datetime = START
+    sending: set[str] = field(default_factory=set)
+
+    def completion(self, *rules: RuleSettings) -> Completion:
+        return Completion(
+            self.database,
+            CompletionSettings(quiet_period_s=5, open_association_quiet_s=60),
+            Planner(rules, {}),
+            lambda: self.sending,
+            lambda: self.now,
+        )
+
+    def receive(self, *numbers: int) -> None:
+        records = []
+        for number in numbers:
+            attributes = extract(pydicom.dcmread(self.paths[number], stop_before_pixels=True))
+            placement = Placement(Outcome.NEW, f"key{number}", 1, f"{number:064d}", "")
+            records.append(InstanceRecord(attributes, placement, self.now, "CT1"))
+        with self.database.write() as tx:
+            index.add(tx, records)
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+    @property
+    def study(self) -> StudyRow:
+        with self.database.read() as tx:
+            return index.list_studies(tx)[0]
+
+    @property
+    def jobs(self) -> list[Job]:
+        with self.database.read() as tx:
+            return sorted(ledger.list_jobs(tx), key=lambda job: job.id)
+
+
+@pytest.fixture
+def ward(tmp_path: Path, phantom_paths: list[Path]) -> Iterator[Ward]:
+    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    yield Ward(database, phantom_paths)
+    database.close()
+
+
+def test_a_study_is_complete_after_the_quiet_period_and_its_jobs_are_entered(ward: Ward) -> None:
+    completion = ward.completion(RULE)
+    ward.pass_s(10)
+    ward.receive(0, 1, 2)
+    ward.pass_s(4.9)
+    assert completion.step() == 0
+    assert ward.study.state is StudyState.RECEIVING
+    ward.pass_s(0.1)
+    assert completion.step() == 1
+    assert ward.study.state is StudyState.COMPLETE
+    assert [job.analyzer for job in ward.jobs] == ["gaussian_filter"]
+
+
+def test_a_sender_that_stays_connected_keeps_its_study_open_for_longer(ward: Ward) -> None:
+    completion = ward.completion(RULE)
+    ward.receive(0, 1)
+    ward.sending.add(ward.study.study_instance_uid)
+    ward.pass_s(59)
+    assert completion.step() == 0
+    ward.pass_s(2)
+    assert completion.step() == 1
+
+
+def test_after_a_start_senders_get_the_quiet_period_to_come_back(ward: Ward) -> None:
+    ward.receive(0, 1)
+    ward.pass_s(3600)
+    completion = ward.completion(RULE)
+    ward.pass_s(4)
+    assert completion.step() == 0
+    ward.pass_s(1)
+    assert completion.step() == 1
+
+
+def test_a_late_image_reopens_the_study_and_a_second_job_supersedes_the_first(ward: Ward) -> None:
+    completion = ward.completion(RULE)
+    ward.pass_s(10)
+    ward.receive(0, 1)
+    ward.pass_s(5)
+    completion.step()
+    ward.receive(2)
+    assert ward.study.state is StudyState.RECEIVING
+    ward.pass_s(5)
+    assert completion.step() == 1
+    first, second = ward.jobs
+    assert second.predecessor_id == first.id
+    assert first.state is JobState.NOT_APPLICABLE
+    assert first.reason == f"superseded by job {second.id} before it ran"
+    assert ward.study.generation == 2
+
+
+def test_the_same_image_again_neither_reopens_nor_runs_anything(ward: Ward) -> None:
+    completion = ward.completion(RULE)
+    ward.pass_s(10)
+    ward.receive(0, 1)
+    ward.pass_s(5)
+    completion.step()
+    ward.receive(0, 1)
+    ward.pass_s(5)
+    assert completion.step() == 0
+    assert len(ward.jobs) == 1
+
+
+def test_a_study_that_no_rule_concerns_says_so(ward: Ward) -> None:
+    mr = RuleSettings(name="brain", when={"Modality": "MR"}, analyzers=("gaussian_filter",))
+    completion = ward.completion(mr)
+    ward.pass_s(10)
+    ward.receive(0)
+    ward.pass_s(5)
+    assert completion.step() == 0
+    assert ward.study.state is StudyState.COMPLETE
+    assert "rule 'brain'" in ward.study.note
+    assert "Modality is CT, not MR" in ward.study.note
+
+
+def test_a_study_whose_series_are_all_refused_enters_a_job_that_will_say_so(ward: Ward) -> None:
+    lungs = RuleSettings(name="lungs", when={"Modality": "CT"}, analyzers=("lung_segmentation",))
+    completion = ward.completion(lungs)
+    ward.pass_s(10)
+    ward.receive(0)
+    ward.pass_s(5)
+    assert completion.step() == 1
+    (job,) = ward.jobs
+    assert job.refusals
+    assert "slices" in job.refusals[0]

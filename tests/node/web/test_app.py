@@ -1,0 +1,251 @@
+"""The status page and its API, on a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pydicom
+import pytest
+from fastapi import FastAPI
+
+from node.observe.health import PARTS, Health
+from node.web.app import WebContext, create_app
+from node.web.server import CannotServe, WebServer
+from node.web.views import masked
+from storage import events, index, ledger, outbox
+from storage.attributes import extract
+from storage.database import Database, open_database
+from storage.records import (
+    FindingRow,
+    InstanceRecord,
+    JobResults,
+    Level,
+    NewJob,
+    Outcome,
+    Placement,
+    Priority,
+    ResultObject,
+    Subject,
+)
+from storage.results import ResultStore
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+HOSTILE = "<script>alert('x')</script>"
+
+
+@dataclass
+class Site:
+    """The application as it is served, with a client, and what stands behind it."""
+
+    client: httpx.Client
+    server: WebServer
+    database: Database
+    results: ResultStore
+    health: Health
+    woken: list[str] = field(default_factory=list)
+    now: datetime = START
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    results = ResultStore(tmp_path / "results")
+    woken: list[str] = []
+    made: list[Site] = []
+    health = Health(lambda: made[0].now if made else START)
+    context = WebContext(
+        database=database,
+        results=results,
+        health=health,
+        title="WETREAD",
+        version="0.1.0",
+        dimse_host="127.0.0.1",
+        dimse_port=lambda: 11112,
+        destinations=("pacs",),
+        wake=lambda: woken.append("woken"),
+    )
+    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        made.append(Site(client, server, database, results, health, woken))
+        yield made[0]
+    server.stop()
+    database.close()
+
+
+def study_with_job(site: Site, path: Path, description: str = "Thorax") -> int:
+    """One study, one running job."""
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    dataset.StudyDescription = description
+    dataset.PatientID = "PAT-123456"
+    dataset.PatientName = "Doe^Jane"
+    record = InstanceRecord(extract(dataset), Placement(Outcome.NEW, "k", 1, "s", ""), START, "CT1")
+    with site.database.write() as tx:
+        index.add(tx, [record])
+        (study,) = index.list_studies(tx)
+        (series,) = index.series_of(tx, study.id)
+        job = NewJob(
+            "i", "lung_segmentation", "1.0.0", "p", {}, study.id, series.id,
+            (series.instances[0].id,), "chest", Priority.ROUTINE, ("pacs",),
+        )  # fmt: skip
+        entered = ledger.enqueue(tx, job, START)
+        ledger.claim(tx, START)
+    assert entered is not None
+    return entered
+
+
+def finish(site: Site, job_id: int) -> None:
+    folder = site.results.folder("abc")
+    (folder / "seg-0.png").write_bytes(b"\x89PNG\r\n\x1a\nrest")
+    results = JobResults(
+        objects=(ResultObject("1.2.3", "1.2", "1.2.4", "1.2.5", "sr", "abc/sr.dcm", 9, "d"),),
+        findings=(FindingRow("Left lung", "Volume", 1695.4, "mL"),),
+        previews=("abc/seg-0.png",),
+    )
+    with site.database.write() as tx:
+        ledger.done(tx, job_id, START + timedelta(seconds=7), results)
+
+
+def test_an_empty_node_says_how_to_send_the_first_study(site: Site) -> None:
+    page = site.client.get("/").text
+    assert "No study yet" in page
+    assert "wetread send FOLDER --to 127.0.0.1:11112 --aet WETREAD" in page
+
+
+def test_a_finished_job_shows_findings_preview_and_delivery(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    finish(site, job_id)
+    page = site.client.get("/").text
+    assert "1 695" in page
+    assert f'src="/previews/{job_id}/0.png"' in page
+    assert "pacs: 0 sent, 1 waiting" in page
+    preview = site.client.get(f"/previews/{job_id}/0.png")
+    assert preview.status_code == 200
+    assert preview.headers["content-type"] == "image/png"
+
+
+def test_no_name_no_whole_patient_id_and_no_uid_leave_the_node(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    for path in ("/", "/fragment", "/api/studies", "/api/jobs", "/api/jobs/1", "/api/deliveries"):
+        text = site.client.get(path).text
+        for secret in ("Doe", "PAT-123456", "1.2.3", "2.25."):
+            assert secret not in text, (path, secret)
+
+
+def test_hostile_descriptions_are_text(site: Site, phantom_paths: list[Path]) -> None:
+    study_with_job(site, phantom_paths[0], HOSTILE)
+    page = site.client.get("/").text
+    assert HOSTILE not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_a_failed_job_shows_reason_and_traceback_and_can_be_tried_again(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    with site.database.write() as tx:
+        ledger.failed(tx, job_id, START, "it broke", "Traceback here", JobResults())
+    page = site.client.get("/").text
+    assert "it broke" in page
+    assert "Traceback here" in page
+    assert "Try again" in page
+    assert site.client.post(f"/api/jobs/{job_id}/retry").status_code == 403
+    answer = site.client.post(f"/api/jobs/{job_id}/retry", headers={"X-Wetread": "1"})
+    assert answer.json() == {"done": "the job is due again"}
+    assert site.woken == ["woken"]
+    assert site.client.get(f"/api/jobs/{job_id}").json()["state"] == "pending"
+
+
+def test_a_running_job_cannot_be_restarted(site: Site, phantom_paths: list[Path]) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    answer = site.client.post(f"/api/jobs/{job_id}/retry", headers={"X-Wetread": "1"})
+    assert answer.status_code == 409
+    assert "is running" in answer.json()["error"]
+
+
+def test_failed_deliveries_of_a_done_job_are_sent_again(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    finish(site, job_id)
+    with site.database.write() as tx:
+        (one,) = outbox.claim(tx, "pacs", START + timedelta(hours=1))
+        outbox.failed(tx, one.id, START, 0xA900, "refused (0xA900)")
+    answer = site.client.post(f"/api/jobs/{job_id}/retry", headers={"X-Wetread": "1"})
+    assert answer.json() == {"done": "its failed deliveries are due again"}
+    assert site.client.get(f"/api/jobs/{job_id}").json()["state"] == "done"
+
+
+def test_an_alarm_stands_on_the_page_until_it_is_acknowledged(site: Site) -> None:
+    with site.database.write() as tx:
+        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "the PACS is away")
+    assert "the PACS is away" in site.client.get("/").text
+    (alarm,) = site.client.get("/api/alarms").json()
+    path = f"/api/alarms/{alarm['id']}/acknowledge"
+    assert site.client.post(path).status_code == 403
+    assert site.client.post(path, headers={"X-Wetread": "1"}).status_code == 200
+    assert "the PACS is away" not in site.client.get("/").text
+
+
+@pytest.mark.parametrize("path", ["/api/jobs/99", "/api/studies/99", "/previews/99/0.png"])
+def test_what_is_not_there_is_404(site: Site, path: str) -> None:
+    assert site.client.get(path).status_code == 404
+
+
+def test_health_is_200_only_when_every_part_did_something_in_the_last_minute(site: Site) -> None:
+    assert site.client.get("/health").status_code == 503
+    for part in PARTS:
+        site.health.beat(part)
+    assert site.client.get("/health").status_code == 200
+    site.now += timedelta(seconds=61)
+    site.health.beat("store")
+    answer = site.client.get("/health")
+    assert answer.status_code == 503
+    silent = [check["name"] for check in answer.json()["checks"] if not check["ok"]]
+    assert silent == [part for part in PARTS if part != "store"]
+
+
+def test_a_fault_is_named_on_the_page(site: Site) -> None:
+    site.health.fault("workers", "worker 0 did not answer in 45 s")
+    page = site.client.get("/").text
+    assert "<strong>workers</strong>: worker 0 did not answer in 45 s" in page
+
+
+def test_pages_may_load_nothing_from_elsewhere(site: Site) -> None:
+    answer = site.client.get("/")
+    assert answer.headers["content-security-policy"].startswith("default-src 'self'")
+    assert "http://" not in answer.text.replace("http://www.w3.org", "")
+    assert "https://" not in answer.text
+
+
+def test_older_studies_are_a_page_away(site: Site, phantom_paths: list[Path]) -> None:
+    dataset = pydicom.dcmread(phantom_paths[0], stop_before_pixels=True)
+    with site.database.write() as tx:
+        for number in range(12):
+            dataset.StudyInstanceUID = f"1.2.826.{number}"
+            dataset.SeriesInstanceUID = f"1.2.826.{number}.1"
+            dataset.SOPInstanceUID = f"1.2.826.{number}.1.1"
+            placement = Placement(Outcome.NEW, f"k{number}", 1, "s", "")
+            index.add(tx, [InstanceRecord(extract(dataset), placement, START, "CT1")])
+    assert 'href="/?offset=10"' in site.client.get("/").text
+    assert "Newer studies" in site.client.get("/?offset=10").text
+
+
+@pytest.mark.parametrize(
+    ("identifier", "shown"), [("", "no ID"), ("A1", "…"), ("PAT-123456", "…56")]
+)
+def test_patient_ids_are_masked(identifier: str, shown: str) -> None:
+    assert masked(identifier) == shown
+
+
+def test_a_port_that_is_taken_is_a_named_error(site: Site) -> None:
+    with pytest.raises(CannotServe, match=r"http\.port .* cannot be had"):
+        WebServer(FastAPI(), "127.0.0.1", site.server.port).start()

@@ -1,0 +1,288 @@
+"""The dispatcher: what an outcome becomes in the ledger, and what a restart makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from node.config import WorkerSettings
+from node.work.dispatcher import Dispatcher
+from node.work.executor import Outcome, Ticket, Verdict
+from storage import index, ledger, outbox
+from storage.attributes import extract
+from storage.database import Database, open_database
+from storage.instances import InstanceStore
+from storage.records import (
+    DeliveryState,
+    InstanceRecord,
+    Job,
+    JobResults,
+    JobState,
+    NewJob,
+    Priority,
+    ResultObject,
+)
+from storage.results import ResultStore
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Clock:
+    now: datetime = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_s(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+@dataclass
+class ScriptedExecutor:
+    """Answers each ticket by a function, at once; remembers the tickets."""
+
+    answer: Callable[[Ticket], Outcome]
+    slots: int = 1
+    tickets: list[Ticket] = field(default_factory=list)
+
+    def submit(self, ticket: Ticket) -> Future[Outcome]:
+        self.tickets.append(ticket)
+        future: Future[Outcome] = Future()
+        future.set_result(self.answer(ticket))
+        return future
+
+    def prove(self) -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+
+@dataclass
+class Bench:
+    """A dispatcher on a real database with one stored series."""
+
+    database: Database
+    store: InstanceStore
+    results: ResultStore
+    clock: Clock
+    study_id: int
+    series_id: int
+    instance_ids: tuple[int, ...]
+
+    def enter(self, analyzer: str = "lung_segmentation", **changes: object) -> int:
+        job = NewJob(
+            **{
+                "inputs_digest": "i",
+                "analyzer": analyzer,
+                "analyzer_version": "1.0.0",
+                "parameters_digest": "p",
+                "parameters": {},
+                "study_id": self.study_id,
+                "series_id": self.series_id,
+                "instance_ids": self.instance_ids,
+                "rule": "rule",
+                "priority": Priority.ROUTINE,
+                "destinations": ("pacs",),
+                **changes,
+            }  # type: ignore[arg-type]
+        )
+        with self.database.write() as tx:
+            entered = ledger.enqueue(tx, job, self.clock())
+        assert entered is not None
+        return entered
+
+    def dispatcher(self, executor: ScriptedExecutor, attempts: int = 3) -> Dispatcher:
+        settings = WorkerSettings(attempts=attempts, retry_delay_s=10)
+        return Dispatcher(
+            self.database, self.store, self.results, executor, settings, self.clock
+        )
+
+    def run(self, dispatcher: Dispatcher, rounds: int = 4) -> None:
+        for _ in range(rounds):
+            dispatcher.step()
+            dispatcher._wait()
+        dispatcher.step()
+
+    def job(self, job_id: int) -> Job:
+        with self.database.read() as tx:
+            return ledger.get(tx, job_id)
+
+    def deliveries(self) -> list[str]:
+        with self.database.read() as tx:
+            return [one.object.kind for one in outbox.list_deliveries(tx)]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, phantom_paths: list[Path]) -> Iterator[Bench]:
+    import pydicom
+
+    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    store = InstanceStore(tmp_path / "instances", tmp_path / "quarantine")
+    records = []
+    for path in phantom_paths[:3]:
+        attributes = extract(pydicom.dcmread(path, stop_before_pixels=True))
+        with store.open_incoming() as file:
+            file.write(path.read_bytes())
+            placement = file.place(attributes.sop_instance_uid)
+        records.append(InstanceRecord(attributes, placement, START))
+    with database.write() as tx:
+        index.add(tx, records)
+        study = index.list_studies(tx)[0]
+        (series,) = index.series_of(tx, study.id)
+    yield Bench(
+        database,
+        store,
+        ResultStore(tmp_path / "results"),
+        Clock(),
+        study.id,
+        series.id,
+        tuple(instance.id for instance in series.instances),
+    )
+    database.close()
+
+
+def results(*kinds: str, uid: str = "1.2.3") -> JobResults:
+    return JobResults(
+        tuple(
+            ResultObject(f"{uid}.{n}", "1.2", f"{uid}.9{n}", "1.2.840.10008.1.2.1", kind, kind, 1, "")
+            for n, kind in enumerate(kinds)
+        )
+    )
+
+
+def test_a_finished_job_and_its_deliveries_are_entered_together(bench: Bench) -> None:
+    job_id = bench.enter()
+    done = Outcome(Verdict.DONE, results("seg", "sr"))
+    bench.run(bench.dispatcher(ScriptedExecutor(lambda ticket: done)))
+    assert bench.job(job_id).state is JobState.DONE
+    assert sorted(bench.deliveries()) == ["seg", "sr"]
+
+
+def test_a_permanent_failure_is_not_repeated_and_is_reported(bench: Bench) -> None:
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.notice is not None:
+            return Outcome(Verdict.FAILED, results("sr"), "said so")
+        return Outcome(Verdict.FAILED, reason="it broke", traceback="Traceback: line 1")
+
+    job_id = bench.enter()
+    executor = ScriptedExecutor(answer)
+    bench.run(bench.dispatcher(executor))
+    job = bench.job(job_id)
+    assert (job.state, job.reason, job.traceback) == (
+        JobState.FAILED,
+        "it broke",
+        "Traceback: line 1",
+    )
+    assert [ticket.notice is not None for ticket in executor.tickets] == [False, True]
+    assert bench.deliveries() == ["sr"]
+
+
+def test_a_report_that_cannot_be_written_either_is_said(bench: Bench) -> None:
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.notice is not None:
+            return Outcome(Verdict.FAILED, reason="no header", traceback="Traceback")
+        return Outcome(Verdict.FAILED, reason="it broke")
+
+    job_id = bench.enter()
+    bench.run(bench.dispatcher(ScriptedExecutor(answer)))
+    assert bench.job(job_id).state is JobState.FAILED
+    assert "no report of it could be written: no header" in bench.job(job_id).reason
+
+
+def test_a_rule_without_notices_sends_no_report_of_a_failure(bench: Bench) -> None:
+    job_id = bench.enter(notices=False)
+    broken = Outcome(Verdict.FAILED, reason="it broke")
+    executor = ScriptedExecutor(lambda ticket: broken)
+    bench.run(bench.dispatcher(executor))
+    assert bench.job(job_id).state is JobState.FAILED
+    assert len(executor.tickets) == 1
+
+
+def test_a_transient_failure_is_repeated_with_growing_pauses_and_then_given_up(
+    bench: Bench,
+) -> None:
+    job_id = bench.enter(notices=False)
+    full = Outcome(Verdict.FAILED, reason="No space left on device", transient=True)
+    executor = ScriptedExecutor(lambda ticket: full)
+    dispatcher = bench.dispatcher(executor, attempts=3)
+    for pause_s, tries in ((9, 1), (2, 2), (18, 2), (3, 3), (1000, 3)):
+        bench.run(dispatcher, rounds=2)
+        assert len(executor.tickets) == tries - (pause_s in (2, 3)), pause_s
+        bench.clock.pass_s(pause_s)
+        bench.run(dispatcher, rounds=2)
+        assert len(executor.tickets) == tries
+    assert bench.job(job_id).state is JobState.FAILED
+    assert bench.job(job_id).attempts == 3
+
+
+def test_a_job_whose_every_series_was_refused_only_writes_the_report(bench: Bench) -> None:
+    job_id = bench.enter(refusals=("series 1: 3 slices, at least 20 are needed",))
+
+    def answer(ticket: Ticket) -> Outcome:
+        assert ticket.notice is not None
+        return Outcome(Verdict.NOT_APPLICABLE, results("sr"), "; ".join(ticket.notice.reasons))
+
+    bench.run(bench.dispatcher(ScriptedExecutor(answer)))
+    job = bench.job(job_id)
+    assert job.state is JobState.NOT_APPLICABLE
+    assert job.reason == "series 1: 3 slices, at least 20 are needed"
+
+
+def test_no_more_jobs_run_at_once_than_there_are_slots(bench: Bench) -> None:
+    for name in ("a", "b", "c"):
+        bench.enter(name)
+    waiting: list[Future[Outcome]] = []
+
+    class Slow(ScriptedExecutor):
+        def submit(self, ticket: Ticket) -> Future[Outcome]:
+            self.tickets.append(ticket)
+            waiting.append(Future())
+            return waiting[-1]
+
+    executor = Slow(lambda ticket: Outcome(Verdict.DONE), slots=2)
+    dispatcher = bench.dispatcher(executor)
+    dispatcher.step()
+    assert len(executor.tickets) == 2
+    waiting[0].set_result(Outcome(Verdict.DONE))
+    bench.run(dispatcher, rounds=1)
+    assert len(executor.tickets) == 3
+
+
+def test_a_restarted_job_keeps_its_first_start_and_what_was_sent_stays_sent(bench: Bench) -> None:
+    job_id = bench.enter()
+    done = Outcome(Verdict.DONE, results("seg", "sr"))
+    executor = ScriptedExecutor(lambda ticket: done)
+    dispatcher = bench.dispatcher(executor)
+    bench.run(dispatcher)
+    with bench.database.write() as tx:
+        for one in outbox.claim(tx, "pacs", bench.clock()):
+            outbox.sent(tx, one.id, bench.clock(), 0)
+    bench.clock.pass_s(60)
+    with bench.database.write() as tx:
+        ledger.restart(tx, job_id, bench.clock())
+    bench.run(dispatcher)
+    assert [ticket.started_at for ticket in executor.tickets] == [START, START]
+    with bench.database.read() as tx:
+        states = [one.state for one in outbox.list_deliveries(tx)]
+    assert states == [DeliveryState.SENT, DeliveryState.SENT]
+
+
+def test_the_newest_report_of_an_earlier_job_is_the_predecessor(bench: Bench) -> None:
+    bench.enter()
+    done = Outcome(Verdict.DONE, results("seg", "sr"))
+    executor = ScriptedExecutor(lambda ticket: done)
+    dispatcher = bench.dispatcher(executor)
+    bench.run(dispatcher)
+    executor.answer = lambda ticket: Outcome(Verdict.DONE, results("seg", "sr", uid="1.2.4"))
+    bench.enter(inputs_digest="larger")
+    bench.run(dispatcher)
+    predecessor = executor.tickets[-1].predecessor
+    assert predecessor is not None
+    assert predecessor.sop_instance_uid == "1.2.3.1"

@@ -1,0 +1,377 @@
+"""The instance store: one file to a UID, whole and synced, whatever goes wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.dataset import FileMetaDataset
+from pydicom.filewriter import write_file_meta_info
+
+import storage
+from storage.errors import OutOfSpace, StoreUnavailable
+from storage.instances import InstanceStore, dataset_digest
+from storage.records import Outcome, Placement
+
+REPOSITORY = Path(storage.__file__ or "").parents[1]
+
+
+def header(size: int = 0) -> bytes:
+    """Preamble and file meta information, longer with ``size``."""
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    meta.MediaStorageSOPInstanceUID = "1.2.3"
+    meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    if size:
+        meta.PrivateInformationCreatorUID = "1.2"
+        meta.PrivateInformation = b"x" * size
+    buffer = io.BytesIO(b"\0" * 128 + b"DICM")
+    buffer.seek(0, io.SEEK_END)
+    write_file_meta_info(buffer, meta)
+    return buffer.getvalue()
+
+
+def put(store: InstanceStore, uid: str, data: bytes, head: bytes = header()) -> Placement:
+    with store.open_incoming() as file:
+        file.write_header(head)
+        file.write(data[:5])
+        file.write(memoryview(data)[5:])
+        return file.place(uid)
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# --- placing --------------------------------------------------------------------------------------
+
+
+def test_a_placed_file_holds_every_byte(store: InstanceStore) -> None:
+    head, data = header(), os.urandom(3_000_000)
+    placement = put(store, "1.2.3", data)
+    assert placement.outcome is Outcome.NEW
+    assert store.path(placement.key).read_bytes() == head + data
+    assert (placement.size_bytes, placement.sha256) == (len(head) + len(data), sha256(data))
+    assert store.verify(placement.key, placement.sha256)
+    assert list(store.iterate()) == [placement.key]
+
+
+@pytest.mark.parametrize("uid", ["1.2.3", "../../etc/passwd", "/", "", "1." * 500])
+def test_a_uid_never_becomes_a_path(store: InstanceStore, uid: str) -> None:
+    placement = put(store, uid, b"data set")
+    assert re.fullmatch(r"([0-9a-f]{2})/\1[0-9a-f]{30}\.dcm", placement.key)
+    assert placement.key == store.key_of(uid)
+
+
+def test_the_same_bytes_again_are_the_same_instance(store: InstanceStore) -> None:
+    first = put(store, "1.2", b"data set")
+    again = put(store, "1.2", b"data set", header(size=300))
+    assert (again.outcome, again.key, again.sha256) == (Outcome.SAME, first.key, first.sha256)
+    assert again.incoming == ""
+    assert names(store.incoming) == [first.incoming] and names(store.quarantine) == []
+
+
+def test_other_bytes_under_a_known_uid_go_to_quarantine(store: InstanceStore) -> None:
+    first = put(store, "1.2", b"data set")
+    other = put(store, "1.2", b"another data set")
+    assert other.outcome is Outcome.CONFLICT
+    assert names(store.quarantine) == [other.key]
+    assert re.fullmatch(r"\d{8}T\d{6}-conflict-[0-9a-f]{8}\.dcm", other.key)
+    assert (store.quarantine / other.key).read_bytes() == header() + b"another data set"
+    assert store.verify(first.key, first.sha256)
+    assert names(store.incoming) == [first.incoming]
+
+
+def test_a_file_that_is_not_placed_is_deleted(store: InstanceStore) -> None:
+    with store.open_incoming() as file:
+        file.write(b"x" * 5_000_000)
+        assert names(store.incoming) == [file.name]
+    with pytest.raises(ZeroDivisionError), store.open_incoming() as file:
+        raise ZeroDivisionError
+    assert names(store.incoming) == [] == list(store.iterate())
+
+
+def test_a_refused_file_can_be_kept_aside(store: InstanceStore) -> None:
+    with store.open_incoming() as file:
+        file.write_header(header())
+        file.write(b"rubbish")
+        name = file.quarantine("unreadable")
+    assert names(store.quarantine) == [name] and "-unreadable-" in name
+    assert (store.quarantine / name).read_bytes().endswith(b"rubbish")
+    assert names(store.incoming) == []
+
+
+def test_a_flushed_file_can_be_read_before_it_is_placed(store: InstanceStore) -> None:
+    with store.open_incoming() as file:
+        file.write_header(header())
+        file.write(b"1234")
+        file.flush()
+        assert file.path.read_bytes() == header() + b"1234"
+
+
+# --- races ----------------------------------------------------------------------------------------
+
+
+def race(store: InstanceStore, payloads: list[bytes]) -> list[Placement]:
+    start = threading.Barrier(len(payloads))
+    placements: list[Placement] = []
+
+    def run(data: bytes) -> None:
+        with store.open_incoming() as file:
+            file.write_header(header())
+            file.write(data)
+            start.wait(10)
+            placements.append(file.place("1.2.3"))
+
+    threads = [threading.Thread(target=run, args=(data,)) for data in payloads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(placements) == len(payloads)
+    return placements
+
+
+def test_of_eight_that_bring_the_same_bytes_at_once_one_is_new(store: InstanceStore) -> None:
+    outcomes = sorted(one.outcome for one in race(store, [b"data set" * 1000] * 8))
+    assert outcomes == [Outcome.NEW] + [Outcome.SAME] * 7
+    assert len(list(store.iterate())) == 1 and names(store.quarantine) == []
+
+
+def test_of_eight_that_bring_other_bytes_at_once_one_wins_and_none_is_lost(
+    store: InstanceStore,
+) -> None:
+    payloads = [bytes([number]) * 10_000 for number in range(8)]
+    placements = race(store, payloads)
+    outcomes = sorted(one.outcome for one in placements)
+    assert outcomes == [Outcome.CONFLICT] * 7 + [Outcome.NEW]
+    folder = {Outcome.NEW: store.root, Outcome.CONFLICT: store.quarantine}
+    kept = {(folder[one.outcome] / one.key).read_bytes() for one in placements}
+    assert kept == {header() + data for data in payloads}
+    winner = next(one for one in placements if one.outcome is Outcome.NEW)
+    assert store.verify(winner.key, winner.sha256)
+
+
+# --- after an abrupt end --------------------------------------------------------------------------
+
+
+def test_a_placed_file_is_remembered_until_the_index_has_it(store: InstanceStore) -> None:
+    placement = put(store, "1.2", b"data set")
+    again = InstanceStore(store.root, store.quarantine)
+    assert again.unindexed() == [(placement.incoming, store.incoming / placement.incoming)]
+    again.forget_incoming(placement.incoming)
+    again.forget_incoming(placement.incoming)
+    again.forget_incoming("")
+    assert again.unindexed() == []
+    assert again.verify(placement.key, placement.sha256)
+
+
+def test_a_process_killed_between_file_and_index_loses_nothing(store: InstanceStore) -> None:
+    """It has placed one instance and half received another when SIGKILL comes."""
+    script = """
+import os, signal, sys
+from pathlib import Path
+from storage.instances import InstanceStore
+store = InstanceStore(Path(sys.argv[1]), Path(sys.argv[2]))
+with store.open_incoming() as whole, store.open_incoming() as half:
+    half.write(b"half of a data set")
+    half.flush()
+    whole.write(b"data set")
+    whole.place("1.2.3")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    died = run_child(store, script)
+    assert died.returncode == -signal.SIGKILL
+    assert len(names(store.incoming)) == 2
+    [(name, path)] = store.unindexed()
+    assert path.read_bytes() == b"data set"
+    assert path.samefile(store.path(store.key_of("1.2.3")))
+    assert names(store.incoming) == [name]
+
+
+def run_child(store: InstanceStore, script: str, *prefix: str) -> subprocess.CompletedProcess[str]:
+    command = [*prefix, sys.executable, "-c", script, str(store.root), str(store.quarantine)]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+
+
+# --- faults of the disk ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 2 MB."""
+    if os.getuid() != 0:
+        pytest.skip("only root can mount the small disk: a full one is not tested")
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)]
+    if subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("tmpfs cannot be mounted here: a full disk is not tested")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_is_named_and_the_store_works_again_when_there_is_room(
+    small_disk: Path,
+) -> None:
+    store = InstanceStore(small_disk / "instances", small_disk / "quarantine")
+    first = put(store, "1.1", b"x" * 500_000)
+    for _ in range(3):
+        with pytest.raises(OutOfSpace, match="No space left"):
+            put(store, "1.2", b"y" * 2_000_000)
+        assert list(store.iterate()) == [first.key]
+        assert names(store.incoming) == [first.incoming]
+    (small_disk / "filler").write_bytes(b"z" * (store.free_bytes() - 8192))
+    (small_disk / "filler2").write_bytes(b"z" * store.free_bytes())
+    with pytest.raises(OutOfSpace):
+        store.probe()
+    (small_disk / "filler").unlink()
+    store.probe()
+    assert put(store, "1.2", b"y" * 500_000).outcome is Outcome.NEW
+    assert store.verify(first.key, first.sha256)
+
+
+PLACE = """
+import sys
+from pathlib import Path
+from storage.errors import StoreUnavailable
+from storage.instances import InstanceStore
+store = InstanceStore(Path(sys.argv[1]), Path(sys.argv[2]))
+try:
+    with store.open_incoming() as file:
+        file.write(b"data set")
+        print(file.place("1.2.3"))
+except StoreUnavailable as error:
+    print("refused:", error)
+"""
+
+
+@pytest.fixture(scope="module")
+def strace() -> str:
+    program = shutil.which("strace")
+    if program is None:
+        pytest.skip("strace is not installed: I/O errors of the disk are not tested")
+    if subprocess.run([program, "-f", "true"], capture_output=True).returncode != 0:
+        pytest.skip("strace is not permitted here: I/O errors of the disk are not tested")
+    return program
+
+
+@pytest.mark.parametrize("fault", ["fsync:4", "fsync:5", "fsync:6", "link,linkat:1"])
+def test_an_io_error_never_becomes_a_placement(
+    store: InstanceStore, strace: str, fault: str
+) -> None:
+    """The first three syncs make the store; then come the file and two folders."""
+    calls, _, which = fault.partition(":")
+    inject = [f"--trace={calls}", f"--inject={calls}:error=EIO:when={which}+"]
+    died = run_child(store, PLACE, strace, "-f", "-o", "/dev/null", *inject)
+    assert died.stdout.startswith("refused: the instance store failed: Input/output error"), died
+    if fault in ("fsync:4", "link,linkat:1"):
+        assert list(store.iterate()) == [] == names(store.incoming)
+        assert put(store, "1.2.3", b"data set").outcome is Outcome.NEW
+        return
+    # The name may be there, and others may have been told so: the next start must find it.
+    assert [path.read_bytes() for _, path in store.unindexed()] == [b"data set"]
+    assert list(store.iterate()) == [store.key_of("1.2.3")]
+
+
+def test_without_io_errors_the_same_child_does_place(store: InstanceStore, strace: str) -> None:
+    ended = run_child(store, PLACE, strace, "-f", "-o", "/dev/null", "--trace=fsync")
+    assert ended.stdout.startswith("Placement(outcome=<Outcome.NEW"), ended
+
+
+def test_a_store_that_vanished_is_named(store: InstanceStore) -> None:
+    shutil.rmtree(store.root)
+    for act in (store.probe, store.open_incoming, store.free_bytes, store.unindexed):
+        with pytest.raises(StoreUnavailable, match="No such file"):
+            act()
+
+
+def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(StoreUnavailable):
+        InstanceStore(tmp_path / "file" / "instances", tmp_path / "quarantine")
+
+
+# --- looking after it -----------------------------------------------------------------------------
+
+
+def test_a_probe_leaves_nothing_behind(store: InstanceStore) -> None:
+    store.probe()
+    assert names(store.incoming) == []
+    assert store.free_bytes() > 0
+
+
+def test_damage_shows_when_a_file_is_verified(store: InstanceStore) -> None:
+    placement = put(store, "1.2", b"data set")
+    path = store.path(placement.key)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"?")
+    assert not store.verify(placement.key, placement.sha256)
+    path.write_bytes(b"?" + whole[1:])
+    assert store.verify(placement.key, placement.sha256), "the preamble is not the data set's"
+    path.unlink()
+    assert not store.verify(placement.key, placement.sha256)
+
+
+def test_a_deleted_instance_is_gone_and_may_come_again(store: InstanceStore) -> None:
+    placement = put(store, "1.2", b"data set")
+    store.forget_incoming(placement.incoming)
+    store.delete(placement.key)
+    store.delete(placement.key)
+    assert list(store.iterate()) == []
+    assert put(store, "1.2", b"other bytes").outcome is Outcome.NEW
+
+
+def test_an_existing_store_is_taken_up(store: InstanceStore) -> None:
+    keys = sorted(put(store, f"1.{number}", b"data set").key for number in range(30))
+    assert sorted(InstanceStore(store.root, store.quarantine).iterate()) == keys
+
+
+# --- digest ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("extra", [0, 10, 5000, 100_000])
+def test_the_digest_of_a_file_leaves_out_its_meta_information(tmp_path: Path, extra: int) -> None:
+    data = os.urandom(50_000)
+    (tmp_path / "a.dcm").write_bytes(header(extra) + data)
+    assert dataset_digest(tmp_path / "a.dcm") == sha256(data)
+
+
+@pytest.mark.parametrize(
+    "whole", [b"", b"short", b"\x08\0\x05\0" * 100, b"\0" * 132 + header()[132:], header()[:139]]
+)
+def test_the_digest_of_a_file_without_meta_information_is_of_all_of_it(
+    tmp_path: Path, whole: bytes
+) -> None:
+    (tmp_path / "a").write_bytes(whole)
+    assert dataset_digest(tmp_path / "a") == sha256(whole)
+
+
+def test_the_digest_is_that_of_the_data_set_that_pydicom_writes(tmp_path: Path) -> None:
+    dataset = pydicom.Dataset()
+    dataset.PatientID = "P1"
+    bare, full = tmp_path / "bare", tmp_path / "full"
+    dataset.save_as(bare, implicit_vr=False, little_endian=True)
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
+    dataset.SOPInstanceUID = "1.2.3"
+    dataset.save_as(full, enforce_file_format=True)
+    del dataset.file_meta
+    dataset.save_as(bare, implicit_vr=False, little_endian=True)
+    assert dataset_digest(full) == sha256(bare.read_bytes()) == dataset_digest(bare)
