@@ -41,25 +41,24 @@ def enter(tx: Transaction, job_id: int, destinations: Iterable[str], at: datetim
 
 
 def claim(tx: Transaction, destination: str, at: datetime, limit: int = 500) -> list[Delivery]:
-    """Take the due objects of the oldest due job: images first, then SEG, the report last."""
+    """Take the due objects of the oldest due job: images first, then SEG, the report last.
+
+    A report waits for the objects it refers to as long as these wait for another attempt.
+    """
     table, results = schema.deliveries, schema.results
     due = (
         table.c.destination == destination,
         table.c.state == DeliveryState.PENDING.value,
         table.c.not_before <= at,
+        sa.or_(results.c.kind != "sr", ~_waiting_parts(at)),
     )
-    job_id = tx.scalar(sa.select(sa.func.min(table.c.job_id)).where(*due))
+    joined = table.join(results, table.c.result_id == results.c.id)
+    job_id = tx.scalar(sa.select(sa.func.min(table.c.job_id)).select_from(joined).where(*due))
     if job_id is None:
         return []
     rank = sa.case({"image": 0, "seg": 1}, value=results.c.kind, else_=2)
-    query = (
-        sa.select(table.c.id)
-        .join(results, table.c.result_id == results.c.id)
-        .where(*due, table.c.job_id == job_id)
-        .order_by(rank, results.c.id)
-        .limit(limit)
-    )
-    ids = list(tx.scalars(query))
+    query = sa.select(table.c.id).select_from(joined).where(*due, table.c.job_id == job_id)
+    ids = list(tx.scalars(query.order_by(rank, results.c.id).limit(limit)))
     tx.execute(
         sa.update(table)
         .where(table.c.id.in_(ids))
@@ -67,6 +66,23 @@ def claim(tx: Transaction, destination: str, at: datetime, limit: int = 500) -> 
     )
     found = {row.id: row for row in tx.execute(_deliveries().where(table.c.id.in_(ids)))}
     return [_delivery(found[one]) for one in ids]
+
+
+def _waiting_parts(at: datetime) -> sa.Exists:
+    """Whether something else of the same job is to be sent to the same destination later."""
+    table = schema.deliveries
+    other, kind = table.alias(), schema.results.alias()
+    return sa.exists(
+        sa.select(other.c.id)
+        .join(kind, other.c.result_id == kind.c.id)
+        .where(
+            other.c.job_id == table.c.job_id,
+            other.c.destination == table.c.destination,
+            other.c.state == DeliveryState.PENDING.value,
+            other.c.not_before > at,
+            kind.c.kind != "sr",
+        )
+    )
 
 
 def sent(tx: Transaction, delivery_id: int, at: datetime, status: int) -> None:

@@ -7,7 +7,7 @@ late image re-opens the study (see ``storage.index.add``); it is completed again
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from datetime import datetime, timedelta
 
 import structlog
@@ -20,7 +20,7 @@ from node.intake.routing import Decision, route
 from node.observe.logs import study_digest
 from storage import index, ledger
 from storage.database import Database, Transaction
-from storage.records import NewJob, StoredSeries, StudyRow
+from storage.records import NewJob, Priority, StoredSeries, StudyRow
 
 log = structlog.get_logger(__name__)
 
@@ -101,8 +101,8 @@ class Planner:
         decisions = route(index.series_of(tx, study_id), self._rules, self._installed)
         fired = [decision for decision in decisions if decision.fired]
         index.note(tx, study_id, "" if fired else _why_nothing(decisions))
-        entered = [ledger.enqueue(tx, self._job(study_id, decision), at) for decision in fired]
-        return sum(job_id is not None for job_id in entered)
+        jobs = merged(self._job(study_id, decision) for decision in fired)
+        return sum(ledger.enqueue(tx, job, at) is not None for job in jobs)
 
     def _job(self, study_id: int, decision: Decision) -> NewJob:
         info = self._installed[decision.analyzer]
@@ -123,6 +123,27 @@ class Planner:
             refusals=refusals,
             notices=decision.rule.notices,
         )
+
+
+def merged(jobs: Iterable[NewJob]) -> list[NewJob]:
+    """Jobs that rules share become one: all their destinations, the higher priority."""
+    found: dict[tuple[str, ...], NewJob] = {}
+    for job in jobs:
+        key = (job.inputs_digest, job.analyzer, job.analyzer_version, job.parameters_digest)
+        other = found.get(key)
+        found[key] = job if other is None else _both(other, job)
+    return list(found.values())
+
+
+def _both(one: NewJob, other: NewJob) -> NewJob:
+    ranks = list(Priority)
+    return dataclasses.replace(
+        one,
+        rule=f"{one.rule}, {other.rule}",
+        priority=min(one.priority, other.priority, key=ranks.index),
+        destinations=tuple(dict.fromkeys((*one.destinations, *other.destinations))),
+        notices=one.notices or other.notices,
+    )
 
 
 def _inputs(decision: Decision) -> tuple[StoredSeries, tuple[str, ...]]:

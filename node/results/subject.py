@@ -73,6 +73,13 @@ def copy(dataset: Dataset, header: Dataset) -> None:
             dataset[keyword] = deepcopy(header[keyword])
         else:
             dataset.pop(keyword, None)
+    if dataset.get("PatientIdentityRemoved") == "YES" and not _says_how(dataset):
+        dataset.DeidentificationMethod = "Not stated in the source images"
+
+
+def _says_how(dataset: Dataset) -> bool:
+    """Whether the removal of the identity is described: type 1C in PS3.3 C.7.1.1."""
+    return "DeidentificationMethod" in dataset or "DeidentificationMethodCodeSequence" in dataset
 
 
 def character_set(dataset: Dataset, header: Dataset) -> str | list[str] | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import random
 import threading
@@ -13,6 +12,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from node.demo.ct_files import CtSeries
 from node.demo.phantom import ChestPhantom
 from node.dimse.errors import PeerUnavailable
 from node.dimse.sender import Peer, SendResult, send
@@ -61,9 +61,12 @@ class Modality(threading.Thread):
 
 def studies(folder: Path, number: int, slices: int) -> list[list[Path]]:
     return [
-        ChestPhantom(shape=(slices, 64, 64), spacing_mm=(300 / slices, 6.0, 6.0), seed=seed).write(
-            folder / str(seed)
-        )
+        ChestPhantom(
+            shape=(slices, 64, 64),
+            spacing_mm=(300 / slices, 6.0, 6.0),
+            seed=seed,
+            series=CtSeries(study=str(seed)),
+        ).write(folder / str(seed))
         for seed in range(number)
     ]
 
@@ -98,7 +101,7 @@ def check_everything(node: Node, pacs: Orthanc, files: list[list[Path]]) -> None
     for path in (path for study in files for path in study):
         uid = pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID
         assert dataset_digest(store.path(store.key_of(uid))) == dataset_digest(path)
-    check_pacs(pacs, state.studies[0].instances and len(files))
+    check_pacs(pacs, len(files))
 
 
 def check_pacs(pacs: Orthanc, number_of_studies: int) -> None:
@@ -149,9 +152,3 @@ def test_three_hundred_kills_lose_nothing_and_double_nothing(
 ) -> None:
     under_load = crash_run(tmp_path, pacs, kills=300, slices=300, studies_each=10)
     assert under_load > 60
-
-
-def test_digests_tell_files_apart(phantom_paths: list[Path]) -> None:
-    digests = {dataset_digest(path) for path in phantom_paths}
-    assert len(digests) == len(phantom_paths)
-    assert hashlib.sha256(b"").hexdigest() not in digests

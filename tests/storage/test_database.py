@@ -17,6 +17,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
 import storage.database as module
@@ -26,6 +27,7 @@ from storage.database import Database, Transaction, open_database
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.records import Level, Subject
+from tests.storage.conftest import Server
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record, results
 
 REPOSITORY = Path(storage.migrations.__file__).parents[2]
@@ -317,15 +319,27 @@ def test_writers_in_many_threads_wait_for_each_other(database: Database) -> None
         assert tx.scalar(sa.select(sa.func.count()).select_from(schema.heartbeat)) == 40
 
 
-def test_a_lost_server_connection_is_replaced(database: Database, backend: str) -> None:
-    if backend == "sqlite":
-        pytest.skip("SQLite has no server")
-    others = (
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.interop
+def test_a_lost_server_connection_is_replaced(database: Database) -> None:
+    end = (
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
     )
     with pytest.raises(DatabaseUnavailable), database.write() as tx:
-        tx.execute(sa.text(others))
+        tx.execute(sa.text(end))
     database.prove(NOON)
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+@pytest.mark.interop
+def test_the_lock_cannot_be_asked_for_without_a_server(
+    database: Database, server: Server, url: str
+) -> None:
+    server.execute(f"ALTER DATABASE {make_url(url).database} ALLOW_CONNECTIONS false")
+    with pytest.raises(DatabaseUnavailable), database.write() as tx:
+        tx.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
+    with pytest.raises(DatabaseUnavailable, match="not currently accepting"):
+        database.try_lock_dispatcher()
 
 
 # --- the dispatcher's lock ------------------------------------------------------------------------

@@ -169,3 +169,26 @@ def test_an_unknown_delivery_is_named(database: Database) -> None:
         with pytest.raises(NotFound, match="no delivery 7"):
             outbox.retry_later(tx, 7, NOON, NOON, None, "")
         assert events.list_events(tx) == []
+
+
+def test_a_report_waits_for_a_segmentation_that_is_tried_again_later(database: Database) -> None:
+    with database.write() as tx:
+        done(tx, "a")
+        image, seg, report = outbox.claim(tx, "pacs", NOON)
+        outbox.sent(tx, image.id, NOON, 0)
+        outbox.retry_later(tx, seg.id, NOON, NOON + minutes(5), 0xA700, "full")
+        outbox.retry_later(tx, report.id, NOON, NOON + minutes(1), None, "aborted")
+        assert outbox.claim(tx, "pacs", NOON + minutes(2)) == []
+        later = outbox.claim(tx, "pacs", NOON + minutes(5))
+        assert [one.object.kind for one in later] == ["seg", "sr"]
+
+
+def test_a_report_goes_out_although_a_segmentation_was_refused_for_good(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        done(tx, "a")
+        _, seg, report = outbox.claim(tx, "pacs", NOON)
+        outbox.failed(tx, seg.id, NOON, 0x0122, "SOP class not supported")
+        outbox.retry_later(tx, report.id, NOON, NOON + minutes(1), None, "aborted")
+        assert [one.object.kind for one in outbox.claim(tx, "pacs", NOON + minutes(1))] == ["sr"]

@@ -21,6 +21,7 @@ from storage.records import (
     JobState,
     Outcome,
     Placement,
+    Priority,
     StudyRow,
     StudyState,
 )
@@ -161,3 +162,17 @@ def test_a_study_whose_series_are_all_refused_enters_a_job_that_will_say_so(ward
     (job,) = ward.jobs
     assert job.refusals
     assert "slices" in job.refusals[0]
+
+
+def test_two_rules_for_one_analysis_share_a_job_with_all_destinations(ward: Ward) -> None:
+    urgent = RULE.model_copy(
+        update={"name": "urgent", "destinations": ("b", "a"), "priority": Priority.URGENT}
+    )
+    completion = ward.completion(RULE.model_copy(update={"destinations": ("a",)}), urgent)
+    ward.pass_s(10)
+    ward.receive(0, 1)
+    ward.pass_s(5)
+    assert completion.step() == 1
+    (job,) = ward.jobs
+    assert job.destinations == ("a", "b")
+    assert job.priority is Priority.URGENT
