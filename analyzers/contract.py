@@ -23,14 +23,14 @@ class AnalyzerError(Exception):
     """Base of what an analyzer raises on purpose."""
 
 
-class NotApplicable(AnalyzerError):  # noqa: N818 - a verdict, not a fault
+class NotApplicable(AnalyzerError):
     """The input is sound, but this analyzer has nothing to say about it.
 
     The message goes into the report: write it for a radiologist.
     """
 
 
-class InvalidParameters(AnalyzerError):  # noqa: N818
+class InvalidParameters(AnalyzerError):
     """A parameter is out of its range; the message names it."""
 
 

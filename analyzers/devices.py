@@ -9,7 +9,7 @@ from analyzers.contract import AnalyzerError
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
-class DeviceMissing(AnalyzerError):  # noqa: N818
+class DeviceMissing(AnalyzerError):
     """The configured device is not on this machine."""
 
 

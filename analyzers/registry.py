@@ -22,7 +22,7 @@ from analyzers.contract import (
 GROUP = "wetread.analyzers"
 
 
-class UnknownAnalyzer(AnalyzerError):  # noqa: N818
+class UnknownAnalyzer(AnalyzerError):
     """No installed analyzer has this name."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
@@ -31,7 +31,7 @@ class UnknownAnalyzer(AnalyzerError):  # noqa: N818
         self.known = known
 
 
-class BrokenAnalyzer(AnalyzerError):  # noqa: N818
+class BrokenAnalyzer(AnalyzerError):
     """An analyzer is installed but cannot be imported or does not keep the contract."""
 
 

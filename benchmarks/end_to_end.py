@@ -8,6 +8,7 @@ without the quiet period, which is a setting and no work.
 from __future__ import annotations
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import sys
@@ -174,7 +175,7 @@ def _bare(study: Path, out: Path, pacs_port: int, device: str) -> Parts:
     peer = Peer("pacs", "DEMOPACS", "127.0.0.1", pacs_port, calling_ae="BENCH")
     send([out.parent / one.key for one in results.objects], peer, lambda number, result: None)
     marks.append(time.monotonic())
-    return Parts(*(after - before for before, after in zip(marks, marks[1:], strict=False)))
+    return Parts(*(after - before for before, after in itertools.pairwise(marks)))
 
 
 def _provenance(name: str) -> Provenance:
@@ -192,7 +193,8 @@ def _provenance(name: str) -> Provenance:
 
 def _print_run(run: int, bare: Parts, node_s: float) -> None:
     print(
-        f"run {run}: node {node_s:.2f} s (quiet period {QUIET_S:g} s of it); bare {bare.total:.2f} s"
+        f"run {run}: node {node_s:.2f} s (quiet period {QUIET_S:g} s of it);"
+        f" bare {bare.total:.2f} s"
         f" = decode {bare.decode:.2f} + analyze {bare.analyze:.2f} + encode {bare.encode:.2f}"
         f" + send {bare.send:.2f}",
         flush=True,

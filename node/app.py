@@ -242,6 +242,9 @@ class Node:
         )
 
     def _prove_dispatcher(self) -> None:
+        if not self.database.keep_dispatcher_lock():
+            self.dispatcher.stop()
+            raise AlreadyRunning("another node dispatches on this database now; restart this one")
         silent = self._clock() - self.dispatcher.beat_at
         if silent > timedelta(seconds=30):
             raise TimeoutError(f"no round for {silent.total_seconds():.0f} s")

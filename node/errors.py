@@ -15,7 +15,7 @@ class SettingsError(NodeError):
     """The settings cannot be used; every line of the message names a key and what to do."""
 
 
-class AlreadyRunning(NodeError):  # noqa: N818
+class AlreadyRunning(NodeError):
     """Another node dispatches on the same database."""
 
 

@@ -94,6 +94,17 @@ class Database:
             self._lock = _lock_on_file(file) if file else self._lock_on_server()
             return self._lock is not None
 
+    def keep_dispatcher_lock(self) -> bool:
+        """Whether this is still the one dispatcher; a lock that a lost server session took away
+        is asked for again."""
+        with self._locking:
+            if self._lock is None:
+                return False
+            if self._lock_file or _is_alive(self._lock):
+                return True
+            self._lock = self._lock_on_server()
+            return self._lock is not None
+
     def unlock_dispatcher(self) -> None:
         with self._locking:
             if self._lock is not None:
@@ -128,6 +139,19 @@ class Database:
             return connection
         connection.close()
         return None
+
+
+def _is_alive(held: IO[bytes] | Transaction) -> bool:
+    if not isinstance(held, sa.Connection):
+        return True
+    try:
+        held.scalar(sa.select(1))
+        held.commit()
+    except DBAPIError:
+        held.invalidate()
+        held.close()
+        return False
+    return True
 
 
 def _lock_on_file(path: Path) -> IO[bytes] | None:

@@ -7,15 +7,15 @@ class StorageError(Exception):
     """Base of all errors raised by this package."""
 
 
-class DatabaseUnavailable(StorageError):  # noqa: N818
+class DatabaseUnavailable(StorageError):
     """The database cannot be reached, is locked by another for too long, or its disk is full."""
 
 
-class SchemaMismatch(StorageError):  # noqa: N818
+class SchemaMismatch(StorageError):
     """The database was made by a newer version of this node."""
 
 
-class StoreUnavailable(StorageError):  # noqa: N818
+class StoreUnavailable(StorageError):
     """The instance store cannot be written to or read from (missing folder, I/O error)."""
 
 
@@ -23,12 +23,12 @@ class OutOfSpace(StoreUnavailable):
     """The disk or the quota of the instance store is full (ENOSPC, EDQUOT)."""
 
 
-class UnreadableInstance(StorageError):  # noqa: N818
+class UnreadableInstance(StorageError):
     """A data set lacks what identifies it, or cannot be parsed; the message says what.
 
     Carries no value of the data set: the message may be logged.
     """
 
 
-class NotFound(StorageError):  # noqa: N818
+class NotFound(StorageError):
     """There is no row with this id."""

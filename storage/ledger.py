@@ -41,7 +41,7 @@ HEAD_START = {
 has waited 10 minutes goes before a fresh urgent one, after 30 before a fresh stat one."""
 
 
-class JobRunning(StorageError):  # noqa: N818
+class JobRunning(StorageError):
     """The job runs at this moment; it can be restarted when it has ended."""
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from node.errors import NodeError
 
 
-class CannotListen(NodeError):  # noqa: N818
+class CannotListen(NodeError):
     """The association server got no port to listen on; the message says what to do."""
 
 
@@ -25,7 +25,7 @@ class PeerFault(StrEnum):
     TIMED_OUT = "timed_out"
 
 
-class PeerUnavailable(NodeError):  # noqa: N818
+class PeerUnavailable(NodeError):
     """No association with a peer, or one that ended before all was done."""
 
     def __init__(self, peer: str, fault: PeerFault, reason: str) -> None:

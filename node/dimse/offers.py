@@ -23,7 +23,7 @@ CONVERTIBLE = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitV
 """Between these only the headers' encoding differs, never the pixel data."""
 
 
-class NotSendable(Exception):  # noqa: N818
+class NotSendable(Exception):
     """The file is missing, no DICOM file, or says not what it is."""
 
 

@@ -19,11 +19,11 @@ _COMMAND = 0x01
 _LAST = 0x02
 
 
-class PduFault(Exception):  # noqa: N818
+class PduFault(Exception):
     """The peer sent what no PDU may be; the association has to be aborted."""
 
 
-class ConnectionLost(Exception):  # noqa: N818
+class ConnectionLost(Exception):
     """The connection ended, or was silent for too long, within a PDU."""
 
 

@@ -85,7 +85,7 @@ class Receiver:
         return reception
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     """The instance is answered with this status."""
 
     def __init__(self, status: Status, slug: str = "") -> None:

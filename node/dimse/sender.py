@@ -184,7 +184,7 @@ def _store(
         return Dataset()  # the association ended between the check and the call
 
 
-class _Unsendable(Exception):  # noqa: N818
+class _Unsendable(Exception):
     """A file that could not be sent, found out in the middle of an association."""
 
     def __init__(self, index: int, result: SendResult) -> None:

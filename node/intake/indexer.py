@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 
@@ -94,6 +95,23 @@ class Indexer:
         return batch, True
 
     def _write(self, batch: list[InstanceRecord]) -> None:
+        try:
+            self._add(batch)
+        except Exception:
+            log.exception("batch not indexed, going one by one")
+            for record in batch:
+                self._write_alone(record)
+        self._settle(batch)
+
+    def _write_alone(self, record: InstanceRecord) -> None:
+        try:
+            self._add([record])
+        except Exception as error:
+            self._on_fault(f"a stored instance cannot be indexed: {type(error).__name__}")
+            log.exception("stored instance cannot be indexed", file=record.placement.key)
+
+    def _add(self, batch: list[InstanceRecord]) -> None:
+        """Commit rows, waiting for a database that is away; then drop the second links."""
         while True:
             try:
                 with self._database.write() as tx:
@@ -104,11 +122,10 @@ class Indexer:
                     log.error("index not writable", reason=str(error), waiting=len(batch))
                 self._broken = True
                 self._on_fault(str(error))
-                threading.Event().wait(RETRY_S)
+                time.sleep(RETRY_S)
         self._broken = False
         for record in batch:
             self._store.forget_incoming(record.placement.incoming)
-        self._settle(batch)
 
     def _settle(self, batch: list[InstanceRecord]) -> None:
         with self._lock:
@@ -126,9 +143,9 @@ def recover(database: Database, store: InstanceStore) -> int:
         records = []
         names = []
         for name, path in found[start : start + BATCH]:
-            names.append(name)
             try:
                 records.append(record_of(store, path))
+                names.append(name)
             except UnreadableInstance as error:
                 log.error("stored instance cannot be indexed", file=name, reason=str(error))
         with database.write() as tx:

@@ -9,19 +9,19 @@ class ResultError(NodeError):
     """Base of the errors raised while results are made."""
 
 
-class EmptySegmentation(ResultError):  # noqa: N818
+class EmptySegmentation(ResultError):
     """No structure of the segmentation has a voxel: there is nothing to encode."""
 
 
-class FindingsContradictImages(ResultError):  # noqa: N818
+class FindingsContradictImages(ResultError):
     """The analyzer broke the contract: wrong grid or type, labels that no segment describes."""
 
 
-class DerivedUnsupported(ResultError):  # noqa: N818
+class DerivedUnsupported(ResultError):
     """Derived images cannot be made from images of this kind; the message says which."""
 
 
-class GateRefused(ResultError):  # noqa: N818
+class GateRefused(ResultError):
     """The output gate lets an object not pass. ``reasons`` name the conditions that it breaks."""
 
     def __init__(self, kind: str, reasons: tuple[str, ...]) -> None:

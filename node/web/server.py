@@ -14,7 +14,7 @@ from node.errors import NodeError
 START_S = 10.0
 
 
-class CannotServe(NodeError):  # noqa: N818
+class CannotServe(NodeError):
     """The HTTP port cannot be had; the message says what to do."""
 
 

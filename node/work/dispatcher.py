@@ -22,7 +22,7 @@ from node.results.source import Reference
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from storage import ledger
 from storage.database import Database, Transaction
-from storage.errors import DatabaseUnavailable
+from storage.errors import StorageError
 from storage.instances import InstanceStore
 from storage.records import Job
 from storage.results import ResultStore
@@ -75,8 +75,8 @@ class Dispatcher:
             try:
                 self.step()
                 self.beat_at = self._clock()
-            except DatabaseUnavailable as error:
-                log.error("ledger not reachable", reason=str(error))
+            except StorageError as error:
+                log.error("dispatcher waits for database or store", reason=str(error))
             self._wait()
 
     def step(self) -> None:

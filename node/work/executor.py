@@ -91,5 +91,5 @@ class Executor(Protocol):
         """End all workers now; what ran is due again at the next start."""
 
 
-class WorkersSilent(Exception):  # noqa: N818
+class WorkersSilent(Exception):
     """A worker did not answer in time."""

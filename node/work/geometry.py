@@ -41,7 +41,7 @@ SPACING_TOLERANCE = 1e-3
 # --- refusals -------------------------------------------------------------------------------------
 
 
-class UnsupportedSeries(Exception):  # noqa: N818 - a verdict on the input, not a fault
+class UnsupportedSeries(Exception):
     """The images are no volume; the message names the condition and carries no patient data."""
 
     def __reduce__(self) -> tuple[type[UnsupportedSeries], tuple[Any, ...]]:

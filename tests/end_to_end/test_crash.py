@@ -47,7 +47,11 @@ class Modality(threading.Thread):
         while len(self.acknowledged) < len(self._files):
             rest = [path for path in self._files if path not in self.acknowledged]
             try:
-                send(rest, self._peer, lambda index, result, rest=rest: self._note(rest[index], result))
+                send(
+                    rest,
+                    self._peer,
+                    lambda index, result, rest=rest: self._note(rest[index], result),
+                )
             except PeerUnavailable:
                 time.sleep(0.05)
             if time.monotonic() > deadline:
@@ -147,8 +151,6 @@ def test_fifty_kills_lose_nothing_and_double_nothing(tmp_path: Path, pacs: Ortha
 @pytest.mark.slow
 @pytest.mark.interop
 @pytest.mark.timeout(3600)
-def test_three_hundred_kills_lose_nothing_and_double_nothing(
-    tmp_path: Path, pacs: Orthanc
-) -> None:
+def test_three_hundred_kills_lose_nothing_and_double_nothing(tmp_path: Path, pacs: Orthanc) -> None:
     under_load = crash_run(tmp_path, pacs, kills=300, slices=300, studies_each=10)
     assert under_load > 60

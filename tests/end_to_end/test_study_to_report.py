@@ -1,4 +1,4 @@
-"""A modality pushes a study; SEG and SR arrive in a real PACS, in the right study, and are right."""
+"""A modality pushes a study; SEG and SR arrive in a real PACS, in the right study and right."""
 
 from __future__ import annotations
 
@@ -41,8 +41,9 @@ def node(pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 def push(node: Node, folder: Path) -> None:
     dcmtk(
-        "dcmsend", "--scan-directories", "--recurse", "--scan-pattern", "*.dcm", "--decompress-never",
-        "-aec", "WETREAD", "127.0.0.1", str(node.port), folder, timeout_s=300,
+        "dcmsend", "--scan-directories", "--recurse", "--scan-pattern", "*.dcm",
+        "--decompress-never", "-aec", "WETREAD", "127.0.0.1", str(node.port), folder,
+        timeout_s=300,
     )  # fmt: skip
 
 
@@ -61,7 +62,9 @@ def of_class(objects: list[Dataset], sop_class: str) -> list[Dataset]:
 def left_and_right_ml(report: Dataset) -> dict[str, float]:
     """Volumes by laterality, read from the measurement groups of a TID 1500 report."""
     found: dict[str, float] = {}
-    for group in highdicom.sr.srread(io.BytesIO(_bytes(report))).content.get_volumetric_roi_measurement_groups():
+    for group in highdicom.sr.srread(
+        io.BytesIO(_bytes(report))
+    ).content.get_volumetric_roi_measurement_groups():
         side = group.finding_sites[0].laterality
         for measurement in group.get_measurements():
             if measurement.name.meaning == "Volume":
@@ -84,7 +87,9 @@ def finished(node: Node, study_instance_uid: str, timeout_s: float = 90) -> Stat
 
 
 def study_uid(folder: Path) -> str:
-    return str(pydicom.dcmread(next(folder.rglob("*.dcm")), stop_before_pixels=True).StudyInstanceUID)
+    return str(
+        pydicom.dcmread(next(folder.rglob("*.dcm")), stop_before_pixels=True).StudyInstanceUID
+    )
 
 
 def validator_errors(path: Path) -> list[str]:
@@ -123,7 +128,9 @@ def test_left_is_left_and_volumes_are_right_however_the_patient_lay(
 def test_results_lie_in_the_study_validate_and_are_the_masks_that_were_found(
     node: Node, pacs: Orthanc, tmp_path: Path
 ) -> None:
-    phantom = ChestPhantom(shape=(40, 96, 96), spacing_mm=(7.5, 4.0, 4.0), series=CtSeries(study="masks"))
+    phantom = ChestPhantom(
+        shape=(40, 96, 96), spacing_mm=(7.5, 4.0, 4.0), series=CtSeries(study="masks")
+    )
     phantom.write(tmp_path / "study")
     uid = study_uid(tmp_path / "study")
     push(node, tmp_path / "study")
@@ -152,7 +159,9 @@ def test_results_lie_in_the_study_validate_and_are_the_masks_that_were_found(
 def test_a_late_image_reopens_the_study_and_new_results_supersede_the_old(
     node: Node, pacs: Orthanc, tmp_path: Path
 ) -> None:
-    phantom = ChestPhantom(shape=(30, 64, 64), spacing_mm=(10.0, 6.0, 6.0), series=CtSeries(study="late"))
+    phantom = ChestPhantom(
+        shape=(30, 64, 64), spacing_mm=(10.0, 6.0, 6.0), series=CtSeries(study="late")
+    )
     files = phantom.write(tmp_path / "first")
     late = tmp_path / "late"
     late.mkdir()

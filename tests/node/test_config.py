@@ -150,7 +150,7 @@ def test_a_password_variable_that_is_not_set_is_named(tmp_path: Path) -> None:
 
 
 def test_a_key_is_found_in_its_own_table_only() -> None:
-    text = '[a]\nname = 1\n[[b]]\nname = 2\n[[b]]\nx = 1\nname = 3\n'
+    text = "[a]\nname = 1\n[[b]]\nname = 2\n[[b]]\nx = 1\nname = 3\n"
     assert line_of(text, ("a", "name")) == 2
     assert line_of(text, ("b", 1, "name")) == 7
     assert line_of(text, ("c", "name")) is None

@@ -100,9 +100,7 @@ class Bench:
 
     def dispatcher(self, executor: ScriptedExecutor, attempts: int = 3) -> Dispatcher:
         settings = WorkerSettings(attempts=attempts, retry_delay_s=10)
-        return Dispatcher(
-            self.database, self.store, self.results, executor, settings, self.clock
-        )
+        return Dispatcher(self.database, self.store, self.results, executor, settings, self.clock)
 
     def run(self, dispatcher: Dispatcher, rounds: int = 4) -> None:
         for _ in range(rounds):
@@ -151,7 +149,9 @@ def bench(tmp_path: Path, phantom_paths: list[Path]) -> Iterator[Bench]:
 def results(*kinds: str, uid: str = "1.2.3") -> JobResults:
     return JobResults(
         tuple(
-            ResultObject(f"{uid}.{n}", "1.2", f"{uid}.9{n}", "1.2.840.10008.1.2.1", kind, kind, 1, "")
+            ResultObject(
+                f"{uid}.{n}", "1.2", f"{uid}.9{n}", "1.2.840.10008.1.2.1", kind, kind, 1, ""
+            )
             for n, kind in enumerate(kinds)
         )
     )

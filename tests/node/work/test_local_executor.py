@@ -94,7 +94,9 @@ def test_a_plugin_that_raises_leaves_its_own_traceback(
     executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
 ) -> None:
     failed = run(executor, ticket("raise", tmp_path, phantom_paths))
-    assert 'in analyze\n    raise ZeroDivisionError("the plugin divided by zero")' in failed.traceback
+    assert (
+        'in analyze\n    raise ZeroDivisionError("the plugin divided by zero")' in failed.traceback
+    )
 
 
 @pytest.mark.timeout(150)

@@ -6,6 +6,7 @@ import ctypes
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from analyzers.contract import (
@@ -118,9 +119,9 @@ class Flaky(_Faulty):
     parameters: ClassVar[type] = FlakyParameters
 
     def analyze(self, volume: Volume, parameters: FlakyParameters) -> Findings:
-        if not os.path.exists(parameters.marker):
-            with open(parameters.marker, "w"):
-                pass
+        marker = Path(parameters.marker)
+        if not marker.exists():
+            marker.touch()
             raise OSError(28, "No space left on device")
         return Findings()
 

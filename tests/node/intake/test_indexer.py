@@ -1,0 +1,148 @@
+"""The index behind the receiver: batches, faults, and what an abrupt end leaves."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pydicom
+import pytest
+from pysqlite3 import dbapi2 as sqlite
+
+from node.intake.indexer import Indexer, recover
+from storage import index
+from storage.attributes import extract
+from storage.database import Database, open_database
+from storage.errors import DatabaseUnavailable
+from storage.instances import InstanceStore
+from storage.records import InstanceRecord, Outcome
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    one = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> InstanceStore:
+    return InstanceStore(tmp_path / "instances", tmp_path / "quarantine")
+
+
+def stored(store: InstanceStore, path: Path) -> InstanceRecord:
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    attributes = extract(dataset)
+    content = path.read_bytes()
+    begin = 144 + dataset.file_meta.FileMetaInformationGroupLength
+    with store.open_incoming() as file:
+        file.write_header(content[:begin])
+        file.write(content[begin:])
+        placement = file.place(attributes.sop_instance_uid)
+    return InstanceRecord(attributes, placement, NOW, "CT1")
+
+
+def indexed(database: Database) -> int:
+    with database.read() as tx:
+        return sum(study.instances for study in index.list_studies(tx))
+
+
+def wait(condition: object, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_what_is_submitted_is_indexed_and_no_longer_open(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    indexer = Indexer(database, store, lambda reason: None)
+    indexer.start()
+    for path in phantom_paths[:5]:
+        indexer.submit(stored(store, path))
+    indexer.stop()
+    assert indexed(database) == 5
+    assert indexer.open_studies() == frozenset()
+    assert store.unindexed() == []
+
+
+def test_a_study_is_open_while_its_instances_wait_for_the_index(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    indexer = Indexer(database, store, lambda reason: None)
+    record = stored(store, phantom_paths[0])
+    indexer.submit(record)
+    assert indexer.open_studies() == {record.attributes.study_instance_uid}
+    indexer.start()
+    indexer.stop()
+    assert indexer.open_studies() == frozenset()
+
+
+def test_the_same_image_sent_again_changes_nothing(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    indexer = Indexer(database, store, lambda reason: None)
+    indexer.start()
+    indexer.submit(stored(store, phantom_paths[0]))
+    again = stored(store, phantom_paths[0])
+    assert again.placement.outcome is Outcome.SAME
+    indexer.submit(again)
+    indexer.submit(stored(store, phantom_paths[1]))
+    indexer.stop()
+    assert indexed(database) == 2
+
+
+@pytest.mark.timeout(120)
+def test_while_the_database_is_away_senders_are_told_and_nothing_is_lost(
+    database: Database, store: InstanceStore, phantom_paths: list[Path], tmp_path: Path
+) -> None:
+    faults: list[str] = []
+    indexer = Indexer(database, store, faults.append)
+    holder = sqlite.connect(str(tmp_path / "w.db"), isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    indexer.start()
+    indexer.submit(stored(store, phantom_paths[0]))
+    wait(lambda: faults)
+    with pytest.raises(DatabaseUnavailable):
+        indexer.submit(stored(store, phantom_paths[1]))
+    holder.execute("ROLLBACK")
+    holder.close()
+    wait(lambda: indexed(database) == 1)
+    wait(lambda: not indexer.open_studies())
+    indexer.submit(stored(store, phantom_paths[1]))
+    indexer.stop()
+    assert indexed(database) == 2
+
+
+def test_one_instance_that_cannot_be_indexed_does_not_keep_the_others_out(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    faults: list[str] = []
+    indexer = Indexer(database, store, faults.append)
+    odd = stored(store, phantom_paths[0])
+    unstorable = {"InstanceNumber": object()}
+    odd = replace(odd, attributes=replace(odd.attributes, instance=unstorable))
+    for record in (odd, stored(store, phantom_paths[1])):
+        indexer.submit(record)
+    indexer.start()
+    indexer.stop()
+    assert indexed(database) == 1
+    assert len(faults) == 1
+    assert [name for name, _ in store.unindexed()] == [odd.placement.incoming]
+
+
+def test_what_was_stored_but_not_indexed_is_found_at_the_next_start(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    for path in phantom_paths[:3]:
+        stored(store, path)
+    assert indexed(database) == 0
+    assert recover(database, store) == 3
+    assert indexed(database) == 3
+    assert recover(database, store) == 0
