@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import random
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import structlog
 
+from node.clock import Clock
 from node.delivery import backoff
 from node.delivery.backoff import Circuit
 from node.dimse import sender, statuses
@@ -32,9 +32,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 IDLE_POLL_S = 2.0
 """How long a courier sleeps at most when it is not woken."""
-
-Clock = Callable[[], datetime]
-"""The time now, aware, UTC."""
 
 
 @dataclass(frozen=True, slots=True)

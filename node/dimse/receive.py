@@ -14,7 +14,6 @@ import zlib
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
+from node.clock import Clock
 from node.dimse import statuses
 from node.dimse.statuses import Status
 from storage.attributes import extract
@@ -63,7 +63,7 @@ class Receiver:
     store: InstanceStore
     sink: RecordSink
     on_quarantined: QuarantineSink
-    clock: Callable[[], datetime]
+    clock: Clock
     min_free_bytes: int = 0
     """With less free space than this, nothing is taken."""
 

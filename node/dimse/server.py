@@ -11,10 +11,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 
+from node.clock import Clock, system_clock
 from node.dimse import admission, library
 from node.dimse.admission import Peer, Rejection
 from node.dimse.connections import DimseSettings, Listener, application_entity
@@ -45,7 +45,7 @@ class AssociationServer:
         sink: RecordSink,
         on_released: StudiesSink | None = None,
         on_quarantined: QuarantineSink | None = None,
-        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        clock: Clock = system_clock,
     ) -> None:
         self._settings = settings
         self._store = store

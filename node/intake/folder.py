@@ -5,6 +5,7 @@ For ``wetread check --study`` and ``wetread analyze``; nothing is copied or chan
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -40,8 +41,7 @@ def read_folder(folder: Path) -> FolderContents:
     skipped: list[Skipped] = []
     for path in _files(folder):
         try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=True)
-            attributes = extract(dataset)
+            attributes = _attributes(path)
         except InvalidDicomError:
             skipped.append(Skipped(path, "not a DICOM file"))
         except UnreadableInstance as error:
@@ -50,6 +50,12 @@ def read_folder(folder: Path) -> FolderContents:
             found[attributes.series_instance_uid].append((path, attributes))
     series = (_series(number, members) for number, members in enumerate(found.values(), 1))
     return FolderContents(tuple(series), tuple(skipped))
+
+
+def _attributes(path: Path) -> InstanceAttributes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # values that break their VR: common, and not our matter
+        return extract(pydicom.dcmread(path, stop_before_pixels=True))
 
 
 def _files(folder: Path) -> Iterator[Path]:

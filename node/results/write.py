@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import (
     Classification,
+    Code,
     DerivedImage,
     Detection,
     Findings,
@@ -226,7 +227,12 @@ def _measurement_row(structure: str, item: Measurement) -> FindingRow:
     derivation = f" ({item.derivation.meaning.lower()})" if item.derivation else ""
     value = groups.significant(item.value) if math.isfinite(item.value) else None
     note = "" if value is not None else "could not be measured"
-    return FindingRow(structure, f"{item.name.meaning}{derivation}", value, item.unit.value, note)
+    return FindingRow(structure, f"{item.name.meaning}{derivation}", value, _shown(item.unit), note)
+
+
+def _shown(unit: Code) -> str:
+    """A UCUM unit as people write it."""
+    return {"[hnsf'U]": "HU", "1": ""}.get(unit.value, unit.value)
 
 
 def _classification_row(structure: str, item: Classification) -> FindingRow:

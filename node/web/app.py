@@ -82,9 +82,7 @@ def _add_page(app: FastAPI, context: WebContext) -> None:
     templates = Environment(
         loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined
     )
-    templates.globals.update(
-        node=context, number=views.number, unit=views.unit, ago=views.ago, until=views.until
-    )
+    templates.globals.update(node=context, number=views.number, ago=views.ago, until=views.until)
 
     def render(name: str, offset: int) -> HTMLResponse:
         with context.database.read() as tx:

@@ -28,7 +28,6 @@ from storage.records import (
 )
 
 PAGE = 10
-UNITS = {"[hnsf'U]": "HU", "1": "", "{ratio}": ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +165,6 @@ def number(finding: FindingRow) -> str:
     if size >= 100:
         return f"{finding.value:,.0f}".replace(",", " ").replace("-", "−")
     return f"{finding.value:.3g}".replace("-", "−")
-
-
-def unit(text: str) -> str:
-    """A UCUM unit as a radiologist writes it."""
-    return UNITS.get(text, text)
 
 
 def ago(moment: datetime | None, now: datetime) -> str:

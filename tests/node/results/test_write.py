@@ -120,7 +120,7 @@ def test_findings_are_listed_for_people(tmp_path: Path) -> None:
     results = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "j")
     lines = {(row.structure, row.name): row for row in results.findings}
     assert lines[("Right lung", "Volume")].value == 1234.57
-    assert lines[("Right lung", "Attenuation Coefficient (mean)")].unit == "[hnsf'U]"
+    assert lines[("Right lung", "Attenuation Coefficient (mean)")].unit == "HU"
     assert lines[("Liver", "Presence")].text == "looked for, not found"
     assert lines[("right Nodule", "Certainty")].value == 87
     assert lines[("", "Emphysema")].text == "Present (90%)"
