@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 app = typer.Typer(
-    help="Wetread: a DICOM node that makes the first reading of a study.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -36,6 +35,14 @@ def main() -> None:
 def _fail(message: str) -> None:
     print(message, file=sys.stderr)
     sys.exit(2)
+
+
+@app.callback()
+def quiet_unless_wrong() -> None:
+    """Wetread: a DICOM node that makes the first reading of a study."""
+    from node.observe import logs
+
+    logs.configure(None, "warning")
 
 
 @app.command()

@@ -6,7 +6,6 @@ paths are relative to the file. An environment variable ``WETREAD_<TABLE>__<KEY>
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -29,6 +28,7 @@ from pydantic_settings import (
 )
 
 from analyzers.devices import is_device_name
+from node import config_faults
 from node.errors import SettingsError
 from storage.records import Priority
 
@@ -149,8 +149,8 @@ class RuleSettings(_Table):
     def _conditions(cls, value: Any) -> Any:
         if isinstance(value, dict):
             for keyword, condition in value.items():
-                _check_keyword(keyword)
-                _check_condition(keyword, condition)
+                config_faults.check_keyword(keyword)
+                config_faults.check_condition(keyword, condition)
         return value
 
 
@@ -240,11 +240,11 @@ def load(path: Path) -> Settings:
     try:
         settings = Settings(**raw)
     except ValidationError as error:
-        raise SettingsError(_explain(error, path, text)) from error
+        raise SettingsError(config_faults.explain(error, Settings, path, text)) from error
     settings = _with_absolute_paths(settings, path.resolve().parent)
-    faults = _cross_check(settings)
+    faults = config_faults.cross_check(settings)
     if faults:
-        lines = [_at(path, text, location) + message for location, message in faults]
+        lines = [config_faults.at(path, text, location) + message for location, message in faults]
         raise SettingsError("\n".join(lines))
     return settings
 
@@ -283,168 +283,3 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
             ),
         }
     )
-
-
-# --- faults, in words -----------------------------------------------------------------------------
-
-Location = tuple[str | int, ...]
-
-
-def _cross_check(settings: Settings) -> list[tuple[Location, str]]:
-    return [
-        *_unknown_names(settings),
-        *_doubled(settings),
-        *_bad_parameters(settings),
-        *_bad_store(settings),
-    ]
-
-
-def _bad_store(settings: Settings) -> list[tuple[Location, str]]:
-    scheme = settings.storage.database.partition(":")[0]
-    if scheme in {"sqlite", "postgresql+psycopg"}:
-        return []
-    return [(("storage", "database"), 'use "sqlite:///…" or "postgresql+psycopg://…"')]
-
-
-def _unknown_names(settings: Settings) -> list[tuple[Location, str]]:
-    from analyzers import registry
-
-    faults: list[tuple[Location, str]] = []
-    destinations = [destination.name for destination in settings.destinations]
-    for index, rule in enumerate(settings.rules):
-        for name in rule.analyzers:
-            if name not in registry.names():
-                message = f"no analyzer is called {name!r}{_nearest(name, registry.names())}"
-                faults.append((("rules", index, "analyzers"), message))
-        for name in rule.destinations:
-            if name not in destinations:
-                message = f"no destination is called {name!r}{_nearest(name, destinations)}"
-                faults.append((("rules", index, "destinations"), message))
-    return faults
-
-
-def _doubled(settings: Settings) -> list[tuple[Location, str]]:
-    faults: list[tuple[Location, str]] = []
-    named: dict[str, list[str]] = {
-        "rules": [rule.name for rule in settings.rules],
-        "destinations": [destination.name for destination in settings.destinations],
-    }
-    for table, names in named.items():
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                faults.append(((table, index, "name"), f"{name!r} stands there twice"))
-    return faults
-
-
-def _bad_parameters(settings: Settings) -> list[tuple[Location, str]]:
-    from analyzers import registry
-    from analyzers.contract import AnalyzerError
-
-    faults: list[tuple[Location, str]] = []
-    used = {name for rule in settings.rules for name in rule.analyzers}
-    for name in sorted(used.intersection(registry.names()) | settings.analyzers.keys()):
-        try:
-            registry.parameters(name, settings.analyzers.get(name, {}))
-        except AnalyzerError as error:
-            message = str(error)
-            if name not in registry.names():
-                message += _nearest(name, registry.names())
-            faults.append((("analyzers", name), message))
-    return faults
-
-
-def _check_keyword(keyword: str) -> None:
-    from pydicom._dicom_dict import DicomDictionary
-    from pydicom.datadict import tag_for_keyword
-
-    if tag_for_keyword(keyword) is None:
-        known = [entry[4] for entry in DicomDictionary.values()]
-        raise ValueError(f"{keyword} is no DICOM keyword{_nearest(keyword, known)}")
-
-
-_CONDITION_KEYS = ("min", "max", "matches", "exists")
-
-
-def _check_condition(keyword: str, condition: object) -> None:
-    if not isinstance(condition, dict):
-        return
-    for key in condition:
-        if key not in _CONDITION_KEYS:
-            raise ValueError(
-                f"{keyword}: unknown condition {key!r}{_nearest(key, _CONDITION_KEYS)}"
-            )
-
-
-def _nearest(name: str, known: Any) -> str:
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    if close:
-        return f"; did you mean {close[0]!r}?"
-    few = sorted(known)[:12]
-    return f"; known: {', '.join(few)}" if 0 < len(list(known)) <= 12 else ""
-
-
-def _explain(error: ValidationError, path: Path, text: str) -> str:
-    """One line a fault. Values are left out: they may be secrets."""
-    lines: dict[str, None] = {}
-    for fault in error.errors(include_input=False, include_url=False):
-        location = tuple(fault["loc"])
-        message = fault["msg"].removeprefix("Value error, ")
-        if fault["type"] == "extra_forbidden":
-            message = f"unknown key{_nearest(str(location[-1]), _known_keys(location[:-1]))}"
-        lines[_at(path, text, _without_union_tags(location)) + message] = None
-    return "\n".join(lines)
-
-
-def _without_union_tags(location: Location) -> Location:
-    """pydantic adds the tried type's name to the path of a union; a reader does not want it."""
-    if len(location) > 4 and location[0] == "rules" and location[2] == "when":
-        return location[:4]
-    return location
-
-
-def _known_keys(table: Location) -> list[str]:
-    model: Any = Settings
-    for part in table:
-        if isinstance(part, int):
-            continue
-        field = getattr(model, "model_fields", {}).get(part)
-        annotation = field.annotation if field else None
-        inner = getattr(annotation, "__args__", ())
-        model = inner[0] if inner else annotation
-    return list(getattr(model, "model_fields", {}))
-
-
-def _at(path: Path, text: str, location: Location) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    line = line_of(text, location)
-    where = f"{path}:{line}: " if line else f"{path}: "
-    return f"{where}{key.lstrip('.')}: " if key else where
-
-
-_HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?")
-_KEY = re.compile(r"\s*([A-Za-z0-9_.\"'-]+)\s*=")
-
-
-def line_of(text: str, location: Location) -> int | None:
-    """The line (from 1) where the file has a key, or its table; None where it has neither."""
-    wanted = list(location)
-    best: int | None = None
-    table: list[str | int] = []
-    counts: dict[str, int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
-        header = _HEADER.fullmatch(line)
-        if header:
-            table = list(header[2].split("."))
-            if header[1] == "[[":
-                index = counts.get(header[2], -1) + 1
-                counts[header[2]] = index
-                table.append(index)
-            if table == wanted[: len(table)]:
-                best = number
-            continue
-        key = _KEY.match(line)
-        if key:
-            full = [*table, *key[1].replace('"', "").split(".")]
-            if full == wanted[: len(full)]:
-                return number
-    return best

@@ -19,8 +19,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from node.demo.peers import Archive, NodeProcess
-from node.demo.phantom import ChestPhantom
+from node.demo.phantom import ChestPhantom, Truth
 from node.dimse import sender
+from node.observe import logs
 from storage import ledger, outbox
 from storage.database import Database, open_database
 from storage.records import DeliveryState, FindingRow, Job, JobResults, JobState
@@ -28,6 +29,7 @@ from storage.records import DeliveryState, FindingRow, Job, JobResults, JobState
 console = Console()
 
 WAIT_S = 900.0
+EMPHYSEMA = "Percentage of lung volume below -950 Hounsfield units"
 ENDED = (JobState.DONE, JobState.FAILED, JobState.NOT_APPLICABLE)
 
 
@@ -42,6 +44,7 @@ class Pushed:
 
 def main() -> int:
     options = _options()
+    logs.configure(None, "error")
     folder = Path("var") / "demo" / time.strftime("%Y%m%d-%H%M%S")
     folder.mkdir(parents=True)
     with ExitStack() as stack:
@@ -77,14 +80,16 @@ def _study(given: Path | None, folder: Path) -> Pushed:
     with console.status("making a chest CT phantom"):
         phantom = ChestPhantom()
         phantom.write(folder / "phantom")
-    truth = phantom.truth
-    return Pushed(
-        folder / "phantom",
-        {
-            ("Left lung", "Volume"): truth.left_lung_ml,
-            ("Right lung", "Volume"): truth.right_lung_ml,
-        },
-    )
+    return Pushed(folder / "phantom", _truth(phantom.truth))
+
+
+def _truth(known: Truth) -> dict[tuple[str, str], float]:
+    found = {("Bone", "Volume"): known.volumes_ml["bone"]}
+    for structure, key in (("Left lung", "left_lung"), ("Right lung", "right_lung")):
+        found[structure, "Volume"] = known.volumes_ml[key]
+        found[structure, "Attenuation Coefficient (mean)"] = known.mean_hu[key]
+        found[structure, EMPHYSEMA] = known.emphysema_percent[key]
+    return found
 
 
 def _config(pacs_port: int) -> str:

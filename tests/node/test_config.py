@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from node.config import RangeCondition, Settings, line_of, load
+from node.config import RangeCondition, Settings, load
+from node.config_faults import line_of
 from node.errors import SettingsError
 from storage.records import Priority
 
@@ -147,6 +148,12 @@ def test_a_password_variable_that_is_not_set_is_named(tmp_path: Path) -> None:
     settings = load(written(tmp_path, POSTGRES + 'database_password_env = "NOT_SET_HERE"\n'))
     with pytest.raises(SettingsError, match="NOT_SET_HERE is not set"):
         settings.database_url()
+
+
+def test_a_password_in_the_file_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    message = refusal(tmp_path, POSTGRES.replace("wetread@", "wetread:s3cret@"))
+    assert "storage.database: holds a password" in message
+    assert "s3cret" not in message
 
 
 def test_a_key_is_found_in_its_own_table_only() -> None:

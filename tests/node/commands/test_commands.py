@@ -1,0 +1,160 @@
+"""The ``wetread`` command as a person uses it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.dimse.server import AssociationServer, DimseSettings
+from storage.instances import InstanceStore
+from storage.records import InstanceRecord
+from tests.peers import free_port
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def wetread(*arguments: object, expect: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "node", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+        cwd=REPOSITORY,
+        env={"COLUMNS": "200", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text(
+        '[[rules]]\nname = "chest"\nwhen = { Modality = "CT" }\nanalyzers = ["lung_segmentation"]\n'
+        '[[rules]]\nname = "brain"\nwhen = { Modality = "MR" }\nanalyzers = ["gaussian_filter"]\n'
+    )
+    return path
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; import node.cli; "
+        "print([m for m in ('torch', 'pydicom', 'numpy', 'sqlalchemy', 'pydantic') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    shown = wetread("--help")
+    for name in ("serve", "check", "status", "retry", "reindex", "analyzers", "analyze", "send"):
+        assert name in shown
+
+
+def test_analyzers_are_listed_for_people_and_for_programs() -> None:
+    rows = {row["name"]: row for row in json.loads(wetread("analyzers", "--json"))}
+    assert rows["gaussian_filter"]["parameters"]["sigma_mm"] == 1.0
+    assert rows["lung_segmentation"]["inputs"]["modalities"] == ["CT"]
+    assert rows["lung_segmentation"]["device"] in ("cpu", "cuda:0")
+    assert "bone_segmentation" in wetread("analyzers")
+
+
+def test_check_shows_which_rules_fire_and_why_not(config: Path, phantom_folder: Path) -> None:
+    shown = wetread("check", "--config", config, "--study", phantom_folder)
+    assert "✓ rule 'chest' → lung_segmentation: runs on series 2 (30 images)" in shown
+    assert "✗ rule 'brain' → gaussian_filter: does not fire" in shown
+    assert "Modality is CT, not MR" in shown
+
+
+def test_check_tries_every_destination_and_says_which_is_silent(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        f'[[destinations]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\n'
+        f"port = {free_port()}\n"
+    )
+    shown = wetread("check", "--config", config, expect=1)
+    assert "node.ae_title = WETREAD" in shown
+    assert "✗ pacs (P at 127.0.0.1:" in shown
+
+
+def test_settings_that_cannot_be_used_end_with_words_and_without_a_traceback(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('[node]\nae_tilte = "X"\n')
+    shown = wetread("serve", "--config", config, expect=2)
+    assert "did you mean 'ae_title'?" in shown
+    assert "Traceback" not in shown
+
+
+def test_a_taken_port_ends_with_words_and_without_a_traceback(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config = tmp_path / "config.toml"
+        config.write_text(f"[dimse]\nport = {port}\n[http]\nport = 0\n")
+        shown = wetread("serve", "--config", config, expect=2)
+    assert str(port) in shown
+    assert "Traceback" not in shown
+
+
+@pytest.mark.timeout(200)
+def test_analyze_writes_what_the_node_would_send(phantom_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ("--analyzer", "gaussian_filter", "--set", "sigma_mm=4", "--out", out)
+    shown = wetread("analyze", phantom_folder, *arguments)
+    assert "series 2, 30 images: accepted" in shown
+    assert len(list(out.glob("image-0-*.dcm"))) == 30
+    assert (out / "report.dcm").exists()
+
+
+def test_analyze_names_a_parameter_that_does_not_exist(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
+    arguments = ("--analyzer", "gaussian_filter", "--set", "sigma=4", "--out", tmp_path / "out")
+    shown = wetread("analyze", phantom_folder, *arguments, expect=2)
+    assert "gaussian_filter has no parameter 'sigma'; it has: dimensions, sigma_mm" in shown
+
+
+def test_analyze_names_an_analyzer_that_is_not_installed(
+    phantom_folder: Path, tmp_path: Path
+) -> None:
+    arguments = ("--analyzer", "lungs", "--out", tmp_path / "out")
+    assert "no analyzer is called 'lungs'" in wetread(
+        "analyze", phantom_folder, *arguments, expect=2
+    )
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[AssociationServer]:
+    store = InstanceStore(tmp_path / "instances", tmp_path / "quarantine")
+
+    def keep(record: InstanceRecord) -> None:
+        store.forget_incoming(record.placement.incoming)
+
+    server = AssociationServer(DimseSettings("RECEIVER", port=0), store, sink=keep)
+    server.start()
+    yield server
+    server.drain(2)
+
+
+def test_send_pushes_a_folder(receiver: AssociationServer, phantom_folder: Path) -> None:
+    to = f"127.0.0.1:{receiver.port}"
+    shown = wetread("send", phantom_folder, "--to", to, "--aet", "RECEIVER")
+    assert "30 of 30 images stored" in shown
+
+
+def test_send_says_what_is_wrong_with_an_address(phantom_folder: Path) -> None:
+    shown = wetread("send", phantom_folder, "--to", "nowhere", "--aet", "X", expect=2)
+    assert "write it as HOST:PORT" in shown
+
+
+def test_status_of_a_fresh_node_is_an_empty_list(config: Path) -> None:
+    assert json.loads(wetread("status", "--json", "--config", config)) == {
+        "studies": [],
+        "alarms": [],
+    }
