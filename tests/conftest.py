@@ -10,6 +10,8 @@ import pytest
 
 from node.demo.phantom import ChestPhantom
 
+pytest_plugins = ("tests.postgres",)
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
 

@@ -33,6 +33,8 @@ class Node:
     text: str = ""
     quiet_period_s: float = 1.0
     environment: dict[str, str] = field(default_factory=dict)
+    database: str = ""
+    """URL; empty for the SQLite file in ``var``."""
     port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
 
@@ -42,7 +44,9 @@ class Node:
         self.process: subprocess.Popen[str] | None = None
         self.config.write_text(
             f"[dimse]\nport = {self.port}\n[http]\nport = {self.http_port}\n"
-            f"[completion]\nquiet_period_s = {self.quiet_period_s}\n{self.text}"
+            f"[completion]\nquiet_period_s = {self.quiet_period_s}\n"
+            + (f'[storage]\ndatabase = "{self.database}"\n' if self.database else "")
+            + self.text
         )
 
     @property
@@ -90,7 +94,7 @@ class Node:
         return httpx.get(f"http://127.0.0.1:{self.http_port}{path}", timeout=10)
 
     def state(self) -> State:
-        database = open_database(f"sqlite:///{self.var / 'wetread.db'}")
+        database = open_database(self.database or f"sqlite:///{self.var / 'wetread.db'}")
         try:
             with database.read() as tx:
                 return State(

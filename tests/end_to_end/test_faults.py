@@ -15,6 +15,7 @@ from node.dimse.sender import Peer
 from storage.records import DeliveryState, JobState
 from tests.node_process import Node, destination, rule, running_node
 from tests.peers import FakePacs
+from tests.postgres import Postgres
 
 FAULTY = ("segfault", "hang", "raise", "glutton", "declining", "counting")
 
@@ -181,3 +182,25 @@ def test_reindex_brings_back_a_deleted_database(tmp_path: Path, phantom_folder: 
         )
     finally:
         node.kill()
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(300)
+def test_the_node_runs_on_postgresql_and_survives_a_kill(
+    tmp_path: Path, phantom_folder: Path, postgres: Postgres
+) -> None:
+    postgres.execute("CREATE DATABASE node")
+    node = Node(tmp_path, rule("slow", to=""), database=postgres.url("node"))
+    try:
+        node.start(plugins=True)
+        push(node, phantom_folder)
+        node.wait(lambda state: any(job.state is JobState.RUNNING for job in state.jobs))
+        assert "another node works on this database" in command(node, "serve").stderr
+        node.kill()
+        node.start(plugins=True)
+        (job,) = node.wait_for_results().jobs
+        assert (job.state, job.attempts) == (JobState.DONE, 2)
+        assert node.state().studies[0].instances == len(list(phantom_folder.iterdir()))
+    finally:
+        node.kill()
+        postgres.execute("DROP DATABASE node WITH (FORCE)")
