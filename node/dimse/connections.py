@@ -7,6 +7,7 @@ the ``Owner``.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from socketserver import TCPServer
 from typing import Any, Protocol
@@ -25,6 +26,8 @@ from node.dimse.session import Session
 
 SPARE_CONNECTIONS = 64
 """Connections beyond the association limit that may wait for their rejection."""
+SHUT_S = 1.0
+"""How long the thread of a shut socket may take to notice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +96,20 @@ class Listener(ThreadedAssociationServer):
         for association in associations:
             if association.is_established:
                 association.abort(block=False)
-        deadline = time.monotonic() + timeout_s
-        while time.monotonic() < deadline and any(a.dul.is_alive() for a in associations):
-            time.sleep(0.01)
+        _wait_for_ends(associations, timeout_s)
         for association in associations:
             connection = association.dul.socket
             if connection is not None and connection.socket is not None:
                 connection._shutdown_socket()
+        _wait_for_ends(associations, SHUT_S)
+        for association in associations:
             association.dul.kill_dul()
+
+
+def _wait_for_ends(associations: Sequence[Association], timeout_s: float) -> None:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and any(one.dul.is_alive() for one in associations):
+        time.sleep(0.01)
 
 
 class _Connection(RequestHandler):

@@ -99,6 +99,7 @@ class InstanceLane(DULServiceProvider):
             if self._transfer is not None:
                 self._transfer.reception.abandon()
                 self._session.log.warning("transfer_incomplete")
+            self._reader.close()
             self._on_end(how)
 
     # --- pynetdicom's hooks -----------------------------------------------------------------------

@@ -67,6 +67,10 @@ class PduReader:
         """Whether something can be read, within a time."""
         return bool(self._poll.poll(timeout_s * 1000))
 
+    def close(self) -> None:
+        """Close the socket. (pynetdicom leaves it open where the peer was gone before.)"""
+        self._socket.close()
+
     def discard(self) -> bool:
         """Drop what has arrived; false when the peer has closed."""
         try:

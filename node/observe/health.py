@@ -44,33 +44,48 @@ class Health:
         self._lock = threading.Lock()
         self._succeeded: dict[str, datetime] = {}
         self._faults: dict[str, str] = {}
+        self._trying: dict[str, datetime] = {}
+
+    def attempt(self, name: str) -> None:
+        """A part begins to prove itself. If it never comes back, the report says so."""
+        with self._lock:
+            self._trying[name] = self._clock()
 
     def beat(self, name: str) -> None:
         """A part did something that worked."""
         with self._lock:
             self._succeeded[name] = self._clock()
             self._faults.pop(name, None)
+            self._trying.pop(name, None)
 
     def fault(self, name: str, reason: str) -> None:
         """A part failed; it stays well until its last success is too old."""
         with self._lock:
             self._faults[name] = reason
+            self._trying.pop(name, None)
 
     def report(self) -> HealthReport:
+        """What holds at this moment."""
         with self._lock:
             checks = tuple(self._check(name) for name in PARTS)
         return HealthReport(all(check.ok for check in checks), checks)
 
     def _check(self, name: str) -> Check:
-        reason = self._faults.get(name, "")
         at = self._succeeded.get(name)
-        if at is None:
-            return Check(name, False, None, None, reason or "has not proved itself yet")
-        age_s = (self._clock() - at).total_seconds()
-        ok = age_s <= FRESH_S
-        if not ok and not reason:
-            reason = f"nothing done for {age_s:.0f} s"
-        return Check(name, ok, at, age_s, reason)
+        age_s = (self._clock() - at).total_seconds() if at else None
+        ok = age_s is not None and age_s <= FRESH_S
+        return Check(name, ok, at, age_s, self._hanging(name) or self._reason(name, ok, age_s))
+
+    def _hanging(self, name: str) -> str:
+        began = self._trying.get(name)
+        hangs_s = (self._clock() - began).total_seconds() if began else 0.0
+        return f"its check has not come back for {hangs_s:.0f} s" if hangs_s > FRESH_S else ""
+
+    def _reason(self, name: str, ok: bool, age_s: float | None) -> str:
+        fault = self._faults.get(name, "")
+        if ok or fault:
+            return fault
+        return "has not proved itself yet" if age_s is None else f"nothing done for {age_s:.0f} s"
 
 
 class HealthProbe:
@@ -88,6 +103,7 @@ class HealthProbe:
         self._stopping = threading.Event()
 
     def start(self) -> None:
+        """Prove every part now, and again and again until stopped."""
         for name, probe in self._probes.items():
             thread = threading.Thread(
                 target=self._run, args=(name, probe), name=f"probe-{name}", daemon=True
@@ -99,10 +115,11 @@ class HealthProbe:
 
     def _run(self, name: str, probe: Callable[[], None]) -> None:
         while not self._stopping.is_set():
+            self._health.attempt(name)
             try:
                 probe()
             except Exception as error:  # noqa: BLE001 - whatever it raises is what is to be shown
-                self._health.fault(name, f"{type(error).__name__}: {error}")
+                self._health.fault(name, f"{type(error).__name__}: {error}".removesuffix(": "))
             else:
                 self._health.beat(name)
             self._stopping.wait(self._every_s)

@@ -6,37 +6,34 @@ out here, whoever logs it.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import logging.handlers
-import re
 import sys
-from collections.abc import MutableMapping
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from node.observe.redaction import redact
+from node.observe.redaction import study_digest as study_digest
+
 MAX_BYTES = 20 * 2**20
 KEPT_FILES = 10
-
-_FORBIDDEN = re.compile(
-    r"patient|person|birth|accession|physician|operator|address|phone|dataset", re.IGNORECASE
-)
-_UID = re.compile(r"\b[0-2](?:\.(?:0|[1-9][0-9]*)){5,}\b")
 
 _configured_handlers: list[logging.Handler] = []
 
 
-def study_digest(uid: str) -> str:
-    """A short stand-in for a UID: the same in every line, and no way back."""
-    return hashlib.sha256(uid.encode()).hexdigest()[:12]
-
-
 def configure(log_folder: Path | None, level: str = "info") -> None:
-    """Send structlog's and the libraries' messages to the log. May be called again."""
+    """Send structlog's, the libraries' and Python's warnings to the log. May be called again.
+
+    Without a folder they go to stderr alone. ``level`` is for the node; libraries are at WARNING.
+    """
     structlog.configure(
-        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=[
+            structlog.stdlib.filter_by_level,
+            *_SHARED,
+            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+        ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=False,
@@ -49,6 +46,7 @@ def configure(log_folder: Path | None, level: str = "info") -> None:
     for handler in _configured_handlers:
         root.addHandler(handler)
     root.setLevel(logging.WARNING)  # libraries
+    logging.captureWarnings(True)
     logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
     for package in ("node", "storage", "analyzers"):
         logging.getLogger(package).setLevel(level.upper())
@@ -56,7 +54,10 @@ def configure(log_folder: Path | None, level: str = "info") -> None:
 
 def _handlers(log_folder: Path | None) -> list[logging.Handler]:
     console = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_formatter(structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())))
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+    )
+    console.setFormatter(_formatter(renderer))
     if log_folder is None:
         return [console]
     log_folder.mkdir(parents=True, exist_ok=True)
@@ -72,18 +73,6 @@ def _formatter(renderer: Any) -> logging.Formatter:
         foreign_pre_chain=_SHARED,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
     )
-
-
-def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Take out what may identify a patient; UIDs become digests."""
-    for key, value in list(event.items()):
-        if key.startswith("_"):
-            continue
-        if _FORBIDDEN.search(key):
-            event[key] = "redacted"
-        elif isinstance(value, str):
-            event[key] = _UID.sub(lambda found: f"uid:{study_digest(found[0])}", value)
-    return event
 
 
 _SHARED: list[Any] = [

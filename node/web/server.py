@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from node.errors import NodeError
 
 START_S = 10.0
+STOP_S = 5.0
 
 
 class CannotServe(NodeError):
-    """The HTTP port cannot be had; the message says what to do."""
+    """The HTTP port cannot be had, or nothing answers on it; the message says what to do."""
 
 
 class WebServer:
@@ -25,7 +26,13 @@ class WebServer:
         self._host = host
         self._port = port
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, timeout_graceful_shutdown=2, lifespan="off"
+            app,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            lifespan="off",
+            timeout_graceful_shutdown=2,
         )
         self._server = uvicorn.Server(config)
         self._socket: socket.socket | None = None
@@ -34,33 +41,42 @@ class WebServer:
     @property
     def port(self) -> int:
         """The real port, once started."""
-        return int(self._socket.getsockname()[1]) if self._socket else self._port
+        return self._port
 
     def start(self) -> None:
-        """Serve.
+        """Serve; requests are answered when this returns.
 
         Raises
         ------
         CannotServe
         """
-        try:
-            self._socket = socket.create_server((self._host, self._port))
-        except OSError as error:
-            raise CannotServe(
-                f"http.port {self._port} on {self._host} cannot be had ({error.strerror}): choose"
-                " another, or 0 for a free one"
-            ) from error
+        self._socket = self._listen()
+        self._port = int(self._socket.getsockname()[1])
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="http", daemon=True
         )
         self._thread.start()
         deadline = time.monotonic() + START_S
-        while not self._server.started and time.monotonic() < deadline:
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                self.stop()
+                raise CannotServe("the web server did not start: see the log")
             time.sleep(0.01)
 
     def stop(self) -> None:
+        """Let running answers end, then free the port."""
         self._server.should_exit = True
         if self._thread is not None:
-            self._thread.join(timeout=5)
+            self._thread.join(timeout=STOP_S)
         if self._socket is not None:
             self._socket.close()
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            return socket.create_server((self._host, self._port), family=family)
+        except OSError as error:
+            raise CannotServe(
+                f"http.port {self._port} on {self._host} cannot be had ({error.strerror}): choose"
+                " another, or 0 for a free one"
+            ) from error

@@ -1,33 +1,51 @@
-"""What the page and the API show, read from the database in one transaction.
+"""What the page shows, read from the database in one transaction.
 
 The page is for the administrator: patients stay masked, URLs carry row numbers only.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from enum import StrEnum
-from typing import Any
+from datetime import datetime
 
+from node.web import alarms, wording
+from node.web.alarms import Alarm
 from storage import events, index, ledger, outbox
 from storage.database import Transaction
+from storage.errors import NotFound
 from storage.records import (
     Counts,
     Delivery,
     DeliveryState,
-    Event,
-    FindingRow,
-    Header,
     Job,
     JobResults,
     JobState,
     StudyRow,
+    Subject,
 )
 
 PAGE = 10
+PROBLEMS_AT_MOST = 1000
+_WAITING = (DeliveryState.PENDING, DeliveryState.SENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which studies the page shows: all, one, or those where something failed."""
+
+    offset: int = 0
+    study: int | None = None
+    problems: bool = False
+
+    def query(self, offset: int | None = None) -> str:
+        """The selection as the query of a URL, perhaps at another offset."""
+        parts = [f"offset={self.offset if offset is None else max(0, offset)}"]
+        if self.study is not None:
+            parts.append(f"study={self.study}")
+        if self.problems:
+            parts.append("problems=true")
+        return "&".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +57,7 @@ class DeliveryView:
     failed: int
     waiting: int
     next_try: datetime | None
+    """When the next attempt is due, after a failed one."""
     reason: str
 
     @property
@@ -55,12 +74,23 @@ class JobView:
     job: Job
     results: JobResults
     deliveries: tuple[DeliveryView, ...]
-    seconds: float | None
+    started_at: datetime | None
+    """When it ran last; the job's own ``started_at`` is its first run's."""
+
+    @property
+    def seconds(self) -> float | None:
+        """How long its last run took; None while it has not ended."""
+        if self.started_at is None or self.job.finished_at is None:
+            return None
+        return max(0.0, (self.job.finished_at - self.started_at).total_seconds())
+
+    @property
+    def failed(self) -> bool:
+        return self.job.state is JobState.FAILED or any(one.failed for one in self.deliveries)
 
     @property
     def can_retry(self) -> bool:
-        sending_failed = any(one.failed for one in self.deliveries)
-        return self.job.state is JobState.FAILED or sending_failed
+        return self.failed and self.job.state not in (JobState.RUNNING, JobState.PENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +104,77 @@ class StudyView:
     patient: str
     jobs: tuple[JobView, ...]
 
+    @property
+    def failed(self) -> bool:
+        return any(one.failed for one in self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationView:
+    """A destination, and whether something waits for it."""
+
+    name: str
+    next_due: datetime | None
+    """None when nothing is owed."""
+    reason: str
+    """Why the last attempt failed; empty when it did not."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedFile:
+    """An image that was refused and kept aside."""
+
+    at: datetime
+    key: str
+    reason: str
+
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
     """The whole page."""
 
     counts: Counts
-    alarms: tuple[Event, ...]
+    alarms: tuple[Alarm, ...]
+    destinations: tuple[DestinationView, ...]
+    quarantined: tuple[QuarantinedFile, ...]
     studies: tuple[StudyView, ...]
-    offset: int
     has_older: bool
-    now: datetime
 
 
-def status(tx: Transaction, offset: int = 0) -> StatusView:
-    """What the page shows, from the study at ``offset`` on, newest first."""
-    studies = index.list_studies(tx, limit=PAGE + 1, offset=offset)
+def status(tx: Transaction, selection: Selection, destinations: Sequence[str]) -> StatusView:
+    """What the page shows, newest study first."""
+    studies = _selected(tx, selection)
+    counts = events.counts(tx)
     return StatusView(
-        counts=events.counts(tx),
-        alarms=tuple(events.open_alarms(tx, limit=20)),
+        counts=counts,
+        alarms=alarms.open_alarms(tx) if counts.alarms else (),
+        destinations=_destinations(tx, destinations),
+        quarantined=_quarantined(tx) if counts.quarantined else (),
         studies=tuple(study_view(tx, study) for study in studies[:PAGE]),
-        offset=offset,
         has_older=len(studies) > PAGE,
-        now=datetime.now(UTC),
     )
+
+
+def _selected(tx: Transaction, selection: Selection) -> list[StudyRow]:
+    """One more than fit on the page, if there are more."""
+    if selection.study is not None:
+        try:
+            return [index.get_study(tx, selection.study)]
+        except NotFound:
+            return []
+    if selection.problems:
+        ids = _with_problems(tx)[selection.offset : selection.offset + PAGE + 1]
+        return [index.get_study(tx, one) for one in ids]
+    return index.list_studies(tx, limit=PAGE + 1, offset=selection.offset)
+
+
+def _with_problems(tx: Transaction) -> list[int]:
+    """The studies with a failed job or a refused object, newest first."""
+    failed = ledger.list_jobs(tx, state=JobState.FAILED, limit=PROBLEMS_AT_MOST)
+    refused = outbox.list_deliveries(tx, state=DeliveryState.FAILED, limit=PROBLEMS_AT_MOST)
+    others = {one.job_id for one in refused} - {job.id for job in failed}
+    found = {job.study_id for job in failed} | {ledger.get(tx, one).study_id for one in others}
+    return sorted(found, reverse=True)
 
 
 def study_view(tx: Transaction, study: StudyRow) -> StudyView:
@@ -108,19 +185,23 @@ def study_view(tx: Transaction, study: StudyRow) -> StudyView:
         study=study,
         modalities="/".join(sorted(modalities)),
         title=str(study.header.get("StudyDescription") or "Study without description"),
-        date=_date(study.header),
-        patient=masked(str(study.header.get("PatientID", ""))),
+        date=wording.study_date(study.header),
+        patient=wording.masked(str(study.header.get("PatientID", ""))),
         jobs=tuple(job_view(tx, job) for job in jobs),
     )
 
 
 def job_view(tx: Transaction, job: Job) -> JobView:
     """One job with findings and deliveries."""
-    seconds = None
-    if job.started_at and job.finished_at:
-        seconds = max(0.0, (job.finished_at - job.started_at).total_seconds())
     deliveries = outbox.list_deliveries(tx, job_id=job.id, limit=100_000)
-    return JobView(job, ledger.results_of(tx, job.id), _by_destination(deliveries), seconds)
+    return JobView(
+        job, ledger.results_of(tx, job.id), _by_destination(deliveries), _last_start(tx, job)
+    )
+
+
+def _last_start(tx: Transaction, job: Job) -> datetime | None:
+    history = events.list_events(tx, Subject.JOB, job.id, limit=20)
+    return next((one.at for one in history if one.to_state == JobState.RUNNING.value), None)
 
 
 def _by_destination(deliveries: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
@@ -131,7 +212,7 @@ def _by_destination(deliveries: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
 
 
 def _delivery_view(name: str, rows: Sequence[Delivery]) -> DeliveryView:
-    waiting = [one for one in rows if one.state in (DeliveryState.PENDING, DeliveryState.SENDING)]
+    waiting = [one for one in rows if one.state in _WAITING]
     return DeliveryView(
         destination=name,
         sent=sum(one.state is DeliveryState.SENT for one in rows),
@@ -142,100 +223,16 @@ def _delivery_view(name: str, rows: Sequence[Delivery]) -> DeliveryView:
     )
 
 
-def masked(patient_id: str) -> str:
-    """The last two characters of a patient ID: enough to tell two apart, no more."""
-    if not patient_id:
-        return "no ID"
-    return "…" + patient_id[-2:] if len(patient_id) > 4 else "…"
+def _destinations(tx: Transaction, names: Sequence[str]) -> tuple[DestinationView, ...]:
+    reasons: dict[str, str] = {}
+    for one in outbox.list_deliveries(tx, state=DeliveryState.PENDING, limit=200):
+        if one.reason:
+            reasons.setdefault(one.destination, one.reason)
+    return tuple(
+        DestinationView(name, outbox.next_due(tx, name), reasons.get(name, "")) for name in names
+    )
 
 
-def _date(header: Header) -> str:
-    text = str(header.get("StudyDate", ""))
-    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) == 8 and text.isdigit() else ""
-
-
-# --- for people -----------------------------------------------------------------------------------
-
-
-def number(finding: FindingRow) -> str:
-    """A value with as many digits as a reader can use."""
-    if finding.value is None:
-        return finding.text
-    size = abs(finding.value)
-    if size >= 100:
-        return f"{finding.value:,.0f}".replace(",", " ").replace("-", "−")
-    return f"{finding.value:.3g}".replace("-", "−")
-
-
-def ago(moment: datetime | None, now: datetime) -> str:
-    """How long ago, in words."""
-    if moment is None:
-        return ""
-    seconds = (now - moment).total_seconds()
-    for limit, size, word in ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h")):
-        if seconds < limit:
-            return f"{max(0, seconds) / size:.0f} {word} ago"
-    return f"{seconds / 86_400:.0f} days ago"
-
-
-def until(moment: datetime | None, now: datetime) -> str:
-    """How long from now, in words."""
-    if moment is None or moment <= now:
-        return "now"
-    seconds = (moment - now).total_seconds()
-    return f"in {seconds:.0f} s" if seconds < 90 else f"in {seconds / 60:.0f} min"
-
-
-# --- for programs ---------------------------------------------------------------------------------
-
-
-def plain(value: Any) -> Any:
-    """A record as JSON values."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = dataclasses.fields(value)
-        return {field.name: plain(getattr(value, field.name)) for field in fields}
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, StrEnum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {str(plain(key)): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    return value
-
-
-def job_json(view: JobView) -> dict[str, Any]:
-    """A job for the API."""
-    job = view.job
-    hidden = {"study_instance_uid", "series_instance_uid", "key"}
-    shown = {name: value for name, value in plain(job).items() if name not in hidden}
-    return {
-        **shown,
-        "seconds": view.seconds,
-        "findings": plain(view.results.findings),
-        "remarks": plain(view.results.remarks),
-        "objects": [{"kind": one.kind, "bytes": one.size_bytes} for one in view.results.objects],
-        "previews": [f"/previews/{job.id}/{n}.png" for n in range(len(view.results.previews))],
-        "deliveries": [{**plain(one), "state": one.state} for one in view.deliveries],
-    }
-
-
-def delivery_json(delivery: Delivery) -> dict[str, Any]:
-    """A delivery for the API, without UIDs."""
-    made = delivery.object
-    return {**plain(delivery), "object": {"kind": made.kind, "bytes": made.size_bytes}}
-
-
-def study_json(view: StudyView) -> dict[str, Any]:
-    """A study for the API, without what identifies the patient."""
-    hidden = {"header", "study_instance_uid"}
-    shown = {name: value for name, value in plain(view.study).items() if name not in hidden}
-    return {
-        **shown,
-        "modalities": view.modalities,
-        "description": view.title,
-        "date": view.date,
-        "patient": view.patient,
-        "jobs": [job_json(one) for one in view.jobs],
-    }
+def _quarantined(tx: Transaction) -> tuple[QuarantinedFile, ...]:
+    rows = index.list_quarantine(tx, limit=20)
+    return tuple(QuarantinedFile(at, key, reason) for at, key, reason in rows)

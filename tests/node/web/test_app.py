@@ -2,112 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pydicom
 import pytest
 from fastapi import FastAPI
 
-from node.observe.health import PARTS, Health
-from node.web.app import WebContext, create_app
+from node.observe.health import PARTS
 from node.web.server import CannotServe, WebServer
-from node.web.views import masked
+from node.web.wording import masked
 from storage import events, index, ledger, outbox
 from storage.attributes import extract
-from storage.database import Database, open_database
-from storage.records import (
-    FindingRow,
-    InstanceRecord,
-    JobResults,
-    Level,
-    NewJob,
-    Outcome,
-    Placement,
-    Priority,
-    ResultObject,
-    Subject,
-)
-from storage.results import ResultStore
+from storage.records import InstanceRecord, JobResults, Level, Outcome, Placement, Subject
+from tests.node.web.sites import START, Site, finish, study_with_job
 
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 HOSTILE = "<script>alert('x')</script>"
-
-
-@dataclass
-class Site:
-    """The application as it is served, with a client, and what stands behind it."""
-
-    client: httpx.Client
-    server: WebServer
-    database: Database
-    results: ResultStore
-    health: Health
-    woken: list[str] = field(default_factory=list)
-    now: datetime = START
-
-
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
-    results = ResultStore(tmp_path / "results")
-    woken: list[str] = []
-    made: list[Site] = []
-    health = Health(lambda: made[0].now if made else START)
-    context = WebContext(
-        database=database,
-        results=results,
-        health=health,
-        title="WETREAD",
-        version="0.1.0",
-        dimse_host="127.0.0.1",
-        dimse_port=lambda: 11112,
-        destinations=("pacs",),
-        wake=lambda: woken.append("woken"),
-    )
-    server = WebServer(create_app(context), "127.0.0.1", 0)
-    server.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-        made.append(Site(client, server, database, results, health, woken))
-        yield made[0]
-    server.stop()
-    database.close()
-
-
-def study_with_job(site: Site, path: Path, description: str = "Thorax") -> int:
-    """One study, one running job."""
-    dataset = pydicom.dcmread(path, stop_before_pixels=True)
-    dataset.StudyDescription = description
-    dataset.PatientID = "PAT-123456"
-    dataset.PatientName = "Doe^Jane"
-    record = InstanceRecord(extract(dataset), Placement(Outcome.NEW, "k", 1, "s", ""), START, "CT1")
-    with site.database.write() as tx:
-        index.add(tx, [record])
-        (study,) = index.list_studies(tx)
-        (series,) = index.series_of(tx, study.id)
-        job = NewJob(
-            "i", "lung_segmentation", "1.0.0", "p", {}, study.id, series.id,
-            (series.instances[0].id,), "chest", Priority.ROUTINE, ("pacs",),
-        )  # fmt: skip
-        entered = ledger.enqueue(tx, job, START)
-        ledger.claim(tx, START)
-    assert entered is not None
-    return entered
-
-
-def finish(site: Site, job_id: int) -> None:
-    folder = site.results.folder("abc")
-    (folder / "seg-0.png").write_bytes(b"\x89PNG\r\n\x1a\nrest")
-    results = JobResults(
-        objects=(ResultObject("1.2.3", "1.2", "1.2.4", "1.2.5", "sr", "abc/sr.dcm", 9, "d"),),
-        findings=(FindingRow("Left lung", "Volume", 1695.4, "mL"),),
-        previews=("abc/seg-0.png",),
-    )
-    with site.database.write() as tx:
-        ledger.done(tx, job_id, START + timedelta(seconds=7), results)
 
 
 def test_an_empty_node_says_how_to_send_the_first_study(site: Site) -> None:

@@ -1,0 +1,125 @@
+"""The JSON API and /health. What changes something wants the header ``X-Wetread: 1``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
+from fastapi.responses import JSONResponse
+
+from node.web import alarms, views
+from node.web.context import WebContext
+from node.web.plain import delivery_json, job_json, plain, study_json
+from storage import events, index, ledger, outbox
+from storage.records import DeliveryState, JobState, Level, Subject
+
+_LARGEST = 2**63 - 1
+"""Of the databases' integers; larger numbers are refused here."""
+
+RowId = Annotated[int, Path(ge=0, le=_LARGEST)]
+SomeRowId = Annotated[int | None, Query(ge=0, le=_LARGEST)]
+Limit = Annotated[int, Query(ge=1, le=1000)]
+Offset = Annotated[int, Query(ge=0, le=_LARGEST)]
+
+
+def same_origin(x_wetread: Annotated[str | None, Header()] = None) -> None:
+    """A page elsewhere cannot add this header to a request without being asked first."""
+    if x_wetread != "1":
+        raise HTTPException(403, "the header X-Wetread: 1 is needed")
+
+
+def routes(context: WebContext) -> APIRouter:
+    router = APIRouter()
+    _add_health(router, context)
+    _add_studies_and_jobs(router, context)
+    _add_history(router, context)
+    _add_acting(router, context)
+    return router
+
+
+def _add_health(router: APIRouter, context: WebContext) -> None:
+    @router.api_route("/health", methods=["GET", "HEAD"])
+    async def health() -> JSONResponse:  # async: answers when all threads wait for a database
+        report = context.health.report()
+        return JSONResponse(plain(report), status_code=200 if report.ok else 503)
+
+
+def _add_studies_and_jobs(router: APIRouter, context: WebContext) -> None:
+    read = context.database.read
+
+    @router.get("/api/studies")
+    def studies(limit: Limit = 50, offset: Offset = 0) -> list[dict[str, Any]]:
+        with read() as tx:
+            rows = index.list_studies(tx, limit, offset)
+            return [study_json(views.study_view(tx, row)) for row in rows]
+
+    @router.get("/api/studies/{study_id}")
+    def study(study_id: RowId) -> dict[str, Any]:
+        with read() as tx:
+            return study_json(views.study_view(tx, index.get_study(tx, study_id)))
+
+    @router.get("/api/jobs")
+    def jobs(
+        state: JobState | None = None,
+        study: SomeRowId = None,
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> list[dict[str, Any]]:
+        with read() as tx:
+            rows = ledger.list_jobs(tx, study, state, limit, offset)
+            return [job_json(views.job_view(tx, row)) for row in rows]
+
+    @router.get("/api/jobs/{job_id}")
+    def job(job_id: RowId) -> dict[str, Any]:
+        with read() as tx:
+            found = job_json(views.job_view(tx, ledger.get(tx, job_id)))
+            history = events.list_events(tx, Subject.JOB, job_id)
+        return {**found, "events": plain(history)}
+
+
+def _add_history(router: APIRouter, context: WebContext) -> None:
+    read = context.database.read
+
+    @router.get("/api/deliveries")
+    def deliveries(
+        state: DeliveryState | None = None, job: SomeRowId = None, limit: Limit = 200
+    ) -> list[dict[str, Any]]:
+        with read() as tx:
+            rows = outbox.list_deliveries(tx, job_id=job, state=state, limit=limit)
+        return [delivery_json(row) for row in rows]
+
+    @router.get("/api/events")
+    def all_events(level: Level | None = None, limit: Limit = 100) -> list[dict[str, Any]]:
+        with read() as tx:
+            return [plain(one) for one in events.list_events(tx, level=level, limit=limit)]
+
+    @router.get("/api/alarms")
+    def open_alarms(limit: Limit = 100) -> list[dict[str, Any]]:
+        with read() as tx:
+            return [plain(one) for one in events.open_alarms(tx, limit)]
+
+
+def _add_acting(router: APIRouter, context: WebContext) -> None:
+    guarded = [Depends(same_origin)]
+
+    @router.post("/api/jobs/{job_id}/retry", dependencies=guarded)
+    def retry(job_id: RowId) -> dict[str, str]:
+        """Send again what was refused, or else run the job again."""
+        now = datetime.now(UTC)
+        with context.database.write() as tx:
+            state = ledger.get(tx, job_id).state
+            settled = state in (JobState.DONE, JobState.NOT_APPLICABLE)
+            if settled and outbox.restart_job(tx, job_id, now):
+                done = "its failed deliveries are due again"
+            else:
+                ledger.restart(tx, job_id, now)
+                done = "the job is due again"
+        context.wake()
+        return {"done": done}
+
+    @router.post("/api/alarms/{event_id}/acknowledge", dependencies=guarded)
+    def acknowledge(event_id: RowId, alike: bool = False) -> dict[str, Any]:
+        with context.database.write() as tx:
+            number = alarms.acknowledge(tx, event_id, alike)
+        return {"done": "acknowledged", "number": number}

@@ -1,0 +1,104 @@
+"""The status page, the fragment it refreshes itself with, and the previews.
+
+Rendered on the server; names and descriptions come from images and are escaped.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi.responses import FileResponse, HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from node.web import views, wording
+from node.web.api import RowId, SomeRowId
+from node.web.context import WebContext
+from node.web.views import Selection, StatusView
+from storage import ledger
+from storage.errors import DatabaseUnavailable
+
+HERE = Path(__file__).parent
+ALARMS_SHOWN = 8
+PREVIEW_S = 60
+"""How long a browser keeps a preview: a job that runs again writes new ones."""
+
+Offset = Annotated[int, Query(ge=0, le=10**9)]
+
+
+def select(offset: Offset = 0, study: SomeRowId = None, problems: bool = False) -> Selection:
+    """The selection that a URL asks for."""
+    return Selection(offset, study, problems)
+
+
+Selected = Annotated[Selection, Depends(select)]
+
+
+def routes(context: WebContext) -> APIRouter:
+    router = APIRouter(default_response_class=HTMLResponse)
+    render = _Renderer(context)
+
+    @router.get("/")
+    def page(selection: Selected) -> HTMLResponse:
+        return render("page.html", selection)
+
+    @router.get("/fragment")
+    def fragment(selection: Selected) -> HTMLResponse:
+        return render("fragment.html", selection)
+
+    @router.get("/previews/{job_id}/{number}.png")
+    def preview(job_id: RowId, number: int) -> FileResponse:
+        with context.database.read() as tx:
+            keys = ledger.results_of(tx, job_id).previews
+        if not 0 <= number < len(keys) or not context.results.path(keys[number]).is_file():
+            raise HTTPException(404, "there is no such preview")
+        headers = {"Cache-Control": f"private, max-age={PREVIEW_S}"}
+        path = context.results.path(keys[number])
+        return FileResponse(path, media_type="image/png", headers=headers)
+
+    return router
+
+
+class _Renderer:
+    """Renders a template with what the database and the health say at this moment."""
+
+    def __init__(self, context: WebContext) -> None:
+        self._context = context
+        self._templates = Environment(
+            loader=FileSystemLoader(HERE / "templates"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        host = context.dimse_host
+        self._templates.globals.update(
+            node=context,
+            words=wording,
+            page_size=views.PAGE,
+            alarms_shown=ALARMS_SHOWN,
+            host=wording.reachable_host(host),
+            only_local=wording.is_local(host),
+        )
+
+    def __call__(self, template: str, selection: Selection) -> HTMLResponse:
+        view, fault = self._read(selection)
+        text = self._templates.get_template(template).render(
+            view=view,
+            fault=fault,
+            health=self._context.health.report(),
+            selection=selection,
+            port=self._context.dimse_port(),
+            now=datetime.now(UTC),
+        )
+        return HTMLResponse(text, status_code=503 if fault else 200)
+
+    def _read(self, selection: Selection) -> tuple[StatusView | None, str]:
+        """Without its database the page still says what is wrong."""
+        try:
+            with self._context.database.read() as tx:
+                return views.status(tx, selection, self._context.destinations), ""
+        except DatabaseUnavailable as error:
+            return None, str(error)

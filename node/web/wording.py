@@ -1,0 +1,78 @@
+"""Numbers, times and identifiers as the page writes them for people."""
+
+from __future__ import annotations
+
+import math
+import socket
+from datetime import UTC, datetime
+
+from storage.records import FindingRow, Header
+
+MINUS = "−"
+EVERYWHERE = {"", "0.0.0.0", "::"}
+_STEPS = ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h"))
+
+
+def number(finding: FindingRow) -> str:
+    """A value with as many digits as a reader can use; the text where there is no value."""
+    if finding.value is None:
+        return finding.text
+    if not math.isfinite(finding.value):
+        return "not a number"
+    if abs(finding.value) >= 99.95:
+        text = f"{finding.value:,.0f}".replace(",", " ")
+    else:
+        text = f"{finding.value:.3g}"
+    return text.replace("-", MINUS)
+
+
+def span(seconds: float) -> str:
+    """A length of time in one unit: 9 s, 4 min, 3 h, 2 days."""
+    seconds = max(0.0, seconds)
+    for limit, size, word in _STEPS:
+        if seconds < limit:
+            return f"{seconds / size:.0f} {word}"
+    return f"{seconds / 86_400:.0f} days"
+
+
+def duration(seconds: float) -> str:
+    """How long something took; tenths where they matter."""
+    return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    return f"{span((now - moment).total_seconds())} ago"
+
+
+def until(moment: datetime | None, now: datetime) -> str:
+    if moment is None or moment <= now:
+        return "now"
+    return f"in {span((moment - now).total_seconds())}"
+
+
+def exact(moment: datetime) -> str:
+    """To the second, with its zone: for the tooltip of a coarse time."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def masked(patient_id: str) -> str:
+    """The last two characters of a patient ID: enough to tell two apart, no more."""
+    if not patient_id:
+        return "no ID"
+    return "…" + patient_id[-2:] if len(patient_id) > 4 else "…"
+
+
+def study_date(header: Header) -> str:
+    """StudyDate (VR DA) as ISO 8601; empty when it is missing or no date."""
+    text = str(header.get("StudyDate", ""))
+    return f"{text[:4]}-{text[4:6]}-{text[6:8]}" if len(text) == 8 and text.isdigit() else ""
+
+
+def reachable_host(host: str) -> str:
+    """What to type at a modality: the address listened on, or this machine's name for all."""
+    return socket.gethostname() if host in EVERYWHERE else host
+
+
+def is_local(host: str) -> bool:
+    """Whether only programs on this machine reach the address."""
+    return host.startswith("127.") or host in {"localhost", "::1"}

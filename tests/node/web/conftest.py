@@ -1,0 +1,43 @@
+"""The web application, served on a free port over a real database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from node.observe.health import Health
+from node.web.app import WebContext, create_app
+from node.web.server import WebServer
+from storage.database import open_database
+from storage.results import ResultStore
+from tests.node.web.sites import START, Site
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    results = ResultStore(tmp_path / "results")
+    woken: list[str] = []
+    made: list[Site] = []
+    health = Health(lambda: made[0].now if made else START)
+    context = WebContext(
+        database=database,
+        results=results,
+        health=health,
+        title="WETREAD",
+        version="0.1.0",
+        dimse_host="127.0.0.1",
+        dimse_port=lambda: 11112,
+        destinations=("pacs",),
+        wake=lambda: woken.append("woken"),
+    )
+    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+        made.append(Site(client, server, database, results, health, woken))
+        yield made[0]
+    server.stop()
+    database.close()

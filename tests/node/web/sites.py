@@ -1,0 +1,96 @@
+"""A node's web application as it is served, and rows to show in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pydicom
+from PIL import Image
+
+from node.observe.health import Health
+from node.web.server import WebServer
+from storage import index, ledger, outbox
+from storage.attributes import extract
+from storage.database import Database
+from storage.records import (
+    FindingRow,
+    InstanceRecord,
+    JobResults,
+    NewJob,
+    Outcome,
+    Placement,
+    Priority,
+    ResultObject,
+)
+from storage.results import ResultStore
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@dataclass
+class Site:
+    """The application as it is served, with a client, and what stands behind it."""
+
+    client: httpx.Client
+    server: WebServer
+    database: Database
+    results: ResultStore
+    health: Health
+    woken: list[str] = field(default_factory=list)
+    now: datetime = START
+
+
+def study_with_job(site: Site, path: Path, description: str = "Thorax") -> int:
+    """One study, one running job."""
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    dataset.StudyDescription = description
+    dataset.PatientID = "PAT-123456"
+    dataset.PatientName = "Doe^Jane"
+    record = InstanceRecord(extract(dataset), Placement(Outcome.NEW, "k", 1, "s", ""), START, "CT1")
+    with site.database.write() as tx:
+        index.add(tx, [record])
+        (study,) = index.list_studies(tx)
+        (series,) = index.series_of(tx, study.id)
+        job = NewJob(
+            "i", "lung_segmentation", "1.0.0", "p", {}, study.id, series.id,
+            (series.instances[0].id,), "chest", Priority.ROUTINE, ("pacs",),
+        )  # fmt: skip
+        entered = ledger.enqueue(tx, job, START)
+        ledger.claim(tx, START)
+    assert entered is not None
+    return entered
+
+
+LUNG = FindingRow("Left lung", "Volume", 1695.4, "mL")
+
+
+def finish(
+    site: Site, job_id: int, findings: tuple[FindingRow, ...] = (LUNG,), objects: int = 1
+) -> None:
+    """The job ends with findings, one preview and objects that are owed to the PACS."""
+    folder = site.results.folder("abc")
+    Image.new("RGB", (600, 400), "navy").save(folder / "seg-0.png")
+    made = [
+        ResultObject(f"1.2.3.{n}", "1.2", "1.2.4", "1.2.5", "sr", f"abc/{n}.dcm", 9, "d")
+        for n in range(objects)
+    ]
+    results = JobResults(objects=tuple(made), findings=findings, previews=("abc/seg-0.png",))
+    with site.database.write() as tx:
+        ledger.done(tx, job_id, START + timedelta(seconds=7), results)
+
+
+def fail(site: Site, job_id: int, reason: str = "it broke") -> None:
+    with site.database.write() as tx:
+        ledger.failed(tx, job_id, START, reason, "Traceback here", JobResults())
+
+
+def refuse_all(site: Site) -> int:
+    """The PACS refuses every object that is due; gives how many."""
+    with site.database.write() as tx:
+        due = outbox.claim(tx, "pacs", START + timedelta(hours=1))
+        for one in due:
+            outbox.failed(tx, one.id, START, 0xA900, "refused (0xA900)")
+    return len(due)

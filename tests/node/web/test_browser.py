@@ -1,0 +1,115 @@
+"""The page in a real browser: it stays fresh without disturbing who reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from node.observe.health import PARTS
+from storage import events
+from storage.records import Level, Subject
+from tests.node.web import browser
+from tests.node.web.sites import START, Site, fail, finish, study_with_job
+
+pytestmark = pytest.mark.interop
+
+HOSTILE = '"><img src=x onerror="struck=1"><script>struck=1</script>'
+
+
+@pytest.fixture
+def page(site: Site, tmp_path: Path) -> Iterator[browser.Page]:
+    for part in PARTS:
+        site.health.beat(part)
+    with browser.opened(tmp_path / "profile") as opened:
+        yield opened
+
+
+def _show(page: browser.Page, site: Site, query: str = "") -> None:
+    page.open(f"http://127.0.0.1:{site.server.port}/{query}")
+
+
+def test_what_is_open_selected_and_focused_stays_so_while_the_page_changes(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    fail(site, study_with_job(site, phantom_paths[0]))
+    _show(page, site)
+    page.run("document.querySelector('details[data-key=t1]').open = true")
+    page.run("getSelection().selectAllChildren(document.querySelector('pre'))")
+    page.run("document.querySelector('[data-post$=retry]').focus()")
+    with site.database.write() as tx:
+        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "the PACS is away")
+    page.wait("document.body.textContent.includes('the PACS is away')")
+    assert page.run("document.querySelector('details[data-key=t1]').open")
+    assert page.run("getSelection().toString().trim()") == "Traceback here"
+    assert page.run("document.activeElement.dataset.post") == "/api/jobs/1/retry"
+    assert page.run("document.title") == "(2) WETREAD · Wetread"
+    assert page.complaints == []
+
+
+def test_what_appears_above_does_not_load_the_images_below_again(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    finish(site, job_id)
+    _show(page, site)
+    page.wait("document.querySelector('.preview img').naturalWidth === 600")
+    page.run("document.querySelector('.preview img').marked = true")
+    with site.database.write() as tx:
+        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "look here")
+    page.wait("!!document.querySelector('.alarms')")
+    assert page.run("document.querySelector('.preview img').marked")
+
+
+def test_a_click_on_a_preview_enlarges_it(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    _show(page, site)
+    page.run("document.querySelector('a.preview').click()")
+    page.wait("document.querySelector('dialog[open] img').naturalWidth === 600")
+    page.run("document.querySelector('dialog button').click()")
+    page.wait("!document.querySelector('dialog').open")
+
+
+def test_the_buttons_try_again_and_acknowledge_do_what_they_say(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    fail(site, study_with_job(site, phantom_paths[0]))
+    _show(page, site)
+    page.run("document.querySelector('[data-post$=retry]').click()")
+    page.wait("document.querySelector('.job .badge').textContent.includes('waiting')")
+    page.run("document.querySelector('.alarms button').click()")
+    page.wait("!document.querySelector('.alarms')")
+    assert site.client.get("/api/alarms").json() == []
+    assert site.woken == ["woken"]
+
+
+def test_when_the_node_is_gone_the_page_says_that_it_is_old(site: Site, page: browser.Page) -> None:
+    _show(page, site)
+    site.server.stop()
+    page.wait("!document.getElementById('offline').hidden")
+    assert "does not answer" in page.run("document.getElementById('offline').textContent")
+    assert page.run("document.title").startswith("✕")
+
+
+def test_what_comes_from_images_is_never_run(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    study_with_job(site, phantom_paths[0], HOSTILE)
+    _show(page, site)
+    page.run("refresh()")
+    assert page.run("document.querySelector('h2').textContent").endswith(HOSTILE)
+    assert page.run("window.struck") is None
+    assert page.complaints == []
+
+
+def test_nothing_sticks_out_of_a_narrow_phone(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0], "Verlaufskontrolle" * 3)
+    fail(site, job_id, "x" * 300)
+    page.resize(360, 800)
+    _show(page, site)
+    assert page.run("document.documentElement.scrollWidth") == 360

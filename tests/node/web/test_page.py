@@ -1,0 +1,242 @@
+"""What the page shows when things go wrong, and how little it asks of who reads it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from node.observe.health import PARTS
+from storage import events, index, ledger, outbox
+from storage.records import FindingRow, JobState, Level, Subject
+from tests.node.web.sites import START, Site, fail, finish, refuse_all, study_with_job
+
+MARK = {"X-Wetread": "1"}
+CLEAN_URL = re.compile(
+    r"/(\?[a-z]+=[a-z0-9]+(&amp;[a-z]+=[a-z0-9]+)*|health|api/studies|static/wetread\.\w+"
+    r"(\?v=[0-9.]+)?|previews/\d+/\d+\.png|api/(jobs|alarms)/\d+/(retry|acknowledge)(\?alike=true)?)?"
+)
+
+
+def test_alike_alarms_are_one_line_and_acknowledged_together(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]), objects=30)
+    assert refuse_all(site) == 30
+    page = site.client.get("/").text
+    assert "30 alarms" in page
+    assert page.count("Delivery to pacs failed") == 2  # the line, and its button's label
+    (path,) = re.findall(r'data-post="(/api/alarms/[^"]*)"', page)
+    assert site.client.post(path, headers=MARK).json()["number"] == 30
+    assert site.client.get("/api/alarms").json() == []
+
+
+def test_an_alarm_that_came_after_the_page_was_drawn_is_not_acknowledged_unseen(
+    site: Site,
+) -> None:
+    def alarm() -> None:
+        with site.database.write() as tx:
+            events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "disk is full")
+
+    alarm()
+    alarm()
+    (path,) = re.findall(r'data-post="(/api/alarms/[^"]*)"', site.client.get("/").text)
+    alarm()
+    site.client.post(path, headers=MARK)
+    assert [one["id"] for one in site.client.get("/api/alarms").json()] == [3]
+
+
+def test_without_alike_one_alarm_is_acknowledged(site: Site) -> None:
+    with site.database.write() as tx:
+        for _ in range(2):
+            events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "disk is full")
+    site.client.post("/api/alarms/2/acknowledge", headers=MARK)
+    assert [one["id"] for one in site.client.get("/api/alarms").json()] == [1]
+
+
+def test_the_page_says_so_when_the_database_is_away(site: Site, tmp_path: Path) -> None:
+    site.health.fault("database", "unable to open database file")
+    site.database.close()
+    for path in tmp_path.glob("w.db*"):
+        path.unlink()
+    (tmp_path / "w.db").mkdir()
+    answer = site.client.get("/")
+    assert answer.status_code == 503
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "The database does not answer" in answer.text
+    assert "<strong>database</strong>: unable to open database file" in answer.text
+    assert site.client.get("/api/studies").status_code == 503
+    assert "not available" in site.client.get("/api/studies").json()["error"]
+
+
+def test_only_studies_where_something_failed_are_shown_on_request(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    assert "Nothing has failed" in site.client.get("/?problems=true").text
+    fail(site, job_id)
+    assert 'href="/?problems=true"' in site.client.get("/").text
+    assert f'data-key="j{job_id}"' in site.client.get("/?problems=true").text
+
+
+def test_a_study_whose_results_were_refused_is_among_those_with_problems(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    finish(site, job_id)
+    refuse_all(site)
+    page = site.client.get("/?problems=true").text
+    assert f'data-key="j{job_id}"' in page
+    assert "Send again" in page
+    assert "1 failed" in page
+
+
+def test_an_alarm_of_a_job_leads_to_its_study(site: Site, phantom_paths: list[Path]) -> None:
+    fail(site, study_with_job(site, phantom_paths[0]))
+    assert '<a href="/?study=1">Job 1 failed</a>' in site.client.get("/").text
+    assert 'data-key="s1"' in site.client.get("/?study=1").text
+    assert "No study here" in site.client.get("/?study=2").text
+
+
+def test_urls_carry_row_numbers_only(site: Site, phantom_paths: list[Path]) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]), objects=2)
+    refuse_all(site)
+    urls = re.findall(r'(?:href|src|data-post)="([^"]*)"', site.client.get("/").text)
+    assert len(urls) > 8
+    assert [url for url in urls if not CLEAN_URL.fullmatch(url)] == []
+
+
+def test_every_state_is_said_in_words_and_by_a_sign(site: Site, phantom_paths: list[Path]) -> None:
+    seen = {}
+    job_id = study_with_job(site, phantom_paths[0])
+    for state in ("running", "failed", "pending"):
+        if state == "failed":
+            fail(site, job_id)
+        if state == "pending":
+            site.client.post(f"/api/jobs/{job_id}/retry", headers=MARK)
+        section = site.client.get("/").text.split('class="job"')[1]
+        (seen[state],) = re.findall(
+            r'class="badge \w+"><span aria-hidden="true">(.)</span> (\w+)</span>', section
+        )
+    assert seen["running"] == ("▶", "running")
+    assert seen["failed"] == ("✕", "failed")
+    assert seen["pending"] == ("○", "waiting")
+
+
+def test_the_length_of_a_repeated_job_is_that_of_its_last_run(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    fail(site, job_id)
+    with site.database.write() as tx:
+        ledger.restart(tx, job_id, START + timedelta(hours=5))
+        ledger.claim(tx, START + timedelta(hours=5))
+        ledger.failed(tx, job_id, START + timedelta(hours=5, seconds=4), "again", "")
+    assert site.client.get(f"/api/jobs/{job_id}").json()["seconds"] == 4
+    assert "took 4.0 s" in site.client.get("/").text
+
+
+def test_what_waits_for_a_destination_that_is_away_is_said_with_the_next_try(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    with site.database.write() as tx:
+        (one,) = outbox.claim(tx, "pacs", START + timedelta(hours=1))
+        outbox.retry_later(tx, one.id, START, START + timedelta(days=9999), None, "no route")
+    page = site.client.get("/").text
+    assert "<strong>pacs</strong> does not take results at the moment: no route" in page
+    assert re.search(r"1 waiting \(next try in \d+ days\)", page)
+
+
+def test_quarantined_images_are_listed_with_their_reason(site: Site) -> None:
+    with site.database.write() as tx:
+        index.record_quarantine(tx, START, "20260301T120000-0a1b2c3d.dcm", "other bytes", "CT2")
+    page = site.client.get("/").text
+    assert "1 refused image kept in quarantine" in page
+    assert "20260301T120000-0a1b2c3d.dcm" in page
+
+
+def test_findings_that_are_no_numbers_do_not_break_page_or_api(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    broken = FindingRow("Left lung", "Ratio", float("nan"), "1")
+    words = FindingRow("Both lungs", "Impression", None, "", "<b>clear</b>")
+    job_id = study_with_job(site, phantom_paths[0])
+    finish(site, job_id, (broken, words))
+    page = site.client.get("/").text
+    assert "not a number" in page
+    assert "Impression: &lt;b&gt;clear&lt;/b&gt;" in page
+    findings = site.client.get(f"/api/jobs/{job_id}").json()["findings"]
+    assert [one["value"] for one in findings] == [None, None]
+
+
+def test_a_part_that_lapsed_is_named_with_its_last_success(site: Site) -> None:
+    for part in PARTS:
+        site.health.beat(part)
+    assert "All parts work" in site.client.get("/").text
+    site.now += timedelta(minutes=5)
+    for part in PARTS:
+        if part != "store":
+            site.health.beat(part)
+    site.health.fault("store", "no space left on device")
+    page = site.client.get("/").text
+    assert "All parts work" not in page
+    assert "<strong>store</strong>: no space left on device (last success 5 min ago)" in page
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("/", "no-store"), ("/api/jobs", "no-store"), ("/health", "no-store"),
+     ("/static/wetread.css", "no-cache")],
+)  # fmt: skip
+def test_what_is_of_the_moment_is_not_kept_by_browsers(site: Site, path: str, kept: str) -> None:
+    answer = site.client.get(path)
+    assert answer.headers["cache-control"] == kept
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_page_runs_no_script_and_no_style_of_its_own_text(site: Site) -> None:
+    page = site.client.get("/").text
+    assert re.findall(r"<script(?![^>]* src=)", page) == []
+    assert re.findall(r"<style|\sstyle=|\son\w+=", page) == []
+
+
+def test_it_stays_fresh_without_scripts(site: Site) -> None:
+    page = site.client.get("/").text
+    assert '<noscript><meta http-equiv="refresh" content="10"></noscript>' in page
+
+
+def test_a_preview_whose_file_is_gone_is_404(site: Site, phantom_paths: list[Path]) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    finish(site, job_id)
+    shutil.rmtree(site.results.root)
+    assert site.client.get(f"/previews/{job_id}/0.png").status_code == 404
+    assert site.client.get(f"/previews/{job_id}/1.png").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/jobs/99999999999999999999", "/api/studies/-1", "/?offset=-1", "/?study=1e9",
+     "/api/jobs?limit=0", "/api/jobs?state=lost", "/api/deliveries?job=99999999999999999999"],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused_not_tried(site: Site, path: str) -> None:
+    assert site.client.get(path).status_code == 422
+
+
+def test_errors_have_one_form(site: Site, phantom_paths: list[Path]) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    assert "X-Wetread" in site.client.post(f"/api/jobs/{job_id}/retry").json()["error"]
+    assert site.client.get("/nowhere").json() == {"error": "Not Found"}
+    assert site.client.get("/api/jobs/77").json() == {"error": "there is no job 77"}
+    assert site.client.get(f"/api/jobs/{job_id}").json()["state"] == JobState.RUNNING.value
+
+
+def test_health_answers_those_who_ask_for_the_head_only(site: Site) -> None:
+    assert site.client.head("/health").status_code == 503
+    for part in PARTS:
+        site.health.beat(part)
+    assert site.client.head("/health").status_code == 200

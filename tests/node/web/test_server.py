@@ -1,0 +1,57 @@
+"""The thread that serves."""
+
+from __future__ import annotations
+
+import socket
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from node.web.server import CannotServe, WebServer
+
+
+def _app() -> FastAPI:
+    app = FastAPI()
+    app.get("/hello")(lambda: "hello")
+    return app
+
+
+def test_it_answers_once_started_and_no_more_once_stopped() -> None:
+    server = WebServer(_app(), "127.0.0.1", 0)
+    server.start()
+    address = f"http://127.0.0.1:{server.port}/hello"
+    answer = httpx.get(address)
+    assert answer.json() == "hello"
+    assert "server" not in answer.headers
+    server.stop()
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(address)
+
+
+def test_the_port_is_free_again_after_stop() -> None:
+    first = WebServer(_app(), "127.0.0.1", 0)
+    first.start()
+    httpx.get(f"http://127.0.0.1:{first.port}/hello")
+    first.stop()
+    second = WebServer(_app(), "127.0.0.1", first.port)
+    second.start()
+    assert httpx.get(f"http://127.0.0.1:{second.port}/hello").status_code == 200
+    second.stop()
+
+
+@pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.invalid"])
+def test_an_address_of_another_machine_is_a_named_error(host: str) -> None:
+    with pytest.raises(CannotServe, match=rf"http\.port 0 on {host} cannot be had"):
+        WebServer(_app(), host, 0).start()
+
+
+def test_it_serves_on_ipv6() -> None:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    server = WebServer(_app(), "::1", 0)
+    server.start()
+    assert httpx.get(f"http://[::1]:{server.port}/hello").json() == "hello"
+    server.stop()
