@@ -12,12 +12,13 @@ from importlib.metadata import version
 import structlog
 
 from analyzers import devices
+from analyzers.contract import AnalyzerError
 from node.clock import Clock, system_clock
 from node.config import DestinationSettings, Settings
 from node.delivery.delivery import Courier, Destination, start_couriers
 from node.dimse import sender
 from node.dimse.server import AssociationServer, DimseSettings, Peer
-from node.errors import AlreadyRunning
+from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.completion import Completion, Planner
 from node.intake.indexer import Indexer, recover
 from node.observe.health import Health, HealthProbe
@@ -46,8 +47,7 @@ class Node:
         self._stopping = threading.Event()
         self._probe_ae_title = f"P{secrets.token_hex(7)}".upper()  # nobody else can guess it
         self.health = Health(clock)
-        if settings.workers.device.startswith("cuda"):
-            devices.resolve(settings.workers.device)  # named error now, not in the first job
+        _check_device(settings.workers.device)  # named error now, not in the first job
         self.database = open_database(settings.database_url())
         self.store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
         self.results = ResultStore(settings.results_dir)
@@ -86,8 +86,12 @@ class Node:
         self._spawn("dispatcher", self.dispatcher.run)
         self._spawn("completion", self._complete_until_stopped)
         self._spawn("wake", self._pass_on_results)
-        self.web.start()
-        self.server.start()
+        try:
+            self.web.start()
+            self.server.start()
+        except NodeError:
+            self.stop()  # what was begun ends in order: no delivery is cut off
+            raise
         self._probe.start()
         log.info("node listens", ae_title=self.title, port=self.server.port, http=self.web.port)
 
@@ -99,6 +103,7 @@ class Node:
         self._probe.stop()
         self.dispatcher.stop()
         self._executor.stop()
+        self._dismiss_couriers()
         for courier in self._couriers:
             courier.stop(timeout_s=10)
         for thread in self._threads:
@@ -163,6 +168,7 @@ class Node:
             dimse_port=lambda: self.server.port,
             destinations=tuple(one.name for one in self.settings.destinations),
             wake=self._wake_all,
+            allowed_hosts=self.settings.http.names,
         )
         return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)
 
@@ -180,6 +186,9 @@ class Node:
                     self.dispatcher.wake()
             except DatabaseUnavailable as error:
                 self.health.fault("database", str(error))
+            except Exception as error:  # border: without this loop no study is ever analyzed
+                log.exception("completion fault")
+                self.health.fault("dispatcher", f"completion fails: {type(error).__name__}")
 
     def _pass_on_results(self) -> None:
         settled = self.dispatcher.on_settled
@@ -243,8 +252,28 @@ class Node:
 
     def _prove_dispatcher(self) -> None:
         if not self.database.keep_dispatcher_lock():
-            self.dispatcher.stop()
+            self._step_down()
             raise AlreadyRunning("another node dispatches on this database now; restart this one")
         silent = self._clock() - self.dispatcher.beat_at
         if silent > timedelta(seconds=30):
             raise TimeoutError(f"no round for {silent.total_seconds():.0f} s")
+
+    def _step_down(self) -> None:
+        """Leave jobs, completion and deliveries to the node that has the lock."""
+        self._stopping.set()
+        self.dispatcher.stop()
+        self._dismiss_couriers()
+
+    def _dismiss_couriers(self) -> None:
+        """All at once, so that slow destinations are waited for together."""
+        for courier in self._couriers:
+            courier.stop(timeout_s=0)
+
+
+def _check_device(name: str) -> None:
+    if not name.startswith("cuda"):
+        return
+    try:
+        devices.resolve(name)
+    except AnalyzerError as error:
+        raise SettingsError(f"workers.device: {error}") from error

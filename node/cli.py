@@ -23,10 +23,11 @@ DEFAULT_CONFIG = Path("config.toml")
 def main() -> None:
     """Run the command; a fault that a person can mend is said in its own words, without a trace."""
     from node.errors import NodeError
+    from storage.errors import StorageError
 
     try:
         app()
-    except NodeError as error:
+    except (NodeError, StorageError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(130)

@@ -62,6 +62,16 @@ class DimseSettings(_Table):
 class HttpSettings(_Table):
     host: str = "127.0.0.1"
     port: Port = 8080
+    allowed_hosts: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names by which a browser may ask: all, where it listens on the whole network."""
+        if self.allowed_hosts:
+            return self.allowed_hosts
+        if self.host in {"0.0.0.0", "::", ""}:
+            return ("*",)
+        return ("localhost", "127.0.0.1", "[::1]", self.host)
 
 
 class StorageSettings(_Table):

@@ -104,15 +104,18 @@ def _values(dataset: Dataset, keywords: Iterable[str]) -> dict[str, Any]:
             value = _plain(dataset.get(keyword))
         except _MALFORMED:
             continue  # a malformed value of an optional attribute: stored as received, not indexed
-        if value in (None, "") or (keyword in _NUMERIC and not _is_numeric(value)):
+        if value in (None, "") or not _is_of_kind(value, keyword):
             continue
         found[keyword] = value
     return found
 
 
-def _is_numeric(value: object) -> bool:
+def _is_of_kind(value: object, keyword: str) -> bool:
+    """Numbers where numbers belong, else text: an explicit VR may say anything."""
     members = value if isinstance(value, list) else [value]
-    return all(isinstance(one, int | float) for one in members)
+    if keyword in _NUMERIC:
+        return all(isinstance(one, int | float) for one in members)
+    return all(one is None or isinstance(one, str) for one in members)
 
 
 def _plain(value: object) -> Any:

@@ -162,6 +162,8 @@ class FakePacs:
     transfer_syntaxes: tuple[str, ...] = tuple(ALL_TRANSFER_SYNTAXES)
     statuses: dict[str, int] = field(default_factory=dict)
     """By SOP instance UID; "" for all others."""
+    comment: str = ""
+    """The Error Comment of every answer."""
     abort_at: int = -1
     """The nth C-STORE (from 0) of an association is answered by A-ABORT."""
     gate: threading.Event = field(default_factory=threading.Event)
@@ -225,7 +227,7 @@ class FakePacs:
         self.echoes += 1
         return 0x0000
 
-    def _store(self, event: evt.Event) -> int:
+    def _store(self, event: evt.Event) -> int | Dataset:
         number = self._in_association.get(id(event.assoc), 0)
         self._in_association[id(event.assoc)] = number + 1
         if number == self.abort_at:
@@ -238,7 +240,12 @@ class FakePacs:
             self.received.append(event.dataset)
             self.raw[uid] = event.request.DataSet.getvalue()
             self.syntaxes[uid] = str(event.context.transfer_syntax)
-        return status
+        return self._answer(status) if self.comment else status
+
+    def _answer(self, status: int) -> Dataset:
+        answer = Dataset()
+        answer.Status, answer.ErrorComment = status, self.comment
+        return answer
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 from node import config
+from node.errors import SettingsError
 from node.observe import logs
 
 
@@ -19,9 +20,14 @@ def serve(path: Path) -> None:
     ------
     NodeError
         The settings cannot be used, a port is taken, another node works on the database.
+    StorageError
+        The database or a folder cannot be used.
     """
     settings = config.load(path)
-    logs.configure(settings.logs_dir, settings.node.log_level)
+    try:
+        logs.configure(settings.logs_dir, settings.node.log_level)
+    except OSError as error:
+        raise SettingsError(f"node.data_dir: no log in {settings.logs_dir}: {error}") from error
     from node.app import Node
 
     ended = threading.Event()

@@ -229,7 +229,7 @@ class Courier:
             kind=delivery.object.kind,
             attempt=delivery.attempts,
             outcome=result.outcome.value,
-            reason=result.reason,
+            reason=_loggable(result),
         )
 
     # --- the destination's state ------------------------------------------------------------------
@@ -283,6 +283,11 @@ def _came_through_before(delivery: Delivery, result: SendResult) -> bool:
     Results are deterministic, so what the destination has under this UID is this object.
     """
     return result.status == statuses.DUPLICATE_SOP_INSTANCE and delivery.attempts > 1
+
+
+def _loggable(result: SendResult) -> str:
+    """The reason for the log: without the peer's Error Comment, which may quote the object."""
+    return result.reason if result.status is None else statuses.describe(result.status)
 
 
 def _sha256(path: Path) -> str:

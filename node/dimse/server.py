@@ -95,6 +95,8 @@ class AssociationServer:
     def drain(self, timeout_s: float) -> None:
         """Reject new associations, let live ones end, abort what is left, and stop listening."""
         self._draining = True
+        if self._server is None:
+            return  # it never listened
         deadline = time.monotonic() + timeout_s
         while self._live() and time.monotonic() < deadline:
             time.sleep(0.02)

@@ -18,9 +18,18 @@ from node.clock import Clock
 from node.config import CompletionSettings, RuleSettings
 from node.intake.routing import Decision, route
 from node.observe.logs import study_digest
-from storage import index, ledger
+from storage import events, index, ledger
 from storage.database import Database, Transaction
-from storage.records import NewJob, Priority, StoredSeries, StudyRow
+from storage.errors import DatabaseUnavailable
+from storage.records import (
+    Level,
+    NewJob,
+    Priority,
+    StoredSeries,
+    StudyRow,
+    StudyState,
+    Subject,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +65,7 @@ class Completion:
             due = index.due_studies(tx, now - quiet)
         if not due:
             return 0
-        return sum(self._complete(study) for study in self._closed(due, now))
+        return sum(self._complete_or_say_why(study) for study in self._closed(due, now))
 
     def _closed(self, due: list[StudyRow], now: datetime) -> list[StudyRow]:
         longest = timedelta(seconds=self._settings.open_association_quiet_s)
@@ -66,6 +75,25 @@ class Completion:
             for study in due
             if study.study_instance_uid not in still_open or now - study.last_received_at > longest
         ]
+
+    def _complete_or_say_why(self, study: StudyRow) -> int:
+        try:
+            return self._complete(study)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:  # border: one study must not hold up the others
+            log.exception("study not planned", study=study_digest(study.study_instance_uid))
+            self._complete_without_jobs(study, error)
+            return 0
+
+    def _complete_without_jobs(self, study: StudyRow, error: Exception) -> None:
+        now = self._clock()
+        why = f"not analyzed: a fault of this node ({type(error).__name__}), see its log"
+        with self._database.write() as tx:
+            if index.complete(tx, study.id, now, study.last_received_at):
+                index.note(tx, study.id, why)
+                state = StudyState.COMPLETE
+                events.record(tx, now, Level.ALARM, Subject.STUDY, study.id, state, state, why)
 
     def _complete(self, study: StudyRow) -> int:
         now = self._clock()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 BACKLOG = 20_000
 RETRY_S = 0.5
+STOP_S = 15.0
 
 
 class Indexer:
@@ -47,9 +49,10 @@ class Indexer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Write what waits, then end."""
-        self._queue.put(None)
-        self._thread.join(timeout=30)
+        """Write what waits, then end. What cannot be written in time is found at the next start."""
+        with suppress(queue.Full):
+            self._queue.put(None, timeout=STOP_S)
+        self._thread.join(timeout=STOP_S)
 
     def submit(self, record: InstanceRecord) -> None:
         """Take a stored instance for the index.

@@ -8,6 +8,15 @@ from collections.abc import Mapping
 from node.config import Condition, ExistsCondition, MatchesCondition, RangeCondition
 from storage.records import Header
 
+IDENTIFYING = frozenset(
+    {
+        "AccessionNumber", "IssuerOfPatientID", "PatientBirthDate", "PatientID", "PatientName",
+        "ReferringPhysicianName", "SeriesInstanceUID", "SOPInstanceUID", "StudyID",
+        "StudyInstanceUID",
+    }
+)  # fmt: skip
+"""Their values stay out of the reasons, which stand on the status page and in reports."""
+
 
 def unmet(when: Mapping[str, Condition], header: Header) -> tuple[str, ...]:
     """The conditions that a header does not meet, in words; empty when the rule fires.
@@ -29,7 +38,8 @@ def _reason(keyword: str, wanted: Condition, found: object) -> str:
         return f"{keyword} is missing"
     if any(_meets(value, wanted) for value in values):
         return ""
-    return f"{keyword} is {_words(values)}, not {_describe(wanted)}"
+    found_words = "another" if keyword in IDENTIFYING else _words(values)
+    return f"{keyword} is {found_words}, not {_describe(wanted)}"
 
 
 def _meets(value: object, wanted: Condition) -> bool:

@@ -40,6 +40,11 @@ def redact(logger: Any, method: str, event: MutableMapping[str, Any]) -> Mutable
     return event
 
 
+def redacted(text: str) -> str:
+    """A text that may quote a header – an exception's – without UIDs and names."""
+    return _clean_text("", text)
+
+
 def _clean(key: str, value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return REDACTED if _PERSONAL_KEY.search(key) and value is not None else value

@@ -15,6 +15,8 @@ from storage.errors import NotFound
 from storage.records import Delivery, DeliveryState, Event, Subject
 
 READ_AT_MOST = 2000
+SHOWN = 8
+"""Kinds that the page lists; the rest are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Alarm:
     reason: str
     ids: tuple[int, ...]
     study_id: int | None
-    """The study it is about, to show it; None for the node itself."""
+    """The study it is about, to show it; None for the node itself and for kinds not shown."""
 
     @property
     def count(self) -> int:
@@ -51,7 +53,10 @@ def open_alarms(tx: Transaction) -> tuple[Alarm, ...]:
     grouped: dict[_Kind, list[Event]] = {}
     for one in found:
         grouped.setdefault(_kind(one, owed), []).append(one)
-    return tuple(_alarm(tx, kind, members) for kind, members in grouped.items())
+    return tuple(
+        _alarm(kind, members, _study_of(tx, members[0], kind.job_id) if place < SHOWN else None)
+        for place, (kind, members) in enumerate(grouped.items())
+    )
 
 
 def acknowledge(tx: Transaction, event_id: int, alike: bool) -> int:
@@ -93,7 +98,7 @@ def _kind(event: Event, refused: Mapping[int, Delivery]) -> _Kind:
     return _Kind(event.subject, event.subject.capitalize(), event.reason, None)
 
 
-def _alarm(tx: Transaction, kind: _Kind, members: list[Event]) -> Alarm:
+def _alarm(kind: _Kind, members: list[Event], study_id: int | None) -> Alarm:
     newest = members[0]
     return Alarm(
         id=newest.id,
@@ -101,7 +106,7 @@ def _alarm(tx: Transaction, kind: _Kind, members: list[Event]) -> Alarm:
         text=kind.text,
         reason=kind.reason,
         ids=tuple(one.id for one in members),
-        study_id=_study_of(tx, newest, kind.job_id),
+        study_id=study_id,
     )
 
 

@@ -39,7 +39,8 @@ def routes(context: WebContext) -> APIRouter:
 
 
 def _add_health(router: APIRouter, context: WebContext) -> None:
-    @router.api_route("/health", methods=["GET", "HEAD"])
+    @router.head("/health", include_in_schema=False)
+    @router.get("/health")
     async def health() -> JSONResponse:  # async: answers when all threads wait for a database
         report = context.health.report()
         return JSONResponse(plain(report), status_code=200 if report.ok else 503)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
@@ -29,6 +31,7 @@ def create_app(context: WebContext) -> FastAPI:
     """The application over a node's parts."""
     app = FastAPI(title=context.title, version=context.version, docs_url=None, redoc_url=None)
     app.mount("/static", StaticFiles(directory=page.HERE / "static"), name="static")
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(context.allowed_hosts))
     _add_safety(app)
     _add_errors(app)
     app.include_router(page.routes(context))
@@ -56,6 +59,11 @@ def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
         return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def senseless(request: Request, error: RequestValidationError) -> Response:
+        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        return answer("; ".join(wrong), 422)
 
     @app.exception_handler(DatabaseUnavailable)
     async def unavailable(request: Request, error: DatabaseUnavailable) -> Response:

@@ -23,3 +23,5 @@ class WebContext:
     dimse_port: Callable[[], int]
     destinations: tuple[str, ...]
     wake: Callable[[], None]
+    allowed_hosts: tuple[str, ...] = ("*",)
+    """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from node.web import views, wording
+from node.web import alarms, views, wording
 from node.web.api import RowId, SomeRowId
 from node.web.context import WebContext
 from node.web.views import Selection, StatusView
@@ -21,7 +21,6 @@ from storage import ledger
 from storage.errors import DatabaseUnavailable
 
 HERE = Path(__file__).parent
-ALARMS_SHOWN = 8
 PREVIEW_S = 60
 """How long a browser keeps a preview: a job that runs again writes new ones."""
 
@@ -78,7 +77,7 @@ class _Renderer:
             node=context,
             words=wording,
             page_size=views.PAGE,
-            alarms_shown=ALARMS_SHOWN,
+            alarms_shown=alarms.SHOWN,
             host=wording.reachable_host(host),
             only_local=wording.is_local(host),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -77,12 +78,14 @@ class Dispatcher:
                 self.beat_at = self._clock()
             except StorageError as error:
                 log.error("dispatcher waits for database or store", reason=str(error))
+            except Exception:  # border: without this loop no job ever runs or ends
+                log.exception("dispatcher fault")
             self._wait()
 
     def step(self) -> None:
         """Settle what has ended, then start what is due while slots are free."""
         while self._unsettled:
-            self._settle(*self._unsettled[0])
+            self._settle_or_fail(*self._unsettled[0])
             self._unsettled.pop(0)
         while self._running < self._executor.slots and not self._stopping.is_set():
             job, ticket = self._claim()
@@ -106,7 +109,15 @@ class Dispatcher:
             job = ledger.claim(tx, self._clock())
             if job is None:
                 return None, None
-            return job, self._ticket(tx, job)
+            try:
+                return job, self._ticket(tx, job)
+            except StorageError:
+                raise
+            except Exception as error:  # border: one job must not hold up the others
+                log.exception("job not started", job=job.id)
+                reason = f"the job cannot be started: {type(error).__name__}"
+                ledger.failed(tx, job.id, self._clock(), reason, traceback.format_exc())
+                return None, None
 
     def _ticket(self, tx: Transaction, job: Job) -> Ticket:
         inputs = ledger.input_instances(tx, job.id)
@@ -138,6 +149,17 @@ class Dispatcher:
         running.add_done_callback(lambda done: self._arrivals.put(arrival(done.result())))
 
     # --- outcomes ---------------------------------------------------------------------------------
+
+    def _settle_or_fail(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
+        try:
+            self._settle(job, ticket, outcome)
+        except StorageError:
+            raise
+        except Exception as error:  # border: one job must not hold up the others
+            log.exception("outcome not recorded", job=job.id)
+            reason = f"the outcome cannot be recorded: {type(error).__name__}"
+            trace = traceback.format_exc()
+            self._finish(job, ticket, Outcome(Verdict.FAILED, reason=reason, traceback=trace))
 
     def _settle(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         if self._stopping.is_set() and outcome.transient:

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from analyzers import devices, registry
 from analyzers.contract import Analyzer, Findings, NotApplicable
 from node.errors import is_transient
+from node.observe.redaction import redacted
 from node.results.errors import GateRefused
 from node.results.source import Provenance, Source
 from node.results.write import write_notice, write_results
@@ -115,7 +116,10 @@ def _notice(ticket: Ticket, device: str) -> Outcome:
 
 def _failed(reason: str, trace: str = "", transient: bool = False) -> Outcome:
     return Outcome(
-        Verdict.FAILED, reason=reason, traceback=trace[-_TRACEBACK_CHARS:], transient=transient
+        Verdict.FAILED,
+        reason=redacted(reason),
+        traceback=redacted(trace[-_TRACEBACK_CHARS:]),
+        transient=transient,
     )
 
 

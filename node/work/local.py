@@ -11,10 +11,15 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from functools import partial
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from typing import TypeVar
 
 import pebble
 import structlog
@@ -23,7 +28,11 @@ from node.work.executor import Outcome, Ticket, Verdict, WorkersSilent
 
 log = structlog.get_logger(__name__)
 
+T = TypeVar("T")
+
 MEMORY_CHECK_S = 0.1
+LOADING_TIME_S = 600.0
+"""How long an analyzer may take to load its models ahead of the first job."""
 PROOF_TIME_S = 45.0
 """Long enough for a fresh worker to import everything on a busy machine."""
 
@@ -70,34 +79,33 @@ class _Slot:
     """One worker process and the ticket it holds."""
 
     def __init__(self, device: str, warm: tuple[str, ...]) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pid: Synchronized[int] = context.Value("i", 0)
+        self._context = multiprocessing.get_context("spawn")
+        self._pid: Synchronized[int] = self._context.Value("i", 0)
         self._device = device
+        self._warm = list(warm)
         self._over_memory_mb = 0
         self.ticket: Ticket | None = None
-        self._pool = pebble.ProcessPool(
-            max_workers=1,
-            context=context,
-            initializer=_prepare,
-            initargs=(self._pid, warm, device),
-        )
-        self._pool.schedule(_answer)  # starts the process, and with it the loading of models
+        self._opening = threading.RLock()
+        self._stopped = False
+        self._pool = self._opened()
 
     def start(self, ticket: Ticket) -> Future[Outcome]:
         self.ticket = ticket
         self._over_memory_mb = 0
         outcome: Future[Outcome] = Future()
-        running = self._pool.schedule(
-            _perform, args=(ticket, self._device), timeout=ticket.limits.time_s
-        )
+        try:
+            running = self._schedule(_perform, (ticket, self._device), ticket.limits.time_s)
+        except RuntimeError as error:  # stopped, or no process can be started
+            running = Future()
+            running.set_exception(error)
         running.add_done_callback(lambda done: self._settle(ticket, done, outcome))
         return outcome
 
     def answers(self, within_s: float) -> bool:
         """Whether the worker does something in time. One that just took a job is busy, not dead."""
         try:
-            self._pool.schedule(_answer).result(timeout=within_s)
-        except (FutureTimeout, pebble.ProcessExpired):
+            self._schedule(_answer).result(timeout=within_s)
+        except (FutureTimeout, pebble.ProcessExpired, BrokenProcessPool):
             return self.ticket is not None
         return True
 
@@ -109,11 +117,69 @@ class _Slot:
         if held_mb > ticket.limits.memory_mb:
             self._over_memory_mb = held_mb
             log.warning("worker over its memory limit", job=ticket.job_id, held_mb=held_mb)
-            os.kill(pid, signal.SIGKILL)
+            self._kill()
 
     def stop(self) -> None:
+        with self._opening:
+            self._stopped = True
+        self._close()
+
+    # --- the process ------------------------------------------------------------------------------
+
+    def _opened(self) -> pebble.ProcessPool:
+        self._pid.value = 0
+        pool = pebble.ProcessPool(
+            max_workers=1, context=self._context, initializer=_prepare, initargs=(self._pid,)
+        )
+        self._load_models(pool)
+        return pool
+
+    def _load_models(self, pool: pebble.ProcessPool) -> None:
+        """Tasks before the first job. One that fails is left to the job that needs the analyzer."""
+        pool.schedule(_answer)  # starts the process
+        for name in tuple(self._warm):
+            loading = pool.schedule(_load, args=(name, self._device), timeout=LOADING_TIME_S)
+            loading.add_done_callback(partial(self._note_loading, name))
+
+    def _note_loading(self, name: str, done: Future[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None and not self._stopped:
+            log.error("analyzer does not load", analyzer=name, error=type(error).__name__)
+            if name in self._warm:
+                self._warm.remove(name)
+
+    def _schedule(
+        self, function: Callable[..., T], args: tuple[object, ...] = (), time_s: float | None = None
+    ) -> Future[T]:
+        """Give the worker a task. pebble gives a pool up whose worker died idle: another is made.
+
+        Raises
+        ------
+        RuntimeError
+            Stopped, or no process can be started.
+        """
+        with self._opening:
+            try:
+                return self._pool.schedule(function, args=args, timeout=time_s)
+            except RuntimeError:
+                if self._stopped:
+                    raise
+            log.error("worker died while idle; starting another")
+            self._close()
+            self._pool = self._opened()
+            return self._pool.schedule(function, args=args, timeout=time_s)
+
+    def _close(self) -> None:
         self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's own annotation is missing
+        self._kill()
         self._pool.join(timeout=10)
+
+    def _kill(self) -> None:
+        if self._pid.value:
+            with suppress(ProcessLookupError):
+                os.kill(self._pid.value, signal.SIGKILL)
+
+    # --- its answer -------------------------------------------------------------------------------
 
     def _settle(self, ticket: Ticket, done: Future[Outcome], outcome: Future[Outcome]) -> None:
         result = self._outcome_of(ticket, done)
@@ -121,12 +187,23 @@ class _Slot:
         outcome.set_result(result)
 
     def _outcome_of(self, ticket: Ticket, done: Future[Outcome]) -> Outcome:
-        if done.cancelled():
+        if self._stopped or done.cancelled():
             return Outcome(Verdict.FAILED, reason="the node is stopping", transient=True)
         error = done.exception()
         if error is None:
             return done.result()
+        if isinstance(error, RuntimeError) and not isinstance(error, pebble.ProcessExpired):
+            reason = f"no worker process for the job: {type(error).__name__}"
+            return Outcome(Verdict.FAILED, reason=reason, transient=True)
+        if isinstance(error, FutureTimeout | pebble.ProcessExpired):
+            self._replace_worker()
         return Outcome(Verdict.FAILED, reason=self._cause(ticket, error))
+
+    def _replace_worker(self) -> None:
+        """The worker is dead, pebble starts another: it loads its models before the next job."""
+        self._pid.value = 0
+        with suppress(RuntimeError):
+            self._load_models(self._pool)
 
     def _cause(self, ticket: Ticket, error: BaseException) -> str:
         limits = ticket.limits
@@ -143,7 +220,8 @@ class _Slot:
 def _how(exit_code: int) -> str:
     if exit_code >= 0:
         return f"it ended itself with exit code {exit_code}"
-    return f"killed by {signal.Signals(-exit_code).name}"
+    known = {one.value: one.name for one in signal.Signals}
+    return f"killed by {known.get(-exit_code, f'signal {-exit_code}')}"
 
 
 def _resident_mb(pid: int) -> int:
@@ -157,20 +235,26 @@ def _resident_mb(pid: int) -> int:
 # --- inside the worker ----------------------------------------------------------------------------
 
 
-def _prepare(pid: Synchronized[int], warm: tuple[str, ...], device: str) -> None:
-    pid.value = os.getpid()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the node's: it ends its workers
+def _prepare(pid: Synchronized[int]) -> None:
+    # Ctrl-C and a service manager's SIGTERM reach every process; they are the node's, which ends
+    # its workers itself. No SIG_IGN: programs that an analyzer starts would inherit it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: None)
     logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    from node.work import job
-
-    job.warm_up(warm, device)
+    pid.value = os.getpid()
 
 
 def _end_with_parent(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     os._exit(1)
+
+
+def _load(name: str, device: str) -> None:
+    from node.work import job
+
+    job.warm_up((name,), device)
 
 
 def _perform(ticket: Ticket, device: str) -> Outcome:

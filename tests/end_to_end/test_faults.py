@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
@@ -204,3 +205,11 @@ def test_the_node_runs_on_postgresql_and_survives_a_kill(
     finally:
         node.kill()
         postgres.execute("DROP DATABASE node WITH (FORCE)")
+
+
+@pytest.mark.timeout(120)
+def test_a_page_that_another_site_asks_for_under_its_own_name_is_refused(tmp_path: Path) -> None:
+    with running_node(tmp_path, "") as node:
+        url = f"http://127.0.0.1:{node.http_port}/api/studies"
+        assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400
+        assert httpx.get(url, headers={"Host": "localhost:8080"}).status_code == 200

@@ -161,3 +161,15 @@ def test_a_key_is_found_in_its_own_table_only() -> None:
     assert line_of(text, ("a", "name")) == 2
     assert line_of(text, ("b", 1, "name")) == 7
     assert line_of(text, ("c", "name")) is None
+
+
+def test_a_page_on_localhost_answers_to_its_own_names_only(tmp_path: Path) -> None:
+    assert load(written(tmp_path, "")).http.names == (
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+        "127.0.0.1",
+    )
+    assert load(written(tmp_path, '[http]\nhost = "0.0.0.0"\n')).http.names == ("*",)
+    named = load(written(tmp_path, '[http]\nallowed_hosts = ["wetread.local"]\n'))
+    assert named.http.names == ("wetread.local",)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+from structlog.testing import capture_logs
 
 from node.delivery import backoff
 from node.delivery.delivery import Courier, Destination, start_couriers
@@ -164,6 +165,19 @@ def test_a_duplicate_after_a_lost_answer_counts_as_sent_but_a_first_one_does_not
         box.finish_job(("sr",))
         courier.deliver_once()
         assert box.deliveries()["sr"].state is FAILED
+
+
+def test_the_peers_own_words_stand_in_the_outbox_and_not_in_the_log(
+    box: Outbox, pacs: FakePacs
+) -> None:
+    pacs.statuses[""], pacs.comment = 0xA900, "DOE^JOHN is unknown"
+    box.finish_job(("sr",))
+    with capture_logs() as lines:
+        courier_to(box, pacs.port).deliver_once()
+    assert "DOE^JOHN" in box.deliveries()["sr"].reason
+    (line,) = [one for one in lines if one["event"] == "object_not_sent"]
+    assert line["reason"] == "data set does not match SOP class (0xA900)"
+    assert "DOE" not in str(lines)
 
 
 def test_changed_and_missing_files_are_never_sent(box: Outbox, pacs: FakePacs) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from node.config import CompletionSettings, RuleSettings
 from node.intake.completion import Completion, Planner
-from storage import index, ledger
+from storage import events, index, ledger
 from storage.attributes import extract
-from storage.database import Database, open_database
+from storage.database import Database, Transaction, open_database
 from storage.records import (
     InstanceRecord,
     Job,
@@ -49,9 +49,12 @@ class Ward:
         )
 
     def receive(self, *numbers: int) -> None:
+        self.enter({n: pydicom.dcmread(self.paths[n], stop_before_pixels=True) for n in numbers})
+
+    def enter(self, datasets: dict[int, pydicom.Dataset]) -> None:
         records = []
-        for number in numbers:
-            attributes = extract(pydicom.dcmread(self.paths[number], stop_before_pixels=True))
+        for number, dataset in datasets.items():
+            attributes = extract(dataset)
             placement = Placement(Outcome.NEW, f"key{number}", 1, f"{number:064d}", "")
             records.append(InstanceRecord(attributes, placement, self.now, "CT1"))
         with self.database.write() as tx:
@@ -176,3 +179,32 @@ def test_two_rules_for_one_analysis_share_a_job_with_all_destinations(ward: Ward
     (job,) = ward.jobs
     assert job.destinations == ("a", "b")
     assert job.priority is Priority.URGENT
+
+
+def test_a_study_that_cannot_be_planned_raises_an_alarm_and_holds_up_no_other(ward: Ward) -> None:
+    class FaultyPlanner(Planner):
+        def plan(self, tx: Transaction, study_id: int, at: datetime) -> int:
+            raise KeyError("a fault of ours")
+
+    completion = ward.completion(RULE)
+    completion._planner = FaultyPlanner((RULE,), {})
+    ward.pass_s(10)
+    ward.receive(0)
+    ward.pass_s(5)
+    assert completion.step() == 0
+    assert ward.study.state is StudyState.COMPLETE
+    assert ward.study.note == "not analyzed: a fault of this node (KeyError), see its log"
+    assert ward.jobs == []
+    with ward.database.read() as tx:
+        (alarm,) = events.open_alarms(tx)
+    assert alarm.reason == ward.study.note
+
+
+def test_an_image_type_that_is_no_text_stops_nothing(ward: Ward) -> None:
+    completion = ward.completion(RULE)
+    dataset = pydicom.dcmread(ward.paths[0], stop_before_pixels=True)
+    dataset.add_new("ImageType", "US", 5)
+    ward.pass_s(10)
+    ward.enter({0: dataset})
+    ward.pass_s(5)
+    assert completion.step() == 1

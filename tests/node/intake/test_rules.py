@@ -54,3 +54,9 @@ def test_every_unmet_condition_is_named() -> None:
 
 def test_a_rule_without_conditions_always_fires() -> None:
     assert unmet({}, {}) == ()
+
+
+@pytest.mark.parametrize("keyword", ["PatientName", "PatientID", "AccessionNumber"])
+def test_a_reason_does_not_say_who_the_patient_is(keyword: str) -> None:
+    (reason,) = unmet({keyword: MatchesCondition(matches="^TEST")}, {keyword: "DOE^JOHN"})
+    assert reason == f"{keyword} is another, not matched by '^TEST'"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from node.observe.health import PARTS
+from node.web import alarms
 from storage import events, index, ledger, outbox
 from storage.records import FindingRow, JobState, Level, Subject
 from tests.node.web.sites import START, Site, fail, finish, refuse_all, study_with_job
@@ -231,6 +232,8 @@ def test_errors_have_one_form(site: Site, phantom_paths: list[Path]) -> None:
     job_id = study_with_job(site, phantom_paths[0])
     assert "X-Wetread" in site.client.post(f"/api/jobs/{job_id}/retry").json()["error"]
     assert site.client.get("/nowhere").json() == {"error": "Not Found"}
+    senseless = site.client.get("/api/jobs?limit=0").json()
+    assert senseless == {"error": "query.limit: Input should be greater than or equal to 1"}
     assert site.client.get("/api/jobs/77").json() == {"error": "there is no job 77"}
     assert site.client.get(f"/api/jobs/{job_id}").json()["state"] == JobState.RUNNING.value
 
@@ -240,3 +243,19 @@ def test_health_answers_those_who_ask_for_the_head_only(site: Site) -> None:
     for part in PARTS:
         site.health.beat(part)
     assert site.client.head("/health").status_code == 200
+
+
+def test_the_api_describes_itself(site: Site) -> None:
+    paths = site.client.get("/openapi.json").json()["paths"]
+    assert "/api/jobs/{job_id}/retry" in paths
+    assert list(paths["/health"]) == ["get"]
+
+
+def test_only_alarms_that_are_shown_are_looked_up(site: Site) -> None:
+    with site.database.write() as tx:
+        for number in range(alarms.SHOWN + 3):
+            events.record(tx, START, Level.ALARM, Subject.STUDY, number, "", "", f"no {number}")
+    with site.database.read() as tx:
+        linked = [one.study_id is not None for one in alarms.open_alarms(tx)]
+    assert linked == [True] * alarms.SHOWN + [False] * 3
+    assert "and 3 more kinds of alarm" in site.client.get("/").text

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from analyzers.contract import Limits
 from node.config import WorkerSettings
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
@@ -19,6 +21,7 @@ from storage.database import Database, open_database
 from storage.instances import InstanceStore
 from storage.records import (
     DeliveryState,
+    FindingRow,
     InstanceRecord,
     Job,
     JobResults,
@@ -286,3 +289,35 @@ def test_the_newest_report_of_an_earlier_job_is_the_predecessor(bench: Bench) ->
     predecessor = executor.tickets[-1].predecessor
     assert predecessor is not None
     assert predecessor.sop_instance_uid == "1.2.3.1"
+
+
+def test_results_that_cannot_be_recorded_fail_their_job_and_the_next_one_runs(
+    bench: Bench,
+) -> None:
+    first, second = bench.enter("a"), bench.enter("b")
+    odd = JobResults(findings=(FindingRow("lung", "volume", Decimal(1), "mL"),))  # type: ignore[arg-type]
+
+    def answer(ticket: Ticket) -> Outcome:
+        return Outcome(Verdict.DONE, odd if ticket.analyzer == "a" else results("sr"))
+
+    bench.run(bench.dispatcher(ScriptedExecutor(answer)))
+    assert bench.job(first).state is JobState.FAILED
+    assert bench.job(first).reason == "the outcome cannot be recorded: StatementError"
+    assert "not JSON serializable" in bench.job(first).traceback
+    assert bench.job(second).state is JobState.DONE
+
+
+def test_a_job_that_cannot_be_started_fails_and_the_next_one_runs(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = bench.enter("a"), bench.enter("b")
+
+    def limits(analyzer: str) -> Limits:
+        if analyzer == "a":
+            raise TypeError("its parameters have no defaults")
+        return Limits()
+
+    monkeypatch.setattr("node.work.dispatcher._limits", limits)
+    bench.run(bench.dispatcher(ScriptedExecutor(lambda ticket: Outcome(Verdict.DONE))))
+    assert bench.job(first).reason == "the job cannot be started: TypeError"
+    assert bench.job(second).state is JobState.DONE

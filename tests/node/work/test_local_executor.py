@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -147,3 +150,70 @@ def test_a_job_for_another_version_is_refused_by_name(
 @pytest.mark.timeout(150)
 def test_idle_workers_prove_themselves(executor: LocalExecutor) -> None:
     executor.prove()
+
+
+def worker_pid(executor: LocalExecutor, folder: Path, images: list[Path]) -> int:
+    """The worker's process, by running a job in it."""
+    found = numbers(run(executor, ticket("counting", folder, images)))
+    return int(found["Process identifier"] or 0)
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_killed_while_idle_is_replaced(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    os.kill(worker_pid(executor, tmp_path, phantom_paths), signal.SIGKILL)
+    time.sleep(1)  # pebble has noticed
+    executor.prove()
+    after = run(executor, ticket("counting", tmp_path, phantom_paths))
+    assert after.verdict is Verdict.DONE
+
+
+@pytest.mark.timeout(150)
+def test_a_job_that_meets_a_worker_dying_idle_is_not_blamed_for_it(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    os.kill(worker_pid(executor, tmp_path, phantom_paths), signal.SIGKILL)
+    met = run(executor, ticket("counting", tmp_path, phantom_paths))
+    assert met.verdict is Verdict.DONE or met.transient
+    again = run(executor, ticket("counting", tmp_path, phantom_paths))
+    assert again.verdict is Verdict.DONE
+
+
+@pytest.mark.timeout(150)
+@pytest.mark.parametrize("broken", ["unbuildable", "fatal_start"])
+def test_an_analyzer_that_does_not_load_fails_its_own_jobs_only(
+    plugins: None, tmp_path: Path, phantom_paths: list[Path], broken: str
+) -> None:
+    one = LocalExecutor(slots=1, device="cpu", warm=(broken, "counting"))
+    try:
+        assert run(one, ticket("counting", tmp_path, phantom_paths)).verdict is Verdict.DONE
+        assert run(one, ticket(broken, tmp_path, phantom_paths)).verdict is Verdict.FAILED
+        assert run(one, ticket("counting", tmp_path, phantom_paths)).verdict is Verdict.DONE
+    finally:
+        one.stop()
+
+
+@pytest.mark.timeout(150)
+def test_a_sigterm_to_all_processes_does_not_fail_the_running_job(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    pid = worker_pid(executor, tmp_path, phantom_paths)
+    running = executor.submit(ticket("slow", tmp_path, phantom_paths))
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGTERM)
+    assert running.result(timeout=WAIT_S).verdict is Verdict.DONE
+
+
+@pytest.mark.timeout(150)
+def test_what_runs_when_the_executor_stops_is_not_called_failed_for_good(
+    plugins: None, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    one = LocalExecutor(slots=1, device="cpu")
+    one.prove()
+    running = one.submit(ticket("hang", tmp_path, phantom_paths))
+    started = time.monotonic()
+    one.stop()
+    assert time.monotonic() - started < 5
+    assert not running.done() or running.result().transient
+    assert one.submit(ticket("counting", tmp_path, phantom_paths)).result().transient

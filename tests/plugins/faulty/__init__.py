@@ -133,3 +133,29 @@ class Slow(_Faulty):
     def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
         time.sleep(1.5)
         return Findings()
+
+
+class Unbuildable(_Faulty):
+    """Raises before it can be asked anything, as a missing model file makes it."""
+
+    name: ClassVar[str] = "unbuildable"
+    title: ClassVar[str] = "Unbuildable"
+
+    def __init__(self, device: str) -> None:
+        raise FileNotFoundError("no model file")
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        return Findings()
+
+
+class FatalStart(_Faulty):
+    """Takes the process with it when it is built."""
+
+    name: ClassVar[str] = "fatal_start"
+    title: ClassVar[str] = "Fatal start"
+
+    def __init__(self, device: str) -> None:
+        ctypes.string_at(0)
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        return Findings()

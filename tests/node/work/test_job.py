@@ -1,0 +1,51 @@
+"""One job inside a worker, without the worker."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from analyzers import registry
+from analyzers.contract import Findings, InputContract, Limits, NoParameters, Volume
+from node.work import job
+from node.work.executor import Ticket, Verdict
+
+
+class Quoting:
+    """Raises what pydicom's errors do: a header value in the text."""
+
+    name, version, title = "quoting", "1.0", "Quoting"
+    inputs = InputContract(modalities=frozenset({"CT"}))
+    limits = Limits()
+    parameters = NoParameters
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        raise ValueError("Invalid value for VR PN: 'Doe^Jane' in 1.2.840.113619.2.1.1.1")
+
+
+def test_what_an_exception_quotes_of_a_header_does_not_reach_the_ledger(
+    phantom_paths: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "load", lambda name: Quoting)
+    ticket = Ticket(
+        job_id=1,
+        key="ab" * 32,
+        analyzer="quoting",
+        analyzer_version="1.0",
+        parameters={},
+        instances=tuple(phantom_paths),
+        folder=tmp_path / "out",
+        started_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    outcome = job.perform(ticket, "cpu")
+    job.loaded.cache_clear()
+    assert outcome.verdict is Verdict.FAILED
+    assert outcome.reason.startswith("ValueError: Invalid value for VR PN:")
+    for text in (outcome.reason, outcome.traceback):
+        assert "Jane" not in text
+        assert "113619" not in text
