@@ -267,14 +267,17 @@ def restart(tx: Transaction, job_id: int, at: datetime) -> None:
     _event(tx, at, job_id, job.state, JobState.PENDING, "restarted by a person")
 
 
-def release_running(tx: Transaction, at: datetime) -> int:
-    """At start: what ran when the node ended is due again. Gives how many."""
+def release_running(
+    tx: Transaction, at: datetime, but: Iterable[int] = (), why: str = "the node was restarted"
+) -> int:
+    """What counts as running is due again, ``but`` those that do run. Gives how many."""
     table = schema.jobs
     running = tx.scalars(sa.select(table.c.id).where(table.c.state == JobState.RUNNING.value)).all()
-    for job_id in running:
+    stranded = [job_id for job_id in running if job_id not in set(but)]
+    for job_id in stranded:
         _set(tx, job_id, state=JobState.PENDING.value, not_before=at)
-        _event(tx, at, job_id, JobState.RUNNING, JobState.PENDING, "the node was restarted")
-    return len(running)
+        _event(tx, at, job_id, JobState.RUNNING, JobState.PENDING, why)
+    return len(stranded)
 
 
 def _set(tx: Transaction, job_id: int, **values: Any) -> None:

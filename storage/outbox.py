@@ -114,14 +114,21 @@ def retry_later(
     _event(tx, at, Level.WARNING, delivery_id, state, reason)
 
 
-def release_sending(tx: Transaction, at: datetime) -> int:
-    """At start: what was being sent when the node ended is due again. Gives how many."""
+def release_sending(tx: Transaction, at: datetime, destination: str = "") -> int:
+    """What was being sent is due again: at start, or of one destination. Gives how many.
+
+    Of one destination when its courier holds nothing: the answer to its claim was lost.
+    """
     table = schema.deliveries
     query = sa.select(table.c.id).where(table.c.state == DeliveryState.SENDING.value)
+    why = "the node was restarted"
+    if destination:
+        query = query.where(table.c.destination == destination)
+        why = "the database was away when it was claimed"
     sending = tx.scalars(query).all()
     for one in sending:
         _set(tx, one, state=DeliveryState.PENDING.value, not_before=at)
-        _event(tx, at, Level.INFO, one, DeliveryState.PENDING, "the node was restarted")
+        _event(tx, at, Level.INFO, one, DeliveryState.PENDING, why)
     return len(sending)
 
 

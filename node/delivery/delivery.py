@@ -92,6 +92,7 @@ class Courier:
         self._timeouts = timeouts
         self._chance = chance or random.Random()
         self._unrecorded: list[_Settlement] = []
+        self._claim_is_open = False
         self._stopping = threading.Event()
         self._log = log.bind(destination=destination.name)
         self._thread = threading.Thread(
@@ -142,13 +143,22 @@ class Courier:
         self._raise_alarm()
         if not self._may_associate():
             return False
-        with self._database.write() as tx:
-            claimed = outbox.claim(tx, self.destination.name, self._clock())
+        claimed = self._claim()
         if not claimed:
             return False
         self._unrecorded = self._deliver(claimed)
         self._record()
         return True
+
+    def _claim(self) -> list[Delivery]:
+        """The next job's due objects. A claim whose answer was lost may have been committed."""
+        doubtful, self._claim_is_open = self._claim_is_open, True
+        with self._database.write() as tx:
+            if doubtful:
+                outbox.release_sending(tx, self._clock(), self.destination.name)
+            claimed = outbox.claim(tx, self.destination.name, self._clock())
+        self._claim_is_open = False
+        return claimed
 
     # --- one job's objects ------------------------------------------------------------------------
 

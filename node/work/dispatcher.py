@@ -57,6 +57,8 @@ class Dispatcher:
         self._arrivals: queue.Queue[_Arrival | None] = queue.Queue()
         self._unsettled: list[_Arrival] = []
         self._running = 0
+        self._in_hand: set[int] = set()
+        self._claim_is_open = False
         self._stopping = threading.Event()
         self.on_settled = threading.Event()
         """Set whenever a job's results were committed: couriers wait for it."""
@@ -105,19 +107,29 @@ class Dispatcher:
             return
 
     def _claim(self) -> tuple[Job | None, Ticket | None]:
+        """The job that is due first. A claim whose answer was lost may have been committed."""
+        doubtful, self._claim_is_open = self._claim_is_open, True
         with self._database.write() as tx:
-            job = ledger.claim(tx, self._clock())
-            if job is None:
-                return None, None
-            try:
-                return job, self._ticket(tx, job)
-            except StorageError:
-                raise
-            except Exception as error:  # border: one job must not hold up the others
-                log.exception("job not started", job=job.id)
-                reason = f"the job cannot be started: {type(error).__name__}"
-                ledger.failed(tx, job.id, self._clock(), reason, traceback.format_exc())
-                return None, None
+            if doubtful:
+                why = "the database was away when it was claimed"
+                ledger.release_running(tx, self._clock(), self._in_hand, why)
+            job, ticket = self._claim_in(tx)
+        self._claim_is_open = False
+        return job, ticket
+
+    def _claim_in(self, tx: Transaction) -> tuple[Job | None, Ticket | None]:
+        job = ledger.claim(tx, self._clock())
+        if job is None:
+            return None, None
+        try:
+            return job, self._ticket(tx, job)
+        except StorageError:
+            raise
+        except Exception as error:  # border: one job must not hold up the others
+            log.exception("job not started", job=job.id)
+            reason = f"the job cannot be started: {type(error).__name__}"
+            ledger.failed(tx, job.id, self._clock(), reason, traceback.format_exc())
+            return None, None
 
     def _ticket(self, tx: Transaction, job: Job) -> Ticket:
         inputs = ledger.input_instances(tx, job.id)
@@ -140,6 +152,7 @@ class Dispatcher:
         return ticket
 
     def _start(self, job: Job, ticket: Ticket) -> None:
+        self._in_hand.add(job.id)
         log.info("job started", job=job.id, analyzer=job.analyzer, attempt=job.attempts)
         self._submit(ticket, lambda outcome: (job, ticket, outcome))
 
@@ -180,6 +193,7 @@ class Dispatcher:
         due = now + timedelta(seconds=delay_s)
         with self._database.write() as tx:
             ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)
+        self._in_hand.discard(job.id)
         log.warning("job put off", job=job.id, delay_s=delay_s, reason=_loggable(outcome))
 
     def _report_failure(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
@@ -199,6 +213,7 @@ class Dispatcher:
                     ledger.failed(
                         tx, job.id, now, outcome.reason, outcome.traceback, outcome.results
                     )
+        self._in_hand.discard(job.id)
         log.log(
             40 if outcome.verdict is Verdict.FAILED else 20,
             "job ended",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from storage import index, ledger
-from storage.database import Transaction
+from storage.database import Database, Transaction
+from storage.errors import DatabaseUnavailable
 from storage.records import (
     InstanceAttributes,
     InstanceRecord,
@@ -112,3 +114,16 @@ def results(prefix: str = "9.1", kinds: Sequence[str] = ("sr", "seg", "image")) 
 
 def minutes(number: float) -> timedelta:
     return timedelta(minutes=number)
+
+
+class LosingAnswers(Database):
+    """A database whose connection is lost after each commit, before the answer to it."""
+
+    def __init__(self, database: Database) -> None:
+        self._real = database
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        with self._real.write() as tx:
+            yield tx
+        raise DatabaseUnavailable("the connection was lost")

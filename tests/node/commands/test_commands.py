@@ -102,6 +102,25 @@ def test_a_taken_port_ends_with_words_and_without_a_traceback(tmp_path: Path) ->
     assert "Traceback" not in shown
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('[storage]\ndatabase = "postgresql+psycopg://w@127.0.0.1:1/w"\n', "connection"),
+        ('[storage]\ninstances = "/proc/none"\n', "the instance store failed"),
+        ('[node]\ndata_dir = "/proc/none"\n', "node.data_dir"),
+        ('[workers]\ndevice = "cuda:77"\n', "workers.device: cuda:77 was asked for"),
+    ],
+)
+def test_what_keeps_the_node_from_starting_is_said_without_a_traceback(
+    tmp_path: Path, settings: str, said: str
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(f"{settings}[dimse]\nport = 0\n[http]\nport = 0\n")
+    shown = wetread("serve", "--config", config, expect=2)
+    assert said in shown
+    assert "Traceback" not in shown
+
+
 @pytest.mark.timeout(200)
 def test_analyze_writes_what_the_node_would_send(phantom_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"

@@ -21,6 +21,7 @@ from storage.errors import DatabaseUnavailable
 from storage.records import DeliveryState, Level
 from tests.node.delivery.outboxes import Outbox
 from tests.peers import FakePacs, Orthanc, free_port, running_orthanc, running_pacs
+from tests.storage.samples import LosingAnswers
 
 QUICK = Timeouts(connect_s=1, negotiation_s=1, response_s=1, network_s=1)
 PENDING, SENT, FAILED = DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED
@@ -178,6 +179,19 @@ def test_the_peers_own_words_stand_in_the_outbox_and_not_in_the_log(
     (line,) = [one for one in lines if one["event"] == "object_not_sent"]
     assert line["reason"] == "data set does not match SOP class (0xA900)"
     assert "DOE" not in str(lines)
+
+
+def test_a_claim_whose_answer_was_lost_strands_no_object(box: Outbox, pacs: FakePacs) -> None:
+    box.finish_job(("sr",))
+    courier = courier_to(box, pacs.port)
+    courier._database = LosingAnswers(box.database)
+    with pytest.raises(DatabaseUnavailable):
+        courier.deliver_once()
+    assert box.states() == [DeliveryState.SENDING]
+    courier._database = box.database
+    assert courier.deliver_once()
+    assert box.states() == [SENT]
+    assert len(pacs.uids()) == 1
 
 
 def test_changed_and_missing_files_are_never_sent(box: Outbox, pacs: FakePacs) -> None:

@@ -18,6 +18,7 @@ from node.work.executor import Outcome, Ticket, Verdict
 from storage import index, ledger, outbox
 from storage.attributes import extract
 from storage.database import Database, open_database
+from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import (
     DeliveryState,
@@ -31,6 +32,7 @@ from storage.records import (
     ResultObject,
 )
 from storage.results import ResultStore
+from tests.storage.samples import LosingAnswers
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -321,3 +323,29 @@ def test_a_job_that_cannot_be_started_fails_and_the_next_one_runs(
     bench.run(bench.dispatcher(ScriptedExecutor(lambda ticket: Outcome(Verdict.DONE))))
     assert bench.job(first).reason == "the job cannot be started: TypeError"
     assert bench.job(second).state is JobState.DONE
+
+
+def test_a_claim_whose_answer_was_lost_strands_no_job_and_leaves_the_running_ones_alone(
+    bench: Bench,
+) -> None:
+    first, second = bench.enter("a"), bench.enter("b")
+    waiting: list[Future[Outcome]] = []
+
+    class Slow(ScriptedExecutor):
+        def submit(self, ticket: Ticket) -> Future[Outcome]:
+            self.tickets.append(ticket)
+            waiting.append(Future())
+            return waiting[-1]
+
+    executor = Slow(lambda ticket: Outcome(Verdict.DONE), slots=1)
+    dispatcher = bench.dispatcher(executor)
+    dispatcher.step()
+    executor.slots = 2
+    dispatcher._database = LosingAnswers(bench.database)
+    with pytest.raises(DatabaseUnavailable):
+        dispatcher.step()
+    assert bench.job(second).state is JobState.RUNNING
+    dispatcher._database = bench.database
+    dispatcher.step()
+    assert [ticket.job_id for ticket in executor.tickets] == [first, second]
+    assert bench.job(first).attempts == 1
