@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib.metadata import version
 
 import structlog
@@ -27,7 +27,7 @@ from node.web.server import WebServer
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, index, ledger, outbox
-from storage.database import open_database
+from storage.database import Transaction, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import Level, Subject
@@ -215,8 +215,16 @@ class Node:
             events.record(
                 tx, now, Level.INFO, Subject.NODE, 0, "", "started", f"version {version('wetread')}"
             )
+            self._name_lost_destinations(tx, now)
         if jobs:
             log.info("jobs are due again after an abrupt end", jobs=jobs)
+
+    def _name_lost_destinations(self, tx: Transaction, now: datetime) -> None:
+        """Results that wait for a destination nobody serves any more: someone must know."""
+        known = {one.name for one in self.settings.destinations}
+        for name in sorted(outbox.owed(tx) - known):
+            reason = f"results wait for destination {name!r}, which is no longer in the settings"
+            events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "started", reason)
 
     def _release(self) -> None:
         with contextlib.suppress(DatabaseUnavailable), self.database.write() as tx:

@@ -144,6 +144,14 @@ def restart_job(tx: Transaction, job_id: int, at: datetime) -> int:
     return len(given_up)
 
 
+def owed(tx: Transaction) -> frozenset[str]:
+    """The destinations to which something is still to be sent."""
+    table = schema.deliveries
+    unsent = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+    query = sa.select(table.c.destination).where(table.c.state.in_(unsent))
+    return frozenset(tx.scalars(query.distinct()))
+
+
 def next_due(tx: Transaction, destination: str) -> datetime | None:
     """When the next object is due for a destination; None when nothing is owed."""
     table = schema.deliveries

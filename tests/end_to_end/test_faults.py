@@ -15,7 +15,7 @@ from node.dimse.folder import send_folder
 from node.dimse.sender import Peer
 from storage.records import DeliveryState, JobState
 from tests.node_process import Node, destination, rule, running_node
-from tests.peers import FakePacs
+from tests.peers import FakePacs, free_port
 from tests.postgres import Postgres
 
 FAULTY = ("segfault", "hang", "raise", "glutton", "declining", "counting")
@@ -213,3 +213,16 @@ def test_a_page_that_another_site_asks_for_under_its_own_name_is_refused(tmp_pat
         url = f"http://127.0.0.1:{node.http_port}/api/studies"
         assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400
         assert httpx.get(url, headers={"Host": "localhost:8080"}).status_code == 200
+
+
+@pytest.mark.timeout(300)
+def test_results_for_a_destination_that_left_the_settings_are_an_alarm(
+    tmp_path: Path, phantom_folder: Path
+) -> None:
+    text = destination(free_port(), name="gone") + rule("gaussian_filter", to="gone")
+    with running_node(tmp_path, text) as node:
+        push(node, phantom_folder)
+        node.wait(lambda state: bool(state.deliveries))
+    with running_node(tmp_path, rule("gaussian_filter", to="")) as node:
+        alarms = [alarm.reason for alarm in node.state().alarms]
+        assert "results wait for destination 'gone', which is no longer in the settings" in alarms
