@@ -27,7 +27,7 @@ from storage.database import Database, Transaction, open_database
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.records import Level, Subject
-from tests.storage.conftest import Server
+from tests.postgres import Postgres
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record, results
 
 REPOSITORY = Path(storage.migrations.__file__).parents[2]
@@ -333,9 +333,9 @@ def test_a_lost_server_connection_is_replaced(database: Database) -> None:
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 @pytest.mark.interop
 def test_the_lock_cannot_be_asked_for_without_a_server(
-    database: Database, server: Server, url: str
+    database: Database, postgres: Postgres, url: str
 ) -> None:
-    server.execute(f"ALTER DATABASE {make_url(url).database} ALLOW_CONNECTIONS false")
+    postgres.execute(f"ALTER DATABASE {make_url(url).database} ALLOW_CONNECTIONS false")
     with pytest.raises(DatabaseUnavailable), database.write() as tx:
         tx.execute(sa.text("SELECT pg_terminate_backend(pg_backend_pid())"))
     with pytest.raises(DatabaseUnavailable, match="not currently accepting"):
