@@ -7,8 +7,10 @@ statistics of the original would be wrong in an image with other pixels.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pydicom.dataset import Dataset
+from pydicom.multival import MultiValue
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
 COMMON = (
@@ -164,7 +166,7 @@ UNPAIRED = frozenset(
         *("PROSTATE", "RECTUM", "SCALP", "SKULL", "SPINE", "SPLEEN"),
         *("SSPINE", "STERNUM", "STOMACH", "THYMUS", "THYROID", "TLSPINE"),
         *("TONGUE", "TRACHEA", "TSPINE", "UTERUS", "VAGINA", "VULVA"),
-        *("WHOLEBODY"),
+        "WHOLEBODY",
     }
 )
 """Defined terms of Body Part Examined (PS3.16 Annex L) that have no side."""
@@ -181,6 +183,9 @@ def drop_unmet(dataset: Dataset) -> None:
         _settle_pet(dataset)
     elif "PatientPosition" not in dataset:
         dataset.PatientPosition = None
+    if dataset.get("BurnedInAnnotation") not in ("YES", "NO"):
+        dataset.pop("BurnedInAnnotation", None)
+    _settle_window(dataset)
     settle_laterality(dataset)
 
 
@@ -190,6 +195,19 @@ def settle_laterality(dataset: Dataset) -> None:
         dataset.pop("Laterality", None)
     elif "Laterality" not in dataset:
         dataset.Laterality = None
+
+
+def _settle_window(dataset: Dataset) -> None:
+    """A linear window is at least 1 wide, and has a centre (PS3.3 C.11.2.1.2)."""
+    least = 0.0 if dataset.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID") else 1.0
+    widths = [float(width) for width in _listed(dataset.get("WindowWidth"))]
+    centres = _listed(dataset.get("WindowCenter"))
+    if not widths or len(widths) != len(centres) or not all(w > 0 and w >= least for w in widths):
+        for keyword in _WINDOW:
+            dataset.pop(keyword, None)
+
+
+_WINDOW = ("WindowCenter", "WindowWidth", "WindowCenterWidthExplanation", "VOILUTFunction")
 
 
 def _settle_mr(dataset: Dataset) -> None:
@@ -213,5 +231,10 @@ def _settle_pet(dataset: Dataset) -> None:
 
 
 def _values(dataset: Dataset, keyword: str) -> set[str]:
-    value = dataset.get(keyword) or ()
-    return {value} if isinstance(value, str) else {str(part) for part in value}
+    return {str(part) for part in _listed(dataset.get(keyword))}
+
+
+def _listed(value: Any) -> list[Any]:
+    if value in (None, ""):
+        return []
+    return list(value) if isinstance(value, MultiValue) else [value]

@@ -6,7 +6,7 @@ on its steps, with a finer or wider one where they do not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -18,17 +18,20 @@ from pydicom.uid import (
     UID,
     CTImageStorage,
     ExplicitVRLittleEndian,
+    MRImageStorage,
     PositronEmissionTomographyImageStorage,
 )
 
 from analyzers.contract import Code, DerivedImage, Volume
-from node.results import planes, provenance, uids
+from node.results import copied, planes, provenance, uids
 from node.results.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_unmet
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.source import Provenance, Source
 
 SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
 LOWEST, HIGHEST = -32768, 32767
+RESCALE_TYPES: Mapping[str, str] = {CTImageStorage: "HU", MRImageStorage: "US"}
+"""Where the source names none. PET has no Rescale Type, it has Units (PS3.3 C.8.9.1)."""
 MIN_STEPS = 256
 """Fewer steps of the source's rescale over the range of values would lose the image."""
 
@@ -164,14 +167,15 @@ def _derivation(dataset: Dataset, source: Source, image: DerivedImage, slice_ind
 def _acquisition(dataset: Dataset, header: Dataset, source: Source, slice_index: int) -> None:
     kind = str(header.SOPClassUID)
     for keyword in KEPT[kind]:
-        if keyword in header:
-            dataset[keyword] = deepcopy(header[keyword])
+        element = copied.sound(header[keyword]) if keyword in header else None
+        if element is not None:
+            dataset[keyword] = element
     for keyword, value in DEFAULTS[kind].items():
         if keyword not in dataset:
             setattr(dataset, keyword, deepcopy(value))
     drop_unmet(dataset)
     dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
-    if not dataset.get("InstanceNumber"):
+    if dataset.get("InstanceNumber") in (None, ""):
         dataset.InstanceNumber = slice_index + 1
 
 
@@ -189,8 +193,9 @@ def _pixels(
     if "RescaleSlope" in header or (slope, intercept) != (1.0, 0.0):
         dataset.RescaleIntercept = planes.decimal(intercept)
         dataset.RescaleSlope = planes.decimal(slope)
-        default = "HU" if header.SOPClassUID == CTImageStorage else "US"
-        dataset.RescaleType = header.get("RescaleType") or default
+        rescale_type = header.get("RescaleType") or RESCALE_TYPES.get(str(header.SOPClassUID))
+        if rescale_type:
+            dataset.RescaleType = rescale_type
     dataset.PixelData = _stored(plane, slope, intercept).tobytes()
     dataset["PixelData"].VR = "OW"
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

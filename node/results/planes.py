@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from analyzers.contract import Volume
-from node.results import uids
+from node.results import copied, uids
 from node.results.source import Source
 
 STAND_IN_ROOT = "2.25.1."
@@ -124,7 +124,10 @@ _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageComp
 def _orient(common: Dataset, source: Source, volume: Volume, first: Plane) -> None:
     """The grid that all stand-ins share; the first slice speaks for all."""
     common.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
-    common.PositionReferenceIndicator = source.headers[0].get("PositionReferenceIndicator") or None
+    common.PositionReferenceIndicator = None
+    if "PositionReferenceIndicator" in source.headers[0]:
+        landmark = copied.sound(source.headers[0]["PositionReferenceIndicator"])
+        common.PositionReferenceIndicator = landmark.value if landmark else None
     common.ImageOrientationPatient = _decimals(first.orientation)
     common.PixelSpacing = _decimals(first.spacing)
     gap = distance_mm(volume)

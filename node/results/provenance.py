@@ -6,7 +6,7 @@ Owns the equipment and algorithm identification (IHE AIR), dates and file meta.
 from __future__ import annotations
 
 import hashlib
-from copy import deepcopy
+import re
 from datetime import datetime, timedelta, timezone
 
 import highdicom as hd
@@ -15,7 +15,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from analyzers.contract import Code
-from node.results import subject, uids
+from node.results import copied, subject, uids
 from node.results.source import Provenance, Source
 
 MANUFACTURER = "Wetread"
@@ -89,12 +89,24 @@ def text(value: str, limit: int = 64) -> str:
 
 def local_time(source: Source, provenance: Provenance) -> datetime:
     """The start of the analysis in the source's time zone, or in this machine's."""
-    offset = str(source.headers[0].get("TimezoneOffsetFromUTC", "")).strip()
-    if len(offset) == 5 and offset[0] in "+-" and offset[1:].isdigit():
-        minutes = int(offset[1:3]) * 60 + int(offset[3:])
-        zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
-        return provenance.started_at.astimezone(zone)
-    return provenance.started_at.astimezone()
+    offset = utc_offset(source.headers[0])
+    if not offset:
+        return provenance.started_at.astimezone()
+    minutes = int(offset[1:3]) * 60 + int(offset[3:])
+    zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
+    return provenance.started_at.astimezone(zone)
+
+
+def utc_offset(header: Dataset) -> str:
+    """Timezone Offset From UTC, "+0100"; empty where the header has none that there is.
+
+    PS3.3 C.12.1.1.8: from -1200 to +1400.
+    """
+    offset = str(header.get("TimezoneOffsetFromUTC") or "").strip()
+    known = re.fullmatch(
+        r"-(0[0-9]|1[01])[0-5][0-9]|-1200|\+(0[0-9]|1[0-3])[0-5][0-9]|\+1400", offset
+    )
+    return offset if known else ""
 
 
 def stamp(dataset: Dataset, source: Source, provenance: Provenance) -> None:
@@ -116,10 +128,22 @@ def _stamp_equipment(dataset: Dataset, source: Source, provenance: Provenance) -
     dataset.ManufacturerModelName = provenance.analyzer
     dataset.DeviceSerialNumber = serial_number(provenance)
     dataset.SoftwareVersions = provenance.analyzer_version
-    earlier = source.headers[0].get("ContributingEquipmentSequence") or []
     dataset.ContributingEquipmentSequence = Items(
-        [*deepcopy(list(earlier)), contributing_equipment(source, provenance)]
+        [*_earlier_equipment(source.headers[0]), contributing_equipment(source, provenance)]
     )
+
+
+def _earlier_equipment(header: Dataset) -> list[Dataset]:
+    """The items of the images that say who contributed what: both are type 1."""
+    if "ContributingEquipmentSequence" not in header:
+        return []
+    element = copied.sound(header["ContributingEquipmentSequence"])
+    items: list[Dataset] = [] if element is None else list(element.value)
+    return [
+        item
+        for item in items
+        if item.get("Manufacturer") and item.get("PurposeOfReferenceCodeSequence")
+    ]
 
 
 def contributing_equipment(source: Source, provenance: Provenance) -> Dataset:
@@ -147,8 +171,8 @@ def _stamp_time(dataset: Dataset, source: Source, provenance: Provenance) -> Non
     for event in ("InstanceCreation", "Series", "Content"):
         setattr(dataset, f"{event}Date", date)
         setattr(dataset, f"{event}Time", time)
-    if source.headers[0].get("TimezoneOffsetFromUTC"):
-        dataset.TimezoneOffsetFromUTC = source.headers[0].TimezoneOffsetFromUTC
+    if offset := utc_offset(source.headers[0]):
+        dataset.TimezoneOffsetFromUTC = offset
 
 
 def _name_private_scheme(dataset: Dataset) -> None:

@@ -17,7 +17,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian
 
 from analyzers.contract import Code, Segment, Segmentation, Volume
-from node.results import planes, provenance, uids
+from node.results import copied, planes, provenance, uids
 from node.results.errors import EmptySegmentation, FindingsContradictImages
 from node.results.source import Provenance, Source
 
@@ -131,7 +131,9 @@ def _encode(
         omit_empty_frames=True,
     )
     if source.headers[0].get("BodyPartExamined"):
-        dataset.BodyPartExamined = source.headers[0].BodyPartExamined
+        part = copied.sound(source.headers[0]["BodyPartExamined"])
+        if part is not None:
+            dataset["BodyPartExamined"] = part
     dataset.ContentCreatorName = ""
     if "FrameOfReferenceUID" not in dataset:
         dataset.PatientOrientation = source.headers[0].get("PatientOrientation") or ""

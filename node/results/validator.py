@@ -1,7 +1,7 @@
 """Asks dciodvfy (dicom3tools) about a written object, where it is installed.
 
 It is an independent reading of the standard. What it finds wrong in attributes that are copied
-unaltered from the images (patient, study) is the modality's and stops no result.
+unaltered from the images (patient, study, request) is the modality's and stops no result.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ TIME_LIMIT_S = 60
 MAX_ERRORS = 5
 """How many errors a reason list holds; more say no more."""
 
-_COPIED = frozenset((*REQUIRED_OF_SUBJECT, *OPTIONAL_OF_SUBJECT))
+_COPIED = frozenset((*REQUIRED_OF_SUBJECT, *OPTIONAL_OF_SUBJECT, "ReferencedRequestSequence"))
+_NO_UID = "Value invalid for this VR [UI]"
 _PATH = re.compile(r"</(\w+)")
 _VALUE = re.compile(r"= <[^>]*>")
 
@@ -52,5 +53,6 @@ def errors(path: Path) -> list[str]:
 
 
 def _copied(line: str) -> bool:
+    """Whether the value is the images'. UIDs are: those of the node are 2.25 and a number."""
     place = _PATH.search(line)
-    return place is not None and place.group(1) in _COPIED
+    return _NO_UID in line or (place is not None and place.group(1) in _COPIED)

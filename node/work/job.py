@@ -15,7 +15,7 @@ from analyzers import devices, registry
 from analyzers.contract import Analyzer, Findings, NotApplicable
 from node.errors import is_transient
 from node.observe.redaction import redacted
-from node.results.errors import GateRefused
+from node.results.errors import DerivedUnsupported, GateRefused
 from node.results.source import Provenance, Source
 from node.results.write import write_notice, write_results
 from node.work.executor import Outcome, Ticket, Verdict
@@ -75,6 +75,8 @@ def _analysis(ticket: Ticket, device: str) -> Outcome:
         return _not_applicable(ticket, device, (str(error),))
     try:
         results = write_results(source, findings, _provenance(ticket, found), ticket.folder)
+    except DerivedUnsupported as error:
+        return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
         return _failed(f"{error}{_set_aside(ticket)}", traceback.format_exc())
     return Outcome(Verdict.DONE, results)

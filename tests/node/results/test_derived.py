@@ -128,6 +128,49 @@ def test_private_attributes_of_the_source_stay_behind() -> None:
     assert "SmallestImagePixelValue" not in dataset
 
 
+def test_images_numbered_from_zero_keep_their_numbers() -> None:
+    source = ct_source()
+    for index, header in enumerate(source.headers):
+        header.InstanceNumber = index
+    datasets = made(source, np.zeros(sources.SHAPE, np.int16))
+    assert [int(dataset.InstanceNumber) for dataset in datasets] == list(range(sources.SHAPE[0]))
+
+
+def test_images_without_a_number_are_numbered_from_one() -> None:
+    datasets = made(ct_source(InstanceNumber=None), np.zeros(sources.SHAPE, np.int16))
+    assert [int(dataset.InstanceNumber) for dataset in datasets] == [
+        *range(1, sources.SHAPE[0] + 1)
+    ]
+
+
+def test_pet_gets_no_rescale_type_of_its_own() -> None:
+    source = ct_source(
+        SOPClassUID=PositronEmissionTomographyImageStorage, Modality="PT", Units="GML"
+    )
+    assert "RescaleType" not in made(source, np.zeros(sources.SHAPE, np.int16))[0]
+
+
+@pytest.mark.parametrize("part", ["CHEST", "WHOLEBODY"])
+def test_a_part_of_the_body_without_sides_has_no_laterality(part: str) -> None:
+    source = ct_source(BodyPartExamined=part)
+    assert "Laterality" not in made(source, np.zeros(sources.SHAPE, np.int16))[0]
+
+
+@pytest.mark.parametrize(
+    ("width", "function", "is_kept"),
+    [("0", None, False), ("0.5", None, False), ("0.5", "SIGMOID", True), ("1", "LINEAR", True)],
+)
+def test_a_window_that_none_can_apply_is_left_out(
+    width: str, function: str | None, is_kept: bool
+) -> None:
+    source = ct_source(WindowWidth=width)
+    for header in source.headers:
+        if function:
+            header.VOILUTFunction = function
+    dataset = made(source, np.zeros(sources.SHAPE, np.int16))[0]
+    assert ("WindowWidth" in dataset, "WindowCenter" in dataset) == (is_kept, is_kept)
+
+
 def test_enhanced_images_are_refused_by_name() -> None:
     with pytest.raises(DerivedUnsupported, match="Enhanced MR"):
         made(enhanced_source(), np.zeros(sources.SHAPE, np.int16))

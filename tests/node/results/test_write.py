@@ -7,6 +7,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
+from pydicom.datadict import dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from analyzers.contract import (
@@ -156,6 +160,39 @@ def test_odd_values_in_the_headers_raise_no_warning(tmp_path: Path) -> None:
     saved = pydicom.dcmread(tmp_path / "j" / "report.dcm")
     with pytest.warns(UserWarning, match="VR SH"):
         assert saved.StudyID == "S1-LONGER-THAN-16-CHARACTERS"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [
+        ("AccessionNumber", "A" * 20),
+        ("BodyPartExamined", "chest"),
+        ("FrameOfReferenceUID", "1.2.03.4"),
+        ("ImageOrientationPatient", "1\\0\\0\\0\\0.99999999999999999999\\0"),
+        ("PositionReferenceIndicator", "p" * 70),
+        ("ProtocolName", "P" * 70),
+        ("StudyInstanceUID", "1.2.03.4"),
+        ("TimezoneOffsetFromUTC", "+9900"),
+        ("WindowWidth", "0"),
+        ("XRayTubeCurrent", "250.5"),
+    ],
+)
+def test_values_that_break_their_representation_stop_no_result(
+    keyword: str, value: str, tmp_path: Path
+) -> None:
+    source = ct_source()
+    for header in source.headers:
+        _set_raw(header, keyword, value)
+    results = write_results(source, everything(), PROVENANCE, tmp_path / "j")
+    assert {item.kind for item in results.objects} == {"seg", "image", "sr"}
+    assert write_notice(source, "failed", ["reason"], PROVENANCE, tmp_path / "notice").objects
+
+
+def _set_raw(header: Dataset, keyword: str, value: str) -> None:
+    """As a file holds it: pydicom itself would not write such values."""
+    tag = Tag(keyword)
+    raw = value.encode()
+    header[tag] = RawDataElement(tag, dictionary_VR(tag), len(raw), raw, 0, False, True)
 
 
 def test_headers_that_contradict_the_volume_are_stopped_by_the_gate(tmp_path: Path) -> None:

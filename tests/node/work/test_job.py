@@ -9,6 +9,8 @@ import pytest
 
 from analyzers import registry
 from analyzers.contract import Findings, InputContract, Limits, NoParameters, Volume
+from node.demo.ct_files import CtFiles
+from node.demo.phantom import ChestPhantom
 from node.work import job
 from node.work.executor import Ticket, Verdict
 
@@ -49,3 +51,22 @@ def test_what_an_exception_quotes_of_a_header_does_not_reach_the_ledger(
     for text in (outcome.reason, outcome.traceback):
         assert "Jane" not in text
         assert "113619" not in text
+
+
+def test_images_that_no_derived_series_can_be_made_of_are_not_applicable(tmp_path: Path) -> None:
+    paths = ChestPhantom.small().write(tmp_path / "study", CtFiles(multiframe=True))
+    gaussian = registry.info("gaussian_filter")
+    ticket = Ticket(
+        job_id=1,
+        key="ab" * 32,
+        analyzer=gaussian.name,
+        analyzer_version=gaussian.version,
+        parameters=dict(gaussian.defaults),
+        instances=tuple(paths),
+        folder=tmp_path / "out",
+        started_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    outcome = job.perform(ticket, "cpu")
+    assert outcome.verdict is Verdict.NOT_APPLICABLE
+    assert "Enhanced CT" in outcome.reason
+    assert [item.kind for item in outcome.results.objects] == ["sr"]
