@@ -6,6 +6,7 @@ nature, PostgreSQL is told to do. So code that is right on one is right on the o
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,17 +52,28 @@ def sqlite_engine(url: URL, busy_s: float, foreign_keys: bool = True) -> sa.Engi
 
     def set_pragmas(connection: Any, record: object) -> None:
         connection.isolation_level = None  # BEGIN is ours, see _begin_sqlite
-        for pragma in (
-            f"busy_timeout = {round(busy_s * 1000)}",
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
+        _use_wal(connection, busy_s, dbapi2.OperationalError)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
 
     sa.event.listen(engine, "connect", set_pragmas)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _use_wal(connection: Any, busy_s: float, locked: type[Exception]) -> None:
+    """Switch to the write-ahead log. SQLite does not wait here while another process switches."""
+    deadline = time.monotonic() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except locked:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

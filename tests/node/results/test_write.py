@@ -111,6 +111,16 @@ def test_all_objects_belong_to_the_study_and_patient(tmp_path: Path) -> None:
         assert (dataset.PatientID, dataset.AccessionNumber) == ("4711-0815", "ACC77")
 
 
+def test_the_time_point_of_a_trial_stands_in_every_object(tmp_path: Path) -> None:
+    source = ct_source(
+        LongitudinalTemporalOffsetFromEvent=17.0, LongitudinalTemporalEventType="ENROLLMENT"
+    )
+    for item in write_results(source, everything(), PROVENANCE, tmp_path / "job").objects:
+        saved = pydicom.dcmread(tmp_path / item.key)
+        assert saved.LongitudinalTemporalOffsetFromEvent == 17.0
+        assert saved.LongitudinalTemporalEventType == "ENROLLMENT"
+
+
 def test_where_no_structure_has_a_voxel_there_is_a_report_and_no_segmentation(
     tmp_path: Path,
 ) -> None:
