@@ -31,6 +31,7 @@ from analyzers.contract import (
 from node.results import derived, gate, groups, preview, seg, sr, statements
 from node.results.source import Provenance, Reference, Source
 from node.results.statements import Verdict
+from storage.instances import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject
 
 _K = TypeVar("_K")
@@ -58,6 +59,7 @@ def write_results(
             desk.derived(image, number)
         desk.detections([box for _, box in _of_kind(findings, Detection)])
         desk.report(sr.build(source, findings, desk.segs, provenance, desk.derived_references))
+    _sync_names(folder)
     return JobResults(
         objects=tuple(desk.objects),
         findings=tuple(rows(findings, desk.present)),
@@ -78,6 +80,7 @@ def write_notice(
         desk = _Desk(source, provenance, _made(folder), validate_all=False)
         desk.report(sr.build_notice(source, Verdict(verdict), reasons, provenance))
         texts = statements.reason_texts(source, reasons)
+    _sync_names(folder)
     return JobResults(objects=tuple(desk.objects), remarks=tuple(texts))
 
 
@@ -182,6 +185,12 @@ class _Desk:
 
     def _key(self, path: Path) -> str:
         return f"{self.folder.name}/{path.name}"
+
+
+def _sync_names(folder: Path) -> None:
+    """Make the files' names survive a power cut too: the ledger is about to vouch for them."""
+    sync_folder(folder)
+    sync_folder(folder.parent)
 
 
 def _made(folder: Path) -> Path:
