@@ -51,6 +51,29 @@ class Plane(StrEnum):
     SAGITTAL = "sagittal"
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What the header says of the person examined. None: it does not say."""
+
+    age_years: float | None = None
+    sex: str | None = None
+    """F, M or O (PS3.3 C.7.1.1)."""
+    weight_kg: float | None = None
+    height_m: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """A number or an answer that another analyzer gave for the same study.
+
+    structure: the key of the segment or detection it belongs to; empty: the whole series.
+    """
+
+    analyzer: str
+    structure: str
+    finding: Measurement | Classification
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Volume:
     """One scalar image on a regular grid.
@@ -59,6 +82,13 @@ class Volume:
     affine: 4×4 float64, index → patient LPS mm.
     slope, intercept: one float64 per slice; ``value = stored * slope + intercept``.
     units: UCUM code of the values after rescale, where known (``[hnsf'U]`` for HU).
+    projection: a radiograph: one slice ``(1, row, column)``, brighter is denser, no place in the
+        patient; the affine holds the pixel spacing only (1 mm where the header gives none).
+    suv_factor: ``values * suv_factor`` is SUVbw in g/mL; None: not PET, or the header does not
+        allow it.
+    facts: what the header says of the series.
+    companions: other series of the study by the role that ``Analyzer.companions`` gives them.
+    reported: what the analyzers named in ``Analyzer.after`` said of this study.
     """
 
     stored: NDArray[Any]
@@ -67,6 +97,12 @@ class Volume:
     slope: NDArray[np.float64]
     intercept: NDArray[np.float64]
     units: Code | None = None
+    projection: bool = False
+    suv_factor: float | None = None
+    subject: Subject = Subject()
+    facts: SeriesFacts | None = None
+    companions: Mapping[str, Volume] = field(default_factory=dict)
+    reported: tuple[Reported, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -198,12 +234,39 @@ class Measurement:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """The probability from which an answer is given, and what it reached on held-out patients."""
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+    evaluated_on: str
+    """The set and its size, in words."""
+
+
+@dataclass(frozen=True, slots=True)
 class Classification:
-    """A coded answer to a coded question, with the analyzer's probability for it (0–1)."""
+    """A coded answer to a coded question, with the analyzer's probability for it (0–1).
+
+    ``reasons`` name what weighed most, in words, the heaviest first.
+    """
 
     question: Code
     answer: Code
     probability: float | None = None
+    operating_point: OperatingPoint | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A conclusion that a rule drew: what, from which rule, which values fired, on whose word."""
+
+    conclusion: Code
+    text: str
+    rule: str
+    because: tuple[str, ...]
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,7 +327,53 @@ class DerivedImage:
     remarks: str = ""
 
 
-Finding = Segmentation | Detection | DerivedImage | Measurement | Classification
+@dataclass(frozen=True, slots=True, eq=False)
+class ColorImage:
+    """A colour image on the input grid: ``values`` is uint8 ``(slice, row, column, 3)``, sRGB."""
+
+    values: NDArray[np.uint8]
+    title: str
+    derivation: Code
+    remarks: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ParametricMap:
+    """A computed quantity on the input grid: ``values`` is float32 in ``unit``."""
+
+    values: NDArray[np.float32]
+    title: str
+    quantity: Code
+    unit: Code
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompressedImage:
+    """The stored pixels of the series in another encoding: one code stream per slice.
+
+    transfer_syntax: its UID. ratio: bytes before over bytes after. method: defined term of
+    (0028,2114) when lossy (ISO_15444_1, ISO_14495_1 …), empty when the pixels are unchanged.
+    """
+
+    frames: tuple[bytes, ...]
+    transfer_syntax: str
+    ratio: float
+    method: str
+    title: str
+    remarks: str = ""
+
+
+Finding = (
+    Segmentation
+    | Detection
+    | DerivedImage
+    | ColorImage
+    | ParametricMap
+    | CompressedImage
+    | Measurement
+    | Classification
+    | Statement
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +418,9 @@ class Analyzer(Protocol):
     limits: ClassVar[Limits]
     parameters: ClassVar[type[Any]]
     """A frozen dataclass whose fields all have defaults."""
+    # Optional: companions: ClassVar[Mapping[str, InputContract]], the series of the study that are
+    # wanted beside this one, by role; after: ClassVar[tuple[str, ...]], the analyzers whose
+    # findings of the same study are wanted.
 
     def __init__(self, device: str) -> None: ...
 

@@ -10,7 +10,7 @@ import pytest
 
 from node.demo.phantom import ChestPhantom
 
-pytest_plugins = ("tests.postgres",)
+pytest_plugins = ("pytester", "tests.postgres")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
