@@ -1,0 +1,86 @@
+"""Conclusions from what other analyzers reported, drawn by rules that can be read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from analyzers.annotation.engine import conclude
+from analyzers.annotation.rules import BrokenRules, RuleSet, load_file, load_shipped, shipped
+from analyzers.contract import (
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    NotApplicable,
+    Volume,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleParameters:
+    """rule_sets: names of shipped sets, comma separated; "all". file: a rule file of your own."""
+
+    rule_sets: str = "all"
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            self.load()
+        except BrokenRules as error:
+            raise InvalidParameters(str(error)) from error
+
+    def load(self) -> tuple[RuleSet, ...]:
+        """
+        Raises
+        ------
+        BrokenRules
+        """
+        asked = [name.strip() for name in self.rule_sets.split(",") if name.strip()]
+        names = shipped() if asked == ["all"] else tuple(asked)
+        own = (load_file(Path(self.file)),) if self.file else ()
+        found = (*(load_shipped(name) for name in names), *own)
+        if not found:
+            raise BrokenRules("rule_sets and file are both empty: there is no rule to apply")
+        return found
+
+
+class RuleAnnotation:
+    """Applies rule sets to the findings of a study and states each conclusion with its reasons."""
+
+    name: ClassVar[str] = "rule_annotation"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Rule-based annotation"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT", "MR", "PT", "CR", "DX", "US"}), derived=True
+    )
+    limits: ClassVar[Limits] = Limits(time_s=60.0, memory_mb=4096)
+    parameters: ClassVar[type[RuleParameters]] = RuleParameters
+    after: ClassVar[tuple[str, ...]] = (
+        "lung_segmentation",
+        "lung_nodule",
+        "hippocampus_unet",
+        "hippocampus_fpn",
+        "quality",
+    )
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; nothing is computed on it."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: RuleParameters) -> Findings:
+        """
+        Raises
+        ------
+        NotApplicable
+            Nothing is reported of the study that a rule speaks about.
+        """
+        sets = parameters.load()
+        found = conclude(sets, volume)
+        if not volume.reported or not found.considered:
+            raise NotApplicable("No analyzer has reported anything that these rules speak about.")
+        rules = sum(len(one.rules) for one in sets)
+        nothing = (f"None of {rules} rules applies to the findings.",)
+        remarks = found.undecided if found.statements else (*nothing, *found.undecided)
+        return Findings(found.statements, remarks)

@@ -1,0 +1,214 @@
+"""Typed conditions of a rule. Each is met, unmet or undecidable, and says on what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from analyzers.annotation.units import UnknownUnit, UnlikeUnits, convert
+from analyzers.contract import Classification, Measurement, Reported, Volume
+
+SUBJECT_UNITS = {"age_years": "a", "weight_kg": "kg", "height_m": "m"}
+SERIES_FIELDS = ("modality", "body_part", "plane")
+
+
+class Truth(Enum):
+    MET = "met"
+    UNMET = "unmet"
+    UNKNOWN = "unknown"
+    """A fact that decides it is missing."""
+    ABSENT = "absent"
+    """No analyzer reported anything of the kind: there is nothing to decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a condition holds, and the value or the gap that decided it, in words."""
+
+    truth: Truth
+    because: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What conditions look at: the series, all reported findings, and the structure in question.
+
+    structure: (analyzer, key); None: a rule about the whole study.
+    """
+
+    volume: Volume
+    structure: tuple[str, str] | None = None
+
+    def measurements(self, code: str) -> list[tuple[Reported, Measurement]]:
+        found = ((one, one.finding) for one in self._in_question())
+        return [
+            (one, it) for one, it in found if isinstance(it, Measurement) and it.name.value == code
+        ]
+
+    def answers(self, question: str) -> list[tuple[Reported, Classification]]:
+        found = ((one, one.finding) for one in self._in_question())
+        return [
+            (one, it)
+            for one, it in found
+            if isinstance(it, Classification) and it.question.value == question
+        ]
+
+    def structures(self, analyzer: str) -> list[tuple[str, str]]:
+        """The structures an analyzer reported, in its order."""
+        found = [(one.analyzer, one.structure) for one in self.volume.reported]
+        return list(dict.fromkeys(one for one in found if one[0] == analyzer and one[1]))
+
+    def _in_question(self) -> Sequence[Reported]:
+        if self.structure is None:
+            return self.volume.reported
+        return [
+            one for one in self.volume.reported if (one.analyzer, one.structure) == self.structure
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """``at_least ≤ value < below`` in ``unit``, and ``above < value ≤ at_most``; None: open."""
+
+    unit: str
+    at_least: float | None = None
+    above: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+
+    def hold(self, value: float) -> bool:
+        return (
+            (self.at_least is None or value >= self.at_least)
+            and (self.above is None or value > self.above)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    def judge(self, name: str, value: float, unit: str) -> Verdict:
+        try:
+            converted = convert(value, unit, self.unit)
+        except (UnknownUnit, UnlikeUnits) as error:
+            return Verdict(Truth.UNKNOWN, f"{name}: {error}")
+        truth = Truth.MET if self.hold(converted) else Truth.UNMET
+        return Verdict(truth, f"{name} = {converted:.4g} {_spoken(self.unit)}")
+
+
+class Condition(Protocol):
+    def judge(self, scene: Scene) -> Verdict:
+        """Whether the condition holds in a scene."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasurementIs:
+    """A reported number lies within bounds; met when any of several does.
+
+    code: value of the concept's code. analyzer: whose; empty: anybody's.
+    """
+
+    code: str
+    bounds: Bounds
+    analyzer: str = ""
+
+    def judge(self, scene: Scene) -> Verdict:
+        verdicts = [
+            self.bounds.judge(_named(one, it.name.meaning), it.value, it.unit.value)
+            for one, it in scene.measurements(self.code)
+            if not self.analyzer or one.analyzer == self.analyzer
+        ]
+        return _any(verdicts, f"no measurement {self.code} is reported")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerIs:
+    """A reported classification gave one of these answers (code values)."""
+
+    question: str
+    one_of: frozenset[str]
+    least_probability: float = 0.0
+
+    def judge(self, scene: Scene) -> Verdict:
+        verdicts = [self._of(one, it) for one, it in scene.answers(self.question)]
+        return _any(verdicts, f"no answer to {self.question} is reported")
+
+    def _of(self, one: Reported, it: Classification) -> Verdict:
+        sure = it.probability is None or it.probability >= self.least_probability
+        truth = Truth.MET if it.answer.value in self.one_of and sure else Truth.UNMET
+        probability = "" if it.probability is None else f" (probability {it.probability:.2f})"
+        words = f"{_named(one, it.question.meaning)}: {it.answer.meaning}{probability}"
+        return Verdict(truth, words)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectIs:
+    """Age, weight or height of the person lies within bounds."""
+
+    field: str
+    bounds: Bounds
+
+    def judge(self, scene: Scene) -> Verdict:
+        value = getattr(scene.volume.subject, self.field)
+        name = self.field.split("_", maxsplit=1)[0]
+        if value is None:
+            return Verdict(Truth.UNKNOWN, f"{name} is not given")
+        return self.bounds.judge(name, float(value), SUBJECT_UNITS[self.field])
+
+
+@dataclass(frozen=True, slots=True)
+class SexIs:
+    one_of: frozenset[str]
+
+    def judge(self, scene: Scene) -> Verdict:
+        sex = scene.volume.subject.sex
+        if sex is None:
+            return Verdict(Truth.UNKNOWN, "sex is not given")
+        return Verdict(Truth.MET if sex in self.one_of else Truth.UNMET, f"sex = {sex}")
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesIs:
+    """A header field of the series has one of these values; letter case does not count."""
+
+    field: str
+    one_of: frozenset[str]
+
+    def judge(self, scene: Scene) -> Verdict:
+        facts = scene.volume.facts
+        value = str(getattr(facts, self.field, None) or "") if facts is not None else ""
+        name = self.field.replace("_", " ")
+        if not value:
+            return Verdict(Truth.UNKNOWN, f"{name} is not given")
+        met = value.upper() in {one.upper() for one in self.one_of}
+        return Verdict(Truth.MET if met else Truth.UNMET, f"{name} = {value}")
+
+
+@dataclass(frozen=True, slots=True)
+class CountIs:
+    """How many structures an analyzer reported."""
+
+    analyzer: str
+    bounds: Bounds
+
+    def judge(self, scene: Scene) -> Verdict:
+        count = len(scene.structures(self.analyzer))
+        if count == 0:
+            return Verdict(Truth.ABSENT, f"{self.analyzer} reported no structure")
+        return self.bounds.judge(f"structures of {self.analyzer}", float(count), "1")
+
+
+def _any(verdicts: list[Verdict], missing: str) -> Verdict:
+    """Met by one of several; the words of those that met it, else of all."""
+    for truth in (Truth.MET, Truth.UNKNOWN, Truth.UNMET):
+        found = [one.because for one in verdicts if one.truth is truth]
+        if found:
+            return Verdict(truth, ", ".join(found))
+    return Verdict(Truth.ABSENT, missing)
+
+
+def _named(one: Reported, meaning: str) -> str:
+    return f"{meaning} ({one.structure.replace('_', ' ')})" if one.structure else meaning
+
+
+def _spoken(unit: str) -> str:
+    return {"[hnsf'U]": "HU", "a": "years", "1": ""}.get(unit, unit)
