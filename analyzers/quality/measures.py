@@ -1,0 +1,172 @@
+"""What is measured of an image before it is judged. All arrays are ``(slice, row, column)``."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+Values = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+BODY_HU = -300
+"""Skin against air, halfway and a little on the side of the body."""
+SOFT_TISSUE_HU = (0, 170)
+AIR_HU = -500
+METAL_HU = 2500
+NOISE_WINDOW_PX = 7
+LEAST_SAMPLES = 200
+CONTRAST_HU = (150, 500)
+UNIFORM_HU = 35
+UNSTEADY = 0.6
+"""Pixels by which the outline may differ from slice to slice before motion cannot be told."""
+
+
+def foreground(values: Values, modality: str) -> Mask:
+    """The body: above ``BODY_HU`` on CT, else above a tenth of the way to the bright end; holes
+    within slices are filled and what is smaller than the largest piece is left out."""
+    if modality == "CT":
+        rough = values > BODY_HU
+    else:
+        low, high = np.percentile(values, (1, 99.5))
+        rough = values > low + 0.1 * (high - low)
+    found = np.zeros(values.shape, np.bool_)
+    for index, plane in enumerate(rough):
+        opened = ndimage.binary_opening(plane, iterations=2)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(opened.astype(np.uint8))
+        if count > 1:
+            largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
+            found[index] = ndimage.binary_fill_holes(labels == largest)
+    return found
+
+
+def local_deviation(plane: Values) -> NDArray[np.float32]:
+    """Standard deviation in a square window round each pixel of one slice."""
+    size = (NOISE_WINDOW_PX, NOISE_WINDOW_PX)
+    wide = plane.astype(np.float64)
+    mean = cv2.blur(wide, size)
+    square = cv2.blur(wide * wide, size)
+    spread: NDArray[np.float32] = np.sqrt(np.maximum(square - mean * mean, 0)).astype(np.float32)
+    return spread
+
+
+def noise_level(values: Values, region: Mask) -> float | None:
+    """The most frequent local deviation in a region: noise rather than anatomy.
+
+    After the global noise level of Christianson et al., AJR 2015, DOI 10.2214/AJR.14.13613; windows
+    that are not wholly inside the region do not count. None: too few of them.
+    """
+    samples = []
+    for plane, inside in zip(values, region, strict=True):
+        core = ndimage.binary_erosion(inside, iterations=NOISE_WINDOW_PX // 2)
+        if core.any():
+            samples.append(local_deviation(plane)[core])
+    spread = np.concatenate(samples) if samples else np.empty(0, np.float32)
+    if spread.size < LEAST_SAMPLES:
+        return None
+    upper = 4 * float(np.median(spread))
+    if upper <= 0:
+        return 0.0
+    counts, edges = np.histogram(spread, bins=100, range=(0.0, upper))
+    smooth = np.convolve(counts, np.ones(5) / 5, mode="same")
+    peak = int(np.argmax(smooth))
+    return float((edges[peak] + edges[peak + 1]) / 2)
+
+
+def soft_tissue(values: Values, body: Mask, margin_hu: float) -> Mask:
+    """Where the smoothed image lies within ``SOFT_TISSUE_HU`` widened by a margin."""
+    low, high = SOFT_TISSUE_HU[0] - margin_hu, SOFT_TISSUE_HU[1] + margin_hu
+    found = np.zeros(values.shape, np.bool_)
+    for index, plane in enumerate(values):
+        smooth = cv2.blur(plane, (NOISE_WINDOW_PX, NOISE_WINDOW_PX))
+        found[index] = body[index] & (smooth > low) & (smooth < high)
+    return found
+
+
+def edge_width_mm(values: Values, body: Mask, spacing_mm: tuple[float, float]) -> float | None:
+    """How many mm the outer border of the body takes in-plane: its step over its steepest slope.
+
+    The median over border pixels; a sharp one takes about one and a half pixels. None: no border.
+    """
+    reach = max(2, round(6.0 / min(spacing_mm)))
+    widths = []
+    for plane, inside in zip(values, body, strict=True):
+        border = inside & ~ndimage.binary_erosion(inside)
+        border[:reach], border[-reach:] = False, False
+        border[:, :reach], border[:, -reach:] = False, False
+        if np.count_nonzero(border) < 30:
+            continue
+        box = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+        step = cv2.dilate(plane, box) - cv2.erode(plane, box)
+        slope = np.hypot(*np.gradient(plane, *spacing_mm)).astype(np.float32)
+        steepest = cv2.dilate(slope, np.ones((5, 5), np.uint8))
+        usable = border & (steepest > 0)
+        widths.append(step[usable] / steepest[usable])
+    return float(np.median(np.concatenate(widths))) if widths else None
+
+
+def displaced_slices(body: Mask) -> list[int]:
+    """Slices whose outline agrees with neither neighbour where the neighbours agree: moved ones.
+
+    Measured in pixels along the outline. None are named where the outline is unsteady all over.
+    """
+    if len(body) < 5:
+        return []
+    alike = body[:-2] == body[2:]
+    odd = alike & (body[1:-1] != body[:-2])
+    perimeter = [max(1, np.count_nonzero(one & ~ndimage.binary_erosion(one))) for one in body[1:-1]]
+    share = odd.sum(axis=(1, 2)) / np.array(perimeter)
+    usual = float(np.percentile(share, 90))
+    if usual > UNSTEADY:
+        return []
+    return [int(index) + 1 for index in np.flatnonzero(share > max(0.8, 6 * usual))]
+
+
+def saturated_share(values: Values, body: Mask) -> float:
+    """Share of the body at exactly the brightest value of the image."""
+    inside = values[body]
+    if inside.size == 0 or float(inside.max()) == float(inside.min()):
+        return 0.0
+    return float(np.mean(inside == values.max()))
+
+
+def truncated_share(body: Mask) -> float:
+    """Share of the four sides of the slices that the body touches, at its worst over the slices."""
+    sides = [body[:, 0], body[:, -1], body[:, :, 0], body[:, :, -1]]
+    touched = sum(np.count_nonzero(side, axis=1) for side in sides)
+    length = sum(side.shape[1] for side in sides)
+    return float(np.max(touched) / length) if len(body) else 0.0
+
+
+def lung_cut(values: Values, body: Mask, pixel_mm2: float) -> tuple[bool, bool]:
+    """Whether air inside a chest reaches the first and the last slice."""
+    inner = np.stack([ndimage.binary_erosion(one, iterations=3) for one in body])
+    area = np.count_nonzero((values < AIR_HU) & inner, axis=(1, 2)) * pixel_mm2
+    widest = float(area.max()) if len(area) else 0.0
+    if widest < 5000.0:
+        return False, False
+    return bool(area[0] > 0.1 * widest), bool(area[-1] > 0.1 * widest)
+
+
+def streak_ratio(values: Values, body: Mask) -> float | None:
+    """Noise of the slices with metal over that of the others; None: no such pair."""
+    with_metal = ((values > METAL_HU) & body).any(axis=(1, 2))
+    soft = soft_tissue(values, body, 100)
+    disturbed = noise_level(values[with_metal], soft[with_metal])
+    calm = noise_level(values[~with_metal], soft[~with_metal])
+    return disturbed / calm if disturbed is not None and calm else None
+
+
+def contrast_ml(values: Values, body: Mask, voxel_ml: float) -> float:
+    """Volume of the largest uniform structure between ``CONTRAST_HU``: filled vessels or organs,
+    not spongy bone, whose texture is coarser."""
+    bright = body & (values > CONTRAST_HU[0]) & (values < CONTRAST_HU[1])
+    uniform = np.stack(
+        [
+            ndimage.binary_opening(one & (local_deviation(plane) < UNIFORM_HU))
+            for plane, one in zip(values, bright, strict=True)
+        ]
+    )
+    labels, count = ndimage.label(uniform)
+    return float(np.bincount(labels.ravel())[1:].max()) * voxel_ml if count else 0.0

@@ -1,0 +1,269 @@
+"""Judges whether a series is fit to be measured: accept, warn or refuse, with every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import ClassVar
+
+import numpy as np
+
+from analyzers import codes
+from analyzers.contract import (
+    Classification,
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Measurement,
+    NotApplicable,
+    Volume,
+)
+from analyzers.quality import measures
+from analyzers.quality.text import text_rows
+
+QUESTION = Code("QUALITY", codes.PRIVATE_SCHEME, "Image quality for automatic analysis")
+ACCEPT = Code("QUALITY-ACCEPT", codes.PRIVATE_SCHEME, "Accepted")
+WARN = Code("QUALITY-WARN", codes.PRIVATE_SCHEME, "Accepted with warnings")
+REFUSE = Code("QUALITY-REFUSE", codes.PRIVATE_SCHEME, "Refused")
+NOISE = Code("NOISE", codes.PRIVATE_SCHEME, "Image noise: most frequent local standard deviation")
+SNR = Code("SNR", codes.PRIVATE_SCHEME, "Median signal over image noise")
+EDGE_WIDTH = Code("EDGEWIDTH", codes.PRIVATE_SCHEME, "Width of the body outline")
+SATURATED = Code("SATURATED", codes.PRIVATE_SCHEME, "Share of the body at the brightest value")
+METAL = Code("METALVOL", codes.PRIVATE_SCHEME, "Volume of metal above 2500 Hounsfield units")
+MILLIMETER = Code("mm", "UCUM", "mm")
+RATIO = Code("{ratio}", "UCUM", "ratio")
+LEAST_PIXELS = 32
+
+
+class Level(IntEnum):
+    WARN = 1
+    REFUSE = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    level: Level
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class QualityParameters:
+    """Limits from which a warning or a refusal is given; 0 ≤ warn ≤ refuse (SNR: the reverse).
+
+    noise in HU (CT), snr as a ratio (others), edge in mm, saturated and gap as shares (0–1),
+    metal in mL.
+    """
+
+    noise_warn_hu: float = 40.0
+    noise_refuse_hu: float = 150.0
+    snr_warn: float = 5.0
+    snr_refuse: float = 2.0
+    edge_warn_mm: float = 5.0
+    edge_refuse_mm: float = 15.0
+    saturated_warn: float = 0.01
+    saturated_refuse: float = 0.25
+    gap_warn: float = 0.1
+    metal_warn_ml: float = 0.1
+
+    def __post_init__(self) -> None:
+        pairs = (
+            ("noise", self.noise_warn_hu, self.noise_refuse_hu),
+            ("snr", self.snr_refuse, self.snr_warn),
+            ("edge", self.edge_warn_mm, self.edge_refuse_mm),
+            ("saturated", self.saturated_warn, self.saturated_refuse),
+        )
+        for name, lower, upper in pairs:
+            if not 0 <= lower <= upper:
+                raise InvalidParameters(f"{name}: the limits {lower:g} and {upper:g} contradict")
+        if self.gap_warn < 0 or self.metal_warn_ml < 0:
+            raise InvalidParameters("gap_warn and metal_warn_ml must not be negative")
+
+
+class Quality:
+    """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
+
+    name: ClassVar[str] = "quality"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Image quality"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
+    parameters: ClassVar[type[QualityParameters]] = QualityParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; the work is done on the CPU."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: QualityParameters) -> Findings:
+        """
+        Raises
+        ------
+        NotApplicable
+            The images are too small, or show nothing but one value.
+        """
+        if min(volume.shape[1:], default=0) < LEAST_PIXELS or volume.shape[0] == 0:
+            raise NotApplicable(f"The images have fewer than {LEAST_PIXELS} pixels a side.")
+        values = volume.values(np.float32)
+        if float(values.min()) == float(values.max()):
+            raise NotApplicable("The images hold one value only: there is nothing to judge.")
+        check = _Check(volume, values, parameters)
+        reasons = sorted(check.reasons(), key=lambda one: -one.level)
+        worst = max((one.level for one in reasons), default=None)
+        answer = {None: ACCEPT, Level.WARN: WARN, Level.REFUSE: REFUSE}[worst]
+        words = tuple(one.words for one in reasons)
+        verdict = Classification(QUESTION, answer, reasons=words)
+        return Findings((verdict, *check.measurements), words or ("No fault was found.",))
+
+
+class _Check:
+    """The measures of one series; ``measurements`` fills while ``reasons`` runs."""
+
+    def __init__(self, volume: Volume, values: measures.Values, limits: QualityParameters) -> None:
+        self.measurements: list[Measurement] = []
+        self._volume, self._values, self._limits = volume, values, limits
+        self._body = (
+            np.ones(values.shape, np.bool_)
+            if volume.projection
+            else measures.foreground(values, volume.modality)
+        )
+
+    def reasons(self) -> Iterator[Reason]:
+        if not self._body.any():
+            yield Reason(Level.REFUSE, "No body is seen in the images.")
+            return
+        yield from self._saturation()
+        yield from self._lettering()
+        if self._volume.modality == "CT":
+            yield from self._ct_noise()
+            yield from self._metal()
+            yield from self._coverage()
+            yield from self._contrast()
+        elif self._volume.modality != "PT":
+            yield from self._signal()
+        if not self._volume.projection:
+            yield from self._motion()
+            yield from self._gaps()
+            if self._volume.modality in ("CT", "MR"):
+                yield from self._sharpness()
+
+    def _measured(self, name: Code, value: float, unit: Code) -> None:
+        self.measurements.append(Measurement(name, round(value, 3), unit))
+
+    def _ct_noise(self) -> Iterator[Reason]:
+        soft = measures.soft_tissue(self._values, self._body, 50)
+        noise = measures.noise_level(self._values, soft)
+        if noise is None:
+            return
+        self._measured(NOISE, noise, codes.HOUNSFIELD_UNIT)
+        limits = (self._limits.noise_warn_hu, self._limits.noise_refuse_hu)
+        yield from _above("Noise in soft tissue", noise, limits, "HU")
+
+    def _signal(self) -> Iterator[Reason]:
+        noise = measures.noise_level(self._values, self._body)
+        if not noise:
+            return
+        floor = float(np.percentile(self._values, 1)) if self._volume.projection else 0.0
+        ratio = (float(np.median(self._values[self._body])) - floor) / noise
+        self._measured(SNR, ratio, RATIO)
+        warn, refuse = self._limits.snr_warn, self._limits.snr_refuse
+        if ratio < warn:
+            level = Level.REFUSE if ratio < refuse else Level.WARN
+            limit = refuse if ratio < refuse else warn
+            yield Reason(level, f"Signal is only {ratio:.1f} times the noise (limit {limit:g}).")
+
+    def _sharpness(self) -> Iterator[Reason]:
+        spacing = self._volume.spacing_mm
+        width = measures.edge_width_mm(
+            self._values, self._body, (float(spacing[1]), float(spacing[2]))
+        )
+        if width is None:
+            return
+        self._measured(EDGE_WIDTH, width, MILLIMETER)
+        limits = (self._limits.edge_warn_mm, self._limits.edge_refuse_mm)
+        yield from _above("Width of the body outline (blur)", width, limits, "mm")
+
+    def _motion(self) -> Iterator[Reason]:
+        moved = measures.displaced_slices(self._body)
+        if moved:
+            numbers = ", ".join(str(index + 1) for index in moved[:5])
+            more = " and others" if len(moved) > 5 else ""
+            yield Reason(
+                Level.WARN, f"Out of line with both neighbours (motion): slice {numbers}{more}."
+            )
+
+    def _saturation(self) -> Iterator[Reason]:
+        share = measures.saturated_share(self._values, self._body)
+        self._measured(SATURATED, 100 * share, codes.PERCENT)
+        limits = (100 * self._limits.saturated_warn, 100 * self._limits.saturated_refuse)
+        yield from _above(
+            "Share of the body at the brightest value (clipping)", 100 * share, limits, "%"
+        )
+
+    def _metal(self) -> Iterator[Reason]:
+        millilitres = float(np.count_nonzero(self._body & (self._values > measures.METAL_HU)))
+        millilitres *= self._volume.voxel_ml
+        self._measured(METAL, millilitres, codes.MILLILITER)
+        if millilitres < self._limits.metal_warn_ml:
+            return
+        ratio = measures.streak_ratio(self._values, self._body)
+        streaks = f"; noise there is {ratio:.1f} times that of other slices" if ratio else ""
+        yield Reason(Level.WARN, f"Metal, {millilitres:.2g} mL above 2500 HU{streaks}.")
+
+    def _coverage(self) -> Iterator[Reason]:
+        spacing = self._volume.spacing_mm
+        cut = measures.lung_cut(self._values, self._body, float(spacing[1] * spacing[2]))
+        ends = [name for name, is_cut in zip(("first", "last"), cut, strict=True) if is_cut]
+        if ends:
+            yield Reason(
+                Level.WARN, f"The lungs reach the {' and the '.join(ends)} slice: not whole."
+            )
+        share = measures.truncated_share(self._body)
+        if share > 0.1:
+            yield Reason(
+                Level.WARN, f"The body is cut off by the field of view ({share:.0%} of its sides)."
+            )
+
+    def _gaps(self) -> Iterator[Reason]:
+        facts = self._volume.facts
+        if facts is None or not facts.thickness_mm or not facts.spacing_mm:
+            return
+        gap = 1.0 - facts.thickness_mm / facts.spacing_mm
+        if gap > self._limits.gap_warn:
+            yield Reason(
+                Level.WARN, f"{gap:.0%} of the body lies between the slices and is not shown."
+            )
+
+    def _contrast(self) -> Iterator[Reason]:
+        facts = self._volume.facts
+        if facts is None or facts.contrast is None:
+            return
+        seen = measures.contrast_ml(self._values, self._body, self._volume.voxel_ml)
+        if seen > 10.0 and not facts.contrast:
+            words = "Contrast agent is seen in the images; the header says there is none."
+            yield Reason(Level.WARN, words)
+
+    def _lettering(self) -> Iterator[Reason]:
+        planes = (
+            self._values
+            if self._volume.projection
+            else self._values[:: max(1, len(self._values) // 8)]
+        )
+        rows = max((text_rows(plane) for plane in planes), key=len, default=[])
+        if rows:
+            letters = sum(row.letters for row in rows)
+            yield Reason(
+                Level.WARN,
+                f"Lettering in the pixels ({len(rows)} rows, {letters} marks):"
+                " it may name a person.",
+            )
+
+
+def _above(what: str, value: float, limits: tuple[float, float], unit: str) -> Iterator[Reason]:
+    warn, refuse = limits
+    if value > warn:
+        level, limit = (Level.REFUSE, refuse) if value > refuse else (Level.WARN, warn)
+        yield Reason(level, f"{what} is {value:.3g} {unit} (limit {limit:g} {unit}).")
