@@ -7,7 +7,7 @@ import pytest
 from analyzers import registry
 from analyzers.testing import AnalyzerSuite
 
-ELSEWHERE = frozenset({"rule_annotation"})
+ELSEWHERE = frozenset({"lung_nodule", "rule_annotation"})
 """They need another input than the synthetic series: their suites stand in their own tests."""
 
 

@@ -1,0 +1,255 @@
+"""Solid lung nodules on CT: where, how large, how sure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from analyzers import codes
+from analyzers.contract import (
+    Classification,
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Measurement,
+    NotApplicable,
+    OperatingPoint,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.detection import nodule_model
+from analyzers.detection.nodule_candidates import STEP_MM, LungGrid, candidates, lung_grid
+from analyzers.detection.nodule_shape import Piece, cut_out
+from analyzers.segmentation.balls import Mask
+from analyzers.segmentation.lung_masks import lung_masks
+from analyzers.segmentation.lung_sides import LEFT_LABEL
+from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+
+LEAST_EXTENT_MM = 40.0
+LEAST_LUNG_ML = 20.0
+MOST_NODULES = 50
+REGROWTH_SHARE, MOST_REGROWTH_MM = 0.3, 2.0
+
+ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
+NODULE = Code("27925004", "SCT", "Nodule")
+IS_NODULE = Code("NODULE", codes.PRIVATE_SCHEME, "Candidate is a lung nodule")
+YES = Code("373066001", "SCT", "Yes")
+LONG_AXIS = Code("103339001", "SCT", "Long Axis")
+SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
+MILLIMETER = Code("mm", "UCUM", "mm")
+CUBIC_MILLIMETER = Code("mm3", "UCUM", "mm3")
+
+
+@dataclass(frozen=True, slots=True)
+class NoduleParameters:
+    """threshold: least probability (0–1); 0 takes the model's own operating point.
+
+    least_diameter_mm: smaller nodules are not reported, 4–30 mm.
+    """
+
+    threshold: float = 0.0
+    least_diameter_mm: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold < 1:
+            raise InvalidParameters(f"threshold is {self.threshold:g}, 0 to 1 is accepted")
+        if not 4 <= self.least_diameter_mm <= 30:
+            raise InvalidParameters(
+                f"least_diameter_mm is {self.least_diameter_mm:g}, 4 to 30 is accepted"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    mask: Mask
+    """On the (z, y, x) grid of the volume."""
+    probability: float
+    left: bool
+
+
+class LungNodule:
+    """Finds blobs in the lungs, cuts them from vessels, keeps those that are shaped like nodules.
+
+    For solid nodules of 5–30 mm on slices of at most 2.5 mm. Ground glass, nodules wider than the
+    lung mask's closing at the chest wall, and those inside consolidations are not found.
+    """
+
+    name: ClassVar[str] = "lung_nodule"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Lung nodules"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT"}), min_slices=20, max_spacing_mm=2.5
+    )
+    limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=8192)
+    parameters: ClassVar[type[NoduleParameters]] = NoduleParameters
+
+    def __init__(self, device: str) -> None:
+        """device: where the blob filters run; shape is measured on the CPU."""
+        self.device = device
+        self.model = nodule_model.load()
+
+    def analyze(self, volume: Volume, parameters: NoduleParameters) -> Findings:
+        """One segment a nodule, the largest first, with volume, axes, attenuation, probability.
+
+        Raises
+        ------
+        NotApplicable
+            The images show no, or next to no, aerated lung.
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        patient = patient_grid(volume)
+        hu = hounsfield(volume, patient)
+        lungs = lung_masks(hu, patient.spacing_mm)
+        if float(np.count_nonzero(lungs)) * volume.voxel_ml < LEAST_LUNG_ML:
+            raise NotApplicable("The images show no aerated lung.")
+        found = self._nodules(hu, lungs, patient.spacing_mm, parameters)
+        labels = np.zeros(hu.shape, np.uint8)
+        for number, one in enumerate(found, 1):
+            labels[one.mask & (labels == 0)] = number
+        segments = [
+            _segment(number, one, hu, patient.spacing_mm, self._point(parameters))
+            for number, one in enumerate(found, 1)
+        ] or [_nothing()]
+        marks = Segmentation(patient.restore(labels), tuple(segments), title="Lung nodules")
+        remarks = () if found else (_none_found(parameters),)
+        return Findings((marks,), remarks)
+
+    def _point(self, parameters: NoduleParameters) -> OperatingPoint | None:
+        return None if parameters.threshold else self.model.operating_point
+
+    def _nodules(
+        self,
+        hu: NDArray[np.int16],
+        lungs: NDArray[np.uint8],
+        spacing_mm: tuple[float, float, float],
+        parameters: NoduleParameters,
+    ) -> list[_Found]:
+        grid = lung_grid(hu, lungs > 0, spacing_mm)
+        depth = ndimage.distance_transform_edt(grid.lungs).astype(np.float32) * np.float32(STEP_MM)
+        threshold = parameters.threshold or self.model.operating_point.threshold
+        pieces = [cut_out(grid, depth, one) for one in candidates(grid, self.device)]
+        likely = [
+            (self.model.probability(piece.shape), piece)
+            for piece in pieces
+            if piece is not None and piece.shape.diameter >= 0.8 * parameters.least_diameter_mm
+        ]
+        likely = [one for one in likely if one[0] >= threshold]
+        taken = np.zeros(hu.shape, np.bool_)
+        found: list[_Found] = []
+        for probability, piece in sorted(likely, key=lambda one: -one[0]):
+            mask = _on_fine_grid(piece, grid, hu, spacing_mm)
+            if np.count_nonzero(mask & taken) > 0.2 * np.count_nonzero(mask):
+                continue
+            if _diameter_mm(mask, spacing_mm) < parameters.least_diameter_mm:
+                continue
+            taken |= mask
+            left = float(np.mean(lungs[mask] == LEFT_LABEL)) > 0.5
+            found.append(_Found(mask, probability, left))
+        found.sort(key=lambda one: -np.count_nonzero(one.mask))
+        return found[:MOST_NODULES]
+
+
+def _on_fine_grid(
+    piece: Piece,
+    grid: LungGrid,
+    hu: NDArray[np.int16],
+    spacing_mm: tuple[float, float, float],
+) -> Mask:
+    """The piece with its border decided on the volume's own voxels, and what the cut rounded off
+    its corners given back."""
+    given_back = float(np.clip(REGROWTH_SHARE * piece.shape.diameter / 2, 1.0, MOST_REGROWTH_MM))
+    margin = int(np.ceil(MOST_REGROWTH_MM / STEP_MM)) + 1
+    outside = ndimage.distance_transform_edt(~np.pad(piece.mask, margin)) * STEP_MM
+    near = outside <= given_back
+    corner = [part.start - margin for part in piece.window]
+    size = [part.stop - part.start + 2 * margin for part in piece.window]
+    out = np.zeros(hu.shape, np.bool_)
+    places, windows = [], []
+    for axis in range(3):
+        step, first = spacing_mm[axis], grid.window[axis].start
+        low = max(first + int(corner[axis] * STEP_MM / step), 0)
+        high = min(
+            first + int(np.ceil((corner[axis] + size[axis]) * STEP_MM / step)), hu.shape[axis]
+        )
+        fine = np.arange(low, high)
+        coarse = np.rint((fine - first + 0.5) * step / STEP_MM - 0.5).astype(int) - corner[axis]
+        places.append(np.clip(coarse, 0, size[axis] - 1))
+        windows.append(slice(low, high))
+    window = tuple(windows)
+    out[window] = near[np.ix_(*places)] & (hu[window] > piece.threshold_hu)
+    labels, count = ndimage.label(out[window])
+    if count > 1:
+        largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
+        out[window] = labels == largest
+    return out
+
+
+def _diameter_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> float:
+    volume = float(np.count_nonzero(mask)) * float(np.prod(spacing_mm))
+    return float(2 * (3 * volume / 4 / np.pi) ** (1 / 3))
+
+
+def _segment(
+    number: int,
+    found: _Found,
+    hu: NDArray[np.int16],
+    spacing_mm: tuple[float, float, float],
+    point: OperatingPoint | None,
+) -> Segment:
+    volume = float(np.count_nonzero(found.mask)) * float(np.prod(spacing_mm))
+    long_mm, short_mm = _axes_mm(found.mask, spacing_mm)
+    return Segment(
+        key=f"nodule_{number}",
+        number=number,
+        label=f"Lung nodule {number}",
+        category=ALTERED_STRUCTURE,
+        kind=NODULE,
+        laterality=codes.LEFT if found.left else codes.RIGHT,
+        rgb=(240, 200, 60),
+        measurements=(
+            Measurement(codes.VOLUME, round(volume, 1), CUBIC_MILLIMETER),
+            Measurement(LONG_AXIS, round(long_mm, 1), MILLIMETER),
+            Measurement(SHORT_AXIS, round(short_mm, 1), MILLIMETER),
+            Measurement(
+                codes.ATTENUATION_COEFFICIENT,
+                round(float(np.mean(hu[found.mask])), 1),
+                codes.HOUNSFIELD_UNIT,
+                codes.MEAN,
+            ),
+        ),
+        classifications=(Classification(IS_NODULE, YES, round(found.probability, 3), point),),
+    )
+
+
+def _axes_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[float, float]:
+    """Sides in mm of the smallest rectangle round the nodule on its largest axial plane."""
+    plane = mask[int(np.argmax(np.count_nonzero(mask, axis=(1, 2))))]
+    rows, columns = np.nonzero(plane)
+    corners = np.concatenate(
+        [
+            np.stack([(columns + dx) * spacing_mm[2], (rows + dy) * spacing_mm[1]], axis=1)
+            for dx in (-0.5, 0.5)
+            for dy in (-0.5, 0.5)
+        ]
+    )
+    _, (width, height), _ = cv2.minAreaRect(corners.astype(np.float32))
+    return max(width, height), min(width, height)
+
+
+def _nothing() -> Segment:
+    return Segment("nodule_1", 1, "Lung nodule", ALTERED_STRUCTURE, NODULE)
+
+
+def _none_found(parameters: NoduleParameters) -> str:
+    return (
+        f"No solid nodule of {parameters.least_diameter_mm:g} mm or more was found; ground glass"
+        " and nodules inside consolidated lung are not looked for."
+    )

@@ -1,0 +1,105 @@
+"""Blobs of tissue inside the lungs: where a nodule could be. All on a grid of 1 mm cubes.
+
+Blob detector: scale-normalised differences of Gaussians (Lindeberg, IJCV 1998,
+DOI 10.1023/A:1008045108935), bright on dark, over diameters of 4 to 30 mm.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from analyzers.filters.gaussian import blur_on_cpu, blur_on_device
+from analyzers.segmentation.balls import Mask, Spacing
+
+STEP_MM = 1.0
+MARGIN_MM = 8.0
+FLOOR_HU, CEILING_HU = -1000, 300
+DIAMETERS_MM = (4.0, 5.2, 6.8, 8.8, 11.4, 14.8, 19.3, 25.1, 30.0)
+RATIO = 1.3
+LEAST_RESPONSE_HU = 120.0
+MOST_CANDIDATES = 400
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LungGrid:
+    """A cut-out of both lungs on cubes of ``STEP_MM``, axes (z, y, x).
+
+    hu: float32, limited to ``FLOOR_HU`` … ``CEILING_HU``. lungs: closed masks, nodules included.
+    window: the same cut-out on the fine grid.
+    """
+
+    hu: NDArray[np.float32]
+    lungs: Mask
+    window: tuple[slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A blob: its centre on the ``LungGrid``, its diameter in mm and its contrast in HU."""
+
+    centre: tuple[int, int, int]
+    diameter_mm: float
+    response_hu: float
+
+
+def lung_grid(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> LungGrid:
+    """The lungs of a (z, y, x) volume, resampled linearly."""
+    found = ndimage.find_objects(lungs.view(np.uint8))[0]
+    margins = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
+    window = tuple(
+        slice(max(part.start - margin, 0), part.stop + margin)
+        for part, margin in zip(found, margins, strict=True)
+    )
+    fine = np.clip(hu[window], FLOOR_HU, CEILING_HU).astype(np.float32)
+    zoom = [step / STEP_MM for step in spacing_mm]
+    cubes = ndimage.zoom(fine, zoom, order=1)
+    inside = ndimage.zoom(lungs[window].astype(np.float32), zoom, order=1) > 0.5
+    return LungGrid(cubes, inside, window)
+
+
+def candidates(grid: LungGrid, device: str) -> list[Candidate]:
+    """The strongest blobs in the lungs, none within half its diameter of a stronger one."""
+    response, diameter = _blobs(grid.hu, device)
+    peaks = (response == ndimage.maximum_filter(response, 5)) & grid.lungs
+    peaks &= response > LEAST_RESPONSE_HU
+    places = np.argwhere(peaks)
+    strength = response[peaks]
+    kept: list[Candidate] = []
+    centres = np.empty((0, 3))
+    reaches = np.empty(0)
+    for index in np.argsort(-strength, kind="stable"):
+        place, size = places[index], float(diameter[tuple(places[index])])
+        if len(kept) and np.any(
+            np.linalg.norm(centres - place, axis=1) <= 0.5 * np.maximum(reaches, size)
+        ):
+            continue
+        z, y, x = (int(v) for v in place)
+        kept.append(Candidate((z, y, x), size, float(strength[index])))
+        centres, reaches = np.vstack([centres, place]), np.append(reaches, size)
+        if len(kept) == MOST_CANDIDATES:
+            break
+    return kept
+
+
+def _blobs(hu: NDArray[np.float32], device: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Strongest response over all scales, and the diameter in mm at which it was found."""
+    response = np.full(hu.shape, -np.inf, np.float32)
+    diameter = np.zeros(hu.shape, np.float32)
+    for size in DIAMETERS_MM:
+        sigma = size / 2 / np.sqrt(3) / STEP_MM
+        narrow, wide = (_blur(hu, float(s), device) for s in (sigma, RATIO * sigma))
+        here = (narrow - wide) / np.float32(RATIO - 1)
+        stronger = here > response
+        response[stronger], diameter[stronger] = here[stronger], size
+    return response, diameter
+
+
+def _blur(hu: NDArray[np.float32], sigma: float, device: str) -> NDArray[np.float32]:
+    sigmas = (sigma, sigma, sigma)
+    if device.startswith("cuda"):
+        return blur_on_device(hu, sigmas, device)
+    return blur_on_cpu(hu.copy(), sigmas)

@@ -1,0 +1,143 @@
+"""Cuts a nodule from the vessels and the pleura it touches, and describes its shape."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from analyzers.detection.nodule_candidates import STEP_MM, Candidate, LungGrid
+from analyzers.segmentation.balls import Mask
+
+LUNG_HU = -850.0
+THRESHOLD_HU = (-650.0, -350.0)
+NECK_SHARE = 0.55
+"""What is thinner than this share of the nodule's own radius is a vessel that leaves it."""
+SHELL_MM = (1.0, 2.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Features of one candidate; lengths in mm.
+
+    roundness: inscribed over equivalent diameter. elongation, flatness: longest over shortest and
+    middle over longest standard deviation. fill: share of the equivalent ball that is nodule.
+    air, tissue: share of the shell round it that is air, and that is tissue inside the lung.
+    own: share of all connected tissue nearby that is the nodule. depth: distance of its centre to
+    the edge of the lung. core: mean HU at the centre over 100.
+    """
+
+    roundness: float
+    elongation: float
+    flatness: float
+    fill: float
+    air: float
+    tissue: float
+    own: float
+    diameter: float
+    depth: float
+    core: float
+
+    def features(self) -> NDArray[np.float64]:
+        return np.array(astuple(self), np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Piece:
+    """The voxels of a candidate on the ``LungGrid``: ``mask`` fills ``window`` of it."""
+
+    window: tuple[slice, ...]
+    mask: Mask
+    threshold_hu: float
+    shape: Shape
+
+
+def cut_out(grid: LungGrid, depth_mm: NDArray[np.float32], candidate: Candidate) -> Piece | None:
+    """The piece of tissue at a candidate, without vessels; None when nothing compact is there.
+
+    depth_mm: distance to the edge of the lungs.
+    """
+    reach = int(np.ceil(max(1.6 * candidate.diameter_mm, 10.0) / STEP_MM))
+    centre = np.array(candidate.centre)
+    low = np.maximum(centre - reach, 0)
+    high = np.minimum(centre + reach + 1, grid.hu.shape)
+    window = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    hu, lungs = grid.hu[window], grid.lungs[window]
+    away = _distance_from(centre - low, hu.shape)
+    core = float(hu[away <= max(1.5, candidate.diameter_mm / 6)].mean())
+    threshold = float(np.clip((core + LUNG_HU) / 2, *THRESHOLD_HU))
+    tissue = (hu > threshold) & lungs & (away <= 1.5 * candidate.diameter_mm + 2)
+    labels, _ = ndimage.label(tissue)
+    here = labels[tuple(centre - low)]
+    if here == 0:
+        return None
+    connected = labels == here
+    inner = _depth(connected)
+    near = away <= max(2.0, candidate.diameter_mm / 2)
+    radius = float(inner[near].max())
+    body = _without_vessels(connected, inner, near, radius)
+    if np.count_nonzero(body) < 5:
+        return None
+    shape = _shape(body, connected, hu, lungs, threshold, 2 * radius, core, depth_mm[window])
+    return Piece(window, body, threshold, shape)
+
+
+def _without_vessels(
+    connected: Mask, inner: NDArray[np.float64], near: Mask, radius: float
+) -> Mask:
+    """Opening of the piece by a ball of ``NECK_SHARE`` of its own inscribed radius."""
+    ball = max(1.0, NECK_SHARE * radius)
+    cores, _ = ndimage.label(inner >= ball)
+    deepest = np.argwhere(near & (inner == radius))[0]
+    own = cores == cores[tuple(deepest)] if cores[tuple(deepest)] else near & connected
+    grown: Mask = (ndimage.distance_transform_edt(~own) <= ball) & connected
+    return grown
+
+
+def _shape(
+    body: Mask,
+    connected: Mask,
+    hu: NDArray[np.float32],
+    lungs: Mask,
+    threshold: float,
+    inscribed: float,
+    core: float,
+    depth_mm: NDArray[np.float32],
+) -> Shape:
+    voxels = np.argwhere(body)
+    diameter = 2 * float(3 * len(voxels) / 4 / np.pi) ** (1 / 3) * STEP_MM
+    spread = np.cov(voxels.T) + np.eye(3) / 12
+    deviations = np.sqrt(np.linalg.eigvalsh(spread))
+    centre = voxels.mean(axis=0)
+    ball = _distance_from(centre, body.shape) <= diameter / 2 / STEP_MM
+    outside = ndimage.distance_transform_edt(~body) * STEP_MM
+    shell = (outside > SHELL_MM[0]) & (outside <= SHELL_MM[1])
+    dense = hu[shell] >= threshold
+    middle_voxel = tuple(round(float(v)) for v in centre)
+    return Shape(
+        roundness=inscribed * STEP_MM / diameter,
+        elongation=float(deviations[2] / deviations[0]),
+        flatness=float(deviations[1] / deviations[2]),
+        fill=float(np.mean(body[ball])) if ball.any() else 0.0,
+        air=float(np.mean(~dense)) if dense.size else 0.0,
+        tissue=float(np.mean(dense & lungs[shell])) if dense.size else 0.0,
+        own=len(voxels) / int(np.count_nonzero(connected)),
+        diameter=diameter,
+        depth=float(depth_mm[middle_voxel]),
+        core=core / 100.0,
+    )
+
+
+def _depth(mask: Mask) -> NDArray[np.float64]:
+    padded = ndimage.distance_transform_edt(np.pad(mask, 1))
+    inner: NDArray[np.float64] = padded[1:-1, 1:-1, 1:-1]
+    return inner
+
+
+def _distance_from(centre: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:
+    axes = np.ogrid[tuple(slice(0, size) for size in shape)]
+    squares = sum((axis - middle) ** 2 for axis, middle in zip(axes, centre, strict=True))
+    distance: NDArray[np.float64] = np.sqrt(squares)
+    return distance
