@@ -78,9 +78,19 @@ def extract(dataset: Dataset) -> InstanceAttributes:
         study_instance_uid=_uid(dataset, "StudyInstanceUID"),
         series_instance_uid=_uid(dataset, "SeriesInstanceUID"),
         study=_values(dataset, STUDY),
-        series=_values(dataset, SERIES) | _contrast_of_enhanced(dataset),
-        instance=_values(dataset, INSTANCE) | _frames(dataset),
+        series=series_values(dataset),
+        instance=instance_values(dataset),
     )
+
+
+def series_values(dataset: Dataset) -> dict[str, Any]:
+    """What the index keeps of the series, as ``InstanceAttributes.series``."""
+    return _values(dataset, SERIES) | _contrast_of_enhanced(dataset)
+
+
+def instance_values(dataset: Dataset) -> dict[str, Any]:
+    """What the index keeps of the image itself, as ``InstanceAttributes.instance``."""
+    return _values(dataset, INSTANCE) | _frames(dataset)
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:

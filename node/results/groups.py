@@ -21,8 +21,10 @@ from analyzers.contract import (
     Detection,
     Findings,
     Measurement,
+    OperatingPoint,
     Segment,
     Segmentation,
+    Statement,
 )
 from node.results import planes, provenance, seg, statements, uids
 from node.results.errors import FindingsContradictImages
@@ -35,17 +37,23 @@ COMMENT = Code("121106", "DCM", "Comment")
 LATERALITY = Code("272741003", "SCT", "Laterality")
 SERIES_UID = Code("112002", "DCM", "Series Instance UID")
 PERCENT = Code("%", "UCUM", "Percent")
+CONCLUSION = Code("121077", "DCM", "Conclusion")
+THRESHOLD = Code("THRESHOLD", "99WETREAD", "Certainty from which the answer is given")
+SENSITIVITY = Code("SENSITIVITY", "99WETREAD", "Sensitivity on patients held out")
+SPECIFICITY = Code("SPECIFICITY", "99WETREAD", "Specificity on patients held out")
 
 WHOLE_SERIES = "whole_series"
 """Finding key of what holds for the series and for no place in it."""
 
 Group = (
     hd.sr.MeasurementsAndQualitativeEvaluations
+    | hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations
     | hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations
 )
 
 CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 HAS_PROPERTIES = hd.sr.RelationshipTypeValues.HAS_PROPERTIES
+INFERRED_FROM = hd.sr.RelationshipTypeValues.INFERRED_FROM
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +126,21 @@ def _absent(segment: Segment, tracking: hd.sr.TrackingIdentifier, context: Conte
 
 
 def _detection(detection: Detection, context: Context) -> Group:
-    group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(detection.key, context),
-        referenced_regions=list(_regions(detection, context.source)),
-        **_common(detection, context),
-    )
+    tracking = _tracking(detection.key, context)
+    regions = list(_regions(detection, context.source))
+    group: Group
+    if len(context.source.frames) == 1:
+        group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            referenced_region=regions[0],
+            **_common(detection, context),
+        )
+    else:
+        group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=tracking,
+            referenced_regions=regions,
+            **_common(detection, context),
+        )
     if detection.score is not None:
         _append(group, _certainty(detection.score, CONTAINS))
     _finish(group, detection, context)
@@ -229,20 +247,53 @@ def significant(value: float) -> float:
 
 def _classification(item: Classification) -> hd.sr.ContentItem:
     answer = _code_item(item.question, item.answer)
+    children = []
     if item.probability is not None:
-        answer.ContentSequence = hd.sr.ContentSequence(
-            [_certainty(item.probability, HAS_PROPERTIES)]
-        )
+        children.append(_certainty(item.probability, HAS_PROPERTIES))
+    if item.operating_point is not None:
+        children += _operating_point(item.operating_point)
+    children += [text_item(COMMENT, reason, INFERRED_FROM) for reason in item.reasons]
+    if children:
+        answer.ContentSequence = hd.sr.ContentSequence(children)
     return answer
 
 
+def _operating_point(point: OperatingPoint) -> list[hd.sr.ContentItem]:
+    return [
+        _percentage(THRESHOLD, point.threshold, HAS_PROPERTIES),
+        _percentage(SENSITIVITY, point.sensitivity, HAS_PROPERTIES),
+        _percentage(SPECIFICITY, point.specificity, HAS_PROPERTIES),
+        text_item(COMMENT, f"Measured on {point.evaluated_on}.", HAS_PROPERTIES),
+    ]
+
+
 def _certainty(probability: float, relation: hd.sr.RelationshipTypeValues) -> hd.sr.ContentItem:
+    return _percentage(CERTAINTY, probability, relation)
+
+
+def _percentage(
+    name: Code, share: float, relation: hd.sr.RelationshipTypeValues
+) -> hd.sr.ContentItem:
     return hd.sr.NumContentItem(
-        name=provenance.concept(CERTAINTY),
-        value=significant(probability * 100),
+        name=provenance.concept(name),
+        value=significant(share * 100),
         unit=provenance.concept(PERCENT),
         relationship_type=relation,
     )
+
+
+def statement_item(statement: Statement) -> hd.sr.ContentItem:
+    """A coded conclusion; what it was inferred from stands below it: rule, values, source."""
+    item = _code_item(CONCLUSION, statement.conclusion)
+    item.ContentSequence = hd.sr.ContentSequence(
+        [
+            text_item(COMMENT, statement.text, HAS_PROPERTIES),
+            text_item(COMMENT, f"Rule: {statement.rule}.", INFERRED_FROM),
+            *(text_item(COMMENT, reason, INFERRED_FROM) for reason in statement.because),
+            text_item(COMMENT, f"Source: {statement.source}", INFERRED_FROM),
+        ]
+    )
+    return item
 
 
 def _code_item(name: Code, value: Code) -> hd.sr.ContentItem:
@@ -253,10 +304,12 @@ def _code_item(name: Code, value: Code) -> hd.sr.ContentItem:
     )
 
 
-def text_item(name: Code, value: str) -> hd.sr.ContentItem:
-    """A text content item below a container."""
+def text_item(
+    name: Code, value: str, relation: hd.sr.RelationshipTypeValues = CONTAINS
+) -> hd.sr.ContentItem:
+    """A text content item, below a container if not said otherwise."""
     return hd.sr.TextContentItem(
-        name=provenance.concept(name), value=value, relationship_type=CONTAINS
+        name=provenance.concept(name), value=value, relationship_type=relation
     )
 
 

@@ -14,13 +14,12 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage
 
-from analyzers.contract import Code, Findings
+from analyzers.contract import Code, Findings, Statement
 from node.results import groups, provenance, statements, uids
 from node.results.source import Provenance, Reference, Source
 from node.results.statements import Verdict
 from node.results.subject import REQUIRED_OF_SUBJECT
 
-CONCLUSION = Code("121077", "DCM", "Conclusion")
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 ENGLISH = Code("en", "RFC5646", "English")
@@ -53,7 +52,8 @@ def build(
     context = groups.Context(source, provenance_, segs)
     present = groups.encoded_segments(findings, context)
     sentences = [
-        groups.text_item(CONCLUSION, statements.conclusion(findings, present, provenance_)),
+        groups.text_item(groups.CONCLUSION, statements.conclusion(findings, present, provenance_)),
+        *(groups.statement_item(one) for one in findings.items if isinstance(one, Statement)),
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(derived),
     ]
@@ -73,7 +73,7 @@ def build_notice(
     Its UID depends on what it says: a job that is tried again ends in another report.
     """
     sentences = [
-        groups.text_item(CONCLUSION, statements.notice(verdict, provenance_)),
+        groups.text_item(groups.CONCLUSION, statements.notice(verdict, provenance_)),
         *(groups.text_item(REASON, text) for text in statements.reason_texts(source, reasons)),
     ]
     document = _document(source, provenance_, [], sentences, [], ":".join((verdict, *reasons)))

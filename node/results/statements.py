@@ -12,12 +12,26 @@ from enum import StrEnum
 
 from pydicom.dataset import Dataset
 
-from analyzers.contract import DerivedImage, Detection, Findings, Measurement, Segment, Segmentation
+from analyzers.contract import (
+    ColorImage,
+    CompressedImage,
+    DerivedImage,
+    Detection,
+    Findings,
+    Measurement,
+    ParametricMap,
+    Segment,
+    Segmentation,
+    Statement,
+)
 from node.results.source import Provenance, Source
 
 MAX_REASON = 300
 """Characters of a reason; what is longer was not written for a reader."""
 
+
+IMAGES = DerivedImage | ColorImage | ParametricMap | CompressedImage
+"""Findings that are images of their own."""
 
 Presence = Mapping[int, Sequence[Segment]]
 """The structures that have a voxel, by the index of their segmentation among the findings."""
@@ -38,7 +52,10 @@ def conclusion(findings: Findings, present: Presence, provenance: Provenance) ->
         sentences.append(f"Found: {', '.join(found)}.")
     if missed:
         sentences.append(f"Looked for, not found: {', '.join(missed)}.")
-    derived = [item.title for item in findings.items if isinstance(item, DerivedImage)]
+    concluded = [i.conclusion.meaning for i in findings.items if isinstance(i, Statement)]
+    if concluded:
+        sentences.append(f"By rule: {'; '.join(dict.fromkeys(concluded))}.")
+    derived = [item.title for item in findings.items if isinstance(item, IMAGES)]
     if derived:
         sentences.append(f"Derived images were made: {', '.join(derived)}.")
     if not findings.items or (missed and not found and len(missed) > 1):

@@ -25,8 +25,10 @@ from analyzers.contract import (
     Detection,
     Findings,
     Measurement,
+    ParametricMap,
     Segment,
     Segmentation,
+    Statement,
 )
 from node.results import derived, gate, groups, preview, seg, sr, statements
 from node.results.source import Provenance, Reference, Source
@@ -96,6 +98,10 @@ def rows(findings: Findings, present: statements.Presence) -> Iterator[FindingRo
             yield _measurement_row("", item)
         elif isinstance(item, Classification):
             yield _classification_row("", item)
+        elif isinstance(item, Statement):
+            yield FindingRow("", "Conclusion", None, "", f"{item.conclusion.meaning} ({item.rule})")
+        elif isinstance(item, ParametricMap):
+            yield FindingRow(item.title, "Parametric map", None, _shown(item.unit), "")
         else:
             yield FindingRow(item.title, "Derived series", None, "", item.remarks)
 

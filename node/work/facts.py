@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import median
 from typing import Any
 
 import numpy as np
+from pydicom.dataset import Dataset
 
 from analyzers.contract import Plane, SeriesFacts
 from node.work.geometry import distinct, nearest_plane
+from storage.attributes import instance_values, series_values
 from storage.records import Header, StoredSeries
 
 NO_AGENT = frozenset({"NO", "NONE", "N", "N/A", "NA", "NIL", "WITHOUT", "W/O", "UNENHANCED"})
@@ -19,21 +22,30 @@ NO_AGENT = frozenset({"NO", "NONE", "N", "N/A", "NA", "NIL", "WITHOUT", "W/O", "
 
 def facts(series: StoredSeries) -> SeriesFacts:
     """What is known of a series from its indexed headers alone."""
-    headers = [instance.header for instance in series.instances] or [series.header]
+    headers = [one.header for one in series.instances]
+    return replace(_facts(series.header, headers or [series.header]), instances=len(headers))
+
+
+def facts_of(headers: Sequence[Dataset]) -> SeriesFacts:
+    """The same from the headers of the images themselves."""
+    return _facts(series_values(headers[0]), [instance_values(header) for header in headers])
+
+
+def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:
     plane = _plane(headers)
     positions = [position for header in headers for position in _positions(header)]
     thicknesses = [value for header in headers for value in _numbers(header, "SliceThickness")]
     return SeriesFacts(
-        modality=_text(series.header, "Modality"),
-        instances=len(series.instances),
+        modality=_text(series, "Modality"),
+        instances=len(headers),
         slices=len(positions),
         plane=plane,
         spacing_mm=_spacing_mm(headers, positions) if plane else None,
         thickness_mm=median(thicknesses) if thicknesses else None,
-        contrast=_contrast(series.header),
+        contrast=_contrast(series),
         image_type=_image_type(headers),
-        body_part=_text(series.header, "BodyPartExamined"),
-        description=_text(series.header, "SeriesDescription"),
+        body_part=_text(series, "BodyPartExamined"),
+        description=_text(series, "SeriesDescription"),
     )
 
 

@@ -16,6 +16,9 @@ from pydicom.multival import MultiValue
 from node.results.source import Frame
 from node.work.geometry import ImagePlane, NoGeometry, NonlinearValues, UnreadableHeader
 
+PROJECTIONS = frozenset({"CR", "DX", "RG", "IO", "PX"})
+"""Modalities of single radiographs (PS3.3 C.7.3.1.1.1); not mammography, whose views differ."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rescale:
@@ -55,6 +58,42 @@ def frames_of(dataset: Dataset, header: int) -> list[PlacedFrame]:
     if frame_count(dataset) > 1:
         raise NoGeometry("a multi-frame image without functional groups")
     return [PlacedFrame(Frame(header), _plane([dataset] * 3), _rescale(dataset))]
+
+
+def is_projection(dataset: Dataset) -> bool:
+    """Whether this is a radiograph: one frame of X-ray absorption that has no place in space."""
+    return (
+        str(dataset.get("Modality") or "") in PROJECTIONS
+        and not dataset.get("ImagePositionPatient")
+        and frame_count(dataset) == 1
+    )
+
+
+def projected(dataset: Dataset) -> PlacedFrame:
+    """A radiograph as the one slice of a volume: only its pixel spacing means anything.
+
+    MONOCHROME1 is turned over, so that higher values are denser everywhere. The spacing is that of
+    the anatomy where it was calibrated, else of the detector, else 1 mm (PS3.3 10.7.1.3).
+
+    Raises
+    ------
+    NonlinearValues, UnreadableHeader
+    """
+    if "ModalityLUTSequence" in dataset:
+        raise NonlinearValues
+    rescale = _rescale(dataset)
+    if str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1":
+        slope, intercept = rescale.slope or 1.0, rescale.intercept or 0.0
+        brightest = 2 ** int(dataset.BitsStored) - 1 if dataset.PixelRepresentation == 0 else -1
+        rescale = Rescale(-slope, slope * brightest + intercept)
+    spacing = (1.0, 1.0)
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
+        if dataset.get(keyword):
+            rows, columns = _vector(dataset, keyword, 2)
+            spacing = (rows, columns) if min(rows, columns) > 0 else spacing
+            break
+    plane = ImagePlane((0.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), spacing, 1.0)
+    return PlacedFrame(Frame(0), plane, rescale)
 
 
 def frame_count(dataset: Dataset) -> int:

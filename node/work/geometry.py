@@ -130,6 +130,16 @@ class MixedFramesOfReference(UnsupportedSeries):
 
 
 @dataclass(eq=False)
+class SeveralRadiographs(UnsupportedSeries):
+    """More than one radiograph in a series: views differ, and none is the one that is meant."""
+
+    radiographs: int
+
+    def __str__(self) -> str:
+        return f"the series holds {self.radiographs} radiographs, one is needed"
+
+
+@dataclass(eq=False)
 class GantryTilt(UnsupportedSeries):
     """The stack leans: slices follow each other along a line that is not their normal."""
 

@@ -18,13 +18,21 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Volume
 from node.results.source import Frame, Source
-from node.work.facts import facts
-from node.work.frames import PlacedFrame, Rescale, frame_count, frames_of
+from node.work.facts import facts, facts_of
+from node.work.frames import (
+    PlacedFrame,
+    Rescale,
+    frame_count,
+    frames_of,
+    is_projection,
+    projected,
+)
 from node.work.geometry import (
     Grid,
     MixedFramesOfReference,
     MixedGrids,
     NoPixels,
+    SeveralRadiographs,
     TooLarge,
     arrange,
 )
@@ -37,6 +45,8 @@ from node.work.pixels import (
     read_header,
     read_pixels,
 )
+from node.work.subject import subject
+from node.work.uptake import suv_factor
 
 __all__ = ["facts", "read_headers", "read_series"]
 
@@ -68,11 +78,12 @@ def read_series(paths: Sequence[Path]) -> Source:
     with _quiet():
         images = [read_header(path) for path in paths]
         form = _common_format(images)
-        frames = _placed_frames(images)
+        projection = bool(images) and all(is_projection(image.header) for image in images)
+        frames = [_radiograph(images)] if projection else _placed_frames(images)
         grid = arrange([frame.plane for frame in frames])
         ordered = [frames[i] for i in grid.order]
         stored, decoder = _read_stored(images, ordered, form)
-        volume = _volume(stored, grid, ordered, images[0].header)
+        volume = _volume(stored, grid, ordered, images, projection)
     return _source(images, ordered, volume, decoder)
 
 
@@ -119,6 +130,12 @@ def _common_format(images: Sequence[ImageFile]) -> PixelFormat:
     return form
 
 
+def _radiograph(images: Sequence[ImageFile]) -> PlacedFrame:
+    if len(images) > 1:
+        raise SeveralRadiographs(len(images))
+    return projected(images[0].header)
+
+
 def _placed_frames(images: Sequence[ImageFile]) -> list[PlacedFrame]:
     spaces = {image.header.get("FrameOfReferenceUID") or "" for image in images}
     if len(spaces) > 1:
@@ -143,9 +160,15 @@ def _read_stored(
 
 
 def _volume(
-    stored: NDArray[Any], grid: Grid, ordered: Sequence[PlacedFrame], header: Dataset
+    stored: NDArray[Any],
+    grid: Grid,
+    ordered: Sequence[PlacedFrame],
+    images: Sequence[ImageFile],
+    projection: bool,
 ) -> Volume:
+    header = images[0].header
     rescales = [placed.rescale for placed in ordered]
+    headers = [image.header for image in images]
     return Volume(
         stored=stored,
         affine=grid.affine,
@@ -153,6 +176,10 @@ def _volume(
         slope=np.array([1.0 if r.slope is None else r.slope for r in rescales]),
         intercept=np.array([r.intercept or 0.0 for r in rescales]),
         units=_units(header, rescales),
+        projection=projection,
+        suv_factor=suv_factor(headers) if header.get("Modality") == "PT" else None,
+        subject=subject(header),
+        facts=facts_of(headers),
     )
 
 

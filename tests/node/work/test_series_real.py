@@ -10,7 +10,6 @@ import pytest
 
 from node.work.geometry import (
     GantryTilt,
-    NoGeometry,
     NonlinearValues,
     NoPixels,
     NotGreyscale,
@@ -49,7 +48,6 @@ REFUSALS = {
     "sr_dcmqi/*": (NoPixels(1), "no images"),
     "pydicom_data_store/mlut_18.dcm": (NonlinearValues(), "Modality LUT"),
     "pydicom_data_store/OBXXXX1A.dcm": (NotGreyscale("PALETTE COLOR"), "PALETTE COLOR"),
-    "highdicom_testfiles/dx_image.dcm": (NoGeometry(""), "no place"),
 }
 
 
