@@ -145,20 +145,22 @@ def _instance(
     dataset.Modality = header.Modality
     dataset.SeriesNumber = provenance.series_number(source, 50 + index)
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
-    _derivation(dataset, source, image, slice_index)
+    dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
+    describe(dataset, source, slice_index, image.title, image.remarks, image.derivation)
     provenance.stamp(dataset, source, provenance_)
     _acquisition(dataset, header, source, slice_index)
     _pixels(dataset, header, image.values[slice_index], scaling, slice_index)
     return dataset
 
 
-def _derivation(dataset: Dataset, source: Source, image: DerivedImage, slice_index: int) -> None:
-    header = source.headers[source.frames[slice_index].header]
-    dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
+def describe(
+    dataset: Dataset, source: Source, slice_index: int, title: str, remarks: str, how: Code
+) -> None:
+    """Say in words and codes how an image was derived, and from which image."""
     dataset.DerivationDescription = provenance.text(
-        ". ".join(part for part in (image.title, image.remarks) if part), 1024
+        ". ".join(part for part in (title, remarks) if part), 1024
     )
-    dataset.DerivationCodeSequence = [provenance.concept(image.derivation)]
+    dataset.DerivationCodeSequence = [provenance.concept(how)]
     item = planes.image_reference(source, slice_index)
     item.PurposeOfReferenceCodeSequence = [provenance.concept(SOURCE_PURPOSE)]
     dataset.SourceImageSequence = [item]

@@ -6,12 +6,14 @@ that neither a missing type 2 attribute nor a vendor's quirk in a header can sto
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from analyzers.contract import Volume
@@ -90,6 +92,39 @@ def instance_reference(header: Dataset) -> Dataset:
     item.ReferencedSOPClassUID = header.SOPClassUID
     item.ReferencedSOPInstanceUID = header.SOPInstanceUID
     return item
+
+
+def refer_to_source(dataset: Dataset, source: Source) -> None:
+    """Put the images in the place of their stand-ins."""
+    references = {
+        f"{STAND_IN_ROOT}{index}": image_reference(source, index)
+        for index in range(len(source.frames))
+    }
+    for frame in dataset.PerFrameFunctionalGroupsSequence:
+        for derivation in frame.get("DerivationImageSequence", []):
+            for item in derivation.SourceImageSequence:
+                _replace_reference(item, references)
+    used = sorted({frame.header for frame in source.frames})
+    instances = [instance_reference(source.headers[header]) for header in used]
+    dataset.SourceImageSequence = Items(instances)
+    series = Dataset()
+    series.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
+    series.ReferencedInstanceSequence = Items(instances)
+    dataset.ReferencedSeriesSequence = Items([series])
+
+
+def _replace_reference(item: Dataset, references: Mapping[str, Dataset]) -> None:
+    """Segments share the items of a slice: an item that was replaced already stays."""
+    reference = references.get(str(item.ReferencedSOPInstanceUID))
+    if reference is not None:
+        item.update(reference)
+
+
+def replace_dimension_organization(dataset: Dataset, organization: str) -> None:
+    """highdicom draws this UID at random."""
+    dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
+    for item in dataset.DimensionIndexSequence:
+        item.DimensionOrganizationUID = organization
 
 
 def distance_mm(volume: Volume) -> float:

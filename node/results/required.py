@@ -14,7 +14,9 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     CTImageStorage,
     MRImageStorage,
+    ParametricMapStorage,
     PositronEmissionTomographyImageStorage,
+    SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
 
@@ -135,12 +137,31 @@ _PET = Required(
     items=_DERIVED_ITEMS,
 )
 
+_SC = Required(
+    valued=(*_VALUED, *_PIXELS, "ConversionType", "PlanarConfiguration"),
+    present=(*_PRESENT, "PatientOrientation"),
+    items=_DERIVED_ITEMS,
+)
+
+_MAP = Required(
+    valued=(
+        *(*_VALUED, "ContentDate", "ContentTime", "ContentLabel", "FloatPixelData"),
+        *("Rows", "Columns", "NumberOfFrames", "FrameOfReferenceUID", "ImageType"),
+        *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+        *("DimensionOrganizationSequence", "DimensionIndexSequence"),
+    ),
+    present=(*_PRESENT, "ContentDescription", "ContentCreatorName"),
+    items=_EQUIPMENT_ITEM,
+)
+
 REQUIRED: Mapping[str, Required] = {
     SegmentationStorage: _SEG,
     Comprehensive3DSRStorage: _SR,
     CTImageStorage: _CT,
     MRImageStorage: _MR,
     PositronEmissionTomographyImageStorage: _PET,
+    SecondaryCaptureImageStorage: _SC,
+    ParametricMapStorage: _MAP,
 }
 
 

@@ -7,13 +7,12 @@ the tracking UID, in the object itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
 from pydicom.uid import ExplicitVRLittleEndian
 
 from analyzers.contract import Code, Segment, Segmentation, Volume
@@ -43,9 +42,9 @@ def build(
     if not present:
         raise EmptySegmentation("no structure of the segmentation has a voxel")
     dataset = _encode(source, volume, segmentation, present, provenance_, index)
-    _refer_to_source(dataset, source)
+    planes.refer_to_source(dataset, source)
     organization = uids.object_uid(provenance_.key, "seg-dimensions", index)
-    _replace_dimension_organization(dataset, organization)
+    planes.replace_dimension_organization(dataset, organization)
     provenance.stamp(dataset, source, provenance_)
     return dataset
 
@@ -176,36 +175,3 @@ def _add_laterality(description: Dataset, laterality: Code) -> None:
     item.SegmentedPropertyTypeModifierCodeSequence = [provenance.concept(laterality)]
     for region in description.get("AnatomicRegionSequence", []):
         region.AnatomicRegionModifierSequence = [provenance.concept(laterality)]
-
-
-def _refer_to_source(dataset: Dataset, source: Source) -> None:
-    """Put the images in the place of their stand-ins."""
-    references = {
-        f"{planes.STAND_IN_ROOT}{index}": planes.image_reference(source, index)
-        for index in range(len(source.frames))
-    }
-    for frame in dataset.PerFrameFunctionalGroupsSequence:
-        for derivation in frame.get("DerivationImageSequence", []):
-            for item in derivation.SourceImageSequence:
-                _replace_reference(item, references)
-    used = sorted({frame.header for frame in source.frames})
-    instances = [planes.instance_reference(source.headers[header]) for header in used]
-    dataset.SourceImageSequence = Items(instances)
-    series = Dataset()
-    series.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
-    series.ReferencedInstanceSequence = Items(instances)
-    dataset.ReferencedSeriesSequence = Items([series])
-
-
-def _replace_reference(item: Dataset, references: Mapping[str, Dataset]) -> None:
-    """Segments share the items of a slice: an item that was replaced already stays."""
-    reference = references.get(str(item.ReferencedSOPInstanceUID))
-    if reference is not None:
-        item.update(reference)
-
-
-def _replace_dimension_organization(dataset: Dataset, organization: str) -> None:
-    """highdicom draws this UID at random."""
-    dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
-    for item in dataset.DimensionIndexSequence:
-        item.DimensionOrganizationUID = organization

@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import TypeVar
 
 import pydicom
+from PIL import Image
 from pydicom.dataset import Dataset
 
 from analyzers.contract import (
     Classification,
     Code,
+    ColorImage,
     DerivedImage,
     Detection,
     Findings,
@@ -30,13 +32,26 @@ from analyzers.contract import (
     Segmentation,
     Statement,
 )
-from node.results import derived, gate, groups, preview, seg, sr, statements
+from node.results import (
+    color,
+    derived,
+    gate,
+    groups,
+    parametric,
+    preview,
+    seg,
+    sr,
+    statements,
+)
 from node.results.source import Provenance, Reference, Source
 from node.results.statements import Verdict
 from storage.instances import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject
 
 _K = TypeVar("_K")
+
+OVERLAYS = 10
+"""Maps over radiographs are numbered from here among the colour images."""
 
 
 def write_results(
@@ -59,6 +74,10 @@ def write_results(
             desk.segmentation(mask, index, number)
         for number, (_, image) in enumerate(_of_kind(findings, DerivedImage)):
             desk.derived(image, number)
+        for number, (_, chart) in enumerate(_of_kind(findings, ParametricMap)):
+            desk.parametric(chart, number)
+        for number, (_, picture) in enumerate(_of_kind(findings, ColorImage)):
+            desk.color(picture, number)
         desk.detections([box for _, box in _of_kind(findings, Detection)])
         desk.report(sr.build(source, findings, desk.segs, provenance, desk.derived_references))
     _sync_names(folder)
@@ -147,6 +166,27 @@ class _Desk:
         preview.derived(
             self.source, item, f"{self.provenance.analyzer_title}: {item.title}", picture
         )
+
+    def parametric(self, item: ParametricMap, number: int) -> None:
+        volume = self.source.volume
+        if volume is not None and not parametric.can_be_placed(self.source):
+            self.color(color.overlay(volume, item), OVERLAYS + number)
+            return
+        dataset = parametric.build(self.source, item, self.provenance, number)
+        path = self._write(dataset, f"map-{number}.dcm", "map")
+        gate.check_required(path)
+        self.derived_references.append(sr.reference(dataset))
+
+    def color(self, item: ColorImage, number: int) -> None:
+        last = len(self.source.frames) - 1
+        images = color.instances(self.source, item, self.provenance, number)
+        for index, dataset in enumerate(images):
+            path = self._write(dataset, f"color-{number}-{index:05d}.dcm", "image")
+            gate.check_required(path, validate=self.validate_all or index in (0, last))
+            self.derived_references.append(sr.reference(dataset))
+        middle = Image.fromarray(item.values[len(item.values) // 2])
+        middle.thumbnail((512, 512))
+        middle.save(self._picture(f"color-{number}.png"))
 
     def detections(self, items: Sequence[Detection]) -> None:
         if items:

@@ -1,0 +1,114 @@
+"""Colour images as Secondary Capture, one a slice, in the place of the image each was made from.
+
+Any workstation shows them. A map over a radiograph, which has no place in space and so cannot be a
+Parametric Map, becomes one too: the radiograph in grey, the map in colour above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
+
+from analyzers.contract import Code, ColorImage, ParametricMap, Volume
+from node.results import derived, planes, provenance, uids
+from node.results.errors import FindingsContradictImages
+from node.results.source import Provenance, Source
+
+COMBINATION = Code("113062", "DCM", "Pixel by pixel addition")
+"""CID 7203 Image Derivation."""
+MOST_OPAQUE = 0.6
+"""Share of colour where the map is highest."""
+
+
+def instances(
+    source: Source, image: ColorImage, provenance_: Provenance, index: int
+) -> Iterator[Dataset]:
+    """The images of the new series in slice order; ``index`` numbers those of one analysis from 0.
+
+    Raises ``FindingsContradictImages`` for pixels that are not uint8 RGB on the grid of the images.
+    """
+    volume = source.volume
+    if volume is None or image.values.shape != (*volume.shape, 3) or image.values.dtype != np.uint8:
+        raise FindingsContradictImages(
+            "the colour image is not uint8 RGB on the grid of the images"
+        )
+    for slice_index, plane in enumerate(image.values):
+        yield _instance(source, image, provenance_, index, slice_index, plane)
+
+
+def overlay(volume: Volume, item: ParametricMap) -> ColorImage:
+    """The source in grey with the map in red to yellow above it, clear where the map is lowest."""
+    grey = volume.values(np.float32)
+    low, high = (float(v) for v in np.percentile(grey, (1, 99)))
+    shown = np.clip((grey - low) / max(high - low, 1e-6), 0, 1)[..., None]
+    least, most = float(item.values.min()), float(item.values.max())
+    share = ((item.values - least) / max(most - least, 1e-12))[..., None].astype(np.float32)
+    heat = np.concatenate([np.ones_like(share), share, np.zeros_like(share)], axis=-1)
+    opacity = MOST_OPAQUE * share
+    mixed = shown * (1 - opacity) + heat * opacity
+    values: NDArray[np.uint8] = np.rint(255 * mixed).astype(np.uint8)
+    remarks = (
+        f"{item.quantity.meaning}: lowest {least:.4g}, highest {most:.4g} {item.unit.meaning}, "
+        "shown from none to yellow."
+    )
+    return ColorImage(values, item.title, COMBINATION, remarks)
+
+
+def _instance(
+    source: Source,
+    image: ColorImage,
+    provenance_: Provenance,
+    index: int,
+    slice_index: int,
+    plane: NDArray[np.uint8],
+) -> Dataset:
+    header = source.headers[source.frames[slice_index].header]
+    dataset = Dataset()
+    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    role = f"color-{index}"
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
+    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
+    dataset.Modality = header.get("Modality") or "OT"
+    dataset.ConversionType = "WSD"
+    dataset.SeriesNumber = provenance.series_number(source, 70 + index)
+    dataset.InstanceNumber = slice_index + 1
+    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
+    dataset.PatientOrientation = header.get("PatientOrientation") or ""
+    dataset.ImageType = ["DERIVED", "SECONDARY"]
+    dataset.BurnedInAnnotation = "NO"
+    dataset.Laterality = ""
+    derived.describe(dataset, source, slice_index, image.title, image.remarks, image.derivation)
+    provenance.stamp(dataset, source, provenance_)
+    _place(dataset, header, source, slice_index)
+    dataset.SamplesPerPixel = 3
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.PlanarConfiguration = 0
+    dataset.Rows, dataset.Columns = plane.shape[:2]
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelRepresentation = 0
+    pixels = np.ascontiguousarray(plane).tobytes()
+    dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return dataset
+
+
+def _place(dataset: Dataset, header: Dataset, source: Source, slice_index: int) -> None:
+    """Where the image lies, as standard extension of the class: viewers link scrolling by it."""
+    here = planes.plane(source, slice_index)
+    if here is None:
+        if "PixelSpacing" in header:
+            dataset.PixelSpacing = deepcopy(header.PixelSpacing)
+        return
+    dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
+    dataset.PositionReferenceIndicator = ""
+    dataset.ImagePositionPatient = [planes.decimal(value) for value in here.position]
+    dataset.ImageOrientationPatient = [planes.decimal(value) for value in here.orientation]
+    dataset.PixelSpacing = [planes.decimal(value) for value in here.spacing]
+    dataset.SliceThickness = planes.decimal(here.thickness_mm) if here.thickness_mm else ""

@@ -1,0 +1,157 @@
+"""Maps, colour images, conclusions and radiographs: written, let through the gate, read back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import highdicom as hd
+import numpy as np
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from analyzers.contract import (
+    Classification,
+    Code,
+    ColorImage,
+    Detection,
+    Findings,
+    OperatingPoint,
+    ParametricMap,
+    Segment,
+    Segmentation,
+    Statement,
+)
+from node.results.errors import FindingsContradictImages
+from node.results.source import Provenance, Source
+from node.results.write import write_results
+from node.work.series import read_series
+from tests.node.work.test_series_radiographs import radiograph
+
+UNITLESS = Code("1", "UCUM", "no units")
+QUANTITY = Code("EVIDENCE", "99WETREAD", "Evidence")
+OPACITY = Code("128477000", "SCT", "Abscess")
+ALTERED = Code("49755003", "SCT", "Morphologically Altered Structure")
+
+PROVENANCE = Provenance(
+    analyzer="mapper",
+    analyzer_version="1.0.0",
+    analyzer_title="Mapper",
+    parameters={},
+    device="cpu",
+    node_version="0",
+    key="ab" * 32,
+    started_at=datetime(2026, 1, 2, tzinfo=UTC),
+)
+
+
+@pytest.fixture(scope="module")
+def stack(phantom_paths: list[Path]) -> Source:
+    return read_series(phantom_paths)
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Source:
+    pixels = np.random.default_rng(1).integers(0, 4000, (64, 48)).astype(np.uint16)
+    path = radiograph(tmp_path / "film.dcm", pixels, PatientName="", PatientID="1", StudyID="1")
+    return read_series([path])
+
+
+def chart(source: Source) -> ParametricMap:
+    assert source.volume is not None
+    values = np.linspace(-1, 3, int(np.prod(source.volume.shape)), dtype=np.float32)
+    return ParametricMap(values.reshape(source.volume.shape), "Evidence", QUANTITY, UNITLESS)
+
+
+def texts(report: Dataset) -> Iterator[str]:
+    for item in report.get("ContentSequence", []):
+        if item.ValueType == "TEXT":
+            yield item.TextValue
+        yield from texts(item)
+
+
+def test_a_map_comes_back_voxel_by_voxel(stack: Source, tmp_path: Path) -> None:
+    item = chart(stack)
+    results = write_results(stack, Findings((item,)), PROVENANCE, tmp_path / "out")
+    (written,) = (one for one in results.objects if one.kind == "map")
+    dataset = hd.pm.ParametricMap.from_dataset(pydicom.dcmread(tmp_path / written.key))
+    volume = dataset.get_volume()
+    assert stack.volume is not None
+    back = volume.array
+    corner = volume.affine @ [0, 0, 0, 1]
+    if not np.allclose(corner, stack.volume.affine @ [0, 0, 0, 1], atol=0.01):
+        back = back[::-1]
+    np.testing.assert_allclose(back, item.values, rtol=1e-6)
+    assert any(row.name == "Parametric map" for row in results.findings)
+
+
+def test_a_colour_series_keeps_its_pixels_and_its_place(stack: Source, tmp_path: Path) -> None:
+    assert stack.volume is not None
+    shape = (*stack.volume.shape, 3)
+    values = np.random.default_rng(2).integers(0, 256, shape).astype(np.uint8)
+    item = ColorImage(values, "Fused", Code("113062", "DCM", "Pixel by pixel addition"))
+    results = write_results(stack, Findings((item,)), PROVENANCE, tmp_path / "out")
+    images = [one for one in results.objects if one.kind == "image"]
+    assert len(images) == stack.volume.shape[0]
+    first = pydicom.dcmread(tmp_path / images[0].key)
+    assert np.array_equal(first.pixel_array, values[0])
+    position = stack.headers[stack.frames[0].header].ImagePositionPatient
+    assert [float(v) for v in first.ImagePositionPatient] == pytest.approx(list(position))
+
+
+def test_a_map_over_a_radiograph_is_drawn_over_it(film: Source, tmp_path: Path) -> None:
+    results = write_results(film, Findings((chart(film),)), PROVENANCE, tmp_path / "out")
+    (image,) = (one for one in results.objects if one.kind == "image")
+    dataset = pydicom.dcmread(tmp_path / image.key)
+    assert dataset.PhotometricInterpretation == "RGB"
+    pixels = dataset.pixel_array.astype(int)
+    assert np.ptp(pixels[0, 0]) <= 1
+    assert pixels[-1, -1, 0] - pixels[-1, -1, 2] > 100
+    assert "lowest -1, highest 3" in dataset.DerivationDescription
+
+
+def test_boxes_masks_and_answers_on_a_radiograph_reach_the_report(
+    film: Source, tmp_path: Path
+) -> None:
+    labels = np.zeros((1, 64, 48), np.uint8)
+    labels[0, 10:20, 5:30] = 1
+    point = OperatingPoint(0.4, 0.8, 0.7, "49 patients held out")
+    yes = Classification(QUANTITY, Code("373066001", "SCT", "Yes"), 0.83, point, ("Right base.",))
+    findings = Findings(
+        (
+            Segmentation(labels, (Segment("opacity", 1, "Opacity", ALTERED, OPACITY),)),
+            Detection("box_1", OPACITY, ALTERED, (0, 10, 5), (0, 19, 29), 0.7),
+            yes,
+        )
+    )
+    results = write_results(film, findings, PROVENANCE, tmp_path / "out")
+    assert {one.kind for one in results.objects} == {"seg", "sr"}
+    report = pydicom.dcmread(tmp_path / "out/report.dcm")
+    words = list(texts(report))
+    assert "Right base." in words
+    assert "Measured on 49 patients held out." in words
+    assert "SENSITIVITY" in str(report)
+
+
+def test_a_conclusion_cites_its_rule_values_and_source(stack: Source, tmp_path: Path) -> None:
+    said = Statement(QUANTITY, "Do this.", "set: rule", ("Volume = 3 mm3",), "Somebody 2017")
+    results = write_results(stack, Findings((said,)), PROVENANCE, tmp_path / "out")
+    words = list(texts(pydicom.dcmread(tmp_path / "out/report.dcm")))
+    for expected in ("Do this.", "Rule: set: rule.", "Volume = 3 mm3", "Source: Somebody 2017"):
+        assert expected in words
+    assert any("By rule: Evidence." in sentence for sentence in words)
+    assert [row.name for row in results.findings] == ["Conclusion"]
+
+
+def test_values_off_the_grid_or_not_finite_are_refused(stack: Source, tmp_path: Path) -> None:
+    item = chart(stack)
+    broken = item.values.copy()
+    broken[0, 0, 0] = np.nan
+    for values in (broken, item.values[:, :, :-1]):
+        with pytest.raises(FindingsContradictImages):
+            write_results(
+                stack, Findings((replace(item, values=values),)), PROVENANCE, tmp_path / "out"
+            )
