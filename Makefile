@@ -4,9 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEVICE ?= cpu
 STUDY ?=
-APT := chromium dcmtk orthanc orthanc-dicomweb postgresql strace
+APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 
-.PHONY: venv demo test test-slow lint format bench peers clean
+.PHONY: venv demo test test-slow lint format bench bench-receive peers clean
 
 venv: $(VENV)/.installed
 
@@ -45,6 +45,12 @@ test-slow: venv peers
 
 bench: venv peers
 	$(BIN)/python -m benchmarks.end_to_end --device $(DEVICE)
+
+bench-receive: venv peers
+	$(BIN)/python -m benchmarks.receive
+
+bench-analyzers: venv
+	$(BIN)/python -m benchmarks.analyzers --device $(DEVICE)
 
 clean:
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache

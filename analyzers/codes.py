@@ -33,5 +33,13 @@ MILLILITER = Code("mL", "UCUM", "mL")
 HOUNSFIELD_UNIT = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 PERCENT = Code("%", "UCUM", "Percent")
 
+EDGE_ENHANCEMENT = Code("113086", "DCM", "Edge enhancement")
+SMOOTHING = Code("113087", "DCM", "Smoothing")
 GAUSSIAN_BLUR = Code("113088", "DCM", "Gaussian blur")
+UNSHARP_MASK = Code("113089", "DCM", "Unsharp mask")
+SPATIAL_RESAMPLING = Code("113085", "DCM", "Spatial resampling")
 """CID 7203 Image Derivation."""
+CONTRAST_ENHANCEMENT = Code(
+    "CLAHE", PRIVATE_SCHEME, "Contrast-limited adaptive histogram equalization"
+)
+"""CID 7203, which is extensible, has no term for it."""

@@ -420,7 +420,8 @@ class Analyzer(Protocol):
     """A frozen dataclass whose fields all have defaults."""
     # Optional: companions: ClassVar[Mapping[str, InputContract]], the series of the study that are
     # wanted beside this one, by role; after: ClassVar[tuple[str, ...]], the analyzers whose
-    # findings of the same study are wanted.
+    # findings of the same study are wanted; family: ClassVar[Code], what kind of algorithm it is
+    # (CID 7162; Artificial Intelligence where it is absent).
 
     def __init__(self, device: str) -> None: ...
 
@@ -440,3 +441,5 @@ class AnalyzerInfo:
     inputs: InputContract
     limits: Limits
     defaults: ParameterValues = field(default_factory=dict)
+    companions: Mapping[str, InputContract] = field(default_factory=dict)
+    after: tuple[str, ...] = ()

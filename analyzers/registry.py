@@ -81,6 +81,8 @@ def info(name: str) -> AnalyzerInfo:
         inputs=found.inputs,
         limits=found.limits,
         defaults=dataclasses.asdict(found.parameters()),
+        companions=dict(getattr(found, "companions", {})),
+        after=tuple(getattr(found, "after", ())),
     )
 
 

@@ -8,20 +8,29 @@ import threading
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from importlib.metadata import version
+from typing import Protocol
 
 import structlog
 
 from analyzers import devices
 from analyzers.contract import AnalyzerError
+from node import network
 from node.clock import Clock, system_clock
 from node.config import DestinationSettings, Settings
+from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier, Destination, start_couriers
+from node.delivery.result_commitment import CommitmentAsker
 from node.dimse import sender
-from node.dimse.server import AssociationServer, DimseSettings, Peer
+from node.dimse.availability import AvailabilityService
+from node.dimse.commitment import CommitmentService
+from node.dimse.mpps import StepService
+from node.dimse.server import AssociationServer
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.completion import Completion, Planner
 from node.intake.indexer import Indexer, recover
+from node.observe.gaps import GapWatch
 from node.observe.health import Health, HealthProbe
+from node.observe.metrics import IndexQueue, Metrics, Reception
 from node.web.app import WebContext, create_app
 from node.web.server import WebServer
 from node.work.dispatcher import Dispatcher
@@ -38,6 +47,12 @@ log = structlog.get_logger(__name__)
 COMPLETION_STEP_S = 0.25
 
 
+class _Worker(Protocol):
+    """A thread of the one node that works on the database."""
+
+    def stop(self, timeout_s: float) -> object: ...
+
+
 class Node:
     """A running node. ``start`` gives once it listens; ``stop`` drains and ends it."""
 
@@ -49,13 +64,24 @@ class Node:
         self.health = Health(clock)
         _check_device(settings.workers.device)  # named error now, not in the first job
         self.database = open_database(settings.database_url())
-        self.store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
+        self.store = InstanceStore(
+            settings.storage.instances, settings.quarantine_dir, settings.storage.sync
+        )
         self.results = ResultStore(settings.results_dir)
         self._lock_dispatcher()
         self._indexer = Indexer(
             self.database, self.store, lambda reason: self.health.fault("database", reason)
         )
+        self._commitment = CommitmentService(self.database, clock, self._wake_reporter)
         self.server = self._make_server()
+        self._reporter = CommitmentReporter(
+            self.database,
+            self.store,
+            self.server.open_associations,
+            self._peer_of,
+            clock,
+            settings.commitment.missing_wait_s,
+        )
         used = tuple(sorted({name for rule in settings.rules for name in rule.analyzers}))
         self._executor = LocalExecutor(settings.workers.slots, settings.workers.device, used)
         self.dispatcher = Dispatcher(
@@ -63,13 +89,25 @@ class Node:
         )
         planner = Planner(settings.rules, settings.analyzers)
         self._completion = Completion(
-            self.database, settings.completion, planner, self._open_studies, clock
+            self.database,
+            settings.completion,
+            planner,
+            self._open_studies,
+            clock,
+            self._indexer.open_studies,
         )
         self._new_results = [threading.Event() for _ in settings.destinations]
         self._couriers = [
             self._make_courier(one, wake)
             for one, wake in zip(settings.destinations, self._new_results, strict=True)
         ]
+        self._askers = [
+            CommitmentAsker(self._peer(one), self.database, self._commitment, clock)
+            for one in settings.destinations
+            if one.commitment
+        ]
+        self._gaps = GapWatch(self.database, settings.completion.gap_alarm_s, clock)
+        self._metrics = Metrics(self.database, self.health, self._reception, self._index_queue)
         self.web = self._make_web()
         self._probe = HealthProbe(self.health, self._probes())
         self._threads: list[threading.Thread] = []
@@ -83,6 +121,10 @@ class Node:
         self._recover()
         self._indexer.start()
         start_couriers(self._couriers, self.database, self._clock)
+        self._reporter.start()
+        for asker in self._askers:
+            asker.start()
+        self._gaps.start()
         self._spawn("dispatcher", self.dispatcher.run)
         self._spawn("completion", self._complete_until_stopped)
         self._spawn("wake", self._pass_on_results)
@@ -93,6 +135,8 @@ class Node:
             self.stop()  # what was begun ends in order: no delivery is cut off
             raise
         self._probe.start()
+        if not self.settings.storage.sync:
+            log.warning("storage.sync is off: a power cut may take what was acknowledged")
         log.info("node listens", ae_title=self.title, port=self.server.port, http=self.web.port)
 
     def stop(self) -> None:
@@ -104,8 +148,8 @@ class Node:
         self.dispatcher.stop()
         self._executor.stop()
         self._dismiss_couriers()
-        for courier in self._couriers:
-            courier.stop(timeout_s=10)
+        for one in self._workers():
+            one.stop(timeout_s=10)
         for thread in self._threads:
             thread.join(timeout=10)
         self._indexer.stop()
@@ -125,37 +169,60 @@ class Node:
             )
 
     def _make_server(self) -> AssociationServer:
-        dimse = self.settings.dimse
         return AssociationServer(
-            DimseSettings(
-                ae_title=self.title,
-                host=dimse.host,
-                port=dimse.port,
-                accept_any_peer=dimse.accept_any_peer,
-                peers=(
-                    *(Peer(peer.ae_title, peer.host) for peer in self.settings.peers),
-                    Peer(self._probe_ae_title, ""),
-                ),
-                require_called_ae_title=dimse.require_called_ae_title,
-                max_associations=dimse.max_associations,
-                max_pdu_bytes=dimse.max_pdu_bytes,
-                network_timeout_s=dimse.network_timeout_s,
-                min_free_bytes=self.settings.storage.min_free_mb * 2**20,
-            ),
+            network.dimse_settings(self.settings, self._probe_ae_title),
             self.store,
             sink=self._indexer.submit,
             on_quarantined=self._note_quarantine,
+            services=(
+                self._commitment,
+                StepService(self.database, self._clock),
+                AvailabilityService(self.database, self._clock),
+            ),
         )
 
     def _make_courier(self, settings: DestinationSettings, wake: threading.Event) -> Courier:
         return Courier(
-            Destination(settings.name, settings.ae_title, settings.host, settings.port),
+            Destination(
+                settings.name,
+                settings.ae_title,
+                settings.host,
+                settings.port,
+                settings.commitment,
+                network.tls_files(settings),
+                settings.tls_name,
+            ),
             settings.calling_ae_title or self.title,
             self.database,
             self.results,
             self._clock,
             wake,
         )
+
+    def _peer(self, settings: DestinationSettings) -> sender.Peer:
+        calling_ae = settings.calling_ae_title or self.title
+        return sender.Peer(
+            settings.name,
+            settings.ae_title,
+            settings.host,
+            settings.port,
+            calling_ae,
+            network.tls_files(settings),
+            settings.tls_name,
+        )
+
+    def _peer_of(self, ae_title: str, host: str) -> sender.Peer | None:
+        """Where a peer takes storage commitment reports, as the settings know it."""
+        for peer in self.settings.peers:
+            if peer.ae_title == ae_title and peer.port:
+                return sender.Peer(ae_title, ae_title, peer.host or host, peer.port, self.title)
+        for destination in self.settings.destinations:
+            if destination.ae_title == ae_title:
+                return self._peer(destination)
+        return None
+
+    def _wake_reporter(self) -> None:
+        self._reporter.wake()
 
     def _make_web(self) -> WebServer:
         context = WebContext(
@@ -168,6 +235,9 @@ class Node:
             dimse_port=lambda: self.server.port,
             destinations=tuple(one.name for one in self.settings.destinations),
             wake=self._wake_all,
+            metrics=self._metrics.text,
+            indexing=self._indexer.waiting_of,
+            is_synced=self.settings.storage.sync,
             allowed_hosts=self.settings.http.names,
         )
         return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)
@@ -237,6 +307,13 @@ class Node:
         with self.database.write() as tx:
             index.record_quarantine(tx, self._clock(), key, reason, calling_ae)
 
+    def _reception(self) -> Reception:
+        stored, refused = self.server.counts()
+        return Reception(len(self.server.associations()), stored, refused)
+
+    def _index_queue(self) -> IndexQueue:
+        return IndexQueue(*self._indexer.backlog())
+
     # --- health -----------------------------------------------------------------------------------
 
     def _probes(self) -> dict[str, Callable[[], None]]:
@@ -252,8 +329,10 @@ class Node:
         self.database.prove(self._clock())
 
     def _prove_listener(self) -> None:
+        self.server.prove()
+        only_tls = self.settings.dimse.tls is not None and self.settings.dimse.tls.only
         host = self.settings.dimse.host
-        here = "127.0.0.1" if host in {"0.0.0.0", ""} else host
+        here = "127.0.0.1" if only_tls or host in {"0.0.0.0", ""} else host
         sender.echo(
             sender.Peer("self", self.title, here, self.server.port, calling_ae=self._probe_ae_title)
         )
@@ -274,8 +353,11 @@ class Node:
 
     def _dismiss_couriers(self) -> None:
         """All at once, so that slow destinations are waited for together."""
-        for courier in self._couriers:
-            courier.stop(timeout_s=0)
+        for one in self._workers():
+            one.stop(timeout_s=0)
+
+    def _workers(self) -> list[_Worker]:
+        return [*self._couriers, self._reporter, *self._askers, self._gaps]
 
 
 def _check_device(name: str) -> None:

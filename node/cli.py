@@ -130,6 +130,45 @@ def analyze(
 
 
 @app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="A model that can be trained: hippocampus_unet.")],
+    data: Annotated[Path, typer.Option(help="The folder of its training set.", exists=True)],
+    out: Annotated[Path, typer.Option(help="Where the model and its card are stored.")],
+    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the model's own.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the model's own.")] = None,
+    stop: Annotated[int, typer.Option(min=0, help="End after so many epochs; it can go on.")] = 0,
+) -> None:
+    """Train a model; run it again after an interruption and it goes on."""
+    from node.commands import training
+
+    sys.exit(training.train(name, data, out, epochs=epochs, stop=stop, seed=seed))
+
+
+@app.command()
+def evaluate(
+    name: Annotated[str, typer.Argument(help="A trained model: hippocampus_unet.")],
+    data: Annotated[Path, typer.Option(help="The folder of its set.", exists=True)],
+    models: Annotated[Path | None, typer.Option(help="Where models are stored.")] = None,
+) -> None:
+    """Judge a trained model on the held-out part of a set, a trivial answer beside it."""
+    from node.commands import training
+
+    sys.exit(training.evaluate(name, data, models))
+
+
+@app.command()
+def password(name: Annotated[str, typer.Argument(help="The user's name.")]) -> None:
+    """Ask for a passcode and print the user's line for dimse.identity.users_file."""
+    from node.dimse import identity
+
+    passcode = typer.prompt("Passcode", hide_input=True, confirmation_prompt=True, err=True)
+    try:
+        print(identity.line_for(name, passcode))
+    except ValueError as error:
+        _fail(str(error))
+
+
+@app.command()
 def send(
     folder: Annotated[Path, typer.Argument(exists=True, help="A folder with DICOM files.")],
     to: Annotated[str, typer.Option(help="HOST:PORT of the receiver.")],

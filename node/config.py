@@ -29,6 +29,7 @@ from pydantic_settings import (
 
 from analyzers.devices import is_device_name
 from node import config_faults
+from node.dimse import tls
 from node.errors import SettingsError
 from storage.records import Priority
 
@@ -48,15 +49,37 @@ class NodeSettings(_Table):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
+class TlsSettings(_Table):
+    certificate: Path
+    key: Path | None = None
+    key_password_file: Path | None = None
+    ca: Path | None = None
+    host: str | None = None
+    port: Port = tls.PORT
+    only: bool = False
+
+
+class IdentitySettings(_Table):
+    users_file: Path
+    required: bool = True
+
+
 class DimseSettings(_Table):
     host: str = "127.0.0.1"
     port: Port = 11112
     accept_any_peer: bool = True
     require_called_ae_title: bool = False
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 64
+    max_associations_per_peer: Annotated[int, Field(ge=0, le=10_000)] = 32
+    max_contexts: Annotated[int, Field(ge=1, le=128)] = 128
+    max_instance_mb: Annotated[int, Field(ge=0)] = 8192
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
     network_timeout_s: Annotated[float, Field(gt=0)] = 60
+    pdu_timeout_s: Annotated[float, Field(gt=0)] = 30
+    negotiation_timeout_s: Annotated[float, Field(gt=0)] = 15
     drain_timeout_s: Seconds = 30
+    tls: TlsSettings | None = None
+    identity: IdentitySettings | None = None
 
 
 class HttpSettings(_Table):
@@ -78,6 +101,7 @@ class StorageSettings(_Table):
     database: str = ""
     instances: Path = Path()
     min_free_mb: Annotated[int, Field(ge=0)] = 512
+    sync: bool = True
     database_password_file: Path | None = None
     database_password_env: str = ""
 
@@ -85,6 +109,12 @@ class StorageSettings(_Table):
 class CompletionSettings(_Table):
     quiet_period_s: Seconds = 5
     open_association_quiet_s: Seconds = 120
+    announced_wait_s: Seconds = 600
+    gap_alarm_s: Seconds = 1800
+
+
+class CommitmentSettings(_Table):
+    missing_wait_s: Seconds = 10
 
 
 class WorkerSettings(_Table):
@@ -104,6 +134,15 @@ class WorkerSettings(_Table):
 class PeerSettings(_Table):
     ae_title: AETitle
     host: str = ""
+    port: Annotated[int, Field(ge=1, le=65535)] | None = None
+    certificate: str = ""
+
+    @field_validator("certificate")
+    @classmethod
+    def _fingerprint_or_subject(cls, value: str) -> str:
+        if value and not tls.fingerprint_of(value):
+            tls.subject_of(value)
+        return value
 
 
 class DestinationSettings(_Table):
@@ -112,6 +151,18 @@ class DestinationSettings(_Table):
     host: str
     port: Annotated[int, Field(ge=1, le=65535)]
     calling_ae_title: AETitle | None = None
+    commitment: bool = False
+    tls: bool = False
+    tls_name: str = ""
+    ca: Path | None = None
+    certificate: Path | None = None
+    key: Path | None = None
+
+    @model_validator(mode="after")
+    def _files_are_used(self) -> DestinationSettings:
+        if not self.tls and (self.ca or self.certificate or self.key or self.tls_name):
+            raise ValueError("ca, certificate, key and tls_name need tls = true")
+        return self
 
 
 class RangeCondition(_Table):
@@ -176,6 +227,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     storage: StorageSettings = StorageSettings()
     completion: CompletionSettings = CompletionSettings()
+    commitment: CommitmentSettings = CommitmentSettings()
     workers: WorkerSettings = WorkerSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[DestinationSettings, ...] = ()
@@ -271,6 +323,14 @@ def _read(path: Path) -> tuple[str, dict[str, Any]]:
         raise SettingsError(f"{path}: is not TOML: {error}") from error
 
 
+def _absolute(table: Any, base: Path) -> Any:
+    """A table (or None) with its paths below ``base``."""
+    if table is None:
+        return None
+    paths = {key: base / value for key, value in table if isinstance(value, Path)}
+    return table.model_copy(update=paths)
+
+
 def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
     data_dir = base / settings.node.data_dir
     storage = settings.storage
@@ -284,6 +344,13 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
     return settings.model_copy(
         update={
             "node": settings.node.model_copy(update={"data_dir": data_dir}),
+            "dimse": settings.dimse.model_copy(
+                update={
+                    "tls": _absolute(settings.dimse.tls, base),
+                    "identity": _absolute(settings.dimse.identity, base),
+                }
+            ),
+            "destinations": tuple(_absolute(one, base) for one in settings.destinations),
             "storage": storage.model_copy(
                 update={
                     "database": database,

@@ -25,6 +25,18 @@ def cross_check(settings: Settings) -> list[tuple[Location, str]]:
         *_doubled(settings),
         *_bad_parameters(settings),
         *_bad_store(settings),
+        *_unbindable(settings),
+    ]
+
+
+def _unbindable(settings: Settings) -> list[tuple[Location, str]]:
+    if settings.dimse.tls is not None and settings.dimse.tls.ca is not None:
+        return []
+    message = "needs dimse.tls.ca: only then are certificates asked for"
+    return [
+        (("peers", index, "certificate"), message)
+        for index, peer in enumerate(settings.peers)
+        if peer.certificate
     ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from pydicom.datadict import dictionary_VR
 from pydicom.dataset import Dataset
+from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
 from pydicom.sequence import Sequence as PydicomSequence
 from pydicom.valuerep import PersonName
@@ -57,7 +58,7 @@ MAX_FRAMES = 20_000
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 _MALFORMED = (
-    ArithmeticError, AttributeError, EOFError, LookupError, NotImplementedError, RecursionError,
+    ArithmeticError, AttributeError, BytesLengthException, EOFError, LookupError, NotImplementedError, RecursionError,
     TypeError, ValueError, struct.error,
 )  # fmt: skip
 """What pydicom raises when it converts a value that is not of its VR."""

@@ -198,7 +198,13 @@ def due_studies(tx: Transaction, quiet_before: datetime) -> list[StudyRow]:
     )
 
 
-def complete(tx: Transaction, study_id: int, at: datetime, seen_last_received_at: datetime) -> bool:
+def complete(
+    tx: Transaction,
+    study_id: int,
+    at: datetime,
+    seen_last_received_at: datetime,
+    evidence: str = "associations ended, quiet period over",
+) -> bool:
     """Mark a study complete, unless an instance came since it was looked at."""
     table = schema.studies
     done = tx.execute(
@@ -214,7 +220,7 @@ def complete(tx: Transaction, study_id: int, at: datetime, seen_last_received_at
         return False
     events.record(
         tx, at, Level.INFO, Subject.STUDY, study_id,
-        StudyState.RECEIVING, StudyState.COMPLETE, "associations ended, quiet period over",
+        StudyState.RECEIVING, StudyState.COMPLETE, evidence,
     )  # fmt: skip
     return True
 

@@ -3,6 +3,12 @@
 A file's name derives from its SOP Instance UID, so the file system itself settles that there is
 one instance to a UID: ``link`` fails where one lies already. A second link in ``incoming/`` stays
 until the index has the instance; what an abrupt end left there is found at the next start.
+
+One sync settles an instance. Files are received into names that were made and synced before, by the
+dozen (``ready/``), so a power cut takes none away; and each file carries a seal over its own bytes
+(``storage.seal``), by which the next start tells a whole instance from a torn one and gives it its
+final name, should that have been lost. The folders of final names are synced later, for many
+instances at once, and only then the second links may go.
 """
 
 from __future__ import annotations
@@ -12,39 +18,73 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
+from storage.disk import move, sync_file, write_all
 from storage.errors import OutOfSpace, StoreUnavailable
 from storage.records import Outcome, Placement
+from storage.seal import PREAMBLE, dataset_digest, seal, sealed_uid
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_PREAMBLE = 128
 _CHUNK = 1 << 20
+_SPILL = 256 * 1024
+"""So much of an instance is gathered in memory before it is written."""
+_READY = 64
+"""How many names are made and synced at once."""
 _STORE = "the instance store"
 
 
 class InstanceStore:
     """A folder of instances, and the folder where refused ones are kept aside."""
 
-    def __init__(self, root: Path, quarantine: Path) -> None:
+    def __init__(self, root: Path, quarantine: Path, sync: bool = True) -> None:
+        """Without ``sync`` nothing waits for the disk, and a power cut may take what was stored."""
         self.root = root
         self.quarantine = quarantine
         self.incoming = root / "incoming"
+        self.sync = sync
+        self._ready_folder = root / "ready"
+        self._ready: list[str] = []
+        self._lock = threading.Lock()
         with named_errors(_STORE):
             self._make_folders()
 
     def _make_folders(self) -> None:
-        for folder in (self.root, self.incoming, self.quarantine):
+        for folder in (self.root, self.incoming, self._ready_folder, self.quarantine):
             folder.mkdir(parents=True, exist_ok=True)
         missing = [name for name in _SHARDS if not (self.root / name).is_dir()]
         for name in missing:
             (self.root / name).mkdir(exist_ok=True)
         for folder in (self.root, self.root.parent, self.quarantine.parent):
+            self.sync_folder(folder)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the names in a folder survive a power cut, unless the store is not to sync."""
+        if self.sync:
             sync_folder(folder)
+
+    def take_ready(self) -> Path:
+        """A new, empty file in ``incoming`` whose name is synced already, here or in ``ready``."""
+        with self._lock:
+            if not self._ready:
+                self._make_ready()
+            name = self._ready.pop()
+        path = self.incoming / name
+        (self._ready_folder / name).rename(path)
+        return path
+
+    def _make_ready(self) -> None:
+        names = [f"{secrets.token_hex(16)}{_PART}" for _ in range(_READY)]
+        for name in names:
+            path = self._ready_folder / name
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+        self.sync_folder(self._ready_folder)
+        self._ready = names
 
     def open_incoming(self) -> IncomingFile:
         """A new file to receive into; leaving it without ``place`` deletes it."""
@@ -80,8 +120,9 @@ class InstanceStore:
     def unindexed(self) -> list[tuple[str, Path]]:
         """What was received whole and may lack its index row: (incoming name, path).
 
-        Files that were never linked to their final name were never acknowledged: deleted. So this
-        is for the start only, before anything is received.
+        A sealed file that lost its final name in a power cut gets it back. What is neither linked
+        nor sealed was never acknowledged: deleted. So this is for the start only, before anything
+        is received.
 
         Raises
         ------
@@ -89,15 +130,52 @@ class InstanceStore:
         """
         found = []
         with named_errors(_STORE):
-            for path in sorted(self.incoming.iterdir()):
-                if path.suffix == _PART and path.stat().st_nlink >= 2:
-                    found.append((path.name, path))
+            for path in sorted([*self.incoming.iterdir(), *self._ready_folder.iterdir()]):
+                if path.suffix == _PART and (path.stat().st_nlink >= 2 or self._restore(path)):
+                    found.append((path.name, self._to_incoming(path)))
                 else:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
+            with self._lock:
+                self._ready.clear()
         return found
 
+    def _restore(self, path: Path) -> bool:
+        """Give a sealed file its final name; false where it is not sealed, or not needed."""
+        uid = sealed_uid(path)
+        if not uid:
+            return False
+        final = self.path(self.key_of(uid))
+        try:
+            os.link(path, final)
+        except FileExistsError:
+            if dataset_digest(final) != dataset_digest(path):
+                move(path, self.quarantine / _quarantine_name("conflict"))
+                self.sync_folder(self.quarantine)
+            return False
+        return True
+
+    def _to_incoming(self, path: Path) -> Path:
+        target = self.incoming / path.name
+        if path != target:
+            path.rename(target)
+        return target
+
+    def settle(self, placements: Iterable[Placement]) -> None:
+        """The index has these instances: sync their final names, then drop the second links.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        known = [one for one in placements if one.incoming]
+        with named_errors(_STORE):
+            for shard in sorted({one.key[:2] for one in known}):
+                self.sync_folder(self.root / shard)
+        for one in known:
+            self.forget_incoming(one.incoming)
+
     def forget_incoming(self, name: str) -> None:
-        """The index has the instance: its second link may go. ``name`` is empty where none is.
+        """Drop a second link, once the final name is synced. ``name`` is empty where none is.
 
         Neither synced nor sure: a link that stays is found, and dropped, at the next start.
         """
@@ -142,13 +220,17 @@ class IncomingFile:
 
     def __init__(self, store: InstanceStore) -> None:
         self._store = store
-        self.name = f"{secrets.token_hex(16)}{_PART}"
-        self.path = store.incoming / self.name
         self.size_bytes = 0
         self._hash = hashlib.sha256()
+        self._pending = bytearray()
+        self._first = b""
+        self._header_bytes = self._hashed_from = 0
+        self._can_be_sealed = False
         self._settled = False
         with named_errors(_STORE):
-            self._file = self.path.open("xb", buffering=_CHUNK)
+            self.path = store.take_ready()
+            self.name = self.path.name
+            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
 
     def __enter__(self) -> IncomingFile:
         return self
@@ -160,28 +242,43 @@ class IncomingFile:
         trace: TracebackType | None,
     ) -> None:
         with suppress(OSError):
-            self._file.close()
+            os.close(self._descriptor)
         if not self._settled:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
 
     def write_header(self, data: bytes) -> None:
-        """Preamble and file meta information: ours, so not part of the digest."""
-        with named_errors(_STORE):
-            self._file.write(data)
+        """Preamble and file meta information, before all else: ours, so not part of the digest."""
+        self._can_be_sealed = data[PREAMBLE : PREAMBLE + 4] == b"DICM"
+        self._pending += data
+        self._header_bytes = self._hashed_from = len(data)
         self.size_bytes += len(data)
 
     def write(self, data: bytes | memoryview) -> None:
         """Data set bytes, as received."""
-        with named_errors(_STORE):
-            self._file.write(data)
-        self._hash.update(data)
+        self._pending += data
         self.size_bytes += len(data)
+        if len(self._pending) >= _SPILL:
+            self.flush()
+
+    def beginning(self) -> bytes:
+        """The data set's first bytes, a few hundred kB or all that came."""
+        return self._first or bytes(self._pending[self._header_bytes :])
 
     def flush(self) -> None:
         """Make what was written readable at ``path``."""
+        self._digest_pending()
         with named_errors(_STORE):
-            self._file.flush()
+            write_all(self._descriptor, self._pending)
+        if not self._first:
+            self._first = bytes(self._pending[self._header_bytes :])
+        self._pending = bytearray()
+        self._hashed_from = 0
+
+    def _digest_pending(self) -> None:
+        with memoryview(self._pending) as pending:
+            self._hash.update(pending[self._hashed_from :])
+        self._hashed_from = len(self._pending)
 
     def place(self, sop_instance_uid: str) -> Placement:
         """Give the instance its name; when this returns it survives a power cut.
@@ -192,37 +289,58 @@ class IncomingFile:
         """
         key = self._store.key_of(sop_instance_uid)
         final = self._store.path(key)
+        self._digest_pending()
         with named_errors(_STORE):
+            if os.path.lexists(final):  # before the seal: what is not taken must not bear one
+                self.flush()
+                return self._place_beside(key, final)
+            sealed = self._can_be_sealed and self._seal(sop_instance_uid)
             self._sync()
             try:
                 os.link(self.path, final)
             except FileExistsError:
                 return self._place_beside(key, final)
             self._settled = True  # from here on others are told that it is there: it must be found
-            sync_folder(final.parent)
-            sync_folder(self._store.incoming)
+            if not sealed:
+                self._sync_names(final)
         return Placement(Outcome.NEW, key, self.size_bytes, self._hash.hexdigest(), self.name)
+
+    def _seal(self, sop_instance_uid: str) -> bool:
+        """Write the seal; into what waits in memory, where it is all there."""
+        mark = seal(self._hash.digest(), self.size_bytes - self._header_bytes, sop_instance_uid)
+        if not mark:
+            return False
+        if len(self._pending) == self.size_bytes:
+            self._pending[: len(mark)] = mark
+        else:
+            os.pwrite(self._descriptor, mark, 0)
+        return True
 
     def quarantine(self, reason: str) -> str:
         """Keep a refused instance aside; gives its name there. ``reason`` is one short word."""
-        now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-        name = f"{now}-{reason}-{secrets.token_hex(4)}.dcm"
+        name = _quarantine_name(reason)
         with named_errors(_STORE):
             self._sync()
-            _move(self.path, self._store.quarantine / name)
+            move(self.path, self._store.quarantine / name)
             self._settled = True
-            sync_folder(self._store.quarantine)
+            self._store.sync_folder(self._store.quarantine)
         return name
 
     def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        self.flush()
+        if self._store.sync:
+            os.fdatasync(self._descriptor)
+
+    def _sync_names(self, final: Path) -> None:
+        self._store.sync_folder(final.parent)
+        self._store.sync_folder(self._store.incoming)
 
     def _place_beside(self, key: str, final: Path) -> Placement:
         digest = self._hash.hexdigest()
         if dataset_digest(final) == digest:
-            sync_folder(final.parent)
-            sync_folder(self._store.incoming)  # whoever placed it may not have come so far
+            if self._store.sync:
+                sync_file(final)
+            self._sync_names(final)  # whoever placed it may not have come so far
             return Placement(Outcome.SAME, key, self.size_bytes, digest, "")
         kept = self.quarantine("conflict")
         return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")
@@ -232,41 +350,9 @@ _SHARDS = tuple(f"{number:02x}" for number in range(256))
 _PART = ".part"
 
 
-def dataset_digest(path: Path) -> str:
-    """sha256 of a file's data set: what follows preamble, "DICM" and the group 2 elements."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        file.seek(_dataset_offset(file.read(_PREAMBLE + 16)))
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
-
-
-def _dataset_offset(head: bytes) -> int:
-    """Where the data set begins: after (0002,0000), whose UL value counts the rest of group 2."""
-    group_length = head[_PREAMBLE + 4 : _PREAMBLE + 16]
-    is_whole = len(group_length) == 12 and head[_PREAMBLE : _PREAMBLE + 4] == b"DICM"
-    if not is_whole or group_length[:6] != b"\x02\x00\x00\x00UL":
-        return 0
-    return _PREAMBLE + 16 + int.from_bytes(group_length[8:12], "little")
-
-
-def _move(path: Path, target: Path) -> None:
-    """Rename; across file systems copy, sync, then delete."""
-    try:
-        path.rename(target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        try:
-            with path.open("rb") as source, target.open("xb") as copy:
-                shutil.copyfileobj(source, copy, _CHUNK)
-                copy.flush()
-                os.fsync(copy.fileno())
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
-        path.unlink()
+def _quarantine_name(reason: str) -> str:
+    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+    return f"{now}-{reason}-{secrets.token_hex(4)}.dcm"
 
 
 def sync_folder(folder: Path) -> None:

@@ -50,6 +50,23 @@ def job_key(inputs_digest: str, analyzer: str, version: str, parameters_digest: 
     return _digest(json.dumps([inputs_digest, analyzer, version, parameters_digest]))
 
 
+def key_of(job: NewJob) -> str:
+    """The name that a job gets when it is entered."""
+    return job_key(job.inputs_digest, job.analyzer, job.analyzer_version, job.parameters_digest)
+
+
+def joined_digest(own: str, companions: Mapping[str, str], waits_for: Iterable[str]) -> str:
+    """Digest of all that goes into a job: its series, other series by role, other jobs' findings.
+
+    own, companions: digests of instances. waits_for: job keys. ``own`` itself where there is
+    nothing else, so that jobs of one series keep their names.
+    """
+    others = sorted(waits_for)
+    if not companions and not others:
+        return own
+    return _digest(json.dumps([own, dict(companions), others], sort_keys=True))
+
+
 def inputs_digest(instances: Iterable[StoredInstance]) -> str:
     """Digest of a set of instances: their UIDs and bytes, whatever their order."""
     members = sorted((one.sop_instance_uid, one.sha256) for one in instances)
@@ -75,7 +92,7 @@ def enqueue(tx: Transaction, job: NewJob, at: datetime) -> int | None:
     run yet, it never will.
     """
     table = schema.jobs
-    key = job_key(job.inputs_digest, job.analyzer, job.analyzer_version, job.parameters_digest)
+    key = key_of(job)
     if tx.execute(sa.select(table.c.id).where(table.c.key == key)).first():
         return None
     predecessor = _predecessor(tx, job)
@@ -84,9 +101,30 @@ def enqueue(tx: Transaction, job: NewJob, at: datetime) -> int | None:
     inputs = [{"job_id": job_id, "instance_id": one} for one in job.instance_ids]
     if inputs:
         tx.execute(sa.insert(schema.job_inputs), inputs)
+    _enter_companions(tx, job, job_id)
+    _enter_waits(tx, job, job_id)
     _event(tx, at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
     _drop_pending_predecessors(tx, job, job_id, at)
     return job_id
+
+
+def _enter_companions(tx: Transaction, job: NewJob, job_id: int) -> None:
+    rows = [
+        {"job_id": job_id, "instance_id": one, "role": role}
+        for role, instances in job.companions.items()
+        for one in instances
+    ]
+    if rows:
+        tx.execute(sa.insert(schema.job_companions), rows)
+
+
+def _enter_waits(tx: Transaction, job: NewJob, job_id: int) -> None:
+    if not job.waits_for:
+        return
+    found = tx.scalars(sa.select(schema.jobs.c.id).where(schema.jobs.c.key.in_(job.waits_for)))
+    rows = [{"job_id": job_id, "waits_for_id": other} for other in found if other != job_id]
+    if rows:
+        tx.execute(sa.insert(schema.job_waits), rows)
 
 
 def _row(job: NewJob, key: str, at: datetime, predecessor: int | None) -> dict[str, Any]:
@@ -147,11 +185,15 @@ def _drop_pending_predecessors(tx: Transaction, job: NewJob, job_id: int, at: da
 
 
 def claim(tx: Transaction, at: datetime) -> Job | None:
-    """Take the due job that ranks first: it is running now."""
+    """Take the due job that ranks first: it is running now.
+
+    A job that waits for others is due when all of them have ended, however they ended.
+    """
     table = schema.jobs
     query = (
         sa.select(table.c.id)
         .where(table.c.state == JobState.PENDING.value, table.c.not_before <= at)
+        .where(~_waits())
         .order_by(table.c.rank_at, table.c.id)
         .limit(1)
     )
@@ -172,6 +214,18 @@ def claim(tx: Transaction, at: datetime) -> Job | None:
     )
     _event(tx, at, job_id, JobState.PENDING, JobState.RUNNING, "")
     return get(tx, job_id)
+
+
+def _waits() -> sa.Exists:
+    """Whether a job that this one waits for has not ended."""
+    waits, other = schema.job_waits, schema.jobs.alias("other")
+    return (
+        sa.select(waits.c.job_id)
+        .join(other, other.c.id == waits.c.waits_for_id)
+        .where(waits.c.job_id == schema.jobs.c.id)
+        .where(other.c.state.in_((JobState.PENDING.value, JobState.RUNNING.value)))
+        .exists()
+    )
 
 
 def done(tx: Transaction, job_id: int, at: datetime, results: JobResults) -> None:
@@ -368,6 +422,28 @@ def input_instances(tx: Transaction, job_id: int) -> list[StoredInstance]:
     table = schema.job_inputs
     query = sa.select(table.c.instance_id).where(table.c.job_id == job_id)
     return index.instances_by_id(tx, sorted(tx.scalars(query)))
+
+
+def companions_of(tx: Transaction, job_id: int) -> dict[str, list[StoredInstance]]:
+    """The instances of other series that a job is given, by role."""
+    table = schema.job_companions
+    rows = tx.execute(sa.select(table.c.role, table.c.instance_id).where(table.c.job_id == job_id))
+    roles: dict[str, list[int]] = {}
+    for row in rows:
+        roles.setdefault(row.role, []).append(row.instance_id)
+    return {role: index.instances_by_id(tx, sorted(ids)) for role, ids in sorted(roles.items())}
+
+
+def waited_for(tx: Transaction, job_id: int) -> list[Job]:
+    """The jobs that this one waits for, by analyzer, whatever their state."""
+    jobs, waits = schema.jobs, schema.job_waits
+    query = (
+        _jobs()
+        .join(waits, waits.c.waits_for_id == jobs.c.id)
+        .where(waits.c.job_id == job_id)
+        .order_by(jobs.c.analyzer, jobs.c.id)
+    )
+    return [_job(row) for row in tx.execute(query)]
 
 
 def report_of(tx: Transaction, job_id: int) -> tuple[ResultObject, str] | None:

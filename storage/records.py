@@ -32,6 +32,67 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
+class AnnouncementKind(StrEnum):
+    """By which service instances were announced."""
+
+    MPPS = "mpps"
+    """Modality Performed Procedure Step. PS3.4 F."""
+    IAN = "ian"
+    """Instance Availability Notification. PS3.4 R."""
+    COMMITMENT = "commitment"
+    """A storage commitment request names the instances that its sender has sent. PS3.4 J."""
+
+
+class StepStatus(StrEnum):
+    """Performed Procedure Step Status (0040,0252), as the standard writes it."""
+
+    IN_PROGRESS = "IN PROGRESS"
+    COMPLETED = "COMPLETED"
+    DISCONTINUED = "DISCONTINUED"
+
+
+class AnnouncementState(StrEnum):
+    """What the node still expects of an announcement."""
+
+    IN_PROGRESS = "in_progress"
+    AWAITED = "awaited"
+    """Its list is final, and instances on it are missing."""
+    ARRIVED = "arrived"
+    GIVEN_UP = "given_up"
+    """Instances on it were waited for in vain; they may still come."""
+    DISCONTINUED = "discontinued"
+
+
+class CommitmentState(StrEnum):
+    """A peer's storage commitment request."""
+
+    RECEIVED = "received"
+    CHECKED = "checked"
+    """The report is owed."""
+    REPORTED = "reported"
+    FAILED = "failed"
+    """The requestor could not be told."""
+
+
+class ResultCommitmentState(StrEnum):
+    """Whether a destination has taken responsibility for a result."""
+
+    OWED = "owed"
+    REQUESTED = "requested"
+    COMMITTED = "committed"
+    REFUSED = "refused"
+
+
+class Stage(StrEnum):
+    """The stages of a study's way at which instances can be left behind."""
+
+    RECEIVED = "received"
+    COMPLETED = "completed"
+    ANALYZED = "analyzed"
+    SENT = "sent"
+    COMMITTED = "committed"
+
+
 class Priority(StrEnum):
     """Clinical priority, in the words of IHE and DICOM worklists."""
 
@@ -48,6 +109,8 @@ class Subject(StrEnum):
     JOB = "job"
     DELIVERY = "delivery"
     INSTANCE = "instance"
+    ANNOUNCEMENT = "announcement"
+    COMMITMENT = "commitment"
 
 
 class Level(StrEnum):
@@ -159,6 +222,10 @@ class NewJob:
     refusals: tuple[str, ...] = ()
     notices: bool = True
     """Whether "not applicable" and "failed" are reported to the destinations too."""
+    companions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Instances of other series of the study, by the role they play."""
+    waits_for: tuple[str, ...] = ()
+    """Keys of the jobs that have to end before this one is due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,3 +358,66 @@ class Counts:
     deliveries: Mapping[DeliveryState, int] = field(default_factory=dict)
     alarms: int = 0
     quarantined: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An instance by its UIDs: an item of a Referenced SOP Sequence (0008,1199)."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """What a peer has said about instances that it sends. ``uid`` is its SOP instance's, or a
+    transaction's."""
+
+    id: int
+    kind: AnnouncementKind
+    uid: str
+    sender_ae: str
+    status: StepStatus
+    state: AnnouncementState
+    announced_at: datetime
+    changed_at: datetime
+    attributes: Header
+    """pydicom keyword → value of the step, as far as the node keeps them."""
+    studies: tuple[str, ...] = ()
+    """Study instance UIDs."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitmentRequest:
+    """A peer's storage commitment request."""
+
+    id: int
+    transaction_uid: str
+    requestor_ae: str
+    host: str
+    """Where the request came from."""
+    association: str
+    """The association that brought it, in the log's words."""
+    state: CommitmentState
+    received_at: datetime
+    not_before: datetime
+    attempts: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedReference:
+    """An instance of a commitment request. ``failure`` is a Failure Reason (0008,1197), 0 for
+    none, None before it was checked."""
+
+    reference: Reference
+    failure: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ResultToCommit:
+    """A result that was sent to a destination which has yet to commit to it."""
+
+    delivery_id: int
+    reference: Reference
+    attempts: int

@@ -14,8 +14,9 @@ from storage import index
 from storage.attributes import extract
 from storage.database import Database
 from storage.errors import UnreadableInstance
-from storage.instances import InstanceStore, dataset_digest
+from storage.instances import InstanceStore
 from storage.records import InstanceRecord, Outcome, Placement
+from storage.seal import dataset_digest
 
 BATCH = 500
 

@@ -199,6 +199,37 @@ job_inputs = sa.Table(
     ),
 )
 
+job_companions = sa.Table(
+    "job_companions",
+    metadata,
+    sa.Column(
+        "job_id", sa.BigInteger, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column(
+        "instance_id",
+        sa.BigInteger,
+        sa.ForeignKey("instances.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,
+    ),
+    sa.Column("role", sa.String(64), primary_key=True),
+)
+
+job_waits = sa.Table(
+    "job_waits",
+    metadata,
+    sa.Column(
+        "job_id", sa.BigInteger, sa.ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column(
+        "waits_for_id",
+        sa.BigInteger,
+        sa.ForeignKey("jobs.id", ondelete="CASCADE"),
+        primary_key=True,
+        index=True,
+    ),
+)
+
 results = sa.Table(
     "results",
     metadata,
@@ -230,6 +261,113 @@ deliveries = sa.Table(
     sa.UniqueConstraint("result_id", "destination"),
     sa.Index("ix_deliveries_due", "destination", "state", "not_before"),
     sa.Index("ix_deliveries_state", "state"),
+)
+
+result_commitments = sa.Table(
+    "result_commitments",
+    metadata,
+    sa.Column(
+        "delivery_id",
+        sa.BigInteger,
+        sa.ForeignKey("deliveries.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("destination", sa.String(64), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("transaction_uid", sa.String(64), nullable=False, server_default="", index=True),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    _moment("owed_at"),
+    _moment("not_before"),
+    _moment("settled_at", null=True),
+    sa.Column("failure", sa.Integer, nullable=True),
+    sa.Index("ix_result_commitments_due", "destination", "state", "not_before"),
+    sa.Index("ix_result_commitments_open", "state", "owed_at"),
+)
+
+announcements = sa.Table(
+    "announcements",
+    metadata,
+    _id(),
+    sa.Column("kind", sa.String(16), nullable=False),
+    _uid("uid"),
+    _text("sender_ae"),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    _moment("announced_at"),
+    _moment("changed_at"),
+    sa.Column("attributes", sa.JSON, nullable=False),
+    sa.UniqueConstraint("kind", "uid"),
+)
+
+announced_studies = sa.Table(
+    "announced_studies",
+    metadata,
+    sa.Column(
+        "announcement_id",
+        sa.BigInteger,
+        sa.ForeignKey("announcements.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("study_instance_uid", sa.String(64), primary_key=True, index=True),
+)
+
+announced_instances = sa.Table(
+    "announced_instances",
+    metadata,
+    sa.Column(
+        "announcement_id",
+        sa.BigInteger,
+        sa.ForeignKey("announcements.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("sop_instance_uid", sa.String(64), primary_key=True, index=True),
+    _uid("sop_class_uid"),
+)
+
+commitment_requests = sa.Table(
+    "commitment_requests",
+    metadata,
+    _id(),
+    _uid("transaction_uid"),
+    _text("requestor_ae"),
+    _text("host"),
+    _text("association"),
+    sa.Column("state", sa.String(16), nullable=False),
+    _moment("received_at"),
+    _moment("not_before"),
+    sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
+    _text("reason"),
+    _moment("reported_at", null=True),
+    sa.UniqueConstraint("transaction_uid", "requestor_ae"),
+    sa.Index("ix_commitment_requests_due", "state", "not_before"),
+)
+
+commitment_references = sa.Table(
+    "commitment_references",
+    metadata,
+    sa.Column(
+        "request_id",
+        sa.BigInteger,
+        sa.ForeignKey("commitment_requests.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("sop_instance_uid", sa.String(64), primary_key=True),
+    sa.Column("sop_class_uid", sa.String(64), primary_key=True),
+    sa.Column("failure", sa.Integer, nullable=True),
+)
+
+gaps = sa.Table(
+    "gaps",
+    metadata,
+    _id(),
+    _parent("study_id", "studies", null=True),
+    _parent("announcement_id", "announcements", null=True),
+    sa.Column("stage", sa.String(16), nullable=False),
+    sa.Column("missing", sa.Integer, nullable=False),
+    _moment("since"),
+    sa.Column("event_id", sa.BigInteger, nullable=False),
+    _moment("closed_at", null=True, index=True),
 )
 
 events = sa.Table(

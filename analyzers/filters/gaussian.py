@@ -7,25 +7,21 @@ mirror the image at its edge (edge voxel repeated), as ``scipy.ndimage.gaussian_
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes
-from analyzers.contract import (
-    DerivedImage,
-    Findings,
-    InputContract,
-    InvalidParameters,
-    Limits,
-    NotApplicable,
-    Volume,
-)
+from analyzers.contract import Findings, InputContract, Limits, Volume
+from analyzers.filters import derived
+from analyzers.filters.threads import bands, for_each
 
 LEAST_SIGMA_MM, LARGEST_SIGMA_MM = 0.1, 20.0
 TRUNCATE = 4.0
+COLUMNS_AT_ONCE = 2048
+"""Width of the strip that is blurred along the slices: with 120 slices it stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +32,8 @@ class GaussianParameters:
     dimensions: str = "3d"
 
     def __post_init__(self) -> None:
-        if not LEAST_SIGMA_MM <= self.sigma_mm <= LARGEST_SIGMA_MM:
-            raise InvalidParameters(
-                f"sigma_mm is {self.sigma_mm:g}, "
-                f"{LEAST_SIGMA_MM:g} to {LARGEST_SIGMA_MM:g} is accepted"
-            )
-        if self.dimensions not in ("2d", "3d"):
-            raise InvalidParameters(f"dimensions is {self.dimensions!r}, '2d' or '3d' is accepted")
+        derived.check_range("sigma_mm", self.sigma_mm, LEAST_SIGMA_MM, LARGEST_SIGMA_MM)
+        derived.check_dimensions(self.dimensions)
 
 
 class GaussianFilter:
@@ -51,9 +42,7 @@ class GaussianFilter:
     name: ClassVar[str] = "gaussian_filter"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Gaussian filter"
-    inputs: ClassVar[InputContract] = InputContract(
-        modalities=frozenset({"CT", "MR", "PT"}), derived=True
-    )
+    inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
     parameters: ClassVar[type[GaussianParameters]] = GaussianParameters
 
@@ -68,21 +57,21 @@ class GaussianFilter:
         NotApplicable
             The series holds no image.
         """
-        if volume.stored.size == 0:
-            raise NotApplicable("The series holds no image.")
+        derived.require_image(volume)
         sigmas = sigmas_in_voxels(volume, parameters)
+        values = volume.values(np.float32)
         if self.device.startswith("cuda"):
-            smooth = blur_on_device(volume.values(np.float32), sigmas, self.device)
+            values = blur_on_device(values, sigmas, self.device)
         else:
-            smooth = blur_on_cpu(volume.values(np.float32), sigmas)
-        image = DerivedImage(
-            values=_whole(smooth) if _has_whole_values(volume) else smooth,
-            title=f"Gaussian {parameters.sigma_mm:g} mm {parameters.dimensions}",
-            derivation=codes.GAUSSIAN_BLUR,
-            remarks=f"Gaussian filter, standard deviation {parameters.sigma_mm:g} mm, "
-            f"{'within slices' if parameters.dimensions == '2d' else 'in three dimensions'}.",
+            values = blur_on_cpu(values, sigmas)
+        return derived.derived(
+            volume,
+            values,
+            f"Gaussian {parameters.sigma_mm:g} mm {parameters.dimensions}",
+            codes.GAUSSIAN_BLUR,
+            f"Gaussian filter, standard deviation {parameters.sigma_mm:g} mm, "
+            f"{derived.where(parameters.dimensions)}.",
         )
-        return Findings(items=(image,))
 
 
 def sigmas_in_voxels(volume: Volume, parameters: GaussianParameters) -> tuple[float, float, float]:
@@ -109,12 +98,20 @@ def blur_on_cpu(
     """Blur a C-contiguous float32 volume in place and return it."""
     across, down, along = (gaussian_kernel(sigma) for sigma in sigmas)
     none = np.ones(1, np.float32)
-    for index, plane in enumerate(values):
-        values[index] = cv2.sepFilter2D(plane, -1, along, down, borderType=cv2.BORDER_REFLECT)
+    flat = values.reshape(len(values), -1)
+
+    def within(index: int) -> None:
+        values[index] = cv2.sepFilter2D(
+            values[index], -1, along, down, borderType=cv2.BORDER_REFLECT
+        )
+
+    def between(columns: slice) -> None:
+        strip = np.ascontiguousarray(flat[:, columns])
+        flat[:, columns] = cv2.sepFilter2D(strip, -1, none, across, borderType=cv2.BORDER_REFLECT)
+
+    for_each(within, range(len(values)))
     if across.size > 1:
-        for row in range(values.shape[1]):
-            plane = np.ascontiguousarray(values[:, row])
-            values[:, row] = cv2.sepFilter2D(plane, -1, none, across, borderType=cv2.BORDER_REFLECT)
+        for_each(between, bands(flat.shape[1], COLUMNS_AT_ONCE))
     return values
 
 
@@ -144,17 +141,3 @@ def mirrored(length: int, radius: int) -> NDArray[np.int64]:
     """Indices of an axis and ``radius`` places beyond both ends: d c b a | a b c d | d c b a."""
     places = np.arange(-radius, length + radius) % (2 * length)
     return np.minimum(places, 2 * length - 1 - places)
-
-
-def _has_whole_values(volume: Volume) -> bool:
-    rescale = np.concatenate([volume.slope, volume.intercept])
-    return bool(
-        np.issubdtype(volume.stored.dtype, np.integer) and np.all(rescale == np.rint(rescale))
-    )
-
-
-def _whole(values: NDArray[np.float32]) -> NDArray[Any]:
-    rounded = np.rint(values)
-    limits = np.iinfo(np.int16)
-    fits = rounded.min() >= limits.min and rounded.max() <= limits.max
-    return rounded.astype(np.int16 if fits else np.int32)

@@ -11,7 +11,6 @@ from analyzers.contract import (
     Findings,
     InputContract,
     Limits,
-    Measurement,
     NoParameters,
     NotApplicable,
     Segment,
@@ -19,6 +18,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.segmentation.bone_masks import METAL_HU, bone_mask
+from analyzers.segmentation.measures import volume_and_attenuation
 from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
 
 LEAST_EXTENT_MM = 20.0
@@ -68,15 +68,7 @@ class BoneSegmentation:
             category=codes.ANATOMICAL_STRUCTURE,
             kind=codes.BONE,
             rgb=(241, 214, 145),
-            measurements=(
-                Measurement(codes.VOLUME, round(bone_ml, 2), codes.MILLILITER),
-                Measurement(
-                    codes.ATTENUATION_COEFFICIENT,
-                    round(float(np.mean(hu[bone], dtype=np.float64)), 2),
-                    codes.HOUNSFIELD_UNIT,
-                    codes.MEAN,
-                ),
-            ),
+            measurements=volume_and_attenuation(hu[bone], volume.voxel_ml),
         )
         labels = grid.restore(bone.view(np.uint8))
         metal_ml = float(np.count_nonzero(hu >= METAL_HU)) * volume.voxel_ml

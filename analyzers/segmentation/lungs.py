@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from analyzers import codes
 from analyzers.contract import (
-    Code,
     Findings,
     InputContract,
     Limits,
@@ -22,6 +21,7 @@ from analyzers.contract import (
 )
 from analyzers.segmentation.lung_masks import lung_masks
 from analyzers.segmentation.lung_sides import LEFT_LABEL, RIGHT_LABEL
+from analyzers.segmentation.measures import measured, volume_and_attenuation
 from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
 
 LOW_ATTENUATION_HU = -950
@@ -106,19 +106,9 @@ def _measurements(values: NDArray[np.int16], voxel_ml: float) -> tuple[Measureme
         return ()
     low = 100.0 * float(np.mean(values < LOW_ATTENUATION_HU))
     return (
-        _measured(codes.VOLUME, values.size * voxel_ml, codes.MILLILITER),
-        _measured(
-            codes.ATTENUATION_COEFFICIENT,
-            float(np.mean(values, dtype=np.float64)),
-            codes.HOUNSFIELD_UNIT,
-            codes.MEAN,
-        ),
-        _measured(codes.LOW_ATTENUATION_FRACTION, low, codes.PERCENT),
+        *volume_and_attenuation(values, voxel_ml),
+        measured(codes.LOW_ATTENUATION_FRACTION, low, codes.PERCENT),
     )
-
-
-def _measured(name: Code, value: float, unit: Code, derivation: Code | None = None) -> Measurement:
-    return Measurement(name, round(value, 2), unit, derivation)
 
 
 def _missing(sides: list[Segment]) -> tuple[str, ...]:

@@ -135,7 +135,7 @@ def coarse_grid(
     return CoarseGrid(_three(factors), _three(spacing), _three(tuple(shape)))
 
 
-def reduce_to(grid: CoarseGrid, fine: NDArray[np.int16]) -> NDArray[np.float32]:
+def reduce_to(grid: CoarseGrid, fine: NDArray[Any]) -> NDArray[np.float32]:
     """Block means; a last, incomplete block is filled up by repeating the edge."""
     depth, rows, columns = grid.factors
     planes = -(-len(fine) // depth)

@@ -54,13 +54,15 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
 
 
 def _try_destinations(settings: Settings) -> int:
+    from node import network
     from node.dimse import sender
     from node.dimse.errors import PeerUnavailable
 
     silent = 0
     for one in settings.destinations:
         calling = one.calling_ae_title or settings.node.ae_title
-        peer = sender.Peer(one.name, one.ae_title, one.host, one.port, calling_ae=calling)
+        files = network.tls_files(one)
+        peer = sender.Peer(one.name, one.ae_title, one.host, one.port, calling, files, one.tls_name)
         where = f"{one.name} ({one.ae_title} at {one.host}:{one.port})"
         try:
             seconds = sender.echo(peer)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import threading
@@ -34,6 +35,7 @@ def serve(path: Path) -> None:
     _on_signals(ended)
     node = Node(settings)
     node.start()
+    gc.freeze()  # what is there now stays: collecting it again and again would halt the receiver
     http = settings.http.host
     print(
         f"{node.title} receives on {settings.dimse.host}:{node.server.port},"

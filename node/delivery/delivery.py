@@ -22,7 +22,8 @@ from node.dimse import sender, statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
 from node.dimse.statuses import SendOutcome
-from storage import events, outbox
+from node.dimse.tls import TlsFiles
+from storage import events, outbox, result_commitments
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
 from storage.records import Delivery, Level, Subject
@@ -42,6 +43,10 @@ class Destination:
     ae_title: str
     host: str
     port: int
+    commitment: bool = False
+    """Whether it is asked to commit to what it was sent."""
+    tls: TlsFiles | None = None
+    tls_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,13 @@ class Courier:
         """When the loop last went round, for health checks. A long transfer delays it."""
         self.circuit = Circuit()
         self._peer = Peer(
-            destination.name, destination.ae_title, destination.host, destination.port, calling_ae
+            destination.name,
+            destination.ae_title,
+            destination.host,
+            destination.port,
+            calling_ae,
+            destination.tls,
+            destination.tls_name,
         )
         self._database = database
         self._results = results
@@ -221,6 +232,8 @@ class Courier:
         now, delivery, result = self._clock(), settlement.delivery, settlement.result
         if result.is_stored or _came_through_before(delivery, result):
             outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS)
+            if self.destination.commitment:
+                result_commitments.owe(tx, delivery.id, now)
         elif result.outcome is not SendOutcome.TRANSIENT:
             outbox.failed(tx, delivery.id, now, result.status, result.reason)
         elif delivery.attempts >= backoff.MAX_ATTEMPTS:

@@ -7,9 +7,13 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from node.dimse.identity import UserIdentity
+from node.dimse.tls import PeerCertificate
+
 REJECTED_PERMANENT = 0x01
 REJECTED_TRANSIENT = 0x02
 BY_SERVICE_USER = 0x01
+BY_ACSE_PROVIDER = 0x02
 BY_PRESENTATION_PROVIDER = 0x03
 
 
@@ -19,6 +23,8 @@ class Peer:
 
     ae_title: str
     host: str = ""
+    certificate: str = ""
+    """A fingerprint or a subject (``tls``): only over TLS and with this certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +49,66 @@ SHUTTING_DOWN = Rejection(
 LIMIT_EXCEEDED = Rejection(
     REJECTED_TRANSIENT, BY_PRESENTATION_PROVIDER, 0x02, "local limit exceeded"
 )
+PEER_LIMIT_EXCEEDED = Rejection(
+    REJECTED_TRANSIENT,
+    BY_PRESENTATION_PROVIDER,
+    0x02,
+    "local limit exceeded: associations of one host",
+)
+TOO_MANY_CONTEXTS = Rejection(
+    REJECTED_PERMANENT,
+    BY_PRESENTATION_PROVIDER,
+    0x02,
+    "more presentation contexts than dimse.max_contexts",
+)
+CERTIFICATE_NOT_BOUND = Rejection(
+    REJECTED_PERMANENT,
+    BY_SERVICE_USER,
+    0x03,
+    "calling AE title is bound to another certificate",
+)
+USER_UNKNOWN = Rejection(
+    REJECTED_TRANSIENT, BY_ACSE_PROVIDER, 0x01, "user identity missing or not verified"
+)
+"""PS3.7 D.3.3.7 names no reason of its own, so that nothing is told to whoever guesses."""
 
 
-def is_known(peers: Sequence[Peer], calling_ae: str, host: str) -> bool:
-    """Whether a calling AE title stands among the peers, with this host where one is named.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What an association request asks for and says of its sender."""
 
-    Host names are looked up at every call: a modality may change its address.
+    contexts: int = 0
+    """Presentation contexts proposed."""
+    identity: UserIdentity | None = None
+
+
+def recognise(
+    peers: Sequence[Peer],
+    calling_ae: str,
+    host: str,
+    certificate: PeerCertificate | None = None,
+    accept_any: bool = False,
+) -> Rejection | None:
+    """Decide on a calling AE title, with the host and the certificate where a peer names them.
+
+    With ``accept_any`` titles that no peer has are let in too; a title that is bound to a
+    certificate never comes without it. Host names are looked up at every call: a modality may
+    change its address.
     """
     named = [peer for peer in peers if peer.ae_title.strip() == calling_ae]
-    return any(not peer.host or _is_address_of(peer.host, host) for peer in named)
+    bound = any(peer.certificate for peer in named)
+    if accept_any and not bound:
+        return None
+    here = [peer for peer in named if not peer.host or _is_address_of(peer.host, host)]
+    if any(_bears(certificate, peer) for peer in here):
+        return None
+    return CERTIFICATE_NOT_BOUND if here else CALLING_AE_UNKNOWN
+
+
+def _bears(certificate: PeerCertificate | None, peer: Peer) -> bool:
+    if not peer.certificate:
+        return True
+    return certificate is not None and certificate.is_named(peer.certificate)
 
 
 def _is_address_of(name: str, host: str) -> bool:

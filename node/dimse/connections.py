@@ -6,28 +6,47 @@ the ``Owner``.
 
 from __future__ import annotations
 
+import errno
+import ssl
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from socketserver import TCPServer
 from typing import Any, Protocol
 
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.dimse import contexts
-from node.dimse.admission import Peer, Rejection
+from node.dimse import contexts, services, tls
+from node.dimse.admission import Claim, Peer, Rejection
+from node.dimse.event_reports import OpenAssociations
+from node.dimse.identity import UserIdentity
 from node.dimse.lane import InstanceLane
+from node.dimse.limits import SPARE_CONNECTIONS, SPARE_PER_HOST, ConnectionGate, RefusalLog
 from node.dimse.pdus import PduReader
 from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Receiver
+from node.dimse.services import Service
 from node.dimse.session import Session
+from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
 
-SPARE_CONNECTIONS = 64
-"""Connections beyond the association limit that may wait for their rejection."""
+ACCEPT_PAUSE_S = 0.1
+"""When no connection can be accepted: how long until the next try."""
 SHUT_S = 1.0
 """How long the thread of a shut socket may take to notice."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSettings:
+    """The listener for TLS. ``only``: what is not encrypted is let in from nobody."""
+
+    files: TlsFiles
+    host: str = "127.0.0.1"
+    port: int = tls.PORT
+    only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,23 +60,45 @@ class DimseSettings:
     peers: tuple[Peer, ...] = ()
     require_called_ae_title: bool = False
     max_associations: int = 64
+    max_associations_per_peer: int = 0
+    """From one host; 0 for as many as there may be in all."""
+    max_contexts: int = 128
     max_pdu_bytes: int = 131_072
+    max_instance_bytes: int = 0
+    """Larger instances are refused; 0 for any size."""
     network_timeout_s: float = 60
+    """Silence between PDUs."""
+    pdu_timeout_s: float = 30
+    """From a PDU's first byte to its last, and for what the peer must take from us."""
     negotiation_timeout_s: float = 15
-    """From the TCP connection to the A-ASSOCIATE-RQ: the ARTIM timer of PS3.8 9.1.5."""
+    """From the TCP connection to the A-ASSOCIATE-RQ: the ARTIM timer of PS3.8 9.1.5. For the
+    handshake of TLS before it the same."""
     min_free_bytes: int = 0
+    tls: TlsSettings | None = None
+    users_file: Path | None = None
+    require_user: bool = False
+    probe_ae_title: str = ""
+    """The node's own calls: let in whatever the limits say. To be secret."""
 
 
 class Owner(Protocol):
     """Decides about the associations of a listener. Called from their threads."""
 
-    def open_session(self, host: str) -> Session:
+    @property
+    def services(self) -> Sequence[Service]:
+        """What it serves beside C-ECHO and C-STORE."""
+
+    @property
+    def open_associations(self) -> OpenAssociations:
+        """Where its associations are kept for reports."""
+
+    def open_session(self, host: str, certificate: PeerCertificate | None) -> Session:
         """A connection was accepted."""
 
     def receiver_for(self, session: Session) -> Receiver:
         """Where the session's instances go."""
 
-    def admit(self, session: Session) -> Rejection | None:
+    def admit(self, session: Session, claim: Claim, probe_only: bool) -> Rejection | None:
         """Decide on an association request; without a rejection its place is taken."""
 
     def close_session(self, session: Session, how: str) -> None:
@@ -70,20 +111,67 @@ class Listener(ThreadedAssociationServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, owner: Owner, ae: AE, settings: DimseSettings) -> None:
+    def __init__(
+        self,
+        owner: Owner,
+        ae: AE,
+        settings: DimseSettings,
+        address: tuple[str, int],
+        tls: ServerTls | None = None,
+        probe_only: bool = False,
+    ) -> None:
         self.owner = owner
         self.settings = settings
+        self.tls = tls
+        self.probe_only = probe_only
+        most_per_host = settings.max_associations_per_peer
+        self.gate = ConnectionGate(
+            settings.max_associations + SPARE_CONNECTIONS,
+            most_per_host + SPARE_PER_HOST if most_per_host else 0,
+        )
+        self.refusals = RefusalLog()
         super().__init__(
-            ae,
-            (settings.host, settings.port),
-            settings.ae_title,
-            ae.supported_contexts,
-            request_handler=_Connection,
+            ae, address, settings.ae_title, ae.supported_contexts, request_handler=_Connection
         )
 
+    def get_request(self) -> Any:
+        """Accept; out of file descriptors, wait a little instead of trying at full speed."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
+            self.refusals.warn("connection_not_accepted", reason, "")
+            time.sleep(ACCEPT_PAUSE_S)
+            raise
+
     def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Beyond the limit and its spare connections nothing is even negotiated."""
-        return len(self.active_associations) < self.settings.max_associations + SPARE_CONNECTIONS
+        """Beyond the limits and their spare connections nothing is even negotiated."""
+        host = str(client_address[0])
+        reason = self.gate.enter(host)
+        if reason:
+            self.refusals.warn("connection_refused", reason, host)
+        return not reason
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own."""
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread could be started
+            self.gate.leave(str(client_address[0]))
+            raise
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that could not be made an association. (The base class prints.)"""
+        error = sys.exc_info()[1]
+        reason = type(error).__name__
+        if isinstance(error, ssl.SSLError):
+            reason = f"tls: {(error.reason or reason).replace('_', ' ').lower()}"
+        elif isinstance(error, TimeoutError):
+            reason = "tls: the handshake did not end in time"
+        self.refusals.warn("connection_failed", reason, str(client_address[0]))
+
+    def service_actions(self) -> None:
+        """Nothing. (The base class runs the garbage collector here, which stops all threads.)"""
 
     def shutdown(self) -> None:
         """Stop accepting and free the port. (The base class assumes a list kept by the AE.)"""
@@ -116,21 +204,46 @@ class _Connection(RequestHandler):
     """Wires one TCP connection: its session, its lane, its handlers."""
 
     server: Listener
+    _session: Session | None = None
+    _is_over = False
+
+    def handle(self) -> None:
+        """Shake hands where the listener has TLS, then start the association's threads."""
+        try:
+            if self.server.tls is not None:
+                context = self.server.tls.context()
+                timeout_s = self.server.settings.negotiation_timeout_s
+                self.request = tls.secured(self.request, context, timeout_s)
+            super().handle()
+        except BaseException:
+            self._end("lost")
+            raise
+
+    def _end(self, how: str) -> None:
+        if self._session is not None:
+            self.server.owner.close_session(self._session, how)
+        if not self._is_over:
+            self._is_over = True
+            self.server.gate.leave(str(self.client_address[0]))
 
     def _create_association(self) -> Association:
         owner, settings = self.server.owner, self.server.settings
         association = super()._create_association()
-        session = owner.open_session(str(self.client_address[0]))
-        reader = PduReader(self.request, settings.max_pdu_bytes, settings.network_timeout_s)
+        host = str(self.client_address[0])
+        session = self._session = owner.open_session(host, tls.certificate_of(self.request))
+        reader = PduReader(self.request, settings.max_pdu_bytes, settings.negotiation_timeout_s)
         lane = InstanceLane(
-            association,
-            owner.receiver_for(session),
-            session,
-            reader,
-            on_end=lambda how: owner.close_session(session, how),
+            association, owner.receiver_for(session), session, reader, on_end=self._end
         )
         _replace_dul(association, lane)
-        association.bind(evt.EVT_REQUESTED, lambda event: _negotiate(owner, session, event.assoc))
+        owner.open_associations.prepare(association)
+        services.bind(association, session, owner.services)
+
+        def negotiate(event: evt.Event) -> None:
+            _negotiate(self.server, session, event.assoc)
+            reader.allow(settings.pdu_timeout_s)
+
+        association.bind(evt.EVT_REQUESTED, negotiate)
         association.bind(evt.EVT_RELEASED, lambda _: owner.close_session(session, "released"))
         association.bind(evt.EVT_ABORTED, lambda _: owner.close_session(session, "aborted"))
         return association
@@ -146,21 +259,47 @@ def _replace_dul(association: Association, lane: InstanceLane) -> None:
     association.dul = lane
 
 
-def _negotiate(owner: Owner, session: Session, association: Association) -> None:
+def _negotiate(server: Listener, session: Session, association: Association) -> None:
     """Reject, or name the contexts to accept, before pynetdicom answers the request."""
     request = association.requestor.primitive
     if not isinstance(request, A_ASSOCIATE):
         return  # the peer aborted before it asked
+    owner = server.owner
     session.identify(str(request.calling_ae_title).strip(), str(request.called_ae_title).strip())
-    rejection = owner.admit(session)
+    proposed = request.presentation_context_definition_list
+    claim = Claim(len(proposed), _identity(association))
+    rejection = owner.admit(session, claim, server.probe_only)
     if rejection is None:
-        proposed = request.presentation_context_definition_list
-        association.acceptor.supported_contexts = contexts.supported(proposed)
+        if session.is_verified and claim.identity is not None and claim.identity.wants_answer:
+            _confirm(association)
+        served = {service.sop_class_uid for service in owner.services}
+        association.acceptor.supported_contexts = contexts.supported(proposed, served)
+        owner.open_associations.add(session.id, association, session.calling_ae, session.host)
         session.log.info("association_accepted")
         return
     session.log.warning("association_rejected", reason=rejection.reason)
     association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
     association.kill()
+
+
+def _identity(association: Association) -> UserIdentity | None:
+    """What the requestor says of its user. PS3.7 D.3.3.7.1."""
+    item = association.requestor.user_identity
+    if item is None:
+        return None
+    return UserIdentity(
+        item.user_identity_type or 0,
+        item.primary_field or b"",
+        item.secondary_field or b"",
+        bool(item.positive_response_requested),
+    )
+
+
+def _confirm(association: Association) -> None:
+    """The positive response; empty for user names (PS3.7 D.3.3.7.2)."""
+    answer = UserIdentityNegotiation()
+    answer.server_response = b""
+    association.acceptor.add_negotiation_item(answer)
 
 
 def application_entity(settings: DimseSettings) -> AE:

@@ -7,7 +7,7 @@ in which the header cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import sop_class
@@ -25,6 +25,9 @@ TRANSFER_SYNTAXES = frozenset(
 JPEG XL, RLE, MPEG-2, H.264, HEVC, deflated frames."""
 
 VERIFICATION = UID("1.2.840.10008.1.1")
+
+NATIVE = frozenset((ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian))
+"""Of messages without pixels."""
 
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 _DICOM_ROOT = "1.2.840.10008."
@@ -45,25 +48,34 @@ def is_storage(abstract_syntax: str) -> bool:
     return uid.startswith(_STORAGE_ROOT) and "Storage" in known
 
 
-def supported(proposed: Iterable[PresentationContext]) -> list[PresentationContext]:
+def supported(
+    proposed: Iterable[PresentationContext], services: Collection[str] = ()
+) -> list[PresentationContext]:
     """What to accept of a proposal: for each SOP class its transfer syntaxes, best first.
 
     The requestor's order counts, so that what is compressed stays so; only Explicit VR goes before
-    Implicit VR, which loses the VRs of private elements.
+    Implicit VR, which loses the VRs of private elements. ``services`` are the SOP classes of
+    DIMSE-N that the node serves; a peer may be their SCU, their SCP, or both.
     """
     offers: dict[str, list[UID]] = {}
     for context in proposed:
         abstract = context.abstract_syntax
-        if abstract is None or not (abstract == VERIFICATION or is_storage(abstract)):
+        if abstract is None or not (
+            abstract == VERIFICATION or abstract in services or is_storage(abstract)
+        ):
             continue
+        known = NATIVE if abstract in services else TRANSFER_SYNTAXES
         offers.setdefault(abstract, []).extend(
-            syntax for syntax in context.transfer_syntax if syntax in TRANSFER_SYNTAXES
+            syntax for syntax in context.transfer_syntax if syntax in known
         )
     accepted = []
     for sop_class_uid, syntaxes in offers.items():
         # With nothing acceptable proposed, naming one gets "transfer syntaxes not supported".
         ranked: list[str | UID] = [*_ranked(syntaxes)] or [ExplicitVRLittleEndian]
-        accepted.append(build_context(sop_class_uid, ranked))
+        context = build_context(sop_class_uid, ranked)
+        if sop_class_uid in services:
+            context.scu_role = context.scp_role = True  # whichever the requestor proposes
+        accepted.append(context)
     return accepted
 
 

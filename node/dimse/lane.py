@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
-from pydicom.dataset import Dataset
 from pynetdicom.association import Association
-from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.dsutils import decode
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu_primitives import P_DATA
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
 
-from node.dimse import contexts, statuses
+from node.dimse import commands, contexts, statuses
+from node.dimse.commands import C_ECHO_RQ, C_STORE_RQ, Command
 from node.dimse.pdus import (
     P_DATA_TF,
     ConnectionLost,
@@ -34,19 +34,21 @@ from node.dimse.receive import Offer, Receiver, Reception
 from node.dimse.session import Session
 from node.dimse.statuses import Status
 
-C_STORE_RQ = 0x0001
-"""Command Field (0000,0100). PS3.7 E.1-1."""
-NO_DATA_SET = 0x0101
-"""Command Data Set Type (0000,0800). PS3.7 E.1-1."""
-
+AT_ONCE = 64
+"""PDUs that are served before the reactor looks round."""
 MAX_COMMAND_BYTES = 16 * 1024
-MAX_OTHER_DATA_SET_BYTES = 1024 * 1024
-"""Of messages other than C-STORE: they are collected in memory."""
+MAX_OTHER_DATA_SET_BYTES = 4 * 1024 * 1024
+"""Of messages other than C-STORE: they are collected in memory. About 35 000 references."""
+DROPPED_LIMITS = 2
+"""Too large an instance is dropped as it comes, up to so many times the limit, then refused."""
+MAX_WAITING = 8
+"""Messages other than C-STORE that may wait for their service; more stay in the socket."""
 POLL_S = 0.002
 """How long one wait for the peer may delay what another thread wants sent."""
 LINGER_S = 1.0
 """How long what a refused peer still sends is dropped, so that it can read the A-ABORT."""
 
+_AWAITING_ANSWER = "Sta3"
 _DATA_TRANSFER = "Sta6"
 _AWAITING_CLOSE = "Sta13"
 _CONNECTION_CLOSED = "Evt17"
@@ -58,8 +60,9 @@ class _Transfer:
     """A C-STORE whose data set is arriving."""
 
     context_id: int
-    request: Dataset
+    request: Command
     reception: Reception
+    received_bytes: int = 0
 
 
 class InstanceLane(DULServiceProvider):
@@ -104,16 +107,60 @@ class InstanceLane(DULServiceProvider):
 
     # --- pynetdicom's hooks -----------------------------------------------------------------------
 
+    def idle_timer_expired(self) -> bool:
+        """Asked by the association's thread, which then aborts."""
+        expired: bool = super().idle_timer_expired()
+        if expired:
+            self._session.log.warning("association_idle", timeout_s=self.network_timeout)
+        return expired
+
+    def _process_recv_primitive(self) -> bool:
+        """What was to be sent when the association was aborted goes nowhere any more."""
+        if self.state_machine.current_state == _AWAITING_CLOSE:
+            while not self.to_provider_queue.empty():
+                self.to_provider_queue.get(False)
+            return False
+        sending: bool = super()._process_recv_primitive()
+        return sending
+
     def _is_transport_event(self) -> bool:
         connected = self.socket is not None and self.socket.socket is not None
         if self.state_machine.current_state == _AWAITING_CLOSE:
             return self._await_close(connected)
+        if not self.event_queue.empty():
+            return False  # the next PDU's meaning depends on the state after this one
+        if not self._may_read():
+            time.sleep(POLL_S)
+            return False
         if connected and self._reader.wait(POLL_S):
-            self._read_pdu_data()
+            self._read_what_is_there()
             return True
         if not connected:
             time.sleep(POLL_S)
         return False
+
+    def _read_what_is_there(self) -> None:
+        """PDU after PDU of a data transfer, as long as nothing else is to be done."""
+        for _ in range(AT_ONCE):
+            self._read_pdu_data()
+            if (
+                self.state_machine.current_state != _DATA_TRANSFER
+                or not self.event_queue.empty()
+                or not self.to_provider_queue.empty()
+                or self._kill_thread
+                or not self._may_read()
+                or not self._reader.wait(0)
+            ):
+                return
+
+    def _may_read(self) -> bool:
+        """Not before the request is answered, nor while messages wait for their service."""
+        if self.state_machine.current_state == _AWAITING_ANSWER:
+            if not self.assoc.is_alive():
+                self._refuse(PduFault("the association request could not be negotiated"))
+            return False
+        waiting: int = self.assoc.dimse.msg_queue.qsize()
+        return waiting < MAX_WAITING
 
     def _await_close(self, connected: bool) -> bool:
         lingers = time.monotonic() < self._linger_until
@@ -130,7 +177,9 @@ class InstanceLane(DULServiceProvider):
         try:
             header = self._reader.read_header()
             body = self._reader.read_body(header)
-        except ConnectionLost:
+        except ConnectionLost as lost:
+            if self.state_machine.current_state == _DATA_TRANSFER:
+                self._session.log.warning("connection_lost", reason=str(lost))
             self.event_queue.put(_CONNECTION_CLOSED)
             return
         except PduFault as fault:
@@ -141,6 +190,8 @@ class InstanceLane(DULServiceProvider):
             return
         try:
             pdu, event = self._decode_pdu(bytearray(header.raw + body))
+            if isinstance(pdu, A_ASSOCIATE_RQ):
+                _check_request(pdu.to_primitive())
         except Exception as error:  # noqa: BLE001  border: foreign bytes
             self._refuse(PduFault(f"undecodable PDU ({type(error).__name__})"))
             return
@@ -174,9 +225,11 @@ class InstanceLane(DULServiceProvider):
         if not fragment.is_last:
             return
         raw, self._command = bytes(self._command), bytearray()
-        request = _decode_command(raw)
-        if request.get("CommandField") == C_STORE_RQ:
+        request = commands.decode(raw) or _decode_command(raw)
+        if request is not None and request.field == C_STORE_RQ:
             self._begin(fragment.context_id, request)
+        elif request is not None and self._is_echo(fragment.context_id, request):
+            self._answer(fragment.context_id, request, Status(statuses.SUCCESS))
         else:
             self._other_bytes = 0
             self._forward(fragment.context_id, b"\x03" + raw)
@@ -192,6 +245,10 @@ class InstanceLane(DULServiceProvider):
             return
         if fragment.context_id != transfer.context_id:
             raise PduFault("a message changes its presentation context")
+        transfer.received_bytes += len(fragment.value)
+        limit = self._receiver.max_instance_bytes
+        if limit and transfer.received_bytes > DROPPED_LIMITS * limit:
+            raise PduFault("an instance has no end: far more than dimse.max_instance_mb")
         transfer.reception.write(fragment.value)
         if fragment.is_last:
             status = transfer.reception.finish()
@@ -205,48 +262,70 @@ class InstanceLane(DULServiceProvider):
 
     # --- C-STORE ----------------------------------------------------------------------------------
 
-    def _begin(self, context_id: int, request: Dataset) -> None:
+    def _is_echo(self, context_id: int, request: Command) -> bool:
+        context = self.assoc._accepted_cx.get(context_id)
+        return (
+            request.field == C_ECHO_RQ
+            and not request.has_data_set
+            and context is not None
+            and str(context.abstract_syntax) == request.sop_class_uid == contexts.VERIFICATION
+        )
+
+    def _begin(self, context_id: int, request: Command) -> None:
         context = self.assoc._accepted_cx.get(context_id)
         abstract_syntax = str(context.abstract_syntax) if context else ""
         if context is None or not contexts.is_storage(abstract_syntax):
             raise PduFault("a C-STORE outside an accepted storage context")
         offer = Offer(
-            str(request.AffectedSOPClassUID),
-            str(request.AffectedSOPInstanceUID),
+            request.sop_class_uid,
+            request.sop_instance_uid,
             str(context.transfer_syntax[0]),
             self._session.calling_ae,
         )
         reception = self._receiver.begin(offer, _refusal(request, abstract_syntax))
-        if request.CommandDataSetType == NO_DATA_SET:
+        if not request.has_data_set:
             reception.abandon()
             self._respond(context_id, request, Status(statuses.CANNOT_UNDERSTAND, "No data set"))
             return
         self._transfer = _Transfer(context_id, request, reception)
 
-    def _respond(self, context_id: int, request: Dataset, status: Status) -> None:
+    def _respond(self, context_id: int, request: Command, status: Status) -> None:
         """C-STORE-RSP. PS3.7 9.3.1.2."""
         self._session.count(status.is_success)
-        response = C_STORE()
-        response.MessageIDBeingRespondedTo = request.MessageID
-        response.Status = status.code
-        setattr(response, "ErrorComment", status.comment or None)  # noqa: B010 - declared None
-        for keyword in ("AffectedSOPClassUID", "AffectedSOPInstanceUID"):
-            try:
-                setattr(response, keyword, request[keyword].value)
-            except ValueError:
-                continue  # optional in a response; what is no UID cannot be echoed
-        self.assoc.dimse.send_msg(response, context_id)
+        self._answer(context_id, request, status)
+
+    def _answer(self, context_id: int, request: Command, status: Status) -> None:
+        """Send a response now: this thread alone writes to the socket."""
+        if self.socket is not None:
+            answer = commands.response(request, status.code, status.comment)
+            self.socket.send(commands.p_data(context_id, answer))
 
 
-def _refusal(request: Dataset, abstract_syntax: str) -> Status | None:
-    if request.AffectedSOPClassUID != abstract_syntax:
+def _check_request(request: A_ASSOCIATE) -> None:
+    """What pynetdicom would stumble over while it negotiates, in a thread that then ends.
+
+    Raises
+    ------
+    ValueError
+    """
+    contexts_by_id = {}
+    for context in request.presentation_context_definition_list:
+        if not context.abstract_syntax or not context.transfer_syntax:
+            raise ValueError("a presentation context lacks its syntaxes")
+        contexts_by_id[context.context_id] = context
+    if len(contexts_by_id) != len(request.presentation_context_definition_list):
+        raise ValueError("two presentation contexts have one id")
+
+
+def _refusal(request: Command, abstract_syntax: str) -> Status | None:
+    if request.sop_class_uid != abstract_syntax:
         comment = "SOP class differs from the presentation context's"
         return Status(statuses.SOP_CLASS_NOT_SUPPORTED, comment)
     return None
 
 
-def _decode_command(raw: bytes) -> Dataset:
-    """A command set, always Implicit VR Little Endian (PS3.7 6.3.1).
+def _decode_command(raw: bytes) -> Command | None:
+    """What is no plain command set, read by pynetdicom; None where it is no C-STORE-RQ.
 
     Raises
     ------
@@ -255,17 +334,13 @@ def _decode_command(raw: bytes) -> Dataset:
     """
     try:
         request: Any = decode(BytesIO(raw), True, True)
-        if request.CommandField == C_STORE_RQ and not (
-            isinstance(request.MessageID, int)
-            and isinstance(request.CommandDataSetType, int)
-            and str(request.AffectedSOPClassUID)
-            and str(request.AffectedSOPInstanceUID)
-        ):
-            raise PduFault("a C-STORE-RQ lacks mandatory elements")
-    except PduFault:
-        raise
+        if request.CommandField != C_STORE_RQ:
+            return None
+        sop_class, instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
+        message_id, data_set_type = request.MessageID, request.CommandDataSetType
     except Exception as error:
         raise PduFault(f"undecodable command set ({type(error).__name__})") from error
-    if not isinstance(request, Dataset):
-        raise PduFault("undecodable command set")
-    return request
+    is_whole = isinstance(message_id, int) and isinstance(data_set_type, int)
+    if not (is_whole and sop_class and instance):
+        raise PduFault("a C-STORE-RQ lacks mandatory elements")
+    return Command(C_STORE_RQ, message_id, data_set_type, sop_class, instance)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 
 import pydicom.config
 from pynetdicom import _config
@@ -21,5 +22,6 @@ def prepare() -> None:
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     # C-STORE from a path sends the file's bytes in fragments instead of decoding them.
     _config.STORE_SEND_CHUNKED_DATASET = True
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
     # What came in is not altered, so a warning about an odd value helps nobody, and quotes it.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE

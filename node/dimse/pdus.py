@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import struct
 import time
 from collections.abc import Iterator
@@ -12,8 +13,11 @@ from dataclasses import dataclass
 P_DATA_TF = 0x04
 PDU_TYPES = range(0x01, 0x08)
 HEADER_BYTES = 6
-MAX_CONTROL_PDU_BYTES = 1024 * 1024
-"""Of any PDU but P-DATA-TF. An A-ASSOCIATE-RQ with 128 contexts of all syntaxes has 150 kB."""
+A_ASSOCIATE_RQ = 0x01
+MAX_REQUEST_BYTES = 512 * 1024
+"""Of an A-ASSOCIATE-RQ: 128 contexts of all syntaxes have 150 kB, a user's token up to 64 kB."""
+MAX_CONTROL_PDU_BYTES = 1024
+"""Of all others but P-DATA-TF: release and abort have 4 bytes."""
 
 _COMMAND = 0x01
 _LAST = 0x02
@@ -24,7 +28,7 @@ class PduFault(Exception):
 
 
 class ConnectionLost(Exception):
-    """The connection ended, or was silent for too long, within a PDU."""
+    """The connection ended within a PDU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +58,30 @@ class PduReader:
     """
 
     def __init__(self, sock: socket.socket, max_pdu_bytes: int, timeout_s: float) -> None:
+        """A PDU has to be whole ``timeout_s`` after its first byte: it may not trickle in.
+
+        A single read or write that waits ends after as long.
+        """
         self._socket = sock
         self._max_pdu_bytes = max_pdu_bytes
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
+        self._deadline = 0.0
+        self._secure = sock if isinstance(sock, ssl.SSLSocket) else None
         self._buffer = bytearray(64 * 1024)
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(timeout_s)
 
+    def allow(self, timeout_s: float) -> None:
+        """Change how long a PDU may take."""
+        self.timeout_s = timeout_s
+        self._socket.settimeout(timeout_s)
+
     def wait(self, timeout_s: float) -> bool:
         """Whether something can be read, within a time."""
+        if self._secure is not None and self._secure.pending():
+            return True  # decrypted already: the socket itself may be silent
         return bool(self._poll.poll(timeout_s * 1000))
 
     def close(self) -> None:
@@ -84,15 +101,16 @@ class PduReader:
         Raises
         ------
         PduFault
-            Unknown type, or longer than allowed: its body must not be read.
+            Unknown type, or longer than allowed: its body must not be read. Or too slow.
         ConnectionLost
-            Closed or silent.
+            Closed.
         """
+        self._deadline = time.monotonic() + self.timeout_s
         raw = bytes(self._read(HEADER_BYTES))
         kind, length = struct.unpack(">BxL", raw)
         if kind not in PDU_TYPES:
             raise PduFault(f"unknown PDU type 0x{kind:02X}")
-        limit = self._max_pdu_bytes if kind == P_DATA_TF else MAX_CONTROL_PDU_BYTES
+        limit = self._limit_of(kind)
         if length > limit:
             raise PduFault(f"PDU of {length} bytes; {limit} are allowed")
         return PduHeader(raw, kind, length)
@@ -101,24 +119,36 @@ class PduReader:
         """The rest of the PDU; valid until the next read."""
         return self._read(header.length)
 
+    def _limit_of(self, kind: int) -> int:
+        if kind == P_DATA_TF:
+            return self._max_pdu_bytes
+        return MAX_REQUEST_BYTES if kind == A_ASSOCIATE_RQ else MAX_CONTROL_PDU_BYTES
+
     def _read(self, length: int) -> memoryview:
-        if length > len(self._buffer):
-            self._buffer = bytearray(length)
-        view = memoryview(self._buffer)[:length]
-        deadline = time.monotonic() + self._timeout_s
         got = 0
         while got < length:
+            view = self._room(got, length)
             try:
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
                 count = self._socket.recv_into(view[got:])
+            except TimeoutError as error:
+                raise PduFault("the rest of a PDU did not come in time") from error
             except OSError as error:
                 raise ConnectionLost(type(error).__name__) from error
             if not count:
                 raise ConnectionLost("closed by the peer")
             got += count
-            if got < length and time.monotonic() > deadline:
-                raise ConnectionLost("a PDU took longer than the network time-out")
-        return view
+            if got < length and time.monotonic() > self._deadline:
+                raise PduFault("a PDU did not come whole in time")
+        return memoryview(self._buffer)[:length]
+
+    def _room(self, got: int, length: int) -> memoryview:
+        """The buffer up to ``length``; it grows with what arrives, not with what is announced."""
+        if got == len(self._buffer):
+            larger = bytearray(min(length, 2 * got))
+            larger[:got] = self._buffer
+            self._buffer = larger
+        return memoryview(self._buffer)[: min(length, len(self._buffer))]
 
 
 def fragments(body: memoryview) -> Iterator[Fragment]:

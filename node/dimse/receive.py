@@ -7,7 +7,10 @@ sink has the instance. Nothing here may alter a data set or log what is in it.
 
 from __future__ import annotations
 
+import errno
+import io
 import struct
+import threading
 import traceback
 import uuid
 import zlib
@@ -19,6 +22,8 @@ from pathlib import Path
 
 import structlog
 from pydicom import dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
@@ -28,6 +33,7 @@ from node.dimse.statuses import Status
 from storage.attributes import extract
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
 from storage.instances import IncomingFile, InstanceStore
+from storage.quick_header import quick_extract
 from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placement
 
 IMPLEMENTATION_CLASS_UID = "2.25.204270529563174413921862470135962046913"
@@ -35,8 +41,15 @@ IMPLEMENTATION_VERSION_NAME = "WETREAD_01"
 
 DEFERRED_BYTES = 64 * 1024
 """Header elements longer than this are read only if somebody asks for them."""
-MAX_INFLATED_HEADER_BYTES = 64 * 1024 * 1024
-"""Of a deflated data set no more is inflated: the header has to lie within."""
+MAX_HEADER_BYTES = 64 * 1024 * 1024
+"""No more is read, or inflated, for a header: all that counts of it has to lie within."""
+INFLATING_AT_ONCE = 2
+"""Deflated instances whose headers may be in memory at one time."""
+
+UNDEFINED_LENGTH = 0xFFFFFFFF
+"""PS3.5 7.1.1."""
+
+_inflating = threading.Semaphore(INFLATING_AT_ONCE)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -66,6 +79,8 @@ class Receiver:
     clock: Clock
     min_free_bytes: int = 0
     """With less free space than this, nothing is taken."""
+    max_instance_bytes: int = 0
+    """Larger instances are refused; 0 for any size."""
 
     def receive(self, offer: Offer, chunks: Iterable[bytes | memoryview]) -> Status:
         """Take one whole instance: ``chunks`` are its data set's bytes, in order."""
@@ -141,8 +156,12 @@ class Reception:
         self._incoming.write_header(file_header(self._offer))
 
     def _append(self, chunk: bytes | memoryview) -> None:
-        if self._incoming is not None:
-            self._incoming.write(chunk)
+        if self._incoming is None:
+            return
+        limit = self._receiver.max_instance_bytes
+        if limit and self._incoming.size_bytes + len(chunk) > limit:
+            raise _Refused(Status(statuses.INSTANCE_TOO_LARGE, "Larger than dimse.max_instance_mb"))
+        self._incoming.write(chunk)
 
     def _settle(self) -> Status:
         incoming = self._incoming
@@ -165,7 +184,9 @@ class Reception:
     def _identify(self, incoming: IncomingFile) -> InstanceAttributes:
         offer = self._offer
         try:
-            attributes = extract(read_header(incoming, offer))
+            attributes = quick_extract(incoming.beginning(), offer.transfer_syntax_uid)
+            if attributes is None:
+                attributes = extract(read_header(incoming, offer))
         except UnreadableInstance as error:
             comment = _comment(f"Cannot understand: {error}")
             raise _Refused(Status(statuses.CANNOT_UNDERSTAND, comment), "unreadable") from error
@@ -197,6 +218,8 @@ class Reception:
         """Run a step; turn whatever it raises into the status to answer."""
         try:
             step()
+        except _Refused as refusal:
+            self._fail(refusal.status)
         except OutOfSpace:
             self._fail(Status(statuses.OUT_OF_RESOURCES, "Out of disk space"))
         except StoreUnavailable:
@@ -207,7 +230,7 @@ class Reception:
             self._fail(_internal_fault(error))
 
     def _fail(self, status: Status) -> None:
-        if status.code == statuses.OUT_OF_RESOURCES:
+        if status.code in (statuses.OUT_OF_RESOURCES, statuses.INSTANCE_TOO_LARGE):
             log.error("instance_refused", status=f"0x{status.code:04X}", reason=status.comment)
         self._failure = status
         self._drop()
@@ -247,22 +270,89 @@ def read_header(incoming: IncomingFile, offer: Offer) -> Dataset:
     incoming.flush()
     try:
         if offer.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            return _read_deflated(incoming.path, offer)
-        return dcmread(incoming.path, stop_before_pixels=True, defer_size=DEFERRED_BYTES)
+            with _inflating:
+                return _read_deflated(incoming.path, offer)
+        is_long = incoming.size_bytes > MAX_HEADER_BYTES
+        with _BoundedFile(incoming.path) if is_long else incoming.path.open("rb") as file:
+            dataset = dcmread(file, stop_before_pixels=True, defer_size=DEFERRED_BYTES)
+            _check_end(dataset, incoming.size_bytes)
+            _leave_out_long_values(dataset)
+            return dataset
+    except UnreadableInstance:
+        raise
     except OSError as error:
         if isinstance(error, EOFError):
             raise UnreadableInstance("the data set ends within an element") from error
+        if error.errno in (None, errno.EINVAL):  # a length led to a place that no file has
+            raise UnreadableInstance("the data set cannot be parsed") from error
         raise StoreUnavailable("the file just written cannot be read") from error
     except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
         raise UnreadableInstance("the data set cannot be parsed") from error
 
 
+class _BoundedFile(io.FileIO):
+    """Reads no more than a header may have: lengths in a large file can claim anything."""
+
+    def __init__(self, name: str | Path, mode: str = "rb") -> None:
+        super().__init__(name, mode)
+        self._left = MAX_HEADER_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0 or size > self._left:
+            raise UnreadableInstance("the header is too long")
+        self._left -= size
+        return super().read(size)
+
+
+def _check_end(dataset: Dataset, file_bytes: int) -> None:
+    """pydicom takes what is left where a file ends within a value: a shortened UID, say.
+
+    Raises
+    ------
+    UnreadableInstance
+    """
+    last = next(reversed(dataset.values()), None)  # type: ignore[call-overload]
+    if not isinstance(last, RawDataElement) or last.length == UNDEFINED_LENGTH:
+        return
+    there = file_bytes - last.value_tell if last.value is None else len(last.value)
+    if there < last.length:
+        raise UnreadableInstance("the data set ends within an element")
+
+
+def _leave_out_long_values(dataset: Dataset) -> None:
+    """What was deferred for its length stays on disk: only sequences are read again."""
+    long = [
+        one
+        for one in dataset.values()
+        if isinstance(one, RawDataElement) and one.value is None and one.length
+    ]
+    for element in long:
+        if not _is_sequence(element) or element.length > MAX_HEADER_BYTES:
+            del dataset[element.tag]
+
+
+def _is_sequence(element: RawDataElement) -> bool:
+    if element.VR is not None:
+        return element.VR == "SQ"
+    return dictionary_has_tag(element.tag) and dictionary_VR(element.tag) == "SQ"
+
+
 def _read_deflated(path: Path, offer: Offer) -> Dataset:
     """Inflate no more than the header may need: a small file can inflate to any size."""
-    deflated = path.read_bytes()[len(file_header(offer)) :]
-    inflated = zlib.decompressobj(-zlib.MAX_WBITS).decompress(deflated, MAX_INFLATED_HEADER_BYTES)
     plain = Offer(offer.sop_class_uid, offer.sop_instance_uid, ExplicitVRLittleEndian)
-    dataset = dcmread(BytesIO(file_header(plain) + inflated), stop_before_pixels=True)
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), BytesIO()
+    inflated.write(file_header(plain))
+    with path.open("rb") as file:
+        file.seek(len(file_header(offer)))
+        while not inflater.eof and inflated.tell() < MAX_HEADER_BYTES:
+            packed = inflater.unconsumed_tail or file.read(DEFERRED_BYTES)
+            if not packed:
+                break
+            inflated.write(inflater.decompress(packed, DEFERRED_BYTES * 16))
+    size = inflated.seek(0, io.SEEK_END)
+    inflated.seek(0)
+    dataset = dcmread(inflated, stop_before_pixels=True)
+    _check_end(dataset, size)
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     return dataset
 

@@ -20,7 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
-from pynetdicom.pdu_primitives import A_ASSOCIATE
+from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
@@ -30,6 +30,8 @@ from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.offers import NotSendable, Parcel, batches, proposals, read_parcel
 from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.dimse.statuses import SendOutcome
+from node.dimse.tls import ClientContext, TlsFiles, client_context
+from node.errors import SettingsError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -47,6 +49,10 @@ class Peer:
     host: str
     port: int
     calling_ae: str
+    tls: TlsFiles | None = None
+    """With these files the association is encrypted and the peer has to prove its name."""
+    tls_name: str = ""
+    """The name in the peer's certificate; empty for ``host``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +93,7 @@ def echo(peer: Peer, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> float:
     PeerUnavailable
     """
     started = time.monotonic()
-    with _associated(peer, [build_context(VERIFICATION)], timeouts) as association:
+    with associated(peer, [build_context(VERIFICATION)], timeouts) as association:
         status = association.send_c_echo().get("Status")
         if status is None:
             raise _lost(peer, association)
@@ -128,7 +134,7 @@ def _send_batch(
     left = list(batch)
     while left:
         try:
-            with _associated(peer, proposals(left), timeouts) as association:
+            with associated(peer, proposals(left), timeouts) as association:
                 _send_over(association, left, peer, on_result, timeouts)
             return
         except _Unsendable as error:
@@ -211,12 +217,21 @@ def _not_accepted(parcel: Parcel) -> SendResult:
 
 
 @contextmanager
-def _associated(
-    peer: Peer, contexts: list[PresentationContext], timeouts: Timeouts
+def associated(
+    peer: Peer,
+    contexts: list[PresentationContext],
+    timeouts: Timeouts,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation] = (),
+    handlers: Sequence[evt.EventHandlerType] = (),
 ) -> Iterator[Association]:
-    """An established association, released at the end and aborted after an error."""
+    """An established association, released at the end and aborted after an error.
+
+    Raises
+    ------
+    PeerUnavailable
+    """
     library.prepare()
-    association = _associate(peer, contexts, timeouts)
+    association = _associate(peer, contexts, timeouts, roles, handlers)
     try:
         yield association
     except BaseException:
@@ -241,10 +256,18 @@ class _Caller(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
-        return _Connection(assoc, address=address)
+        connection = _Connection(assoc, address=address)
+        connection.tls_args = tls_args
+        return connection
 
 
-def _associate(peer: Peer, contexts: list[PresentationContext], timeouts: Timeouts) -> Association:
+def _associate(
+    peer: Peer,
+    contexts: list[PresentationContext],
+    timeouts: Timeouts,
+    roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
+    handlers: Sequence[evt.EventHandlerType],
+) -> Association:
     ae = _Caller(ae_title=peer.calling_ae)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
@@ -261,6 +284,7 @@ def _associate(peer: Peer, contexts: list[PresentationContext], timeouts: Timeou
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(timeouts.network_s)  # without it a stalled peer blocks a send for ever
 
+    context = _tls_context(peer)
     started = time.monotonic()
     try:
         association = ae.associate(
@@ -269,14 +293,29 @@ def _associate(peer: Peer, contexts: list[PresentationContext], timeouts: Timeou
             contexts,
             ae_title=peer.ae_title,
             max_pdu=MAX_PDU_BYTES,
-            evt_handlers=[(evt.EVT_CONN_OPEN, tune)],
+            ext_neg=list(roles),
+            evt_handlers=[(evt.EVT_CONN_OPEN, tune), *handlers],
+            tls_args=(context, peer.tls_name or peer.host) if context else None,
         )
     except OSError as error:
         reason = f"{peer.host} cannot be resolved ({error.strerror or error})"
         raise PeerUnavailable(peer.name, PeerFault.UNREACHABLE, reason) from error
+    if context is not None and context.failure:
+        reason = f"TLS with {peer.host}:{peer.port} failed: {context.failure}"
+        raise PeerUnavailable(peer.name, PeerFault.UNREACHABLE, reason)
     if not association.is_established:
         raise _refused(peer, association, time.monotonic() - started >= timeouts.negotiation_s)
     return association
+
+
+def _tls_context(peer: Peer) -> ClientContext | None:
+    """Made anew for each association: certificates are renewed while the node runs."""
+    if peer.tls is None:
+        return None
+    try:
+        return client_context(peer.tls)
+    except SettingsError as error:
+        raise PeerUnavailable(peer.name, PeerFault.UNREACHABLE, str(error)) from error
 
 
 def _refused(peer: Peer, association: Association, timed_out: bool) -> PeerUnavailable:

@@ -10,17 +10,21 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from node.clock import Clock, system_clock
 from node.dimse import admission, library
-from node.dimse.admission import Peer, Rejection
+from node.dimse.admission import Claim, Peer, Rejection
 from node.dimse.connections import DimseSettings, Listener, application_entity
 from node.dimse.errors import CannotListen
+from node.dimse.event_reports import OpenAssociations
+from node.dimse.identity import USER_NAME_AND_PASSCODE, Users
 from node.dimse.receive import QuarantineSink, Receiver, RecordSink
+from node.dimse.services import Service
 from node.dimse.session import AssociationInfo, Session
+from node.dimse.tls import PeerCertificate, ServerTls
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
 
@@ -46,7 +50,10 @@ class AssociationServer:
         on_released: StudiesSink | None = None,
         on_quarantined: QuarantineSink | None = None,
         clock: Clock = system_clock,
+        services: Sequence[Service] = (),
     ) -> None:
+        self.services = services
+        self.open_associations = OpenAssociations()
         self._settings = settings
         self._store = store
         self._sink = sink
@@ -55,14 +62,23 @@ class AssociationServer:
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
+        self._stored = self._refused = 0  # by associations that are over
         self._draining = False
         self._server: Listener | None = None
-        self._thread: threading.Thread | None = None
+        self._secure: Listener | None = None
+        self._threads: list[threading.Thread] = []
+        self._tls = ServerTls(settings.tls.files) if settings.tls else None
+        self._users = Users(settings.users_file) if settings.users_file else None
 
     @property
     def port(self) -> int:
         """The port in use; the real one where the settings say 0."""
         return int(self._listening().server_address[1])
+
+    @property
+    def tls_port(self) -> int:
+        """The port in use for TLS; 0 where there is none."""
+        return int(self._secure.server_address[1]) if self._secure else 0
 
     def start(self) -> None:
         """Listen.
@@ -74,19 +90,46 @@ class AssociationServer:
         """
         library.prepare()
         settings = self._settings
+        if settings.tls is not None:
+            self._secure = self._listen(settings.tls.host, settings.tls.port, tls=self._tls)
+        only = settings.tls is not None and settings.tls.only
         try:
-            self._server = Listener(self, application_entity(settings), settings)
-        except OSError as error:
-            raise CannotListen(_advice(settings, error)) from error
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(0.1,), name="dimse-listener", daemon=True
+            self._server = self._listen(
+                "127.0.0.1" if only else settings.host, settings.port, probe_only=only
+            )
+        except CannotListen:
+            if self._secure is not None:
+                self._secure.server_close()
+            raise
+        for listener in self._listeners():
+            thread = threading.Thread(
+                target=listener.serve_forever, args=(0.1,), name="dimse-listener", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+        log.info(
+            "listening",
+            ae_title=settings.ae_title,
+            host=settings.host,
+            port=self.port,
+            tls_port=self.tls_port,
         )
-        self._thread.start()
-        log.info("listening", ae_title=settings.ae_title, host=settings.host, port=self.port)
+
+    def prove(self) -> None:
+        """Raise RuntimeError when a listener's thread has ended."""
+        if not all(thread.is_alive() for thread in self._threads):
+            raise RuntimeError("a listener has ended; restart the node")
 
     def associations(self) -> list[AssociationInfo]:
         """The live associations, oldest first."""
         return [session.info() for session in self._live()]
+
+    def counts(self) -> tuple[int, int]:
+        """How many instances were stored and refused since the start."""
+        with self._lock:
+            live = [session.info() for session in self._sessions.values()]
+            stored = self._stored + sum(one.instances for one in live)
+            return stored, self._refused + sum(one.refused for one in live)
 
     def open_studies(self) -> set[str]:
         """The study instance UIDs that live associations have brought."""
@@ -100,20 +143,20 @@ class AssociationServer:
         deadline = time.monotonic() + timeout_s
         while self._live() and time.monotonic() < deadline:
             time.sleep(0.02)
-        server = self._listening()
         left = self._live()
         if left:
             log.warning("associations_aborted_by_shutdown", count=len(left))
-        server.shutdown()
-        server.abort_all(ABORT_S)
-        if self._thread is not None:
-            self._thread.join()
+        for listener in self._listeners():
+            listener.shutdown()
+            listener.abort_all(ABORT_S)
+        for thread in self._threads:
+            thread.join()
         log.info("listening_ended", aborted=len(left))
 
     # --- called by the connections ----------------------------------------------------------------
 
-    def open_session(self, host: str) -> Session:
-        session = Session(host, self._clock())
+    def open_session(self, host: str, certificate: PeerCertificate | None = None) -> Session:
+        session = Session(host, self._clock(), certificate)
         with self._lock:
             self._sessions[session.id] = session
         return session
@@ -126,31 +169,75 @@ class AssociationServer:
             self._sink(record)
 
         return Receiver(
-            self._store, sink, self._on_quarantined, self._clock, self._settings.min_free_bytes
+            self._store,
+            sink,
+            self._on_quarantined,
+            self._clock,
+            self._settings.min_free_bytes,
+            self._settings.max_instance_bytes,
         )
 
-    def admit(self, session: Session) -> Rejection | None:
+    def admit(self, session: Session, claim: Claim, probe_only: bool) -> Rejection | None:
         """Decide on an association request; without a rejection its place is taken."""
         settings = self._settings
-        if not settings.accept_any_peer and not admission.is_known(
-            settings.peers, session.calling_ae, session.host
-        ):
-            return admission.CALLING_AE_UNKNOWN
+        probe = settings.probe_ae_title
+        session.is_probe = bool(probe) and session.calling_ae == probe
+        if not session.is_probe:
+            if probe_only:
+                return admission.CALLING_AE_UNKNOWN
+            rejection = self._recognise(session, claim)
+            if rejection is not None:
+                return rejection
+        with self._lock:
+            return self._take_place(session)
+
+    def _recognise(self, session: Session, claim: Claim) -> Rejection | None:
+        settings = self._settings
+        rejection = admission.recognise(
+            settings.peers,
+            session.calling_ae,
+            session.host,
+            session.certificate,
+            settings.accept_any_peer,
+        )
+        if rejection is not None:
+            return rejection
         if settings.require_called_ae_title and session.called_ae != settings.ae_title.strip():
             return admission.CALLED_AE_UNKNOWN
-        with self._lock:
-            if self._draining:
-                return admission.SHUTTING_DOWN
-            taken = sum(other.accepted and not other.ended for other in self._sessions.values())
-            if taken >= settings.max_associations:
+        if claim.contexts > settings.max_contexts:
+            return admission.TOO_MANY_CONTEXTS
+        return self._identify(session, claim)
+
+    def _identify(self, session: Session, claim: Claim) -> Rejection | None:
+        if self._users is None:
+            return None
+        if claim.identity is None or claim.identity.kind != USER_NAME_AND_PASSCODE:
+            return admission.USER_UNKNOWN if self._settings.require_user else None
+        session.is_verified = self._users.knows(claim.identity)
+        return None if session.is_verified else admission.USER_UNKNOWN
+
+    def _take_place(self, session: Session) -> Rejection | None:
+        if self._draining:
+            return admission.SHUTTING_DOWN
+        taken = [
+            other.host
+            for other in self._sessions.values()
+            if other.accepted and not other.ended and not other.is_probe
+        ]
+        if not session.is_probe:
+            if len(taken) >= self._settings.max_associations:
                 return admission.LIMIT_EXCEEDED
-            session.accepted = True
+            most = self._settings.max_associations_per_peer
+            if most and taken.count(session.host) >= most:
+                return admission.PEER_LIMIT_EXCEEDED
+        session.accepted = True
         return None
 
     def close_session(self, session: Session, how: str) -> None:
         """An association is over; only the first call for a session counts."""
         if not session.end(how):
             return
+        self.open_associations.remove(session.id)
         studies = session.studies()
         if session.accepted:
             info = session.info()
@@ -164,10 +251,25 @@ class AssociationServer:
         finally:
             with self._lock:
                 self._sessions.pop(session.id, None)
+                total = session.info()
+                self._stored += total.instances
+                self._refused += total.refused
 
     def _live(self) -> list[Session]:
         with self._lock:
             return [session for session in self._sessions.values() if session.accepted]
+
+    def _listen(
+        self, host: str, port: int, tls: ServerTls | None = None, probe_only: bool = False
+    ) -> Listener:
+        ae = application_entity(self._settings)
+        try:
+            return Listener(self, ae, self._settings, (host, port), tls, probe_only)
+        except OSError as error:
+            raise CannotListen(_advice(host, port, error)) from error
+
+    def _listeners(self) -> list[Listener]:
+        return [one for one in (self._server, self._secure) if one is not None]
 
     def _listening(self) -> Listener:
         if self._server is None:
@@ -175,8 +277,8 @@ class AssociationServer:
         return self._server
 
 
-def _advice(settings: DimseSettings, error: OSError) -> str:
-    where = f"cannot listen on {settings.host}:{settings.port}: "
+def _advice(host: str, port: int, error: OSError) -> str:
+    where = f"cannot listen on {host}:{port}: "
     if error.errno == errno.EADDRINUSE:
         return where + "another program has the port; stop it, or choose another dimse.port"
     if error.errno == errno.EACCES:

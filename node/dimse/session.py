@@ -9,6 +9,8 @@ from datetime import datetime
 
 import structlog
 
+from node.dimse.tls import PeerCertificate
+
 
 @dataclass(frozen=True, slots=True)
 class AssociationInfo:
@@ -27,13 +29,21 @@ class AssociationInfo:
 class Session:
     """What is known of one connection. Filled by its own threads, read by others."""
 
-    def __init__(self, host: str, since: datetime) -> None:
+    def __init__(
+        self, host: str, since: datetime, certificate: PeerCertificate | None = None
+    ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.host = host
         self.since = since
+        self.certificate = certificate
+        """The peer's, where it came over mutual TLS."""
         self.calling_ae = ""
         self.called_ae = ""
         self.accepted = False
+        self.is_verified = False
+        """The peer's user gave the right passcode."""
+        self.is_probe = False
+        """The node's own, which asks whether the listener answers: no limit counts it."""
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(
             association=self.id, host=host
         )

@@ -18,6 +18,8 @@ SOP_CLASS_NOT_SUPPORTED = 0x0122
 """The command names another SOP class than its presentation context. PS3.7 C.5.6."""
 OUT_OF_RESOURCES = 0xA700
 """Disk full, quota, database or store away: worth another try. PS3.4 B.2.3."""
+INSTANCE_TOO_LARGE = 0xA701
+"""More than ``dimse.max_instance_mb``; nothing of it is kept. PS3.4 B.2.3: the low byte is free."""
 SOP_CLASS_MISMATCH = 0xA900
 """Command and data set disagree on the SOP class. PS3.4 B.2.3."""
 CANNOT_UNDERSTAND = 0xC000

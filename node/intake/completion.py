@@ -1,13 +1,14 @@
 """Decides that a study is complete, and enters its jobs in the same transaction.
 
-Evidence: every association that brought it has ended, and nothing came for the quiet period. A
-late image re-opens the study (see ``storage.index.add``); it is completed again with new jobs.
+Evidence: every announced instance is there (see ``announced``); or else every association that
+brought the study has ended, and nothing came for the quiet period. A late image re-opens the study
+(see ``storage.index.add``); it is completed again with new jobs.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from datetime import datetime, timedelta
 
 import structlog
@@ -16,6 +17,8 @@ from analyzers import registry
 from analyzers.contract import AnalyzerInfo, ParameterValues
 from node.clock import Clock
 from node.config import CompletionSettings, RuleSettings
+from node.intake.announced import EVIDENCE, Announced
+from node.intake.companions import companions, in_order
 from node.intake.routing import Decision, route
 from node.observe.logs import study_digest
 from storage import events, index, ledger
@@ -33,11 +36,14 @@ from storage.records import (
 
 log = structlog.get_logger(__name__)
 
+QUIET = "associations ended, quiet period over"
+
 
 class Completion:
     """Completes due studies.
 
     open_studies: UIDs of the studies that live associations or the index queue are bringing.
+    indexing: UIDs of those that the index queue is bringing.
     """
 
     def __init__(
@@ -47,7 +53,9 @@ class Completion:
         planner: Planner,
         open_studies: Callable[[], Set[str]],
         clock: Clock,
+        indexing: Callable[[], Set[str]] = frozenset,
     ) -> None:
+        self._announced = Announced(database, settings.announced_wait_s, indexing)
         self._database = database
         self._settings = settings
         self._planner = planner
@@ -59,15 +67,20 @@ class Completion:
         """Complete every study that is due; gives how many jobs were entered."""
         now = self._clock()
         quiet = timedelta(seconds=self._settings.quiet_period_s)
+        word = self._announced.step(now)
+        entered = sum(self._complete_or_say_why(study, EVIDENCE) for study in word.vouched)
         if now - self._started_at < quiet:
-            return 0  # senders that a restart cut off get the quiet period to come back
+            return entered  # senders that a restart cut off get the quiet period to come back
         with self._database.read() as tx:
             due = index.due_studies(tx, now - quiet)
-        if not due:
-            return 0
-        return sum(self._complete_or_say_why(study) for study in self._closed(due, now))
+        closed = (
+            study for study in self._closed(due, now) if study.study_instance_uid not in word.held
+        )
+        return entered + sum(self._complete_or_say_why(study, QUIET) for study in closed)
 
     def _closed(self, due: list[StudyRow], now: datetime) -> list[StudyRow]:
+        if not due:
+            return []
         longest = timedelta(seconds=self._settings.open_association_quiet_s)
         still_open = self._open_studies()
         return [
@@ -76,9 +89,9 @@ class Completion:
             if study.study_instance_uid not in still_open or now - study.last_received_at > longest
         ]
 
-    def _complete_or_say_why(self, study: StudyRow) -> int:
+    def _complete_or_say_why(self, study: StudyRow, evidence: str) -> int:
         try:
-            return self._complete(study)
+            return self._complete(study, evidence)
         except DatabaseUnavailable:
             raise
         except Exception as error:  # border: one study must not hold up the others
@@ -95,10 +108,10 @@ class Completion:
                 state = StudyState.COMPLETE
                 events.record(tx, now, Level.ALARM, Subject.STUDY, study.id, state, state, why)
 
-    def _complete(self, study: StudyRow) -> int:
+    def _complete(self, study: StudyRow, evidence: str) -> int:
         now = self._clock()
         with self._database.write() as tx:
-            if not index.complete(tx, study.id, now, study.last_received_at):
+            if not index.complete(tx, study.id, now, study.last_received_at, evidence):
                 return 0
             entered = self._planner.plan(tx, study.id, now)
         log.info(
@@ -106,6 +119,7 @@ class Completion:
             study=study_digest(study.study_instance_uid),
             instances=study.instances,
             jobs=entered,
+            evidence=evidence,
         )
         return entered
 
@@ -126,18 +140,47 @@ class Planner:
 
     def plan(self, tx: Transaction, study_id: int, at: datetime) -> int:
         """Enter the study's jobs; gives how many are new."""
-        decisions = route(index.series_of(tx, study_id), self._rules, self._installed)
+        series = index.series_of(tx, study_id)
+        decisions = route(series, self._rules, self._installed)
         fired = [decision for decision in decisions if decision.fired]
         index.note(tx, study_id, "" if fired else _why_nothing(decisions))
-        jobs = merged(self._job(study_id, decision) for decision in fired)
+        jobs = self._jobs(study_id, series, fired)
         return sum(ledger.enqueue(tx, job, at) is not None for job in jobs)
 
-    def _job(self, study_id: int, decision: Decision) -> NewJob:
+    def _jobs(
+        self, study_id: int, series: Sequence[StoredSeries], fired: Sequence[Decision]
+    ) -> list[NewJob]:
+        """The jobs, each behind those whose findings its analyzer wants."""
+        jobs: list[NewJob] = []
+        names = list(dict.fromkeys(decision.analyzer for decision in fired))
+        for name in in_order(names, self._installed):
+            after = self._installed[name].after
+            earlier = tuple(ledger.key_of(job) for job in jobs if job.analyzer in after)
+            jobs += merged(
+                self._job(study_id, decision, series, earlier)
+                for decision in fired
+                if decision.analyzer == name
+            )
+        return jobs
+
+    def _job(
+        self,
+        study_id: int,
+        decision: Decision,
+        study: Sequence[StoredSeries],
+        waits_for: tuple[str, ...],
+    ) -> NewJob:
         info = self._installed[decision.analyzer]
         series, refusals = _inputs(decision)
+        beside = {} if refusals else companions(study, series, info)
+        waits_for = () if refusals else waits_for
         parameters = self._parameters[decision.analyzer]
         return NewJob(
-            inputs_digest=ledger.inputs_digest(series.instances),
+            inputs_digest=ledger.joined_digest(
+                ledger.inputs_digest(series.instances),
+                {role: ledger.inputs_digest(one.instances) for role, one in beside.items()},
+                waits_for,
+            ),
             analyzer=info.name,
             analyzer_version=info.version,
             parameters_digest=ledger.parameters_digest(parameters),
@@ -150,6 +193,11 @@ class Planner:
             destinations=decision.rule.destinations,
             refusals=refusals,
             notices=decision.rule.notices,
+            companions={
+                role: tuple(instance.id for instance in one.instances)
+                for role, one in beside.items()
+            },
+            waits_for=waits_for,
         )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -17,9 +17,9 @@ import structlog
 
 from storage import index
 from storage.database import Database
-from storage.errors import DatabaseUnavailable, UnreadableInstance
+from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
 from storage.instances import InstanceStore
-from storage.records import InstanceRecord
+from storage.records import InstanceRecord, Placement
 from storage.reindex import record_of
 
 log = structlog.get_logger(__name__)
@@ -27,6 +27,12 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 BACKLOG = 20_000
 RETRY_S = 0.5
+GATHER_S = 0.05
+"""While instances stream in, so long are they gathered: many share a transaction."""
+SETTLE_AT = 4096
+"""So many second links may stay while instances stream in, before final names are synced."""
+IDLE_S = 1.0
+"""How long nothing came, before they are synced anyway."""
 STOP_S = 15.0
 
 
@@ -41,8 +47,11 @@ class Indexer:
         self._on_fault = on_fault
         self._queue: queue.Queue[InstanceRecord | None] = queue.Queue(BACKLOG)
         self._waiting: Counter[str] = Counter()
+        self._submitted: deque[float] = deque()
+        self._last_lag_s = 0.0
         self._lock = threading.Lock()
         self._broken = False
+        self._unsettled: list[Placement] = []
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
 
     def start(self) -> None:
@@ -66,6 +75,7 @@ class Indexer:
             raise DatabaseUnavailable("the index cannot be written at the moment")
         with self._lock:
             self._waiting[record.attributes.study_instance_uid] += 1
+            self._submitted.append(time.monotonic())
         try:
             self._queue.put(record, timeout=10)
         except queue.Full as error:
@@ -77,25 +87,55 @@ class Indexer:
         with self._lock:
             return frozenset(self._waiting)
 
+    def waiting_of(self, study_instance_uid: str) -> int:
+        """How many instances of a study are stored and not yet in the index."""
+        with self._lock:
+            return self._waiting.get(study_instance_uid, 0)
+
+    def backlog(self) -> tuple[int, float]:
+        """How many instances wait, and for how many seconds the oldest does, or the last did."""
+        with self._lock:
+            if not self._submitted:
+                return 0, self._last_lag_s
+            return len(self._submitted), time.monotonic() - self._submitted[0]
+
     def _run(self) -> None:
         ended = False
         while not ended:
             batch, ended = self._next_batch()
             if batch:
                 self._write(batch)
+            if ended or not batch or len(self._unsettled) >= SETTLE_AT:
+                self._settle_names()
 
     def _next_batch(self) -> tuple[list[InstanceRecord], bool]:
         batch: list[InstanceRecord] = []
-        record = self._queue.get()
-        while record is not None:
-            batch.append(record)
-            if len(batch) == BATCH:
-                return batch, False
+        until = 0.0
+        while len(batch) < BATCH:
             try:
-                record = self._queue.get_nowait()
+                record = self._queue.get(timeout=self._patience(until))
             except queue.Empty:
-                return batch, False
-        return batch, True
+                break
+            if record is None:
+                return batch, True
+            batch.append(record)
+            until = until or time.monotonic() + GATHER_S
+        return batch, False
+
+    def _patience(self, until: float) -> float | None:
+        """How long to wait for the next instance: for the first one, until there is work."""
+        if until:
+            return max(until - time.monotonic(), 0.0)
+        return IDLE_S if self._unsettled else None
+
+    def _settle_names(self) -> None:
+        """Sync the names of what is indexed; what cannot be is found at the next start."""
+        placements, self._unsettled = self._unsettled, []
+        try:
+            self._store.settle(placements)
+        except StoreUnavailable as error:
+            self._on_fault(str(error))
+            log.error("names of stored instances not synced", reason=str(error))
 
     def _write(self, batch: list[InstanceRecord]) -> None:
         try:
@@ -127,8 +167,7 @@ class Indexer:
                 self._on_fault(str(error))
                 time.sleep(RETRY_S)
         self._broken = False
-        for record in batch:
-            self._store.forget_incoming(record.placement.incoming)
+        self._unsettled += [record.placement for record in batch if record.placement.incoming]
 
     def _settle(self, batch: list[InstanceRecord]) -> None:
         with self._lock:
@@ -137,6 +176,7 @@ class Indexer:
                 self._waiting[uid] -= 1
                 if self._waiting[uid] <= 0:
                     del self._waiting[uid]
+                self._last_lag_s = time.monotonic() - self._submitted.popleft()
 
 
 def recover(database: Database, store: InstanceStore) -> int:
@@ -144,17 +184,14 @@ def recover(database: Database, store: InstanceStore) -> int:
     found = store.unindexed()
     for start in range(0, len(found), BATCH):
         records = []
-        names = []
         for name, path in found[start : start + BATCH]:
             try:
-                records.append(record_of(store, path))
-                names.append(name)
+                records.append(record_of(store, path, name))
             except UnreadableInstance as error:
                 log.error("stored instance cannot be indexed", file=name, reason=str(error))
         with database.write() as tx:
             index.add(tx, records)
-        for name in names:
-            store.forget_incoming(name)
+        store.settle(record.placement for record in records)
     if found:
         log.info("instances indexed after an abrupt end", instances=len(found))
     return len(found)

@@ -60,10 +60,15 @@ def route(
     Series that the node made itself are never routed: a PACS that sends everything back would
     close a loop.
     """
-    foreign = [one for one in series if not one.own and not _made_here(one)]
+    foreign = [one for one in series if is_foreign(one)]
     return tuple(
         _decide(foreign, rule, installed[name]) for rule in rules for name in rule.analyzers
     )
+
+
+def is_foreign(series: StoredSeries) -> bool:
+    """Whether the series came from outside and was not made by a node like this one."""
+    return not series.own and not _made_here(series)
 
 
 def _made_here(series: StoredSeries) -> bool:

@@ -148,7 +148,7 @@ def _instance(
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
     describe(dataset, source, slice_index, image.title, image.remarks, image.derivation)
     provenance.stamp(dataset, source, provenance_)
-    _acquisition(dataset, header, source, slice_index)
+    keep_acquisition(dataset, header, source, slice_index)
     _pixels(dataset, header, image.values[slice_index], scaling, slice_index)
     return dataset
 
@@ -166,7 +166,8 @@ def describe(
     dataset.SourceImageSequence = [item]
 
 
-def _acquisition(dataset: Dataset, header: Dataset, source: Source, slice_index: int) -> None:
+def keep_acquisition(dataset: Dataset, header: Dataset, source: Source, slice_index: int) -> None:
+    """Copy what the new image keeps of the one it was made from, and settle what depends on it."""
     kind = str(header.SOPClassUID)
     for keyword in KEPT[kind]:
         element = copied.sound(header[keyword]) if keyword in header else None

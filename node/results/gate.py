@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -57,6 +58,27 @@ def check_required(path: Path, *, validate: bool = True) -> None:
     if validate:
         reasons += validator.errors(path)
     _refuse(kind, reasons)
+
+
+def check_compressed(path: Path, stored: NDArray[Any], lossless: bool) -> None:
+    """The code stream decodes to the grid of the image, without a loss to its very pixels.
+
+    stored: ``(row, column)``. Raises ``GateRefused``.
+    """
+    dataset = pydicom.dcmread(path)
+    try:
+        decoded = dataset.pixel_array
+    except Exception as error:  # a decoder may raise anything
+        raise GateRefused("image", (f"it does not decode: {type(error).__name__}",)) from error
+    reasons = []
+    if decoded.shape != stored.shape or decoded.dtype != stored.dtype:
+        reasons.append("it decodes to pixels of another shape or type")
+    elif lossless and not np.array_equal(decoded, stored):
+        reasons.append("it is said to be lossless, and decodes to other pixels")
+    lossy = str(dataset.get("LossyImageCompression") or "00") == "01"
+    if not lossless and not lossy:
+        reasons.append("it does not say that it is lossy")
+    _refuse("image", reasons)
 
 
 def check_references(path: Path, source: Source, made: Mapping[str, Dataset | None]) -> None:

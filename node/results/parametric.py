@@ -48,8 +48,7 @@ def build(source: Source, item: ParametricMap, provenance_: Provenance, index: i
         device_serial_number=provenance.serial_number(provenance_),
         contains_recognizable_visual_features=False,
         real_world_value_mappings=[mapping],
-        window_center=(low + high) / 2,
-        window_width=max(high - low, 1e-6),
+        voi_lut_transformations=[_window(low, high)],
         content_label="PARAMETRIC_MAP",
         content_description=title,
         series_description=provenance.text(f"{provenance_.analyzer_title}: {title}"),
@@ -70,3 +69,12 @@ def _check(source: Source, item: ParametricMap) -> Volume:
     if not np.isfinite(item.values).all():
         raise FindingsContradictImages("the map holds values that are not finite")
     return source.volume
+
+
+def _window(low: float, high: float) -> hd.VOILUTTransformation:
+    """The whole range; a linear window may not be narrower than 1, an exact one may."""
+    return hd.VOILUTTransformation(
+        window_center=(low + high) / 2,
+        window_width=max(high - low, 1e-6),
+        voi_lut_function=hd.VOILUTFunctionValues.LINEAR_EXACT,
+    )

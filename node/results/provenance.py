@@ -29,7 +29,7 @@ def algorithm_sequence(provenance: Provenance) -> hd.AlgorithmIdentificationSequ
     return hd.AlgorithmIdentificationSequence(
         name=provenance.analyzer,
         version=provenance.analyzer_version,
-        family=concept(ALGORITHM_FAMILY),
+        family=concept(provenance.family or ALGORITHM_FAMILY),
         source=MANUFACTURER,
         parameters={name: str(value) for name, value in sorted(provenance.parameters.items())}
         or None,
@@ -42,7 +42,7 @@ def algorithm_content(provenance: Provenance) -> hd.sr.AlgorithmIdentification:
         name=provenance.analyzer,
         version=provenance.analyzer_version,
         parameters=parameter_texts(provenance) or None,
-        family=concept(ALGORITHM_FAMILY),
+        family=concept(provenance.family or ALGORITHM_FAMILY),
         manufacturer=MANUFACTURER,
     )
 

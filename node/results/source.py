@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 
-from analyzers.contract import ParameterValues, Volume
+from analyzers.contract import Code, ParameterValues, Volume
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +59,7 @@ class Provenance:
     """The job's key (sha256 hex of inputs, analyzer, version, parameters): UIDs derive from it."""
     started_at: datetime
     """Start of the first analysis (aware): Content Date and Time of every object."""
+    family: Code | None = None
+    """What kind of algorithm it is, where the analyzer says; else Artificial Intelligence."""
     predecessor: Reference | None = None
     """The report that this one supersedes."""

@@ -23,6 +23,7 @@ from analyzers.contract import (
     Classification,
     Code,
     ColorImage,
+    CompressedImage,
     DerivedImage,
     Detection,
     Findings,
@@ -34,6 +35,7 @@ from analyzers.contract import (
 )
 from node.results import (
     color,
+    compressed,
     derived,
     gate,
     groups,
@@ -43,6 +45,7 @@ from node.results import (
     sr,
     statements,
 )
+from node.results.errors import FindingsContradictImages
 from node.results.source import Provenance, Reference, Source
 from node.results.statements import Verdict
 from storage.instances import sync_folder
@@ -74,6 +77,8 @@ def write_results(
             desk.segmentation(mask, index, number)
         for number, (_, image) in enumerate(_of_kind(findings, DerivedImage)):
             desk.derived(image, number)
+        for number, (_, series) in enumerate(_of_kind(findings, CompressedImage)):
+            desk.compressed(series, number)
         for number, (_, chart) in enumerate(_of_kind(findings, ParametricMap)):
             desk.parametric(chart, number)
         for number, (_, picture) in enumerate(_of_kind(findings, ColorImage)):
@@ -166,6 +171,18 @@ class _Desk:
         preview.derived(
             self.source, item, f"{self.provenance.analyzer_title}: {item.title}", picture
         )
+
+    def compressed(self, item: CompressedImage, number: int) -> None:
+        volume = self.source.volume
+        if volume is None:
+            raise FindingsContradictImages("there are no pixels that could be compressed")
+        last = len(self.source.frames) - 1
+        images = compressed.instances(self.source, item, self.provenance, number)
+        for index, dataset in enumerate(images):
+            path = self._write(dataset, f"compressed-{number}-{index:05d}.dcm", "image")
+            gate.check_compressed(path, volume.stored[index], lossless=not item.method)
+            gate.check_required(path, validate=self.validate_all or index in (0, last))
+            self.derived_references.append(sr.reference(dataset))
 
     def parametric(self, item: ParametricMap, number: int) -> None:
         volume = self.source.volume

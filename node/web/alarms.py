@@ -17,6 +17,10 @@ from storage.records import Delivery, DeliveryState, Event, Subject
 READ_AT_MOST = 2000
 SHOWN = 8
 """Kinds that the page lists; the rest are counted."""
+_SUBJECTS = {
+    Subject.ANNOUNCEMENT: "Announced study",
+    Subject.COMMITMENT: "Storage commitment",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ def _kind(event: Event, refused: Mapping[int, Delivery]) -> _Kind:
         return _Kind(event.subject, text, event.reason, event.subject_id)
     if event.subject is Subject.INSTANCE:
         return _Kind(event.subject, f"Image {event.to_state}", event.reason, None)
-    return _Kind(event.subject, event.subject.capitalize(), event.reason, None)
+    text = _SUBJECTS.get(event.subject, event.subject.capitalize())
+    return _Kind(event.subject, text, event.reason, None)
 
 
 def _alarm(kind: _Kind, members: list[Event], study_id: int | None) -> Alarm:

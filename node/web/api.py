@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
+from node.observe.metrics import CONTENT_TYPE
 from node.web import alarms, views
 from node.web.context import WebContext
 from node.web.plain import delivery_json, job_json, plain, study_json
@@ -32,6 +33,7 @@ def same_origin(x_wetread: Annotated[str | None, Header()] = None) -> None:
 def routes(context: WebContext) -> APIRouter:
     router = APIRouter()
     _add_health(router, context)
+    _add_metrics(router, context)
     _add_studies_and_jobs(router, context)
     _add_history(router, context)
     _add_acting(router, context)
@@ -43,7 +45,14 @@ def _add_health(router: APIRouter, context: WebContext) -> None:
     @router.get("/health")
     async def health() -> JSONResponse:  # async: answers when all threads wait for a database
         report = context.health.report()
-        return JSONResponse(plain(report), status_code=200 if report.ok else 503)
+        body = {**plain(report), "survives_power_cut": context.is_synced}
+        return JSONResponse(body, status_code=200 if report.ok else 503)
+
+
+def _add_metrics(router: APIRouter, context: WebContext) -> None:
+    @router.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(context.metrics(), media_type=CONTENT_TYPE)
 
 
 def _add_studies_and_jobs(router: APIRouter, context: WebContext) -> None:
@@ -53,12 +62,13 @@ def _add_studies_and_jobs(router: APIRouter, context: WebContext) -> None:
     def studies(limit: Limit = 50, offset: Offset = 0) -> list[dict[str, Any]]:
         with read() as tx:
             rows = index.list_studies(tx, limit, offset)
-            return [study_json(views.study_view(tx, row)) for row in rows]
+            return [study_json(views.study_view(tx, row, context.indexing)) for row in rows]
 
     @router.get("/api/studies/{study_id}")
     def study(study_id: RowId) -> dict[str, Any]:
         with read() as tx:
-            return study_json(views.study_view(tx, index.get_study(tx, study_id)))
+            found = index.get_study(tx, study_id)
+            return study_json(views.study_view(tx, found, context.indexing))
 
     @router.get("/api/jobs")
     def jobs(

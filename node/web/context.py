@@ -23,5 +23,11 @@ class WebContext:
     dimse_port: Callable[[], int]
     destinations: tuple[str, ...]
     wake: Callable[[], None]
+    metrics: Callable[[], bytes] = bytes
+    """All metrics in Prometheus' text format."""
+    indexing: Callable[[str], int] = lambda study_instance_uid: 0
+    """How many instances of a study are stored and not yet in the index."""
+    is_synced: bool = True
+    """Whether what is acknowledged survives a power cut: the setting ``storage.sync``."""
     allowed_hosts: tuple[str, ...] = ("*",)
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""

@@ -17,7 +17,7 @@ from node.web import alarms, views, wording
 from node.web.api import RowId, SomeRowId
 from node.web.context import WebContext
 from node.web.views import Selection, StatusView
-from storage import ledger
+from storage import gaps, ledger
 from storage.errors import DatabaseUnavailable
 
 HERE = Path(__file__).parent
@@ -76,6 +76,7 @@ class _Renderer:
         self._templates.globals.update(
             node=context,
             words=wording,
+            gap_words=gaps.WORDS,
             page_size=views.PAGE,
             alarms_shown=alarms.SHOWN,
             host=wording.reachable_host(host),
@@ -98,6 +99,7 @@ class _Renderer:
         """Without its database the page still says what is wrong."""
         try:
             with self._context.database.read() as tx:
-                return views.status(tx, selection, self._context.destinations), ""
+                shown = self._context
+                return views.status(tx, selection, shown.destinations, shown.indexing), ""
         except DatabaseUnavailable as error:
             return None, str(error)

@@ -53,6 +53,19 @@ def delivery_json(delivery: Delivery) -> dict[str, Any]:
     return {**plain(delivery), "object": {"kind": made.kind, "bytes": made.size_bytes}}
 
 
+def way_json(view: StudyView) -> dict[str, Any]:
+    """The instance ledger: how far a study's images have come."""
+    way = view.ledger
+    return {
+        **plain(way),
+        "received": way.stored + view.indexing,
+        "gaps": [
+            {"stage": one.stage.value, "missing": one.missing, "since": plain(one.since)}
+            for one in way.gaps
+        ],
+    }
+
+
 def study_json(view: StudyView) -> dict[str, Any]:
     """A study with its jobs; the patient ID is masked."""
     return {
@@ -61,5 +74,6 @@ def study_json(view: StudyView) -> dict[str, Any]:
         "description": view.title,
         "date": view.date,
         "patient": view.patient,
+        "way": way_json(view),
         "jobs": [job_json(one) for one in view.jobs],
     }

@@ -5,15 +5,16 @@ The page is for the administrator: patients stay masked, URLs carry row numbers 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from node.web import alarms, wording
 from node.web.alarms import Alarm
-from storage import events, index, ledger, outbox
+from storage import events, gaps, index, instance_ledger, ledger, outbox
 from storage.database import Transaction
 from storage.errors import NotFound
+from storage.instance_ledger import InstanceLedger
 from storage.records import (
     Counts,
     Delivery,
@@ -103,10 +104,13 @@ class StudyView:
     date: str
     patient: str
     jobs: tuple[JobView, ...]
+    ledger: InstanceLedger
+    indexing: int
+    """Instances that are stored and not yet in the index."""
 
     @property
     def failed(self) -> bool:
-        return any(one.failed for one in self.jobs)
+        return bool(self.ledger.gaps) or any(one.failed for one in self.jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,13 @@ class StatusView:
     has_older: bool
 
 
-def status(tx: Transaction, selection: Selection, destinations: Sequence[str]) -> StatusView:
+Indexing = Callable[[str], int]
+"""How many instances of a study (by UID) are stored and not yet in the index."""
+
+
+def status(
+    tx: Transaction, selection: Selection, destinations: Sequence[str], indexing: Indexing
+) -> StatusView:
     """What the page shows, newest study first."""
     studies = _selected(tx, selection)
     counts = events.counts(tx)
@@ -150,7 +160,7 @@ def status(tx: Transaction, selection: Selection, destinations: Sequence[str]) -
         alarms=alarms.open_alarms(tx) if counts.alarms else (),
         destinations=_destinations(tx, destinations),
         quarantined=_quarantined(tx) if counts.quarantined else (),
-        studies=tuple(study_view(tx, study) for study in studies[:PAGE]),
+        studies=tuple(study_view(tx, study, indexing) for study in studies[:PAGE]),
         has_older=len(studies) > PAGE,
     )
 
@@ -169,15 +179,16 @@ def _selected(tx: Transaction, selection: Selection) -> list[StudyRow]:
 
 
 def _with_problems(tx: Transaction) -> list[int]:
-    """The studies with a failed job or a refused object, newest first."""
+    """The studies with a failed job, a refused object or a gap, newest first."""
     failed = ledger.list_jobs(tx, state=JobState.FAILED, limit=PROBLEMS_AT_MOST)
     refused = outbox.list_deliveries(tx, state=DeliveryState.FAILED, limit=PROBLEMS_AT_MOST)
     others = {one.job_id for one in refused} - {job.id for job in failed}
     found = {job.study_id for job in failed} | {ledger.get(tx, one).study_id for one in others}
+    found |= {gap.study_id for gap in gaps.open_gaps(tx) if gap.study_id is not None}
     return sorted(found, reverse=True)
 
 
-def study_view(tx: Transaction, study: StudyRow) -> StudyView:
+def study_view(tx: Transaction, study: StudyRow, indexing: Indexing) -> StudyView:
     """One study with its jobs, newest first."""
     jobs = ledger.list_jobs(tx, study_id=study.id, limit=50)
     modalities = {str(one.header.get("Modality", "?")) for one in index.series_heads(tx, study.id)}
@@ -188,6 +199,8 @@ def study_view(tx: Transaction, study: StudyRow) -> StudyView:
         date=wording.study_date(study.header),
         patient=wording.masked(str(study.header.get("PatientID", ""))),
         jobs=tuple(job_view(tx, job) for job in jobs),
+        ledger=instance_ledger.of_study(tx, study),
+        indexing=indexing(study.study_instance_uid),
     )
 
 

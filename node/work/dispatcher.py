@@ -19,13 +19,14 @@ from analyzers import registry
 from analyzers.contract import AnalyzerError, Limits
 from node.clock import Clock
 from node.config import WorkerSettings
+from node.results import reported
 from node.results.source import Reference
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from storage import ledger
 from storage.database import Database, Transaction
 from storage.errors import StorageError
 from storage.instances import InstanceStore
-from storage.records import Job
+from storage.records import Job, JobState
 from storage.results import ResultStore
 
 log = structlog.get_logger(__name__)
@@ -145,11 +146,26 @@ class Dispatcher:
             quarantine=self._instances.quarantine,
             limits=_limits(job.analyzer),
             predecessor=_predecessor(tx, job),
+            companions=self._companions(tx, job),
+            reported=self._reported(tx, job),
             notices=job.notices,
         )
         if job.refusals:
             return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
         return ticket
+
+    def _companions(self, tx: Transaction, job: Job) -> dict[str, tuple[Path, ...]]:
+        return {
+            role: tuple(self._instances.path(one.key) for one in instances)
+            for role, instances in ledger.companions_of(tx, job.id).items()
+        }
+
+    def _reported(self, tx: Transaction, job: Job) -> tuple[tuple[str, Path], ...]:
+        return tuple(
+            (earlier.analyzer, self._results.path(f"{earlier.key}/{reported.NAME}"))
+            for earlier in ledger.waited_for(tx, job.id)
+            if earlier.state is JobState.DONE
+        )
 
     def _start(self, job: Job, ticket: Ticket) -> None:
         self._in_hand.add(job.id)

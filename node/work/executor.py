@@ -5,6 +5,7 @@ Tickets and outcomes cross process borders: plain frozen records, paths instead 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -54,6 +55,10 @@ class Ticket:
     limits: Limits = field(default_factory=Limits)
     predecessor: Reference | None = None
     notice: Notice | None = None
+    companions: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Images of other series of the study, by role."""
+    reported: tuple[tuple[str, Path], ...] = ()
+    """Analyzers that went before, and the file that each reported into."""
     notices: bool = True
     """Whether "not applicable" is reported as an object too."""
 

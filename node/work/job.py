@@ -5,16 +5,20 @@ Runs in a process of its own. Models stay loaded from one job to the next.
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import time
 import traceback
 from functools import cache
 from importlib.metadata import version
 
+import structlog
+
 from analyzers import devices, registry
-from analyzers.contract import Analyzer, Findings, NotApplicable
+from analyzers.contract import Analyzer, Findings, NotApplicable, Reported, Volume
 from node.errors import is_transient
 from node.observe.redaction import redacted
+from node.results import reported
 from node.results.errors import DerivedUnsupported, GateRefused
 from node.results.source import Provenance, Source
 from node.results.write import write_notice, write_results
@@ -22,6 +26,8 @@ from node.work.executor import Outcome, Ticket, Verdict
 from node.work.geometry import UndecodablePixels, UnsupportedSeries
 from node.work.series import read_headers, read_series
 from storage.records import JobResults
+
+log = structlog.get_logger(__name__)
 
 _TRACEBACK_CHARS = 20_000
 
@@ -75,6 +81,7 @@ def _analysis(ticket: Ticket, device: str) -> Outcome:
         return _not_applicable(ticket, device, (str(error),))
     try:
         results = write_results(source, findings, _provenance(ticket, found), ticket.folder)
+        reported.write(findings, ticket.folder)
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
@@ -96,7 +103,31 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
         raise UnsupportedSeries("the series has no pixels")
     parameters = registry.parameters(ticket.analyzer, ticket.parameters)
     source.volume.stored.flags.writeable = False
-    return analyzer.analyze(source.volume, parameters)
+    volume = dataclasses.replace(
+        source.volume, companions=_companions(ticket), reported=_reported(ticket)
+    )
+    return analyzer.analyze(volume, parameters)
+
+
+def _companions(ticket: Ticket) -> dict[str, Volume]:
+    """The other series that make volumes; one that does not is as good as absent."""
+    found: dict[str, Volume] = {}
+    for role, paths in ticket.companions.items():
+        try:
+            volume = read_series(paths).volume
+        except UnsupportedSeries as error:
+            log.info("companion left out", job=ticket.job_id, role=role, why=type(error).__name__)
+            continue
+        if volume is not None:
+            volume.stored.flags.writeable = False
+            found[role] = volume
+    return found
+
+
+def _reported(ticket: Ticket) -> tuple[Reported, ...]:
+    return tuple(
+        finding for analyzer, path in ticket.reported for finding in reported.read(analyzer, path)
+    )
 
 
 def _not_applicable(ticket: Ticket, device: str, reasons: tuple[str, ...]) -> Outcome:
@@ -135,5 +166,6 @@ def _provenance(ticket: Ticket, device: str) -> Provenance:
         node_version=version("wetread"),
         key=ticket.key,
         started_at=ticket.started_at,
+        family=getattr(registry.load(ticket.analyzer), "family", None),
         predecessor=ticket.predecessor,
     )

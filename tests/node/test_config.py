@@ -173,3 +173,40 @@ def test_a_page_on_localhost_answers_to_its_own_names_only(tmp_path: Path) -> No
     assert load(written(tmp_path, '[http]\nhost = "0.0.0.0"\n')).http.names == ("*",)
     named = load(written(tmp_path, '[http]\nallowed_hosts = ["wetread.local"]\n'))
     assert named.http.names == ("wetread.local",)
+
+
+TLS = '[dimse.tls]\ncertificate = "tls/node.pem"\nca = "tls/ca.pem"\n'
+
+
+def test_the_files_of_tls_and_users_are_relative_to_the_file_of_settings(tmp_path: Path) -> None:
+    users = '[dimse.identity]\nusers_file = "users.txt"\n'
+    out = '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\ntls = true\n'
+    settings = load(written(tmp_path, TLS + users + out + 'ca = "pacs.pem"\n'))
+    assert settings.dimse.tls is not None
+    assert settings.dimse.tls.certificate == tmp_path / "tls" / "node.pem"
+    assert settings.dimse.tls.key is None
+    assert settings.dimse.tls.port == 2762
+    assert settings.dimse.identity is not None
+    assert settings.dimse.identity.users_file == tmp_path / "users.txt"
+    assert settings.destinations[0].ca == tmp_path / "pacs.pem"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (TLS.replace("ca =", "cA ="), "unknown key; did you mean 'ca'?"),
+        ('[[peers]]\nae_title = "A"\ncertificate = "CN=a"\n', "needs dimse.tls.ca"),
+        (TLS + '[[peers]]\nae_title = "A"\ncertificate = "a"\n', "write a SHA-256 fingerprint"),
+        (
+            '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\nca = "x"\n',
+            "need tls = true",
+        ),
+    ],
+)
+def test_settings_of_tls_that_mean_nothing_are_named(tmp_path: Path, text: str, said: str) -> None:
+    assert said in refusal(tmp_path, text)
+
+
+def test_a_peer_is_bound_to_a_certificate_where_certificates_are_asked_for(tmp_path: Path) -> None:
+    text = TLS + '[[peers]]\nae_title = "A"\ncertificate = "CN=a, O=Hospital"\n'
+    assert load(written(tmp_path, text)).peers[0].certificate == "CN=a, O=Hospital"

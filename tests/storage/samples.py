@@ -7,10 +7,20 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from storage import index, ledger
+from storage import (
+    announcements,
+    commitment_requests,
+    gaps,
+    index,
+    ledger,
+    outbox,
+    result_commitments,
+)
+from storage.announcements import NewAnnouncement
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
 from storage.records import (
+    AnnouncementKind,
     InstanceAttributes,
     InstanceRecord,
     JobResults,
@@ -18,7 +28,9 @@ from storage.records import (
     Outcome,
     Placement,
     Priority,
+    Reference,
     ResultObject,
+    StepStatus,
 )
 
 NOON = datetime(2030, 5, 4, 12, 0, tzinfo=UTC)
@@ -110,6 +122,36 @@ def result(uid: str, kind: str = "seg") -> ResultObject:
 def results(prefix: str = "9.1", kinds: Sequence[str] = ("sr", "seg", "image")) -> JobResults:
     """One object of each kind; the report comes first, to show that order is made, not found."""
     return JobResults(tuple(result(f"{prefix}.{n}", kind) for n, kind in enumerate(kinds)))
+
+
+def announce(
+    tx: Transaction,
+    *numbers: int,
+    status: StepStatus = StepStatus.COMPLETED,
+    study: str = "1.2.3",
+    uid: str = "9.1",
+    kind: AnnouncementKind = AnnouncementKind.MPPS,
+) -> int:
+    """A step that names instances of the study's first series; gives its id."""
+    named = tuple(reference(f"{study}.1.{n}") for n in numbers)
+    return announcements.enter(
+        tx, NewAnnouncement(kind, uid, "CT1", status, (study,), named, {"Modality": "CT"}), NOON
+    )
+
+
+def reference(uid: str) -> Reference:
+    return Reference("1.2.840.10008.5.1.4.1.1.2", uid)
+
+
+def announce_and_commit(tx: Transaction) -> None:
+    """A row in each table of announcements, commitment and gaps; a job has been delivered from."""
+    announce(tx, 1, 99)
+    commitment_requests.enter(tx, "9.2", "CT1", "10.0.0.1", "a1", [reference("1.2.3.1.1")], NOON)
+    due = outbox.claim(tx, "pacs", NOON)
+    for one in due:
+        outbox.sent(tx, one.id, NOON, 0)
+        result_commitments.owe(tx, one.id, NOON)
+    gaps.watch(tx, gaps.find(tx, NOON), NOON)
 
 
 def minutes(number: float) -> timedelta:

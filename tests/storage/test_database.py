@@ -28,7 +28,16 @@ from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.records import Level, Subject
 from tests.postgres import Postgres
-from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record, results
+from tests.storage.samples import (
+    NOON,
+    add_study,
+    announce_and_commit,
+    enqueue,
+    minutes,
+    new_job,
+    record,
+    results,
+)
 
 REPOSITORY = Path(storage.migrations.__file__).parents[2]
 
@@ -103,10 +112,18 @@ def test_the_migrations_make_the_tables_that_the_schema_describes(database: Data
 
 def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Database) -> None:
     with database.write() as tx:
-        job = enqueue(tx, new_job(tx, add_study(tx)))
+        first = new_job(tx, add_study(tx))
+        job = enqueue(tx, first)
+        later = replace(
+            new_job(tx, first.study_id, "rules"),
+            companions={"pet": first.instance_ids},
+            waits_for=(ledger.key_of(first),),
+        )
+        enqueue(tx, later)
         ledger.claim(tx, NOON)
         ledger.done(tx, job, NOON, results())
         index.record_quarantine(tx, NOON, "q.dcm", "unreadable", "CT1")
+        announce_and_commit(tx)
     database.prove(NOON)
     with database.read() as tx:
         empty = [

@@ -21,8 +21,9 @@ from pydicom.filewriter import write_file_meta_info
 
 import storage
 from storage.errors import OutOfSpace, StoreUnavailable
-from storage.instances import InstanceStore, dataset_digest
+from storage.instances import InstanceStore
 from storage.records import Outcome, Placement
+from storage.seal import PREAMBLE, dataset_digest
 
 REPOSITORY = Path(storage.__file__ or "").parents[1]
 
@@ -65,7 +66,7 @@ def test_a_placed_file_holds_every_byte(store: InstanceStore) -> None:
     head, data = header(), os.urandom(3_000_000)
     placement = put(store, "1.2.3", data)
     assert placement.outcome is Outcome.NEW
-    assert store.path(placement.key).read_bytes() == head + data
+    assert store.path(placement.key).read_bytes()[PREAMBLE:] == (head + data)[PREAMBLE:]
     assert (placement.size_bytes, placement.sha256) == (len(head) + len(data), sha256(data))
     assert store.verify(placement.key, placement.sha256)
     assert list(store.iterate()) == [placement.key]
@@ -161,8 +162,8 @@ def test_of_eight_that_bring_other_bytes_at_once_one_wins_and_none_is_lost(
     outcomes = sorted(one.outcome for one in placements)
     assert outcomes == [Outcome.CONFLICT] * 7 + [Outcome.NEW]
     folder = {Outcome.NEW: store.root, Outcome.CONFLICT: store.quarantine}
-    kept = {(folder[one.outcome] / one.key).read_bytes() for one in placements}
-    assert kept == {header() + data for data in payloads}
+    kept = {(folder[one.outcome] / one.key).read_bytes()[PREAMBLE:] for one in placements}
+    assert kept == {header()[PREAMBLE:] + data for data in payloads}
     winner = next(one for one in placements if one.outcome is Outcome.NEW)
     assert store.verify(winner.key, winner.sha256)
 

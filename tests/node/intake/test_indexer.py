@@ -146,3 +146,24 @@ def test_what_was_stored_but_not_indexed_is_found_at_the_next_start(
     assert recover(database, store) == 3
     assert indexed(database) == 3
     assert recover(database, store) == 0
+
+
+def test_how_far_the_index_is_behind_can_be_asked(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    indexer = Indexer(database, store, print)
+    assert indexer.backlog() == (0, 0.0)
+    records = [stored(store, path) for path in phantom_paths[:3]]
+    for record in records:
+        indexer.submit(record)
+    time.sleep(0.05)
+    waiting, lag_s = indexer.backlog()
+    assert waiting == 3 and lag_s >= 0.05
+    study = records[0].attributes.study_instance_uid
+    assert (indexer.waiting_of(study), indexer.waiting_of("1.2.3")) == (3, 0)
+    indexer.start()
+    wait(lambda: indexer.backlog()[0] == 0)
+    indexer.stop()
+    assert indexed(database) == 3
+    assert indexer.backlog()[1] >= 0.05, "the last one's lag stays to be seen"
+    assert indexer.waiting_of(study) == 0

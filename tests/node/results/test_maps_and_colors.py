@@ -155,3 +155,18 @@ def test_values_off_the_grid_or_not_finite_are_refused(stack: Source, tmp_path: 
             write_results(
                 stack, Findings((replace(item, values=values),)), PROVENANCE, tmp_path / "out"
             )
+
+
+@pytest.mark.parametrize("highest", [0.0, 0.3, 1.0])
+def test_a_map_of_small_or_equal_values_leaves_too(
+    stack: Source, tmp_path: Path, highest: float
+) -> None:
+    item = chart(stack)
+    ramp = np.linspace(0, highest, item.values.size, dtype=np.float32).reshape(item.values.shape)
+    results = write_results(
+        stack, Findings((replace(item, values=ramp),)), PROVENANCE, tmp_path / "job"
+    )
+    (made,) = (one for one in results.objects if one.kind == "map")
+    read = pydicom.dcmread(tmp_path / made.key)
+    pixels = np.frombuffer(read.FloatPixelData, "<f4")
+    assert np.array_equal(np.sort(pixels), np.sort(ramp.ravel()))  # frames may change their order

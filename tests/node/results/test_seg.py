@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from analyzers.contract import Segment
+from analyzers.contract import Code, Segment
 from node.results import seg
 from node.results.errors import EmptySegmentation, FindingsContradictImages
 from tests.node.results import sources
@@ -192,3 +192,12 @@ def test_thirty_segments_keep_their_numbers() -> None:
     dataset = written(seg.build(ct_source(), finding, PROVENANCE, 0))
     assert [item.SegmentNumber for item in dataset.SegmentSequence] == list(range(1, 31))
     assert dataset.NumberOfFrames == 30
+
+
+def test_an_analyzer_can_say_what_kind_of_algorithm_it_is() -> None:
+    threshold = Code("THRESHOLDING", "99WETREAD", "Threshold and connected components")
+    for family, wanted in ((None, "123110"), (threshold, "THRESHOLDING")):
+        provenance = dataclasses.replace(PROVENANCE, family=family)
+        dataset = seg.build(ct_source(), single(), provenance, 0)
+        (algorithm,) = dataset.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+        assert algorithm.AlgorithmFamilyCodeSequence[0].CodeValue == wanted

@@ -11,8 +11,17 @@ import pytest
 
 from node.observe.health import PARTS
 from node.web import alarms
-from storage import events, index, ledger, outbox
-from storage.records import FindingRow, JobState, Level, Subject
+from storage import announcements, events, gaps, index, ledger, outbox
+from storage.announcements import NewAnnouncement
+from storage.records import (
+    AnnouncementKind,
+    FindingRow,
+    JobState,
+    Level,
+    Reference,
+    StepStatus,
+    Subject,
+)
 from tests.node.web.sites import START, Site, fail, finish, refuse_all, study_with_job
 
 MARK = {"X-Wetread": "1"}
@@ -259,3 +268,57 @@ def test_only_alarms_that_are_shown_are_looked_up(site: Site) -> None:
         linked = [one.study_id is not None for one in alarms.open_alarms(tx)]
     assert linked == [True] * alarms.SHOWN + [False] * 3
     assert "and 3 more kinds of alarm" in site.client.get("/").text
+
+
+# --- the instance ledger --------------------------------------------------------------------------
+
+
+def test_the_way_of_a_study_is_shown_and_its_gaps_are_alarms(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]), objects=2)
+    with site.database.write() as tx:
+        (study,) = index.list_studies(tx)
+        named = (Reference("1.2.840.10008.5.1.4.1.1.2", "1.2.3.404"),)
+        new = NewAnnouncement(
+            AnnouncementKind.MPPS,
+            "9.1",
+            "CT1",
+            StepStatus.COMPLETED,
+            (study.study_instance_uid,),
+            named,
+            {},
+        )
+        announcements.enter(tx, new, START)
+        later = START + timedelta(hours=1)
+        gaps.watch(tx, gaps.find(tx, later), later)
+    page = site.client.get("/").text
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "announced 1 received 1, 1 announced is missing stored 1" in text
+    assert "analyzed 1 of 1 results sent 0 of 2" in text
+    assert "Images that were announced have not come (1), for" in text
+    assert "Results have not been sent (2), for" in text
+    assert "1.2.3.404" not in page
+    assert "Thorax" in site.client.get("/?problems=true").text
+    way = site.client.get(f"/api/studies/{study.id}").json()["way"]
+    assert (way["announced"], way["missing"], way["received"], way["stored"]) == (1, 1, 1, 1)
+    assert way["sent"] == {"done": 0, "total": 2}
+    assert {one["stage"] for one in way["gaps"]} == {"received", "completed", "sent"}
+
+
+def test_a_study_that_was_announced_and_never_came_is_an_alarm_without_its_uid(site: Site) -> None:
+    with site.database.write() as tx:
+        new = NewAnnouncement(
+            AnnouncementKind.IAN,
+            "9.1",
+            "PACS",
+            StepStatus.COMPLETED,
+            ("1.2.3.505",),
+            (Reference("1.2", "1.2.3.404"),),
+            {},
+        )
+        announcements.enter(tx, new, START)
+        gaps.watch(tx, gaps.find(tx, START), START)
+    page = site.client.get("/").text
+    assert "Announced study" in page and "images that were announced have not come" in page
+    assert "1.2.3.505" not in page

@@ -1,0 +1,96 @@
+"""Which region of the body a CT series shows, from what its slices are made of.
+
+Rules after anatomy, not a trained model: aerated lung is chest, a wide soft cross-section with
+little air is abdomen or pelvis, a small one with much bone is head, one without either is limb.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from analyzers.contract import Volume
+
+LOOKED_AT = 24
+"""Slices spread evenly over the series."""
+BODY_HU, AIR_HU, BONE_HU = -300, -500, 200
+SOFT_HU = (0, 150)
+FINEST_MM = 1.5
+LEAST_BODY_CM2 = 20.0
+LUNG_SHARE = 0.12
+"""Of a cross-section: bowel gas stays below, aerated lung at any breath above."""
+BONY_SHARE = 0.12
+WIDEST_HEAD_CM2 = 380.0
+NARROWEST_TRUNK_CM2 = 320.0
+"""Of an adult; thighs stay below one by one, children are not told from limbs."""
+
+
+class Region(StrEnum):
+    """Regions that the rules can tell."""
+
+    HEAD = "head"
+    CHEST = "chest"
+    ABDOMEN = "abdomen or pelvis"
+    LIMB = "limb"
+
+
+@dataclass(frozen=True, slots=True)
+class CrossSection:
+    """A slice through the body: its area and the shares of air, bone and soft tissue in it."""
+
+    area_cm2: float
+    air: float
+    bone: float
+    soft: float
+
+    def region(self) -> Region | None:
+        """None: nothing can be told from this slice."""
+        if self.area_cm2 < LEAST_BODY_CM2:
+            return None
+        if self.air >= LUNG_SHARE and self.area_cm2 >= NARROWEST_TRUNK_CM2:
+            return Region.CHEST
+        if self.bone >= BONY_SHARE and self.area_cm2 <= WIDEST_HEAD_CM2:
+            return Region.HEAD
+        return Region.ABDOMEN if self.area_cm2 >= NARROWEST_TRUNK_CM2 else Region.LIMB
+
+
+def cross_sections(volume: Volume) -> list[CrossSection]:
+    """Up to 24 slices of an axial CT series, looked at on a grid of about 1.5 mm."""
+    _, down, across = volume.spacing_mm
+    step = max(1, round(FINEST_MM / float(down)))
+    pixel_cm2 = float(down * across) * step * step / 100
+    chosen = np.unique(np.linspace(0, volume.shape[0] - 1, LOOKED_AT).astype(int))
+    found = []
+    for index in chosen:
+        part = volume.stored[index, ::step, ::step].astype(np.float32)
+        found.append(_measured(part * volume.slope[index] + volume.intercept[index], pixel_cm2))
+    return found
+
+
+def shares(sections: list[CrossSection]) -> dict[Region, float]:
+    """The share of the telling slices that each region has, the largest first."""
+    told = [region for section in sections if (region := section.region())]
+    if not told:
+        return {}
+    counts = {region: told.count(region) / len(told) for region in Region if region in told}
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _measured(hu: NDArray[np.float32], pixel_cm2: float) -> CrossSection:
+    opened = ndimage.binary_opening(hu > BODY_HU, iterations=2)
+    labels, count = ndimage.label(opened)
+    if count == 0:
+        return CrossSection(0.0, 0.0, 0.0, 0.0)
+    largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
+    inside = hu[ndimage.binary_fill_holes(labels == largest)]
+    low, high = SOFT_HU
+    return CrossSection(
+        area_cm2=inside.size * pixel_cm2,
+        air=float((inside < AIR_HU).mean()),
+        bone=float((inside > BONE_HU).mean()),
+        soft=float(((inside > low) & (inside < high)).mean()),
+    )

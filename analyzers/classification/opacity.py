@@ -1,0 +1,87 @@
+"""What the opacity classifiers share: the radiograph they accept and the answer they give."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.classification import concepts
+from analyzers.classification.chest_frame import Frame, Image, register, standardised
+from analyzers.classification.learners import Calibration
+from analyzers.classification.weights import StoredModel
+from analyzers.contract import Classification, InputContract, Limits, NotApplicable, Volume
+
+INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
+LIMITS = Limits(time_s=120.0, memory_mb=4096)
+LEAST_AGREEMENT = 0.55
+"""Of 245 chest radiographs one in a hundred agrees less than 0.66 with the mean chest."""
+REASONS = 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FramedChest:
+    """A radiograph standardised, its frame, and the image laid in it (240×240, 0–1)."""
+
+    image: Image
+    frame: Frame
+    framed: Image
+
+
+def framed_chest(volume: Volume, mean: NDArray[np.generic]) -> FramedChest:
+    """The radiograph of a volume laid on the mean chest.
+
+    Raises
+    ------
+    NotApplicable
+        It is no single projection image, holds no contrast, or does not look like a frontal chest.
+    """
+    if not volume.projection or volume.shape[0] != 1:
+        raise NotApplicable("Lung opacity is judged on a single radiograph; this is none.")
+    values = volume.values(np.float32)[0]
+    if not np.isfinite(values).all() or np.ptp(values) == 0:
+        raise NotApplicable("The radiograph holds no contrast.")
+    try:
+        image = standardised(values)
+    except ValueError as error:
+        raise NotApplicable(f"The radiograph is too small: {error}.") from error
+    frame = register(image, np.asarray(mean, np.float32))
+    if frame.agreement < LEAST_AGREEMENT:
+        raise NotApplicable("The image does not look like a frontal chest radiograph.")
+    return FramedChest(image, frame, frame.lay(image))
+
+
+def calibration_of(model: StoredModel) -> Calibration:
+    """Platt's sigmoid from the model's facts."""
+    section = "calibration"
+    return Calibration(model.number(section, "slope"), model.number(section, "offset"))
+
+
+def verdict(model: StoredModel, probability: float, reasons: tuple[str, ...]) -> Classification:
+    """Present from the model's threshold on, else absent; the probability is that of presence."""
+    point = model.operating_point()
+    return Classification(
+        question=concepts.LUNG_OPACITY,
+        answer=concepts.PRESENT if probability >= point.threshold else concepts.ABSENT,
+        probability=probability,
+        operating_point=point,
+        reasons=reasons,
+    )
+
+
+def in_words(weights: dict[str, float]) -> tuple[str, ...]:
+    """The heaviest contributions, each with the side it speaks for."""
+    heaviest = sorted(weights.items(), key=lambda item: -abs(item[1]))[:REASONS]
+    return tuple(
+        f"{name}: {'for' if weight > 0 else 'against'} opacity ({weight:+.2f})"
+        for name, weight in heaviest
+        if weight != 0
+    )
+
+
+def summed(values: NDArray[np.float64], names: NDArray[np.str_]) -> dict[str, float]:
+    """The sum of the values that share a name."""
+    unique, index = np.unique(names, return_inverse=True)
+    total = np.bincount(index, values, minlength=len(unique))
+    return {str(name): float(value) for name, value in zip(unique, total, strict=True)}

@@ -1,0 +1,191 @@
+"""Body part, plane, contrast agent and localizer of a series, from pixels and geometry first.
+
+The header's words are used where pixels cannot tell, and named where they disagree: tags are
+missing or wrong often enough that routing needs a second opinion.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from analyzers.classification import concepts
+from analyzers.classification.body_region import Region, cross_sections, shares
+from analyzers.contract import (
+    Classification,
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    NoParameters,
+    NotApplicable,
+    Plane,
+    SeriesFacts,
+    Volume,
+)
+from analyzers.quality.measures import contrast_ml, foreground
+
+REGION_CODES = {
+    Region.HEAD: Code("69536005", "SCT", "Head"),
+    Region.CHEST: Code("51185008", "SCT", "Chest"),
+    Region.ABDOMEN: Code("818983003", "SCT", "Abdomen"),
+    Region.LIMB: Code("66019005", "SCT", "Extremity"),
+}
+PLANE_CODES = {
+    Plane.AXIAL: Code("24422004", "SCT", "Axial"),
+    Plane.CORONAL: Code("81654009", "SCT", "Coronal"),
+    Plane.SAGITTAL: Code("30730003", "SCT", "Sagittal"),
+}
+WORDS = {
+    Region.HEAD: ("HEAD", "BRAIN", "SKULL", "CRANI", "NEURO"),
+    Region.CHEST: ("CHEST", "THORAX", "LUNG", "BREAST"),
+    Region.ABDOMEN: ("ABD", "PELV", "LIVER", "KIDNEY", "PROSTATE", "UTERUS", "BLADDER"),
+    Region.LIMB: ("LEG", "ARM", "KNEE", "FOOT", "HAND", "THIGH", "EXTREM", "ANKLE", "WRIST"),
+}
+OBLIQUE = 0.8
+"""Below this part of the slice normal along one axis the plane is called oblique in the reason."""
+FEW_SLICES = 3
+SCOUT_MM = 8.0
+"""Slices of a localizer lie at least this far apart."""
+VESSEL_ML = 10.0
+"""An aorta, a heart or a kidney of this size shows; smaller uniform bright spots may be bone."""
+SECOND_REGION = 0.2
+"""From this share of the slices on a further region is named as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opinion:
+    """An answer, how sure, and why."""
+
+    answer: Code
+    probability: float | None
+    reason: str
+
+
+class SeriesClassifier:
+    """Answers what a router asks of a series. Probabilities of rules are shares of the slices
+    that agree, not calibrated; where nothing can be told, nothing is answered."""
+
+    name: ClassVar[str] = "series_classifier"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Series classifier"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT", "MR", "PT"}), derived=True
+    )
+    limits: ClassVar[Limits] = Limits(time_s=120.0, memory_mb=4096)
+    parameters: ClassVar[type[NoParameters]] = NoParameters
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        """Up to four kinds of answers.
+
+        Raises
+        ------
+        NotApplicable
+            The series holds no image, or only projections.
+        """
+        if volume.stored.size == 0 or volume.projection:
+            raise NotApplicable("The series holds no slices.")
+        plane = plane_of(volume)
+        answers = [
+            _told(concepts.IMAGE_PLANE, plane),
+            *(_told(concepts.BODY_PART, one) for one in body_parts(volume)),
+            *(_told(concepts.IS_LOCALIZER, one) for one in localizer(volume)),
+            *(_told(concepts.CONTRAST_AGENT, one) for one in contrast_agent(volume)),
+        ]
+        remarks: tuple[str, ...] = ()
+        if disagreement := header_disagreement(volume):
+            remarks = (disagreement,)
+        return Findings(items=tuple(answers), remarks=remarks)
+
+
+def plane_of(volume: Volume) -> _Opinion:
+    """The plane by the direction of the slice normal; its part along that axis as certainty."""
+    across, down = (volume.affine[:3, axis] for axis in (2, 1))
+    normal = np.abs(np.cross(across, down))
+    normal /= np.linalg.norm(normal)
+    axis = int(np.argmax(normal))
+    plane = (Plane.SAGITTAL, Plane.CORONAL, Plane.AXIAL)[axis]
+    part = float(normal[axis])
+    how = "oblique" if part < OBLIQUE else "straight"
+    return _Opinion(
+        PLANE_CODES[plane], part**2, f"the slices lie {how} ({part:.2f} along the axis)"
+    )
+
+
+def body_parts(volume: Volume) -> list[_Opinion]:
+    """The regions in an axial CT by its slices; for others what the header's words say."""
+    if _readable_ct(volume):
+        found = shares(cross_sections(volume))
+        return [
+            _Opinion(REGION_CODES[region], share, f"{share:.0%} of the slices look like {region}")
+            for index, (region, share) in enumerate(found.items())
+            if index == 0 or share >= SECOND_REGION
+        ]
+    return [
+        _Opinion(REGION_CODES[region], None, "the header says so; the pixels were not judged")
+        for region in said_regions(volume.facts)
+    ]
+
+
+def localizer(volume: Volume) -> list[_Opinion]:
+    """By image type where it says so, else by how few and how far apart the slices are."""
+    facts, slices = volume.facts, volume.shape[0]
+    if facts is not None and "LOCALIZER" in {part.upper() for part in facts.image_type}:
+        return [_Opinion(concepts.YES, None, "the image type says so")]
+    if slices == 1:
+        return []
+    apart = float(volume.spacing_mm[0])
+    if slices <= FEW_SLICES and apart >= SCOUT_MM:
+        return [_Opinion(concepts.YES, None, f"only {slices} slices, {apart:.0f} mm apart")]
+    return [_Opinion(concepts.NO, None, f"{slices} parallel slices, {apart:.1f} mm apart")]
+
+
+def contrast_agent(volume: Volume) -> list[_Opinion]:
+    """On axial CT of the trunk by uniform bright structures; else by the header, if it tells."""
+    said = volume.facts.contrast if volume.facts else None
+    trunk = {Region.CHEST, Region.ABDOMEN}
+    if _readable_ct(volume) and trunk & set(shares(cross_sections(volume))):
+        values = volume.values(np.float32)
+        seen = contrast_ml(values, foreground(values, "CT"), volume.voxel_ml)
+        answer = concepts.YES if seen > VESSEL_ML else concepts.NO
+        return [_Opinion(answer, None, f"the largest uniform bright structure has {seen:.0f} mL")]
+    if said is None:
+        return []
+    return [_Opinion(concepts.YES if said else concepts.NO, None, "the header says so")]
+
+
+def said_regions(facts: SeriesFacts | None) -> list[Region]:
+    """The regions that the body part and the description of the header name."""
+    if facts is None:
+        return []
+    text = f"{facts.body_part} {facts.description}".upper()
+    return [region for region, words in WORDS.items() if any(word in text for word in words)]
+
+
+def header_disagreement(volume: Volume) -> str:
+    """A sentence where the header names regions and the slices show none of them; else empty."""
+    said = said_regions(volume.facts)
+    if not said or not _readable_ct(volume):
+        return ""
+    seen = shares(cross_sections(volume))
+    if not seen or set(said) & set(seen):
+        return ""
+    return f"The header says {' and '.join(said)}, the slices look like {next(iter(seen))}."
+
+
+def _readable_ct(volume: Volume) -> bool:
+    return volume.modality == "CT" and plane_of(volume).answer == PLANE_CODES[Plane.AXIAL]
+
+
+def _told(question: Code, opinion: _Opinion) -> Classification:
+    return Classification(
+        question=question,
+        answer=opinion.answer,
+        probability=opinion.probability,
+        reasons=(opinion.reason,),
+    )

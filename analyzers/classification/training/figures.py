@@ -1,0 +1,92 @@
+"""Figures of a classifier with their uncertainty: AUC, operating point, calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+
+from analyzers.classification.learners import Calibration
+
+DRAWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure and the middle 95 % of its bootstrap distribution."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.3f} ({self.low:.3f}–{self.high:.3f})"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A threshold with the sensitivity and specificity it reached on patients not used for it."""
+
+    threshold: float
+    sensitivity: float
+    specificity: float
+
+
+def auc(truth: NDArray[np.int64], score: NDArray[np.float64]) -> float:
+    """Area under the ROC curve."""
+    return float(roc_auc_score(truth, score))
+
+
+def auc_interval(
+    truth: NDArray[np.int64], score: NDArray[np.float64], group: NDArray[np.generic], seed: int = 0
+) -> Interval:
+    """AUC with 95 % interval; whole patients (``group``) are drawn, with replacement."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(group == one) for one in np.unique(group)]
+    drawn: list[float] = []
+    while len(drawn) < DRAWS:
+        pick = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        if 0 < truth[pick].sum() < len(pick):
+            drawn.append(auc(truth[pick], score[pick]))
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    return Interval(auc(truth, score), float(low), float(high))
+
+
+def calibrate(truth: NDArray[np.int64], score: NDArray[np.float64]) -> Calibration:
+    """Platt's sigmoid fitted to scores of patients that the scorer never saw."""
+    fitted = LogisticRegression(C=1e6).fit(score[:, None], truth)
+    return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
+
+
+def operating_point(
+    truth: NDArray[np.int64], probability: NDArray[np.float64], group: NDArray[np.generic]
+) -> Point:
+    """The threshold of greatest sensitivity + specificity; what it reaches, cross-fitted.
+
+    Five parts of the patients: each is judged by the threshold that suits the other four best.
+    """
+    part = np.unique(group, return_inverse=True)[1] % 5
+    said = np.zeros(len(truth), np.bool_)
+    for one in range(5):
+        here = part == one
+        said[here] = probability[here] >= best_threshold(truth[~here], probability[~here])
+    positive = truth > 0
+    return Point(
+        best_threshold(truth, probability),
+        float(said[positive].mean()),
+        float((~said[~positive]).mean()),
+    )
+
+
+def best_threshold(truth: NDArray[np.int64], probability: NDArray[np.float64]) -> float:
+    """Where sensitivity + specificity is greatest (Youden 1950), halfway to the next value."""
+    order = np.argsort(probability, kind="stable")
+    ranked, positive = probability[order], truth[order] > 0
+    missed = np.r_[0, np.cumsum(positive)] / positive.sum()
+    right = np.r_[0, np.cumsum(~positive)] / (~positive).sum()
+    cut = int(np.argmax(right - missed))
+    edges = np.r_[ranked[0], (ranked[1:] + ranked[:-1]) / 2, ranked[-1]]
+    return float(edges[cut])

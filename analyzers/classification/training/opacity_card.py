@@ -1,0 +1,126 @@
+"""Writes the model card of an opacity classifier from its figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.classification.training.figures import Interval, Point, auc_interval
+from analyzers.classification.training.opacity_data import OpacitySet
+
+SHOWN = 8
+BINS = (0.0, 0.2, 0.4, 0.6, 1.0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Card:
+    """The facts of a card. probability: calibrated, of patients not seen."""
+
+    name: str
+    method: str
+    data: OpacitySet
+    probability: NDArray[np.float64]
+    point: Point
+    reached: Interval
+    untouched: Interval
+    baselines: Mapping[str, Interval]
+    importance: Mapping[str, float]
+    seed: int
+
+
+def card(facts: Card) -> str:
+    """The card in Markdown."""
+    data = facts.data
+    patients = len(np.unique(data.patient))
+    rows = [
+        f"| {facts.name}, all {len(data.opacity)} images, cross-validated | {facts.reached} |",
+        f"| the same, only the {data.untouched.sum()} images of patients that no choice of method "
+        f"looked at | {facts.untouched} |",
+        *(f"| {name} | {value} |" for name, value in facts.baselines.items()),
+    ]
+    return f"""# {facts.name}
+
+**Question:** is there a lung opacity on this frontal chest radiograph?
+
+**Intended use:** research, and ordering a reading list. Not for diagnosis; no regulatory clearance.
+
+**Method:** the radiograph is laid on a mean chest by an affine transform; then
+{facts.method}. Probability by Platt's sigmoid on answers to patients not seen.
+
+**Data:** {len(data.opacity)} radiographs of {patients} patients ({data.opacity.sum()} images with
+opacity) of the NIH ChestX-ray collection (Wang et al. 2017, DOI 10.1109/CVPR.2017.369; the
+images are free to use with acknowledgement of the NIH Clinical Center) with the readings of the
+RSNA pneumonia challenge (Shih et al. 2019, DOI 10.1148/ryai.2019180041; research use). Split by
+patient into five folds. The mean chest is made of all images without their labels. The stored
+model is fitted to all images; no figure here is of a patient that the judging learner saw.
+
+| what | AUC (95 % by bootstrap over patients) |
+|---|---|
+{chr(10).join(rows)}
+
+**Shortcuts:** the patient number and the view alone already tell something (see above): sicker
+patients are taken lying (AP). The classifier sees neither, but the view shows in the image.
+AUC within AP images: {_within(facts, True)}; within PA images: {_within(facts, False)}.
+
+**Operating point:** threshold {facts.point.threshold:.3f} on the probability: sensitivity
+{facts.point.sensitivity:.2f}, specificity {facts.point.specificity:.2f} (threshold cross-fitted by
+patient).
+
+**Calibration** (share with opacity by predicted probability): {_calibration(facts)}.
+{_importance(facts)}
+**Failures:** {_failures(facts)} Pictures are not shown here: the terms of the readings do not
+plainly allow it.
+
+**Limits:** adults, frontal view, one institution, images reduced to 512×512 pixels and 8 bits
+before training; a few hundred images only. Oblique or lateral views, children and cropped chests
+were not seen; images that do not fit the mean chest are refused. A reading of opacity is an
+opinion: readers of this set disagree with each other.
+
+Made by `python -m analyzers.classification.training.opacity {facts.name} FOLDER`,
+seed {facts.seed}.
+"""
+
+
+def _within(facts: Card, front: bool) -> str:
+    here = facts.data.view_ap == front
+    return str(
+        auc_interval(facts.data.opacity[here], facts.probability[here], facts.data.patient[here])
+    )
+
+
+def _calibration(facts: Card) -> str:
+    parts = []
+    for low, high in pairwise(BINS):
+        here = (facts.probability >= low) & (facts.probability < high)
+        if here.any():
+            share = facts.data.opacity[here].mean()
+            parts.append(f"{low:g}–{high:g}: {share:.2f} of {here.sum()}")
+    return "; ".join(parts)
+
+
+def _importance(facts: Card) -> str:
+    if not facts.importance:
+        return ""
+    lines = [f"| {name} | {loss:.3f} |" for name, loss in list(facts.importance.items())[:SHOWN]]
+    return f"""
+**What weighs** (loss of AUC on the training images when these features are shuffled together):
+
+| features | loss |
+|---|---|
+{chr(10).join(lines)}
+"""
+
+
+def _failures(facts: Card) -> str:
+    said = facts.probability >= facts.point.threshold
+    positive = facts.data.opacity > 0
+    missed, false = (~said & positive).sum(), (said & ~positive).sum()
+    unlike = sum(frame.agreement < 0.7 for frame in facts.data.frames)
+    return (
+        f"{missed} opacities of {positive.sum()} missed, {false} false alarms of "
+        f"{(~positive).sum()}. {unlike} images agree with the mean chest by less than 0.7."
+    )

@@ -1,0 +1,192 @@
+"""Encodes the stored pixels of a series in JPEG-LS, JPEG 2000, HTJ2K or DCT JPEG, and measures it.
+
+Every frame is decoded again and compared with its source before it is handed on: a lossless method
+that changes a pixel raises. Transfer syntaxes: PS3.5 A.4; methods: PS3.3 C.7.6.1.1.5.2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.contract import (
+    AnalyzerError,
+    Code,
+    CompressedImage,
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NotApplicable,
+    Volume,
+)
+from analyzers.filters import derived, frame_codecs
+from analyzers.filters.fidelity import Fidelity, compared
+from analyzers.filters.threads import for_each
+
+
+class Method(StrEnum):
+    """What ``CompressionParameters.method`` may be."""
+
+    JPEG_LS = "jpeg_ls"
+    JPEG_LS_NEAR = "jpeg_ls_near_lossless"
+    JPEG_2000 = "jpeg_2000"
+    JPEG_2000_LOSSY = "jpeg_2000_lossy"
+    HTJ2K = "htj2k"
+    JPEG_EXTENDED = "jpeg_extended"
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """transfer_syntax: its UID. term: (0028,2114) when lossy."""
+
+    transfer_syntax: str
+    title: str
+    term: str = ""
+
+
+ENCODINGS = {
+    Method.JPEG_LS: Encoding("1.2.840.10008.1.2.4.80", "JPEG-LS lossless"),
+    Method.JPEG_LS_NEAR: Encoding("1.2.840.10008.1.2.4.81", "JPEG-LS near-lossless", "ISO_14495_1"),
+    Method.JPEG_2000: Encoding("1.2.840.10008.1.2.4.90", "JPEG 2000 lossless"),
+    Method.JPEG_2000_LOSSY: Encoding("1.2.840.10008.1.2.4.91", "JPEG 2000 lossy", "ISO_15444_1"),
+    Method.HTJ2K: Encoding("1.2.840.10008.1.2.4.201", "High-throughput JPEG 2000 lossless"),
+    Method.JPEG_EXTENDED: Encoding(
+        "1.2.840.10008.1.2.4.51", "JPEG extended, 12 bit (DCT)", "ISO_10918_1"
+    ),
+}
+
+LEAST_JPEG_2000 = 32
+"""Five halvings, OpenJPEG's default, must leave a pixel."""
+
+RATIO = Code("CMPRATIO", codes.PRIVATE_SCHEME, "Compression ratio: bytes before over bytes after")
+PSNR = Code("PSNR", codes.PRIVATE_SCHEME, "Peak signal-to-noise ratio over the range of the source")
+SSIM = Code("SSIM", codes.PRIVATE_SCHEME, "Structural similarity to the source, mean over slices")
+LARGEST_ERROR = Code("MAXERR", codes.PRIVATE_SCHEME, "Largest change of a stored pixel value")
+NO_UNIT = Code("1", "UCUM", "no units")
+DECIBEL = Code("dB", "UCUM", "decibel")
+
+
+class LosslessBroken(AnalyzerError):
+    """A lossless encoding did not give the pixels back; nothing was handed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class CompressionParameters:
+    """method: see ``Method``. ratio: wanted by jpeg_2000_lossy, 1.5–200. quality: of
+    jpeg_extended, 1–100. largest_error: of jpeg_ls_near_lossless, in stored values, 1–255.
+    """
+
+    method: str = "jpeg_ls"
+    ratio: float = 10.0
+    quality: int = 90
+    largest_error: int = 2
+
+    def __post_init__(self) -> None:
+        derived.check_choice("method", self.method, tuple(Method))
+        derived.check_range("ratio", self.ratio, 1.5, 200.0)
+        derived.check_range("quality", self.quality, 1, 100)
+        derived.check_range("largest_error", self.largest_error, 1, 255)
+
+
+class Compression:
+    """Gives the series in another encoding, with ratio, PSNR and SSIM."""
+
+    name: ClassVar[str] = "compression"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Compression"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
+    )
+    limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=6144)
+    parameters: ClassVar[type[CompressionParameters]] = CompressionParameters
+
+    def __init__(self, device: str) -> None:
+        """The codecs run on the CPU whatever the device."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: CompressionParameters) -> Findings:
+        """The encoded series and what the encoding did to it.
+
+        Raises
+        ------
+        NotApplicable
+            There is no image, or the method cannot hold its pixel values.
+        LosslessBroken
+            The encoder is at fault.
+        """
+        derived.require_image(volume)
+        method = Method(parameters.method)
+        encoding = ENCODINGS[method]
+        frames, fidelity = _encoded(volume.stored, method, parameters)
+        if not encoding.term and fidelity.largest_error:
+            raise LosslessBroken(f"{encoding.title} changed pixels of this series")
+        ratio = volume.stored.nbytes / sum(len(frame) for frame in frames)
+        image = CompressedImage(
+            frames=tuple(frames),
+            transfer_syntax=encoding.transfer_syntax,
+            ratio=ratio,
+            method=encoding.term,
+            title=encoding.title,
+            remarks=_remarks(encoding, ratio, fidelity),
+        )
+        return Findings((image, *_measurements(ratio, fidelity)), remarks=(image.remarks,))
+
+
+def _encoded(
+    stored: NDArray[Any], method: Method, parameters: CompressionParameters
+) -> tuple[list[bytes], Fidelity]:
+    require_fit(stored, method)
+    options = frame_codecs.Options(parameters.ratio, parameters.quality, parameters.largest_error)
+    codec = frame_codecs.CODECS[method.value]
+    frames = [b""] * len(stored)
+    decoded = np.empty_like(stored)
+
+    def frame(index: int) -> None:
+        frames[index] = codec.encode(np.ascontiguousarray(stored[index]), options)
+        decoded[index] = codec.decode(frames[index], stored.dtype)
+
+    for_each(frame, range(len(stored)))
+    return frames, compared(stored, decoded)
+
+
+def require_fit(stored: NDArray[Any], method: Method) -> None:
+    """Raise NotApplicable when the method cannot hold these pixel values."""
+    if stored.dtype not in (np.uint8, np.int8, np.uint16, np.int16):
+        raise NotApplicable(
+            f"Pixels of the type {stored.dtype} cannot be encoded; 8 or 16 bits can."
+        )
+    if method is Method.JPEG_2000_LOSSY and min(stored.shape[1:]) < LEAST_JPEG_2000:
+        raise NotApplicable("Lossy JPEG 2000 is for images of 32 × 32 pixels or more.")
+    signed = stored.dtype.kind == "i"
+    if method is Method.JPEG_LS_NEAR and signed and stored.min() < 0:
+        raise NotApplicable(
+            "Near-lossless JPEG-LS has no sign, and this series has negative pixels."
+        )
+    if method is Method.JPEG_EXTENDED and not (stored.min() >= 0 and stored.max() <= 4095):
+        raise NotApplicable("DCT JPEG holds 0 to 4095, and this series has pixels beyond.")
+
+
+def _measurements(ratio: float, fidelity: Fidelity) -> tuple[Measurement, ...]:
+    found = [
+        Measurement(RATIO, ratio, NO_UNIT),
+        Measurement(SSIM, fidelity.ssim, NO_UNIT),
+        Measurement(LARGEST_ERROR, fidelity.largest_error, NO_UNIT),
+    ]
+    if fidelity.psnr_db is not None:
+        found.append(Measurement(PSNR, fidelity.psnr_db, DECIBEL))
+    return tuple(found)
+
+
+def _remarks(encoding: Encoding, ratio: float, fidelity: Fidelity) -> str:
+    if fidelity.psnr_db is None:
+        return f"{encoding.title}, ratio {ratio:.2f}; every pixel is as it was."
+    return (
+        f"{encoding.title}, ratio {ratio:.2f}; PSNR {fidelity.psnr_db:.1f} dB, "
+        f"SSIM {fidelity.ssim:.4f}, largest change {fidelity.largest_error:g} stored values."
+    )

@@ -1,0 +1,91 @@
+"""What the filters share: sizes in mm, checks, and the derived image they give back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.contract import (
+    Code,
+    DerivedImage,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    NotApplicable,
+    Volume,
+)
+
+Sizes = tuple[int, int, int]
+Floats = NDArray[np.float32]
+INPUTS = InputContract(modalities=frozenset({"CT", "MR", "PT"}), derived=True)
+
+
+def check_range(name: str, value: float, least: float, largest: float) -> None:
+    """Raise InvalidParameters, naming the parameter, unless it lies in the closed range."""
+    if not least <= value <= largest:
+        raise InvalidParameters(f"{name} is {value:g}, {least:g} to {largest:g} is accepted")
+
+
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise InvalidParameters, naming the parameter, unless the value is one of the choices."""
+    if value not in choices:
+        accepted = " or ".join(repr(choice) for choice in choices)
+        raise InvalidParameters(f"{name} is {value!r}, {accepted} is accepted")
+
+
+def check_dimensions(dimensions: str) -> None:
+    check_choice("dimensions", dimensions, ("2d", "3d"))
+
+
+def require_image(volume: Volume) -> None:
+    """Raise NotApplicable when the series holds no image."""
+    if volume.stored.size == 0:
+        raise NotApplicable("The series holds no image.")
+
+
+def window_in_voxels(volume: Volume, size_mm: float, dimensions: str) -> Sizes:
+    """The odd number of voxels nearest to a length, along (slice, row, column); at least 1."""
+    wanted = size_mm / volume.spacing_mm
+    odd = 2 * np.maximum(np.floor(wanted / 2), 0).astype(int) + 1
+    if dimensions == "2d":
+        odd[0] = 1
+    return int(odd[0]), int(odd[1]), int(odd[2])
+
+
+def in_words(sizes: Sizes) -> str:
+    """A window in voxels, as columns × rows × slices."""
+    return f"{sizes[2]} × {sizes[1]} × {sizes[0]} voxels"
+
+
+def where(dimensions: str) -> str:
+    """The parameter in words."""
+    return "within slices" if dimensions == "2d" else "in three dimensions"
+
+
+def derived(
+    volume: Volume, values: NDArray[Any], title: str, derivation: Code, remarks: str
+) -> Findings:
+    """One derived image; whole numbers again where the values of the source are whole."""
+    if has_whole_values(volume):
+        values = whole(values)
+    return Findings(items=(DerivedImage(values, title, derivation, remarks),))
+
+
+def has_whole_values(volume: Volume) -> bool:
+    """Whether every value after rescale is a whole number by construction."""
+    rescale = np.concatenate([volume.slope, volume.intercept])
+    return bool(
+        np.issubdtype(volume.stored.dtype, np.integer) and np.all(rescale == np.rint(rescale))
+    )
+
+
+def whole(values: NDArray[Any]) -> NDArray[Any]:
+    """Rounded to int16 where the range allows it, else int32; slice by slice to save memory."""
+    limits = np.iinfo(np.int16)
+    fits = np.rint(values.min()) >= limits.min and np.rint(values.max()) <= limits.max
+    rounded = np.empty(values.shape, np.int16 if fits else np.int32)
+    for index, plane in enumerate(values):
+        rounded[index] = np.rint(plane)
+    return rounded

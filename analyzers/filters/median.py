@@ -1,0 +1,190 @@
+"""Median over a window given in mm, on the CPU or a CUDA device.
+
+The window has an odd number of voxels along each axis; beyond the edge of the image its edge voxels
+are repeated, as ``scipy.ndimage.median_filter(mode="nearest")`` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers.filters import derived, rank_network
+from analyzers.filters.derived import Sizes
+from analyzers.filters.threads import bands, for_each
+
+LEAST_MM, LARGEST_MM = 0.1, 50.0
+MOST_VOXELS = 343
+"""Largest window (7×7×7 or 17×17): beyond it the selection is too slow to be of use."""
+PART = 60_000
+"""Voxels handled at once on the CPU: the sorted ranks of a window then stay in the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class MedianParameters:
+    """size_mm: length of the window, 0.1–50 mm, taken to the nearest odd number of voxels.
+
+    dimensions: "2d" (within slices) or "3d".
+    """
+
+    size_mm: float = 3.0
+    dimensions: str = "3d"
+
+    def __post_init__(self) -> None:
+        derived.check_range("size_mm", self.size_mm, LEAST_MM, LARGEST_MM)
+        derived.check_dimensions(self.dimensions)
+
+
+class MedianFilter:
+    """Derives a series of local medians on the same grid, in the same units."""
+
+    name: ClassVar[str] = "median_filter"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Median filter"
+    inputs: ClassVar[InputContract] = derived.INPUTS
+    limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=6144)
+    parameters: ClassVar[type[MedianParameters]] = MedianParameters
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: MedianParameters) -> Findings:
+        """The image of medians.
+
+        Raises
+        ------
+        InvalidParameters
+            The window has too many voxels on this grid.
+        NotApplicable
+            The series holds no image.
+        """
+        derived.require_image(volume)
+        sizes = derived.window_in_voxels(volume, parameters.size_mm, parameters.dimensions)
+        if np.prod(sizes) > MOST_VOXELS:
+            raise InvalidParameters(
+                f"size_mm is {parameters.size_mm:g}: {derived.in_words(sizes)} in this series, "
+                f"at most {MOST_VOXELS} in all are accepted"
+            )
+        values = _values(volume)
+        if self.device.startswith("cuda"):
+            values = median_on_device(values, sizes, self.device)
+        else:
+            values = median_on_cpu(values, sizes)
+        return derived.derived(
+            volume,
+            values,
+            f"Median {parameters.size_mm:g} mm {parameters.dimensions}",
+            codes.SMOOTHING,
+            f"Median of {derived.in_words(sizes)} {derived.where(parameters.dimensions)}.",
+        )
+
+
+def _values(volume: Volume) -> NDArray[Any]:
+    """int16 where nothing is lost by it: twice as many voxels an instruction."""
+    values: NDArray[Any] = volume.values(np.float32)
+    return derived.whole(values) if derived.has_whole_values(volume) else values
+
+
+def median_on_cpu(values: NDArray[Any], sizes: Sizes) -> NDArray[Any]:
+    """The medians of a C-contiguous volume of int16 or float32 as a new array.
+
+    sizes: odd, in voxels, along (slice, row, column).
+    """
+    out = np.empty_like(values)
+    if sizes in ((1, 3, 3), (1, 5, 5)) and values.dtype in (np.int16, np.uint16, np.float32):
+
+        def plane(index: int) -> None:
+            cv2.medianBlur(values[index], sizes[1], out[index])
+
+        for_each(plane, range(len(values)))
+        return out
+    rows = max(PART // values.shape[2], 2 * sizes[1])
+
+    def part(place: tuple[int, slice]) -> None:
+        index, band = place
+        out[index, band] = _median_of_band(_numpy_window(values, sizes, index, band), sizes, NUMPY)
+
+    for_each(
+        part, [(index, band) for index in range(len(values)) for band in bands(out.shape[1], rows)]
+    )
+    return out
+
+
+def median_on_device(values: NDArray[Any], sizes: Sizes, device: str) -> NDArray[Any]:
+    """The same network in torch, slice by slice."""
+    import torch
+
+    out = np.empty_like(values)
+    ops = Operations(torch.minimum, torch.maximum, torch.empty_like)
+    with torch.inference_mode():
+        for index in range(len(values)):
+            window = torch.from_numpy(_numpy_window(values, sizes, index, slice(0, out.shape[1])))
+            out[index] = _median_of_band(window.to(device), sizes, ops).cpu().numpy()
+    return out
+
+
+@dataclass(frozen=True, slots=True)
+class Operations:
+    """Element-wise operations of the array library that the network runs in."""
+
+    minimum: Callable[..., Any]
+    maximum: Callable[..., Any]
+    empty_like: Callable[[Any], Any]
+
+
+NUMPY = Operations(np.minimum, np.maximum, np.empty_like)
+
+
+def _numpy_window(values: NDArray[Any], sizes: Sizes, index: int, band: slice) -> NDArray[Any]:
+    """The rows of a band, of all slices in the window, with edge voxels repeated."""
+    slices, rows, _ = values.shape
+    across, down, along = (size // 2 for size in sizes)
+    nearest = np.clip(np.arange(index - across, index + across + 1), 0, slices - 1)
+    first, last = max(band.start - down, 0), min(band.stop + down, rows)
+    above, below = first - (band.start - down), band.stop + down - last
+    return np.pad(values[nearest, first:last], ((0, 0), (above, below), (along, along)), "edge")
+
+
+def _median_of_band(window: Any, sizes: Sizes, ops: Operations) -> Any:
+    """window: ``(slice, row, column)`` with all that the medians of its middle need.
+
+    Rows stand end to end in memory, so a voxel's neighbour is an offset and every operation runs
+    over one contiguous stretch; what wraps round a row's end is cut off at last.
+    """
+    across, down, along = sizes
+    _, rows, width = window.shape
+    columns, kept = width - along + 1, rows - down + 1
+    ranks = list(window.reshape(across, -1))
+    ranks = _merged(ranks, across, 0, 1, ops, median=down * along == 1)
+    ranks = _merged(ranks, down, width, len(ranks), ops, median=along == 1)
+    ranks = _merged(ranks, along, 1, len(ranks), ops, median=True)
+    (median,) = ranks
+    padded = ops.empty_like(window[0, :kept])
+    flat = padded.reshape(-1)
+    flat[: median.shape[0]] = median
+    return padded[:, :columns]
+
+
+def _merged(
+    ranks: list[Any], lists: int, offset: int, length: int, ops: Operations, *, median: bool
+) -> list[Any]:
+    """Merge the ranks of ``lists`` neighbours that lie ``offset`` apart."""
+    if lists == 1 and not median:
+        return ranks
+    size = ranks[0].shape[0] - (lists - 1) * offset
+    inputs = (
+        ranks
+        if offset == 0
+        else [rank[i * offset : i * offset + size] for i in range(lists) for rank in ranks]
+    )
+    network = rank_network.merging(lists, length, median=median)
+    return rank_network.run(
+        network, inputs, ops.minimum, ops.maximum, lambda: ops.empty_like(inputs[0])
+    )

@@ -1,0 +1,177 @@
+"""Non-local means: a voxel becomes the mean of those round it, weighted by how alike patches are.
+
+Buades, Coll, Morel, CVPR 2005, DOI 10.1109/CVPR.2005.38, with the noise's share taken off the
+distance (Darbon et al., ISBI 2008): ``weight = exp(-max(d² - 2σ², 0) / h²)``, d² the mean squared
+difference of two patches. One shift of the whole image at a time, so a shift and its opposite share
+their distances. The image is mirrored at its edge for patches; voxels outside have no weight.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from analyzers import codes
+from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers.filters import derived
+from analyzers.filters.derived import Floats, Sizes
+from analyzers.filters.mean import box_on_cpu, box_on_device
+from analyzers.filters.threads import bands, for_each
+from analyzers.filters.wavelet_denoise import noise_deviation
+from analyzers.filters.wavelet_transform import decomposed
+
+MOST_SHIFTS = 1500
+SLAB = 4
+"""Slices handled at once in three dimensions, beside those that the search reaches into."""
+
+
+@dataclass(frozen=True, slots=True)
+class NonLocalMeansParameters:
+    """patch_mm, search_mm: length of a patch and of the region searched, 0.1–20 and 0.1–50 mm,
+    taken to the nearest odd number of voxels. strength: h as a multiple of the noise, 0.05–5.
+    sigma: standard deviation of the noise in the source's units; 0: estimated from the series.
+    dimensions: "2d" (within slices) or "3d".
+    """
+
+    patch_mm: float = 2.0
+    search_mm: float = 6.0
+    strength: float = 0.8
+    sigma: float = 0.0
+    dimensions: str = "2d"
+
+    def __post_init__(self) -> None:
+        derived.check_range("patch_mm", self.patch_mm, 0.1, 20.0)
+        derived.check_range("search_mm", self.search_mm, 0.1, 50.0)
+        derived.check_range("strength", self.strength, 0.05, 5.0)
+        derived.check_range("sigma", self.sigma, 0.0, 1e6)
+        derived.check_dimensions(self.dimensions)
+
+
+class NonLocalMeans:
+    """Derives a denoised series on the same grid, in the same units."""
+
+    name: ClassVar[str] = "non_local_means"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Non-local means"
+    inputs: ClassVar[InputContract] = derived.INPUTS
+    limits: ClassVar[Limits] = Limits(time_s=1800.0, memory_mb=8192)
+    parameters: ClassVar[type[NonLocalMeansParameters]] = NonLocalMeansParameters
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: NonLocalMeansParameters) -> Findings:
+        """The denoised image.
+
+        Raises
+        ------
+        InvalidParameters
+            The region searched has too many voxels on this grid.
+        NotApplicable
+            The series holds no image.
+        """
+        derived.require_image(volume)
+        dimensions = parameters.dimensions
+        patch = derived.window_in_voxels(volume, parameters.patch_mm, dimensions)
+        search = derived.window_in_voxels(volume, parameters.search_mm, dimensions)
+        if np.prod(search) > MOST_SHIFTS:
+            raise InvalidParameters(
+                f"search_mm is {parameters.search_mm:g}: {derived.in_words(search)} in this "
+                f"series, at most {MOST_SHIFTS} in all are accepted"
+            )
+        values = volume.values(np.float32)
+        sigma = parameters.sigma or estimated_noise(values)
+        if sigma > 0:
+            values = denoised(values, patch, search, (sigma, parameters.strength), self.device)
+        return derived.derived(
+            volume,
+            values,
+            f"Non-local means {parameters.search_mm:g} mm {dimensions}",
+            codes.SMOOTHING,
+            f"Non-local means, patches of {derived.in_words(patch)}, search in "
+            f"{derived.in_words(search)}, noise {sigma:.3g}, strength {parameters.strength:g}, "
+            f"{derived.where(dimensions)}.",
+        )
+
+
+def estimated_noise(values: Floats) -> float:
+    """Standard deviation of the noise within the middle slice; 0 where it is too small."""
+    import torch
+
+    middle = values[len(values) // 2][None]
+    if min(middle.shape[1:]) < 4:
+        return 0.0
+    coefficients = decomposed(torch.from_numpy(middle), "db2", [1, 2])
+    rows, columns = (length // 2 for length in coefficients.shape[1:])
+    return noise_deviation(coefficients[:, rows:, columns:])
+
+
+def denoised(
+    values: Floats, patch: Sizes, search: Sizes, noise: tuple[float, float], device: str
+) -> Floats:
+    """The denoised C-contiguous float32 volume as a new array.
+
+    patch, search: odd, in voxels. noise: its standard deviation, and h as a multiple of it.
+    """
+    out = np.empty_like(values)
+    reach = search[0] // 2 + patch[0] // 2
+
+    def slab(places: slice) -> None:
+        first = max(places.start - reach, 0)
+        around = values[first : places.stop + reach]
+        done = _means(around, patch, search, noise, device)
+        out[places] = done[places.start - first : places.stop - first]
+
+    step = 1 if reach == 0 else SLAB
+    for_each(slab, bands(len(values), step), torch_on_device=device)
+    return out
+
+
+def _means(
+    values: Floats, patch: Sizes, search: Sizes, noise: tuple[float, float], device: str
+) -> Floats:
+    import torch
+
+    sigma, strength = noise
+    image = torch.from_numpy(values).to(device)
+    total, weights = image.clone(), torch.ones_like(image)
+    for shift in half_shifts(search, values.shape):
+        here, there = overlap(shift, values.shape)
+        one, other = image[here], image[there]
+        distance = (one - other).square_()
+        distance = _patch_means(distance, patch)
+        weight = distance.sub_(2 * sigma**2).clamp_(min=0).mul_(-1 / (strength * sigma) ** 2).exp_()
+        total[here].addcmul_(weight, other)
+        total[there].addcmul_(weight, one)
+        weights[here].add_(weight)
+        weights[there].add_(weight)
+    means: Floats = total.div_(weights).cpu().numpy()
+    return means
+
+
+def _patch_means(distance: Any, patch: Sizes) -> Any:
+    import torch
+
+    if distance.device.type == "cpu":
+        return torch.from_numpy(box_on_cpu(distance.contiguous().numpy(), patch))
+    return box_on_device(distance, patch)
+
+
+def half_shifts(search: Sizes, shape: tuple[int, ...]) -> list[Sizes]:
+    """One of each shift and its opposite within the region searched, without (0, 0, 0)."""
+    across, down, along = (
+        range(-min(size // 2, length - 1), min(size // 2, length - 1) + 1)
+        for size, length in zip(search, shape, strict=True)
+    )
+    shifts = itertools.product(across, down, along)
+    return [shift for shift in shifts if shift > (0, 0, 0)]
+
+
+def overlap(shift: Sizes, shape: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where a volume and its copy moved by the shift lie over each other."""
+    here = tuple(slice(max(0, -d), n - max(0, d)) for d, n in zip(shift, shape, strict=True))
+    there = tuple(slice(max(0, d), n - max(0, -d)) for d, n in zip(shift, shape, strict=True))
+    return here, there

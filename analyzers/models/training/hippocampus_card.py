@@ -1,0 +1,139 @@
+"""Writes the model card of a hippocampus network and pictures of its worst cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.models.training.hippocampus_data import Case, HippocampusSet
+from analyzers.models.training.hippocampus_evaluation import (
+    STRUCTURES,
+    Evaluation,
+    Judged,
+    Segment,
+)
+
+INTENDED = "research and a first look at hippocampal volume; not for diagnosis, no clearance"
+PICTURED = 3
+ZOOM = 5
+GAP = 4
+COLOURS = {1: (60, 120, 220), 2: (220, 150, 70)}
+"""Blue, green, red of the outlines: anterior, posterior."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Card:
+    """The facts of a card."""
+
+    name: str
+    method: str
+    data: HippocampusSet
+    evaluation: Evaluation
+    validation: Judged
+    seed: int
+    epochs: int
+    planned: int
+    """Epochs that the learning rate was planned for."""
+    parameters: int
+
+
+def write(home: Path, facts: Card, segment: Segment) -> None:
+    """``CARD.md`` and a picture of each of the worst test cases, in the model's folder."""
+    worst = facts.evaluation.network.worst(PICTURED)
+    cases = {case.name: case for case in facts.data.test}
+    for rank, name in enumerate(worst, 1):
+        cv2.imwrite(str(home / f"worst_{rank}.png"), picture(cases[name], segment(cases[name])))
+    (home / "CARD.md").write_text(_text(facts, worst), encoding="utf-8")
+
+
+def _text(facts: Card, worst: list[str]) -> str:
+    test, data = facts.evaluation.network, facts.data
+    rows = [
+        f"| {part} | {test.interval(part)} | {facts.evaluation.baseline.interval(part)} "
+        f"| {facts.validation.interval(part)} |"
+        for part in STRUCTURES
+    ]
+    pictures = [
+        f"![the case of rank {rank} from below](worst_{rank}.png) {name}: "
+        f"Dice {test.dice[name][0]:.3f}"
+        for rank, name in enumerate(worst, 1)
+    ]
+    return f"""# {facts.name}
+
+**What it does:** marks the anterior and the posterior hippocampus on an MR crop.
+
+**Intended use:** {INTENDED}.
+
+**Method:** {facts.method}; {facts.parameters} parameters. Trained on windows of
+32×48×32 voxels of 1 mm; a crop is seen whole; mean over four variants
+of the image (mirrored, other contrast).
+
+**Data:** Medical Segmentation Decathlon, Task 04 Hippocampus (Antonelli et al. 2022,
+10.1038/s41467-022-30695-9; images and labels of Vanderbilt University Medical Center),
+CC BY-SA 4.0: the weights are a work derived from it and stand under the same licence.
+{len(data.train)} crops to train, {len(data.validation)} to validate, {len(data.test)} to test. The
+set does not name the person of a crop, so blocks of neighbouring numbers were held out whole:
+two crops of one person could only be parted at the edge of a block. The interval is over crops.
+
+**Training:** {facts.epochs} epochs of a schedule of {facts.planned}, seed {facts.seed}, by
+`wetread train {facts.name} --data FOLDER --epochs {facts.planned} --stop {facts.epochs}`.
+Cross-entropy and soft Dice; turned, scaled, bent, mirrored, other contrast and noise; averaged
+weights of the last epoch. Nothing was chosen on the test crops.
+
+**Mean Dice (95 % interval by bootstrap)**
+
+| Structure | {facts.name}, test | mean shape of the training crops, test | validation |
+|---|---|---|---|
+{chr(10).join(rows)}
+
+**Limits:** reads crops of 20–80 mm a side round one hippocampus, T1-weighted, as in the set; a
+whole head is refused. One scanner centre, adults; no child, no tumour, no operated brain was
+seen. The line between anterior and posterior is a convention of the set's readers. Contents
+of another orientation than the header says are not noticed.
+
+**The worst test crops** (left: reader, right: network; anterior red, posterior blue)
+
+{(chr(10) * 2).join(pictures)}
+"""
+
+
+def picture(case: Case, found: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Sagittal and coronal plane through the middle of the reader's mask, reader and network."""
+    places = np.argwhere(case.labels > 0)
+    _, row, column = np.rint(places.mean(0)).astype(int)
+    planes: list[tuple[slice | int, ...]] = [
+        (slice(None, None, -1), slice(None), int(column)),
+        (slice(None, None, -1), int(row), slice(None)),
+    ]
+    tiles = [
+        _outlined(case.image[plane], labels[plane])
+        for plane in planes
+        for labels in (case.labels, found)
+    ]
+    spaced = [np.pad(tile, ((0, 0), (0, GAP), (0, 0))) for tile in tiles]
+    return np.hstack(spaced)
+
+
+def _outlined(image: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    size = (image.shape[1] * ZOOM, image.shape[0] * ZOOM)
+    grey = np.clip(110 + 55 * image, 0, 255).astype(np.uint8)
+    large = cv2.resize(np.ascontiguousarray(grey), size, interpolation=cv2.INTER_CUBIC)
+    out = cv2.cvtColor(large, cv2.COLOR_GRAY2BGR)
+    for number, colour in COLOURS.items():
+        mask = np.ascontiguousarray(labels == number).astype(np.uint8)
+        fine = cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST)
+        outlines, _ = cv2.findContours(fine, cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(out, outlines, -1, colour, 1)
+    drawn: NDArray[np.uint8] = out.astype(np.uint8)
+    return drawn
+
+
+def facts_table(evaluation: Evaluation) -> Mapping[str, list[float]]:
+    """Section ``figures`` of model.toml: mean, low and high end of the interval."""
+    intervals = {part: evaluation.network.interval(part) for part in STRUCTURES}
+    return {f"dice_{part}": [one.value, one.low, one.high] for part, one in intervals.items()}

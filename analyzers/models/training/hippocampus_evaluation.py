@@ -1,0 +1,108 @@
+"""Judges hippocampus segmentations: Dice with its interval, the mean shape beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from analyzers.classification import weights
+from analyzers.classification.training.figures import Interval
+from analyzers.models import hippocampus_networks as networks
+from analyzers.models.engine import averaged, overlap
+from analyzers.models.training.hippocampus_data import Case, read
+
+DRAWS = 2000
+STRUCTURES = ("whole", "anterior", "posterior")
+CANVAS = (64, 80, 64)
+"""Voxels on which the mean shape is drawn; every case lies in its middle."""
+
+Segment = Callable[[Case], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judged:
+    """Dice of every case: name → values in the order of ``STRUCTURES``."""
+
+    dice: dict[str, tuple[float, ...]]
+
+    def interval(self, structure: str) -> Interval:
+        """Mean Dice with 95 % interval by bootstrap over the cases."""
+        column = np.array([one[STRUCTURES.index(structure)] for one in self.dice.values()])
+        drawn = np.random.default_rng(0).choice(column, (DRAWS, len(column))).mean(1)
+        low, high = np.percentile(drawn, (2.5, 97.5))
+        return Interval(float(column.mean()), float(low), float(high))
+
+    def worst(self, count: int) -> list[str]:
+        """Names of the cases whose whole hippocampus overlaps least, worst first."""
+        return sorted(self.dice, key=lambda name: self.dice[name][0])[:count]
+
+
+def judge(cases: Sequence[Case], segment: Segment) -> Judged:
+    """The Dice overlaps of ``segment``'s labels with the cases' own."""
+    return Judged({case.name: _dice(segment(case), case.labels) for case in cases})
+
+
+def _dice(found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> tuple[float, ...]:
+    parts = (overlap(found == number, truth == number) for number in (1, 2))
+    return (overlap(found > 0, truth > 0), *parts)
+
+
+def network_segmenter(network: nn.Module, device: str) -> Segment:
+    """Labels as the analyzer makes them, test-time augmentation included."""
+    run = networks.run_on(device)
+
+    def segment(case: Case) -> NDArray[np.uint8]:
+        labels: NDArray[np.uint8] = averaged(network, case.image, run).shares.argmax(0)
+        return labels.astype(np.uint8)
+
+    return segment
+
+
+def mean_shape(cases: Sequence[Case]) -> Segment:
+    """The trivial answer: the commonest label at each place of the crop, its middle fixed."""
+    votes = np.zeros((networks.CLASSES, *CANVAS), np.float32)
+    for case in cases:
+        window = _middle(case.labels.shape)
+        for number in range(networks.CLASSES):
+            votes[number][window] += case.labels == number
+    hippocampus = votes[1:].sum(0) > len(cases) / 2
+    shape = np.where(hippocampus, 1 + votes[1:].argmax(0), 0).astype(np.uint8)
+    return lambda case: shape[_middle(case.labels.shape)]
+
+
+def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
+    corner = [(side - size) // 2 for side, size in zip(CANVAS, shape, strict=True)]
+    return tuple(slice(at, at + size) for at, size in zip(corner, shape, strict=True))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """A network and the mean shape of the training part, judged on the same cases."""
+
+    network: Judged
+    baseline: Judged
+
+
+def evaluate(
+    name: str, folder: Path, models: Path = weights.SHIPPED, device: str = "cpu"
+) -> Evaluation:
+    """A stored network on the held-out part of the set in ``folder``.
+
+    Raises
+    ------
+    UnreadableSet
+        The folder is not the hippocampus set.
+    BrokenModel
+        The model is missing or damaged.
+    """
+    data = read(folder)
+    network = networks.restored(name, weights.load(name, models))
+    return Evaluation(
+        judge(data.test, network_segmenter(network, device)),
+        judge(data.test, mean_shape(data.train)),
+    )

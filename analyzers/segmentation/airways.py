@@ -1,0 +1,110 @@
+"""Trachea and bronchi on CT, their volume and the cross-section of the trachea."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from analyzers import codes
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    NotApplicable,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.segmentation.airway_tree import airway_tree
+from analyzers.segmentation.balls import Mask, Spacing
+from analyzers.segmentation.measures import SQUARE_MILLIMETER, measured
+from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+
+TRACHEA_AND_BRONCHUS = Code("110726009", "SCT", "Trachea and Bronchus")
+TRACHEA = Code("44567001", "SCT", "Trachea")
+LEAST_EXTENT_MM = 60.0
+TOP_MM, LEAST_PLANES = 30.0, 3
+LEAST_ROUNDNESS = 0.55
+"""Area over that of the circle round the plane's widest extent; two main bronchi have less."""
+LARGEST_WIDTH_MM = 35.0
+
+
+class AirwaySegmentation:
+    """Segments the lumen of trachea and bronchi, as far as the images let them be followed.
+
+    About the fourth to sixth generation on slices of 1 mm, main and lobar bronchi on slices of
+    3 mm; growing stops early rather than leak into the lung. Walls are not included.
+    """
+
+    name: ClassVar[str] = "airway_segmentation"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Airway segmentation"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT"}), min_slices=10, max_spacing_mm=3.0
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
+    parameters: ClassVar[type[NoParameters]] = NoParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; the work is done on the CPU."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        """The airways with their measurements.
+
+        Raises
+        ------
+        NotApplicable
+            The images show no trachea or main bronchi between aerated lungs.
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        grid = patient_grid(volume)
+        hu = hounsfield(volume, grid)
+        tree = airway_tree(hu, grid.spacing_mm)
+        if tree is None:
+            raise NotApplicable("The images show no trachea or main bronchi between aerated lungs.")
+        volume_ml = np.count_nonzero(tree.mask) * volume.voxel_ml
+        segment = Segment(
+            key="airways",
+            number=1,
+            label="Trachea and bronchi",
+            category=codes.ANATOMICAL_STRUCTURE,
+            kind=TRACHEA_AND_BRONCHUS,
+            rgb=(182, 228, 255),
+            measurements=(measured(codes.VOLUME, volume_ml, codes.MILLILITER),),
+        )
+        labels = grid.restore(tree.mask.view(np.uint8))
+        tube = _trachea(tree.mask, grid.spacing_mm)
+        airways = Segmentation(labels, (segment,), title="Airways")
+        return Findings((airways, *tube), _remarks(tree.mask))
+
+
+def _trachea(airways: Mask, spacing_mm: Spacing) -> tuple[Measurement, ...]:
+    """Median cross-section of the trachea in the planes near its top; () where it is not shown."""
+    planes = np.flatnonzero(airways.any(axis=(1, 2)))[::-1]
+    count = max(LEAST_PLANES, round(TOP_MM / spacing_mm[0]))
+    areas = [_tube_area(airways[z], spacing_mm) for z in planes[:count]]
+    tube = [area for area in areas if area > 0]
+    if len(tube) < LEAST_PLANES:
+        return ()
+    name = Code("TRACHCSA", codes.PRIVATE_SCHEME, "Cross-sectional area of the trachea")
+    return (measured(name, float(np.median(tube)), SQUARE_MILLIMETER),)
+
+
+def _tube_area(plane: Mask, spacing_mm: Spacing) -> float:
+    """Area (mm²) of a plane that shows one tube; 0 where it shows several or none."""
+    rows, columns = np.nonzero(plane)
+    extent = ((np.ptp(rows) + 1) * spacing_mm[1], (np.ptp(columns) + 1) * spacing_mm[2])
+    area = rows.size * spacing_mm[1] * spacing_mm[2]
+    fills = area >= LEAST_ROUNDNESS * np.pi / 4 * extent[0] * extent[1]
+    return float(area) if fills and max(extent) <= LARGEST_WIDTH_MM else 0.0
+
+
+def _remarks(airways: Mask) -> tuple[str, ...]:
+    if airways[-1].any():
+        return ("The trachea goes on above the images: the volume is of the part that is shown.",)
+    return ()

@@ -1,0 +1,202 @@
+"""Skeletal muscle, subcutaneous and visceral fat on CT at one level of the abdomen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    NotApplicable,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.segmentation.abdominal_level import Level, third_lumbar
+from analyzers.segmentation.abdominal_wall import Compartments, compartments
+from analyzers.segmentation.bone_masks import bone_mask
+from analyzers.segmentation.measures import AREA, SQUARE_CENTIMETER, TISSUE, measured
+from analyzers.segmentation.patient_grid import (
+    PatientGrid,
+    hounsfield,
+    patient_grid,
+    require_extent,
+)
+
+MUSCLE, SUBCUTANEOUS, VISCERAL = 1, 2, 3
+SKELETAL_MUSCLE = Code("127954009", "SCT", "Skeletal muscle")
+SUBCUTANEOUS_FAT = Code("SUBCUTFAT", codes.PRIVATE_SCHEME, "Subcutaneous fat")
+VISCERAL_FAT = Code("VISCFAT", codes.PRIVATE_SCHEME, "Visceral fat")
+LEAST_EXTENT_MM = 150.0
+CLOSE_MM, NEAREST_MM = 5.0, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class BodyCompositionParameters:
+    """z_mm: patient z (LPS mm) of the level; None: L3, estimated.
+
+    slab_mm: planes within this height are measured and averaged, 0–30 mm.
+    """
+
+    z_mm: float | None = None
+    slab_mm: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.z_mm is not None and not (
+            isinstance(self.z_mm, int | float) and math.isfinite(self.z_mm)
+        ):
+            raise InvalidParameters(f"z_mm is {self.z_mm!r}, a number is needed")
+        if not 0.0 <= self.slab_mm <= 30.0:
+            raise InvalidParameters(f"slab_mm is {self.slab_mm:g}, 0 to 30 is accepted")
+
+
+class BodyComposition:
+    """Areas (cm²) of muscle, subcutaneous and visceral fat in a slab at L3 or at a level given.
+
+    L3 is estimated from iliac crests or lung bases, not counted, and the report says from which.
+    Fat is parted by the abdominal wall. The border between muscle and an organ that touches it is
+    an estimate from the wall nearby: muscle is the least certain of the three, and
+    at levels far above L3, where liver and spleen lie against the wall, too large.
+    """
+
+    name: ClassVar[str] = "body_composition"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Body composition"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT"}), min_slices=1, max_spacing_mm=10.0
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
+    parameters: ClassVar[type[BodyCompositionParameters]] = BodyCompositionParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; the work is done on the CPU."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: BodyCompositionParameters) -> Findings:
+        """The three tissues on the planes of the level.
+
+        Raises
+        ------
+        NotApplicable
+            No landmark of L3, the level lies outside the images, or there is no abdomen there.
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        grid = patient_grid(volume)
+        hu = hounsfield(volume, grid)
+        bone = bone_mask(hu, grid.spacing_mm)
+        heights = _heights(volume, grid)
+        level = _level(hu, bone, heights, grid, parameters)
+        planes = _planes(level, heights, grid.spacing_mm[0], parameters.slab_mm)
+        labels = np.zeros(hu.shape, np.uint8)
+        for z in planes:
+            found = compartments(hu[z], bone[z], grid.spacing_mm[1:])
+            if found is None:
+                raise NotApplicable("The images show no abdomen at the level.")
+            labels[z] = _labels(found)
+        segments = tuple(
+            _segment(kind, labels, hu, len(planes), grid)
+            for kind in (MUSCLE, SUBCUTANEOUS, VISCERAL)
+        )
+        height_mm = float(np.mean([heights[z] for z in planes]))
+        remark = (
+            f"Level: {level.basis}; z = {height_mm:.0f} mm, mean of {len(planes)} plane"
+            f"{'s' if len(planes) > 1 else ''}."
+        )
+        whole = Segmentation(grid.restore(labels), segments, title="Body composition")
+        return Findings((whole,), (remark, *_cut_off(hu, planes)))
+
+
+def _heights(volume: Volume, grid: PatientGrid) -> NDArray[np.float64]:
+    """Patient z (mm) of the middle of each (y, x) plane."""
+    axis = grid.order[0]
+    index = np.array([(size - 1) / 2 for size in volume.shape] + [1.0])
+    out = []
+    for place in range(volume.shape[axis]):
+        index[axis] = volume.shape[axis] - 1 - place if grid.reverse[0] else place
+        out.append(float((volume.affine @ index)[2]))
+    return np.array(out)
+
+
+def _level(
+    hu: NDArray[np.int16],
+    bone: NDArray[np.bool_],
+    heights: NDArray[np.float64],
+    grid: PatientGrid,
+    parameters: BodyCompositionParameters,
+) -> Level:
+    step = grid.spacing_mm[0]
+    if parameters.z_mm is not None:
+        plane = float(np.interp(0.0, heights - parameters.z_mm, np.arange(len(heights))))
+        if np.abs(heights - parameters.z_mm).min() > max(step, CLOSE_MM):
+            raise NotApplicable(f"The level z = {parameters.z_mm:g} mm lies outside the images.")
+        return Level(plane, "as given")
+    found = third_lumbar(hu, bone, grid.spacing_mm)
+    if found is None:
+        raise NotApplicable(
+            "The images show neither iliac crests nor lung bases from which to estimate L3."
+        )
+    beyond_mm = max(-found.plane, found.plane - (len(hu) - 1)) * step
+    if beyond_mm > NEAREST_MM:
+        raise NotApplicable(f"L3 ({found.basis}) would lie outside the images.")
+    if beyond_mm > CLOSE_MM:
+        basis = f"the plane nearest to L3, which would lie {beyond_mm:.0f} mm beyond the images"
+        return Level(found.plane, f"{basis} ({found.basis})")
+    return found
+
+
+def _planes(
+    level: Level, heights: NDArray[np.float64], step_mm: float, slab_mm: float
+) -> list[int]:
+    """The planes whose middle lies in the slab; the nearest one at least."""
+    nearest = int(np.clip(round(level.plane), 0, len(heights) - 1))
+    reach = slab_mm / 2 / step_mm
+    inside = [z for z in range(len(heights)) if abs(z - level.plane) <= reach]
+    return inside or [nearest]
+
+
+def _labels(found: Compartments) -> NDArray[np.uint8]:
+    out = np.zeros(found.muscle.shape, np.uint8)
+    out[found.subcutaneous] = SUBCUTANEOUS
+    out[found.visceral] = VISCERAL
+    out[found.muscle] = MUSCLE
+    return out
+
+
+def _segment(
+    kind: int,
+    labels: NDArray[np.uint8],
+    hu: NDArray[np.int16],
+    planes: int,
+    grid: PatientGrid,
+) -> Segment:
+    key, label, code, rgb = {
+        MUSCLE: ("skeletal_muscle", "Skeletal muscle", SKELETAL_MUSCLE, (200, 60, 60)),
+        SUBCUTANEOUS: ("subcutaneous_fat", "Subcutaneous fat", SUBCUTANEOUS_FAT, (240, 220, 120)),
+        VISCERAL: ("visceral_fat", "Visceral fat", VISCERAL_FAT, (240, 150, 60)),
+    }[kind]
+    values = hu[labels == kind]
+    area_cm2 = values.size / planes * grid.spacing_mm[1] * grid.spacing_mm[2] / 100.0
+    measurements = [measured(AREA, area_cm2, SQUARE_CENTIMETER)]
+    if values.size:
+        mean = float(values.mean(dtype=np.float64))
+        name, unit = codes.ATTENUATION_COEFFICIENT, codes.HOUNSFIELD_UNIT
+        measurements.append(measured(name, mean, unit, codes.MEAN))
+    return Segment(key, kind, label, TISSUE, code, rgb=rgb, measurements=tuple(measurements))
+
+
+def _cut_off(hu: NDArray[np.int16], planes: list[int]) -> tuple[str, ...]:
+    """A sentence when the body meets the left, right, front or back edge of the images."""
+    plane = hu[planes[len(planes) // 2]] > -250
+    edges = [plane[:, 0], plane[:, -1], plane[0], plane[-1]]
+    if any(float(edge.mean()) > 0.05 for edge in edges):
+        return ("The body is cut by the edge of the images: subcutaneous fat is of a part.",)
+    return ()

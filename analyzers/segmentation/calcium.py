@@ -1,0 +1,136 @@
+"""Calcium in the mediastinum on CT without contrast agent: an Agatston-like score, not gated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    NotApplicable,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.segmentation.agatston import THRESHOLD_HU, CalciumScore, agatston
+from analyzers.segmentation.balls import Mask
+from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, NO_UNIT, measured
+from analyzers.segmentation.mediastinum import mediastinum
+from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+
+CALCIUM_SCORE = Code("112058", "DCM", "Calcium score")
+CALCIFICATION = Code("18115005", "SCT", "Pathologic calcification, calcified structure")
+
+LEAST_EXTENT_MM = 60.0
+LEAST_REGION_ML = 50.0
+BLOOD_RANGE_HU = (-20.0, 130.0)
+ENHANCED_BLOOD_HU = 90.0
+ENHANCED_SHARE = 0.05
+"""More of the region above 130 HU than this is contrast agent, not calcium."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalciumParameters:
+    """loud_hu: noise from which the score is called unreliable, 10–200 HU."""
+
+    loud_hu: float = 30.0
+
+    def __post_init__(self) -> None:
+        if not 10 <= self.loud_hu <= 200:
+            raise InvalidParameters(f"loud_hu is {self.loud_hu:g}, 10 to 200 is accepted")
+
+
+class CalciumScoring:
+    """Scores calcium between the lungs: heart, coronary arteries, valves and thoracic aorta in one.
+
+    No vessel is told from another, and no coronary score is claimed: without ECG gating motion
+    blurs small plaques, so the number is Agatston-like, for follow-up and triage. Calcified nodes
+    between the lungs count too. Bone, gas and lungs are left out with a rim of 2.5 to 4 mm, in
+    which calcium of the aortic wall close to lung or spine is lost.
+    """
+
+    name: ClassVar[str] = "calcium_score"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Thoracic calcium score, not ECG-gated"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT"}),
+        min_slices=10,
+        max_spacing_mm=5.0,
+        max_thickness_mm=5.0,
+        contrast=False,
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
+    parameters: ClassVar[type[CalciumParameters]] = CalciumParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; the work is done on the CPU."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: CalciumParameters) -> Findings:
+        """The score and the calcified voxels.
+
+        Raises
+        ------
+        NotApplicable
+            The images do not show the space between two lungs, or show contrast agent in it.
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        grid = patient_grid(volume)
+        hu = hounsfield(volume, grid)
+        region = mediastinum(hu, grid.spacing_mm)
+        if np.count_nonzero(region) * volume.voxel_ml < LEAST_REGION_ML:
+            raise NotApplicable("The images do not show the heart between two aerated lungs.")
+        _refuse_contrast_agent(hu, region)
+        found = agatston(hu, region, grid.spacing_mm)
+        labels = grid.restore(found.mask.view(np.uint8))
+        segment = Segment(
+            key="calcium",
+            number=1,
+            label="Calcium between the lungs",
+            category=MORPHOLOGICALLY_ABNORMAL,
+            kind=CALCIFICATION,
+            rgb=(255, 240, 120),
+            measurements=(
+                measured(CALCIUM_SCORE, found.score, NO_UNIT, digits=1),
+                measured(
+                    codes.VOLUME,
+                    np.count_nonzero(found.mask) * volume.voxel_ml,
+                    codes.MILLILITER,
+                ),
+            ),
+        )
+        return Findings(
+            (Segmentation(labels, (segment,), title="Calcium"),), _remarks(found, parameters)
+        )
+
+
+def _refuse_contrast_agent(hu: NDArray[np.int16], region: Mask) -> None:
+    values = hu[region]
+    blood = values[(values > BLOOD_RANGE_HU[0]) & (values < BLOOD_RANGE_HU[1])]
+    bright = float((values >= THRESHOLD_HU).mean())
+    typical = float(np.median(blood)) if blood.size else 0.0
+    if typical > ENHANCED_BLOOD_HU or bright > ENHANCED_SHARE:
+        raise NotApplicable("Heart and vessels hold contrast agent; calcium cannot be scored.")
+
+
+def _remarks(found: CalciumScore, parameters: CalciumParameters) -> tuple[str, ...]:
+    said = [
+        "Agatston-like score of everything calcified between the lungs (heart, coronary arteries, "
+        "valves, thoracic aorta, nodes); not ECG-gated, not a coronary score.",
+        f"{found.lesions} plaques, scored in slabs of {found.slab_mm:.1f} mm.",
+    ]
+    if found.smoothing_mm > 0:
+        said.append(f"Smoothed by {found.smoothing_mm:.1f} mm against noise before scoring.")
+    if found.noise_hu > parameters.loud_hu:
+        said.append(
+            f"Noise of {found.noise_hu:.0f} HU: part of the score may be noise; do not compare it."
+        )
+    return tuple(said)

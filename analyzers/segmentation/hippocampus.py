@@ -1,0 +1,162 @@
+"""The hippocampus on small MR crops, anterior and posterior part, by a trained network.
+
+It was trained on crops of about 36×50×35 mm round one hippocampus, and reads only such.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.classification import weights
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Measurement,
+    NotApplicable,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.models import hippocampus_networks as networks
+from analyzers.models.engine import Ensemble, averaged
+from analyzers.models.hippocampus_input import Resampling, normalized
+from analyzers.segmentation.patient_grid import PatientGrid, patient_grid
+
+LEAST_EXTENT_MM, MOST_EXTENT_MM = 20.0, 80.0
+HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")
+"""CID 7140."""
+PARTS = (("anterior", (220, 120, 60)), ("posterior", (70, 150, 220)))
+HIPPOCAMPAL_VOLUME = Code("HIPPOVOL", codes.PRIVATE_SCHEME, "Volume of one hippocampus")
+AGREEMENT = Code(
+    "TTADICE", codes.PRIVATE_SCHEME, "Overlap of repeated segmentations of altered images"
+)
+"""Mean Dice of test-time variants with their mean; 10.1016/j.neucom.2019.01.103."""
+
+
+@dataclass(frozen=True, slots=True)
+class HippocampusParameters:
+    """least_agreement: below this overlap of the variants (0–1) the report warns."""
+
+    least_agreement: float = 0.85
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least_agreement <= 1:
+            raise InvalidParameters(
+                f"least_agreement is {self.least_agreement:g}, 0 to 1 is accepted"
+            )
+
+
+class HippocampusUNet:
+    """A 3-D U-Net (10.1007/978-3-319-46723-8_49) at 1 mm, with test-time augmentation."""
+
+    name: ClassVar[str] = "hippocampus_unet"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Hippocampus (3-D U-Net)"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"MR"}), min_slices=10, max_spacing_mm=2.0, derived=True
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=4096)
+    parameters: ClassVar[type[HippocampusParameters]] = HippocampusParameters
+
+    def __init__(self, device: str) -> None:
+        """device: where the network runs.
+
+        Raises
+        ------
+        BrokenModel
+            The stored weights are missing or damaged.
+        """
+        self.run = networks.run_on(device)
+        self.network = networks.restored(self.name, weights.load(self.name)).to(device)
+
+    def analyze(self, volume: Volume, parameters: HippocampusParameters) -> Findings:
+        """Two segments with their volumes, the volume of both, and how stable the answer is.
+
+        Raises
+        ------
+        NotApplicable
+            The images are no crop round a hippocampus, or show nothing.
+        """
+        require_crop(volume)
+        grid = patient_grid(volume)
+        values = np.nan_to_num(grid.view(volume.values()))
+        resampling = Resampling(values.shape, grid.spacing_mm)
+        image = normalized(resampling.forward(values))
+        if not image.any():
+            raise NotApplicable("All pixels of the series have the same value.")
+        answer = averaged(self.network, image, self.run)
+        return _findings(volume, grid, _labels(answer.shares, resampling), answer, parameters)
+
+
+def require_crop(volume: Volume) -> None:
+    """Refuse what is no crop round one hippocampus.
+
+    Raises
+    ------
+    NotApplicable
+        A side is shorter than 20 mm or longer than 80 mm.
+    """
+    extent = np.array(volume.shape) * volume.spacing_mm
+    said = " × ".join(f"{side:.0f}" for side in extent)
+    if volume.stored.size == 0 or extent.min() < LEAST_EXTENT_MM:
+        raise NotApplicable(f"The images cover only {said} mm, too little to hold a hippocampus.")
+    if extent.max() > MOST_EXTENT_MM:
+        raise NotApplicable(
+            f"The images cover {said} mm; this model reads crops round one hippocampus of at most"
+            f" {MOST_EXTENT_MM:.0f} mm a side, as it was trained on."
+        )
+
+
+def _labels(shares: NDArray[np.float32], resampling: Resampling) -> NDArray[np.uint8]:
+    fields = np.stack([resampling.back(one) for one in shares])
+    labels: NDArray[np.uint8] = fields.argmax(0).astype(np.uint8)
+    return labels
+
+
+def _findings(
+    volume: Volume,
+    grid: PatientGrid,
+    labels: NDArray[np.uint8],
+    answer: Ensemble,
+    parameters: HippocampusParameters,
+) -> Findings:
+    counts = np.bincount(labels.ravel(), minlength=networks.CLASSES)
+    segments = tuple(
+        _segment(number, part, rgb, float(counts[number]) * volume.voxel_ml)
+        for number, (part, rgb) in enumerate(PARTS, 1)
+    )
+    whole_ml = float(counts[1:].sum()) * volume.voxel_ml
+    remarks = []
+    if not counts[1:].any():
+        remarks.append("No hippocampus was found on these images.")
+    elif answer.agreement < parameters.least_agreement:
+        remarks.append(
+            f"Repeated segmentations of altered images overlap by a Dice of only"
+            f" {answer.agreement:.2f}: check the result."
+        )
+    items = (
+        Segmentation(grid.restore(labels), segments, title="Hippocampus"),
+        Measurement(HIPPOCAMPAL_VOLUME, round(whole_ml, 3), codes.MILLILITER),
+        Measurement(AGREEMENT, round(100 * answer.agreement, 1), codes.PERCENT),
+    )
+    return Findings(items, tuple(remarks))
+
+
+def _segment(number: int, part: str, rgb: tuple[int, int, int], volume_ml: float) -> Segment:
+    return Segment(
+        key=f"{part}_hippocampus",
+        number=number,
+        label=f"{part.capitalize()} hippocampus",
+        category=codes.ANATOMICAL_STRUCTURE,
+        kind=HIPPOCAMPUS,
+        rgb=rgb,
+        measurements=(Measurement(codes.VOLUME, round(volume_ml, 3), codes.MILLILITER),),
+    )

@@ -1,0 +1,108 @@
+"""The space between the lungs on CT, without bone and central airways, on axes (z, y, x).
+
+In an axial plane it is what the convex outline of both lungs encloses and is not lung: heart, great
+vessels, nodes, oesophagus. Planes that show one lung only belong to no mediastinum here.
+"""
+
+from __future__ import annotations
+
+import cc3d
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.segmentation.balls import Mask, Spacing, dilate
+from analyzers.segmentation.bone_masks import bone_mask
+from analyzers.segmentation.lung_masks import lung_masks
+from analyzers.segmentation.lung_sides import LEFT_LABEL, RIGHT_LABEL
+from analyzers.segmentation.patient_grid import coarse_grid, reduce_to
+
+COARSE_MM = 2.0
+LEAST_SIDE_MM2 = 500.0
+HEART_BASE_MM = 15.0
+"""Lungs this far above a plane count for its outline: the heart rests below much of them."""
+LUNG_RIM_MM, BONE_RIM_MM, GAS_RIM_MM = 2.5, 4.0, 4.0
+"""Sharp kernels overshoot by more than 130 HU within this distance of air and bone."""
+BEHIND_SPINE_FRONT_MM = 20.0
+"""The descending aorta reaches no farther back than this behind the front of the spine."""
+SPINE_WIDTH_MM = 40.0
+LEAST_SKELETON_ML = 8.0
+"""Smaller bone-like bodies may be calcified valves, vessels and nodes; they stay."""
+LARGEST_SHARE_BETWEEN = 0.8
+GAS_HU, LEAST_GAS_SHARE = -400, 0.1
+
+
+def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+    """True between the lungs; nowhere where there are no two lungs."""
+    lungs = lung_masks(hu, spacing_mm)
+    between = np.zeros(hu.shape, bool)
+    pixel_mm2 = spacing_mm[1] * spacing_mm[2]
+    above = 1 + round(HEART_BASE_MM / spacing_mm[0])
+    for z, plane in enumerate(lungs):
+        sides = [np.count_nonzero(plane == side) * pixel_mm2 for side in (LEFT_LABEL, RIGHT_LABEL)]
+        if min(sides) >= LEAST_SIDE_MM2:
+            between[z] = _outline(lungs[z : z + above].max(axis=0) > 0)
+    if not between.any():
+        return between
+    skeleton = cc3d.dust(
+        bone_mask(hu, spacing_mm),
+        threshold=int(LEAST_SKELETON_ML * 1000.0 / float(np.prod(spacing_mm))),
+        connectivity=26,
+        in_place=False,
+    ).astype(bool)
+    _cut_behind_spine(between, skeleton, spacing_mm)
+    skeleton = _not_between(skeleton, between)
+    return between & ~_left_out(hu, lungs > 0, skeleton, spacing_mm)
+
+
+def _outline(lungs: Mask) -> Mask:
+    """The convex hull of a plane's lungs, filled."""
+    outlines, _ = cv2.findContours(
+        lungs.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE
+    )
+    hull = cv2.convexHull(np.concatenate(outlines))
+    filled = np.zeros(lungs.shape, np.uint8)
+    cv2.fillConvexPoly(filled, hull, 1)
+    inside: Mask = filled.astype(bool)
+    return inside
+
+
+def _not_between(skeleton: Mask, between: Mask) -> Mask:
+    """Bone without bodies that lie between the lungs altogether: those are blood with agent."""
+    labels = cc3d.connected_components(skeleton, connectivity=26)
+    counts = np.bincount(labels.ravel())
+    inside = np.bincount(labels[between], minlength=len(counts))
+    bone = inside < LARGEST_SHARE_BETWEEN * counts
+    bone[0] = False
+    kept: Mask = bone[labels]
+    return kept
+
+
+def _cut_behind_spine(between: Mask, skeleton: Mask, spacing_mm: Spacing) -> None:
+    """Clear, in place, what lies well behind the front of the spine: gutters, canal, ribs."""
+    columns = np.flatnonzero(between.any(axis=(0, 1)))
+    half = round(SPINE_WIDTH_MM / 2 / spacing_mm[2])
+    middle = int(columns[[0, -1]].mean())
+    depth = round(BEHIND_SPINE_FRONT_MM / spacing_mm[1])
+    for plane, bone in zip(between, skeleton, strict=True):
+        rows = np.flatnonzero(plane.any(axis=1))
+        if not rows.size:
+            continue
+        spine = bone[:, max(middle - half, 0) : middle + half]
+        spine = np.flatnonzero(spine[int(rows.mean()) :].any(axis=1))
+        if spine.size:
+            plane[int(rows.mean()) + spine[0] + depth :] = False
+
+
+def _left_out(hu: NDArray[np.int16], lungs: Mask, skeleton: Mask, spacing_mm: Spacing) -> Mask:
+    """Lungs, skeleton and gas (airways, oesophagus) with their rims, on a grid of about 2 mm."""
+    grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
+    parts = []
+    for mask, rim_mm in ((lungs, LUNG_RIM_MM), (skeleton, BONE_RIM_MM)):
+        share = reduce_to(grid, mask.astype(np.int16))
+        parts.append(dilate(share > 0.5, rim_mm, grid.spacing_mm))
+    gas = reduce_to(grid, ((hu < GAS_HU) & ~lungs).astype(np.int16)) > LEAST_GAS_SHARE
+    parts.append(dilate(gas, GAS_RIM_MM, grid.spacing_mm))
+    coarse = (parts[0] | parts[1] | parts[2]).astype(np.uint8)
+    out: Mask = np.stack([grid.nearest_plane(coarse, z) for z in range(len(hu))]).astype(bool)
+    return out | lungs | skeleton

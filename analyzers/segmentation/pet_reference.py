@@ -1,0 +1,102 @@
+"""The reference uptake that PERCIST measures tumours against: a 3 cm sphere in the right liver.
+
+PERCIST 1.0 (DOI 10.2967/jnumed.108.057307): a lesion is measurable from 1.5 · mean + 2 SD of the
+liver. The rule is linear in SUV, so SUVbw gives the same voxels as SUV by lean mass.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from analyzers.segmentation.balls import Mask, Spacing, erode
+
+RADIUS_MM = 15.0
+LIVER_SUV = (1.0, 4.0)
+"""Mean SUVbw of healthy liver lies near 2; outside this it is no reference."""
+LARGEST_VARIATION = 0.20
+LEAST_CORE_ML, LARGEST_CORE_ML = 100.0, 3000.0
+"""Size of the even part of the liver, without its border."""
+LEAST_TRUNK_ML = 12_000.0
+LEVEL_WINDOW = 0.30
+TISSUE_SUV = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Mean and standard deviation (SUV) in the sphere, and its centre (z, y, x indices)."""
+
+    mean: float
+    deviation: float
+    centre: tuple[int, int, int]
+
+    @property
+    def threshold(self) -> float:
+        return 1.5 * self.mean + 2.0 * self.deviation
+
+
+def reference_at(
+    suv: NDArray[np.float32], centre: tuple[int, int, int], spacing_mm: Spacing
+) -> Reference | None:
+    """The sphere round an index; None where it leaves the images or is not liver-like."""
+    reach = [int(np.ceil(RADIUS_MM / step)) for step in spacing_mm]
+    low = [c - r for c, r in zip(centre, reach, strict=True)]
+    high = [c + r + 1 for c, r in zip(centre, reach, strict=True)]
+    if min(low) < 0 or any(h > size for h, size in zip(high, suv.shape, strict=True)):
+        return None
+    window = tuple(slice(first, last) for first, last in zip(low, high, strict=True))
+    axes = [np.arange(-r, r + 1) * step for r, step in zip(reach, spacing_mm, strict=True)]
+    z, y, x = np.meshgrid(*axes, indexing="ij", sparse=True)
+    values = suv[window][z**2 + y**2 + x**2 <= RADIUS_MM**2].astype(np.float64)
+    mean, deviation = float(values.mean()), float(values.std())
+    if not LIVER_SUV[0] <= mean <= LIVER_SUV[1] or deviation > LARGEST_VARIATION * mean:
+        return None
+    return Reference(mean, deviation, centre)
+
+
+def find_liver(suv: NDArray[np.float32], spacing_mm: Spacing) -> Reference | None:
+    """The most central place of the largest even, liver-like body on the patient's right.
+
+    None where there is no such body of liver size: images of a limb, an upset liver.
+    """
+    body = _tissue(suv, spacing_mm)
+    if body is None:
+        return None
+    middle = float(np.median(np.nonzero(body)[2]))
+    even = _even_uptake(suv, spacing_mm) & (np.arange(suv.shape[2]) < middle)
+    labels = cc3d.connected_components(erode(even, 5.0, spacing_mm), connectivity=6)
+    counts = np.bincount(labels.ravel())
+    counts[0] = 0
+    if not counts.any():
+        return None
+    largest = labels == int(counts.argmax())
+    size_ml = float(counts.max()) * float(np.prod(spacing_mm)) / 1000.0
+    if not LEAST_CORE_ML <= size_ml <= LARGEST_CORE_ML:
+        return None
+    depth = ndimage.distance_transform_edt(np.pad(largest, 1), sampling=spacing_mm)[
+        1:-1, 1:-1, 1:-1
+    ]
+    z, y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return reference_at(suv, (int(z), int(y), int(x)), spacing_mm)
+
+
+def _tissue(suv: NDArray[np.float32], spacing_mm: Spacing) -> Mask | None:
+    tissue: Mask = suv > TISSUE_SUV
+    voxel_ml = float(np.prod(spacing_mm)) / 1000.0
+    return tissue if np.count_nonzero(tissue) * voxel_ml > LEAST_TRUNK_ML else None
+
+
+def _even_uptake(suv: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
+    """Where a 2 cm box has a liver-like mean and little spread round it."""
+    size = [max(3, 2 * round(10.0 / step) + 1) for step in spacing_mm]
+    mean = ndimage.uniform_filter(suv, size, mode="nearest")
+    square = ndimage.uniform_filter(suv * suv, size, mode="nearest")
+    spread = np.sqrt(np.maximum(square - mean * mean, 0))
+    even: Mask = (mean > LIVER_SUV[0]) & (mean < LIVER_SUV[1])
+    even &= spread < LARGEST_VARIATION * mean
+    even &= np.abs(suv - mean) < LEVEL_WINDOW * mean
+    return even

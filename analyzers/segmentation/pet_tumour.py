@@ -1,0 +1,256 @@
+"""Foci of raised uptake on FDG-PET: metabolic volume, glycolysis and SUV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Measurement,
+    NotApplicable,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from analyzers.segmentation import pet_foci
+from analyzers.segmentation.measures import (
+    LESION,
+    MAXIMUM,
+    MORPHOLOGICALLY_ABNORMAL,
+    measured,
+)
+from analyzers.segmentation.patient_grid import PatientGrid, patient_grid, require_extent
+from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv_peak
+from analyzers.segmentation.pet_reference import Reference, find_liver, reference_at
+from analyzers.segmentation.places import index_of, require_point
+
+METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
+TOTAL_LESION_GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")
+SUV_BW = Code("126401", "DCM", "SUVbw")
+PEAK_IN_ROI = Code("126031", "DCM", "Peak Value Within ROI")
+GRAM_PER_ML = Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight")
+GRAM = Code("g", "UCUM", "gram")
+
+LEAST_EXTENT_MM = 20.0
+SEED_REACH_MM = 10.0
+LEVELS = {Method.ABSOLUTE_2_5: 2.5, Method.ABSOLUTE_4: 4.0}
+SENTENCES = {
+    Method.FIXED: "41 % of the SUVmax of each focus",
+    Method.ABSOLUTE_2_5: "SUV 2.5",
+    Method.ABSOLUTE_4: "SUV 4.0",
+    Method.ADAPTIVE: "15 % of the mean of the hot core above the local background",
+    Method.PERCIST: "1.5 times the mean of the liver plus two standard deviations",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PetTumourParameters:
+    """How foci are found and cut.
+
+    method: "fixed_41", "suv_2_5", "suv_4", "adaptive" or "percist".
+    seed_mm: x, y, z of a point (patient LPS mm): only the focus there is reported; empty: all.
+    start_suv: where a focus is looked for; methods with an absolute level start at that level.
+    least_ml: a focus has this volume above the starting level. max_foci: the hottest ones are kept.
+    reference_mm: x, y, z of the centre of the 3 cm sphere in the liver, for "percist"; empty: it
+    is looked for.
+    """
+
+    method: str = Method.FIXED.value
+    seed_mm: tuple[float, ...] = ()
+    start_suv: float = 2.5
+    least_ml: float = 1.0
+    max_foci: int = 20
+    reference_mm: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.method not in list(Method):
+            raise InvalidParameters(f"method is {self.method!r}, one of {', '.join(Method)} is")
+        require_point("seed_mm", self.seed_mm)
+        require_point("reference_mm", self.reference_mm)
+        if not 0.5 <= self.start_suv <= 50:
+            raise InvalidParameters(f"start_suv is {self.start_suv:g}, 0.5 to 50 is accepted")
+        if not 0 <= self.least_ml <= 1000:
+            raise InvalidParameters(f"least_ml is {self.least_ml:g}, 0 to 1000 is accepted")
+        if not 1 <= self.max_foci <= 250:
+            raise InvalidParameters(f"max_foci is {self.max_foci}, 1 to 250 is accepted")
+
+
+class PetTumour:
+    """Delineates foci of raised uptake by fixed, absolute, adaptive or liver-based thresholds.
+
+    What is hot is not therefore tumour: brain, heart, kidneys, bladder, bowel, brown fat and
+    inflammation take up FDG too and are reported like any other focus; a person sorts them out, or
+    gives the point of the tumour as ``seed_mm``. Foci that touch above the starting level count as
+    one. SUV is as good as the header: without dose, time and weight there is none.
+    """
+
+    name: ClassVar[str] = "pet_tumour"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Foci of uptake on PET"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"PT"}), min_slices=3, max_spacing_mm=10.0, derived=True
+    )
+    limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
+    parameters: ClassVar[type[PetTumourParameters]] = PetTumourParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; the work is done on the CPU."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: PetTumourParameters) -> Findings:
+        """One segment for each focus, hottest first, and the totals.
+
+        Raises
+        ------
+        NotApplicable
+            The header allows no SUV, nothing is taken up, or there is no reference for "percist".
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        if volume.suv_factor is None:
+            raise NotApplicable("The header does not allow SUV to be computed.")
+        grid = patient_grid(volume)
+        suv = _suv(volume, grid)
+        reference = _reference(volume, grid, suv, parameters)
+        foci = _foci(suv, grid, parameters, reference)
+        remarks = _remarks(foci, parameters, reference)
+        if parameters.seed_mm:
+            foci = _at_seed(foci, index_of(volume, grid, parameters.seed_mm), grid)
+        return _findings(suv, grid, foci[: parameters.max_foci], volume.voxel_ml, remarks)
+
+
+def _suv(volume: Volume, grid: PatientGrid) -> NDArray[np.float32]:
+    factor = np.float32(volume.suv_factor or 0.0)
+    values = np.ascontiguousarray(grid.view(volume.values(np.float32)))
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    values *= factor
+    return values
+
+
+def _reference(
+    volume: Volume, grid: PatientGrid, suv: NDArray[np.float32], parameters: PetTumourParameters
+) -> Reference | None:
+    if parameters.method != Method.PERCIST:
+        return None
+    if parameters.reference_mm:
+        centre = index_of(volume, grid, parameters.reference_mm)
+        found = reference_at(suv, centre, grid.spacing_mm)
+    else:
+        found = find_liver(suv, grid.spacing_mm)
+    if found is None:
+        raise NotApplicable(
+            "The images show no even, liver-like uptake to serve as the reference of PERCIST."
+        )
+    return found
+
+
+def _foci(
+    suv: NDArray[np.float32],
+    grid: PatientGrid,
+    parameters: PetTumourParameters,
+    reference: Reference | None,
+) -> list[Focus]:
+    method = Method(parameters.method)
+    level = reference.threshold if reference else LEVELS.get(method)
+    if level is not None:
+        start = Start(level, parameters.least_ml)
+        return delineate(suv, grid.spacing_mm, start, pet_foci.constant(level))
+    rule = pet_foci.fixed_share if method is Method.FIXED else pet_foci.adaptive
+    start = Start(parameters.start_suv, parameters.least_ml)
+    return delineate(suv, grid.spacing_mm, start, rule)
+
+
+def _at_seed(foci: list[Focus], seed: tuple[int, int, int], grid: PatientGrid) -> list[Focus]:
+    """The focus nearest to the seed, at most 10 mm away."""
+    best: tuple[float, Focus] | None = None
+    for focus in foci:
+        places = np.argwhere(focus.mask) + [part.start for part in focus.window]
+        away = (places - np.array(seed)) * np.array(grid.spacing_mm)
+        distance = float(np.sqrt((away**2).sum(axis=1).min()))
+        if distance <= SEED_REACH_MM and (best is None or distance < best[0]):
+            best = (distance, focus)
+    if best is None:
+        raise NotApplicable("There is no focus of raised uptake at the point given.")
+    return [best[1]]
+
+
+# --- what is reported -----------------------------------------------------------------------------
+
+
+def _findings(
+    suv: NDArray[np.float32],
+    grid: PatientGrid,
+    foci: list[Focus],
+    voxel_ml: float,
+    remarks: tuple[str, ...],
+) -> Findings:
+    labels = np.zeros(suv.shape, np.uint8)
+    segments, totals = [], np.zeros(2)
+    for number, focus in enumerate(foci, start=1):
+        free = focus.mask & (labels[focus.window] == 0)
+        labels[focus.window][free] = number
+        values = suv[focus.window][free].astype(np.float64)
+        if values.size == 0:
+            continue
+        totals += values.size * voxel_ml * np.array([1.0, values.mean()])
+        peak = suv_peak(suv, focus, grid.spacing_mm)
+        segments.append(_segment(number, values, voxel_ml, peak))
+    title = "Foci of uptake"
+    if not segments:
+        empty = Segment("focus_1", 1, "Focus of uptake", MORPHOLOGICALLY_ABNORMAL, LESION)
+        nothing = Segmentation(grid.restore(labels), (empty,), title=title)
+        return Findings((nothing,), ("No focus of raised uptake was found.", *remarks))
+    items = (
+        Segmentation(grid.restore(labels), tuple(segments), title=title),
+        measured(METABOLIC_VOLUME, totals[0], codes.MILLILITER),
+        measured(TOTAL_LESION_GLYCOLYSIS, totals[1], GRAM),
+    )
+    return Findings(items, remarks)
+
+
+def _segment(number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float) -> Segment:
+    volume_ml = suv.size * voxel_ml
+    measurements: tuple[Measurement, ...] = (
+        measured(METABOLIC_VOLUME, volume_ml, codes.MILLILITER),
+        measured(SUV_BW, suv.max(), GRAM_PER_ML, MAXIMUM),
+        measured(SUV_BW, suv.mean(), GRAM_PER_ML, codes.MEAN),
+        measured(SUV_BW, peak, GRAM_PER_ML, PEAK_IN_ROI),
+        measured(TOTAL_LESION_GLYCOLYSIS, volume_ml * suv.mean(), GRAM),
+    )
+    shade = max(60, 255 - 18 * (number - 1))
+    return Segment(
+        key=f"focus_{number}",
+        number=number,
+        label=f"Focus of uptake {number}",
+        category=MORPHOLOGICALLY_ABNORMAL,
+        kind=LESION,
+        rgb=(shade, 80, 40),
+        measurements=measurements,
+    )
+
+
+def _remarks(
+    foci: list[Focus], parameters: PetTumourParameters, reference: Reference | None
+) -> tuple[str, ...]:
+    method = Method(parameters.method)
+    said = [f"Border of the foci: {SENTENCES[method]}."]
+    if reference:
+        said.append(
+            f"Reference: mean SUV {reference.mean:.2f}, standard deviation "
+            f"{reference.deviation:.2f}; threshold SUV {reference.threshold:.2f}."
+        )
+    if not parameters.seed_mm:
+        said.append("Physiologic uptake is not told from disease.")
+        if len(foci) > parameters.max_foci:
+            said.append(
+                f"{len(foci)} foci were found; the {parameters.max_foci} hottest are shown."
+            )
+    return tuple(said)

@@ -1,0 +1,207 @@
+"""How fast the filters are beside SciPy, scikit-image, SimpleITK and OpenCV: one table of ratios.
+
+Every row is one result, computed by each side in turn in one process; times are medians over the
+rounds, a ratio above 1 means that Wetread is faster than the fastest other. float32 in and out,
+arrays of ``(slice, row, column)``. On CUDA the others stay on the CPU, transfers to and from the
+device are counted, and the last column is the bytes of one reading and one writing over the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import SimpleITK
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage import exposure, filters, restoration
+
+from analyzers.filters import clahe, gaussian, mean, median, unsharp_mask, wavelet_denoise
+
+Floats = NDArray[np.float32]
+Work = Callable[[Floats], object]
+SMALL, FULL = (12, 256, 256), (120, 512, 512)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One result and who can give it. Each side gets an array of its own that it may write to."""
+
+    name: str
+    ours: Work
+    others: dict[str, Work]
+
+
+def main() -> None:
+    options = _options()
+    shape = SMALL if options.quick else FULL
+    values = np.random.default_rng(0).normal(0, 100, shape).astype(np.float32)
+    values += np.linspace(-900, 900, shape[2], dtype=np.float32)
+    print(f"{'×'.join(map(str, shape))} float32, {options.device}, {options.rounds} rounds\n")
+    print("| filter | Wetread s | fastest other | its s | ratio | all others | GB/s |")
+    print("|---|---|---|---|---|---|---|")
+    for row in rows(options.device):
+        if options.only in row.name:
+            print(line(row, values, options.rounds), flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help=f"a small volume, {SMALL}")
+    parser.add_argument("--only", default="", help="rows whose name holds this")
+    return parser.parse_args()
+
+
+def line(row: Row, values: Floats, rounds: int) -> str:
+    """Measure a row and write it as a line of the table."""
+    sides = {"Wetread": row.ours, **row.others}
+    times: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, work in sides.items():
+            own = values.copy()
+            start = time.perf_counter()
+            work(own)
+            times[name].append(time.perf_counter() - start)
+    medians = {name: statistics.median(found) for name, found in times.items()}
+    ours = medians.pop("Wetread")
+    fastest = min(medians, key=lambda name: medians[name])
+    others = ", ".join(f"{name} {found / ours:.2f}" for name, found in medians.items())
+    rate = 2 * values.nbytes / ours / 1e9
+    return (
+        f"| {row.name} | {ours:.3f} | {fastest} | {medians[fastest]:.3f} "
+        f"| {medians[fastest] / ours:.2f} | {others} | {rate:.2f} |"
+    )
+
+
+def rows(device: str) -> list[Row]:
+    """All comparisons."""
+    return [
+        *(_mean(sizes, device) for sizes in ((1, 5, 5), (5, 5, 5))),
+        *(_median(sizes, device) for sizes in ((1, 3, 3), (3, 3, 3), (1, 7, 7))),
+        *(_gaussian(sigmas, device) for sigmas in ((0.0, 1.5, 1.5), (1.5, 1.5, 1.5))),
+        *(_unsharp(sigmas, device) for sigmas in ((0.0, 1.5, 1.5), (1.5, 1.5, 1.5))),
+        *(_wavelet(dimensions, device) for dimensions in ("2d", "3d")),
+        *(_clahe(tiles, device) for tiles in ((0, 8, 8), (3, 8, 8))),
+    ]
+
+
+def _label(name: str, sizes: tuple[float, ...]) -> str:
+    return f"{name} {'×'.join(f'{size:g}' for size in sizes)}"
+
+
+def _on_cuda(device: str) -> bool:
+    return device.startswith("cuda")
+
+
+def _mean(sizes: tuple[int, int, int], device: str) -> Row:
+    others: dict[str, Work] = {
+        "SciPy": lambda v: ndimage.uniform_filter(v, sizes),
+        "SimpleITK": lambda v: SimpleITK.GetArrayFromImage(
+            SimpleITK.BoxMean(SimpleITK.GetImageFromArray(v), [s // 2 for s in sizes[::-1]])
+        ),
+    }
+    if sizes[0] == 1:
+        others["OpenCV"] = lambda v: _slices(v, lambda p: cv2.blur(p, sizes[1:]))
+    if _on_cuda(device):
+        return Row(_label("mean", sizes), lambda v: mean.mean_on_device(v, sizes, device), others)
+    return Row(_label("mean", sizes), lambda v: mean.mean_on_cpu(v, sizes), others)
+
+
+def _median(sizes: tuple[int, int, int], device: str) -> Row:
+    others: dict[str, Work] = {
+        "SciPy": lambda v: ndimage.median_filter(v, sizes, mode="nearest"),
+        "scikit-image": lambda v: filters.median(v, np.ones(sizes), mode="nearest"),
+        "SimpleITK": lambda v: SimpleITK.GetArrayFromImage(
+            SimpleITK.Median(SimpleITK.GetImageFromArray(v), [s // 2 for s in sizes[::-1]])
+        ),
+    }
+    if sizes in ((1, 3, 3), (1, 5, 5)):
+        others["OpenCV"] = lambda v: _slices(v, lambda p: cv2.medianBlur(p, sizes[1]))
+    if _on_cuda(device):
+        return Row(
+            _label("median", sizes), lambda v: median.median_on_device(v, sizes, device), others
+        )
+    return Row(_label("median", sizes), lambda v: median.median_on_cpu(v, sizes), others)
+
+
+def _gaussian(sigmas: tuple[float, float, float], device: str) -> Row:
+    others: dict[str, Work] = {
+        "SciPy": lambda v: ndimage.gaussian_filter(v, sigmas),
+        "scikit-image": lambda v: filters.gaussian(v, sigmas, mode="reflect", preserve_range=True),
+    }
+    if sigmas[0] == 0:
+        others["OpenCV"] = lambda v: _slices(
+            v, lambda p: cv2.GaussianBlur(p, (13, 13), sigmas[1], borderType=cv2.BORDER_REFLECT)
+        )
+    if _on_cuda(device):
+        return Row(
+            _label("Gaussian", sigmas), lambda v: gaussian.blur_on_device(v, sigmas, device), others
+        )
+    return Row(_label("Gaussian", sigmas), lambda v: gaussian.blur_on_cpu(v, sigmas), others)
+
+
+def _unsharp(sigmas: tuple[float, float, float], device: str) -> Row:
+    others: dict[str, Work] = {
+        "SciPy": lambda v: 2 * v - ndimage.gaussian_filter(v, sigmas),
+    }
+    if sigmas[0] == 0:
+        others["OpenCV"] = lambda v: _slices(
+            v, lambda p: cv2.addWeighted(p, 2, cv2.GaussianBlur(p, (13, 13), sigmas[1]), -1, 0)
+        )
+    else:
+        others["scikit-image"] = lambda v: filters.unsharp_mask(v, 1.5, 1.0, preserve_range=True)
+    return Row(
+        _label("unsharp mask", sigmas),
+        lambda v: unsharp_mask.sharpened(v, sigmas, 1.0, device),
+        others,
+    )
+
+
+def _wavelet(dimensions: str, device: str) -> Row:
+    def skimage(values: Floats) -> object:
+        return restoration.denoise_wavelet(
+            values, wavelet="db2", wavelet_levels=3, rescale_sigma=False
+        )
+
+    parameters = wavelet_denoise.WaveletParameters(dimensions=dimensions)
+    other: Work = (lambda v: _slices(v, skimage)) if dimensions == "2d" else skimage
+    return Row(
+        f"wavelet db2 {dimensions}",
+        lambda v: wavelet_denoise.denoised(v, parameters, device),
+        {"scikit-image": other},
+    )
+
+
+def _clahe(tiles: tuple[int, int, int], device: str) -> Row:
+    """The others: as near as they come (OpenCV on 16 bits, scikit-image with as many bins)."""
+    span = (-1500.0, 1500.0)
+
+    def sixteen_bits(values: Floats) -> object:
+        tool = cv2.createCLAHE(3.0, tiles[1:])
+        return _slices(values, lambda p: tool.apply(((p + 1500) * 20).clip(0, 65535).astype("u2")))
+
+    def skimage(values: Floats) -> object:
+        kernel = np.maximum(np.array(values.shape) // tiles, 1)
+        return exposure.equalize_adapthist((values + 1500) / 3000 % 1, kernel, nbins=clahe.BINS)
+
+    others: dict[str, Work] = (
+        {"OpenCV": sixteen_bits} if tiles[0] == 0 else {"scikit-image": skimage}
+    )
+    return Row(
+        _label("CLAHE", tiles), lambda v: clahe.equalized(v, tiles, span, 3.0, device), others
+    )
+
+
+def _slices(values: Floats, work: Callable[[Floats], object]) -> object:
+    return [work(plane) for plane in values]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""The receivers that are compared: this node, Orthanc, DCMTK's storescp, stock pynetdicom."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+START_S = 60
+
+_STOCK = """
+import sys
+from pathlib import Path
+from pynetdicom import AE, AllStoragePresentationContexts, evt
+from pynetdicom.sop_class import Verification
+folder = Path(sys.argv[2])
+def store(event):
+    uid = event.request.AffectedSOPInstanceUID
+    with open(folder / (uid + ".dcm"), "wb") as file:
+        file.write(event.encoded_dataset())
+    return 0x0000
+ae = AE()
+ae.maximum_pdu_size = 131072
+ae.supported_contexts = AllStoragePresentationContexts
+ae.add_supported_context(Verification)
+ae.start_server(("127.0.0.1", int(sys.argv[1])), evt_handlers=[(evt.EVT_C_STORE, store)])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A running receiver."""
+
+    name: str
+    port: int
+    pid: int
+    settle: Callable[[], float]
+    """Waits until nothing is left to be indexed; gives for how many seconds it had to."""
+
+
+@contextmanager
+def wetread(folder: Path, name: str = "Wetread", settings: str = "") -> Iterator[Side]:
+    """The real node: receiver, index, status page, workers, no rules."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "config.toml"
+    config.write_text(
+        '[node]\ndata_dir = "node"\nlog_level = "warning"\n'
+        '[http]\nport = 0\n[workers]\ndevice = "cpu"\n'
+        f"{settings}\n[dimse]\nport = 0\n"
+    )
+    with (folder / "node.log").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "node", "serve", "--config", str(config)],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        port, page = _ports(process, folder / "node.log")
+        yield Side(name, port, process.pid, lambda: _until_indexed(page))
+    finally:
+        _end(process)
+
+
+def _ports(process: subprocess.Popen[str], errors: Path) -> tuple[int, str]:
+    for line in process.stdout or ():
+        found = re.search(r"receives on \S+:(\d+), status page (\S+)", line)
+        if found:
+            return int(found[1]), found[2].rstrip("/")
+    raise SystemExit(f"the node did not start:\n{errors.read_text()[-2000:]}")
+
+
+def _until_indexed(page: str) -> float:
+    started = time.perf_counter()
+    while _waiting(page):
+        time.sleep(0.002)
+    return time.perf_counter() - started
+
+
+def _waiting(page: str) -> int:
+    with urllib.request.urlopen(f"{page}/metrics", timeout=30) as answer:
+        found = re.search(r"^wetread_index_waiting (\S+)", answer.read().decode(), re.MULTILINE)
+    return int(float(found[1])) if found else 0
+
+
+@contextmanager
+def orthanc(folder: Path) -> Iterator[Side]:
+    """Orthanc with its defaults: SQLite index, files synced."""
+    folder.mkdir(parents=True)
+    port, http = _free_port(), _free_port()
+    config = {"StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port}
+    config |= {"HttpPort": http, "Name": "bench"}
+    (folder / "orthanc.json").write_text(json.dumps(config))
+    with _process("Orthanc", ["Orthanc", str(folder / "orthanc.json")], port) as side:
+        yield side
+
+
+@contextmanager
+def storescp(folder: Path) -> Iterator[Side]:
+    """DCMTK's storescp: no index, no sync; a process for each association."""
+    folder.mkdir(parents=True)
+    port = _free_port()
+    command = ["storescp", "--fork", "-od", str(folder), "--max-pdu", "131072", str(port)]
+    with _process("storescp", command, port) as side:
+        yield side
+
+
+@contextmanager
+def stock(folder: Path) -> Iterator[Side]:
+    """pynetdicom as it comes, with a handler that writes the file: no index, no sync."""
+    folder.mkdir(parents=True)
+    port = _free_port()
+    command = [sys.executable, "-c", _STOCK, str(port), str(folder)]
+    with _process("stock pynetdicom", command, port) as side:
+        yield side
+
+
+@contextmanager
+def _process(name: str, command: list[str], port: int) -> Iterator[Side]:
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
+    )
+    try:
+        _until_open(port, process)
+        yield Side(name, port, process.pid, lambda: 0.0)
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def _until_open(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + START_S
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"{process.args!r} did not start")

@@ -1,0 +1,121 @@
+"""The two commands that are served without pynetdicom, C-STORE and C-ECHO, decoded by hand.
+
+A command set is Implicit VR Little Endian (PS3.7 6.3.1), so a well-formed one is a dozen elements
+in ascending order. Whatever is not such a one is left to pynetdicom's decoder.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from dataclasses import dataclass
+
+C_STORE_RQ = 0x0001
+"""Command Field (0000,0100). PS3.7 E.1-1."""
+C_ECHO_RQ = 0x0030
+NO_DATA_SET = 0x0101
+"""Command Data Set Type (0000,0800). PS3.7 E.1-1."""
+
+_RESPONSE = 0x8000
+_LENGTH, _SOP_CLASS, _FIELD, _MESSAGE_ID = 0x0000, 0x0002, 0x0100, 0x0110
+_ANSWERED_ID, _PRIORITY, _DATA_SET_TYPE, _STATUS = 0x0120, 0x0700, 0x0800, 0x0900
+_COMMENT, _INSTANCE, _MOVE_AET, _MOVE_ID = 0x0902, 0x1000, 0x1030, 0x1031
+
+_UID = re.compile(rb"([0-9.]{1,64})\x00?")
+_ALLOWED = frozenset(
+    (
+        *(_LENGTH, _SOP_CLASS, _FIELD, _MESSAGE_ID, _PRIORITY, _DATA_SET_TYPE),
+        *(_INSTANCE, _MOVE_AET, _MOVE_ID),
+    )
+)
+_MUST = {_LENGTH: 4, _FIELD: 2, _MESSAGE_ID: 2, _DATA_SET_TYPE: 2}
+_head = struct.Struct("<HHL").unpack_from
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A C-STORE-RQ or C-ECHO-RQ. PS3.7 9.3.1.1, 9.3.5.1."""
+
+    field: int
+    message_id: int
+    data_set_type: int
+    sop_class_uid: str
+    sop_instance_uid: str
+    """Empty in a C-ECHO-RQ."""
+
+    @property
+    def has_data_set(self) -> bool:
+        return self.data_set_type != NO_DATA_SET
+
+
+def decode(raw: bytes) -> Command | None:
+    """A well-formed C-STORE-RQ or C-ECHO-RQ; None for anything else."""
+    found = _elements(raw)
+    if found is None or any(len(found.get(one, b"")) != size for one, size in _MUST.items()):
+        return None
+    field = _number(found[_FIELD])
+    sop_class = _UID.fullmatch(found.get(_SOP_CLASS, b""))
+    instance = _UID.fullmatch(found.get(_INSTANCE, b""))
+    if field not in (C_STORE_RQ, C_ECHO_RQ) or not sop_class:
+        return None
+    if (instance is not None) != (field == C_STORE_RQ):
+        return None
+    return Command(
+        field,
+        _number(found[_MESSAGE_ID]),
+        _number(found[_DATA_SET_TYPE]),
+        sop_class[1].decode(),
+        instance[1].decode() if instance else "",
+    )
+
+
+def response(command: Command, status: int, comment: str = "") -> bytes:
+    """The command set of the response. PS3.7 9.3.1.2, 9.3.5.2."""
+    body = _echoed(_SOP_CLASS, command.sop_class_uid)
+    body += _number_element(_FIELD, command.field | _RESPONSE)
+    body += _number_element(_ANSWERED_ID, command.message_id)
+    body += _number_element(_DATA_SET_TYPE, NO_DATA_SET)
+    body += _number_element(_STATUS, status)
+    if comment:
+        text = comment.encode("ascii", "replace")
+        body += _element(_COMMENT, text + b" " * (len(text) % 2))
+    body += _echoed(_INSTANCE, command.sop_instance_uid)
+    return _element(_LENGTH, struct.pack("<L", len(body))) + body
+
+
+def p_data(context_id: int, command_set: bytes) -> bytes:
+    """A command set as one P-DATA-TF PDU. PS3.8 9.3.5."""
+    length = len(command_set)
+    return struct.pack(">BxLLBB", 0x04, length + 6, length + 2, context_id, 0x03) + command_set
+
+
+def _elements(raw: bytes) -> dict[int, bytes] | None:
+    """Element numbers and values of group 0000; None where they are not in order and whole."""
+    found: dict[int, bytes] = {}
+    position, last = 0, -1
+    while position + 8 <= len(raw):
+        group, element, length = _head(raw, position)
+        end = position + 8 + length
+        if group or element <= last or element not in _ALLOWED or end > len(raw):
+            return None
+        found[element] = raw[position + 8 : end]
+        position, last = end, element
+    return found if position == len(raw) else None
+
+
+def _number(value: bytes) -> int:
+    return int.from_bytes(value, "little")
+
+
+def _element(number: int, value: bytes) -> bytes:
+    return struct.pack("<HHL", 0, number, len(value)) + value
+
+
+def _number_element(number: int, value: int) -> bytes:
+    return struct.pack("<HHLH", 0, number, 2, value)
+
+
+def _echoed(number: int, uid: str) -> bytes:
+    """A UID of the request. Optional in a response: what is no UID is left out."""
+    value = uid.encode("ascii", "replace")
+    return _element(number, value + b"\0" * (len(value) % 2)) if _UID.fullmatch(value) else b""

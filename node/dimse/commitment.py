@@ -1,0 +1,224 @@
+"""Storage Commitment Push Model, on both sides (PS3.4 J).
+
+As SCP: a request is a committed row before it is answered; ``node.delivery`` checks the instances
+and sends the report that is owed. As SCU: the node asks destinations to commit to its results;
+their reports come over any association.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as DicomSequence
+from pynetdicom import build_role, evt
+from pynetdicom.presentation import build_context
+
+from node.clock import Clock
+from node.dimse import services, statuses
+from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.event_reports import EventReport
+from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
+from node.dimse.services import Answer, Operation, Refusal, Request, references
+from storage import commitment_requests, result_commitments
+from storage.commitment_requests import TransactionUIDTaken
+from storage.database import Database
+from storage.records import CheckedReference, Reference
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+STORAGE_COMMITMENT = "1.2.840.10008.1.20.1"
+"""Storage Commitment Push Model SOP Class. PS3.4 J.3.5."""
+WELL_KNOWN_INSTANCE = "1.2.840.10008.1.20.1.1"
+"""The one instance that all transactions of the SOP class are about."""
+REQUEST_COMMITMENT = 1
+"""Action Type ID. PS3.4 J.3.2.1.1."""
+ALL_COMMITTED = 1
+"""Event Type ID: request complete. PS3.4 J.3.3.1.1."""
+FAILURES_EXIST = 2
+"""Event Type ID: request complete, failures exist. PS3.4 J.3.3.1.2."""
+
+# Failure Reason (0008,1197): PS3.3 C.14.1.1
+PROCESSING_FAILURE = 0x0110
+NO_SUCH_OBJECT_INSTANCE = 0x0112
+CLASS_INSTANCE_CONFLICT = 0x0119
+
+
+class CommitmentService:
+    """Takes requests as SCP, and reports on the node's own requests as SCU."""
+
+    sop_class_uid = STORAGE_COMMITMENT
+
+    def __init__(
+        self, database: Database, clock: Clock, on_request: Callable[[], None] = lambda: None
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._on_request = on_request
+
+    def serve(self, request: Request) -> Answer:
+        if request.sop_instance_uid != WELL_KNOWN_INSTANCE:
+            raise Refusal(services.NO_SUCH_INSTANCE, "Not the well-known SOP instance")
+        if request.operation is Operation.ACTION:
+            self._take_request(request)
+        elif request.operation is Operation.EVENT_REPORT:
+            self._take_report(request)
+        else:
+            raise Refusal(services.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+        return Answer()
+
+    def _take_request(self, request: Request) -> None:
+        if request.type_id != REQUEST_COMMITMENT:
+            raise Refusal(services.NO_SUCH_ACTION, "No such action type")
+        transaction_uid = services.require_uid(
+            services.required(request.dataset, "TransactionUID"), "TransactionUID"
+        )
+        wanted = references(services.required(request.dataset, "ReferencedSOPSequence"))
+        try:
+            with self._database.write() as tx:
+                commitment_requests.enter(
+                    tx,
+                    transaction_uid,
+                    request.calling_ae,
+                    request.host,
+                    request.association,
+                    wanted,
+                    self._clock(),
+                )
+        except TransactionUIDTaken as error:
+            comment = "Transaction UID is in use for other instances"
+            raise Refusal(services.INVALID_ARGUMENT, comment) from error
+        log.info(
+            "commitment_requested",
+            association=request.association,
+            calling_ae=request.calling_ae,
+            instances=len(wanted),
+        )
+        self._on_request()
+
+    def _take_report(self, request: Request) -> None:
+        if request.type_id not in (ALL_COMMITTED, FAILURES_EXIST):
+            raise Refusal(services.NO_SUCH_EVENT_TYPE, "No such event type")
+        data = request.dataset
+        transaction_uid = services.require_uid(
+            services.required(data, "TransactionUID"), "TransactionUID"
+        )
+        committed = references(data.get("ReferencedSOPSequence") or [])
+        refused = data.get("FailedSOPSequence") or []
+        reasons = [int(item.get("FailureReason", PROCESSING_FAILURE)) for item in refused]
+        failed = {
+            references([item])[0]: reason for item, reason in zip(refused, reasons, strict=True)
+        }
+        with self._database.write() as tx:
+            settled = result_commitments.settle(
+                tx, transaction_uid, committed, failed, self._clock()
+            )
+        if settled is None:
+            raise Refusal(services.INVALID_ARGUMENT, "No such transaction")
+        line = log.warning if failed else log.info
+        line(
+            "commitment_reported",
+            association=request.association,
+            calling_ae=request.calling_ae,
+            committed=len(committed),
+            refused=len(failed),
+        )
+
+
+# --- as SCP: the report ---------------------------------------------------------------------------
+
+
+def report_of(transaction_uid: str, checked: Sequence[CheckedReference]) -> EventReport:
+    """The N-EVENT-REPORT of a request whose instances were all looked at. PS3.4 J.3.3.1."""
+    good = [one.reference for one in checked if not one.failure]
+    bad = [one for one in checked if one.failure]
+    dataset = Dataset()
+    dataset.TransactionUID = transaction_uid
+    if good:
+        dataset.ReferencedSOPSequence = DicomSequence([_item(one) for one in good])
+    if bad:
+        dataset.FailedSOPSequence = DicomSequence(
+            [_item(one.reference, one.failure) for one in bad]
+        )
+    return EventReport(
+        STORAGE_COMMITMENT,
+        WELL_KNOWN_INSTANCE,
+        FAILURES_EXIST if bad else ALL_COMMITTED,
+        dataset,
+    )
+
+
+def send_report(peer: Peer, report: EventReport, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> int:
+    """Report over a new association, as its SCP by role selection; the status that is answered.
+
+    Raises
+    ------
+    PeerUnavailable
+    """
+    role = build_role(STORAGE_COMMITMENT, scu_role=False, scp_role=True)
+    contexts = [build_context(STORAGE_COMMITMENT)]
+    with associated(peer, contexts, timeouts, [role]) as association:
+        status, _ = association.send_n_event_report(
+            report.dataset, report.event_type, report.sop_class_uid, report.sop_instance_uid
+        )
+        return _status(status, peer)
+
+
+# --- as SCU: the request --------------------------------------------------------------------------
+
+
+def request_commitment(
+    peer: Peer,
+    transaction_uid: str,
+    wanted: Sequence[Reference],
+    service: CommitmentService,
+    linger_s: float = 0.0,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+) -> int:
+    """Ask a peer to commit to instances; the status that is answered.
+
+    Its report may come over this association within ``linger_s``, or over one that it opens.
+
+    Raises
+    ------
+    PeerUnavailable
+    """
+    dataset = Dataset()
+    dataset.TransactionUID = transaction_uid
+    dataset.ReferencedSOPSequence = DicomSequence([_item(one) for one in wanted])
+    contexts = [build_context(STORAGE_COMMITMENT)]
+    came = threading.Event()
+
+    def take(event: evt.Event) -> tuple[Dataset, Dataset | None]:
+        answer = services.serve_over(event, Operation.EVENT_REPORT, service, peer.ae_title)
+        came.set()
+        return answer
+
+    handlers = [(evt.EVT_N_EVENT_REPORT, take)]
+    with associated(peer, contexts, timeouts, handlers=handlers) as association:
+        status, _ = association.send_n_action(
+            dataset, REQUEST_COMMITMENT, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
+        )
+        code = _status(status, peer)
+        if code == statuses.SUCCESS:
+            came.wait(linger_s)
+        return code
+
+
+def _status(answer: Dataset, peer: Peer) -> int:
+    code = answer.get("Status")
+    if code is None:
+        reason = "no answer: the association was aborted or lost"
+        raise PeerUnavailable(peer.name, PeerFault.ABORTED, reason)
+    return int(code)
+
+
+def _item(reference: Reference, failure: int | None = None) -> Dataset:
+    item = Dataset()
+    item.ReferencedSOPClassUID = reference.sop_class_uid
+    item.ReferencedSOPInstanceUID = reference.sop_instance_uid
+    if failure is not None:
+        item.FailureReason = failure
+    return item

@@ -1,0 +1,78 @@
+"""How many connections there may be, before anything is known of who asks.
+
+Associations are counted where they are admitted; this is the gate before it, so that thousands of
+connections that never ask for one cost no more than a few threads.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+
+import structlog
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+SPARE_CONNECTIONS = 64
+"""Connections beyond the association limit that may wait for their rejection."""
+SPARE_PER_HOST = 8
+"""The same for one host."""
+LOG_EVERY_S = 10.0
+"""Refusals for one reason are logged at most so often: a flood must not fill the log."""
+
+TOO_MANY = "too many connections"
+TOO_MANY_FROM_HOST = "too many connections from one host"
+
+
+class ConnectionGate:
+    """Counts open connections, in all and for each host."""
+
+    def __init__(self, most: int, most_per_host: int) -> None:
+        self._most = most
+        self._most_per_host = most_per_host or most
+        self._lock = threading.Lock()
+        self._open: Counter[str] = Counter()
+
+    def enter(self, host: str) -> str:
+        """Let a connection in, or say which limit it breaks (empty: let in)."""
+        with self._lock:
+            if self._open.total() >= self._most:
+                return TOO_MANY
+            if self._open[host] >= self._most_per_host:
+                return TOO_MANY_FROM_HOST
+            self._open[host] += 1
+            return ""
+
+    def leave(self, host: str) -> None:
+        """A connection that was let in is over."""
+        with self._lock:
+            self._open[host] -= 1
+            if self._open[host] <= 0:
+                del self._open[host]
+
+    def __len__(self) -> int:
+        with self._lock:
+            return self._open.total()
+
+
+class RefusalLog:
+    """Logs what may come by the thousand: once in a while, with the number of times."""
+
+    def __init__(self, every_s: float = LOG_EVERY_S) -> None:
+        self._every_s = every_s
+        self._lock = threading.Lock()
+        self._next: dict[str, float] = {}
+        self._unsaid: Counter[str] = Counter()
+
+    def warn(self, event: str, reason: str, host: str) -> None:
+        """Log a refusal, or count it towards the next line for the same event and reason."""
+        now = time.monotonic()
+        key = f"{event} {reason}"
+        with self._lock:
+            self._unsaid[key] += 1
+            if now < self._next.get(key, 0.0):
+                return
+            self._next[key] = now + self._every_s
+            times = self._unsaid.pop(key)
+        log.warning(event, reason=reason, host=host, times=times)

@@ -1,0 +1,299 @@
+"""Services of DIMSE-N (PS3.7 10): how requests reach them, and what is answered when they fail.
+
+A service is a pure matter of requests and answers; this module alone ties it to pynetdicom.
+"""
+
+from __future__ import annotations
+
+import traceback
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol
+
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+from pynetdicom import evt
+from pynetdicom.association import Association
+
+from node.clock import system_clock
+from node.dimse import statuses
+from node.dimse.event_reports import OrderedDimse
+from node.dimse.session import Session
+from storage.errors import DatabaseUnavailable
+from storage.records import Reference
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+NO_SUCH_INSTANCE = 0x0112
+"""No such SOP instance. PS3.7 C.5.4 (also a Failure Reason, PS3.3 C.14)."""
+INVALID_ARGUMENT = 0x0115
+"""PS3.7 C.4.3."""
+INVALID_ATTRIBUTE_VALUE = 0x0106
+MISSING_ATTRIBUTE = 0x0120
+MISSING_ATTRIBUTE_VALUE = 0x0121
+NO_SUCH_SOP_CLASS = 0x0118
+NO_SUCH_ACTION = 0x0123
+NO_SUCH_EVENT_TYPE = 0x0113
+UNRECOGNISED_OPERATION = 0x0211
+RESOURCE_LIMITATION = 0x0213
+
+MAX_UID_LENGTH = 64
+
+
+class Operation(StrEnum):
+    """A DIMSE-N operation or notification that the node serves."""
+
+    CREATE = "N-CREATE"
+    SET = "N-SET"
+    ACTION = "N-ACTION"
+    EVENT_REPORT = "N-EVENT-REPORT"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a peer asks. ``type_id`` is the action's or the event's."""
+
+    operation: Operation
+    sop_class_uid: str
+    sop_instance_uid: str
+    """Empty where an N-CREATE-RQ leaves it to the SCP."""
+    dataset: Dataset
+    type_id: int = 0
+    calling_ae: str = ""
+    host: str = ""
+    association: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is answered: success, unless a ``Refusal`` was raised."""
+
+    sop_instance_uid: str = ""
+    """The UID that the SCP chose for an N-CREATE."""
+
+
+class Refusal(Exception):
+    """The request is answered with a failure; ``comment`` holds no patient data."""
+
+    def __init__(self, status: int, comment: str, error_id: int | None = None) -> None:
+        super().__init__(comment)
+        self.status = status
+        self.comment = comment[: statuses.MAX_COMMENT_LENGTH]
+        self.error_id = error_id
+
+
+class Service(Protocol):
+    """A service of one SOP class. Called from association threads."""
+
+    @property
+    def sop_class_uid(self) -> str:
+        """The SOP class that it serves."""
+
+    def serve(self, request: Request) -> Answer:
+        """Do what is asked, durably.
+
+        Raises
+        ------
+        Refusal, DatabaseUnavailable
+        """
+
+
+def bind(association: Association, session: Session, services: Sequence[Service]) -> None:
+    """Let the services answer what a peer asks over an association."""
+    by_class = {service.sop_class_uid: service for service in services}
+    for operation, (event_type, read) in _READ.items():
+        association.bind(event_type, _serve, [operation, read, by_class, session])
+
+
+def serve_over(
+    event: evt.Event, operation: Operation, service: Service, peer_ae: str
+) -> tuple[Dataset, Dataset | None]:
+    """Answer a request that comes over an association which the node itself has opened."""
+    session = Session(str(event.assoc.acceptor.address), system_clock())
+    session.identify(peer_ae, "")
+    return _serve(event, operation, _READ[operation][1], {service.sop_class_uid: service}, session)
+
+
+def _serve(
+    event: evt.Event,
+    operation: Operation,
+    read: Callable[[evt.Event], Request],
+    by_class: Mapping[str, Service],
+    session: Session,
+) -> tuple[Dataset, Dataset | None]:
+    """Always an answer: whatever goes wrong is a status."""
+    if operation is Operation.ACTION and isinstance(event.assoc.dimse, OrderedDimse):
+        event.assoc.dimse.action_received()
+    try:
+        request = _identified(read(event), session, str(event.context.abstract_syntax))
+        service = by_class.get(request.sop_class_uid)
+        if service is None:
+            raise Refusal(UNRECOGNISED_OPERATION, "No such service")
+        answer = service.serve(request)
+    except Refusal as refusal:
+        session.log.warning(
+            "request_refused",
+            operation=operation.value,
+            status=f"0x{refusal.status:04X}",
+            reason=refusal.comment,
+        )
+        return _failure(refusal), None
+    except DatabaseUnavailable:
+        session.log.error("request_refused", operation=operation.value, reason="database away")
+        return _failure(Refusal(RESOURCE_LIMITATION, "Database is unavailable")), None
+    except Exception as error:  # noqa: BLE001  border: a peer always gets an answer
+        return _failure(_internal_fault(session, operation, error)), None
+    return _success(answer)
+
+
+def _identified(request: Request, session: Session, abstract_syntax: str) -> Request:
+    if request.sop_class_uid != abstract_syntax:
+        raise Refusal(NO_SUCH_SOP_CLASS, "SOP class differs from the presentation context's")
+    if request.sop_instance_uid or request.operation is not Operation.CREATE:
+        require_uid(request.sop_instance_uid, "SOP Instance UID")
+    return Request(
+        request.operation,
+        request.sop_class_uid,
+        request.sop_instance_uid,
+        request.dataset,
+        request.type_id,
+        session.calling_ae,
+        session.host,
+        session.id,
+    )
+
+
+def _created(event: evt.Event) -> Request:
+    asked: Any = event.request
+    data = _decoded(lambda: event.attribute_list)
+    return Request(
+        Operation.CREATE, _uid(asked.AffectedSOPClassUID), _uid(asked.AffectedSOPInstanceUID), data
+    )
+
+
+def _modified(event: evt.Event) -> Request:
+    asked: Any = event.request
+    data = _decoded(lambda: event.modification_list)
+    return Request(
+        Operation.SET, _uid(asked.RequestedSOPClassUID), _uid(asked.RequestedSOPInstanceUID), data
+    )
+
+
+def _acted(event: evt.Event) -> Request:
+    asked: Any = event.request
+    data = _decoded(lambda: event.action_information)
+    class_uid, instance_uid = _uid(asked.RequestedSOPClassUID), _uid(asked.RequestedSOPInstanceUID)
+    return Request(Operation.ACTION, class_uid, instance_uid, data, int(asked.ActionTypeID or 0))
+
+
+def _reported(event: evt.Event) -> Request:
+    asked: Any = event.request
+    data = _decoded(lambda: event.event_information)
+    class_uid, instance_uid = _uid(asked.AffectedSOPClassUID), _uid(asked.AffectedSOPInstanceUID)
+    return Request(
+        Operation.EVENT_REPORT, class_uid, instance_uid, data, int(asked.EventTypeID or 0)
+    )
+
+
+_READ: dict[Operation, tuple[evt.EventType, Callable[[evt.Event], Request]]] = {
+    Operation.CREATE: (evt.EVT_N_CREATE, _created),
+    Operation.SET: (evt.EVT_N_SET, _modified),
+    Operation.ACTION: (evt.EVT_N_ACTION, _acted),
+    Operation.EVENT_REPORT: (evt.EVT_N_EVENT_REPORT, _reported),
+}
+
+
+def _decoded(read: Callable[[], Dataset]) -> Dataset:
+    try:
+        found = read()
+    except Exception as error:
+        raise Refusal(INVALID_ARGUMENT, "The data set cannot be read") from error
+    return found
+
+
+def _uid(value: object) -> str:
+    return str(value or "")
+
+
+def _success(answer: Answer) -> tuple[Dataset, Dataset | None]:
+    status = Dataset()
+    status.Status = statuses.SUCCESS
+    reply = Dataset()
+    if answer.sop_instance_uid:
+        reply.AffectedSOPInstanceUID = answer.sop_instance_uid
+    return status, reply
+
+
+def _failure(refusal: Refusal) -> Dataset:
+    status = Dataset()
+    status.Status = refusal.status
+    status.ErrorComment = refusal.comment
+    if refusal.error_id is not None:
+        status.ErrorID = refusal.error_id
+    return status
+
+
+def _internal_fault(session: Session, operation: Operation, error: Exception) -> Refusal:
+    """Log a fault of our own under a new id. The message is left out: it may quote the data set."""
+    fault_id = uuid.uuid4().hex[:12]
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    session.log.error(
+        "request_fault",
+        operation=operation.value,
+        fault=fault_id,
+        error=type(error).__name__,
+        traceback=frames,
+    )
+    return Refusal(statuses.PROCESSING_FAILURE, f"Internal fault {fault_id}")
+
+
+# --- reading data sets ----------------------------------------------------------------------------
+
+
+def require_uid(value: object, name: str) -> str:
+    """A value as a UID.
+
+    Raises
+    ------
+    Refusal
+    """
+    text = str(value or "")
+    if len(text) > MAX_UID_LENGTH or not UID(text).is_valid:
+        raise Refusal(INVALID_ARGUMENT, f"{name} is missing or no UID")
+    return text
+
+
+def required(dataset: Dataset, keyword: str) -> Any:
+    """The value of a type 1 attribute.
+
+    Raises
+    ------
+    Refusal
+        0x0120 where it is missing, 0x0121 where it is empty.
+    """
+    if keyword not in dataset:
+        raise Refusal(MISSING_ATTRIBUTE, f"{keyword} is missing")
+    value = dataset[keyword].value
+    if value is None or (hasattr(value, "__len__") and len(value) == 0):
+        raise Refusal(MISSING_ATTRIBUTE_VALUE, f"{keyword} is empty")
+    return value
+
+
+def references(items: Sequence[Dataset]) -> tuple[Reference, ...]:
+    """The items of a Referenced SOP Sequence, each once.
+
+    Raises
+    ------
+    Refusal
+    """
+    found = (
+        Reference(
+            require_uid(item.get("ReferencedSOPClassUID"), "ReferencedSOPClassUID"),
+            require_uid(item.get("ReferencedSOPInstanceUID"), "ReferencedSOPInstanceUID"),
+        )
+        for item in items
+    )
+    return tuple(dict.fromkeys(found))

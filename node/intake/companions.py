@@ -1,0 +1,51 @@
+"""Which other series of a study an analyzer is given beside its own, and which jobs go before.
+
+Pure, as routing is: reads no file and no database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from analyzers.contract import AnalyzerInfo, InputContract
+from node.intake.routing import is_foreign
+from node.work.series import facts
+from storage.records import StoredSeries
+
+
+def companions(
+    series: Sequence[StoredSeries], chosen: StoredSeries, info: AnalyzerInfo
+) -> dict[str, StoredSeries]:
+    """The best series of the study for each role that has one; ``chosen`` plays none."""
+    others = [one for one in series if is_foreign(one) and one.id != chosen.id]
+    found = {role: _best(others, contract) for role, contract in info.companions.items()}
+    return {role: one for role, one in found.items() if one is not None}
+
+
+def in_order(names: Sequence[str], installed: Mapping[str, AnalyzerInfo]) -> list[str]:
+    """The analyzers, each behind those it wants to hear; where they wait in a ring, the first of
+    ``names`` does not wait."""
+    ordered: list[str] = []
+    visiting: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in ordered or name in visiting:
+            return
+        visiting.add(name)
+        for earlier in installed[name].after:
+            if earlier in names:
+                visit(earlier)
+        ordered.append(name)
+
+    for name in names:
+        visit(name)
+    return ordered
+
+
+def _best(series: Sequence[StoredSeries], contract: InputContract) -> StoredSeries | None:
+    described = [(one, facts(one)) for one in series]
+    accepted = [(one, known) for one, known in described if not contract.refusals(known)]
+    ranked = sorted(
+        accepted, key=lambda pair: (contract.preference(pair[1]), pair[0].series_instance_uid)
+    )
+    return ranked[0][0] if ranked else None

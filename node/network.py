@@ -1,0 +1,61 @@
+"""From the settings to what the DICOM side takes: the listener's settings, and whom to call."""
+
+from __future__ import annotations
+
+from node.config import DestinationSettings, Settings
+from node.dimse import tls
+from node.dimse.admission import Peer
+from node.dimse.connections import DimseSettings, TlsSettings
+from node.dimse.tls import TlsFiles
+
+MIB = 2**20
+
+
+def dimse_settings(settings: Settings, probe_ae_title: str) -> DimseSettings:
+    """How the association server listens; ``probe_ae_title`` is the node's own, and secret."""
+    dimse = settings.dimse
+    return DimseSettings(
+        ae_title=settings.node.ae_title,
+        host=dimse.host,
+        port=dimse.port,
+        accept_any_peer=dimse.accept_any_peer,
+        peers=tuple(Peer(one.ae_title, one.host, one.certificate) for one in settings.peers),
+        require_called_ae_title=dimse.require_called_ae_title,
+        max_associations=dimse.max_associations,
+        max_associations_per_peer=dimse.max_associations_per_peer,
+        max_contexts=dimse.max_contexts,
+        max_pdu_bytes=dimse.max_pdu_bytes,
+        max_instance_bytes=dimse.max_instance_mb * MIB,
+        network_timeout_s=dimse.network_timeout_s,
+        pdu_timeout_s=dimse.pdu_timeout_s,
+        negotiation_timeout_s=dimse.negotiation_timeout_s,
+        min_free_bytes=settings.storage.min_free_mb * MIB,
+        tls=_tls(settings),
+        users_file=dimse.identity.users_file if dimse.identity else None,
+        require_user=bool(dimse.identity and dimse.identity.required),
+        probe_ae_title=probe_ae_title,
+    )
+
+
+def _tls(settings: Settings) -> TlsSettings | None:
+    given = settings.dimse.tls
+    if given is None:
+        return None
+    files = TlsFiles(given.certificate, given.key, given.ca, given.key_password_file)
+    host = settings.dimse.host if given.host is None else given.host
+    return TlsSettings(files, host, given.port, given.only)
+
+
+def tls_files(destination: DestinationSettings) -> TlsFiles | None:
+    """What an encrypted association with a destination needs; None where it is plain.
+
+    Raises
+    ------
+    SettingsError
+        A file is missing or no PEM file: said at start, not at the first result.
+    """
+    if not destination.tls:
+        return None
+    files = TlsFiles(destination.certificate, destination.key, destination.ca)
+    tls.client_context(files)
+    return files

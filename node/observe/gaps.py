@@ -1,0 +1,77 @@
+"""Looks for instances that were left behind on their way, and raises the alarm."""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+
+import structlog
+
+from node.clock import Clock
+from node.observe.logs import study_digest
+from storage import gaps, index
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.gaps import Change
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+EVERY_S = 15.0
+
+
+class GapWatch:
+    """Finds what stands still for longer than ``alarm_s``. One thread."""
+
+    def __init__(self, database: Database, alarm_s: float, clock: Clock) -> None:
+        self._database = database
+        self._alarm = timedelta(seconds=alarm_s)
+        self._clock = clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="gap-watch", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(EVERY_S):
+            try:
+                self.step()
+            except DatabaseUnavailable as error:
+                log.error("gaps_wait_for_database", reason=str(error))
+            except Exception:
+                log.exception("gap_fault")
+
+    def step(self) -> list[Change]:
+        """Look once; gives the gaps that were opened or closed.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
+        now = self._clock()
+        with self._database.read() as tx:
+            found = gaps.find(tx, now - self._alarm)
+        with self._database.write() as tx:
+            changes = gaps.watch(tx, found, now)
+            studies = {
+                change.gap.study_id: index.get_study(tx, change.gap.study_id).study_instance_uid
+                for change in changes
+                if change.gap.study_id is not None
+            }
+        for change in changes:
+            gap = change.gap
+            uid = studies.get(gap.study_id) if gap.study_id is not None else None
+            line = log.info if change.closed else log.error
+            line(
+                "gap_closed" if change.closed else "gap",
+                stage=gap.stage.value,
+                study=study_digest(uid) if uid else "unknown",
+                missing=gap.missing,
+                since=gap.since.isoformat(),
+            )
+        return changes

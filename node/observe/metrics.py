@@ -1,0 +1,125 @@
+"""Metrics in Prometheus' text format: counters of the process, and what the tables say.
+
+Labels are states and stages only: no AE title, no UID, nothing of a patient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from node.observe.health import Health
+from storage import events, expected, gaps
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """What the association server counts."""
+
+    associations: int
+    """Live ones."""
+    stored: int
+    """Instances answered with success since the start."""
+    refused: int
+    """Instances answered with a failure since the start."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexQueue:
+    """How far the index is behind the store."""
+
+    waiting: int
+    lag_s: float
+
+
+class Metrics(Collector):
+    """Collects at every scrape; keeps nothing itself."""
+
+    def __init__(
+        self,
+        database: Database,
+        health: Health,
+        reception: Callable[[], Reception],
+        index_queue: Callable[[], IndexQueue],
+    ) -> None:
+        self._database = database
+        self._health = health
+        self._reception = reception
+        self._index_queue = index_queue
+        self._registry = CollectorRegistry(auto_describe=False)
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+
+    def text(self) -> bytes:
+        """All metrics, as they are at this moment."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        yield from self._of_process()
+        try:
+            found = list(self._of_database())
+        except DatabaseUnavailable:
+            found = [_gauge("database_up", "Whether the database answers.", 0)]
+        yield from found
+
+    def _of_process(self) -> Iterable[Metric]:
+        reception, queue = self._reception(), self._index_queue()
+        received = CounterMetricFamily(
+            "wetread_instances",
+            "Instances since the start, by what was answered.",
+            None,
+            ["answer"],
+        )
+        received.add_metric(["stored"], reception.stored)
+        received.add_metric(["refused"], reception.refused)
+        yield received
+        yield _gauge("associations", "Live associations.", reception.associations)
+        yield _gauge("index_waiting", "Instances stored and not yet indexed.", queue.waiting)
+        yield _gauge("index_lag_seconds", "Age of the oldest of them, or of the last.", queue.lag_s)
+        parts = {check.name: int(check.ok) for check in self._health.report().checks}
+        yield _gauges("healthy", "Whether a part did something lately.", "part", parts)
+
+    def _of_database(self) -> Iterable[Metric]:
+        with self._database.read() as tx:
+            counts = events.counts(tx)
+            open_gaps = gaps.count_open(tx)
+            waiting = expected.count(tx)
+        yield _gauge("database_up", "Whether the database answers.", 1)
+        yield _gauges("studies", "Studies by state.", "state", counts.studies)
+        yield _gauges("jobs", "Jobs by state.", "state", counts.jobs)
+        yield _gauges("deliveries", "Objects owed to destinations.", "state", counts.deliveries)
+        yield _gauges("gaps", "Gaps by the stage not reached.", "stage", open_gaps)
+        yield _gauges(
+            "announcements", "MPPS, notifications, requests.", "state", waiting.announcements
+        )
+        yield _gauges(
+            "commitment_requests", "Commitment asked of the node.", "state", waiting.requests
+        )
+        yield _gauges(
+            "result_commitments", "Commitment asked of destinations.", "state", waiting.results
+        )
+        yield _gauge("alarms", "Alarms that nobody has acknowledged.", counts.alarms)
+        yield _gauge("quarantined", "Instances kept aside.", counts.quarantined)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"wetread_{name}", text, value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[Any, int]) -> Metric:
+    family = GaugeMetricFamily(f"wetread_{name}", text, None, [label])
+    for key, value in values.items():
+        family.add_metric([str(key)], value)
+    return family

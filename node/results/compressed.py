@@ -1,0 +1,150 @@
+"""The pixels of the source in another encoding, as a derived series in that transfer syntax.
+
+Owns what is said of losses (PS3.3 C.7.6.1.1.5): once lossy, always lossy, and every step's ratio
+and method in the order in which they were taken.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate
+from pydicom.multival import MultiValue
+from pydicom.uid import UID
+
+from analyzers.contract import Code, CompressedImage, Volume
+from node.results import derived, provenance, uids
+from node.results.acquisition import IMAGE_TYPES, KEPT
+from node.results.errors import DerivedUnsupported, FindingsContradictImages
+from node.results.source import Provenance, Source
+
+LOSSY = Code("113040", "DCM", "Lossy Compression")
+"""CID 7203 Image Derivation; for pixels that are unchanged no derivation code stands there."""
+RECODED = Code("LOSSLESS_RECODING", "99WETREAD", "Lossless compression")
+SAME_MEANING = (
+    *("RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue"),
+    *("PixelPaddingRangeLimit", "SmallestImagePixelValue", "LargestImagePixelValue"),
+)
+
+
+def instances(
+    source: Source, image: CompressedImage, provenance_: Provenance, index: int
+) -> Iterator[Dataset]:
+    """The images of the new series in slice order; ``index`` numbers those of one analysis from 0.
+
+    Raises ``DerivedUnsupported`` for sources that are not single-frame CT, MR or PET, and
+    ``FindingsContradictImages`` for a code stream too few or a transfer syntax that is none.
+    """
+    stored = _check(source, image).stored.dtype
+    for slice_index in range(len(image.frames)):
+        yield _instance(source, image, provenance_, index, slice_index, stored)
+
+
+def _check(source: Source, image: CompressedImage) -> Volume:
+    kind = str(source.headers[0].SOPClassUID)
+    if kind not in KEPT:
+        raise DerivedUnsupported(
+            "compressed series are made from single-frame CT, MR and PET images; "
+            f"these are {UID(kind).name}"
+        )
+    if source.volume is None or len(image.frames) != source.volume.shape[0]:
+        raise FindingsContradictImages("there is not one code stream for each image")
+    syntax = UID(image.transfer_syntax)
+    if not (syntax.is_transfer_syntax and syntax.is_encapsulated):
+        raise FindingsContradictImages(f"{image.transfer_syntax} encapsulates no pixels")
+    if image.method and not (math.isfinite(image.ratio) and image.ratio > 0):
+        raise FindingsContradictImages(f"the compression ratio is {image.ratio}")
+    return source.volume
+
+
+def _instance(
+    source: Source,
+    image: CompressedImage,
+    provenance_: Provenance,
+    index: int,
+    slice_index: int,
+    stored: np.dtype[Any],
+) -> Dataset:
+    header = source.headers[source.frames[slice_index].header]
+    dataset = Dataset()
+    dataset.SOPClassUID = header.SOPClassUID
+    role = f"compressed-{index}"
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
+    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
+    dataset.Modality = header.Modality
+    dataset.SeriesNumber = provenance.series_number(source, 60 + index)
+    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
+    dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
+    code = LOSSY if image.method else RECODED
+    derived.describe(dataset, source, slice_index, image.title, image.remarks, code)
+    provenance.stamp(dataset, source, provenance_)
+    derived.keep_acquisition(dataset, header, source, slice_index)
+    _note_losses(dataset, header, image)
+    _pixels(dataset, header, image, slice_index, stored)
+    return dataset
+
+
+def _note_losses(dataset: Dataset, header: Dataset, image: CompressedImage) -> None:
+    """Earlier steps first. A source that does not say how it was compressed is not guessed at."""
+    if not image.method:
+        return
+    ratios = [str(value) for value in _listed(header, "LossyImageCompressionRatio")]
+    methods = [str(value) for value in _listed(header, "LossyImageCompressionMethod")]
+    dataset.LossyImageCompression = "01"
+    known = len(ratios) == len(methods)
+    dataset.LossyImageCompressionRatio = [*(ratios if known else ()), f"{image.ratio:.6g}"]
+    dataset.LossyImageCompressionMethod = [*(methods if known else ()), image.method]
+
+
+def _listed(header: Dataset, keyword: str) -> list[object]:
+    value = header.get(keyword)
+    if value in (None, ""):
+        return []
+    return list(value) if isinstance(value, MultiValue) else [value]
+
+
+def precision(stream: bytes) -> int | None:
+    """Bits a sample that a JPEG, JPEG-LS or JPEG 2000 code stream says it holds; None without one.
+
+    Bits Stored has to be the same (PS3.5 8.2). ISO/IEC 15444-1 A.5.1, 10918-1 B.2.2, 14495-1 C.2.2.
+    """
+    if stream[:4] == b"\xff\x4f\xff\x51" and len(stream) > _SSIZ:
+        return (stream[_SSIZ] & 0x7F) + 1
+    place = 2
+    while stream[:2] == b"\xff\xd8" and place + 4 < len(stream) and stream[place] == 0xFF:
+        if stream[place + 1] in _START_OF_FRAME:
+            return stream[place + 4]
+        place += 2 + int.from_bytes(stream[place + 2 : place + 4], "big")
+    return None
+
+
+_SSIZ = 42
+"""Where the precision of the first component stands in a JPEG 2000 code stream."""
+_START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
+
+
+def _pixels(
+    dataset: Dataset,
+    header: Dataset,
+    image: CompressedImage,
+    slice_index: int,
+    stored: np.dtype[Any],
+) -> None:
+    dataset.SamplesPerPixel = 1
+    dataset.PhotometricInterpretation = header.get("PhotometricInterpretation") or "MONOCHROME2"
+    dataset.Rows, dataset.Columns = header.Rows, header.Columns
+    dataset.BitsAllocated = 8 * stored.itemsize
+    dataset.BitsStored = precision(image.frames[slice_index]) or dataset.BitsAllocated
+    dataset.HighBit = dataset.BitsStored - 1
+    dataset.PixelRepresentation = int(stored.kind == "i")
+    for keyword in SAME_MEANING:
+        if keyword in header and not (image.method and keyword.endswith("ImagePixelValue")):
+            dataset[keyword] = header[keyword]
+    dataset.PixelData = encapsulate([image.frames[slice_index]])
+    dataset["PixelData"].VR = "OB"
+    dataset["PixelData"].is_undefined_length = True
+    dataset.file_meta.TransferSyntaxUID = UID(image.transfer_syntax)

@@ -1,0 +1,352 @@
+"""What peers announce: instances that were made, or sent, and whether all of them have come.
+
+in_progress → awaited → arrived | given_up, or discontinued. An announcement names instances by UID
+and the studies they belong to; its list is final when its status is. What arrived is the index's
+to say: nothing here is told when an instance comes, whoever wants to know has to look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import events, schema
+from storage.database import Transaction
+from storage.errors import NotFound, StorageError
+from storage.records import (
+    Announcement,
+    AnnouncementKind,
+    AnnouncementState,
+    Header,
+    Level,
+    Reference,
+    StepStatus,
+    StudyState,
+    Subject,
+)
+
+_AT_ONCE = 500
+HOLDING = (AnnouncementState.IN_PROGRESS, AnnouncementState.AWAITED)
+"""In these states an announcement keeps its studies open."""
+
+
+class DuplicateAnnouncement(StorageError):
+    """An announcement with this UID stands there already."""
+
+
+class StepIsFinal(StorageError):
+    """The step is completed or discontinued: it may no longer be changed. PS3.4 F.7.2.2.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewAnnouncement:
+    """An announcement to enter. ``uid`` is its SOP instance's, or a transaction's."""
+
+    kind: AnnouncementKind
+    uid: str
+    sender_ae: str
+    status: StepStatus
+    studies: tuple[str, ...]
+    """Study instance UIDs; may be empty where the service names none."""
+    instances: tuple[Reference, ...]
+    attributes: Header
+
+
+def enter(tx: Transaction, new: NewAnnouncement, at: datetime) -> int:
+    """Enter an announcement; gives its id.
+
+    Raises
+    ------
+    DuplicateAnnouncement
+    """
+    table = schema.announcements
+    if find(tx, new.kind, new.uid) is not None:
+        raise DuplicateAnnouncement("an announcement with this UID stands there already")
+    state = _state(new.status)
+    row = tx.execute(
+        sa.insert(table).values(
+            kind=new.kind.value,
+            uid=new.uid,
+            sender_ae=new.sender_ae,
+            status=new.status.value,
+            state=state.value,
+            announced_at=at,
+            changed_at=at,
+            attributes=dict(new.attributes),
+        )
+    )
+    entered = int((row.inserted_primary_key or (0,))[0])
+    studies = [
+        {"announcement_id": entered, "study_instance_uid": uid}
+        for uid in dict.fromkeys(new.studies)
+    ]
+    if studies:
+        tx.execute(sa.insert(schema.announced_studies), studies)
+    _replace_instances(tx, entered, new.instances)
+    _event(tx, at, entered, "", state, f"{new.kind.value}: {len(new.instances)} instances")
+    return entered
+
+
+def find(
+    tx: Transaction, kind: AnnouncementKind, uid: str, for_update: bool = False
+) -> Announcement | None:
+    """An announcement by its UID; with ``for_update`` nobody else changes it meanwhile."""
+    table = schema.announcements
+    query = sa.select(table).where(table.c.kind == kind.value, table.c.uid == uid)
+    row = tx.execute(query.with_for_update() if for_update else query).one_or_none()
+    return None if row is None else _announcements(tx, [row])[0]
+
+
+def change(
+    tx: Transaction,
+    announcement: Announcement,
+    at: datetime,
+    status: StepStatus,
+    attributes: Header,
+    instances: Sequence[Reference] | None,
+) -> None:
+    """Change a step in progress; ``instances`` replaces its list, None leaves it.
+
+    Raises
+    ------
+    StepIsFinal
+    """
+    if announcement.status is not StepStatus.IN_PROGRESS:
+        raise StepIsFinal("the step may no longer be changed")
+    state = _state(status)
+    _set(
+        tx,
+        announcement.id,
+        status=status.value,
+        state=state.value,
+        changed_at=at,
+        attributes=dict(attributes),
+    )
+    if instances is not None:
+        _replace_instances(tx, announcement.id, instances)
+    if state is not announcement.state:
+        _event(tx, at, announcement.id, announcement.state, state, status.value.lower())
+
+
+def _state(status: StepStatus) -> AnnouncementState:
+    return {
+        StepStatus.IN_PROGRESS: AnnouncementState.IN_PROGRESS,
+        StepStatus.COMPLETED: AnnouncementState.AWAITED,
+        StepStatus.DISCONTINUED: AnnouncementState.DISCONTINUED,
+    }[status]
+
+
+def _replace_instances(
+    tx: Transaction, announcement_id: int, instances: Iterable[Reference]
+) -> None:
+    table = schema.announced_instances
+    tx.execute(sa.delete(table).where(table.c.announcement_id == announcement_id))
+    rows = {
+        one.sop_instance_uid: {
+            "announcement_id": announcement_id,
+            "sop_instance_uid": one.sop_instance_uid,
+            "sop_class_uid": one.sop_class_uid,
+        }
+        for one in instances
+    }
+    if rows:
+        tx.execute(sa.insert(table), list(rows.values()))
+
+
+# --- what has come of them ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An announcement, and how many of its instances are not in the index."""
+
+    announcement: Announcement
+    missing: int
+
+    @property
+    def has_arrived(self) -> bool:
+        """Whether its list is final, and all on it is there."""
+        return not self.missing and self.announcement.status is StepStatus.COMPLETED
+
+
+def standing(tx: Transaction, *states: AnnouncementState) -> list[Standing]:
+    """The announcements in these states and what they lack, oldest first."""
+    return [Standing(one, missing_of(tx, one.id)) for one in in_state(tx, *states)]
+
+
+def reopened(tx: Transaction) -> list[Standing]:
+    """What was given up and whose study has got late images."""
+    table, named, studies = schema.announcements, schema.announced_studies, schema.studies
+    open_ones = (
+        sa.select(named.c.announcement_id)
+        .join(studies, named.c.study_instance_uid == studies.c.study_instance_uid)
+        .where(studies.c.state == StudyState.RECEIVING.value)
+    )
+    query = sa.select(table).where(
+        table.c.state == AnnouncementState.GIVEN_UP.value, table.c.id.in_(open_ones)
+    )
+    found = _announcements(tx, tx.execute(query).all())
+    return [Standing(one, missing_of(tx, one.id)) for one in found]
+
+
+def arrived(tx: Transaction, announcement: Announcement, at: datetime) -> None:
+    """Every instance on a final list is there."""
+    _move(tx, announcement, at, AnnouncementState.ARRIVED, "all instances are there")
+
+
+def give_up(tx: Transaction, announcement: Announcement, at: datetime, why: str) -> None:
+    """Stop holding studies open for an announcement. It still counts as a gap."""
+    _move(tx, announcement, at, AnnouncementState.GIVEN_UP, why, Level.WARNING)
+
+
+def in_state(tx: Transaction, *states: AnnouncementState, limit: int = 1000) -> list[Announcement]:
+    """The announcements in these states, oldest first."""
+    table = schema.announcements
+    query = sa.select(table).where(table.c.state.in_([state.value for state in states]))
+    return _announcements(tx, tx.execute(query.order_by(table.c.id).limit(limit)).all())
+
+
+def of_study(tx: Transaction, study_instance_uid: str) -> list[Announcement]:
+    """The announcements that name a study, oldest first."""
+    table, named = schema.announcements, schema.announced_studies
+    query = (
+        sa.select(table)
+        .join(named)
+        .where(named.c.study_instance_uid == study_instance_uid)
+        .order_by(table.c.id)
+    )
+    return _announcements(tx, tx.execute(query).all())
+
+
+def missing_of(tx: Transaction, announcement_id: int) -> int:
+    """How many announced instances are not in the index."""
+    named, instances = schema.announced_instances, schema.instances
+    there = sa.exists().where(instances.c.sop_instance_uid == named.c.sop_instance_uid)
+    query = sa.select(sa.func.count()).where(named.c.announcement_id == announcement_id, ~there)
+    return tx.scalar(query) or 0
+
+
+def announced_in(tx: Transaction, study_instance_uid: str) -> int:
+    """How many different instances the announcements of a study name."""
+    named, studies = schema.announced_instances, schema.announced_studies
+    query = (
+        sa.select(sa.func.count(sa.distinct(named.c.sop_instance_uid)))
+        .select_from(named.join(studies, named.c.announcement_id == studies.c.announcement_id))
+        .where(studies.c.study_instance_uid == study_instance_uid)
+    )
+    return tx.scalar(query) or 0
+
+
+def unannounced_in(tx: Transaction, study_id: int) -> int:
+    """How many instances of a study no MPPS and no notification names.
+
+    Commitment requests do not count: a sender may ask after every series.
+    """
+    instances, series = schema.instances, schema.series
+    named, table = schema.announced_instances, schema.announcements
+    final = (AnnouncementState.ARRIVED.value, AnnouncementState.AWAITED.value)
+    strong = (AnnouncementKind.MPPS.value, AnnouncementKind.IAN.value)
+    is_named = sa.exists(
+        sa.select(named.c.announcement_id)
+        .join(table, table.c.id == named.c.announcement_id)
+        .where(
+            named.c.sop_instance_uid == instances.c.sop_instance_uid,
+            table.c.state.in_(final),
+            table.c.kind.in_(strong),
+        )
+    )
+    own = sa.select(schema.results.c.series_instance_uid)
+    query = (
+        sa.select(sa.func.count())
+        .select_from(instances.join(series, instances.c.series_id == series.c.id))
+        .where(series.c.study_id == study_id, ~is_named, series.c.series_instance_uid.not_in(own))
+    )
+    return tx.scalar(query) or 0
+
+
+def vouched_studies(tx: Transaction) -> list[int]:
+    """Open studies that an arrived MPPS or notification names, by row id."""
+    table, named, studies = schema.announcements, schema.announced_studies, schema.studies
+    strong = (AnnouncementKind.MPPS.value, AnnouncementKind.IAN.value)
+    query = (
+        sa.select(studies.c.id)
+        .distinct()
+        .join(named, named.c.study_instance_uid == studies.c.study_instance_uid)
+        .join(table, table.c.id == named.c.announcement_id)
+        .where(
+            studies.c.state == StudyState.RECEIVING.value,
+            table.c.state == AnnouncementState.ARRIVED.value,
+            table.c.kind.in_(strong),
+        )
+        .limit(_AT_ONCE)
+    )
+    return [int(one) for one in tx.scalars(query)]
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+def _announcements(tx: Transaction, rows: Sequence[sa.Row[Any]]) -> list[Announcement]:
+    studies = _studies_of(tx, [row.id for row in rows])
+    return [
+        Announcement(
+            id=row.id,
+            kind=AnnouncementKind(row.kind),
+            uid=row.uid,
+            sender_ae=row.sender_ae,
+            status=StepStatus(row.status),
+            state=AnnouncementState(row.state),
+            announced_at=row.announced_at,
+            changed_at=row.changed_at,
+            attributes=row.attributes,
+            studies=tuple(studies.get(row.id, ())),
+        )
+        for row in rows
+    ]
+
+
+def _studies_of(tx: Transaction, ids: Sequence[int]) -> Mapping[int, list[str]]:
+    table = schema.announced_studies
+    found: dict[int, list[str]] = {}
+    for start in range(0, len(ids), _AT_ONCE):
+        query = sa.select(table).where(table.c.announcement_id.in_(ids[start : start + _AT_ONCE]))
+        for row in tx.execute(query.order_by(table.c.study_instance_uid)):
+            found.setdefault(row.announcement_id, []).append(row.study_instance_uid)
+    return found
+
+
+def _move(
+    tx: Transaction,
+    announcement: Announcement,
+    at: datetime,
+    state: AnnouncementState,
+    why: str,
+    level: Level = Level.INFO,
+) -> None:
+    _set(tx, announcement.id, state=state.value)
+    _event(tx, at, announcement.id, announcement.state, state, why, level)
+
+
+def _set(tx: Transaction, announcement_id: int, **values: Any) -> None:
+    table = schema.announcements
+    if (
+        tx.execute(sa.update(table).where(table.c.id == announcement_id).values(**values)).rowcount
+        == 0
+    ):
+        raise NotFound(f"there is no announcement {announcement_id}")
+
+
+def _event(
+    tx: Transaction,
+    at: datetime,
+    announcement_id: int,
+    before: str,
+    after: AnnouncementState,
+    reason: str,
+    level: Level = Level.INFO,
+) -> None:
+    events.record(tx, at, level, Subject.ANNOUNCEMENT, announcement_id, before, after, reason)

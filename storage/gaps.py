@@ -1,0 +1,205 @@
+"""Where instances were left behind on their way, and which of these gaps someone was told of.
+
+A gap is found by looking at what the other tables say; a row here only remembers that its alarm
+was raised. It is closed, and its alarm acknowledged, when the gap is no longer found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import announcements, events, index, schema
+from storage.database import Transaction
+from storage.records import (
+    AnnouncementState,
+    DeliveryState,
+    JobState,
+    Level,
+    ResultCommitmentState,
+    Stage,
+    Subject,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that should have come further. ``missing`` counts instances, jobs or results."""
+
+    stage: Stage
+    """The stage that was not reached."""
+    missing: int
+    since: datetime
+    study_id: int | None
+    """None where nothing of an announced study has come."""
+    announcement_id: int | None = None
+
+    @property
+    def key(self) -> tuple[Stage, int | None, int | None]:
+        return (self.stage, self.study_id, self.announcement_id)
+
+
+WORDS = {
+    Stage.RECEIVED: "images that were announced have not come",
+    Stage.COMPLETED: "images came, and their study is not complete",
+    Stage.ANALYZED: "a job has not ended",
+    Stage.SENT: "results have not been sent",
+    Stage.COMMITTED: "a destination has not committed to the results it was sent",
+}
+
+
+def find(tx: Transaction, before: datetime) -> list[Gap]:
+    """Everything that stands still since before a moment."""
+    return [
+        *_not_received(tx, before),
+        *_not_complete(tx, before),
+        *_not_analyzed(tx, before),
+        *_not_sent(tx, before),
+        *_not_committed(tx, before),
+    ]
+
+
+def _not_received(tx: Transaction, before: datetime) -> Iterable[Gap]:
+    """What was waited for in vain is a gap at once; a step without an end when it is old."""
+    states = (AnnouncementState.AWAITED, AnnouncementState.GIVEN_UP)
+    for one in announcements.standing(tx, *states):
+        announcement = one.announcement
+        given_up = announcement.state is AnnouncementState.GIVEN_UP and one.missing
+        if one.has_arrived or not (given_up or announcement.changed_at <= before):
+            continue
+        studies = [index.find_study(tx, uid) for uid in announcement.studies]
+        study_id = next((study.id for study in studies if study is not None), None)
+        yield Gap(Stage.RECEIVED, one.missing, announcement.changed_at, study_id, announcement.id)
+
+
+def _not_complete(tx: Transaction, before: datetime) -> Iterable[Gap]:
+    for study in index.due_studies(tx, before):
+        yield Gap(Stage.COMPLETED, study.instances, study.last_received_at, study.id)
+
+
+def _not_analyzed(tx: Transaction, before: datetime) -> Iterable[Gap]:
+    table = schema.jobs
+    waiting = (JobState.PENDING.value, JobState.RUNNING.value)
+    query = (
+        sa.select(table.c.study_id, sa.func.count(), sa.func.min(table.c.not_before))
+        .where(table.c.state.in_(waiting), table.c.not_before <= before)
+        .group_by(table.c.study_id)
+    )
+    return _by_study(tx, query, Stage.ANALYZED)
+
+
+def _not_sent(tx: Transaction, before: datetime) -> Iterable[Gap]:
+    table, jobs = schema.deliveries, schema.jobs
+    waiting = (DeliveryState.PENDING.value, DeliveryState.SENDING.value)
+    query = (
+        sa.select(jobs.c.study_id, sa.func.count(), sa.func.min(jobs.c.finished_at))
+        .select_from(table.join(jobs, table.c.job_id == jobs.c.id))
+        .where(table.c.state.in_(waiting), jobs.c.finished_at <= before)
+        .group_by(jobs.c.study_id)
+    )
+    return _by_study(tx, query, Stage.SENT)
+
+
+def _not_committed(tx: Transaction, before: datetime) -> Iterable[Gap]:
+    table, deliveries, jobs = schema.result_commitments, schema.deliveries, schema.jobs
+    waiting = (ResultCommitmentState.OWED.value, ResultCommitmentState.REQUESTED.value)
+    query = (
+        sa.select(jobs.c.study_id, sa.func.count(), sa.func.min(table.c.owed_at))
+        .select_from(table)
+        .join(deliveries, deliveries.c.id == table.c.delivery_id)
+        .join(jobs, jobs.c.id == deliveries.c.job_id)
+        .where(table.c.state.in_(waiting), table.c.owed_at <= before)
+        .group_by(jobs.c.study_id)
+    )
+    return _by_study(tx, query, Stage.COMMITTED)
+
+
+def _by_study(tx: Transaction, query: sa.Select[Any], stage: Stage) -> list[Gap]:
+    return [Gap(stage, number, since, study_id) for study_id, number, since in tx.execute(query)]
+
+
+# --- the alarms -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A gap that was opened or closed."""
+
+    gap: Gap
+    closed: bool
+
+
+def watch(tx: Transaction, found: Iterable[Gap], at: datetime) -> list[Change]:
+    """Raise an alarm for each new gap, close what is no longer one; gives what changed."""
+    table = schema.gaps
+    open_rows = {
+        (Stage(row.stage), row.study_id, row.announcement_id): row
+        for row in tx.execute(sa.select(table).where(table.c.closed_at.is_(None)))
+    }
+    changes = []
+    for gap in found:
+        row = open_rows.pop(gap.key, None)
+        if row is None:
+            _open(tx, gap, at)
+            changes.append(Change(gap, closed=False))
+        elif row.missing != gap.missing:
+            tx.execute(sa.update(table).where(table.c.id == row.id).values(missing=gap.missing))
+    for row in open_rows.values():
+        _close(tx, row, at)
+        gap = Gap(Stage(row.stage), row.missing, row.since, row.study_id, row.announcement_id)
+        changes.append(Change(gap, closed=True))
+    return changes
+
+
+def _open(tx: Transaction, gap: Gap, at: datetime) -> None:
+    subject, subject_id = _subject(gap.study_id, gap.announcement_id)
+    events.record(tx, at, Level.ALARM, subject, subject_id, "", gap.stage, WORDS[gap.stage])
+    event = events.list_events(tx, subject, subject_id, Level.ALARM, limit=1)[0]
+    tx.execute(
+        sa.insert(schema.gaps).values(
+            study_id=gap.study_id,
+            announcement_id=gap.announcement_id,
+            stage=gap.stage.value,
+            missing=gap.missing,
+            since=gap.since,
+            event_id=event.id,
+        )
+    )
+
+
+def _close(tx: Transaction, row: sa.Row[Any], at: datetime) -> None:
+    table = schema.gaps
+    tx.execute(sa.update(table).where(table.c.id == row.id).values(closed_at=at))
+    events.acknowledge(tx, row.event_id)
+    subject, subject_id = _subject(row.study_id, row.announcement_id)
+    events.record(tx, at, Level.INFO, subject, subject_id, row.stage, "", "the gap is closed")
+
+
+def _subject(study_id: int | None, announcement_id: int | None) -> tuple[Subject, int]:
+    if study_id is not None:
+        return Subject.STUDY, study_id
+    return Subject.ANNOUNCEMENT, announcement_id or 0
+
+
+def open_gaps(tx: Transaction, study_id: int | None = None) -> list[Gap]:
+    """The gaps whose alarm was raised, oldest first; of one study where it is given."""
+    table = schema.gaps
+    query = sa.select(table).where(table.c.closed_at.is_(None)).order_by(table.c.id)
+    if study_id is not None:
+        query = query.where(table.c.study_id == study_id)
+    return [
+        Gap(Stage(row.stage), row.missing, row.since, row.study_id, row.announcement_id)
+        for row in tx.execute(query)
+    ]
+
+
+def count_open(tx: Transaction) -> dict[Stage, int]:
+    """Open gaps by the stage that was not reached."""
+    table = schema.gaps
+    query = sa.select(table.c.stage, sa.func.count()).where(table.c.closed_at.is_(None))
+    found = {stage: number for stage, number in tx.execute(query.group_by(table.c.stage))}
+    return {stage: found.get(stage.value, 0) for stage in Stage}

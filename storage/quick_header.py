@@ -1,0 +1,187 @@
+"""Reads the indexed attributes straight from a data set's first bytes, where that is plain to do.
+
+``quick_extract`` gives what ``storage.attributes.extract`` gives, or None: for sequences of
+undefined length, enhanced multi-frame, other character sets than ASCII in use, values that are
+malformed, and whatever else needs a real parser. Then pydicom has to read the data set.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from storage.attributes import INSTANCE, SERIES, STUDY
+from storage.records import InstanceAttributes
+
+EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
+IMPLICIT_LITTLE = "1.2.840.10008.1.2"
+_OTHER_EXPLICIT = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.\d+|1\.2\.840\.10008\.1\.2\.5")
+"""Compressed pixels: the data set around them is Explicit VR Little Endian. PS3.5 A.4."""
+
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+"""Explicit VRs with a length of 32 bits. PS3.5 7.1.2."""
+_UNDEFINED = 0xFFFFFFFF
+_PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
+_NEEDS_PARSER = frozenset((0x00180012, 0x52009229, 0x52009230))
+"""Contrast agents and functional groups: attributes are taken from within."""
+
+_DS = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})? *")
+_IS = re.compile(rb" *[+-]?\d{1,9} *")
+_UID = re.compile(rb"[0-9]+(\.[0-9]+)*")
+_TEXT = re.compile(rb"[\x20-\x7e]*\x00?")
+_MAX_VALUE = 1024
+
+_explicit_head = struct.Struct("<HH2sH").unpack_from
+_implicit_head = struct.Struct("<HHL").unpack_from
+_long_length = struct.Struct("<L").unpack_from
+
+
+class _NotPlain(Exception):
+    """A real parser is needed."""
+
+
+def quick_extract(data: bytes, transfer_syntax_uid: str) -> InstanceAttributes | None:
+    """The attributes of a data set that begins with ``data``, or None: use ``extract``.
+
+    ``data`` may end anywhere behind the beginning of the pixels.
+    """
+    is_explicit = transfer_syntax_uid != IMPLICIT_LITTLE
+    if (
+        is_explicit
+        and transfer_syntax_uid != EXPLICIT_LITTLE
+        and not _OTHER_EXPLICIT.fullmatch(transfer_syntax_uid)
+    ):
+        return None
+    try:
+        raw = _explicit(data) if is_explicit else _implicit(data)
+        instance = _values(raw, INSTANCE)
+        return InstanceAttributes(
+            sop_instance_uid=_uid(raw, "SOPInstanceUID"),
+            sop_class_uid=_uid(raw, "SOPClassUID"),
+            transfer_syntax_uid=transfer_syntax_uid,
+            study_instance_uid=_uid(raw, "StudyInstanceUID"),
+            series_instance_uid=_uid(raw, "SeriesInstanceUID"),
+            study=_values(raw, STUDY),
+            series=_values(raw, SERIES),
+            instance=instance,
+        )
+    except (_NotPlain, struct.error):
+        return None
+
+
+def _explicit(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    position, last, end = 0, -1, len(data)
+    while position < end:
+        group, element, vr, length = _explicit_head(data, position)
+        tag = group << 16 | element
+        position += 8
+        if tag in _PIXELS:
+            return found
+        if vr in _LONG:
+            (length,) = _long_length(data, position)
+            position += 4
+        _check(tag, last, length)
+        if tag in _WANTED:
+            if vr != _WANTED[tag]:
+                raise _NotPlain
+            found[tag] = data[position : position + length]
+        last = tag
+        position += length
+    raise _NotPlain  # no pixels, or beyond what is in memory
+
+
+def _implicit(data: bytes) -> dict[int, bytes]:
+    found: dict[int, bytes] = {}
+    position, last, end = 0, -1, len(data)
+    while position < end:
+        group, element, length = _implicit_head(data, position)
+        tag = group << 16 | element
+        position += 8
+        if tag in _PIXELS:
+            return found
+        _check(tag, last, length)
+        if tag in _WANTED:
+            found[tag] = data[position : position + length]
+        last = tag
+        position += length
+    raise _NotPlain
+
+
+def _check(tag: int, last: int, length: int) -> None:
+    is_wrong = tag <= last or length == _UNDEFINED or tag < 0x00080000
+    if is_wrong or tag in _NEEDS_PARSER or (tag in _WANTED and length > _MAX_VALUE):
+        raise _NotPlain
+
+
+def _uid(raw: dict[int, bytes], keyword: str) -> str:
+    value = raw.get(_TAGS[keyword], b"").strip(b"\0 ")
+    if len(value) > 64 or not _UID.fullmatch(value):
+        raise _NotPlain
+    return value.decode("ascii")
+
+
+def _values(raw: dict[int, bytes], keywords: Iterable[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for keyword in keywords:
+        value = raw.get(_TAGS[keyword])
+        if not value:
+            continue
+        plain = _CONVERT[keyword](value)
+        if plain != "":
+            found[keyword] = plain
+    return found
+
+
+def _text(value: bytes) -> Any:
+    if not _TEXT.fullmatch(value):
+        raise _NotPlain
+    text = value.decode("ascii").rstrip("\0")
+    if "\\" in text:
+        return [part.strip() for part in text.rstrip(" ").split("\\")]
+    return text.strip()
+
+
+def _name(value: bytes) -> Any:
+    if b"=" in value or b"\\" in value:
+        raise _NotPlain
+    return _text(value)
+
+
+def _numbers(value: bytes, pattern: re.Pattern[bytes], kind: Callable[[bytes], Any]) -> Any:
+    parts = value.rstrip(b"\0").split(b"\\")
+    if not all(pattern.fullmatch(part) for part in parts):
+        raise _NotPlain
+    numbers = [kind(part) for part in parts]
+    return numbers if len(numbers) > 1 else numbers[0]
+
+
+def _decimal(value: bytes) -> Any:
+    return _numbers(value, _DS, float)
+
+
+def _whole(value: bytes) -> Any:
+    return _numbers(value, _IS, int)
+
+
+def _unsigned(value: bytes) -> Any:
+    if len(value) != 2:
+        raise _NotPlain
+    return int.from_bytes(value, "little")
+
+
+def _not_plain(value: bytes) -> Any:
+    raise _NotPlain
+
+
+_BY_VR = {"DS": _decimal, "IS": _whole, "US": _unsigned, "PN": _name} | dict.fromkeys(
+    ("AE", "AS", "CS", "DA", "LO", "SH", "TM", "UI"), _text
+)
+_KEYWORDS = (*STUDY, *SERIES, *INSTANCE)
+_TAGS = {keyword: int(tag_for_keyword(keyword) or 0) for keyword in _KEYWORDS}
+_CONVERT = {keyword: _BY_VR.get(dictionary_VR(keyword), _not_plain) for keyword in _KEYWORDS}
+_WANTED = {_TAGS[keyword]: dictionary_VR(keyword).encode() for keyword in _KEYWORDS}

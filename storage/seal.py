@@ -1,0 +1,65 @@
+"""The seal of a stored file: a mark in its preamble by which it proves that it is whole.
+
+PS3.10 7.1 leaves the 128 bytes of the preamble to the implementation that writes the file. The mark
+holds the length and the SHA-256 of the data set, so a file that a power cut tore does not bear a
+valid one; and the SOP Instance UID that was answered for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from pathlib import Path
+
+PREAMBLE = 128
+"""Bytes before "DICM". PS3.10 7.1."""
+
+_MAGIC = b"WETREAD1"
+_MARK = struct.Struct("<8sQ32s64s")  # magic, bytes of the data set, their SHA-256, UID
+_CHUNK = 1 << 20
+
+
+def seal(digest: bytes, dataset_bytes: int, sop_instance_uid: str) -> bytes:
+    """The mark for a data set; empty for a UID that is none: it has no place for more."""
+    uid = sop_instance_uid.encode("utf-8", "replace")
+    if not uid or len(uid) > 64:
+        return b""
+    return _MARK.pack(_MAGIC, dataset_bytes, digest, uid)
+
+
+def sealed_uid(path: Path) -> str:
+    """The SOP Instance UID of a file that bears a valid seal; else empty."""
+    with path.open("rb") as file:
+        mark = file.read(_MARK.size)
+    if len(mark) < _MARK.size:
+        return ""
+    magic, length, digest, uid = _MARK.unpack(mark)
+    if magic != _MAGIC or not _holds(path, length, digest):
+        return ""
+    return str(uid.rstrip(b"\0").decode("utf-8", "replace"))
+
+
+def _holds(path: Path, length: int, digest: bytes) -> bool:
+    with path.open("rb") as file:
+        offset = _dataset_offset(file.read(PREAMBLE + 16))
+    is_long_enough = offset > 0 and path.stat().st_size - offset == length
+    return is_long_enough and dataset_digest(path) == digest.hex()
+
+
+def dataset_digest(path: Path) -> str:
+    """sha256 of a file's data set: what follows preamble, "DICM" and the group 2 elements."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        file.seek(_dataset_offset(file.read(PREAMBLE + 16)))
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _dataset_offset(head: bytes) -> int:
+    """Where the data set begins: after (0002,0000), whose UL value counts the rest of group 2."""
+    group_length = head[PREAMBLE + 4 : PREAMBLE + 16]
+    is_whole = len(group_length) == 12 and head[PREAMBLE : PREAMBLE + 4] == b"DICM"
+    if not is_whole or group_length[:6] != b"\x02\x00\x00\x00UL":
+        return 0
+    return PREAMBLE + 16 + int.from_bytes(group_length[8:12], "little")

@@ -1,0 +1,90 @@
+"""The opacity classifiers keep the contract, answer real radiographs and refuse other images."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analyzers import registry
+from analyzers.classification import concepts, weights
+from analyzers.contract import Classification, Findings, NotApplicable, Volume
+from analyzers.testing.examples import volume
+from analyzers.testing.suite import AnalyzerSuite
+
+STORED = ("opacity_svm", "opacity_random_forest", "opacity_cnn")
+NAMES = tuple(name for name in STORED if name in registry.names())
+
+
+def radiograph() -> NDArray[np.uint16]:
+    """The mean chest of the training images as a radiograph of 12 bits."""
+    mean = np.asarray(weights.load(NAMES[0]).arrays["mean_chest"], np.float32)
+    wide = cv2.resize(mean, (400, 400), interpolation=cv2.INTER_CUBIC)
+    return np.clip(2000 + 500 * wide, 0, 4095).astype(np.uint16)[None]
+
+
+class TestOpacityClassifiers(AnalyzerSuite):
+    analyzers = NAMES
+
+    def example(self, name: str) -> Volume:
+        return volume(radiograph(), "DX")
+
+
+def answer(name: str, of: Volume) -> tuple[Classification, Findings]:
+    kind = registry.load(name)
+    findings = kind("cpu").analyze(of, kind.parameters())
+    first = findings.items[0]
+    assert isinstance(first, Classification)
+    return first, findings
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_answer_carries_probability_operating_point_and_reasons(name: str) -> None:
+    said, _ = answer(name, volume(radiograph(), "DX"))
+    assert said.question == concepts.LUNG_OPACITY
+    assert said.probability is not None
+    assert said.operating_point is not None
+    present = said.probability >= said.operating_point.threshold
+    assert said.answer == (concepts.PRESENT if present else concepts.ABSENT)
+    assert 1 <= len(said.reasons) <= 3
+    assert all("opacity (" in reason for reason in said.reasons)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_images_that_are_no_frontal_chest_are_refused(name: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 4000, (1, 300, 300)).astype(np.uint16)
+    bar = np.zeros((1, 300, 300), np.uint16)
+    bar[:, 100:130, 40:250] = 3000
+    for pixels in (noise, bar):
+        with pytest.raises(NotApplicable, match="chest radiograph"):
+            answer(name, volume(pixels, "DX"))
+    with pytest.raises(NotApplicable, match="too small"):
+        answer(name, volume(radiograph()[:, :40], "DX"))
+    with pytest.raises(NotApplicable, match="no contrast"):
+        answer(name, volume(np.full((1, 200, 200), 7, np.uint16), "DX"))
+    with pytest.raises(NotApplicable, match="this is none"):
+        answer(name, volume(np.zeros((9, 80, 80), np.int16), "CT"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_real_radiographs_with_opacity_get_the_higher_probability(
+    name: str, test_data: Path
+) -> None:
+    """The model saw these images: the test is of the way from pixels to answer, not of merit."""
+    folder = test_data / "train" / "cxr_opacity"
+    with (folder / "labels.csv").open(newline="") as file:
+        truth = {row["file"]: int(row["opacity"]) for row in csv.DictReader(file)}
+    chosen = [[name for name, said in truth.items() if said == wanted][::12] for wanted in (0, 1)]
+    means = []
+    for files in chosen:
+        said = []
+        for file in files[:8]:
+            grey = cv2.imread(str(folder / "images" / file), cv2.IMREAD_GRAYSCALE)
+            found, _ = answer(name, volume(np.asarray(grey)[None].astype(np.uint16), "DX"))
+            said.append(float(found.probability or 0))
+        means.append(np.mean(said))
+    assert means[1] > means[0] + 0.15

@@ -1,0 +1,142 @@
+"""What a series shows is told from pixels and geometry, with tags removed or wrong."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analyzers.classification import concepts
+from analyzers.classification.series_classifier import SeriesClassifier
+from analyzers.contract import (
+    Classification,
+    Code,
+    NoParameters,
+    NotApplicable,
+    SeriesFacts,
+    Volume,
+)
+from analyzers.testing.examples import volume as example
+from analyzers.testing.suite import AnalyzerSuite
+from node.work.series import read_series
+
+
+class TestSeriesClassifier(AnalyzerSuite):
+    analyzers = ("series_classifier",)
+    storage_orders = False
+
+
+def answers(volume: Volume) -> dict[Code, list[str]]:
+    found: dict[Code, list[str]] = {}
+    for item in SeriesClassifier("cpu").analyze(volume, NoParameters()).items:
+        assert isinstance(item, Classification)
+        found.setdefault(item.question, []).append(item.answer.meaning)
+    return found
+
+
+def without_tags(volume: Volume) -> Volume:
+    return replace(volume, facts=None)
+
+
+def ellipse(
+    rows_mm: float, columns_mm: float, side: int = 128, mm: float = 3.5
+) -> NDArray[np.bool_]:
+    row, column = np.mgrid[:side, :side] - (side - 1) / 2
+    inside: NDArray[np.bool_] = (row * mm / rows_mm) ** 2 + (column * mm / columns_mm) ** 2 < 1
+    return inside
+
+
+def ct(plane: NDArray[np.float64], slices: int = 12, apart_mm: float = 5.0) -> Volume:
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([apart_mm, 3.5, 3.5])[::-1]
+    made = example(np.repeat(plane[None], slices, 0).astype(np.int16), "CT", affine=affine)
+    return without_tags(made)
+
+
+def trunk() -> NDArray[np.float64]:
+    return np.where(ellipse(110, 160), 50.0, -1000.0)
+
+
+def test_lungs_make_a_chest_and_their_absence_an_abdomen() -> None:
+    chest = trunk()
+    chest[ellipse(60, 110)] = -850
+    assert answers(ct(chest))[concepts.BODY_PART] == ["Chest"]
+    assert answers(ct(trunk()))[concepts.BODY_PART] == ["Abdomen"]
+
+
+def test_a_narrow_bony_section_is_a_head_and_a_narrow_soft_one_a_limb() -> None:
+    head = np.where(ellipse(95, 75), 900.0, -1000.0)
+    head[ellipse(83, 63)] = 35
+    assert answers(ct(head))[concepts.BODY_PART] == ["Head"]
+    limb = np.where(ellipse(60, 60), 50.0, -1000.0)
+    assert answers(ct(limb))[concepts.BODY_PART] == ["Extremity"]
+
+
+def test_a_wide_uniform_bright_structure_is_contrast_agent() -> None:
+    enhanced = trunk()
+    enhanced[ellipse(45, 45)] = 250
+    assert answers(ct(enhanced))[concepts.CONTRAST_AGENT] == ["Yes"]
+    assert answers(ct(trunk()))[concepts.CONTRAST_AGENT] == ["No"]
+
+
+def test_a_wrong_tag_is_named() -> None:
+    said = SeriesFacts("CT", 12, 12, body_part="HEAD")
+    findings = SeriesClassifier("cpu").analyze(replace(ct(trunk()), facts=said), NoParameters())
+    assert findings.remarks == ("The header says head, the slices look like abdomen or pelvis.",)
+
+
+def test_few_slices_far_apart_are_a_localizer() -> None:
+    assert answers(ct(trunk(), slices=3, apart_mm=20))[concepts.IS_LOCALIZER] == ["Yes"]
+    assert answers(ct(trunk(), slices=3, apart_mm=1))[concepts.IS_LOCALIZER] == ["No"]
+    assert concepts.IS_LOCALIZER not in answers(ct(trunk(), slices=1))
+
+
+@pytest.mark.parametrize(("axis", "plane"), [(0, "Sagittal"), (1, "Coronal"), (2, "Axial")])
+def test_the_plane_follows_from_the_affine(axis: int, plane: str) -> None:
+    order = [axis, *(other for other in (2, 1, 0) if other != axis)]
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[:, order]
+    made = example(np.ones((8, 16, 16), np.int16), "MR", affine=affine)
+    assert answers(made)[concepts.IMAGE_PLANE] == [plane]
+
+
+def test_a_radiograph_is_no_series_of_slices() -> None:
+    with pytest.raises(NotApplicable, match="no slices"):
+        answers(example(np.ones((1, 80, 80), np.uint16), "DX"))
+
+
+def test_real_ct_is_told_with_its_tags_removed(test_data: Path) -> None:
+    expected = {
+        "ct_lidc_idri_0314": "Chest",
+        "ct_crlm_1004": "Abdomen",
+        "petctmr_STS_002/CT": "Extremity",
+    }
+    for name, part in expected.items():
+        folder = test_data / "studies" / name.partition("/")[0]
+        paths = [path for path in sorted(folder.rglob("*.dcm")) if _is_ct(path)]
+        found = answers(without_tags(read_series(paths).volume))
+        assert found[concepts.BODY_PART][0] == part, name
+        assert found[concepts.IMAGE_PLANE] == ["Axial"]
+        assert found[concepts.IS_LOCALIZER] == ["No"]
+
+
+def test_real_head_slices_look_like_a_head(test_data: Path) -> None:
+    """The series itself is refused for its tilted gantry; its slices are judged one by one."""
+    pydicom = pytest.importorskip("pydicom")
+    folder = test_data / "studies" / "ct_head_gantrytilt_ge"
+    sets = [pydicom.dcmread(path) for path in sorted(folder.glob("*.dcm"))]
+    pixels = np.stack([one.pixel_array.astype(np.int16) for one in sets])
+    spacing = float(sets[0].PixelSpacing[0])
+    affine = np.diag([1.0, 1.0, 1.0, 1.0])
+    affine[:3, :3] = np.diag([5.0, spacing, spacing])[::-1]
+    made = example(pixels, "CT", affine=affine, intercept=float(sets[0].RescaleIntercept))
+    assert answers(without_tags(made))[concepts.BODY_PART][0] == "Head"
+
+
+def _is_ct(path: Path) -> bool:
+    import pydicom
+
+    return bool(pydicom.dcmread(path, specific_tags=["Modality"]).Modality == "CT")

@@ -1,0 +1,75 @@
+"""Muscle and fat on an abdomen of ellipses with known areas, and the choice of the level."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from analyzers.contract import Findings, InvalidParameters, NotApplicable, Segmentation
+from analyzers.segmentation.body_composition import BodyComposition, BodyCompositionParameters
+from tests.analyzers.segmentation import bodies
+
+TISSUES = ("skeletal_muscle", "subcutaneous_fat", "visceral_fat")
+
+
+def analyze(
+    of: bodies.Body, parameters: BodyCompositionParameters | None = None
+) -> tuple[Segmentation, Findings]:
+    findings = BodyComposition("cpu").analyze(
+        of.volume(), parameters or BodyCompositionParameters()
+    )
+    (found,) = [item for item in findings.items if isinstance(item, Segmentation)]
+    return found, findings
+
+
+@pytest.fixture(scope="module")
+def abdomen() -> bodies.Body:
+    return bodies.abdomen()
+
+
+def test_areas_and_places_are_those_of_the_ellipses(abdomen: bodies.Body) -> None:
+    found, findings = analyze(abdomen)
+    (plane,) = np.flatnonzero(found.labels.any(axis=(1, 2)))
+    for segment, key in zip(found.segments, TISSUES, strict=True):
+        truth = abdomen.truth[key][plane]
+        assert segment.key == key
+        assert bodies.dice(found.labels[plane] == segment.number, truth) > 0.96
+        area_cm2 = truth.sum() * 3.2**2 / 100
+        assert segment.measurements[0].value == pytest.approx(area_cm2, rel=0.06)
+    assert "45 mm above the iliac crests" in findings.remarks[0]
+
+
+def test_the_level_lies_45_mm_above_the_crests(abdomen: bodies.Body) -> None:
+    found, _ = analyze(abdomen)
+    (plane,) = np.flatnonzero(found.labels.any(axis=(1, 2)))
+    height_mm = (plane - (56 - 1) / 2) * 6.0
+    assert height_mm == pytest.approx(-60 + 45, abs=6.1)
+
+
+def test_without_a_pelvis_the_lung_bases_give_the_level(abdomen: bodies.Body) -> None:
+    cut = bodies.Body(np.ascontiguousarray(abdomen.values[20:]), abdomen.spacing_mm, {})
+    found, findings = analyze(cut)
+    (plane,) = np.flatnonzero(found.labels.any(axis=(1, 2)))
+    height_mm = (plane + 20 - (56 - 1) / 2) * 6.0
+    assert height_mm == pytest.approx(110 - 85, abs=9.1)
+    assert "recess of the lungs" in findings.remarks[0]
+
+
+def test_a_given_level_is_taken_and_one_outside_is_refused(abdomen: bodies.Body) -> None:
+    found, findings = analyze(abdomen, BodyCompositionParameters(z_mm=60.0, slab_mm=18.5))
+    assert np.array_equal(np.flatnonzero(found.labels.any(axis=(1, 2))), [9, 10, 11])
+    assert findings.remarks == ("Level: as given; z = 60 mm, mean of 3 planes.",)
+    with pytest.raises(NotApplicable, match="outside the images"):
+        analyze(abdomen, BodyCompositionParameters(z_mm=2000.0))
+
+
+def test_no_landmark_is_said(abdomen: bodies.Body) -> None:
+    cut = bodies.Body(np.ascontiguousarray(abdomen.values[22:40]), abdomen.spacing_mm, {})
+    with pytest.raises(NotApplicable, match="neither iliac crests nor lung bases"):
+        analyze(cut)
+
+
+@pytest.mark.parametrize("wrong", [{"slab_mm": 40.0}, {"z_mm": float("nan")}, {"z_mm": "L3"}])
+def test_parameters_out_of_range_are_refused_by_name(wrong: dict[str, object]) -> None:
+    with pytest.raises(InvalidParameters, match=next(iter(wrong))):
+        BodyCompositionParameters(**wrong)  # type: ignore[arg-type]  # wrong on purpose

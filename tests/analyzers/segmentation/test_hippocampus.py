@@ -1,0 +1,143 @@
+"""The trained hippocampus networks: contract, refusals, grids, and what they reach."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analyzers.contract import Findings, Measurement, NotApplicable, Segmentation, Volume
+from analyzers.models.engine import overlap
+from analyzers.models.hippocampus_input import Resampling, normalized
+from analyzers.models.training.hippocampus_data import read_nifti
+from analyzers.segmentation.hippocampus import HippocampusParameters, HippocampusUNet
+from analyzers.testing import AnalyzerSuite, examples
+
+HELD_OUT = 6
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def _crop() -> Volume:
+    """A curved rod, brighter behind than in front, in a noisy crop of 26×40×30 mm."""
+    z, y, x = np.mgrid[-13:13, -20:20, -15:15].astype(float)
+    rod = np.hypot(z + y / 4, x) < 6
+    rod &= np.abs(y) < 16
+    signal = np.where(rod, 300.0, 520.0) + np.random.default_rng(2).normal(0, 25, rod.shape)
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[::-1]
+    return examples.volume(np.rint(signal).astype(np.int16), "MR", affine=affine)
+
+
+class TestContract(AnalyzerSuite):
+    analyzers = ("hippocampus_unet",)
+
+    def example(self, name: str) -> Volume:
+        return _crop()
+
+
+def _analyze(volume: Volume) -> Findings:
+    return HippocampusUNet("cpu").analyze(volume, HippocampusParameters())
+
+
+def test_a_whole_head_is_refused_by_name() -> None:
+    with pytest.raises(NotApplicable, match="crops round one hippocampus"):
+        _analyze(examples.volume(examples.head(), "MR"))
+
+
+def test_the_volume_of_the_whole_is_that_of_both_parts() -> None:
+    findings = _analyze(_crop())
+    marks, whole, agreement = findings.items
+    assert isinstance(marks, Segmentation)
+    assert isinstance(whole, Measurement) and isinstance(agreement, Measurement)
+    parts = sum(one.measurements[0].value for one in marks.segments)
+    assert whole.value == pytest.approx(parts, abs=0.002)
+    assert whole.value == pytest.approx(np.count_nonzero(marks.labels) / 1000, abs=1e-3)
+    assert 0 <= agreement.value <= 100
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.8), (1.2, 1.0, 0.67)])
+def test_resampling_keeps_places(spacing: tuple[float, float, float]) -> None:
+    """A linear ramp in mm comes out as the same ramp in mm, and comes back."""
+    shape = (20, 60, 40)
+    place = [(np.arange(n) + 0.5) * mm for n, mm in zip(shape, spacing, strict=True)]
+    ramp = np.add.outer(np.add.outer(place[0], 2 * place[1]), 3 * place[2])
+    grid = Resampling(shape, spacing)
+    found = grid.forward(ramp)
+    assert found.shape == grid.target
+    size = [n * mm / m for n, mm, m in zip(shape, spacing, grid.target, strict=True)]
+    want = [(np.arange(n) + 0.5) * mm for n, mm in zip(grid.target, size, strict=True)]
+    expected = np.add.outer(np.add.outer(want[0], 2 * want[1]), 3 * want[2])
+    inner = (slice(3, -3),) * 3
+    np.testing.assert_allclose(found[inner], expected[inner], atol=0.02)
+    np.testing.assert_allclose(grid.back(found)[inner][3:-3], ramp[inner][3:-3], rtol=0.05)
+
+
+def test_normalizing_forgets_scale_and_offset() -> None:
+    values = np.random.default_rng(4).gamma(2, 100, (20, 20, 20))
+    np.testing.assert_allclose(normalized(values * 7 - 300), normalized(values), atol=1e-4)
+    assert not normalized(np.full((4, 4, 4), 12.0)).any()
+
+
+@pytest.fixture(scope="module")
+def held_out(test_data: Path) -> list[tuple[Volume, np.ndarray]]:
+    """Crops of the test part as MR volumes, and the reader's labels."""
+    folder = test_data / "train" / "hippocampus_mr"
+    paths = sorted((folder / "images").glob("*.nii.gz"))
+    if not paths:
+        pytest.skip("the hippocampus set is not there")
+    block = paths[3 * len(paths) // 10 + 1 :][:HELD_OUT]
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[::-1]
+    return [
+        (
+            examples.volume(read_nifti(path)[0].astype(np.float32), "MR", affine=affine),
+            read_nifti(folder / "labels" / path.name)[0],
+        )
+        for path in block
+    ]
+
+
+def test_held_out_crops_are_segmented(held_out: list[tuple[Volume, np.ndarray]]) -> None:
+    overlaps = []
+    for volume, truth in held_out:
+        marks = _analyze(volume).items[0]
+        assert isinstance(marks, Segmentation)
+        overlaps.append(overlap(marks.labels > 0, truth > 0))
+    assert np.mean(overlaps) > 0.84
+    assert min(overlaps) > 0.70
+
+
+def test_finer_slices_change_the_volume_little(
+    held_out: list[tuple[Volume, np.ndarray]],
+) -> None:
+    volume = held_out[0][0]
+    affine = volume.affine.copy()
+    affine[:3, 0] /= 2
+    fine = np.repeat(volume.stored, 2, axis=0)
+    twice = examples.volume(fine, "MR", affine=affine)
+    one, other = (_whole_ml(_analyze(given)) for given in (volume, twice))
+    assert other == pytest.approx(one, rel=0.08)
+
+
+def test_scanner_units_do_not_matter(held_out: list[tuple[Volume, np.ndarray]]) -> None:
+    volume = held_out[1][0]
+    scaled = dataclasses.replace(volume, slope=volume.slope * 9.5, intercept=volume.intercept + 70)
+    one, other = (_whole_ml(_analyze(given)) for given in (volume, scaled))
+    assert other == pytest.approx(one, rel=0.005)
+
+
+def _whole_ml(findings: Findings) -> float:
+    whole = findings.items[1]
+    assert isinstance(whole, Measurement)
+    return whole.value

@@ -1,0 +1,71 @@
+"""What is fuzzed: each takes any bytes, and raises where a promise is broken."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydicom.uid import CTImageStorage
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+
+from node.dimse import commands, lane, statuses
+from node.dimse.pdus import PduFault, fragments
+from node.dimse.receive import Offer, Receiver
+from storage.instances import InstanceStore, dataset_digest
+
+ANSWERS = {
+    statuses.SUCCESS, statuses.CANNOT_UNDERSTAND, statuses.SOP_CLASS_MISMATCH,
+    statuses.SOP_INSTANCE_MISMATCH, statuses.DUPLICATE_SOP_INSTANCE,
+}  # fmt: skip
+"""What may be answered to a data set; 0x0110 would be a fault of the node."""
+
+
+def values(raw: bytes) -> None:
+    """The presentation data values of a P-DATA-TF."""
+    try:
+        list(fragments(memoryview(raw)))
+    except PduFault:
+        return
+
+
+def command(raw: bytes) -> None:
+    """A command set: first as a well-formed one, then as any."""
+    commands.decode(raw)
+    try:
+        lane._decode_command(raw)
+    except PduFault:
+        return
+
+
+def request(raw: bytes) -> None:
+    """An A-ASSOCIATE-RQ; whatever it raises is taken for a fault of the peer."""
+    pdu = A_ASSOCIATE_RQ()
+    try:
+        pdu.decode(raw)
+        asked = pdu.to_primitive()
+        lane._check_request(asked)
+    except Exception:  # noqa: BLE001 - as the lane does
+        return
+    assert all(one.transfer_syntax for one in asked.presentation_context_definition_list)
+
+
+def receiver(folder: Path) -> Receiver:
+    """One that receives into a folder."""
+    return Receiver(
+        InstanceStore(folder / "instances", folder / "quarantine"),
+        sink=lambda record: None,
+        on_quarantined=lambda *facts: None,
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+def instance(into: Receiver, content: bytes, uid: str) -> int:
+    """A data set under a UID; gives the answer."""
+    offer = Offer(CTImageStorage, uid, "1.2.840.10008.1.2.1", "FUZZ")
+    status = into.receive(offer, [content])
+    assert status.code in ANSWERS, hex(status.code)
+    if status.is_success:
+        kept = dataset_digest(into.store.path(into.store.key_of(uid)))
+        assert kept == hashlib.sha256(content).hexdigest()
+    return status.code

@@ -1,0 +1,155 @@
+"""Other series beside the chosen one, and the order of analyzers that wait for others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from analyzers import registry
+from analyzers.contract import AnalyzerInfo, InputContract, Limits
+from node.config import RuleSettings
+from node.intake.companions import companions, in_order
+from node.intake.completion import Planner
+from storage import index, ledger
+from storage.attributes import extract
+from storage.database import Database, open_database
+from storage.records import InstanceRecord, Job, Outcome, Placement
+from tests.node.intake.test_routing import series
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PET = InputContract(modalities=frozenset({"PT"}), min_slices=10)
+
+
+def analyzer(name: str, *after: str, **companions: InputContract) -> AnalyzerInfo:
+    inputs = InputContract(modalities=frozenset({"CT"}))
+    return AnalyzerInfo(name, "1", name, inputs, Limits(), companions=companions, after=after)
+
+
+def test_the_thinnest_series_that_keeps_the_contract_plays_the_role() -> None:
+    chosen = series(1)
+    study = [
+        chosen,
+        series(2, spacing_mm=5.0, Modality="PT"),
+        series(3, spacing_mm=3.0, Modality="PT"),
+        series(4, slices=9, spacing_mm=1.0, Modality="PT"),
+    ]
+    found = companions(study, chosen, analyzer("fusion", moving=PET))
+    assert {role: one.header["SeriesNumber"] for role, one in found.items()} == {"moving": 3}
+
+
+def test_a_role_that_no_series_can_play_is_absent() -> None:
+    chosen = series(1)
+    assert companions([chosen, series(2)], chosen, analyzer("fusion", moving=PET)) == {}
+
+
+def test_neither_the_chosen_series_nor_a_result_of_this_node_plays_a_role() -> None:
+    chosen = series(1, Modality="PT")
+    own = dataclasses.replace(series(2, Modality="PT"), own=True)
+    back = series(3, Modality="PT", ImageType=["DERIVED", "PRIMARY"], Manufacturer="Wetread")
+    contract = dataclasses.replace(PET, derived=True)
+    assert companions([chosen, own, back], chosen, analyzer("fusion", moving=contract)) == {}
+
+
+def test_analyzers_come_behind_those_they_wait_for() -> None:
+    known = {
+        one.name: one
+        for one in (analyzer("rules", "sum", "quality"), analyzer("sum", "lungs"),
+                    analyzer("lungs"), analyzer("quality"))
+    }  # fmt: skip
+    assert in_order(["rules", "sum", "lungs"], known) == ["lungs", "sum", "rules"]
+
+
+def test_a_ring_of_analyzers_does_not_hang() -> None:
+    known = {"a": analyzer("a", "b"), "b": analyzer("b", "a"), "c": analyzer("c", "c")}
+    assert sorted(in_order(["a", "b", "c"], known)) == ["a", "b", "c"]
+
+
+# --- in the ledger --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three analyzers: "fusion" wants a PET beside the CT, "rules" waits for it and "lungs"."""
+    known = {
+        one.name: one
+        for one in (analyzer("rules", "lungs", "fusion"), analyzer("lungs"),
+                    analyzer("fusion", moving=dataclasses.replace(PET, min_slices=1)))
+    }  # fmt: skip
+    monkeypatch.setattr(registry, "info", known.__getitem__)
+    monkeypatch.setattr(registry, "parameters", lambda name, given: _Nothing())
+
+
+@dataclasses.dataclass(frozen=True)
+class _Nothing:
+    pass
+
+
+def receive(database: Database, paths: list[Path], first: int, count: int, modality: str) -> None:
+    records = []
+    for number in range(first, first + count):
+        header = pydicom.dcmread(paths[number], stop_before_pixels=True)
+        header.Modality = modality
+        header.SeriesInstanceUID = f"{header.SeriesInstanceUID}.{modality == 'PT':d}"
+        placement = Placement(Outcome.NEW, f"key{number}", 1, f"{number:064d}", "")
+        records.append(InstanceRecord(extract(header), placement, NOON, "CT1"))
+    with database.write() as tx:
+        index.add(tx, records)
+
+
+def plan(database: Database, *names: str) -> list[Job]:
+    """The jobs that a plan enters, in the order in which they were entered."""
+    planner = Planner((RuleSettings(name="all", when={"Modality": "CT"}, analyzers=names),), {})
+    with database.write() as tx:
+        (study,) = index.list_studies(tx)
+        before = {job.id for job in ledger.list_jobs(tx)}
+        planner.plan(tx, study.id, NOON)
+        jobs = [job for job in ledger.list_jobs(tx) if job.id not in before]
+    return sorted(jobs, key=lambda job: job.id)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_late_companion_makes_a_new_job_and_the_same_one_does_not(
+    database: Database, phantom_paths: list[Path]
+) -> None:
+    receive(database, phantom_paths, 0, 3, "CT")
+    (alone,) = plan(database, "fusion")
+    receive(database, phantom_paths, 3, 3, "PT")
+    (joined,) = plan(database, "fusion")
+    assert joined.key != alone.key
+    assert joined.predecessor_id == alone.id
+    assert plan(database, "fusion") == []
+    with database.read() as tx:
+        given = ledger.companions_of(tx, joined.id)
+        own = ledger.input_instances(tx, joined.id)
+        assert ledger.companions_of(tx, alone.id) == {}
+    assert {role: len(one) for role, one in given.items()} == {"moving": 3}
+    assert not {one.id for one in own} & {one.id for one in given["moving"]}
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_analyzer_waits_for_those_that_are_routed_and_hears_of_new_ones(
+    database: Database, phantom_paths: list[Path]
+) -> None:
+    receive(database, phantom_paths, 0, 3, "CT")
+    jobs = plan(database, "rules", "lungs")
+    assert [job.analyzer for job in jobs] == ["lungs", "rules"]
+    with database.read() as tx:
+        waited = ledger.waited_for(tx, jobs[1].id)
+    assert [job.analyzer for job in waited] == ["lungs"]
+    again = plan(database, "rules", "lungs", "fusion")
+    assert [job.analyzer for job in again] == ["fusion", "rules"]
+    with database.read() as tx:
+        waited = ledger.waited_for(tx, again[1].id)
+    assert [job.analyzer for job in waited] == ["fusion", "lungs"]

@@ -1,0 +1,102 @@
+"""What /metrics says: read back with Prometheus' own parser."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from node.observe.health import Health
+from node.observe.metrics import IndexQueue, Metrics, Reception
+from storage import announcements, commitment_requests, gaps, index
+from storage.announcements import NewAnnouncement
+from storage.database import Database, open_database
+from storage.errors import DatabaseUnavailable
+from storage.records import AnnouncementKind, Reference, StepStatus
+from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    yield opened
+    opened.close()
+
+
+def metrics(database: Database) -> Metrics:
+    return Metrics(
+        database,
+        Health(lambda: NOON),
+        lambda: Reception(associations=2, stored=40, refused=1),
+        lambda: IndexQueue(waiting=7, lag_s=0.125),
+    )
+
+
+def samples(found: Metrics) -> dict[str, float]:
+    text = found.text().decode()
+    return {
+        "".join([sample.name, *(f"|{value}" for value in sample.labels.values())]): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_counters_lags_depths_and_gaps_are_there(database: Database) -> None:
+    with database.write() as tx:
+        enqueue(tx, new_job(tx, add_study(tx)))
+        index.add(tx, [record(1, "4.5.6", "4.5.6.1")])
+        named = (Reference(CT, "7.7"),)
+        new = NewAnnouncement(
+            AnnouncementKind.MPPS, "9.1", "CT1", StepStatus.COMPLETED, ("1.2.3",), named, {}
+        )
+        announcements.enter(tx, new, NOON)
+        commitment_requests.enter(tx, "9.2", "CT1", "10.0.0.1", "a", named, NOON)
+        gaps.watch(tx, gaps.find(tx, NOON + minutes(1)), NOON)
+    found = samples(metrics(database))
+    expected = {
+        "wetread_instances_total|stored": 40,
+        "wetread_instances_total|refused": 1,
+        "wetread_associations": 2,
+        "wetread_index_waiting": 7,
+        "wetread_index_lag_seconds": 0.125,
+        "wetread_studies|receiving": 1,
+        "wetread_studies|complete": 1,
+        "wetread_jobs|pending": 1,
+        "wetread_deliveries|pending": 0,
+        "wetread_gaps|received": 1,
+        "wetread_gaps|completed": 1,
+        "wetread_gaps|analyzed": 1,
+        "wetread_gaps|committed": 0,
+        "wetread_announcements|awaited": 1,
+        "wetread_commitment_requests|received": 1,
+        "wetread_result_commitments|owed": 0,
+        "wetread_alarms": 3,
+        "wetread_database_up": 1,
+        "wetread_healthy|database": 0,
+    }
+    assert {name: found.get(name) for name in expected} == expected
+
+
+def test_no_label_names_a_peer_a_patient_or_an_instance(database: Database) -> None:
+    with database.write() as tx:
+        add_study(tx)
+        commitment_requests.enter(tx, "9.2", "CT1", "10.0.0.1", "a", (Reference(CT, "7.7"),), NOON)
+    text = metrics(database).text().decode()
+    assert not any(word in text for word in ("CT1", "10.0.0.1", "1.2.3", "P1", "7.7", CT))
+
+
+def test_without_the_database_the_process_is_still_measured(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> None:
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(database, "read", away)
+    found = samples(metrics(database))
+    assert found["wetread_database_up"] == 0
+    assert found["wetread_index_waiting"] == 7
+    assert "wetread_jobs|pending" not in found
