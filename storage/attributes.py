@@ -58,7 +58,8 @@ MAX_FRAMES = 20_000
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 
 _MALFORMED = (
-    ArithmeticError, AttributeError, BytesLengthException, EOFError, LookupError, NotImplementedError, RecursionError,
+    ArithmeticError, AttributeError, BytesLengthException, EOFError, LookupError,
+    NotImplementedError, RecursionError,
     TypeError, ValueError, struct.error,
 )  # fmt: skip
 """What pydicom raises when it converts a value that is not of its VR."""

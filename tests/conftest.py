@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import structlog
 
 from node.demo.phantom import ChestPhantom
 
@@ -14,6 +15,23 @@ pytest_plugins = ("pytester", "tests.postgres")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
+
+
+@pytest.fixture(autouse=True)
+def plain_tracebacks() -> None:
+    """structlog's own drawing of a traceback takes seconds where frames hold large arrays."""
+    if not structlog.is_configured():
+        renderer = structlog.dev.ConsoleRenderer(
+            exception_formatter=structlog.dev.plain_traceback, colors=False
+        )
+        structlog.configure(
+            processors=[
+                structlog.contextvars.merge_contextvars,
+                structlog.processors.add_log_level,
+                structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+                renderer,
+            ]
+        )
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from analyzers.codes import PRIVATE_SCHEME
 from analyzers.contract import Code
 
 PRESENT = Code("52101004", "SCT", "Present")
-ABSENT = Code("2667000", "SCT", "Absent")
+ABSENT = Code("272519000", "SCT", "Absent")
 LUNG_OPACITY = Code("LUNGOPACITY", PRIVATE_SCHEME, "Lung opacity on a chest radiograph")
 OPACITY_EVIDENCE = Code("OPACITYMAP", PRIVATE_SCHEME, "Evidence for lung opacity")
 SCORE_CHANGE = Code("SCORECHANGE", PRIVATE_SCHEME, "Change of the score when covered")

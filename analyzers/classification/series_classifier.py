@@ -29,8 +29,8 @@ from analyzers.quality.measures import contrast_ml, foreground
 
 REGION_CODES = {
     Region.HEAD: Code("69536005", "SCT", "Head"),
-    Region.CHEST: Code("51185008", "SCT", "Chest"),
-    Region.ABDOMEN: Code("818983003", "SCT", "Abdomen"),
+    Region.CHEST: Code("816094009", "SCT", "Chest"),
+    Region.ABDOMEN: Code("818982008", "SCT", "Abdomen and Pelvis"),
     Region.LIMB: Code("66019005", "SCT", "Extremity"),
 }
 PLANE_CODES = {

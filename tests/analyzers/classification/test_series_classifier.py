@@ -64,7 +64,7 @@ def test_lungs_make_a_chest_and_their_absence_an_abdomen() -> None:
     chest = trunk()
     chest[ellipse(60, 110)] = -850
     assert answers(ct(chest))[concepts.BODY_PART] == ["Chest"]
-    assert answers(ct(trunk()))[concepts.BODY_PART] == ["Abdomen"]
+    assert answers(ct(trunk()))[concepts.BODY_PART] == ["Abdomen and Pelvis"]
 
 
 def test_a_narrow_bony_section_is_a_head_and_a_narrow_soft_one_a_limb() -> None:
@@ -111,7 +111,7 @@ def test_a_radiograph_is_no_series_of_slices() -> None:
 def test_real_ct_is_told_with_its_tags_removed(test_data: Path) -> None:
     expected = {
         "ct_lidc_idri_0314": "Chest",
-        "ct_crlm_1004": "Abdomen",
+        "ct_crlm_1004": "Abdomen and Pelvis",
         "petctmr_STS_002/CT": "Extremity",
     }
     for name, part in expected.items():
