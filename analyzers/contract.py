@@ -137,7 +137,7 @@ class SeriesFacts:
     modality: str
     instances: int
     slices: int
-    """Frames that have a place in space; 0 when none has."""
+    """Frames that have a place in space, and radiographs; 0 when there is none."""
     plane: Plane | None = None
     spacing_mm: float | None = None
     """Median distance between slices."""

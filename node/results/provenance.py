@@ -82,9 +82,14 @@ def series_number(source: Source, offset: int) -> int:
 
 
 def text(value: str, limit: int = 64) -> str:
-    """``value`` as one line without backslashes, at most ``limit`` characters (VR LO)."""
+    """``value`` as one line without backslashes, at most ``limit`` bytes (VR LO).
+
+    The standard counts characters (PS3.5 6.2), many readers and dciodvfy bytes.
+    """
     line = " ".join(value.replace("\\", "/").split())
-    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+    if len(line.encode()) <= limit:
+        return line
+    return line.encode()[: limit - 3].decode(errors="ignore").rstrip() + "..."
 
 
 def local_time(source: Source, provenance: Provenance) -> datetime:

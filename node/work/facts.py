@@ -12,6 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Plane, SeriesFacts
+from node.work.frames import PROJECTIONS
 from node.work.geometry import distinct, nearest_plane
 from storage.attributes import instance_values, series_values
 from storage.records import Header, StoredSeries
@@ -38,7 +39,7 @@ def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:
     return SeriesFacts(
         modality=_text(series, "Modality"),
         instances=len(headers),
-        slices=len(positions),
+        slices=len(positions) or _radiographs(series, headers),
         plane=plane,
         spacing_mm=_spacing_mm(headers, positions) if plane else None,
         thickness_mm=median(thicknesses) if thicknesses else None,
@@ -47,6 +48,11 @@ def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:
         body_part=_text(series, "BodyPartExamined"),
         description=_text(series, "SeriesDescription"),
     )
+
+
+def _radiographs(series: Header, headers: Sequence[Header]) -> int:
+    """Radiographs have no place in space, and each is the one slice of a volume all the same."""
+    return len(headers) if _text(series, "Modality") in PROJECTIONS else 0
 
 
 def _plane(headers: Sequence[Header]) -> Plane | None:

@@ -109,7 +109,7 @@ def test_contrast_is_known_only_where_it_is_written(header: Header, contrast: bo
 
 
 def test_images_without_a_place_have_no_plane_and_no_slices() -> None:
-    found = facts(stored([{"Modality": "CR", "ImageType": "ORIGINAL\\PRIMARY"}]))
+    found = facts(stored([{"Modality": "US", "ImageType": "ORIGINAL\\PRIMARY"}]))
     assert (found.slices, found.plane, found.spacing_mm) == (0, None, None)
     assert found.image_type == ("ORIGINAL", "PRIMARY")
 

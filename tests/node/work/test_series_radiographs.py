@@ -14,6 +14,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
+from analyzers.contract import InputContract
 from node.work.geometry import SeveralRadiographs
 from node.work.series import read_series
 from node.work.subject import subject
@@ -54,6 +55,7 @@ def test_a_radiograph_is_one_slice_with_its_pixel_spacing(tmp_path: Path) -> Non
     assert volume.subject.age_years == 61
     assert volume.facts is not None
     assert volume.facts.modality == "CR"
+    assert InputContract(modalities=frozenset({"CR"})).refusals(volume.facts) == ()
 
 
 def test_monochrome1_is_turned_over(tmp_path: Path) -> None:
