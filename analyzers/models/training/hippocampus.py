@@ -21,7 +21,7 @@ from analyzers.models.training.hippocampus_evaluation import (
 from analyzers.models.training.volumetric_fit import Progress, Schedule, fit
 
 SEED = 20261123
-EPOCHS = 16
+EPOCHS = 60
 METHODS = {"hippocampus_unet": "a 3-D U-Net (10.1007/978-3-319-46723-8_49)"}
 
 
