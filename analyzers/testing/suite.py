@@ -97,7 +97,11 @@ class AnalyzerSuite:
             shifted = (of.stored.astype(np.int32) + 2000).astype(dtype)
             shifted.setflags(write=False)
             same = dataclasses.replace(of, stored=shifted, intercept=of.intercept - 2000 * of.slope)
-            found = grids(run(analyzer_name, same))
+            try:
+                found = grids(run(analyzer_name, same))
+            except NotApplicable as verdict:
+                assert len(str(verdict)) > _LEAST_SENTENCE
+                continue
             for one, other in zip(reference, found, strict=True):
                 self._agree(one, other)
 

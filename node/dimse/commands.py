@@ -83,10 +83,20 @@ def response(command: Command, status: int, comment: str = "") -> bytes:
     return _element(_LENGTH, struct.pack("<L", len(body))) + body
 
 
-def p_data(context_id: int, command_set: bytes) -> bytes:
-    """A command set as one P-DATA-TF PDU. PS3.8 9.3.5."""
-    length = len(command_set)
-    return struct.pack(">BxLLBB", 0x04, length + 6, length + 2, context_id, 0x03) + command_set
+def p_data(context_id: int, command_set: bytes, maximum_length: int = 0) -> bytes:
+    """A command set as P-DATA-TF PDUs, none longer than the peer takes. PS3.8 9.3.5, D.1.
+
+    maximum_length: of the variable field of a PDU; 0 for any length. Less than 7 leaves no room for
+    a byte and is taken as 7.
+    """
+    room = max(maximum_length - 6, 1) if maximum_length else len(command_set)
+    pdus = []
+    for start in range(0, len(command_set), room):
+        part = command_set[start : start + room]
+        control = 0x03 if start + room >= len(command_set) else 0x01
+        head = struct.pack(">BxLLBB", 0x04, len(part) + 6, len(part) + 2, context_id, control)
+        pdus.append(head + part)
+    return b"".join(pdus)
 
 
 def _elements(raw: bytes) -> dict[int, bytes] | None:

@@ -298,7 +298,8 @@ class InstanceLane(DULServiceProvider):
         """Send a response now: this thread alone writes to the socket."""
         if self.socket is not None:
             answer = commands.response(request, status.code, status.comment)
-            self.socket.send(commands.p_data(context_id, answer))
+            longest = int(self.assoc.requestor.maximum_length or 0)
+            self.socket.send(commands.p_data(context_id, answer, longest))
 
 
 def _check_request(request: A_ASSOCIATE) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 from io import BytesIO
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pynetdicom.dimse_messages import C_ECHO_RQ, C_STORE_RQ
@@ -77,3 +79,19 @@ def test_a_damaged_request_is_read_as_pynetdicom_reads_it_or_not_at_all(
         read = decode_by_pynetdicom(BytesIO(kept), True, True)
         assert (read.MessageID, read.CommandField) == (command.message_id, command.field)
         assert str(read.AffectedSOPClassUID).rstrip("\0") == command.sop_class_uid
+
+
+@pytest.mark.parametrize("longest", [0, 6, 7, 12, 64, 16384])
+def test_an_answer_is_cut_to_what_the_peer_takes(longest: int) -> None:
+    command_set = bytes(range(104))
+    stream = commands.p_data(3, command_set, longest)
+    joined = b""
+    while stream:
+        kind, length = struct.unpack(">BxL", stream[:6])
+        item, context_id, control = struct.unpack(">LBB", stream[6:12])
+        assert (kind, context_id, item) == (0x04, 3, length - 4)
+        assert not longest or length <= max(longest, 7)
+        joined += stream[12 : 6 + length]
+        stream = stream[6 + length :]
+        assert control == (0x01 if stream else 0x03)
+    assert joined == command_set
