@@ -88,9 +88,9 @@ class Images:
         self._template = folder.with_suffix(".dcm").read_bytes()
 
     def fresh(self) -> Path:
-        """A folder with one study."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-        self._folder.mkdir()
+        """A folder with one study. Files are written over: ext4 makes new ones slowly for some
+        seconds after others were deleted, which would count against the receivers."""
+        self._folder.mkdir(exist_ok=True)
         study = b"2.25.9%09d" % next(_sets)
         whole = self._template.replace(_PLACE, study)
         for number in range(self._count):
@@ -196,7 +196,9 @@ class Bench:
             return _send([few.fresh()], side, count, nagle=True)
 
         name = f"36 kB, sender with Nagle ({plenty}; peers {count})"
-        self._compare(name, work, "nagle-sides", with_stock=True, runs=min(self._plan.runs, 3))
+        self._compare(
+            name, work, "nagle-sides", with_stock=True, runs=min(self._plan.runs, 3), nagle=True
+        )
 
     def echo(self) -> None:
         self._compare(
@@ -249,6 +251,7 @@ class Bench:
         folder: str,
         with_stock: bool,
         runs: int = 0,
+        nagle: bool = False,
     ) -> None:
         home = self._folder / folder
         values: dict[str, list[float]] = {}
@@ -258,8 +261,8 @@ class Bench:
                 stack.enter_context(
                     wetread(home / "unsynced", UNSYNCED, "[storage]\nsync = false")
                 ),
-                stack.enter_context(orthanc(home / "orthanc")),
-                stack.enter_context(storescp(home / "storescp")),
+                stack.enter_context(orthanc(home / "orthanc", nagle)),
+                stack.enter_context(storescp(home / "storescp", nagle)),
             ]
             if with_stock:
                 sides.append(stack.enter_context(stock(home / "stock")))

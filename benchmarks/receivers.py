@@ -93,24 +93,24 @@ def _waiting(page: str) -> int:
 
 
 @contextmanager
-def orthanc(folder: Path) -> Iterator[Side]:
+def orthanc(folder: Path, nagle: bool = False) -> Iterator[Side]:
     """Orthanc with its defaults: SQLite index, files synced."""
     folder.mkdir(parents=True)
     port, http = _free_port(), _free_port()
     config = {"StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port}
     config |= {"HttpPort": http, "Name": "bench"}
     (folder / "orthanc.json").write_text(json.dumps(config))
-    with _process("Orthanc", ["Orthanc", str(folder / "orthanc.json")], port) as side:
+    with _process("Orthanc", ["Orthanc", str(folder / "orthanc.json")], port, nagle) as side:
         yield side
 
 
 @contextmanager
-def storescp(folder: Path) -> Iterator[Side]:
+def storescp(folder: Path, nagle: bool = False) -> Iterator[Side]:
     """DCMTK's storescp: no index, no sync; a process for each association."""
     folder.mkdir(parents=True)
     port = _free_port()
     command = ["storescp", "--fork", "-od", str(folder), "--max-pdu", "131072", str(port)]
-    with _process("storescp", command, port) as side:
+    with _process("storescp", command, port, nagle) as side:
         yield side
 
 
@@ -120,14 +120,18 @@ def stock(folder: Path) -> Iterator[Side]:
     folder.mkdir(parents=True)
     port = _free_port()
     command = [sys.executable, "-c", _STOCK, str(port), str(folder)]
-    with _process("stock pynetdicom", command, port) as side:
+    with _process("stock pynetdicom", command, port, nagle=False) as side:
         yield side
 
 
 @contextmanager
-def _process(name: str, command: list[str], port: int) -> Iterator[Side]:
+def _process(name: str, command: list[str], port: int, nagle: bool) -> Iterator[Side]:
+    """``nagle``: as DCMTK, which Orthanc receives with, does by default; else without."""
+    environment = {name: value for name, value in os.environ.items() if name != "TCP_NODELAY"}
+    if not nagle:
+        environment["TCP_NODELAY"] = "1"
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ)
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     )
     try:
         _until_open(port, process)
