@@ -87,6 +87,8 @@ class Volume:
     suv_factor: ``values * suv_factor`` is SUVbw in g/mL; None: not PET, or the header does not
         allow it.
     facts: what the header says of the series.
+    frame_of_reference: a name; coordinates of series with the same one can be compared. Empty: the
+        header gives none.
     companions: other series of the study by the role that ``Analyzer.companions`` gives them.
     reported: what the analyzers named in ``Analyzer.after`` said of this study.
     """
@@ -101,6 +103,7 @@ class Volume:
     suv_factor: float | None = None
     subject: Subject = Subject()
     facts: SeriesFacts | None = None
+    frame_of_reference: str = ""
     companions: Mapping[str, Volume] = field(default_factory=dict)
     reported: tuple[Reported, ...] = ()
 
@@ -318,13 +321,17 @@ class Detection:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DerivedImage:
-    """A new image on the input grid, ``values`` in the units of the input after rescale."""
+    """A new image on the input grid, ``values`` in the units of the input after rescale.
+
+    role: made from this companion, whose modality and units it has; empty: from the input.
+    """
 
     values: NDArray[Any]
     title: str
     derivation: Code
     """From CID 7203 (Image Derivation)."""
     remarks: str = ""
+    role: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -363,6 +370,39 @@ class CompressedImage:
     remarks: str = ""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Registration:
+    """Where a companion lies: ``matrix`` (4×4 float64, rigid) maps its LPS mm to the input's."""
+
+    role: str
+    matrix: NDArray[np.float64]
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shades:
+    """Values shown as the lowest and the highest shade, in the units of the image."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blending:
+    """How a companion is shown over the input: the derived image of its ``role``, in colour.
+
+    palette: uint8 ``(256, 3)``. opacity: share of the colour, 0–1. under, above: the shades of the
+    input and of the companion.
+    """
+
+    role: str
+    palette: NDArray[np.uint8]
+    opacity: float
+    under: Shades
+    above: Shades
+    title: str
+
+
 Finding = (
     Segmentation
     | Detection
@@ -370,6 +410,8 @@ Finding = (
     | ColorImage
     | ParametricMap
     | CompressedImage
+    | Registration
+    | Blending
     | Measurement
     | Classification
     | Statement

@@ -180,6 +180,7 @@ def _volume(
         suv_factor=suv_factor(headers) if header.get("Modality") == "PT" else None,
         subject=subject(header),
         facts=facts_of(headers),
+        frame_of_reference=str(header.get("FrameOfReferenceUID") or ""),
     )
 
 
