@@ -19,6 +19,7 @@ import os
 import secrets
 import shutil
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
 _READY = 64
 """How many names are made and synced at once."""
+_ROOM_S = 0.1
 _STORE = "the instance store"
 
 
@@ -51,6 +53,8 @@ class InstanceStore:
         self._ready_folder = root / "ready"
         self._ready: list[str] = []
         self._lock = threading.Lock()
+        self._making = threading.Lock()
+        self._room_until = 0.0
         with named_errors(_STORE):
             self._make_folders()
 
@@ -68,23 +72,39 @@ class InstanceStore:
         if self.sync:
             sync_folder(folder)
 
-    def take_ready(self) -> Path:
-        """A new, empty file in ``incoming`` whose name is synced already, here or in ``ready``."""
-        with self._lock:
-            if not self._ready:
-                self._make_ready()
-            name = self._ready.pop()
-        path = self.incoming / name
-        (self._ready_folder / name).rename(path)
-        return path
+    def take_ready(self) -> str:
+        """The name of a new, empty file in ``incoming``; synced already, here or in ``ready``."""
+        name = self._next_ready()
+        os.rename(f"{self._ready_folder}/{name}", f"{self.incoming}/{name}")  # noqa: PTH104
+        return name
+
+    def _next_ready(self) -> str:
+        """The next name. When few are left, more are made while instances arrive."""
+        while True:
+            with self._lock:
+                left = len(self._ready)
+                name = self._ready.pop() if left else ""
+            if left == _READY // 2 and not self._making.locked():
+                threading.Thread(target=self._make_more, name="ready-names", daemon=True).start()
+            if name:
+                return name
+            self._make_ready()
+
+    def _make_more(self) -> None:
+        with suppress(OSError):  # whoever finds none left makes them, and meets the fault
+            self._make_ready()
 
     def _make_ready(self) -> None:
-        names = [f"{secrets.token_hex(16)}{_PART}" for _ in range(_READY)]
-        for name in names:
-            path = self._ready_folder / name
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-        self.sync_folder(self._ready_folder)
-        self._ready = names
+        with self._making:
+            if len(self._ready) > _READY // 2:
+                return
+            names = [f"{secrets.token_hex(16)}{_PART}" for _ in range(_READY)]
+            for name in names:
+                path = self._ready_folder / name
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
+            self.sync_folder(self._ready_folder)
+            with self._lock:
+                self._ready += names
 
     def open_incoming(self) -> IncomingFile:
         """A new file to receive into; leaving it without ``place`` deletes it."""
@@ -187,6 +207,15 @@ class InstanceStore:
         with named_errors(_STORE):
             return shutil.disk_usage(self.root).free
 
+    def has_room(self, bytes_free: int) -> bool:
+        """Whether so much is free: asked of the disk a few times a second while it is so."""
+        now = time.monotonic()
+        if now >= self._room_until:
+            if self.free_bytes() < bytes_free:
+                return False
+            self._room_until = now + _ROOM_S
+        return True
+
     def probe(self) -> None:
         """Write, sync, link, read back and delete a small file.
 
@@ -228,9 +257,11 @@ class IncomingFile:
         self._can_be_sealed = False
         self._settled = False
         with named_errors(_STORE):
-            self.path = store.take_ready()
-            self.name = self.path.name
-            self._descriptor = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
+            self.name = store.take_ready()
+            self._file = (
+                f"{store.incoming}/{self.name}"  # making a Path costs more
+            )
+            self._descriptor = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
 
     def __enter__(self) -> IncomingFile:
         return self
@@ -246,6 +277,10 @@ class IncomingFile:
         if not self._settled:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
+
+    @property
+    def path(self) -> Path:
+        return Path(self._file)
 
     def write_header(self, data: bytes) -> None:
         """Preamble and file meta information, before all else: ours, so not part of the digest."""
@@ -288,21 +323,21 @@ class IncomingFile:
         OutOfSpace, StoreUnavailable
         """
         key = self._store.key_of(sop_instance_uid)
-        final = self._store.path(key)
+        final = f"{self._store.root}/{key}"
         self._digest_pending()
         with named_errors(_STORE):
             if os.path.lexists(final):  # before the seal: what is not taken must not bear one
                 self.flush()
-                return self._place_beside(key, final)
+                return self._place_beside(key, Path(final))
             sealed = self._can_be_sealed and self._seal(sop_instance_uid)
             self._sync()
             try:
-                os.link(self.path, final)
+                os.link(self._file, final)
             except FileExistsError:
-                return self._place_beside(key, final)
+                return self._place_beside(key, Path(final))
             self._settled = True  # from here on others are told that it is there: it must be found
             if not sealed:
-                self._sync_names(final)
+                self._sync_names(Path(final))
         return Placement(Outcome.NEW, key, self.size_bytes, self._hash.hexdigest(), self.name)
 
     def _seal(self, sop_instance_uid: str) -> bool:

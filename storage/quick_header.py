@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from storage.attributes import INSTANCE, SERIES, STUDY
-from storage.records import InstanceAttributes
+from storage.records import Header, InstanceAttributes
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
@@ -28,6 +30,9 @@ _UNDEFINED = 0xFFFFFFFF
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _NEEDS_PARSER = frozenset((0x00180012, 0x52009229, 0x52009230))
 """Contrast agents and functional groups: attributes are taken from within."""
+_STOPS = _PIXELS | _NEEDS_PARSER
+MIN_TAG = 0x00080000
+"""Lower ones are of commands and file meta information: not in a data set."""
 
 _DS = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})? *")
 _IS = re.compile(rb" *[+-]?\d{1,9} *")
@@ -58,16 +63,15 @@ def quick_extract(data: bytes, transfer_syntax_uid: str) -> InstanceAttributes |
         return None
     try:
         raw = _explicit(data) if is_explicit else _implicit(data)
-        instance = _values(raw, INSTANCE)
         return InstanceAttributes(
             sop_instance_uid=_uid(raw, "SOPInstanceUID"),
             sop_class_uid=_uid(raw, "SOPClassUID"),
             transfer_syntax_uid=transfer_syntax_uid,
             study_instance_uid=_uid(raw, "StudyInstanceUID"),
             series_instance_uid=_uid(raw, "SeriesInstanceUID"),
-            study=_values(raw, STUDY),
-            series=_values(raw, SERIES),
-            instance=instance,
+            study=_level(STUDY, _raw_values(raw, STUDY)),
+            series=_level(SERIES, _raw_values(raw, SERIES)),
+            instance=_values(INSTANCE, _raw_values(raw, INSTANCE)),
         )
     except (_NotPlain, struct.error):
         return None
@@ -75,19 +79,23 @@ def quick_extract(data: bytes, transfer_syntax_uid: str) -> InstanceAttributes |
 
 def _explicit(data: bytes) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    position, last, end = 0, -1, len(data)
+    position, last, end = 0, MIN_TAG - 1, len(data)
     while position < end:
         group, element, vr, length = _explicit_head(data, position)
         tag = group << 16 | element
         position += 8
-        if tag in _PIXELS:
-            return found
+        if tag in _STOPS:
+            if tag in _PIXELS:
+                return found
+            raise _NotPlain
         if vr in _LONG:
             (length,) = _long_length(data, position)
             position += 4
-        _check(tag, last, length)
-        if tag in _WANTED:
-            if vr != _WANTED[tag]:
+        if tag <= last or length == _UNDEFINED:
+            raise _NotPlain
+        wanted = _WANTED.get(tag)
+        if wanted is not None:
+            if vr != wanted or length > _MAX_VALUE:
                 raise _NotPlain
             found[tag] = data[position : position + length]
         last = tag
@@ -97,25 +105,24 @@ def _explicit(data: bytes) -> dict[int, bytes]:
 
 def _implicit(data: bytes) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
-    position, last, end = 0, -1, len(data)
+    position, last, end = 0, MIN_TAG - 1, len(data)
     while position < end:
         group, element, length = _implicit_head(data, position)
         tag = group << 16 | element
         position += 8
-        if tag in _PIXELS:
-            return found
-        _check(tag, last, length)
+        if tag in _STOPS:
+            if tag in _PIXELS:
+                return found
+            raise _NotPlain
+        if tag <= last or length == _UNDEFINED:
+            raise _NotPlain
         if tag in _WANTED:
+            if length > _MAX_VALUE:
+                raise _NotPlain
             found[tag] = data[position : position + length]
         last = tag
         position += length
     raise _NotPlain
-
-
-def _check(tag: int, last: int, length: int) -> None:
-    is_wrong = tag <= last or length == _UNDEFINED or tag < 0x00080000
-    if is_wrong or tag in _NEEDS_PARSER or (tag in _WANTED and length > _MAX_VALUE):
-        raise _NotPlain
 
 
 def _uid(raw: dict[int, bytes], keyword: str) -> str:
@@ -125,16 +132,25 @@ def _uid(raw: dict[int, bytes], keyword: str) -> str:
     return value.decode("ascii")
 
 
-def _values(raw: dict[int, bytes], keywords: Iterable[str]) -> dict[str, Any]:
+def _raw_values(raw: dict[int, bytes], keywords: tuple[str, ...]) -> tuple[bytes | None, ...]:
+    return tuple(map(raw.get, _TAGS_OF[keywords]))
+
+
+def _values(keywords: tuple[str, ...], raw: tuple[bytes | None, ...]) -> Header:
     found: dict[str, Any] = {}
-    for keyword in keywords:
-        value = raw.get(_TAGS[keyword])
+    for keyword, value in zip(keywords, raw, strict=True):
         if not value:
             continue
         plain = _CONVERT[keyword](value)
         if plain != "":
             found[keyword] = plain
     return found
+
+
+@lru_cache(maxsize=128)
+def _level(keywords: tuple[str, ...], raw: tuple[bytes | None, ...]) -> Header:
+    """What the instances of a study, or a series, have in common is read once."""
+    return MappingProxyType(_values(keywords, raw))
 
 
 def _text(value: bytes) -> Any:
@@ -185,3 +201,4 @@ _KEYWORDS = (*STUDY, *SERIES, *INSTANCE)
 _TAGS = {keyword: int(tag_for_keyword(keyword) or 0) for keyword in _KEYWORDS}
 _CONVERT = {keyword: _BY_VR.get(dictionary_VR(keyword), _not_plain) for keyword in _KEYWORDS}
 _WANTED = {_TAGS[keyword]: dictionary_VR(keyword).encode() for keyword in _KEYWORDS}
+_TAGS_OF = {level: tuple(_TAGS[one] for one in level) for level in (STUDY, SERIES, INSTANCE)}

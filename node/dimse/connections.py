@@ -32,6 +32,7 @@ from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_
 from node.dimse.services import Service
 from node.dimse.session import Session
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
+from node.dimse.wakeups import Checkpoint, WakingQueue
 
 ACCEPT_PAUSE_S = 0.1
 """When no connection can be accepted: how long until the next try."""
@@ -256,6 +257,10 @@ def _replace_dul(association: Association, lane: InstanceLane) -> None:
     lane.event_queue = made.event_queue  # it holds Evt5, transport connection indication
     lane.artim_timer.timeout = made.artim_timer.timeout
     lane._idle_timer.timeout = made._idle_timer.timeout
+    checkpoint = Checkpoint()
+    association._reactor_checkpoint = checkpoint
+    association.dimse.msg_queue = WakingQueue(checkpoint.wake)
+    lane.to_user_queue = WakingQueue(checkpoint.wake)
     association.dul = lane
 
 

@@ -33,6 +33,7 @@ from node.dimse.pdus import (
 from node.dimse.receive import Offer, Receiver, Reception
 from node.dimse.session import Session
 from node.dimse.statuses import Status
+from node.dimse.wakeups import LOOK_ROUND_S, WakingQueue
 
 AT_ONCE = 64
 """PDUs that are served before the reactor looks round."""
@@ -43,8 +44,8 @@ DROPPED_LIMITS = 2
 """Too large an instance is dropped as it comes, up to so many times the limit, then refused."""
 MAX_WAITING = 8
 """Messages other than C-STORE that may wait for their service; more stay in the socket."""
-POLL_S = 0.002
-"""How long one wait for the peer may delay what another thread wants sent."""
+PAUSE_S = 0.002
+"""Until it is looked again whether a message may be read."""
 LINGER_S = 1.0
 """How long what a refused peer still sends is dropped, so that it can read the A-ABORT."""
 
@@ -79,6 +80,7 @@ class InstanceLane(DULServiceProvider):
         super().__init__(association)
         self.daemon = True  # a peer that hangs must not keep the process alive
         self._run_loop_delay = 0.0  # the waiting is done in poll(), which data ends at once
+        self.to_provider_queue = WakingQueue(reader.wake)
         self._receiver = receiver
         self._session = session
         self._reader = reader
@@ -129,14 +131,12 @@ class InstanceLane(DULServiceProvider):
             return self._await_close(connected)
         if not self.event_queue.empty():
             return False  # the next PDU's meaning depends on the state after this one
-        if not self._may_read():
-            time.sleep(POLL_S)
+        if not connected or not self._may_read():
+            time.sleep(PAUSE_S)
             return False
-        if connected and self._reader.wait(POLL_S):
+        if self._reader.wait(LOOK_ROUND_S):
             self._read_what_is_there()
             return True
-        if not connected:
-            time.sleep(POLL_S)
         return False
 
     def _read_what_is_there(self) -> None:
@@ -149,7 +149,7 @@ class InstanceLane(DULServiceProvider):
                 or not self.to_provider_queue.empty()
                 or self._kill_thread
                 or not self._may_read()
-                or not self._reader.wait(0)
+                or not self._reader.wait(LOOK_ROUND_S)
             ):
                 return
 
@@ -164,7 +164,7 @@ class InstanceLane(DULServiceProvider):
 
     def _await_close(self, connected: bool) -> bool:
         lingers = time.monotonic() < self._linger_until
-        if connected and self._reader.wait(POLL_S if lingers else 0):
+        if connected and self._reader.wait(PAUSE_S if lingers else 0):
             if self._reader.discard():
                 return True
         elif lingers:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 P_DATA_TF = 0x04
@@ -18,7 +21,9 @@ MAX_REQUEST_BYTES = 512 * 1024
 """Of an A-ASSOCIATE-RQ: 128 contexts of all syntaxes have 150 kB, a user's token up to 64 kB."""
 MAX_CONTROL_PDU_BYTES = 1024
 """Of all others but P-DATA-TF: release and abort have 4 bytes."""
+BUFFER_BYTES = 64 * 1024
 
+_header = struct.Struct(">BxL").unpack
 _COMMAND = 0x01
 _LAST = 0x02
 
@@ -51,10 +56,10 @@ class Fragment:
 
 
 class PduReader:
-    """Reads PDUs of a bounded length into one reused buffer.
+    """Reads PDUs of a bounded length through one reused buffer.
 
-    ``TCP_QUICKACK`` is set before every blocking read: without it a sender that leaves Nagle's
-    algorithm on waits 40 ms for the acknowledgement of every message.
+    ``TCP_QUICKACK`` is set before every read: without it a sender that leaves Nagle's algorithm on
+    waits 40 ms for the acknowledgement of every message.
     """
 
     def __init__(self, sock: socket.socket, max_pdu_bytes: int, timeout_s: float) -> None:
@@ -64,32 +69,62 @@ class PduReader:
         """
         self._socket = sock
         self._max_pdu_bytes = max_pdu_bytes
-        self.timeout_s = timeout_s
         self._deadline = 0.0
         self._secure = sock if isinstance(sock, ssl.SSLSocket) else None
-        self._buffer = bytearray(64 * 1024)
+        self._buffer = bytearray(BUFFER_BYTES)
+        self._start = self._end = 0  # of what was read and not yet taken
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lock = threading.Lock()
         self._poll = select.poll()
         self._poll.register(sock, select.POLLIN | select.POLLHUP | select.POLLERR)
+        self._poll.register(self._bell, select.POLLIN)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.settimeout(timeout_s)
+        self.allow(timeout_s)
 
     def allow(self, timeout_s: float) -> None:
         """Change how long a PDU may take."""
         self.timeout_s = timeout_s
-        self._socket.settimeout(timeout_s)
+        if self._secure is not None:
+            self._socket.settimeout(timeout_s)
+            return
+        whole = int(timeout_s)  # the kernel's own time-out spares a call before every read
+        timeval = struct.pack("@ll", whole, int((timeout_s - whole) * 1e6))
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeval)
+        self._socket.settimeout(None)
 
     def wait(self, timeout_s: float) -> bool:
-        """Whether something can be read, within a time."""
+        """Whether something can be read, within a time; ``wake`` ends the wait."""
+        if self._end > self._start:
+            return True
         if self._secure is not None and self._secure.pending():
             return True  # decrypted already: the socket itself may be silent
-        return bool(self._poll.poll(timeout_s * 1000))
+        events = self._poll.poll(timeout_s * 1000)
+        if not events:
+            return False
+        rung = any(descriptor == self._bell for descriptor, _ in events)
+        if rung:
+            with suppress(BlockingIOError):
+                os.eventfd_read(self._bell)
+        return len(events) > rung
+
+    def wake(self) -> None:
+        """End a ``wait``. From any thread."""
+        with self._lock:
+            if self._bell >= 0:
+                os.eventfd_write(self._bell, 1)
 
     def close(self) -> None:
         """Close the socket. (pynetdicom leaves it open where the peer was gone before.)"""
         self._socket.close()
+        with self._lock:
+            if self._bell >= 0:
+                os.close(self._bell)
+            self._bell = -1
 
     def discard(self) -> bool:
         """Drop what has arrived; false when the peer has closed."""
+        self._start = self._end = 0
         try:
             return bool(self._socket.recv_into(self._buffer))
         except OSError:
@@ -106,8 +141,8 @@ class PduReader:
             Closed.
         """
         self._deadline = time.monotonic() + self.timeout_s
-        raw = bytes(self._read(HEADER_BYTES))
-        kind, length = struct.unpack(">BxL", raw)
+        raw = bytes(self._take(HEADER_BYTES))
+        kind, length = _header(raw)
         if kind not in PDU_TYPES:
             raise PduFault(f"unknown PDU type 0x{kind:02X}")
         limit = self._limit_of(kind)
@@ -117,38 +152,47 @@ class PduReader:
 
     def read_body(self, header: PduHeader) -> memoryview:
         """The rest of the PDU; valid until the next read."""
-        return self._read(header.length)
+        return self._take(header.length)
 
     def _limit_of(self, kind: int) -> int:
         if kind == P_DATA_TF:
             return self._max_pdu_bytes
         return MAX_REQUEST_BYTES if kind == A_ASSOCIATE_RQ else MAX_CONTROL_PDU_BYTES
 
-    def _read(self, length: int) -> memoryview:
-        got = 0
-        while got < length:
-            view = self._room(got, length)
-            try:
-                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-                count = self._socket.recv_into(view[got:])
-            except TimeoutError as error:
-                raise PduFault("the rest of a PDU did not come in time") from error
-            except OSError as error:
-                raise ConnectionLost(type(error).__name__) from error
-            if not count:
-                raise ConnectionLost("closed by the peer")
-            got += count
-            if got < length and time.monotonic() > self._deadline:
+    def _take(self, length: int) -> memoryview:
+        """The next bytes, read as far as they are not there yet; what follows may come along."""
+        while self._end - self._start < length:
+            count = self._read(self._room(length))  # _room moves the end
+            self._end += count
+            if self._end - self._start < length and time.monotonic() > self._deadline:
                 raise PduFault("a PDU did not come whole in time")
-        return memoryview(self._buffer)[:length]
+        taken = memoryview(self._buffer)[self._start : self._start + length]
+        self._start += length
+        return taken
 
-    def _room(self, got: int, length: int) -> memoryview:
-        """The buffer up to ``length``; it grows with what arrives, not with what is announced."""
-        if got == len(self._buffer):
-            larger = bytearray(min(length, 2 * got))
-            larger[:got] = self._buffer
-            self._buffer = larger
-        return memoryview(self._buffer)[: min(length, len(self._buffer))]
+    def _read(self, view: memoryview) -> int:
+        try:
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+            count = self._socket.recv_into(view)
+        except (TimeoutError, BlockingIOError) as error:
+            raise PduFault("the rest of a PDU did not come in time") from error
+        except OSError as error:
+            raise ConnectionLost(type(error).__name__) from error
+        if not count:
+            raise ConnectionLost("closed by the peer")
+        return count
+
+    def _room(self, length: int) -> memoryview:
+        """Free buffer behind what is in it; it grows with what arrives, not what is announced."""
+        there = self._end - self._start
+        if not there:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer) or self._start + length > len(self._buffer):
+            is_full = there == len(self._buffer)
+            larger = bytearray(min(length, 2 * there)) if is_full else self._buffer
+            larger[:there] = self._buffer[self._start : self._end]
+            self._buffer, self._start, self._end = larger, 0, there
+        return memoryview(self._buffer)[self._end :]
 
 
 def fragments(body: memoryview) -> Iterator[Fragment]:

@@ -150,7 +150,7 @@ class Reception:
 
     def _open(self) -> None:
         receiver = self._receiver
-        if receiver.min_free_bytes and receiver.store.free_bytes() < receiver.min_free_bytes:
+        if receiver.min_free_bytes and not receiver.store.has_room(receiver.min_free_bytes):
             raise OutOfSpace("less free space than the settings ask for")
         self._incoming = self._stack.enter_context(receiver.store.open_incoming())
         self._incoming.write_header(file_header(self._offer))

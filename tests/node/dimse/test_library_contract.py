@@ -85,6 +85,19 @@ def test_an_association_has_what_is_used_of_it(association: Association) -> None
     assert association.requestor.user_identity is None
 
 
+def test_the_reactor_waits_at_its_checkpoint_before_it_looks_for_work(
+    association: Association,
+) -> None:
+    assert isinstance(association._reactor_checkpoint, threading.Event)
+    reactor = inspect.getsource(Association._run_reactor)
+    order = [
+        reactor.index(text)
+        for text in ("_reactor_checkpoint.wait()", "dimse.get_msg(", "dul.is_alive()")
+    ]
+    assert order == sorted(order)
+    assert "self.msg_queue" in inspect.getsource(DIMSEServiceProvider.get_msg)
+
+
 def test_a_server_has_what_is_used_of_it() -> None:
     assert callable(RequestHandler._create_association)
     assert callable(AssociationSocket._shutdown_socket)
@@ -110,8 +123,8 @@ def test_switches_and_tables_are_where_they_are_set_and_read() -> None:
 PROVEN = {
     "_accepted_cx", "_config", "_create_association", "_create_socket", "_globals",
     "_idle_timer", "_is_transport_event", "_kill_thread", "_process_recv_primitive",
-    "_read_pdu_data", "_recv_pdu", "_run_loop_delay", "_sent_abort", "_shutdown_socket",
-    "_STORAGE_CLASSES", "_decode_pdu", "_send",
+    "_reactor_checkpoint", "_read_pdu_data", "_recv_pdu", "_run_loop_delay", "_sent_abort",
+    "_shutdown_socket", "_STORAGE_CLASSES", "_decode_pdu", "_send",
 }  # fmt: skip
 """The private names that the tests above pin."""
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -175,8 +176,9 @@ def _reader(sock: socket.socket, max_pdu_bytes: int, timeout_s: float) -> PduRea
     """On a Unix socket: the options of TCP do not exist there."""
 
     class Quiet(socket.socket):
-        def setsockopt(self, *args: object) -> None:  # type: ignore[override]
-            return None
+        def setsockopt(self, level: int, *args: Any) -> None:  # type: ignore[override]
+            if level != socket.IPPROTO_TCP:
+                super().setsockopt(level, *args)
 
     quiet = Quiet(fileno=sock.detach())
     return PduReader(quiet, max_pdu_bytes, timeout_s)
