@@ -39,6 +39,11 @@ SUV_BW = Code("126401", "DCM", "SUVbw")
 PEAK_IN_ROI = Code("126031", "DCM", "Peak Value Within ROI")
 GRAM_PER_ML = Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight")
 GRAM = Code("g", "UCUM", "gram")
+COLOURS = (
+    (235, 90, 60), (70, 150, 220), (240, 200, 70), (120, 190, 100), (190, 110, 200),
+    (70, 200, 200), (245, 150, 60), (160, 160, 240),
+)  # fmt: skip
+"""Of the foci in turn, so that neighbours can be told apart."""
 
 LEAST_EXTENT_MM = 20.0
 SEED_REACH_MM = 10.0
@@ -94,7 +99,7 @@ class PetTumour:
     """
 
     name: ClassVar[str] = "pet_tumour"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Foci of uptake on PET"
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"PT"}), min_slices=3, max_spacing_mm=10.0, derived=True
@@ -225,14 +230,13 @@ def _segment(number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float
         measured(SUV_BW, peak, GRAM_PER_ML, PEAK_IN_ROI),
         measured(TOTAL_LESION_GLYCOLYSIS, volume_ml * suv.mean(), GRAM),
     )
-    shade = max(60, 255 - 18 * (number - 1))
     return Segment(
         key=f"focus_{number}",
         number=number,
         label=f"Focus of uptake {number}",
         category=MORPHOLOGICALLY_ABNORMAL,
         kind=LESION,
-        rgb=(shade, 80, 40),
+        rgb=COLOURS[(number - 1) % len(COLOURS)],
         measurements=measurements,
     )
 

@@ -103,8 +103,9 @@ def _place(dataset: Dataset, header: Dataset, source: Source, slice_index: int) 
     """Where the image lies, as standard extension of the class: viewers link scrolling by it."""
     here = planes.plane(source, slice_index)
     if here is None:
-        if "PixelSpacing" in header:
-            dataset.PixelSpacing = deepcopy(header.PixelSpacing)
+        spacing = header.get("PixelSpacing")
+        if spacing and min(spacing) > 0:  # 0 stands in old radiographs for "not known"
+            dataset.PixelSpacing = deepcopy(spacing)
         return
     dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
     dataset.PositionReferenceIndicator = ""

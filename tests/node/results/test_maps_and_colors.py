@@ -113,6 +113,15 @@ def test_a_map_over_a_radiograph_is_drawn_over_it(film: Source, tmp_path: Path) 
     assert "lowest -1, highest 3" in dataset.DerivationDescription
 
 
+def test_a_radiograph_with_a_spacing_of_zero_hinders_no_map(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(1).integers(0, 4000, (64, 48)).astype(np.uint16)
+    path = radiograph(tmp_path / "film.dcm", pixels, PatientID="1", PixelSpacing=[0, 0])
+    film = read_series([path])
+    results = write_results(film, Findings((chart(film),)), PROVENANCE, tmp_path / "out")
+    (shown,) = (one for one in results.objects if one.kind == "image")
+    assert "PixelSpacing" not in pydicom.dcmread(tmp_path / shown.key)
+
+
 def test_boxes_masks_and_answers_on_a_radiograph_reach_the_report(
     film: Source, tmp_path: Path
 ) -> None:
