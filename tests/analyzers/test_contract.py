@@ -14,6 +14,7 @@ ELSEWHERE = frozenset(
         "calcium_score",
         "chan_vese",
         "clahe",
+        "fusion",
         "geodesic_contour",
         "hippocampus_unet",
         "lung_nodule",

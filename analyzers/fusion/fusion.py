@@ -1,0 +1,273 @@
+"""Fusion: a second series of the patient, laid on the first, in colour over grey."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import ClassVar
+
+import numpy as np
+
+from analyzers import codes
+from analyzers.contract import (
+    Blending,
+    Code,
+    ColorImage,
+    DerivedImage,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Measurement,
+    NotApplicable,
+    Registration,
+    Shades,
+    Volume,
+)
+from analyzers.filters.derived import check_choice, check_range, has_whole_values, whole
+from analyzers.fusion import picture
+from analyzers.fusion.registration import Alignment, measure, register
+from analyzers.fusion.resampling import background, resampled
+from analyzers.fusion.rigid import angles_deg, corners, moved
+from analyzers.fusion.scan import scan
+from analyzers.segmentation.patient_grid import require_extent
+
+BLENDED = Code("113062", "DCM", "Pixel by pixel addition")
+"""CID 7203 Image Derivation."""
+MILLIMETER = Code("mm", "UCUM", "mm")
+DEGREE = Code("deg", "UCUM", "degree")
+UNITLESS = Code("1", "UCUM", "no units")
+OVERLAP = Code("FUSOVERLAP", codes.PRIVATE_SCHEME, "Share of the smaller series in both")
+BEFORE = Code("FUSMIBEFORE", codes.PRIVATE_SCHEME, "Mutual information as the headers say (nats)")
+AFTER = Code("FUSMIAFTER", codes.PRIVATE_SCHEME, "Mutual information as fused (nats)")
+SHIFTS = tuple(
+    Code(f"FUSSHIFT{axis}", codes.PRIVATE_SCHEME, f"Shift of the second series to the {side}")
+    for axis, side in zip("XYZ", ("left", "back", "head"), strict=True)
+)
+TURNS = tuple(
+    Code(f"FUSTURN{axis}", codes.PRIVATE_SCHEME, f"Rotation of the second series about {axis}")
+    for axis in "xyz"
+)
+
+ROLES: Mapping[str, str] = {"pet": "PET", "mr": "MR", "ct": "CT"}
+"""In the order in which a companion is chosen."""
+LEAST_EXTENT_MM = 30.0
+LEAST_OVERLAP = 0.1
+LEAST_INFORMATION = 0.02
+"""Nats: less means that the series tell nothing of each other."""
+MATERIAL_GAIN = 0.05
+"""Relative gain of mutual information from which a frame of reference in common is corrected."""
+MATERIAL_SHIFT_MM = 1.0
+REGISTRATIONS = ("auto", "always", "never")
+
+
+@dataclass(frozen=True, slots=True)
+class FusionParameters:
+    """Which series, how it is aligned, and how it is shown.
+
+    moving: "pet", "mr", "ct", or "auto", the first of these that the study has. registration:
+    "always", "never" (as the headers say), or "auto": where both share a frame of reference, only
+    if mutual information rises by 5 %. palette: "hot_iron", "pet" or "green". opacity: of the
+    colour, 0–1. shades, moving_shades: lowest and highest value shown; empty: usual ones.
+    """
+
+    moving: str = "auto"
+    registration: str = "auto"
+    palette: str = "hot_iron"
+    opacity: float = 0.4
+    shades: tuple[float, ...] = ()
+    moving_shades: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_choice("moving", self.moving, ("auto", *ROLES))
+        check_choice("registration", self.registration, REGISTRATIONS)
+        check_choice("palette", self.palette, picture.PALETTES)
+        check_range("opacity", self.opacity, 0.0, 1.0)
+        for name, pair in (("shades", self.shades), ("moving_shades", self.moving_shades)):
+            if pair and (len(pair) != 2 or not pair[0] < pair[1]):
+                raise InvalidParameters(f"{name} is {pair}, a lower and a higher value are needed")
+
+
+class Fusion:
+    """Aligns PET, MR or CT with a CT or MR of the same study and shows it in colour above it.
+
+    One rigid movement for the whole series: breathing, bowel and another position of the limbs are
+    not undone. Of several series of a kind the one with the thinnest slices is taken. PET is not
+    corrected for attenuation at its new place.
+    """
+
+    name: ClassVar[str] = "fusion"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Fusion"
+    inputs: ClassVar[InputContract] = InputContract(
+        modalities=frozenset({"CT", "MR"}), min_slices=4, derived=True
+    )
+    companions: ClassVar[Mapping[str, InputContract]] = MappingProxyType(
+        {
+            role: InputContract(modalities=frozenset({modality}), min_slices=4, derived=True)
+            for role, modality in (("pet", "PT"), ("mr", "MR"), ("ct", "CT"))
+        }
+    )
+    limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=8192)
+    parameters: ClassVar[type[FusionParameters]] = FusionParameters
+    family: ClassVar[Code] = Code("123105", "DCM", "Histogram Analysis")
+
+    def __init__(self, device: str) -> None:
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: FusionParameters) -> Findings:
+        """The second series on the grid of the first, both in colour, and how it was moved.
+
+        Raises
+        ------
+        NotApplicable
+            There is no second series, it is the same images, or the two share no place or content.
+        """
+        require_extent(volume, LEAST_EXTENT_MM)
+        role, moving = _companion(volume, parameters)
+        found, sentences = _aligned(volume, moving, parameters, self.device)
+        values, covered = resampled(moving, volume, found.matrix, self.device)
+        if has_whole_values(moving):
+            values = whole(values)
+        how = _blending(volume, moving, role, parameters)
+        named = f"{ROLES[role]} over {volume.modality}"
+        remarks = " ".join(sentences)
+        return Findings(
+            (
+                ColorImage(picture.blended(volume, values, covered, how), named, BLENDED, remarks),
+                DerivedImage(
+                    values,
+                    f"{ROLES[role]} on the grid of the {volume.modality}",
+                    codes.SPATIAL_RESAMPLING,
+                    f"{remarks} Linear interpolation; {background(moving):g} where there is none.",
+                    role,
+                ),
+                Registration(role, found.matrix, f"{ROLES[role]} to {volume.modality}"),
+                how,
+                *_measurements(volume, found),
+            ),
+            (*sentences, _shown(how, role)),
+        )
+
+
+def _companion(volume: Volume, parameters: FusionParameters) -> tuple[str, Volume]:
+    roles = tuple(ROLES) if parameters.moving == "auto" else (parameters.moving,)
+    present = [role for role in roles if role in volume.companions]
+    if not present:
+        wanted = " or ".join(ROLES[role] for role in roles)
+        raise NotApplicable(f"Fusion needs a second series of the study, {wanted}; there is none.")
+    other = [role for role in present if not _same(volume, volume.companions[role])]
+    if not other:
+        raise NotApplicable("The second series holds the same images as the first.")
+    moving = volume.companions[other[0]]
+    require_extent(moving, LEAST_EXTENT_MM)
+    return other[0], moving
+
+
+def _same(one: Volume, other: Volume) -> bool:
+    return (
+        one.modality == other.modality
+        and one.shape == other.shape
+        and np.array_equal(one.stored, other.stored)
+    )
+
+
+# --- alignment ------------------------------------------------------------------------------------
+
+
+def _aligned(
+    volume: Volume, moving: Volume, parameters: FusionParameters, device: str
+) -> tuple[Alignment, list[str]]:
+    """Where the second series goes, and why, in words."""
+    in_common = bool(volume.frame_of_reference) and (
+        volume.frame_of_reference == moving.frame_of_reference
+    )
+    scans = scan(volume, device), scan(moving, device)
+    as_given = measure(*scans)
+    if parameters.registration == "never":
+        found, sentences = as_given, ["Not registered: laid as the headers say."]
+    elif in_common and as_given.overlap < LEAST_OVERLAP:
+        raise NotApplicable(_apart(as_given))
+    else:
+        found = register(*scans, same_frame=in_common)
+        found, sentences = _judged(volume, as_given, found, parameters, in_common)
+    if found.overlap < LEAST_OVERLAP:
+        raise NotApplicable(_apart(found))
+    if found.after < LEAST_INFORMATION:
+        raise NotApplicable(
+            "The two series share no structure by which one could be laid on the other "
+            f"(mutual information {found.after:.3f} nats)."
+        )
+    return found, sentences
+
+
+def _apart(found: Alignment) -> str:
+    return f"The two series do not show the same part of the body (overlap {found.overlap:.0%})."
+
+
+def _judged(
+    volume: Volume,
+    as_given: Alignment,
+    found: Alignment,
+    parameters: FusionParameters,
+    in_common: bool,
+) -> tuple[Alignment, list[str]]:
+    change = f"mutual information {found.before:.3f} → {found.after:.3f} nats"
+    away = _largest_shift_mm(volume, found)
+    frames = "share a frame of reference" if in_common else "have different frames of reference"
+    material = found.after >= found.before * (1 + MATERIAL_GAIN) and away >= MATERIAL_SHIFT_MM
+    if in_common and parameters.registration == "auto" and not material:
+        return as_given, [
+            f"Both series {frames} and are laid as the headers say: registration, measured, would "
+            f"move the second by up to {away:.1f} mm ({change}), no material gain."
+        ]
+    return found, [
+        f"Registered rigidly by mutual information: both series {frames}; the second was moved by "
+        f"up to {away:.1f} mm ({change})."
+    ]
+
+
+def _largest_shift_mm(volume: Volume, found: Alignment) -> float:
+    """The longest way of a corner of the first series."""
+    here = corners(volume.shape, volume.affine)
+    return float(np.linalg.norm(moved(found.matrix, here) - here, axis=1).max())
+
+
+# --- what is reported -----------------------------------------------------------------------------
+
+
+def _blending(volume: Volume, moving: Volume, role: str, parameters: FusionParameters) -> Blending:
+    return Blending(
+        role=role,
+        palette=picture.palette(parameters.palette),
+        opacity=parameters.opacity,
+        under=_chosen(parameters.shades) or picture.usual_shades(volume),
+        above=_chosen(parameters.moving_shades) or picture.usual_shades(moving),
+        title=f"{ROLES[role]} over {volume.modality}",
+    )
+
+
+def _chosen(pair: tuple[float, ...]) -> Shades | None:
+    return Shades(float(pair[0]), float(pair[1])) if pair else None
+
+
+def _measurements(volume: Volume, found: Alignment) -> tuple[Measurement, ...]:
+    centre = corners(volume.shape, volume.affine).mean(axis=0)
+    shift = moved(found.matrix, centre[None])[0] - centre
+    named = zip(SHIFTS, shift, strict=True)
+    turned = zip(TURNS, angles_deg(found.matrix), strict=True)
+    return (
+        *(Measurement(name, float(value), MILLIMETER) for name, value in named),
+        *(Measurement(name, float(value), DEGREE) for name, value in turned),
+        Measurement(BEFORE, found.before, UNITLESS),
+        Measurement(AFTER, found.after, UNITLESS),
+        Measurement(OVERLAP, 100 * found.overlap, codes.PERCENT),
+    )
+
+
+def _shown(how: Blending, role: str) -> str:
+    return (
+        f"Shown: {ROLES[role]} from {how.above.low:.4g} to {how.above.high:.4g} in colour, "
+        f"{how.opacity:.0%} opaque, over grey from {how.under.low:.4g} to {how.under.high:.4g}."
+    )

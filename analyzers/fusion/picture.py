@@ -1,0 +1,85 @@
+"""Grey below, colour above: one picture of two series.
+
+The palettes are those of PS3.6 Annex B (Hot Iron, PET), and a plain green.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.contract import Blending, Shades, Volume
+
+_Knots = tuple[tuple[int, int], ...]
+
+_KNOTS: Mapping[str, tuple[_Knots, _Knots, _Knots]] = {
+    "hot_iron": (
+        ((0, 0), (127, 254), (128, 255)),
+        ((128, 0), (254, 252), (255, 255)),
+        ((191, 0), (254, 252), (255, 255)),
+    ),
+    "pet": (
+        ((63, 0), (64, 1), (106, 85), (107, 86), (149, 170), (150, 171), (192, 255)),
+        (
+            *((0, 0), (31, 62), (32, 65), (62, 125), (63, 128), (95, 64), (96, 63)),
+            *((127, 1), (128, 0), (254, 252), (255, 255)),
+        ),
+        (
+            *((0, 0), (1, 1), (128, 255), (129, 252), (192, 0), (212, 80), (213, 85)),
+            *((233, 165), (234, 170), (254, 250), (255, 255)),
+        ),
+    ),
+    "green": (((0, 0), (255, 0)), ((0, 0), (255, 255)), ((0, 0), (255, 0))),
+}
+PALETTES = tuple(_KNOTS)
+
+SOFT_TISSUE_HU = Shades(-160.0, 240.0)
+PET_PERCENTILE = 99.9
+PERCENTILES = (1.0, 99.5)
+
+
+def palette(name: str) -> NDArray[np.uint8]:
+    """Red, green and blue of 256 shades, ``(256, 3)``."""
+    shades = np.arange(256)
+    channels = [np.interp(shades, *np.array(knots).T) for knots in _KNOTS[name]]
+    table: NDArray[np.uint8] = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    return table
+
+
+def usual_shades(volume: Volume) -> Shades:
+    """What is shown as the darkest and the brightest where nobody asks for another window."""
+    if volume.modality == "CT":
+        return SOFT_TISSUE_HU
+    values = np.nan_to_num(volume.values(np.float32))
+    if volume.modality == "PT":
+        return _apart(0.0, float(np.percentile(values, PET_PERCENTILE)))
+    low, high = (float(value) for value in np.percentile(values, PERCENTILES))
+    return _apart(low, high)
+
+
+def _apart(low: float, high: float) -> Shades:
+    return Shades(low, high if high > low else low + 1.0)
+
+
+def blended(
+    under: Volume, above: NDArray[np.float32], covered: NDArray[np.bool_], how: Blending
+) -> NDArray[np.uint8]:
+    """sRGB ``(slice, row, column, 3)``; grey alone where the companion has no values."""
+    out = np.empty((*under.shape, 3), np.uint8)
+    opacity = np.float32(how.opacity)
+    for index, plane in enumerate(under.stored):
+        values = plane.astype(np.float32) * np.float32(under.slope[index])
+        values += np.float32(under.intercept[index])
+        grey = np.repeat(_shade(values, how.under)[..., None], 3, axis=-1).astype(np.float32)
+        colour = how.palette[_shade(above[index], how.above)]
+        share = np.where(covered[index], opacity, np.float32(0))[..., None]
+        out[index] = np.rint(grey * (1 - share) + colour * share)
+    return out
+
+
+def _shade(values: NDArray[np.float32], shades: Shades) -> NDArray[np.uint8]:
+    share = (values - np.float32(shades.low)) / np.float32(shades.high - shades.low)
+    shade: NDArray[np.uint8] = np.rint(np.clip(np.nan_to_num(share), 0, 1) * 255).astype(np.uint8)
+    return shade
