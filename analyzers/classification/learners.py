@@ -1,4 +1,4 @@
-"""Classic learners as arrays: a support vector machine, a forest, and Platt's calibration.
+"""Classic learners as arrays: support vectors, a linear one, a forest, and Platt's calibration.
 
 They answer as scikit-learn's do (which fits them), from plain arrays that safetensors can hold.
 """
@@ -55,6 +55,35 @@ class SupportVectors:
         intercept, gamma = np.asarray(arrays["scalars"], np.float64)
         parts = {name: np.asarray(arrays[name], np.float64) for name in names}
         return cls(**parts, intercept=float(intercept), gamma=float(gamma))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linear:
+    """A weighted sum of features, each less its mean over the training images."""
+
+    mean: Floats
+    weights: Floats
+    bias: float
+
+    def decide(self, x: Floats) -> Floats:
+        """The decision value of each row ``(n, features)``: log odds of the finding."""
+        decided: Floats = (x - self.mean) @ self.weights + self.bias
+        return decided
+
+    def contributions(self, row: Floats) -> Floats:
+        """What each feature of ``(features,)`` adds to the bias."""
+        return (row - self.mean) * self.weights
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        return {"mean": self.mean, "weights": self.weights, "bias": np.array([self.bias])}
+
+    @classmethod
+    def of(cls, arrays: Arrays) -> Linear:
+        """Raises KeyError when an array is missing."""
+        mean, weights, bias = (
+            np.asarray(arrays[name], np.float64) for name in ("mean", "weights", "bias")
+        )
+        return cls(mean, weights, float(bias[0]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,3 +171,8 @@ class Calibration:
         straight = np.clip(self.slope * np.asarray(score) + self.offset, -50, 50)
         probability: Floats = 1 / (1 + np.exp(-straight))
         return probability
+
+    def log_odds(self, score: Floats) -> Floats:
+        """The logarithm of the odds for each score."""
+        odds: Floats = self.slope * np.asarray(score) + self.offset
+        return odds

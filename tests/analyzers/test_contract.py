@@ -20,6 +20,7 @@ ELSEWHERE = frozenset(
         "lung_nodule",
         "non_local_means",
         "opacity_cnn",
+        "opacity_ensemble",
         "opacity_random_forest",
         "opacity_svm",
         "pet_tumour",

@@ -1,25 +1,27 @@
-"""Trains, evaluates and describes opacity_svm, opacity_random_forest and opacity_cnn.
+"""Trains, evaluates and describes the opacity classifiers (``NAMES``).
 
-``python -m analyzers.classification.training.opacity NAME FOLDER`` with the folder of
-``labels.csv`` and ``images/``. What is stored is fitted to all images; every figure comes from
-learners that did not see the patient.
+They learn from a folder with ``labels.csv`` and ``images/``. What is stored is fitted to all
+images; every figure comes from learners that did not see the patient.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from analyzers.classification import weights
-from analyzers.classification.learners import Forest, SupportVectors
+from analyzers.classification.learners import Calibration, Forest, SupportVectors
+from analyzers.classification.opacity_cnn import ensemble as network_ensemble
+from analyzers.classification.opacity_ensemble import KINDS as KINDS_SEEN
+from analyzers.classification.opacity_ensemble import MEMBERS, OpacityEnsemble
 from analyzers.classification.opacity_features import KINDS, traits
 from analyzers.classification.training import opacity_classic as classic
-from analyzers.classification.training import opacity_cnn
+from analyzers.classification.training import opacity_cnn, opacity_ensemble
 from analyzers.classification.training.figures import (
     Interval,
     auc_interval,
@@ -29,20 +31,25 @@ from analyzers.classification.training.figures import (
 from analyzers.classification.training.opacity_baselines import baselines
 from analyzers.classification.training.opacity_card import Card, card
 from analyzers.classification.training.opacity_data import OpacitySet, read
+from analyzers.classification.training.progress import Tell, silent
 
 SEED = 20261123
-NAMES = ("opacity_svm", "opacity_random_forest", "opacity_cnn")
+NAMES = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensemble")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trained:
-    """arrays to store, facts of the model, scores of patients not seen, what weighs most."""
+    """arrays to store, facts of the model, scores of patients not seen, what weighs most.
+
+    members: the parts of an ensemble, each with its calibration and its scores.
+    """
 
     arrays: Mapping[str, NDArray[np.generic]]
     model: Mapping[str, weights.Plain]
     scores: NDArray[np.float64]
     method: str
     importance: Mapping[str, float]
+    members: Mapping[str, tuple[Calibration, NDArray[np.float64]]] = field(default_factory=dict)
 
 
 def train(
@@ -51,8 +58,11 @@ def train(
     out: Path = weights.SHIPPED,
     seed: int = SEED,
     checkpoints: Path | None = None,
+    tell: Tell = silent,
 ) -> Path:
     """Fit one of ``NAMES`` to the set in ``folder``; the folder of the stored model.
+
+    ``tell`` hears of every fold. What lies finished in ``checkpoints`` is not fitted again.
 
     Raises
     ------
@@ -60,7 +70,7 @@ def train(
         There is no such model.
     """
     data = read(folder)
-    trained = _fitted(name, data, seed, checkpoints or folder / "checkpoints" / name)
+    trained = _fitted(name, data, seed, checkpoints or out / name / "checkpoints", tell)
     calibration = calibrate(data.opacity, trained.scores)
     probability = calibration.probability(trained.scores)
     point = operating_point(data.opacity, probability, data.patient)
@@ -83,6 +93,10 @@ def train(
                 "evaluated_on": evaluated,
             },
             "figures": {"auc": reached.value, "auc_95": [reached.low, reached.high]},
+            **{
+                member: {"slope": one.slope, "offset": one.offset}
+                for member, (one, _) in trained.members.items()
+            },
         },
         out,
     )
@@ -97,6 +111,10 @@ def train(
         baselines=baselines(data, seed),
         importance=trained.importance,
         seed=seed,
+        members={
+            member: auc_interval(data.opacity, scores, data.patient)
+            for member, (_, scores) in trained.members.items()
+        },
     )
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")
     return home
@@ -111,12 +129,11 @@ def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> Interva
     mean = np.asarray(stored.arrays["mean_chest"], np.float32)
     framed = data.laid_on(mean)
     if name == "opacity_cnn":
-        import torch
-
-        from analyzers.classification.opacity_cnn import ensemble
-
-        networks = ensemble(stored, torch.device("cpu"))
+        networks = network_ensemble(stored, torch.device("cpu"))
         scores = np.mean([opacity_cnn.logits_of(one, framed) for one in networks], axis=0)
+    elif name == "opacity_ensemble":
+        joined = OpacityEnsemble("cpu", stored)
+        scores = np.array([joined.score(image) for image in framed])
     else:
         named = str(stored.facts["model"]["features"]).split("+")
         kinds = tuple(kind for kind in KINDS if kind in named)
@@ -126,14 +143,16 @@ def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> Interva
     return auc_interval(data.opacity, scores, data.patient)
 
 
-def _fitted(name: str, data: OpacitySet, seed: int, checkpoints: Path) -> Trained:
+def _fitted(name: str, data: OpacitySet, seed: int, checkpoints: Path, tell: Tell) -> Trained:
     if name == "opacity_cnn":
-        return _network(data, seed, checkpoints)
+        return _network(data, seed, checkpoints, tell)
+    if name == "opacity_ensemble":
+        return _joined(data, seed, tell)
     if name not in NAMES:
         raise ValueError(f"no model is called {name!r}; there are: {', '.join(NAMES)}")
     candidates = classic.SVM_CANDIDATES if name == "opacity_svm" else classic.FOREST_CANDIDATES
     by_kind = classic.tables(data)
-    result = classic.cross_fit(data, by_kind, candidates, seed)
+    result = classic.cross_fit(data, by_kind, candidates, seed, tell)
     kinds = result.chosen.kinds
     table = np.hstack([by_kind[kind] for kind in kinds])
     learner = (
@@ -155,8 +174,38 @@ def _fitted(name: str, data: OpacitySet, seed: int, checkpoints: Path) -> Traine
     )
 
 
-def _network(data: OpacitySet, seed: int, checkpoints: Path) -> Trained:
-    networks, scores = opacity_cnn.cross_fit(data, checkpoints, seed)
+def _joined(data: OpacitySet, seed: int, tell: Tell) -> Trained:
+    result = opacity_ensemble.cross_fit(data, seed, tell)
+    members = result.members
+    arrays = {
+        **{f"linear.{key}": value for key, value in members.linear.arrays().items()},
+        **{f"places.{key}": value for key, value in members.places.arrays().items()},
+    }
+    groups = np.array([str(trait) for trait in traits(KINDS_SEEN)])
+    importance = classic.permutation_importance(
+        members.linear.decide,
+        classic.table_of(data.framed, KINDS_SEEN),
+        data.opacity,
+        groups,
+        seed,
+    )
+    return Trained(
+        arrays=arrays,
+        model={"members": list(MEMBERS)},
+        scores=result.scores,
+        method=opacity_ensemble.METHOD,
+        importance=importance,
+        members={
+            name: (calibration, result.single[:, column])
+            for column, (name, calibration) in enumerate(
+                zip(MEMBERS, members.calibrations, strict=True)
+            )
+        },
+    )
+
+
+def _network(data: OpacitySet, seed: int, checkpoints: Path, tell: Tell) -> Trained:
+    networks, scores = opacity_cnn.cross_fit(data, checkpoints, seed, tell=tell)
     arrays = {
         f"{number}.{key}": value.numpy()
         for number, network in enumerate(networks)
@@ -171,8 +220,3 @@ def _network(data: OpacitySet, seed: int, checkpoints: Path) -> Trained:
         "its mirror image. The figures are those of single networks on their own fold",
         importance={},
     )
-
-
-if __name__ == "__main__":
-    for wanted in sys.argv[1].split(","):
-        print(train(wanted, Path(sys.argv[2])))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +30,8 @@ class Card:
     baselines: Mapping[str, Interval]
     importance: Mapping[str, float]
     seed: int
+    members: Mapping[str, Interval] = field(default_factory=dict)
+    """What the parts of an ensemble reach alone."""
 
 
 def card(facts: Card) -> str:
@@ -40,6 +42,7 @@ def card(facts: Card) -> str:
         f"| {facts.name}, all {len(data.opacity)} images, cross-validated | {facts.reached} |",
         f"| the same, only the {data.untouched.sum()} images of patients that no choice of method "
         f"looked at | {facts.untouched} |",
+        *(f"| its member {name!r} alone | {value} |" for name, value in facts.members.items()),
         *(f"| {name} | {value} |" for name, value in facts.baselines.items()),
     ]
     return f"""# {facts.name}
@@ -80,8 +83,7 @@ before training; a few hundred images only. Oblique or lateral views, children a
 were not seen; images that do not fit the mean chest are refused. A reading of opacity is an
 opinion: readers of this set disagree with each other.
 
-Made by `python -m analyzers.classification.training.opacity {facts.name} FOLDER`,
-seed {facts.seed}.
+Made by `wetread train {facts.name} --data FOLDER`, seed {facts.seed}.
 """
 
 

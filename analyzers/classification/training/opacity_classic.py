@@ -23,6 +23,7 @@ from analyzers.classification.learners import Forest, SupportVectors
 from analyzers.classification.opacity_features import KINDS, Kind, features
 from analyzers.classification.training.figures import auc
 from analyzers.classification.training.opacity_data import OpacitySet
+from analyzers.classification.training.progress import Tell, silent
 
 SEED = 20261123
 INNER_FOLDS = 4
@@ -83,18 +84,22 @@ def cross_fit(
     by_kind: dict[Kind, NDArray[np.float64]],
     candidates: tuple[Candidate, ...],
     seed: int = SEED,
+    tell: Tell = silent,
 ) -> CrossFit:
     """Nested cross-validation over ``candidates``, then the best of them fitted to all images."""
     scores = np.zeros(len(data.opacity))
     names = []
-    for train, test in data.folds(seed):
+    folds = data.folds(seed)
+    for number, (train, test) in enumerate(folds):
         best = _choose(data, by_kind, candidates, train, seed)
         names.append(str(best))
         fitted = best.make(best.freedom).fit(_table(by_kind, best)[train], data.opacity[train])
         scores[test] = _scored(fitted, _table(by_kind, best)[test])
+        tell(number + 1, len(folds) + 1, 0.0)
     everything = np.arange(len(data.opacity))
     chosen = _choose(data, by_kind, candidates, everything, seed)
     fitted = chosen.make(chosen.freedom).fit(_table(by_kind, chosen), data.opacity)
+    tell(len(folds) + 1, len(folds) + 1, 0.0)
     return CrossFit(fitted, chosen, tuple(names), scores)
 
 

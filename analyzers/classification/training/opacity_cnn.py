@@ -6,7 +6,6 @@ calibrate the probability and give the figures of the card.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
 from analyzers.classification.opacity_network import OpacityNetwork, network_input
-from analyzers.classification.training.opacity_cnn_fit import fit
+from analyzers.classification.training.opacity_cnn_fit import EPOCHS, fit
 from analyzers.classification.training.opacity_data import OpacitySet
+from analyzers.classification.training.progress import Tell, after, silent
 
 SEED = 20261123
 
@@ -26,25 +26,34 @@ def cross_fit(
     checkpoints: Path,
     seed: int = SEED,
     device: str = "cpu",
-    tell: Callable[[str], None] = print,
+    epochs: int = EPOCHS,
+    tell: Tell = silent,
 ) -> tuple[list[OpacityNetwork], NDArray[np.float64]]:
     """One network per fold and the logit of each image by the network that never saw its patient.
 
-    A fold that lies finished in ``checkpoints`` is not trained again.
+    A fold that lies finished in ``checkpoints`` is not trained again; ``tell`` hears of every
+    epoch.
     """
     checkpoints.mkdir(parents=True, exist_ok=True)
     logits = np.zeros(len(data.opacity))
     networks = []
-    for number, (train, test) in enumerate(data.folds(seed)):
+    folds = data.folds(seed)
+    for number, (train, test) in enumerate(folds):
         kept = checkpoints / f"fold_{number}.safetensors"
         if kept.exists():
             network = OpacityNetwork()
             network.load_state_dict(load_file(kept))
             network.eval()
         else:
-            tell(f"opacity_cnn: fold {number + 1}, {len(train)} images")
-            parts = data.framed[train], data.boxes[train], data.opacity[train]
-            network = fit(*parts, seed=seed + number, device=device)
+            network = fit(
+                data.framed[train],
+                data.boxes[train],
+                data.opacity[train],
+                seed=seed + number,
+                epochs=epochs,
+                device=device,
+                tell=after(number * epochs, len(folds) * epochs, tell),
+            )
             save_file(network.state_dict(), kept)
         logits[test] = logits_of(network, data.framed[test])
         networks.append(network)

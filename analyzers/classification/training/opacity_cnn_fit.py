@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,8 +27,12 @@ def fit(
     seed: int,
     epochs: int = EPOCHS,
     device: str = "cpu",
+    tell: Callable[[int, float], None] = lambda epochs, loss: None,
 ) -> OpacityNetwork:
-    """A network fitted to framed images ``(n, 240, 240)``, their boxes and readings."""
+    """A network fitted to framed images ``(n, 240, 240)``, their boxes and readings.
+
+    ``tell`` hears of every epoch and its last loss.
+    """
     torch.manual_seed(seed)
     images, marks = network_input(framed), network_input(boxes)
     target = torch.from_numpy(np.where(opacity > 0, SMOOTHED[1], SMOOTHED[0])).float()
@@ -35,7 +41,7 @@ def fit(
     optimizer = torch.optim.AdamW(network.parameters(), RATE / 2, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps * epochs)
     network.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
         order = torch.randperm(len(images))
         for step in range(steps):
             pick = order[step * BATCH : (step + 1) * BATCH]
@@ -45,6 +51,7 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]  # torch has no hints here
             optimizer.step()
             schedule.step()
+        tell(epoch + 1, float(loss.detach()))
     return network.eval().cpu()
 
 

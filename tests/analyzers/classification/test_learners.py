@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import make_classification
 
 from analyzers.classification import weights
-from analyzers.classification.learners import Calibration, Forest, SupportVectors
+from analyzers.classification.learners import Calibration, Forest, Linear, SupportVectors
 from analyzers.classification.training.figures import (
     auc_interval,
     best_threshold,
@@ -24,6 +24,7 @@ from analyzers.classification.training.opacity_classic import (
     support_vectors,
     svm,
 )
+from analyzers.classification.training.opacity_ensemble import linear, stored_linear
 
 Table = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -41,6 +42,15 @@ def test_a_stored_support_vector_machine_decides_as_scikit_learn(table: Table) -
     fitted = svm(1.0).fit(x[:100], y[:100])
     stored = SupportVectors.of(support_vectors(fitted).arrays())
     np.testing.assert_allclose(stored.decide(x[100:]), fitted.decision_function(x[100:]), atol=1e-4)
+
+
+def test_a_stored_linear_learner_decides_as_its_pipeline(table: Table) -> None:
+    x, y = table
+    fitted = linear().fit(x[:100], y[:100])
+    stored = Linear.of(stored_linear(fitted).arrays())
+    np.testing.assert_allclose(stored.decide(x[100:]), fitted.decision_function(x[100:]))
+    added = stored.contributions(x[100]).sum() + stored.bias
+    assert added == pytest.approx(fitted.decision_function(x[100:101])[0])
 
 
 def test_a_stored_forest_decides_as_scikit_learn(table: Table) -> None:

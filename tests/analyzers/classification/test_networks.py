@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analyzers.classification.network_evidence import grad_cam, occlusion
 from analyzers.classification.opacity_network import OpacityNetwork, network_input
-from analyzers.classification.training import medmnist
+from analyzers.classification.training import medmnist, medmnist_data
 from analyzers.classification.training.opacity_cnn_fit import augmented, fit
 
 
@@ -71,27 +71,77 @@ def test_boxes_move_with_the_image() -> None:
         assert x[index][inside].mean() > x[index][marks[index] < 0.1].mean() + 0.2
 
 
-def test_a_small_image_ensemble_is_stored_with_its_card(tmp_path: Path) -> None:
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(6)
-    labels = rng.integers(0, 2, 192).astype(np.uint8)
-    images = rng.integers(0, 90, (192, 28, 28)).astype(np.uint8)
+def squares(count: int, seed: int) -> dict[str, NDArray[np.uint8]]:
+    """Noise of 28×28, half of it with a bright square; labels."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count).astype(np.uint8)
+    images = rng.integers(0, 90, (count, 28, 28)).astype(np.uint8)
     images[labels == 1, 8:20, 8:20] += 120
-    archive = {
-        "train_images": images[:128],
-        "train_labels": labels[:128],
-        "val_images": images[128:],
-        "val_labels": labels[128:],
-    }
-    np.savez(tmp_path / "demo_dev.npz", **archive)
-    recipe = medmnist.Recipe(2, 2, "A square", "square")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(medmnist.RECIPES, "demo", recipe)
-        home = medmnist.train("demo", tmp_path, tmp_path, checkpoints=tmp_path / "kept")
-        reached = medmnist.evaluate("demo", tmp_path, tmp_path)
-    assert reached.value > 0.9
-    assert f"| this ensemble | {reached} |" in (home / "CARD.md").read_text(encoding="utf-8")
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == [
-        "demo_0.safetensors",
-        "demo_1.safetensors",
-    ]
+    return {"images": images, "labels": labels[:, None]}
+
+
+def archive(path: Path, **parts: dict[str, NDArray[np.uint8]]) -> Path:
+    """An archive as MedMNIST writes it."""
+    arrays = {f"{part}_{key}": value for part, of in parts.items() for key, value in of.items()}
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture
+def demo(monkeypatch: pytest.MonkeyPatch) -> str:
+    recipe = medmnist.Recipe(2, 2, "A square", "square", "noise")
+    monkeypatch.setitem(medmnist.RECIPES, "demo", recipe)
+    torch.set_num_threads(1)
+    return "demo"
+
+
+def test_a_small_image_ensemble_is_stored_with_its_card(tmp_path: Path, demo: str) -> None:
+    archive(tmp_path / "demo_dev.npz", train=squares(128, 6), val=squares(64, 7))
+    kept, heard = tmp_path / "kept", list[int]()
+
+    def tell(done: int, total: int, loss: float) -> None:
+        heard.append(done)
+
+    home = medmnist.train(demo, tmp_path, tmp_path, checkpoints=kept, tell=tell)
+    reached = medmnist.evaluate(demo, tmp_path, tmp_path)
+    assert heard == [1, 2, 3, 4]
+    assert reached.auc.value > 0.9
+    assert f"| this ensemble | {reached.auc} |" in (home / "CARD.md").read_text(encoding="utf-8")
+    before = (home / "weights.safetensors").read_bytes()
+    (kept / "demo_1.safetensors").unlink()
+    medmnist.train(demo, tmp_path, tmp_path, checkpoints=kept, tell=tell)
+    assert heard[4:] == [3, 4]
+    assert (home / "weights.safetensors").read_bytes() == before
+
+
+def test_the_test_part_is_judged_where_the_archive_holds_one(tmp_path: Path, demo: str) -> None:
+    archive(tmp_path / "demo_dev.npz", train=squares(64, 1), val=squares(32, 2))
+    medmnist.train(demo, tmp_path, tmp_path, epochs=1)
+    whole = archive(tmp_path / "any.npz", val=squares(32, 2), test=squares(50, 3))
+    found = medmnist.evaluate(demo, whole, tmp_path)
+    assert (found.images, found.part) == (50, "the official test part")
+
+
+def test_an_image_is_learnt_once_and_never_judged_too(tmp_path: Path) -> None:
+    learnt, held = squares(20, 4), squares(10, 5)
+    learnt["images"][1] = learnt["images"][0]
+    learnt["labels"][1] = learnt["labels"][0]
+    learnt["images"][3] = learnt["images"][2]
+    learnt["labels"][3] = 1 - learnt["labels"][2]
+    held["images"][0] = learnt["images"][5]
+    small = medmnist_data.read(archive(tmp_path / "any.npz", train=learnt, val=held))
+    assert (len(small.learnt), small.doubled) == (17, 3)
+    assert (len(small.held), small.shared) == (9, 1)
+
+
+def test_files_that_are_no_such_archive_are_named(tmp_path: Path) -> None:
+    text = tmp_path / "notes.npz"
+    text.write_text("no archive")
+    large = tmp_path / "large.npz"
+    np.savez(large, images=np.zeros((2, 64, 64), np.uint8), labels=np.zeros(2, np.uint8))
+    with pytest.raises(medmnist_data.UnreadableArchive, match=r"notes\.npz is no archive"):
+        medmnist_data.judged_part("demo", text)
+    with pytest.raises(medmnist_data.UnreadableArchive, match=r"\(n, 28, 28\)"):
+        medmnist_data.judged_part("demo", large)
+    with pytest.raises(medmnist_data.UnreadableArchive, match=r"holds no demo\.npz"):
+        medmnist_data.judged_part("demo", tmp_path)

@@ -16,7 +16,7 @@ from analyzers.contract import Classification, Findings, NotApplicable, Volume
 from analyzers.testing.examples import volume
 from analyzers.testing.suite import AnalyzerSuite
 
-STORED = ("opacity_svm", "opacity_random_forest", "opacity_cnn")
+STORED = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensemble")
 NAMES = tuple(name for name in STORED if name in registry.names())
 
 

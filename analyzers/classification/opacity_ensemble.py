@@ -1,0 +1,127 @@
+"""Lung opacity on a frontal chest radiograph by two methods that look at different things."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.classification import concepts, weights
+from analyzers.classification.chest_frame import unsquared
+from analyzers.classification.learners import Arrays, Calibration, Linear
+from analyzers.classification.opacity import (
+    INPUTS,
+    LIMITS,
+    FramedChest,
+    calibration_of,
+    framed_chest,
+    in_words,
+    summed,
+    verdict,
+)
+from analyzers.classification.opacity_features import Kind, features, traits
+from analyzers.classification.opacity_places import FIELD, PlaceForest, zones
+from analyzers.contract import (
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    ParametricMap,
+    Volume,
+)
+
+KINDS: tuple[Kind, ...] = ("edges", "density")
+MEMBERS = ("linear", "places")
+
+
+class OpacityEnsemble:
+    """Present or absent, with a calibrated probability, its spread over the members, and a map.
+
+    One member weighs the edges and densities of the whole chest, the other looks for the most
+    suspicious place; their log odds are averaged. A reason is what it adds to the log odds. The map
+    is the second member's chance of each place to lie in an opacity.
+    """
+
+    name: ClassVar[str] = "opacity_ensemble"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Lung opacity (ensemble)"
+    inputs: ClassVar[InputContract] = INPUTS
+    limits: ClassVar[Limits] = LIMITS
+    parameters: ClassVar[type[NoParameters]] = NoParameters
+
+    def __init__(self, device: str, model: weights.StoredModel | None = None) -> None:
+        self.device = device
+        self.model = weights.load(self.name) if model is None else model
+        arrays = self.model.arrays
+        self.linear = Linear.of(part_of(arrays, "linear."))
+        self.places = PlaceForest.of(part_of(arrays, "places."))
+        self.members = tuple(
+            Calibration(self.model.number(member, "slope"), self.model.number(member, "offset"))
+            for member in MEMBERS
+        )
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        """Raises NotApplicable when it is no frontal chest radiograph."""
+        chest = framed_chest(volume, self.model.arrays["mean_chest"])
+        row = features(chest.framed, KINDS)
+        chart = self.places.chart(chest.framed)
+        odds = self._log_odds(row, chart)
+        probability = float(calibration_of(self.model).probability(odds.mean()))
+        spread = float((1 / (1 + np.exp(-odds))).std())
+        reasons = in_words(self._added(row, chart))
+        items = (
+            verdict(self.model, probability, reasons),
+            Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
+            _map(chest, volume, chart),
+        )
+        return Findings(items)
+
+    def score(self, framed: NDArray[np.float32]) -> float:
+        """The mean log odds of the members for a framed image, before the last calibration."""
+        odds = self._log_odds(features(framed, KINDS), self.places.chart(framed))
+        return float(odds.mean())
+
+    def _log_odds(
+        self, row: NDArray[np.float64], chart: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        scores = np.array([self.linear.decide(row[None])[0], chart.max()])
+        return np.array(
+            [one.log_odds(score) for one, score in zip(self.members, scores, strict=True)]
+        )
+
+    def _added(self, row: NDArray[np.float64], chart: NDArray[np.float64]) -> dict[str, float]:
+        """What each trait and the most suspicious place add to the log odds of the verdict."""
+        whole, place = self.members
+        share = calibration_of(self.model).slope / len(MEMBERS)
+        names = np.array([str(trait) for trait in traits(KINDS)])
+        added = summed(share * whole.slope * self.linear.contributions(row), names)
+        zone = zones()[int(chart.argmax())]
+        added[f"the most suspicious place, in the {zone}"] = share * float(
+            place.log_odds(chart.max())
+        )
+        return added
+
+
+def part_of(arrays: Arrays, start: str) -> Arrays:
+    """The arrays of one member."""
+    return {
+        key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)
+    }
+
+
+def _map(chest: FramedChest, volume: Volume, chart: NDArray[np.float64]) -> ParametricMap:
+    """The chance at each place, laid back on the radiograph."""
+    rows, columns = volume.shape[1:]
+    side = FIELD.stop - FIELD.start
+    framed = np.zeros((240, 240), np.float32)
+    framed[FIELD, FIELD] = cv2.resize(chart, (side, side), interpolation=cv2.INTER_LINEAR)
+    lifted = unsquared(chest.frame.lift(framed), (rows, columns))
+    return ParametricMap(
+        values=np.ascontiguousarray(lifted[None], np.float32),
+        title="Chance of each place to lie in an opacity",
+        quantity=concepts.OPACITY_EVIDENCE,
+        unit=concepts.NO_UNIT,
+    )
