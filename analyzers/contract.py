@@ -149,6 +149,8 @@ class SeriesFacts:
     image_type: tuple[str, ...] = ()
     body_part: str = ""
     description: str = ""
+    view: str = ""
+    """View Position of a radiograph: AP, PA, LL … (PS3.3 C.8.1.1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,8 +393,8 @@ class Shades:
 class Blending:
     """How a companion is shown over the input: the derived image of its ``role``, in colour.
 
-    palette: uint8 ``(256, 3)``. opacity: share of the colour, 0–1. under, above: the shades of the
-    input and of the companion.
+    palette: uint8 ``(256, 3)``, of each channel at least one value above 127. opacity: share of the
+    colour, 0–1. under, above: the shades of the input and of the companion.
     """
 
     role: str

@@ -47,6 +47,7 @@ def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:
         image_type=_image_type(headers),
         body_part=_text(series, "BodyPartExamined"),
         description=_text(series, "SeriesDescription"),
+        view=_text(series, "ViewPosition").upper(),
     )
 
 
