@@ -1,6 +1,6 @@
 """Grey below, colour above: one picture of two series.
 
-The palettes are those of PS3.6 Annex B (Hot Iron, PET), and a plain green.
+The palettes are those of PS3.6 Annex B (Hot Iron, PET), and one from black over green to white.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ _KNOTS: Mapping[str, tuple[_Knots, _Knots, _Knots]] = {
             *((233, 165), (234, 170), (254, 250), (255, 255)),
         ),
     ),
-    "green": (((0, 0), (255, 0)), ((0, 0), (255, 255)), ((0, 0), (255, 0))),
+    "green": (
+        ((128, 0), (255, 255)),
+        ((0, 0), (128, 255)),
+        ((128, 0), (255, 255)),
+    ),
 }
 PALETTES = tuple(_KNOTS)
 

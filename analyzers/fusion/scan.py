@@ -84,7 +84,7 @@ def normal(volume: Volume) -> NDArray[np.float32]:
     )
     low, high = _range(values, volume.modality)
     values -= low
-    values /= np.float32(max(high - low, 1e-12))
+    values /= np.maximum(high - low, np.float32(1e-12))
     np.clip(values, 0, 1, out=values)
     return np.sqrt(values) if volume.modality == "PT" else values
 

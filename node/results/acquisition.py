@@ -138,7 +138,6 @@ DEFAULTS: Mapping[str, Mapping[str, object]] = {
         "AcquisitionDate": None,
         "AcquisitionTime": None,
         "ActualFrameDuration": None,
-        "EnergyWindowRangeSequence": [],
         "RadiopharmaceuticalInformationSequence": [],
         "PatientOrientationCodeSequence": [],
         "PatientGantryRelationshipCodeSequence": [],

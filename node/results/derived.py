@@ -22,10 +22,11 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
 )
 
-from analyzers.contract import Code, DerivedImage, Volume
-from node.results import copied, planes, provenance, uids
+from analyzers.contract import Code, DerivedImage
+from node.results import copied, origin, planes, provenance, uids
 from node.results.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_unmet
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
+from node.results.origin import Origin
 from node.results.source import Provenance, Source
 
 SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
@@ -45,21 +46,39 @@ class Scaling:
 
 
 def instances(
-    source: Source, image: DerivedImage, provenance_: Provenance, index: int
+    source: Source,
+    image: DerivedImage,
+    provenance_: Provenance,
+    index: int,
+    made_from: Origin | None = None,
 ) -> Iterator[Dataset]:
     """The images of the new series in slice order, made one at a time.
 
-    ``index`` numbers the derived images of one analysis from 0. Raises ``DerivedUnsupported`` for
-    sources that are not single-frame CT, MR or PET, before the first is made.
+    ``index`` numbers the derived images of one analysis from 0; ``made_from`` is the companion that
+    was laid on the grid of the source. Raises ``DerivedUnsupported`` for images that are not made
+    from single-frame CT, MR or PET, before the first is made.
     """
-    volume = _check(source, image)
-    scaling = _scaling(source, image, volume)
-    for slice_index in range(volume.shape[0]):
-        yield _instance(source, image, provenance_, index, slice_index, scaling)
+    made_from = made_from or origin.itself(source)
+    _check(source, image, made_from)
+    series = _Series(source, image, provenance_, index, made_from, _scaling(image, made_from))
+    for slice_index in range(len(image.values)):
+        yield _instance(series, slice_index)
 
 
-def _check(source: Source, image: DerivedImage) -> Volume:
-    kind = str(source.headers[0].SOPClassUID)
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What all images of a derived series share."""
+
+    source: Source
+    image: DerivedImage
+    provenance: Provenance
+    index: int
+    made_from: Origin
+    scaling: Scaling
+
+
+def _check(source: Source, image: DerivedImage, made_from: Origin) -> None:
+    kind = str(made_from.source.headers[0].SOPClassUID)
     if kind not in KEPT:
         raise DerivedUnsupported(
             "derived images are made from single-frame CT, MR and PET images; "
@@ -69,24 +88,29 @@ def _check(source: Source, image: DerivedImage) -> Volume:
         raise FindingsContradictImages("the derived image does not lie on the grid of the images")
     if not all(np.isfinite(plane).all() for plane in image.values):
         raise FindingsContradictImages("the derived image holds values that are not finite")
-    return source.volume
 
 
 # --- pixels ---------------------------------------------------------------------------------------
 
 
-def _scaling(source: Source, image: DerivedImage, volume: Volume) -> Scaling:
-    """The source's rescale if it can hold the values, or one over their whole range."""
+def _scaling(image: DerivedImage, made_from: Origin) -> Scaling:
+    """The rescale of the images it is made from if it can hold the values, or one over their range.
+
+    A companion on another grid has one for all slices: a slice mixes several of it.
+    """
     lows = np.array([plane.min() for plane in image.values], np.float64)
     highs = np.array([plane.max() for plane in image.values], np.float64)
-    slope, intercept = volume.slope, volume.intercept
-    fits = bool(
+    slices, volume = list(made_from.slices), origin.volume_of(made_from.source)
+    slope, intercept = volume.slope[slices], volume.intercept[slices]
+    fits = not image.role or (np.ptp(slope) == 0 and np.ptp(intercept) == 0)
+    fits = fits and bool(
         np.all(np.rint((lows - intercept) / slope) >= LOWEST)
         and np.all(np.rint((highs - intercept) / slope) <= HIGHEST)
     )
     if fits and _fine_enough(image, slope, intercept, float(highs.max() - lows.min())):
         return Scaling(slope, intercept)
-    symmetric = source.headers[0].SOPClassUID == PositronEmissionTomographyImageStorage
+    kind = made_from.source.headers[0].SOPClassUID
+    symmetric = kind == PositronEmissionTomographyImageStorage
     return _full_range(float(lows.min()), float(highs.max()), len(lows), symmetric)
 
 
@@ -128,29 +152,50 @@ def _stored(plane: NDArray[Any], slope: float, intercept: float) -> NDArray[np.i
 # --- one image ------------------------------------------------------------------------------------
 
 
-def _instance(
-    source: Source,
-    image: DerivedImage,
-    provenance_: Provenance,
-    index: int,
-    slice_index: int,
-    scaling: Scaling,
-) -> Dataset:
-    header = source.headers[source.frames[slice_index].header]
+def _instance(series: _Series, slice_index: int) -> Dataset:
+    source, image, provenance_ = series.source, series.image, series.provenance
+    header = series.made_from.header(slice_index)
     dataset = Dataset()
     dataset.SOPClassUID = header.SOPClassUID
-    role = f"derived-{index}"
+    role = f"derived-{series.index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
     dataset.Modality = header.Modality
-    dataset.SeriesNumber = provenance.series_number(source, 50 + index)
+    dataset.SeriesNumber = provenance.series_number(source, 50 + series.index)
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
-    describe(dataset, source, slice_index, image.title, image.remarks, image.derivation)
+    made_from = series.made_from
+    place = made_from.slices[slice_index]
+    describe(dataset, made_from.source, place, image.title, image.remarks, image.derivation)
     provenance.stamp(dataset, source, provenance_)
     keep_acquisition(dataset, header, source, slice_index)
-    _pixels(dataset, header, image.values[slice_index], scaling, slice_index)
+    if image.role:
+        _move(dataset, source, slice_index)
+    _pixels(dataset, header, image.values[slice_index], series.scaling, slice_index)
     return dataset
+
+
+def _move(dataset: Dataset, source: Source, slice_index: int) -> None:
+    """Put an image of a companion in the place of an image of the source."""
+    here = planes.plane(source, slice_index)
+    if here is None:
+        raise FindingsContradictImages("the images have no place in space")
+    for keyword in _OF_THE_OLD_GRID:
+        dataset.pop(keyword, None)
+    dataset.ImagePositionPatient = [planes.decimal(value) for value in here.position]
+    dataset.ImageOrientationPatient = [planes.decimal(value) for value in here.orientation]
+    dataset.PixelSpacing = [planes.decimal(value) for value in here.spacing]
+    dataset.SliceThickness = planes.decimal(here.thickness_mm) if here.thickness_mm else ""
+    dataset.InstanceNumber = slice_index + 1
+    if dataset.SOPClassUID == PositronEmissionTomographyImageStorage:
+        dataset.NumberOfSlices = len(source.frames)
+        dataset.ImageIndex = slice_index + 1
+
+
+_OF_THE_OLD_GRID = (
+    *("SpacingBetweenSlices", "SliceLocation", "ReconstructionDiameter", "TableHeight"),
+    *("DataCollectionDiameter", "GantryDetectorTilt"),
+)
 
 
 def describe(

@@ -16,8 +16,8 @@ import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from analyzers.contract import Segment, Segmentation
-from node.results import readback, required, validator
+from analyzers.contract import Registration, Segment, Segmentation
+from node.results import readback, registration, required, validator
 from node.results.errors import GateRefused
 from node.results.source import Source
 
@@ -79,6 +79,13 @@ def check_compressed(path: Path, stored: NDArray[Any], lossless: bool) -> None:
     if not lossless and not lossy:
         reasons.append("it does not say that it is lossy")
     _refuse("image", reasons)
+
+
+def check_registration(path: Path, item: Registration) -> None:
+    """The written matrix is that of the finding, to a millionth. Raises ``GateRefused``."""
+    written = registration.read_matrix(pydicom.dcmread(path))
+    if not np.allclose(written, item.matrix, rtol=1e-6, atol=1e-6):
+        raise GateRefused("reg", ("the matrix written is not that of the finding",))
 
 
 def check_references(path: Path, source: Source, made: Mapping[str, Dataset | None]) -> None:

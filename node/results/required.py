@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    BlendingSoftcopyPresentationStateStorage,
     Comprehensive3DSRStorage,
     CTImageStorage,
     MRImageStorage,
@@ -18,6 +19,7 @@ from pydicom.uid import (
     PositronEmissionTomographyImageStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
+    SpatialRegistrationStorage,
 )
 
 
@@ -154,6 +156,47 @@ _MAP = Required(
     items=_EQUIPMENT_ITEM,
 )
 
+_REG = Required(
+    valued=(
+        *(*_VALUED, "ContentDate", "ContentTime", "ContentLabel", "FrameOfReferenceUID"),
+        *("RegistrationSequence", "ReferencedSeriesSequence"),
+    ),
+    present=(*_PRESENT, "ContentDescription", "ContentCreatorName", "PositionReferenceIndicator"),
+    items={
+        **_EQUIPMENT_ITEM,
+        "RegistrationSequence": ("MatrixRegistrationSequence", "ReferencedImageSequence"),
+        "RegistrationSequence/ReferencedImageSequence": _REFERENCE,
+        "RegistrationSequence/MatrixRegistrationSequence": ("MatrixSequence",),
+        "RegistrationSequence/MatrixRegistrationSequence/MatrixSequence": (
+            *("FrameOfReferenceTransformationMatrix", "FrameOfReferenceTransformationMatrixType"),
+        ),
+        "ReferencedSeriesSequence": ("SeriesInstanceUID", "ReferencedInstanceSequence"),
+        "ReferencedSeriesSequence/ReferencedInstanceSequence": _REFERENCE,
+    },
+)
+
+_BLENDING = Required(
+    valued=(
+        *(*_VALUED, "ContentLabel", "PresentationCreationDate", "PresentationCreationTime"),
+        *("BlendingSequence", "RelativeOpacity", "DisplayedAreaSelectionSequence", "ICCProfile"),
+        *(f"{channel}PaletteColorLookupTableData" for channel in ("Red", "Green", "Blue")),
+        *(f"{channel}PaletteColorLookupTableDescriptor" for channel in ("Red", "Green", "Blue")),
+    ),
+    present=(*_PRESENT, "ContentDescription", "ContentCreatorName"),
+    items={
+        **_EQUIPMENT_ITEM,
+        "BlendingSequence": ("BlendingPosition", "StudyInstanceUID", "ReferencedSeriesSequence"),
+        "BlendingSequence/ReferencedSeriesSequence": (
+            *("SeriesInstanceUID", "ReferencedImageSequence"),
+        ),
+        "BlendingSequence/ReferencedSeriesSequence/ReferencedImageSequence": _REFERENCE,
+        "DisplayedAreaSelectionSequence": (
+            *("DisplayedAreaTopLeftHandCorner", "DisplayedAreaBottomRightHandCorner"),
+            "PresentationSizeMode",
+        ),
+    },
+)
+
 REQUIRED: Mapping[str, Required] = {
     SegmentationStorage: _SEG,
     Comprehensive3DSRStorage: _SR,
@@ -162,6 +205,8 @@ REQUIRED: Mapping[str, Required] = {
     PositronEmissionTomographyImageStorage: _PET,
     SecondaryCaptureImageStorage: _SC,
     ParametricMapStorage: _MAP,
+    SpatialRegistrationStorage: _REG,
+    BlendingSoftcopyPresentationStateStorage: _BLENDING,
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydicom.dataset import Dataset
@@ -33,6 +34,8 @@ class Source:
     volume: Volume | None
     decoder: str = ""
     """What decoded the pixels, for the provenance: "pydicom 3.0.2" …"""
+    companions: Mapping[str, Source] = field(default_factory=dict)
+    """The other series that the analyzer was given, by role."""
 
 
 @dataclass(frozen=True, slots=True)

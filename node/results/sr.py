@@ -43,11 +43,13 @@ def build(
     segs: Mapping[int, Dataset],
     provenance_: Provenance,
     derived: Sequence[Reference] = (),
+    further: Sequence[Reference] = (),
 ) -> Dataset:
     """The report of the findings, ready to be written.
 
     ``segs`` holds the Segmentation objects by the index of their finding; a segmentation without
-    one is reported as "looked for, not found". ``derived`` are the derived images that were made.
+    one is reported as "looked for, not found". ``derived`` are the derived images that were made,
+    ``further`` is other evidence: companions, registrations, presentation states.
     """
     context = groups.Context(source, provenance_, segs)
     present = groups.encoded_segments(findings, context)
@@ -57,7 +59,7 @@ def build(
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(derived),
     ]
-    made = [reference(dataset) for dataset in segs.values()] + list(derived)
+    made = [reference(dataset) for dataset in segs.values()] + [*derived, *further]
     document = _document(
         source, provenance_, groups.measurement_groups(findings, context), sentences, made
     )

@@ -20,6 +20,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from analyzers.contract import (
+    Blending,
     Classification,
     Code,
     ColorImage,
@@ -29,18 +30,22 @@ from analyzers.contract import (
     Findings,
     Measurement,
     ParametricMap,
+    Registration,
     Segment,
     Segmentation,
     Statement,
 )
 from node.results import (
+    blending,
     color,
     compressed,
     derived,
     gate,
     groups,
+    origin,
     parametric,
     preview,
+    registration,
     seg,
     sr,
     statements,
@@ -52,6 +57,7 @@ from storage.instances import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject
 
 _K = TypeVar("_K")
+_Object = DerivedImage | ColorImage | CompressedImage | ParametricMap | Registration | Blending
 
 OVERLAYS = 10
 """Maps over radiographs are numbered from here among the colour images."""
@@ -76,15 +82,23 @@ def write_results(
         for number, (index, mask) in enumerate(_of_kind(findings, Segmentation)):
             desk.segmentation(mask, index, number)
         for number, (_, image) in enumerate(_of_kind(findings, DerivedImage)):
-            desk.derived(image, number)
+            desk.derived(image, findings, number)
         for number, (_, series) in enumerate(_of_kind(findings, CompressedImage)):
             desk.compressed(series, number)
         for number, (_, chart) in enumerate(_of_kind(findings, ParametricMap)):
             desk.parametric(chart, number)
         for number, (_, picture) in enumerate(_of_kind(findings, ColorImage)):
             desk.color(picture, number)
+        for number, (_, moved) in enumerate(_of_kind(findings, Registration)):
+            desk.registration(moved, number)
+        for number, (_, shown) in enumerate(_of_kind(findings, Blending)):
+            desk.blending(shown, number)
         desk.detections([box for _, box in _of_kind(findings, Detection)])
-        desk.report(sr.build(source, findings, desk.segs, provenance, desk.derived_references))
+        desk.report(
+            sr.build(
+                source, findings, desk.segs, provenance, desk.derived_references, desk.evidence
+            )
+        )
     _sync_names(folder)
     return JobResults(
         objects=tuple(desk.objects),
@@ -124,10 +138,8 @@ def rows(findings: Findings, present: statements.Presence) -> Iterator[FindingRo
             yield _classification_row("", item)
         elif isinstance(item, Statement):
             yield FindingRow("", "Conclusion", None, "", f"{item.conclusion.meaning} ({item.rule})")
-        elif isinstance(item, ParametricMap):
-            yield FindingRow(item.title, "Parametric map", None, _shown(item.unit), "")
         else:
-            yield FindingRow(item.title, "Derived series", None, "", item.remarks)
+            yield _object_row(item)
 
 
 # --- files ----------------------------------------------------------------------------------------
@@ -146,6 +158,10 @@ class _Desk:
     segs: dict[int, Dataset] = field(default_factory=dict)
     present: dict[int, tuple[Segment, ...]] = field(default_factory=dict)
     derived_references: list[Reference] = field(default_factory=list)
+    evidence: list[Reference] = field(default_factory=list)
+    """What else the report rests on or gave rise to: companions, registrations, blendings."""
+    companions: dict[str, list[Dataset]] = field(default_factory=dict)
+    """Headers of the derived images that were made from companions, by role."""
 
     def segmentation(self, item: Segmentation, index: int, number: int) -> None:
         present = seg.present_segments(item)
@@ -160,17 +176,51 @@ class _Desk:
         picture = self._picture(f"seg-{number}.png")
         preview.segmentation(self.source, item, present, self.provenance.analyzer_title, picture)
 
-    def derived(self, item: DerivedImage, number: int) -> None:
+    def derived(self, item: DerivedImage, findings: Findings, number: int) -> None:
         last = len(self.source.frames) - 1
-        images = derived.instances(self.source, item, self.provenance, number)
+        made_from = self._made_from(item, findings)
+        images = derived.instances(self.source, item, self.provenance, number, made_from)
         for index, dataset in enumerate(images):
             path = self._write(dataset, f"image-{number}-{index:05d}.dcm", "image")
             gate.check_required(path, validate=self.validate_all or index in (0, last))
             self.derived_references.append(sr.reference(dataset))
+            if item.role:
+                del dataset.PixelData
+                self.companions.setdefault(item.role, []).append(dataset)
         picture = self._picture(f"image-{number}.png")
         preview.derived(
             self.source, item, f"{self.provenance.analyzer_title}: {item.title}", picture
         )
+
+    def _made_from(self, item: DerivedImage, findings: Findings) -> origin.Origin | None:
+        if not item.role:
+            return None
+        matrix = origin.matrix_of(findings, item.role)
+        made_from = origin.companion(self.source, item.role, matrix)
+        self._cite(made_from.source)
+        return made_from
+
+    def _cite(self, companion: Source) -> None:
+        listed = [sr.reference(header) for header in companion.headers]
+        self.evidence += [one for one in listed if one not in self.evidence]
+
+    def registration(self, item: Registration, number: int) -> None:
+        self._cite(origin.companion_source(self.source, item.role))
+        dataset = registration.build(self.source, item, self.provenance, number)
+        path = self._write(dataset, f"registration-{number}.dcm", "reg")
+        gate.check_registration(path, item)
+        gate.check_required(path)
+        self.evidence.append(sr.reference(dataset))
+
+    def blending(self, item: Blending, number: int) -> None:
+        """Nothing where the rescale changes from slice to slice: the state holds one for all."""
+        if not blending.has_one_rescale(self.source):
+            return
+        above = self.companions.get(item.role, [])
+        dataset = blending.build(self.source, item, above, self.provenance, number)
+        path = self._write(dataset, f"blending-{number}.dcm", "pr")
+        gate.check_required(path)
+        self.evidence.append(sr.reference(dataset))
 
     def compressed(self, item: CompressedImage, number: int) -> None:
         volume = self.source.volume
@@ -213,7 +263,8 @@ class _Desk:
     def report(self, document: Dataset) -> None:
         path = self._write(document, "report.dcm", "sr")
         made: dict[str, Dataset | None] = {
-            reference.sop_instance_uid: None for reference in self.derived_references
+            reference.sop_instance_uid: None
+            for reference in (*self.derived_references, *self.evidence)
         }
         made |= {str(dataset.SOPInstanceUID): dataset for dataset in self.segs.values()}
         gate.check_references(path, self.source, made)
@@ -271,6 +322,17 @@ def _of_kind(findings: Findings, kind: type[_K]) -> list[tuple[int, _K]]:
 
 
 # --- lines for people -----------------------------------------------------------------------------
+
+
+def _object_row(item: _Object) -> FindingRow:
+    """The line of what is an object of its own."""
+    if isinstance(item, ParametricMap):
+        return FindingRow(item.title, "Parametric map", None, _shown(item.unit), "")
+    if isinstance(item, Registration):
+        return FindingRow(item.title, "Registration", None, "", "")
+    if isinstance(item, Blending):
+        return FindingRow(item.title, "Presentation state", None, "", "")
+    return FindingRow(item.title, "Derived series", None, "", item.remarks)
 
 
 def _segment_rows(segment: Segment, present: bool) -> Iterator[FindingRow]:

@@ -15,7 +15,7 @@ from importlib.metadata import version
 import structlog
 
 from analyzers import devices, registry
-from analyzers.contract import Analyzer, Findings, NotApplicable, Reported, Volume
+from analyzers.contract import Analyzer, Findings, NotApplicable, Reported
 from node.errors import is_transient
 from node.observe.redaction import redacted
 from node.results import reported
@@ -73,7 +73,7 @@ def _analysis(ticket: Ticket, device: str) -> Outcome:
             " send the study again"
         )
     try:
-        source = read_series(ticket.instances)
+        source = dataclasses.replace(read_series(ticket.instances), companions=_companions(ticket))
         findings = _analyze(analyzer, source, ticket)
     except UndecodablePixels as error:
         return _failed(str(error), traceback.format_exc())
@@ -103,24 +103,23 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
         raise UnsupportedSeries("the series has no pixels")
     parameters = registry.parameters(ticket.analyzer, ticket.parameters)
     source.volume.stored.flags.writeable = False
-    volume = dataclasses.replace(
-        source.volume, companions=_companions(ticket), reported=_reported(ticket)
-    )
+    companions = {role: one.volume for role, one in source.companions.items() if one.volume}
+    volume = dataclasses.replace(source.volume, companions=companions, reported=_reported(ticket))
     return analyzer.analyze(volume, parameters)
 
 
-def _companions(ticket: Ticket) -> dict[str, Volume]:
+def _companions(ticket: Ticket) -> dict[str, Source]:
     """The other series that make volumes; one that does not is as good as absent."""
-    found: dict[str, Volume] = {}
+    found: dict[str, Source] = {}
     for role, paths in ticket.companions.items():
         try:
-            volume = read_series(paths).volume
+            source = read_series(paths)
         except UnsupportedSeries as error:
             log.info("companion left out", job=ticket.job_id, role=role, why=type(error).__name__)
             continue
-        if volume is not None:
-            volume.stored.flags.writeable = False
-            found[role] = volume
+        if source.volume is not None:
+            source.volume.stored.flags.writeable = False
+            found[role] = source
     return found
 
 

@@ -1,0 +1,145 @@
+"""A companion in colour over the source, as a Blending Softcopy Presentation State (PS3.3 A.33.4).
+
+What lies above is the derived series on the grid of the source, so no viewer has to resample. The
+pixels stay as they are: opacity and shades can be changed while looking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from PIL import ImageCms
+from pydicom.dataelem import DataElement
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import BlendingSoftcopyPresentationStateStorage
+
+from analyzers.contract import Blending, Shades
+from node.results import origin, planes, provenance, uids
+from node.results.errors import FindingsContradictImages
+from node.results.source import Provenance, Source
+
+LABEL = "BLENDING"
+_CHANNELS = (("Red", 0x1101, 0x1201), ("Green", 0x1102, 0x1202), ("Blue", 0x1103, 0x1203))
+
+
+def has_one_rescale(source: Source) -> bool:
+    """Whether all slices have the same rescale: a presentation state holds one for the series."""
+    volume = origin.volume_of(source)
+    return bool(np.ptp(volume.slope) == 0 and np.ptp(volume.intercept) == 0)
+
+
+def build(
+    source: Source,
+    item: Blending,
+    above: Sequence[Dataset],
+    provenance_: Provenance,
+    index: int,
+) -> Dataset:
+    """The presentation state, ready to be written; ``above`` are the headers of the images on top.
+
+    ``index`` numbers the blendings of one analysis from 0. Raises ``FindingsContradictImages`` for
+    a palette or an opacity that breaks the contract.
+    """
+    _check(item, above)
+    dataset = Dataset()
+    dataset.SOPClassUID = BlendingSoftcopyPresentationStateStorage
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "blending", index)
+    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "blending-series", index)
+    dataset.Modality = "PR"
+    dataset.SeriesNumber = provenance.series_number(source, 95 + index)
+    dataset.InstanceNumber = 1
+    title = provenance.text(item.title)
+    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {title}")
+    dataset.Laterality = ""
+    dataset.ContentLabel = LABEL
+    dataset.ContentDescription = title
+    dataset.ContentCreatorName = ""
+    dataset.BlendingSequence = Items([_under(source, item), _above(above, item)])
+    dataset.RelativeOpacity = float(item.opacity)
+    dataset.DisplayedAreaSelectionSequence = Items([_whole_image(source)])
+    _add_palette(dataset, item)
+    provenance.stamp(dataset, source, provenance_)
+    dataset.PresentationCreationDate = dataset.pop("ContentDate").value
+    dataset.PresentationCreationTime = dataset.pop("ContentTime").value
+    return dataset
+
+
+def _check(item: Blending, above: Sequence[Dataset]) -> None:
+    if item.palette.shape != (256, 3) or item.palette.dtype != np.uint8:
+        raise FindingsContradictImages("the palette is not uint8 (256, 3)")
+    if item.palette.max(axis=0).min() < 128:  # dciodvfy: less than 8 bits are used
+        raise FindingsContradictImages("a channel of the palette has no value above 127")
+    if not 0 <= item.opacity <= 1:
+        raise FindingsContradictImages("the opacity is not between 0 and 1")
+    if not above:
+        raise FindingsContradictImages("there is no derived image of the role that is blended")
+
+
+def _under(source: Source, item: Blending) -> Dataset:
+    volume = origin.volume_of(source)
+    lower = _shown(source.headers, item.under)
+    lower.BlendingPosition = "UNDERLYING"
+    lower.RescaleIntercept = planes.decimal(float(volume.intercept[0]))
+    lower.RescaleSlope = planes.decimal(float(volume.slope[0]))
+    lower.RescaleType = "HU" if volume.modality == "CT" else "US"
+    return lower
+
+
+def _above(headers: Sequence[Dataset], item: Blending) -> Dataset:
+    upper = _shown(headers, item.above)
+    upper.BlendingPosition = "SUPERIMPOSED"
+    upper.RescaleIntercept = headers[0].get("RescaleIntercept", "0")
+    upper.RescaleSlope = headers[0].get("RescaleSlope", "1")
+    upper.RescaleType = headers[0].get("RescaleType") or "US"
+    return upper
+
+
+def _shown(headers: Sequence[Dataset], shades: Shades) -> Dataset:
+    """The images of one layer and their window, in values after rescale."""
+    window = Dataset()
+    window.WindowCenter = planes.decimal((shades.low + shades.high) / 2)
+    window.WindowWidth = planes.decimal(shades.high - shades.low)
+    window.VOILUTFunction = "LINEAR_EXACT"
+    series = Dataset()
+    series.SeriesInstanceUID = headers[0].SeriesInstanceUID
+    series.ReferencedImageSequence = Items([planes.instance_reference(one) for one in headers])
+    layer = Dataset()
+    layer.StudyInstanceUID = headers[0].StudyInstanceUID
+    layer.ReferencedSeriesSequence = Items([series])
+    layer.SoftcopyVOILUTSequence = Items([window])
+    return layer
+
+
+def _whole_image(source: Source) -> Dataset:
+    """The displayed area: all of every image (PS3.3 C.10.4)."""
+    _, rows, columns = origin.volume_of(source).shape
+    area = Dataset()
+    area.DisplayedAreaTopLeftHandCorner = [1, 1]
+    area.DisplayedAreaBottomRightHandCorner = [columns, rows]
+    area.PresentationSizeMode = "SCALE TO FIT"
+    here = planes.plane(source, 0)
+    if here is None:
+        area.PresentationPixelAspectRatio = [1, 1]
+    else:
+        area.PresentationPixelSpacing = [planes.decimal(value) for value in here.spacing]
+    return area
+
+
+def _add_palette(dataset: Dataset, item: Blending) -> None:
+    """PS3.3 C.7.9: 256 entries of 8 bits each."""
+    for channel, (_, descriptor, data) in enumerate(_CHANNELS):
+        dataset.add(DataElement((0x0028, descriptor), "US", [256, 0, 8]))
+        table = np.ascontiguousarray(item.palette[:, channel]).tobytes()
+        dataset.add(DataElement((0x0028, data), "OW", table))
+    dataset.ICCProfile = _srgb()
+
+
+@cache
+def _srgb() -> bytes:
+    """The sRGB profile, dated to its own beginning: a profile made now would differ every time."""
+    made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    made[24:36] = np.array([1999, 1, 1, 0, 0, 0], ">u2").tobytes()
+    return bytes(made) + b"\0" * (len(made) % 2)
