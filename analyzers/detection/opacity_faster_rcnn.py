@@ -1,0 +1,168 @@
+"""Lung opacities on a frontal chest radiograph: where, how sure, and what the marks rest on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.classification import concepts, weights
+from analyzers.classification.learners import Calibration
+from analyzers.classification.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
+from analyzers.classification.opacity_features import zone_of
+from analyzers.contract import (
+    Code,
+    Detection,
+    Finding,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Measurement,
+    ParametricMap,
+    Volume,
+)
+from analyzers.detection.opacity_detector import Marks, fitted, log_odds, marks
+from analyzers.detection.opacity_evidence import occlusion
+from analyzers.detection.opacity_window import SIDE, Window, channels, window
+
+ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
+OPACITY = Code("112001", "DCM", "Opacity")
+"""CID 6102 Chest Finding or Feature."""
+SCORE_SPREAD = Code(
+    "SCORESPREAD", codes.PRIVATE_SCHEME, "Spread of the score between image and mirror image"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpacityBoxParameters:
+    """threshold: least score (0–1) of a reported box; 0 takes the model's own operating point.
+
+    evidence: the map that is reported, "occlusion" or "none".
+    """
+
+    threshold: float = 0.0
+    evidence: str = "occlusion"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold < 1:
+            raise InvalidParameters(f"threshold is {self.threshold:g}, 0 to 1 is accepted")
+        if self.evidence not in ("occlusion", "none"):
+            raise InvalidParameters(
+                f"evidence is {self.evidence!r}, 'occlusion' or 'none' is accepted"
+            )
+
+
+class OpacityFasterRcnn:
+    """Boxes round opacities, each with the chance that it is right and how far the image and its
+    mirror image disagree; whether there is an opacity at all; a map of what the marks rest on."""
+
+    name: ClassVar[str] = "opacity_faster_rcnn"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
+    inputs: ClassVar[InputContract] = INPUTS
+    limits: ClassVar[Limits] = LIMITS
+    parameters: ClassVar[type[OpacityBoxParameters]] = OpacityBoxParameters
+
+    def __init__(self, device: str) -> None:
+        self.device = torch.device(device)
+        self.model = weights.load(self.name)
+        arrays = dict(self.model.arrays)
+        self.mean = np.asarray(arrays.pop("mean_chest"), np.float32)
+        self.network = fitted(arrays, self.device)
+
+    def analyze(self, volume: Volume, parameters: OpacityBoxParameters) -> Findings:
+        """Raises NotApplicable when it is no frontal chest radiograph."""
+        chest = framed_chest(volume, self.mean)
+        shape = (volume.shape[1], volume.shape[2])
+        place = window(chest.frame, shape)
+        view = place.view(volume.values(np.float32)[0])
+        x = torch.from_numpy(channels(view)).to(self.device)
+        found = marks(self.network, x)
+        threshold = parameters.threshold or self.model.number("box_point", "threshold")
+        boxes = self._detections(found, place, shape, threshold)
+        items: list[Finding] = [self._verdict(found, boxes), *boxes]
+        if parameters.evidence == "occlusion":
+            items.append(_map(occlusion(self.network, x), place, shape))
+        return Findings(tuple(items), (self._remark(threshold),))
+
+    def _verdict(self, found: Marks, boxes: list[Detection]) -> Finding:
+        best = log_odds(np.array([found.score.max(initial=0.0)]))
+        probability = float(calibration_of(self.model).probability(best)[0])
+        reasons = tuple(f"{box.key.replace('_', ' ')}: score {box.score:.2f}" for box in boxes)
+        return verdict(self.model, probability, reasons[:3])
+
+    def _detections(
+        self, found: Marks, place: Window, shape: tuple[int, int], threshold: float
+    ) -> list[Detection]:
+        section = "box_calibration"
+        chance = Calibration(
+            self.model.number(section, "slope"), self.model.number(section, "offset")
+        ).probability(log_odds(found.score))
+        boxes: list[Detection] = []
+        for index in np.flatnonzero(found.score >= threshold):
+            box, number = found.boxes[index], len(boxes) + 1
+            first, last = _corners(place.outward(box), shape)
+            sure, spread = float(chance[index]), float(found.spread[index])
+            boxes.append(_detection(number, box, sure, spread, first, last))
+        return boxes
+
+    def _remark(self, threshold: float) -> str:
+        own = self.model.number("box_point", "threshold")
+        start = f"Boxes are reported from a score of {threshold:.2f} on"
+        if threshold != own:
+            return f"{start}, which is not the operating point that was evaluated ({own:.2f})."
+        share = self.model.number("box_point", "sensitivity")
+        false = self.model.number("box_point", "false_per_image")
+        where = self.model.operating_point().evaluated_on
+        return (
+            f"{start}: {share:.0%} of the boxes were found with {false:.2f} false marks per image "
+            f"on {where}."
+        )
+
+
+def _detection(
+    number: int,
+    box: NDArray[np.float64],
+    score: float,
+    spread: float,
+    first: tuple[int, int],
+    last: tuple[int, int],
+) -> Detection:
+    """box: in pixels of the view, which tells the side; first, last: corners (row, column)."""
+    zone = zone_of(*(float(box[[axis, axis + 2]].mean() / SIDE) for axis in (1, 0)))
+    side = {"left": codes.LEFT, "right": codes.RIGHT}.get(zone.split()[0])
+    return Detection(
+        key=f"opacity_{number}",
+        kind=OPACITY,
+        category=ALTERED_STRUCTURE,
+        first=(0, *first),
+        last=(0, *last),
+        score=score,
+        laterality=side,
+        measurements=(Measurement(SCORE_SPREAD, spread, concepts.NO_UNIT),),
+    )
+
+
+def _corners(
+    box: NDArray[np.float64], shape: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int]]:
+    """First and last pixel (row, column) of a box in pixel edges, on the radiograph."""
+    left, top, right, bottom = box
+    edges = np.array([[top, left], [bottom - 1, right - 1]])
+    low, high = np.clip(np.rint(edges), 0, np.array(shape) - 1).astype(int).tolist()
+    return (low[0], low[1]), (max(high[0], low[0]), max(high[1], low[1]))
+
+
+def _map(chart: NDArray[np.float32], place: Window, shape: tuple[int, int]) -> ParametricMap:
+    """The chart of the view back on the radiograph."""
+    return ParametricMap(
+        values=np.ascontiguousarray(place.laid_back(chart, shape)[None], np.float32),
+        title="Occlusion: what the surest opacity rests on",
+        quantity=concepts.SCORE_CHANGE,
+        unit=concepts.NO_UNIT,
+    )
