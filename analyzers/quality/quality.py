@@ -22,6 +22,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.quality import measures
+from analyzers.quality.contrast_phase import contrast_phase
 from analyzers.quality.text import text_rows
 
 QUESTION = Code("QUALITY", codes.PRIVATE_SCHEME, "Image quality for automatic analysis")
@@ -86,7 +87,7 @@ class Quality:
     """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Image quality"
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
@@ -116,7 +117,9 @@ class Quality:
         answer = {None: ACCEPT, Level.WARN: WARN, Level.REFUSE: REFUSE}[worst]
         words = tuple(one.words for one in reasons)
         verdict = Classification(QUESTION, answer, reasons=words)
-        return Findings((verdict, *check.measurements), words or ("No fault was found.",))
+        phase = (contrast_phase(volume),) if volume.modality == "CT" else ()
+        items = (verdict, *phase, *check.measurements)
+        return Findings(items, words or ("No fault was found.",))
 
 
 class _Check:
