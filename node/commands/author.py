@@ -89,6 +89,7 @@ def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[s
 
     Gives 0 for results, 1 for a failure, 3 when the analyzer does not apply.
     """
+    from node.intake.companions import companions
     from node.intake.folder import read_folder
     from node.work.executor import Verdict
     from node.work.job import perform
@@ -108,8 +109,9 @@ def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[s
     if series is None:
         console.print(f"[red]no series in {folder} fits {name}[/]")
         return 3
+    beside = companions(contents.series, series, info)
     with console.status(f"{name} on {len(series.instances)} images"):
-        outcome = perform(_ticket(series, info, parameters, out), device)
+        outcome = perform(_ticket(series, beside, info, parameters, out), device)
     if outcome.verdict is Verdict.FAILED:
         console.print(outcome.traceback or outcome.reason, markup=False)
         console.print(f"[red]failed:[/] {escape(outcome.reason)}")
@@ -148,12 +150,22 @@ def _best(series: tuple[StoredSeries, ...], info: AnalyzerInfo) -> StoredSeries 
     return min(accepted, key=lambda entry: entry[:2])[2] if accepted else None
 
 
-def _ticket(series: StoredSeries, info: AnalyzerInfo, parameters: dict[str, Any], out: Path) -> Any:
+def _ticket(
+    series: StoredSeries,
+    beside: dict[str, StoredSeries],
+    info: AnalyzerInfo,
+    parameters: dict[str, Any],
+    out: Path,
+) -> Any:
     from node.work.executor import Ticket
     from storage import ledger
 
     key = ledger.job_key(
-        ledger.inputs_digest(series.instances),
+        ledger.joined_digest(
+            ledger.inputs_digest(series.instances),
+            {role: ledger.inputs_digest(one.instances) for role, one in beside.items()},
+            (),
+        ),
         info.name,
         info.version,
         ledger.parameters_digest(parameters),
@@ -169,6 +181,10 @@ def _ticket(series: StoredSeries, info: AnalyzerInfo, parameters: dict[str, Any]
         folder=out.resolve(),
         started_at=datetime.now(UTC),
         limits=info.limits,
+        companions={
+            role: tuple(Path(instance.key) for instance in one.instances)
+            for role, one in beside.items()
+        },
     )
 
 
