@@ -6,7 +6,7 @@ DEVICE ?= cpu
 STUDY ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 
-.PHONY: venv demo test test-slow lint format bench bench-receive peers clean
+.PHONY: venv demo test test-slow lint format bench bench-receive peers gallery clean
 
 venv: $(VENV)/.installed
 
@@ -51,6 +51,9 @@ bench-receive: venv peers
 
 bench-analyzers: venv
 	$(BIN)/python -m benchmarks.analyzers --device $(DEVICE)
+
+gallery: venv
+	$(BIN)/python docs/gallery/make.py
 
 clean:
 	rm -rf var .mypy_cache .ruff_cache .pytest_cache

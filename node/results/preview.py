@@ -102,14 +102,18 @@ def detections(source: Source, items: Sequence[Detection], title: str, path: Pat
 
 
 def derived(source: Source, item: DerivedImage, title: str, path: Path) -> None:
-    """Draw the middle axial slice of the source and of the derived image, side by side."""
+    """Draw the middle axial slice of the source and of the derived image, side by side.
+
+    What was made from a companion is of another kind, and has a window of its own.
+    """
     volume = _volume(source)
     patient = Patient.of(volume)
     values = patient.view(item.values)
     middle = len(values) // 2
     window = _window(source, volume, [])
     before = _grey(_cut(patient, volume, "axial", middle), window)
-    after = _grey(values[middle].astype(np.float32), window)
+    plane = values[middle].astype(np.float32)
+    after = _grey(plane, _window_of(plane) if item.role else window)
     size = patient.size_mm("axial", before.shape)
     cuts = [
         Cut("axial", before, size, caption="source"),
@@ -185,7 +189,10 @@ def _window(source: Source, volume: Volume, kinds: Sequence[str]) -> Window:
 
 def _window_of_values(volume: Volume) -> Window:
     middle = len(volume.stored) // 2
-    plane = volume.stored[middle] * volume.slope[middle] + volume.intercept[middle]
+    return _window_of(volume.stored[middle] * volume.slope[middle] + volume.intercept[middle])
+
+
+def _window_of(plane: NDArray[Any]) -> Window:
     low, high = (float(value) for value in np.percentile(plane, (1, 99.5)))
     return (low + high) / 2, max(high - low, 1e-6)
 

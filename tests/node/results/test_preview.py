@@ -118,6 +118,15 @@ def test_a_picture_of_a_derived_image_shows_both(tmp_path: Path) -> None:
     assert after.std() < 1
 
 
+def test_what_was_made_from_a_companion_is_shown_in_its_own_window(tmp_path: Path) -> None:
+    source = ct_source()
+    ramp = np.broadcast_to(np.linspace(0, 1e-3, sources.SHAPE[2]), sources.SHAPE)
+    item = DerivedImage(ramp, "PET", sources.BLUR, role="second")
+    preview.derived(source, item, "Test", tmp_path / "derived.png")
+    page = pixels(tmp_path / "derived.png")[HEAD + 200 : HEAD + 240]
+    assert page[:, page.shape[1] // 2 + 40 : -40 - GAP].std() > 40
+
+
 def test_a_picture_holds_nothing_but_pixels(tmp_path: Path) -> None:
     path = tmp_path / "preview.png"
     source = ct_source()
