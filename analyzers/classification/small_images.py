@@ -6,17 +6,22 @@ They are models to train, evaluate and compare, not analyzers: no modality sends
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from analyzers.classification.learners import SupportVectors
 from analyzers.classification.residual import Residual
+from analyzers.classification.weights import StoredModel
 
 SIDE = 28
 WIDTH = 24
 AT_ONCE = 256
+MACHINE = "pixels."
+"""Start of the names of the machine's arrays."""
 
 
 class SmallImageNetwork(nn.Sequential):
@@ -43,6 +48,48 @@ def standardised(images: NDArray[np.uint8]) -> torch.Tensor:
     return (x - x.mean((2, 3), keepdim=True)) / (x.std((2, 3), keepdim=True) + 1e-3)
 
 
+def pixels(images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The standardised pixels of images ``(n, 28, 28)``, a row each."""
+    return standardised(images).flatten(1).double().numpy()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SmallImageEnsemble:
+    """Networks and, beside them, perhaps a support vector machine on the pixels."""
+
+    networks: Sequence[SmallImageNetwork]
+    machine: SupportVectors | None = None
+
+    def scores(self, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The mean logit of the networks, plus the machine's decision value, for each image."""
+        score = logits(self.networks, images)
+        return score if self.machine is None else score + self.machine.decide(pixels(images))
+
+    def arrays(self) -> dict[str, NDArray[np.generic]]:
+        stored: dict[str, NDArray[np.generic]] = {
+            f"{number}.{key}": value.numpy()
+            for number, network in enumerate(self.networks)
+            for key, value in network.state_dict().items()
+        }
+        if self.machine is not None:
+            stored |= {f"{MACHINE}{key}": value for key, value in self.machine.arrays().items()}
+        return stored
+
+    @classmethod
+    def of(cls, stored: StoredModel) -> SmallImageEnsemble:
+        """The ensemble of a stored model."""
+        machine = {
+            key.removeprefix(MACHINE): value
+            for key, value in stored.arrays.items()
+            if key.startswith(MACHINE)
+        }
+        numbers = range(int(stored.number("model", "networks")))
+        return cls(
+            [_network(stored, number) for number in numbers],
+            SupportVectors.of(machine) if machine else None,
+        )
+
+
 def logits(networks: Sequence[SmallImageNetwork], images: NDArray[np.uint8]) -> NDArray[np.float64]:
     """The mean logit of all networks over each image ``(n, 28, 28)`` and its mirror image."""
     x = standardised(images)
@@ -54,3 +101,15 @@ def logits(networks: Sequence[SmallImageNetwork], images: NDArray[np.uint8]) -> 
                 both = network(x[part]) + network(x[part].flip(3))
                 total[part] += both.ravel()
     return (total / (2 * len(networks))).double().numpy()
+
+
+def _network(stored: StoredModel, number: int) -> SmallImageNetwork:
+    start, network = f"{number}.", SmallImageNetwork()
+    network.load_state_dict(
+        {
+            key.removeprefix(start): torch.from_numpy(np.array(value))
+            for key, value in stored.arrays.items()
+            if key.startswith(start)
+        }
+    )
+    return network.eval()

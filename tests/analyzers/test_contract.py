@@ -18,6 +18,7 @@ ELSEWHERE = frozenset(
         "geodesic_contour",
         "hippocampus_unet",
         "lung_nodule",
+        "multimodal_classifier",
         "non_local_means",
         "opacity_cnn",
         "opacity_ensemble",

@@ -26,7 +26,12 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 
 KINDS = {"segmentation": {"seg"}, "filters": {"image"}, "fusion": {"image"}}
 """What the analyzers of a package give besides the report."""
-OF_ONE = {"lung_nodule": {"seg"}, "opacity_cnn": {"image"}, "calcium_score": set[str]()}
+OF_ONE = {
+    "lung_nodule": {"seg"},
+    "opacity_cnn": {"image"},
+    "opacity_ensemble": {"image"},
+    "calcium_score": set[str](),
+}
 """The phantom has no calcium: "looked for, not found" stands in the report alone."""
 SLOW = ("lung_nodule",)
 ONE_IN = 25
@@ -85,6 +90,8 @@ def written(folder: Path, study: str, slices: int, spacing_mm: float) -> Path:
 def where(name: str) -> str:
     """The study that suits an analyzer, by its input contract."""
     info = registry.info(name)
+    if info.inputs.modalities <= {"CR", "DX"}:
+        return "radiograph"
     if info.companions:
         return "several series"
     if name.startswith("hippocampus"):

@@ -9,6 +9,8 @@ from sklearn.ensemble import RandomForestClassifier
 from analyzers.classification.training.figures import Interval, auc_interval
 from analyzers.classification.training.opacity_data import OpacitySet
 
+TREES = 300
+
 
 def baselines(data: OpacitySet, seed: int) -> dict[str, Interval]:
     """AUC of each, with 95 % interval over patients; grey statistics cross-validated."""
@@ -25,7 +27,7 @@ def _grey_scores(data: OpacitySet, seed: int) -> NDArray[np.float64]:
     table = np.array([_grey(image) for image in data.images])
     scores = np.zeros(len(table))
     for train, test in data.folds(seed):
-        forest = RandomForestClassifier(300, min_samples_leaf=3, random_state=seed)
+        forest = RandomForestClassifier(TREES, min_samples_leaf=3, random_state=seed)
         forest.fit(table[train], data.opacity[train])
         scores[test] = forest.predict_proba(table[test])[:, 1]
     return scores

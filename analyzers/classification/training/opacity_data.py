@@ -54,25 +54,25 @@ def read(folder: Path) -> OpacitySet:
 
     The mean is made of all images without looking at a label.
     """
-    readings = _readings(folder / "labels.csv")
-    shades = [_grey(folder / "images" / name) for name in readings]
+    found = readings(folder)
+    shades = [_grey(folder / "images" / name) for name in found]
     images = np.stack([standardised(shade) for shade in shades])
     mean = mean_chest(list(images))
     frames = tuple(register(image, mean) for image in images)
     boxes = [
         frame.lay(_drawn(rows, shade.shape))
-        for frame, rows, shade in zip(frames, readings.values(), shades, strict=True)
+        for frame, rows, shade in zip(frames, found.values(), shades, strict=True)
     ]
-    patient = np.array([rows[0]["patient"] for rows in readings.values()])
+    patient = np.array([rows[0]["patient"] for rows in found.values()])
     return OpacitySet(
         images=images,
         framed=np.stack([f.lay(image) for f, image in zip(frames, images, strict=True)]),
         boxes=np.stack(boxes),
         frames=frames,
         mean=mean,
-        opacity=np.array([int(rows[0]["opacity"]) for rows in readings.values()]),
+        opacity=np.array([int(rows[0]["opacity"]) for rows in found.values()]),
         patient=patient,
-        view_ap=np.array([rows[0]["view"] == "AP" for rows in readings.values()]),
+        view_ap=np.array([rows[0]["view"] == "AP" for rows in found.values()]),
         untouched=np.array([is_untouched(name) for name in patient]),
     )
 
@@ -82,9 +82,10 @@ def is_untouched(patient: str) -> bool:
     return hashlib.sha256(patient.encode()).digest()[0] % 4 == 0
 
 
-def _readings(path: Path) -> dict[str, list[dict[str, str]]]:
+def readings(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """The rows of ``labels.csv`` by image, in the order in which ``read`` gives the images."""
     found: dict[str, list[dict[str, str]]] = {}
-    with path.open(newline="") as file:
+    with (folder / "labels.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             found.setdefault(row["file"], []).append(row)
     return found

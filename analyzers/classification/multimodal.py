@@ -1,0 +1,148 @@
+"""Lung opacity from one or two radiographs and what the header says of person and view."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from analyzers.classification import concepts, weights
+from analyzers.classification.multimodal_input import (
+    IMAGES,
+    KINDS,
+    VALUES,
+    Projection,
+    header_values,
+    inputs,
+)
+from analyzers.classification.multimodal_network import FusionNetwork, Inputs
+from analyzers.classification.opacity import (
+    INPUTS,
+    LIMITS,
+    calibration_of,
+    framed_chest,
+    in_words,
+    verdict,
+)
+from analyzers.classification.opacity_features import features
+from analyzers.contract import (
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    NotApplicable,
+    Volume,
+)
+
+
+class MultimodalClassifier:
+    """Present or absent, with a calibrated probability and its spread over the networks.
+
+    Reads a second radiograph of the study where there is one, and age, sex, weight, height and
+    view position where the header gives them. A reason is what the log odds lose when that input
+    is hidden. The remarks say what was missing, and what was given but is without weight because
+    no training image carried it.
+    """
+
+    name: ClassVar[str] = "multimodal_classifier"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Lung opacity (images and header)"
+    inputs: ClassVar[InputContract] = INPUTS
+    companions: ClassVar[Mapping[str, InputContract]] = {"second": INPUTS}
+    limits: ClassVar[Limits] = LIMITS
+    parameters: ClassVar[type[NoParameters]] = NoParameters
+
+    def __init__(self, device: str, model: weights.StoredModel | None = None) -> None:
+        self.device = device
+        self.model = weights.load(self.name) if model is None else model
+        self.projection = Projection.of(self.model.arrays)
+        self.networks = restored(self.model)
+        learnt = self.model.facts["model"]["values_learnt"]
+        self.learnt = frozenset(learnt if isinstance(learnt, list) else ())
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        """Raises NotApplicable when no radiograph given is a frontal chest radiograph."""
+        images, remarks = self._images(volume)
+        values = header_values(volume.subject, volume.facts.view if volume.facts else "")
+        case = inputs([images], [values])
+        scores = self._scores(case)
+        calibration = calibration_of(self.model)
+        probability = float(calibration.probability(scores.mean()))
+        spread = float(calibration.probability(scores).std())
+        items = (
+            verdict(self.model, probability, in_words(self._lost(case, float(scores.mean())))),
+            Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
+        )
+        return Findings(items, (*remarks, *self._of_values(values)))
+
+    def _images(self, volume: Volume) -> tuple[list[NDArray[np.float32] | None], tuple[str, ...]]:
+        """The components of both images, readable ones first, and what is to be said of them."""
+        second = volume.companions.get("second")
+        first, refusal = self._components(volume)
+        other, other_refusal = self._components(second) if second else (None, "")
+        if first is None and other is None:
+            raise NotApplicable(refusal)
+        if first is None:
+            return [other, None], (f"Judged on the second radiograph alone: {refusal}",)
+        if other is None and other_refusal:
+            return [first, None], (f"The second radiograph was not used: {other_refusal}",)
+        return [first, other], () if second else ("There was no second radiograph.",)
+
+    def _components(self, volume: Volume) -> tuple[NDArray[np.float32] | None, str]:
+        """The components of a radiograph, or None and why there are none."""
+        try:
+            chest = framed_chest(volume, self.model.arrays["mean_chest"])
+        except NotApplicable as verdict:
+            return None, str(verdict)
+        return self.projection(features(chest.framed, KINDS)[None])[0], ""
+
+    def _scores(self, case: Inputs) -> NDArray[np.float64]:
+        """The logit of each network for one case."""
+        with torch.inference_mode():
+            return torch.cat([network(case) for network in self.networks]).double().numpy()
+
+    def _lost(self, case: Inputs, score: float) -> dict[str, float]:
+        """What the log odds lose when an input that is there is hidden."""
+        slope, lost = calibration_of(self.model).slope, {}
+        for place, (name, present) in enumerate(
+            zip((*IMAGES, *VALUES.values()), [*case.seen[0], *case.known[0]], strict=True)
+        ):
+            if present:
+                left = torch.arange(len(IMAGES) + len(VALUES)) != place
+                hidden = case.without(left[: len(IMAGES)], left[len(IMAGES) :])
+                lost[name] = slope * (score - float(self._scores(hidden).mean()))
+        return lost
+
+    def _of_values(self, given: Mapping[str, float]) -> tuple[str, ...]:
+        missing = [VALUES[name] for name in VALUES if name not in given]
+        unused = [VALUES[name] for name in VALUES if name in given and name not in self.learnt]
+        remarks = []
+        if missing:
+            remarks.append(f"Not given in the header: {', '.join(missing)}.")
+        if unused:
+            remarks.append(
+                f"Given, but without weight (never seen in training): {', '.join(unused)}."
+            )
+        return tuple(remarks)
+
+
+def restored(model: weights.StoredModel) -> list[FusionNetwork]:
+    """The networks of a stored model."""
+    networks = []
+    size = np.asarray(model.arrays["components"]).shape[0]
+    for number in range(int(model.number("model", "networks"))):
+        start = f"{number}."
+        network = FusionNetwork(size, len(VALUES))
+        network.load_state_dict(
+            {
+                key.removeprefix(start): torch.from_numpy(np.array(value))
+                for key, value in model.arrays.items()
+                if key.startswith(start)
+            }
+        )
+        networks.append(network.eval())
+    return networks
