@@ -19,6 +19,8 @@ HEIGHT = 512
 """Pixels of the tallest cut; the others have the same scale."""
 HEAD, GAP, LEGEND_LINE, MIN_WIDTH = 34, 12, 26, 420
 BACKGROUND, INK, FAINT, EDGE = (16, 18, 22), (235, 235, 235), (165, 170, 180), (0, 0, 0)
+RADIOGRAPH = "radiograph"
+"""The name of a cut that is none: a projection."""
 FILL = 0.22
 """Share of a structure's colour inside of its outline."""
 
@@ -36,7 +38,8 @@ class Box:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cut:
-    """A plane through the volume: axial with the front up, coronal with the head up.
+    """A plane through the volume: axial with the front up, coronal with the head up. Or a
+    radiograph, whose sides are marked, if at all, on the film.
 
     grey: uint8, columns rise to the patient's left. size_mm: height and width.
     """
@@ -108,11 +111,12 @@ def _mark(pen: ImageDraw.ImageDraw, frame: tuple[int, int, int, int], cut: Cut) 
     left, top, right, bottom = frame
     middle, font = (top + bottom) // 2, ImageFont.load_default(18)
     up = "A" if cut.name == "axial" else "H"
-    for place, anchor, letter in (
+    sides = (
         ((left + 6, middle), "lm", "R"),
         ((right - 6, middle), "rm", "L"),
         (((left + right) // 2, top + 4), "mt", up),
-    ):
+    )
+    for place, anchor, letter in () if cut.name == RADIOGRAPH else sides:
         pen.text(place, letter, INK, font, anchor, stroke_width=2, stroke_fill=EDGE)
     caption = f"{cut.name}, {cut.caption}" if cut.caption else cut.name
     corner, font = (left + 6, bottom - 6), ImageFont.load_default(14)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import DerivedImage, Detection, Segment, Segmentation, Volume
-from node.results.page import Box, Cut, Entry, draw
+from node.results.page import RADIOGRAPH, Box, Cut, Entry, draw
 from node.results.source import Source
 
 Window = tuple[float, float]
@@ -83,8 +83,29 @@ def segmentation(
 
 
 def detections(source: Source, items: Sequence[Detection], title: str, path: Path) -> None:
-    """Draw every box that meets the axial and the coronal cut through the largest one."""
+    """Draw every box that meets the axial and the coronal cut through the largest one.
+
+    A radiograph is drawn as it is.
+    """
     volume = _volume(source)
+    names = dict.fromkeys(item.kind.meaning for item in items)
+    cuts = [_radiograph(volume, items)] if volume.projection else _through(source, volume, items)
+    draw(cuts, title, [Entry(name, BOX_RGB) for name in names], path)
+
+
+def _radiograph(volume: Volume, items: Sequence[Detection]) -> Cut:
+    rows, columns = (
+        float(n * mm) for n, mm in zip(volume.shape[1:], volume.spacing_mm[1:], strict=True)
+    )
+    boxes = tuple(
+        Box(item.first[2], item.first[1], item.last[2] + 1, item.last[1] + 1, BOX_RGB)
+        for item in items
+    )
+    grey = _grey(volume.values()[0], _window_of_values(volume))
+    return Cut(RADIOGRAPH, grey, (rows, columns), boxes=boxes)
+
+
+def _through(source: Source, volume: Volume, items: Sequence[Detection]) -> list[Cut]:
     patient = Patient.of(volume)
     boxes = [patient.box(item, volume.shape) for item in items]
     largest = max(boxes, key=lambda box: int(np.prod(box[1] - box[0] + 1)))
@@ -97,8 +118,7 @@ def detections(source: Source, items: Sequence[Detection], title: str, path: Pat
             _flat(box, axis, len(grey)) for box in boxes if box[0, axis] <= index <= box[1, axis]
         ]
         cuts.append(Cut(name, grey, patient.size_mm(name, grey.shape), boxes=tuple(flat)))
-    names = dict.fromkeys(item.kind.meaning for item in items)
-    draw(cuts, title, [Entry(name, BOX_RGB) for name in names], path)
+    return cuts
 
 
 def derived(source: Source, item: DerivedImage, title: str, path: Path) -> None:

@@ -11,6 +11,7 @@ import highdicom as hd
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.dataset import Dataset
 
 from analyzers.contract import (
@@ -26,6 +27,8 @@ from analyzers.contract import (
     Statement,
 )
 from node.results.errors import FindingsContradictImages
+from node.results.page import GAP, HEAD, HEIGHT
+from node.results.preview import BOX_RGB
 from node.results.source import Provenance, Source
 from node.results.write import write_results
 from node.work.series import read_series
@@ -143,6 +146,19 @@ def test_boxes_masks_and_answers_on_a_radiograph_reach_the_report(
     assert "Right base." in words
     assert "Measured on 49 patients held out." in words
     assert "SENSITIVITY" in str(report)
+
+
+def test_a_box_on_a_radiograph_is_drawn_on_the_radiograph_alone(
+    film: Source, tmp_path: Path
+) -> None:
+    box = Detection("box_1", OPACITY, ALTERED, (0, 10, 5), (0, 39, 28), 0.7)
+    results = write_results(film, Findings((box,)), PROVENANCE, tmp_path / "out")
+    (picture,) = results.previews
+    shown = np.asarray(Image.open(tmp_path / picture))[HEAD : HEAD + HEIGHT]
+    rows, columns = np.nonzero((shown == BOX_RGB).all(axis=2))
+    assert np.ptp(rows) == pytest.approx(30 * HEIGHT / 64, abs=3)
+    assert np.ptp(columns) == pytest.approx(24 * HEIGHT / 64, abs=3)
+    assert columns.min() == pytest.approx(GAP + 5 * HEIGHT / 64, abs=3)
 
 
 def test_a_conclusion_cites_its_rule_values_and_source(stack: Source, tmp_path: Path) -> None:
