@@ -405,6 +405,14 @@ class Blending:
     title: str
 
 
+@dataclass(frozen=True, slots=True)
+class WindowPreset:
+    """A way to show the whole series, its pixels unchanged; ``shades`` in its units."""
+
+    title: str
+    shades: Shades
+
+
 Finding = (
     Segmentation
     | Detection
@@ -414,6 +422,7 @@ Finding = (
     | CompressedImage
     | Registration
     | Blending
+    | WindowPreset
     | Measurement
     | Classification
     | Statement

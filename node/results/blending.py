@@ -17,18 +17,12 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import BlendingSoftcopyPresentationStateStorage
 
 from analyzers.contract import Blending, Shades
-from node.results import origin, planes, provenance, uids
+from node.results import planes, presentation, provenance, uids
 from node.results.errors import FindingsContradictImages
 from node.results.source import Provenance, Source
 
 LABEL = "BLENDING"
 _CHANNELS = (("Red", 0x1101, 0x1201), ("Green", 0x1102, 0x1202), ("Blue", 0x1103, 0x1203))
-
-
-def has_one_rescale(source: Source) -> bool:
-    """Whether all slices have the same rescale: a presentation state holds one for the series."""
-    volume = origin.volume_of(source)
-    return bool(np.ptp(volume.slope) == 0 and np.ptp(volume.intercept) == 0)
 
 
 def build(
@@ -48,22 +42,14 @@ def build(
     dataset.SOPClassUID = BlendingSoftcopyPresentationStateStorage
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "blending", index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "blending-series", index)
-    dataset.Modality = "PR"
     dataset.SeriesNumber = provenance.series_number(source, 95 + index)
     dataset.InstanceNumber = 1
-    title = provenance.text(item.title)
-    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {title}")
-    dataset.Laterality = ""
     dataset.ContentLabel = LABEL
-    dataset.ContentDescription = title
-    dataset.ContentCreatorName = ""
+    presentation.describe(dataset, source, provenance_, item.title)
     dataset.BlendingSequence = Items([_under(source, item), _above(above, item)])
     dataset.RelativeOpacity = float(item.opacity)
-    dataset.DisplayedAreaSelectionSequence = Items([_whole_image(source)])
     _add_palette(dataset, item)
-    provenance.stamp(dataset, source, provenance_)
-    dataset.PresentationCreationDate = dataset.pop("ContentDate").value
-    dataset.PresentationCreationTime = dataset.pop("ContentTime").value
+    presentation.stamp(dataset, source, provenance_)
     return dataset
 
 
@@ -79,12 +65,9 @@ def _check(item: Blending, above: Sequence[Dataset]) -> None:
 
 
 def _under(source: Source, item: Blending) -> Dataset:
-    volume = origin.volume_of(source)
     lower = _shown(source.headers, item.under)
     lower.BlendingPosition = "UNDERLYING"
-    lower.RescaleIntercept = planes.decimal(float(volume.intercept[0]))
-    lower.RescaleSlope = planes.decimal(float(volume.slope[0]))
-    lower.RescaleType = "HU" if volume.modality == "CT" else "US"
+    presentation.add_rescale(lower, source)
     return lower
 
 
@@ -99,33 +82,14 @@ def _above(headers: Sequence[Dataset], item: Blending) -> Dataset:
 
 def _shown(headers: Sequence[Dataset], shades: Shades) -> Dataset:
     """The images of one layer and their window, in values after rescale."""
-    window = Dataset()
-    window.WindowCenter = planes.decimal((shades.low + shades.high) / 2)
-    window.WindowWidth = planes.decimal(shades.high - shades.low)
-    window.VOILUTFunction = "LINEAR_EXACT"
     series = Dataset()
     series.SeriesInstanceUID = headers[0].SeriesInstanceUID
     series.ReferencedImageSequence = Items([planes.instance_reference(one) for one in headers])
     layer = Dataset()
     layer.StudyInstanceUID = headers[0].StudyInstanceUID
     layer.ReferencedSeriesSequence = Items([series])
-    layer.SoftcopyVOILUTSequence = Items([window])
+    layer.SoftcopyVOILUTSequence = Items([presentation.window(shades)])
     return layer
-
-
-def _whole_image(source: Source) -> Dataset:
-    """The displayed area: all of every image (PS3.3 C.10.4)."""
-    _, rows, columns = origin.volume_of(source).shape
-    area = Dataset()
-    area.DisplayedAreaTopLeftHandCorner = [1, 1]
-    area.DisplayedAreaBottomRightHandCorner = [columns, rows]
-    area.PresentationSizeMode = "SCALE TO FIT"
-    here = planes.plane(source, 0)
-    if here is None:
-        area.PresentationPixelAspectRatio = [1, 1]
-    else:
-        area.PresentationPixelSpacing = [planes.decimal(value) for value in here.spacing]
-    return area
 
 
 def _add_palette(dataset: Dataset, item: Blending) -> None:

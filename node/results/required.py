@@ -14,6 +14,7 @@ from pydicom.uid import (
     BlendingSoftcopyPresentationStateStorage,
     Comprehensive3DSRStorage,
     CTImageStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
     MRImageStorage,
     ParametricMapStorage,
     PositronEmissionTomographyImageStorage,
@@ -197,6 +198,20 @@ _BLENDING = Required(
     },
 )
 
+_WINDOW = Required(
+    valued=(
+        *(*_VALUED, "ContentLabel", "PresentationCreationDate", "PresentationCreationTime"),
+        *("ReferencedSeriesSequence", "DisplayedAreaSelectionSequence", "PresentationLUTShape"),
+    ),
+    present=(*_PRESENT, "ContentDescription", "ContentCreatorName"),
+    items={
+        **_EQUIPMENT_ITEM,
+        "ReferencedSeriesSequence": ("SeriesInstanceUID", "ReferencedImageSequence"),
+        "ReferencedSeriesSequence/ReferencedImageSequence": _REFERENCE,
+        "SoftcopyVOILUTSequence": ("WindowCenter", "WindowWidth"),
+    },
+)
+
 REQUIRED: Mapping[str, Required] = {
     SegmentationStorage: _SEG,
     Comprehensive3DSRStorage: _SR,
@@ -207,6 +222,7 @@ REQUIRED: Mapping[str, Required] = {
     ParametricMapStorage: _MAP,
     SpatialRegistrationStorage: _REG,
     BlendingSoftcopyPresentationStateStorage: _BLENDING,
+    GrayscaleSoftcopyPresentationStateStorage: _WINDOW,
 }
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pydicom.dataset import Dataset
 
 from analyzers.contract import (
+    Blending,
     ColorImage,
     CompressedImage,
     DerivedImage,
@@ -23,6 +24,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Statement,
+    WindowPreset,
 )
 from node.results.source import Provenance, Source
 
@@ -32,6 +34,9 @@ MAX_REASON = 300
 
 IMAGES = DerivedImage | ColorImage | ParametricMap | CompressedImage
 """Findings that are images of their own."""
+
+STATES = Blending | WindowPreset
+"""Findings that say how images are shown."""
 
 Presence = Mapping[int, Sequence[Segment]]
 """The structures that have a voxel, by the index of their segmentation among the findings."""
@@ -58,6 +63,9 @@ def conclusion(findings: Findings, present: Presence, provenance: Provenance) ->
     derived = [item.title for item in findings.items if isinstance(item, IMAGES)]
     if derived:
         sentences.append(f"Derived images were made: {', '.join(derived)}.")
+    states = [item.title for item in findings.items if isinstance(item, STATES)]
+    if states:
+        sentences.append(f"Presentation states were made: {', '.join(states)}.")
     if not findings.items or (missed and not found and len(missed) > 1):
         sentences.insert(0, "Nothing found.")
     elif not sentences:

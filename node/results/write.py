@@ -34,6 +34,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Statement,
+    WindowPreset,
 )
 from node.results import (
     blending,
@@ -44,20 +45,29 @@ from node.results import (
     groups,
     origin,
     parametric,
+    presentation,
     preview,
     registration,
     seg,
     sr,
     statements,
 )
-from node.results.errors import FindingsContradictImages
+from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.source import Provenance, Reference, Source
 from node.results.statements import Verdict
 from storage.instances import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject
 
 _K = TypeVar("_K")
-_Object = DerivedImage | ColorImage | CompressedImage | ParametricMap | Registration | Blending
+_Object = (
+    DerivedImage
+    | ColorImage
+    | CompressedImage
+    | ParametricMap
+    | Registration
+    | Blending
+    | WindowPreset
+)
 
 OVERLAYS = 10
 """Maps over radiographs are numbered from here among the colour images."""
@@ -93,6 +103,8 @@ def write_results(
             desk.registration(moved, number)
         for number, (_, shown) in enumerate(_of_kind(findings, Blending)):
             desk.blending(shown, number)
+        for number, (_, preset) in enumerate(_of_kind(findings, WindowPreset)):
+            desk.window(preset, number)
         desk.detections([box for _, box in _of_kind(findings, Detection)])
         desk.report(
             sr.build(
@@ -214,11 +226,21 @@ class _Desk:
 
     def blending(self, item: Blending, number: int) -> None:
         """Nothing where the rescale changes from slice to slice: the state holds one for all."""
-        if not blending.has_one_rescale(self.source):
+        if not presentation.has_one_rescale(self.source):
             return
         above = self.companions.get(item.role, [])
         dataset = blending.build(self.source, item, above, self.provenance, number)
         path = self._write(dataset, f"blending-{number}.dcm", "pr")
+        gate.check_required(path)
+        self.evidence.append(sr.reference(dataset))
+
+    def window(self, item: WindowPreset, number: int) -> None:
+        if not presentation.has_one_rescale(self.source):
+            raise DerivedUnsupported(
+                "the rescale changes from slice to slice: a preset holds one for the series"
+            )
+        dataset = presentation.build(self.source, item, self.provenance, number)
+        path = self._write(dataset, f"window-{number}.dcm", "pr")
         gate.check_required(path)
         self.evidence.append(sr.reference(dataset))
 
@@ -330,7 +352,7 @@ def _object_row(item: _Object) -> FindingRow:
         return FindingRow(item.title, "Parametric map", None, _shown(item.unit), "")
     if isinstance(item, Registration):
         return FindingRow(item.title, "Registration", None, "", "")
-    if isinstance(item, Blending):
+    if isinstance(item, Blending | WindowPreset):
         return FindingRow(item.title, "Presentation state", None, "", "")
     return FindingRow(item.title, "Derived series", None, "", item.remarks)
 

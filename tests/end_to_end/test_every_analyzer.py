@@ -24,13 +24,14 @@ from tests.peers import Orthanc, running_orthanc
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 
-KINDS = {"segmentation": {"seg"}, "filters": {"image"}, "fusion": {"image"}}
+KINDS = {"segmentation": {"seg"}, "filters": {"image"}, "fusion": {"image", "reg", "pr"}}
 """What the analyzers of a package give besides the report."""
 OF_ONE = {
     "lung_nodule": {"seg"},
     "opacity_cnn": {"image"},
     "opacity_ensemble": {"image"},
     "calcium_score": set[str](),
+    "window_presets": {"pr"},
 }
 """The phantom has no calcium: "looked for, not found" stands in the report alone."""
 SLOW = ("lung_nodule",)

@@ -1,0 +1,119 @@
+"""Window presets: the usual windows of a modality, as states in which the series can be shown.
+
+No pixel is computed anew: a viewer takes a preset from its list, and measures on the original.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from analyzers.contract import (
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    NotApplicable,
+    Shades,
+    Volume,
+    WindowPreset,
+)
+from analyzers.filters import derived
+
+CT_HU: Mapping[str, Shades] = {
+    "soft_tissue": Shades(-160, 240),
+    "lung": Shades(-1350, 150),
+    "mediastinum": Shades(-125, 225),
+    "bone": Shades(-500, 1300),
+    "liver": Shades(-20, 180),
+    "brain": Shades(0, 80),
+    "subdural": Shades(-30, 180),
+    "angiography": Shades(0, 600),
+}
+"""Usual windows; they differ by a few tens of HU from house to house."""
+PET_SUV: Mapping[str, Shades] = {
+    "suv_5": Shades(0, 5),
+    "suv_10": Shades(0, 10),
+    "suv_20": Shades(0, 20),
+}
+MR_PERCENT: Mapping[str, Shades] = {
+    "whole_range": Shades(0, 100),
+    "usual": Shades(1, 99.5),
+    "high_contrast": Shades(10, 95),
+}
+"""MR has no units: shares of the voxels of the series that are darker."""
+KNOWN = (*CT_HU, *PET_SUV, *MR_PERCENT)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPresetsParameters:
+    """presets: names; empty: all of the modality. CT: soft_tissue, lung, mediastinum, bone, liver,
+    brain, subdural, angiography. PET: suv_5, suv_10, suv_20. MR: whole_range, usual, high_contrast.
+    """
+
+    presets: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in self.presets:
+            if name not in KNOWN:
+                raise InvalidParameters(f"presets holds {name!r}, known are: {', '.join(KNOWN)}")
+
+
+class WindowPresets:
+    """Offers the windows of a modality as presentation states."""
+
+    name: ClassVar[str] = "window_presets"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Window presets"
+    inputs: ClassVar[InputContract] = derived.INPUTS
+    limits: ClassVar[Limits] = Limits(time_s=120.0, memory_mb=4096)
+    parameters: ClassVar[type[WindowPresetsParameters]] = WindowPresetsParameters
+
+    def __init__(self, device: str) -> None:
+        """device: accepted for the contract's sake; there is next to nothing to compute."""
+        self.device = device
+
+    def analyze(self, volume: Volume, parameters: WindowPresetsParameters) -> Findings:
+        """One preset for each name.
+
+        Raises
+        ------
+        NotApplicable
+            The series holds no image, its values have no unit that a preset could be given in, or
+            none of the names belongs to its modality.
+        """
+        derived.require_image(volume)
+        known = _known(volume)
+        names = [name for name in parameters.presets or known if name in known]
+        if not names:
+            raise NotApplicable(f"None of the presets asked for is one of {volume.modality}.")
+        items = tuple(WindowPreset(name.replace("_", " "), known[name]) for name in names)
+        return Findings(items, ("The pixels are unchanged.",))
+
+
+def _known(volume: Volume) -> dict[str, Shades]:
+    """The presets of the modality, in the units of the series."""
+    if volume.modality == "CT":
+        return dict(CT_HU)
+    if volume.modality == "PT":
+        return _of_pet(volume)
+    values = volume.values(np.float32)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0 or finite.min() == finite.max():
+        raise NotApplicable("All voxels have the same value: there is no contrast to be shown.")
+    return {name: _percentiles(finite, share) for name, share in MR_PERCENT.items()}
+
+
+def _of_pet(volume: Volume) -> dict[str, Shades]:
+    if not volume.suv_factor:
+        raise NotApplicable("The header does not allow SUV to be computed.")
+    one = 1 / volume.suv_factor
+    return {name: Shades(suv.low * one, suv.high * one) for name, suv in PET_SUV.items()}
+
+
+def _percentiles(values: np.ndarray[tuple[int], np.dtype[np.float32]], share: Shades) -> Shades:
+    low, high = (float(v) for v in np.percentile(values, (share.low, share.high)))
+    return Shades(low, high if high > low else float(values.max()))

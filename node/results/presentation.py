@@ -1,0 +1,107 @@
+"""What the softcopy presentation states of a series share, and those that hold a window alone.
+
+A Grayscale Softcopy Presentation State (PS3.3 A.33.1) shows the images it refers to in a window.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
+
+from analyzers.contract import Shades, WindowPreset
+from node.results import origin, planes, provenance, uids
+from node.results.errors import FindingsContradictImages
+from node.results.source import Provenance, Source
+
+
+def has_one_rescale(source: Source) -> bool:
+    """Whether all slices have the same rescale: a presentation state holds one for the series."""
+    volume = origin.volume_of(source)
+    return bool(np.ptp(volume.slope) == 0 and np.ptp(volume.intercept) == 0)
+
+
+def build(source: Source, item: WindowPreset, provenance_: Provenance, index: int) -> Dataset:
+    """The state of one preset; ``index`` numbers the presets of one analysis from 0.
+
+    Raises ``FindingsContradictImages`` where the darkest shade is not below the brightest.
+    """
+    if not item.shades.low < item.shades.high:
+        raise FindingsContradictImages("the darkest shade is not below the brightest")
+    dataset = Dataset()
+    dataset.SOPClassUID = GrayscaleSoftcopyPresentationStateStorage
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "window", index)
+    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "window-series")
+    dataset.SeriesNumber = provenance.series_number(source, 98)
+    dataset.InstanceNumber = index + 1
+    dataset.ContentLabel = provenance.text(item.title.upper().replace(" ", "_"), 16)
+    describe(dataset, source, provenance_, item.title)
+    dataset.SeriesDescription = provenance.text(provenance_.analyzer_title)
+    dataset.ReferencedSeriesSequence = Items([_series(source)])
+    if "ModalityLUTSequence" not in source.headers[0]:
+        add_rescale(dataset, source)
+    dataset.SoftcopyVOILUTSequence = Items([window(item.shades)])
+    inverse = source.headers[0].get("PhotometricInterpretation") == "MONOCHROME1"
+    dataset.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
+    stamp(dataset, source, provenance_)
+    return dataset
+
+
+def describe(dataset: Dataset, source: Source, provenance_: Provenance, title: str) -> None:
+    """Presentation Series, State Identification and Displayed Area (PS3.3 C.11.9, C.11.10, C.10.4).
+
+    The label, numbers and identifiers are the caller's.
+    """
+    dataset.Modality = "PR"
+    named = provenance.text(title)
+    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {named}")
+    dataset.Laterality = ""
+    dataset.ContentDescription = named
+    dataset.ContentCreatorName = ""
+    dataset.DisplayedAreaSelectionSequence = Items([_whole_image(source)])
+
+
+def stamp(dataset: Dataset, source: Source, provenance_: Provenance) -> None:
+    """As every object; a state has a date of creation instead of one of content."""
+    provenance.stamp(dataset, source, provenance_)
+    dataset.PresentationCreationDate = dataset.pop("ContentDate").value
+    dataset.PresentationCreationTime = dataset.pop("ContentTime").value
+
+
+def add_rescale(dataset: Dataset, source: Source) -> None:
+    """The source's rescale (PS3.3 C.11.1): without one in the state, stored values are shown."""
+    volume = origin.volume_of(source)
+    dataset.RescaleIntercept = planes.decimal(float(volume.intercept[0]))
+    dataset.RescaleSlope = planes.decimal(float(volume.slope[0]))
+    dataset.RescaleType = "HU" if volume.modality == "CT" else "US"
+
+
+def window(shades: Shades) -> Dataset:
+    """An item of Softcopy VOI LUT Sequence (PS3.3 C.11.8), in values after rescale."""
+    item = Dataset()
+    item.WindowCenter = planes.decimal((shades.low + shades.high) / 2)
+    item.WindowWidth = planes.decimal(shades.high - shades.low)
+    item.VOILUTFunction = "LINEAR_EXACT"
+    return item
+
+
+def _series(source: Source) -> Dataset:
+    item = Dataset()
+    item.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
+    item.ReferencedImageSequence = Items([planes.instance_reference(h) for h in source.headers])
+    return item
+
+
+def _whole_image(source: Source) -> Dataset:
+    _, rows, columns = origin.volume_of(source).shape
+    area = Dataset()
+    area.DisplayedAreaTopLeftHandCorner = [1, 1]
+    area.DisplayedAreaBottomRightHandCorner = [columns, rows]
+    area.PresentationSizeMode = "SCALE TO FIT"
+    here = planes.plane(source, 0)
+    if here is None:
+        area.PresentationPixelAspectRatio = [1, 1]
+    else:
+        area.PresentationPixelSpacing = [planes.decimal(value) for value in here.spacing]
+    return area
