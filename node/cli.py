@@ -131,8 +131,8 @@ def analyze(
 
 @app.command()
 def train(
-    name: Annotated[str, typer.Argument(help="A model that can be trained: hippocampus_unet.")],
-    data: Annotated[Path, typer.Option(help="The folder of its training set.", exists=True)],
+    name: Annotated[str, typer.Argument(help="A model; an unknown name lists those there are.")],
+    data: Annotated[Path, typer.Option(help="Its training set: folder or file.", exists=True)],
     out: Annotated[Path, typer.Option(help="Where the model and its card are stored.")],
     epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the model's own.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the model's own.")] = None,
@@ -146,8 +146,8 @@ def train(
 
 @app.command()
 def evaluate(
-    name: Annotated[str, typer.Argument(help="A trained model: hippocampus_unet.")],
-    data: Annotated[Path, typer.Option(help="The folder of its set.", exists=True)],
+    name: Annotated[str, typer.Argument(help="A model; an unknown name lists those there are.")],
+    data: Annotated[Path, typer.Option(help="A set to judge it on: folder or file.", exists=True)],
     models: Annotated[Path | None, typer.Option(help="Where models are stored.")] = None,
 ) -> None:
     """Judge a trained model on the held-out part of a set, a trivial answer beside it."""

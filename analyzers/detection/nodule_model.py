@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, fields
-from importlib import resources
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from analyzers.detection.nodule_shape import Shape
 
 NAMES = tuple(field.name for field in fields(Shape))
 DEEPEST_MM = 15.0
+SHIPPED = Path(__file__).resolve().parents[1] / "models" / "weights"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,8 +32,12 @@ class NoduleModel:
     seed: int
 
     def probability(self, shape: Shape) -> float:
-        features = (prepared(shape) - self.mean) / self.deviation
-        return float(1.0 / (1.0 + np.exp(-(float(features @ self.weights) + self.bias))))
+        return self.of_prepared(prepared(shape))
+
+    def of_prepared(self, features: NDArray[np.float64]) -> float:
+        """The probability from ``prepared`` features."""
+        value = float((features - self.mean) / self.deviation @ self.weights) + self.bias
+        return float(1.0 / (1.0 + np.exp(-value)))
 
 
 def prepared(shape: Shape) -> NDArray[np.float64]:
@@ -43,10 +48,9 @@ def prepared(shape: Shape) -> NDArray[np.float64]:
     return features
 
 
-def load() -> NoduleModel:
-    """The model that comes with the node."""
-    file = resources.files("analyzers.detection") / "lung_nodule.toml"
-    table = tomllib.loads(file.read_text("utf-8"))
+def load(folder: Path = SHIPPED) -> NoduleModel:
+    """The model stored in ``folder/lung_nodule``; the one that comes with the node."""
+    table = tomllib.loads((folder / "lung_nodule" / "model.toml").read_text("utf-8"))
     rows = table["features"]
     columns = {
         key: np.array([rows[name][key] for name in NAMES], np.float64)

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 
+from analyzers.classification.training.figures import Interval
 from analyzers.contract import OperatingPoint, Volume
 from analyzers.detection.nodule_candidates import STEP_MM, LungGrid, candidates, lung_grid
-from analyzers.detection.nodule_model import NoduleModel, prepared
+from analyzers.detection.nodule_model import NAMES, NoduleModel, prepared
 from analyzers.detection.nodule_shape import cut_out
 from analyzers.detection.nodule_simulation import Inserted, insert
 from analyzers.segmentation.balls import Mask
@@ -30,6 +32,7 @@ NODULES_A_ROUND = 8
 MARKS_A_STUDY = 1.0
 """False marks in both lungs at the operating point."""
 OWN_NODULE_MM = 10.0
+SIZES_MM = (5.0, 8.0, 12.0, 25.1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,13 +67,18 @@ class _Study:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Share of drawn nodules found (95 % CI by bootstrap over nodules) at false marks a study."""
+    """Share of drawn nodules found (95 % by bootstrap over nodules) at false marks a study.
 
-    sensitivity: float
-    low: float
-    high: float
+    trivial: the share that diameter alone finds at as many false marks. by_size: from and to mm,
+    nodules drawn, nodules found.
+    """
+
+    interval: Interval
+    trivial: Interval
     nodules: int
+    missed: int
     marks_a_study: float
+    by_size: tuple[tuple[float, float, int, int], ...]
 
 
 def train(
@@ -84,19 +92,44 @@ def train(
     known: for each volume the nodules that are really there.
     """
     rng = np.random.default_rng(seed)
+    samples, drawn = _drawn(volumes, known, rng, progress)
+    scores = _held_out_scores(samples)
+    rounds = len(volumes) * ROUNDS
+    threshold = _threshold(samples, scores, rounds)
+    evaluation = _judged(samples, scores, threshold, rounds, drawn)
+    point = _operating_point(samples, scores, threshold, evaluation)
+    weights, mean, deviation, bias = _fit(samples)
+    return NoduleModel(weights, mean, deviation, bias, point, seed), evaluation
+
+
+def evaluate(
+    model: NoduleModel,
+    volumes: Sequence[Volume],
+    known: Sequence[tuple[KnownNodule, ...]],
+    seed: int,
+) -> Evaluation:
+    """What a model reaches at its own threshold on nodules drawn into other lungs."""
+    samples, drawn = _drawn(volumes, known, np.random.default_rng(seed), lambda done, total: None)
+    scores = np.array([model.of_prepared(one.features) for one in samples])
+    rounds = len(volumes) * ROUNDS
+    return _judged(samples, scores, model.operating_point.threshold, rounds, drawn)
+
+
+def _drawn(
+    volumes: Sequence[Volume],
+    known: Sequence[tuple[KnownNodule, ...]],
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None],
+) -> tuple[list[_Sample], list[float]]:
+    """Candidates of all rounds, and the diameters in mm of the nodules drawn."""
     samples: list[_Sample] = []
-    drawn = 0
+    drawn: list[float] = []
     for number, (volume, own) in enumerate(zip(volumes, known, strict=True)):
         study = _study(volume, own)
         for turn in range(ROUNDS):
-            found, drawn = _round(study, drawn, rng)
-            samples += found
+            samples += _round(study, drawn, rng)
             progress(number * ROUNDS + turn + 1, len(volumes) * ROUNDS)
-    scores = _held_out_scores(samples)
-    rounds = len(volumes) * ROUNDS
-    point, evaluation = _operating_point(samples, scores, rounds, drawn, rng)
-    weights, mean, deviation, bias = _fit(samples)
-    return NoduleModel(weights, mean, deviation, bias, point, seed), evaluation
+    return samples, drawn
 
 
 def _study(volume: Volume, own: Sequence[KnownNodule]) -> _Study:
@@ -111,7 +144,8 @@ def _study(volume: Volume, own: Sequence[KnownNodule]) -> _Study:
     return _Study(grid, left, depth, to_mm, [np.array(one.centre_mm) for one in own])
 
 
-def _round(study: _Study, drawn: int, rng: np.random.Generator) -> tuple[list[_Sample], int]:
+def _round(study: _Study, drawn: list[float], rng: np.random.Generator) -> list[_Sample]:
+    """Candidates of both lungs; the diameters of what was drawn are added to ``drawn``."""
     samples: list[_Sample] = []
     for side in (True, False):
         where: Mask = study.grid.lungs & (study.left == side) & (study.depth_mm >= 1)
@@ -123,10 +157,10 @@ def _round(study: _Study, drawn: int, rng: np.random.Generator) -> tuple[list[_S
             if piece is None:
                 continue
             hit = _hit(candidate.centre, inserted)
-            number = drawn + hit if hit >= 0 else -1
+            number = len(drawn) + hit if hit >= 0 else -1
             samples.append(_Sample(prepared(piece.shape), side, number))
-        drawn += len(inserted)
-    return samples, drawn
+        drawn += [one.diameter_mm for one in inserted]
+    return samples
 
 
 def _to_patient(
@@ -187,27 +221,68 @@ def _held_out_scores(samples: Sequence[_Sample]) -> NDArray[np.float64]:
     return scores
 
 
+def _threshold(samples: Sequence[_Sample], scores: NDArray[np.float64], rounds: int) -> float:
+    """Above it lie as many background candidates as ``MARKS_A_STUDY`` allows."""
+    number = np.array([one.inserted for one in samples])
+    background = np.sort(scores[number < 0])[::-1]
+    return float(background[min(int(MARKS_A_STUDY * rounds), len(background) - 1)])
+
+
+def _judged(
+    samples: Sequence[_Sample],
+    scores: NDArray[np.float64],
+    threshold: float,
+    rounds: int,
+    drawn: Sequence[float],
+) -> Evaluation:
+    number = np.array([one.inserted for one in samples])
+    marks = int(np.count_nonzero(scores[number < 0] > threshold))
+    found = _best(number, scores, len(drawn)) > threshold
+    diameter = np.array([one.features[NAMES.index("diameter")] for one in samples])
+    largest = np.sort(diameter[number < 0])[::-1]
+    as_many = float(largest[min(marks, len(largest) - 1)])
+    plain = _best(number, diameter, len(drawn)) > as_many
+    size = np.array(drawn)
+    by_size = tuple(
+        (low, high, int(here.sum()), int(found[here].sum()))
+        for low, high in pairwise(SIZES_MM)
+        for here in [(size >= low) & (size < high)]
+    )
+    return Evaluation(
+        interval=_share(found),
+        trivial=_share(plain),
+        nodules=len(drawn),
+        missed=int((~found).sum()),
+        marks_a_study=marks / rounds,
+        by_size=by_size,
+    )
+
+
+def _best(
+    number: NDArray[np.int64], scores: NDArray[np.float64], drawn: int
+) -> NDArray[np.float64]:
+    """The best score of any candidate of each drawn nodule."""
+    best = np.full(drawn, -np.inf)
+    np.maximum.at(best, number[number >= 0], scores[number >= 0])
+    return best
+
+
+def _share(found: NDArray[np.bool_]) -> Interval:
+    shares = np.random.default_rng(0).choice(found, (2000, len(found))).mean(axis=1)
+    low, high = np.percentile(shares, (2.5, 97.5))
+    return Interval(float(found.mean()), float(low), float(high))
+
+
 def _operating_point(
     samples: Sequence[_Sample],
     scores: NDArray[np.float64],
-    rounds: int,
-    drawn: int,
-    rng: np.random.Generator,
-) -> tuple[OperatingPoint, Evaluation]:
-    number = np.array([one.inserted for one in samples])
-    background = np.sort(scores[number < 0])[::-1]
-    allowed = min(int(MARKS_A_STUDY * rounds), len(background) - 1)
-    threshold = float(background[allowed])
-    best = np.zeros(drawn)
-    np.maximum.at(best, number[number >= 0], scores[number >= 0])
-    found = best > threshold
-    resampled = rng.choice(found, (2000, drawn)).mean(axis=1)
-    low, high = np.percentile(resampled, (2.5, 97.5))
-    marks = float(np.count_nonzero(background > threshold) / rounds)
+    threshold: float,
+    reached: Evaluation,
+) -> OperatingPoint:
+    background = scores[np.array([one.inserted for one in samples]) < 0]
     specificity = 1.0 - np.count_nonzero(background > threshold) / len(background)
     words = (
-        f"{drawn} simulated solid nodules of 5-25 mm in lungs the model had not seen;"
-        f" {marks:.1f} false marks a study; specificity by candidate"
+        f"{reached.nodules} simulated solid nodules of 5-25 mm in lungs the model had not seen;"
+        f" {reached.marks_a_study:.1f} false marks a study; specificity by candidate"
     )
-    point = OperatingPoint(threshold, float(found.mean()), float(specificity), words)
-    return point, Evaluation(float(found.mean()), float(low), float(high), drawn, marks)
+    return OperatingPoint(threshold, reached.interval.value, float(specificity), words)

@@ -2,75 +2,88 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-TRAINABLE = ("hippocampus_unet",)
+if TYPE_CHECKING:
+    from analyzers.models.trainables import FoundVolume
 
 
 def train(
-    name: str, folder: Path, out: Path, *, epochs: int | None, stop: int, seed: int | None
+    name: str, data: Path, out: Path, *, epochs: int | None, stop: int, seed: int | None
 ) -> int:
-    """Train a model, with a bar; goes on from its checkpoint when it was cut off. Exit status."""
-    if not _known(name):
-        return 2
+    """Train a model, with a bar; goes on from its checkpoints when it was cut off. Exit status."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
+    from analyzers.contract import AnalyzerError
     from analyzers.devices import resolve
-    from analyzers.models.training import hippocampus
+    from analyzers.models.trainables import Run, trainable
 
-    options = hippocampus.Options(
+    run = Run(
         out=out,
-        checkpoint=out / name / "checkpoint.safetensors",
-        seed=hippocampus.SEED if seed is None else seed,
-        epochs=hippocampus.EPOCHS if epochs is None else epochs,
+        checkpoints=out / name / "checkpoints",
+        volumes=ct_volumes,
+        seed=seed,
+        epochs=epochs,
         stop=stop,
         device=resolve("auto"),
     )
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Remaining()
     with Progress(*columns) as bar:
-        task = bar.add_task(name, total=options.epochs)
+        task = bar.add_task(name, total=None)
 
         def show(done: int, total: int, loss: float) -> None:
-            bar.update(task, completed=done, total=total, description=f"{name}, loss {loss:.3f}")
+            said = f"{name}, loss {loss:.3f}" if loss else name
+            bar.update(task, completed=done, total=total, description=said)
 
         try:
-            home = hippocampus.train(name, folder, options, show)
-        except ValueError as error:
+            home = trainable(name).train(name, data, run, show)
+        except (ValueError, OSError, AnalyzerError) as error:
             print(error, file=sys.stderr)
             return 2
-    if not stop or stop >= options.epochs:
-        options.checkpoint.unlink(missing_ok=True)
+    if not stop or (epochs is not None and stop >= epochs):
+        shutil.rmtree(run.checkpoints, ignore_errors=True)
     print(f"Stored in {home}; the figures are in {home / 'CARD.md'}.")
     return 0
 
 
-def evaluate(name: str, folder: Path, models: Path | None) -> int:
-    """Print mean Dice with 95 % interval, the trivial baseline beside it. Exit status."""
-    if not _known(name):
-        return 2
-    from analyzers.classification import weights
+def evaluate(name: str, data: Path, models: Path | None) -> int:
+    """Print the figures of a stored model with their intervals, trivial answers beside. Status."""
+    from analyzers.contract import AnalyzerError
     from analyzers.devices import resolve
-    from analyzers.models.training.hippocampus_data import UnreadableSet
-    from analyzers.models.training.hippocampus_evaluation import STRUCTURES
-    from analyzers.models.training.hippocampus_evaluation import evaluate as judged
+    from analyzers.models.trainables import Run, trainable
 
+    run = Run(models or data, data, ct_volumes, device=resolve("auto"))
     try:
-        found = judged(name, folder, models or weights.SHIPPED, resolve("auto"))
-    except (UnreadableSet, weights.BrokenModel) as error:
+        lines = trainable(name).evaluate(name, data, models, run)
+    except (ValueError, OSError, AnalyzerError) as error:
         print(error, file=sys.stderr)
         return 2
-    print(f"Mean Dice (95 % interval) of {len(found.network.dice)} held-out crops")
-    for part in STRUCTURES:
-        print(
-            f"{part:10} {found.network.interval(part)}   mean shape {found.baseline.interval(part)}"
-        )
+    print(*lines, sep="\n")
     return 0
 
 
-def _known(name: str) -> bool:
-    if name in TRAINABLE:
-        return True
-    print(f"{name!r} cannot be trained; there are: {', '.join(TRAINABLE)}", file=sys.stderr)
-    return False
+def ct_volumes(folder: Path) -> Sequence[FoundVolume]:
+    """The CT series below a folder that are volumes on a regular grid."""
+    from analyzers.models.trainables import FoundVolume
+    from node.intake.folder import read_folder
+    from node.work.geometry import UnsupportedSeries
+    from node.work.series import read_series
+
+    found = []
+    for series in read_folder(folder).series:
+        paths = [Path(instance.key) for instance in series.instances]
+        if series.header.get("Modality") != "CT":
+            continue
+        try:
+            volume = read_series(paths).volume
+        except UnsupportedSeries as error:
+            print(f"{paths[0].parent}: {error}", file=sys.stderr)
+        else:
+            if volume is not None:
+                found.append(FoundVolume(volume, paths[0].parent))
+    return found

@@ -69,9 +69,11 @@ FREEDOM = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """AUC of the ensemble on so many images of a part, 95 % interval by bootstrap over images."""
+    """AUC of the ensemble, and of mean brightness alone, on so many images of a part; 95 %
+    intervals by bootstrap over images."""
 
     auc: Interval
+    brightness: Interval
     images: int
     part: str
 
@@ -133,7 +135,8 @@ def evaluate(name: str, data: Path, models: Path = weights.SHIPPED) -> Judged:
     part = judged_part(name, data)
     stored = SmallImageEnsemble.of(weights.load(name, models))
     reached = _interval(part.labels, stored.scores(part.images))
-    return Judged(reached, len(part), part.part)
+    trivial = _interval(part.labels, part.images.mean((1, 2)))
+    return Judged(reached, trivial, len(part), part.part)
 
 
 def _ensemble(

@@ -30,6 +30,7 @@ from analyzers.classification.training.figures import (
 )
 from analyzers.classification.training.opacity_baselines import baselines
 from analyzers.classification.training.opacity_card import Card, card
+from analyzers.classification.training.opacity_cnn_fit import EPOCHS
 from analyzers.classification.training.opacity_data import OpacitySet, read
 from analyzers.classification.training.progress import Tell, silent
 
@@ -52,6 +53,14 @@ class Trained:
     members: Mapping[str, tuple[Calibration, NDArray[np.float64]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where finished networks lie, and how many epochs each is given."""
+
+    folder: Path
+    epochs: int
+
+
 def train(
     name: str,
     folder: Path,
@@ -59,6 +68,7 @@ def train(
     seed: int = SEED,
     checkpoints: Path | None = None,
     tell: Tell = silent,
+    epochs: int = EPOCHS,
 ) -> Path:
     """Fit one of ``NAMES`` to the set in ``folder``; the folder of the stored model.
 
@@ -70,7 +80,8 @@ def train(
         There is no such model.
     """
     data = read(folder)
-    trained = _fitted(name, data, seed, checkpoints or out / name / "checkpoints", tell)
+    kept = Kept(checkpoints or out / name / "checkpoints", epochs)
+    trained = _fitted(name, data, seed, kept, tell)
     calibration = calibrate(data.opacity, trained.scores)
     probability = calibration.probability(trained.scores)
     point = operating_point(data.opacity, probability, data.patient)
@@ -143,9 +154,14 @@ def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> Interva
     return auc_interval(data.opacity, scores, data.patient)
 
 
-def _fitted(name: str, data: OpacitySet, seed: int, checkpoints: Path, tell: Tell) -> Trained:
+def trivial(folder: Path, seed: int = SEED) -> dict[str, Interval]:
+    """What trivial answers reach on a set of the same form."""
+    return baselines(read(folder), seed)
+
+
+def _fitted(name: str, data: OpacitySet, seed: int, kept: Kept, tell: Tell) -> Trained:
     if name == "opacity_cnn":
-        return _network(data, seed, checkpoints, tell)
+        return _network(data, seed, kept, tell)
     if name == "opacity_ensemble":
         return _joined(data, seed, tell)
     if name not in NAMES:
@@ -204,8 +220,8 @@ def _joined(data: OpacitySet, seed: int, tell: Tell) -> Trained:
     )
 
 
-def _network(data: OpacitySet, seed: int, checkpoints: Path, tell: Tell) -> Trained:
-    networks, scores = opacity_cnn.cross_fit(data, checkpoints, seed, tell=tell)
+def _network(data: OpacitySet, seed: int, kept: Kept, tell: Tell) -> Trained:
+    networks, scores = opacity_cnn.cross_fit(data, kept.folder, seed, epochs=kept.epochs, tell=tell)
     arrays = {
         f"{number}.{key}": value.numpy()
         for number, network in enumerate(networks)

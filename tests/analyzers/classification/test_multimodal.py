@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification import weights
+from analyzers.classification import chest_frame, weights
 from analyzers.classification.multimodal import MultimodalClassifier
 from analyzers.classification.multimodal_input import VALUES, header_values, inputs
 from analyzers.classification.multimodal_network import Inputs
@@ -219,6 +219,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chest_frame, "SCALES", (1.0,))
+    monkeypatch.setattr(chest_frame, "SHIFTS", (0,))
     monkeypatch.setattr(figures, "DRAWS", 50)
     monkeypatch.setattr(opacity_baselines, "TREES", 5)
     monkeypatch.setattr(opacity_ensemble, "TREES", 5)

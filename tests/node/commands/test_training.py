@@ -1,0 +1,79 @@
+"""``wetread train`` and ``wetread evaluate`` find every model by its name and say what is wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from analyzers.classification.training import figures, medmnist
+from analyzers.models.trainables import TRAINABLES, FoundVolume, trainable
+from node.commands import training
+from node.demo.phantom import ChestPhantom
+
+
+@pytest.mark.parametrize("name", TRAINABLES)
+def test_every_model_in_the_table_can_be_loaded(name: str) -> None:
+    found = trainable(name)
+    assert callable(found.train)
+    assert callable(found.evaluate)
+
+
+def test_an_unknown_name_lists_those_there_are(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert training.train("nothing", tmp_path, tmp_path, epochs=None, stop=0, seed=None) == 2
+    assert training.evaluate("nothing", tmp_path, None) == 2
+    assert "there are: hippocampus_unet, opacity_svm" in capsys.readouterr().err
+
+
+def test_what_a_model_cannot_do_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert training.train("opacity_svm", tmp_path, tmp_path, epochs=3, stop=0, seed=None) == 2
+    assert training.train("breastmnist", tmp_path, tmp_path, epochs=3, stop=1, seed=None) == 2
+    assert training.evaluate("lung_nodule", tmp_path, None) == 2
+    said = capsys.readouterr().err
+    assert "opacity_svm has no --epochs" in said
+    assert "breastmnist has no --stop" in said
+    assert "holds no CT series that is a volume" in said
+
+
+def test_a_model_is_trained_judged_and_described(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torch.set_num_threads(1)
+    short = dataclasses.replace(medmnist.RECIPES["pneumoniamnist"], networks=1)
+    monkeypatch.setitem(medmnist.RECIPES, "pneumoniamnist", short)
+    monkeypatch.setattr(figures, "DRAWS", 50)
+    rng = np.random.default_rng(0)
+    parts = {"train": 64, "val": 20, "test": 24}
+    arrays = {}
+    for part, count in parts.items():
+        arrays[f"{part}_images"] = rng.integers(0, 255, (count, 28, 28)).astype(np.uint8)
+        arrays[f"{part}_labels"] = (np.arange(count) % 2).astype(np.uint8)[:, None]
+    file = tmp_path / "given.npz"
+    np.savez(file, **arrays)
+    assert training.train("pneumoniamnist", file, tmp_path, epochs=1, stop=0, seed=1) == 0
+    home = tmp_path / "pneumoniamnist"
+    assert {path.name for path in home.iterdir()} == {
+        "model.toml",
+        "weights.safetensors",
+        "CARD.md",
+    }
+    assert training.evaluate("pneumoniamnist", file, tmp_path) == 0
+    said = capsys.readouterr().out
+    assert "the official test part, 24 images" in said
+    assert "AUC (95 % interval over images) 0." in said
+
+
+def test_ct_series_below_a_folder_are_read_as_volumes(
+    phantom: ChestPhantom, phantom_folder: Path
+) -> None:
+    (found,) = training.ct_volumes(phantom_folder)
+    assert isinstance(found, FoundVolume)
+    assert found.volume.shape == phantom.shape
+    assert found.folder.is_dir()
