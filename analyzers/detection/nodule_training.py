@@ -32,7 +32,7 @@ NODULES_A_ROUND = 8
 MARKS_A_STUDY = 1.0
 """False marks in both lungs at the operating point."""
 OWN_NODULE_MM = 10.0
-SIZES_MM = (5.0, 8.0, 12.0, 25.1)
+SIZES_MM = (5.0, 8.0, 12.0, 25.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

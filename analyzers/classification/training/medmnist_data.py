@@ -105,6 +105,8 @@ def _part(path: Path, part: str) -> LabelledImages:
             images, labels = opened[f"{start}images"], opened[f"{start}labels"].ravel()
     except (OSError, KeyError, ValueError, AttributeError) as error:
         raise UnreadableArchive(f"{path} has no {start}images and {start}labels") from error
+    if images.ndim == 4 and images.shape[3] == 1:
+        images = images[..., 0]
     if images.shape[1:] != (28, 28) or images.dtype != np.uint8 or len(images) != len(labels):
         raise UnreadableArchive(f"{path}: {start}images must be uint8 (n, 28, 28), a label each")
     if not set(np.unique(labels).tolist()) <= {0, 1}:
