@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import secrets
 import threading
 from collections.abc import Callable
@@ -24,10 +25,13 @@ from node.dimse import sender
 from node.dimse.availability import AvailabilityService
 from node.dimse.commitment import CommitmentService
 from node.dimse.mpps import StepService
-from node.dimse.server import AssociationServer
+from node.dimse.receiver_pool import Callbacks, ReceiverPool
+from node.dimse.receiver_process import ProcessSettings
+from node.dimse.server import AssociationServer, DimseSettings
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.completion import Completion, Planner
 from node.intake.indexer import Indexer, recover
+from node.observe import logs
 from node.observe.gaps import GapWatch
 from node.observe.health import Health, HealthProbe
 from node.observe.metrics import IndexQueue, Metrics, Reception
@@ -168,9 +172,12 @@ class Node:
                 " own (node.data_dir)"
             )
 
-    def _make_server(self) -> AssociationServer:
+    def _make_server(self) -> AssociationServer | ReceiverPool:
+        dimse = network.dimse_settings(self.settings, self._probe_ae_title)
+        if self.settings.dimse.processes > 1:
+            return self._make_receivers(dimse)
         return AssociationServer(
-            network.dimse_settings(self.settings, self._probe_ae_title),
+            dimse,
             self.store,
             sink=self._indexer.submit,
             on_quarantined=self._note_quarantine,
@@ -178,6 +185,30 @@ class Node:
                 self._commitment,
                 StepService(self.database, self._clock),
                 AvailabilityService(self.database, self._clock),
+            ),
+        )
+
+    def _make_receivers(self, dimse: DimseSettings) -> ReceiverPool:
+        settings = self.settings
+        prepare = functools.partial(logs.configure, settings.logs_dir, settings.node.log_level)
+        return ReceiverPool(
+            settings.dimse.processes,
+            lambda name: ProcessSettings(
+                name,
+                dimse,
+                settings.storage.instances,
+                settings.quarantine_dir,
+                settings.storage.sync,
+                settings.database_url(),
+                prepare,
+            ),
+            dimse,
+            Callbacks(
+                store=self._indexer.submit,
+                quarantined=self._note_quarantine,
+                wake_reporter=self._wake_reporter,
+                recover=lambda name: recover(self.database, self.store, name),
+                fault=lambda reason: self.health.fault("listener", reason),
             ),
         )
 

@@ -69,6 +69,7 @@ class DimseSettings(_Table):
     port: Port = 11112
     accept_any_peer: bool = True
     require_called_ae_title: bool = False
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
     max_associations: Annotated[int, Field(ge=1, le=10_000)] = 64
     max_associations_per_peer: Annotated[int, Field(ge=0, le=10_000)] = 32
     max_contexts: Annotated[int, Field(ge=1, le=128)] = 128

@@ -44,13 +44,19 @@ _STORE = "the instance store"
 class InstanceStore:
     """A folder of instances, and the folder where refused ones are kept aside."""
 
-    def __init__(self, root: Path, quarantine: Path, sync: bool = True) -> None:
-        """Without ``sync`` nothing waits for the disk, and a power cut may take what was stored."""
+    def __init__(self, root: Path, quarantine: Path, sync: bool = True, receiver: str = "") -> None:
+        """Without ``sync`` nothing waits for the disk, and a power cut may take what was stored.
+
+        ``receiver`` names the process that receives into it, where there are several: each has
+        folders of its own in ``incoming`` and ``ready``.
+        """
         self.root = root
         self.quarantine = quarantine
+        self.receiver = receiver
         self.incoming = root / "incoming"
         self.sync = sync
-        self._ready_folder = root / "ready"
+        self._own_incoming = self.incoming / receiver
+        self._ready_folder = root / "ready" / receiver
         self._ready: list[str] = []
         self._lock = threading.Lock()
         self._making = threading.Lock()
@@ -59,12 +65,14 @@ class InstanceStore:
             self._make_folders()
 
     def _make_folders(self) -> None:
-        for folder in (self.root, self.incoming, self._ready_folder, self.quarantine):
+        own = (self._own_incoming, self._ready_folder)
+        for folder in (self.root, *own, self.quarantine):
             folder.mkdir(parents=True, exist_ok=True)
         missing = [name for name in _SHARDS if not (self.root / name).is_dir()]
         for name in missing:
             (self.root / name).mkdir(exist_ok=True)
-        for folder in (self.root, self.root.parent, self.quarantine.parent):
+        parents = (self.root, self.root.parent, self.quarantine.parent)
+        for folder in dict.fromkeys((*parents, *(one.parent for one in own))):
             self.sync_folder(folder)
 
     def sync_folder(self, folder: Path) -> None:
@@ -75,8 +83,8 @@ class InstanceStore:
     def take_ready(self) -> str:
         """The name of a new, empty file in ``incoming``; synced already, here or in ``ready``."""
         name = self._next_ready()
-        os.rename(f"{self._ready_folder}/{name}", f"{self.incoming}/{name}")  # noqa: PTH104
-        return name
+        os.rename(f"{self._ready_folder}/{name}", f"{self._own_incoming}/{name}")  # noqa: PTH104
+        return f"{self.receiver}/{name}" if self.receiver else name
 
     def _next_ready(self) -> str:
         """The next name. When few are left, more are made while instances arrive."""
@@ -137,26 +145,34 @@ class InstanceStore:
                 names = sorted(path.name for path in (self.root / shard).iterdir())
             yield from (f"{shard}/{name}" for name in names if name.endswith(".dcm"))
 
-    def unindexed(self) -> list[tuple[str, Path]]:
+    def unindexed(self, receiver: str = "") -> list[tuple[str, Path]]:
         """What was received whole and may lack its index row: (incoming name, path).
 
         A sealed file that lost its final name in a power cut gets it back. What is neither linked
-        nor sealed was never acknowledged: deleted. So this is for the start only, before anything
-        is received.
+        nor sealed was never acknowledged: deleted. So this is for the start, before anything is
+        received; or for what one ``receiver`` left that has ended.
 
         Raises
         ------
         StoreUnavailable
         """
         found = []
+        folders = (self.incoming, self.root / "ready")
         with named_errors(_STORE):
-            for path in sorted([*self.incoming.iterdir(), *self._ready_folder.iterdir()]):
+            for folder in folders:
+                folder.stat()  # what has vanished is a fault, and not empty
+            left = [(one, path) for one in folders for path in (one / receiver).rglob("*")]
+            for folder, path in sorted(left):
+                if path.is_dir():
+                    continue
                 if path.suffix == _PART and (path.stat().st_nlink >= 2 or self._restore(path)):
-                    found.append((path.name, self._to_incoming(path)))
+                    name = str(path.relative_to(folder))
+                    found.append((name, self._to_incoming(path, name)))
                 else:
                     path.unlink(missing_ok=True)
-            with self._lock:
-                self._ready.clear()
+            if not receiver:
+                with self._lock:
+                    self._ready.clear()
         return found
 
     def _restore(self, path: Path) -> bool:
@@ -174,9 +190,10 @@ class InstanceStore:
             return False
         return True
 
-    def _to_incoming(self, path: Path) -> Path:
-        target = self.incoming / path.name
+    def _to_incoming(self, path: Path, name: str) -> Path:
+        target = self.incoming / name
         if path != target:
+            target.parent.mkdir(exist_ok=True)
             path.rename(target)
         return target
 
@@ -258,9 +275,7 @@ class IncomingFile:
         self._settled = False
         with named_errors(_STORE):
             self.name = store.take_ready()
-            self._file = (
-                f"{store.incoming}/{self.name}"  # making a Path costs more
-            )
+            self._file = f"{store.incoming}/{self.name}"  # making a Path costs more
             self._descriptor = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
 
     def __enter__(self) -> IncomingFile:
@@ -368,7 +383,7 @@ class IncomingFile:
 
     def _sync_names(self, final: Path) -> None:
         self._store.sync_folder(final.parent)
-        self._store.sync_folder(self._store.incoming)
+        self._store.sync_folder(Path(self._file).parent)
 
     def _place_beside(self, key: str, final: Path) -> Placement:
         digest = self._hash.hexdigest()

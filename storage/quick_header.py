@@ -11,7 +11,6 @@ import re
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Any
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -150,7 +149,7 @@ def _values(keywords: tuple[str, ...], raw: tuple[bytes | None, ...]) -> Header:
 @lru_cache(maxsize=128)
 def _level(keywords: tuple[str, ...], raw: tuple[bytes | None, ...]) -> Header:
     """What the instances of a study, or a series, have in common is read once."""
-    return MappingProxyType(_values(keywords, raw))
+    return _values(keywords, raw)
 
 
 def _text(value: bytes) -> Any:
@@ -201,4 +200,6 @@ _KEYWORDS = (*STUDY, *SERIES, *INSTANCE)
 _TAGS = {keyword: int(tag_for_keyword(keyword) or 0) for keyword in _KEYWORDS}
 _CONVERT = {keyword: _BY_VR.get(dictionary_VR(keyword), _not_plain) for keyword in _KEYWORDS}
 _WANTED = {_TAGS[keyword]: dictionary_VR(keyword).encode() for keyword in _KEYWORDS}
-_TAGS_OF = {level: tuple(_TAGS[one] for one in level) for level in (STUDY, SERIES, INSTANCE)}
+_TAGS_OF: dict[tuple[str, ...], tuple[int, ...]] = {
+    level: tuple(_TAGS[one] for one in level) for level in (STUDY, SERIES, INSTANCE)
+}

@@ -23,7 +23,7 @@ from node.dimse.commitment import (
     PROCESSING_FAILURE,
 )
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.event_reports import EventReport, OpenAssociations
+from node.dimse.event_reports import Associations, EventReport
 from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
 from node.dimse.statuses import SendOutcome
 from storage import announcements, commitment_requests
@@ -62,7 +62,7 @@ class CommitmentReporter:
         self,
         database: Database,
         store: InstanceStore,
-        open_associations: OpenAssociations,
+        open_associations: Associations,
         peer_of: PeerOf,
         clock: Clock,
         missing_wait_s: float = 0.0,

@@ -7,6 +7,7 @@ the ``Owner``.
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 import sys
 import time
@@ -120,8 +121,11 @@ class Listener(ThreadedAssociationServer):
         address: tuple[str, int],
         tls: ServerTls | None = None,
         probe_only: bool = False,
+        given: socket.socket | None = None,
     ) -> None:
+        """``given`` listens already, for other processes too."""
         self.owner = owner
+        self._given = given
         self.settings = settings
         self.tls = tls
         self.probe_only = probe_only
@@ -135,10 +139,22 @@ class Listener(ThreadedAssociationServer):
             ae, address, settings.ae_title, ae.supported_contexts, request_handler=_Connection
         )
 
+    def server_bind(self) -> None:
+        """Bind, unless that was done."""
+        if self._given is None:
+            super().server_bind()
+            return
+        if self.socket is not None:
+            self.socket.close()
+        self.socket = self._given
+        self.server_address = self.socket.getsockname()
+
     def get_request(self) -> Any:
         """Accept; out of file descriptors, wait a little instead of trying at full speed."""
         try:
             return super().get_request()
+        except BlockingIOError:
+            raise  # another process was faster
         except OSError as error:
             reason = errno.errorcode.get(error.errno or 0, type(error).__name__)
             self.refusals.warn("connection_not_accepted", reason, "")

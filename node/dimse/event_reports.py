@@ -12,7 +12,7 @@ import threading
 from dataclasses import dataclass, field
 from io import BytesIO
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, Protocol
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
@@ -75,6 +75,24 @@ class _Open:
     answers: dict[int, SimpleQueue[int]] = field(default_factory=dict)
     last_id: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+class Associations(Protocol):
+    """Associations that peers have open with the node, in whichever process."""
+
+    def of_peer(self, calling_ae: str, host: str) -> list[str]:
+        """The names of a peer's associations, newest first."""
+
+    def is_open(self, name: str) -> bool:
+        """Whether it still is."""
+
+    def report(self, name: str, report: EventReport, timeout_s: float) -> int:
+        """Send a report; the status that the peer answers.
+
+        Raises
+        ------
+        PeerUnavailable
+        """
 
 
 class OpenAssociations:

@@ -11,6 +11,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
@@ -25,6 +27,7 @@ from node.dimse.receive import QuarantineSink, Receiver, RecordSink
 from node.dimse.services import Service
 from node.dimse.session import AssociationInfo, Session
 from node.dimse.tls import PeerCertificate, ServerTls
+from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
 
@@ -34,6 +37,28 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 StudiesSink = Callable[[frozenset[str]], None]
 """Takes the study instance UIDs that an association brought, when it is over."""
+
+
+class Overseer(Protocol):
+    """Knows the associations of several servers together."""
+
+    def take_place(self, session: Session) -> Rejection | None:
+        """Whether one more may be accepted."""
+
+    def touched(self, session: Session, study_instance_uid: str) -> None:
+        """An association brings the first instance of a study; it is not stored before this."""
+
+    def left(self, session: Session) -> None:
+        """An association that had a place is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Sockets that listen already, and belong to somebody else."""
+
+    plain: socket.socket
+    secure: socket.socket | None = None
+
 
 ABORT_S = 2.0
 """How long an aborted association may take to close before its socket is shut."""
@@ -51,8 +76,12 @@ class AssociationServer:
         on_quarantined: QuarantineSink | None = None,
         clock: Clock = system_clock,
         services: Sequence[Service] = (),
+        listening: Listening | None = None,
+        overseer: Overseer | None = None,
     ) -> None:
         self.services = services
+        self._given = listening
+        self._overseer = overseer
         self.open_associations = OpenAssociations()
         self._settings = settings
         self._store = store
@@ -90,12 +119,21 @@ class AssociationServer:
         """
         library.prepare()
         settings = self._settings
+        given = self._given
         if settings.tls is not None:
-            self._secure = self._listen(settings.tls.host, settings.tls.port, tls=self._tls)
+            self._secure = self._listen(
+                settings.tls.host,
+                settings.tls.port,
+                tls=self._tls,
+                given=given.secure if given else None,
+            )
         only = settings.tls is not None and settings.tls.only
         try:
             self._server = self._listen(
-                "127.0.0.1" if only else settings.host, settings.port, probe_only=only
+                "127.0.0.1" if only else settings.host,
+                settings.port,
+                probe_only=only,
+                given=given.plain if given else None,
             )
         except CannotListen:
             if self._secure is not None:
@@ -165,7 +203,9 @@ class AssociationServer:
         """A receiver that notes the studies of an association before the sink has them."""
 
         def sink(record: InstanceRecord) -> None:
-            session.touch(record.attributes.study_instance_uid)
+            study_instance_uid = record.attributes.study_instance_uid
+            if session.touch(study_instance_uid) and self._overseer is not None:
+                self._overseer.touched(session, study_instance_uid)
             self._sink(record)
 
         return Receiver(
@@ -189,7 +229,11 @@ class AssociationServer:
             if rejection is not None:
                 return rejection
         with self._lock:
-            return self._take_place(session)
+            rejection = self._take_place(session)
+        if rejection is None and self._overseer is not None:
+            rejection = self._overseer.take_place(session)
+            session.accepted = rejection is None
+        return rejection
 
     def _recognise(self, session: Session, claim: Claim) -> Rejection | None:
         settings = self._settings
@@ -249,24 +293,38 @@ class AssociationServer:
         except Exception as error:
             session.log.error("on_released_fault", error=type(error).__name__, exc_info=True)
         finally:
+            self._leave(session)
             with self._lock:
                 self._sessions.pop(session.id, None)
                 total = session.info()
                 self._stored += total.instances
                 self._refused += total.refused
 
+    def _leave(self, session: Session) -> None:
+        if self._overseer is None or not session.accepted:
+            return
+        try:
+            self._overseer.left(session)
+        except DatabaseUnavailable:
+            session.log.warning("end_not_told", reason="the node is gone")
+
     def _live(self) -> list[Session]:
         with self._lock:
             return [session for session in self._sessions.values() if session.accepted]
 
     def _listen(
-        self, host: str, port: int, tls: ServerTls | None = None, probe_only: bool = False
+        self,
+        host: str,
+        port: int,
+        tls: ServerTls | None = None,
+        probe_only: bool = False,
+        given: socket.socket | None = None,
     ) -> Listener:
         ae = application_entity(self._settings)
         try:
-            return Listener(self, ae, self._settings, (host, port), tls, probe_only)
+            return Listener(self, ae, self._settings, (host, port), tls, probe_only, given)
         except OSError as error:
-            raise CannotListen(_advice(host, port, error)) from error
+            raise CannotListen(advice(host, port, error)) from error
 
     def _listeners(self) -> list[Listener]:
         return [one for one in (self._server, self._secure) if one is not None]
@@ -277,7 +335,8 @@ class AssociationServer:
         return self._server
 
 
-def _advice(host: str, port: int, error: OSError) -> str:
+def advice(host: str, port: int, error: OSError) -> str:
+    """What to do about an address that cannot be listened on."""
     where = f"cannot listen on {host}:{port}: "
     if error.errno == errno.EADDRINUSE:
         return where + "another program has the port; stop it, or choose another dimse.port"

@@ -57,9 +57,13 @@ class Session:
         self.calling_ae, self.called_ae = calling_ae, called_ae
         self.log = self.log.bind(calling_ae=calling_ae)
 
-    def touch(self, study_instance_uid: str) -> None:
+    def touch(self, study_instance_uid: str) -> bool:
+        """Note a study; true for its first instance."""
         with self._lock:
+            if study_instance_uid in self._studies:
+                return False
             self._studies.add(study_instance_uid)
+            return True
 
     def count(self, success: bool) -> None:
         with self._lock:

@@ -179,9 +179,12 @@ class Indexer:
                 self._last_lag_s = time.monotonic() - self._submitted.popleft()
 
 
-def recover(database: Database, store: InstanceStore) -> int:
-    """Index what was acknowledged but not indexed when the node died; gives how many."""
-    found = store.unindexed()
+def recover(database: Database, store: InstanceStore, receiver: str = "") -> int:
+    """Index what was acknowledged but not indexed when the node, or one receiver, died.
+
+    Gives how many.
+    """
+    found = store.unindexed(receiver)
     for start in range(0, len(found), BATCH):
         records = []
         for name, path in found[start : start + BATCH]:

@@ -23,10 +23,11 @@ KEPT_FILES = 10
 _configured_handlers: list[logging.Handler] = []
 
 
-def configure(log_folder: Path | None, level: str = "info") -> None:
+def configure(log_folder: Path | None, level: str = "info", process: str = "") -> None:
     """Send structlog's, the libraries' and Python's warnings to the log. May be called again.
 
     Without a folder they go to stderr alone. ``level`` is for the node; libraries are at WARNING.
+    A further ``process`` of the node has a file of its own.
     """
     structlog.configure(
         processors=[
@@ -42,7 +43,7 @@ def configure(log_folder: Path | None, level: str = "info") -> None:
     for old in _configured_handlers:
         root.removeHandler(old)
         old.close()
-    _configured_handlers[:] = _handlers(log_folder)
+    _configured_handlers[:] = _handlers(log_folder, process)
     for handler in _configured_handlers:
         root.addHandler(handler)
     root.setLevel(logging.WARNING)  # libraries
@@ -52,7 +53,7 @@ def configure(log_folder: Path | None, level: str = "info") -> None:
         logging.getLogger(package).setLevel(level.upper())
 
 
-def _handlers(log_folder: Path | None) -> list[logging.Handler]:
+def _handlers(log_folder: Path | None, process: str) -> list[logging.Handler]:
     console = logging.StreamHandler(sys.stderr)
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -61,8 +62,9 @@ def _handlers(log_folder: Path | None) -> list[logging.Handler]:
     if log_folder is None:
         return [console]
     log_folder.mkdir(parents=True, exist_ok=True)
+    name = f"wetread-{process}.log" if process else "wetread.log"
     file = logging.handlers.RotatingFileHandler(
-        log_folder / "wetread.log", maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
+        log_folder / name, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
     )
     file.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
     return [console, file]

@@ -1,0 +1,247 @@
+"""Several receiver processes behind one port: limits, drain, commitment and crashes across them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydicom.dataset import Dataset
+
+from node.dimse import admission
+from node.dimse.connections import DimseSettings
+from node.dimse.errors import CannotListen, PeerUnavailable
+from node.dimse.event_reports import EventReport
+from node.dimse.receiver_pool import Callbacks, ReceiverPool
+from node.dimse.receiver_process import ProcessSettings
+from node.dimse.sender import Peer, SendResult, echo, send
+from node.intake.indexer import recover
+from storage import index
+from storage.database import Database, open_database
+from storage.errors import DatabaseUnavailable
+from storage.instances import InstanceStore
+from storage.records import InstanceRecord
+from tests.instances import dataset_bytes, make_dataset, write_instance
+from tests.node.dimse.raw_peer import RawPeer, image
+
+pytestmark = pytest.mark.timeout(180)
+
+COMMITMENT = "1.2.840.10008.1.20.1"
+
+
+@dataclass
+class Node:
+    """What a node does with a pool, without an index queue."""
+
+    pool: ReceiverPool
+    store: InstanceStore
+    database: Database
+    records: list[InstanceRecord] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    away: threading.Event = field(default_factory=threading.Event)
+    gate: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def peer(self) -> Peer:
+        return Peer("node", "WETREAD", "127.0.0.1", self.pool.port, calling_ae="CT1")
+
+    def take(self, record: InstanceRecord) -> None:
+        self.gate.wait()
+        if self.away.is_set():
+            raise DatabaseUnavailable("away")
+        with self.database.write() as tx:
+            index.add(tx, [record])
+        self.records.append(record)
+
+    def process_ids(self) -> list[int]:
+        return [one._process.pid for one in self.pool._receivers]
+
+    def indexed(self) -> set[str]:
+        with self.database.read() as tx:
+            studies = index.list_studies(tx)
+            series = [one for study in studies for one in index.series_of(tx, study.id)]
+        return {one.sop_instance_uid for each in series for one in each.instances}
+
+
+def no_log(name: str) -> None:
+    """In place of the node's log."""
+
+
+@contextmanager
+def running(folder: Path, processes: int = 2, **settings: Any) -> Iterator[Node]:
+    url = f"sqlite:///{folder / 'index.db'}"
+    dimse = DimseSettings(
+        **({"ae_title": "WETREAD", "port": 0, "network_timeout_s": 20} | settings)
+    )
+    store = InstanceStore(folder / "instances", folder / "quarantine")
+    database = open_database(url)
+    pool = ReceiverPool(
+        processes,
+        lambda name: ProcessSettings(name, dimse, store.root, store.quarantine, True, url, no_log),
+        dimse,
+        Callbacks(
+            store=lambda record: node.take(record),
+            quarantined=lambda key, reason, calling_ae: None,
+            wake_reporter=lambda: None,
+            recover=lambda name: recover(database, store, name),
+            fault=lambda reason: node.faults.append(reason),
+        ),
+    )
+    node = Node(pool, store, database)
+    node.gate.set()
+    try:
+        pool.start()
+        yield node
+    finally:
+        pool.drain(0)
+        database.close()
+
+
+def until(condition: Callable[[], Any], timeout_s: float = 60) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "not reached in time"
+        time.sleep(0.02)
+    return found
+
+
+def test_what_four_modalities_send_at_once_is_stored_and_told_byte_for_byte(
+    tmp_path: Path,
+) -> None:
+    sets = [
+        [
+            write_instance(tmp_path / f"{who}-{one}.dcm", make_dataset(100 * who + one))
+            for one in range(1, 11)
+        ]
+        for who in range(1, 5)
+    ]
+    stored: list[SendResult] = []
+    with running(tmp_path) as node:
+        threads = [
+            threading.Thread(
+                target=send, args=(paths, node.peer, lambda _, result: stored.append(result))
+            )
+            for paths in sets
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert [one.status for one in stored] == [0] * 40
+        until(lambda: node.pool.open_studies() == set() and node.pool.counts() == (40, 0))
+        sent = {dataset_bytes(path) for paths in sets for path in paths}
+        assert {dataset_bytes(node.store.path(one.placement.key)) for one in node.records} == sent
+        assert {one.placement.incoming.partition("/")[0] for one in node.records} <= {
+            "receiver1",
+            "receiver2",
+        }
+
+
+def test_limits_hold_for_all_processes_together(tmp_path: Path) -> None:
+    with running(tmp_path, max_associations=3) as node:
+        peers = [RawPeer(node.pool.port) for _ in range(6)]
+        try:
+            for peer in peers[:3]:
+                peer.associate()
+            refused = admission.LIMIT_EXCEEDED
+            for peer in peers[3:5]:
+                assert peer.rejection() == (refused.result, refused.source, refused.diagnostic)
+            assert peers[0].store(image(b"1.2.3.4", b"1.2.3"), b"1.2.3.4") == 0
+            until(lambda: node.pool.open_studies() == {"1.2.3"})
+            until(lambda: len(node.pool.associations()) == 3)
+            peers[0].__exit__(None, None, None)
+            until(lambda: node.pool.open_studies() == set())
+            peers[5].associate()
+        finally:
+            for peer in peers[1:]:
+                peer.__exit__(None, None, None)
+
+
+def test_a_process_that_is_killed_loses_nothing_and_comes_back(tmp_path: Path) -> None:
+    paths = [write_instance(tmp_path / f"{n}.dcm", make_dataset(n)) for n in range(1, 61)]
+    acknowledged: set[int] = set()
+
+    def note(number: int, result: SendResult) -> None:
+        if result.status == 0:
+            acknowledged.add(number)
+        if len(acknowledged) == 20:
+            for process_id in node.process_ids():
+                os.kill(process_id, signal.SIGKILL)
+
+    with running(tmp_path) as node:
+        before = node.process_ids()
+        node.gate.clear()  # so that what was acknowledged waits on its way to the index
+        with pytest.raises(PeerUnavailable):
+            send(paths, node.peer, note)
+        assert node.indexed() == set()
+        node.gate.set()
+        until(lambda: not set(node.process_ids()) & set(before) and _answers(node.peer))
+        uids = {make_dataset(number + 1).SOPInstanceUID for number in acknowledged}
+        assert len(uids) >= 20
+        until(lambda: uids <= node.indexed())
+        assert any("ended" in fault for fault in node.faults)
+        again: dict[int, SendResult] = {}
+        send(paths, node.peer, again.__setitem__)
+        assert {one.status for one in again.values()} == {0}
+        until(lambda: len(node.indexed()) == len(paths))
+
+
+def _answers(peer: Peer) -> bool:
+    try:
+        echo(peer)
+    except PeerUnavailable:
+        return False
+    return True
+
+
+def test_while_the_index_is_away_senders_are_asked_to_try_again(tmp_path: Path) -> None:
+    paths = [write_instance(tmp_path / f"{n}.dcm", make_dataset(n)) for n in range(1, 4)]
+    with running(tmp_path) as node:
+        node.away.set()
+        first: dict[int, SendResult] = {}
+        send(paths[:1], node.peer, first.__setitem__)
+        assert first[0].status == 0  # it is durable, and the index will have it
+        until(lambda: _status(paths[1], node.peer) == 0xA700)
+        node.away.clear()
+        until(lambda: _status(paths[2], node.peer) == 0)
+        until(lambda: make_dataset(1).SOPInstanceUID in node.indexed())
+
+
+def _status(path: Path, peer: Peer) -> int:
+    results: dict[int, SendResult] = {}
+    send([path], peer, results.__setitem__)
+    return int(results[0].status or 0)
+
+
+def test_a_report_to_an_association_that_is_over_says_so(tmp_path: Path) -> None:
+    with running(tmp_path, processes=1) as node:
+        there = node.pool.open_associations
+        with RawPeer(node.pool.port) as peer:
+            peer.associate()
+            (name,) = until(lambda: there.of_peer("MODALITY", "127.0.0.1") or _any(node))
+            assert there.is_open(name)
+            report = EventReport(COMMITMENT, f"{COMMITMENT}.1", 1, Dataset())
+            with pytest.raises(PeerUnavailable, match="no presentation context"):
+                there.report(name, report, 5)
+        until(lambda: not there.is_open(name))
+        with pytest.raises(PeerUnavailable, match="over"):
+            there.report(name, report, 5)
+
+
+def _any(node: Node) -> list[str]:
+    return [one.session_id for one in node.pool.places()]
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with running(tmp_path) as node:
+        dimse = DimseSettings("OTHER", port=node.pool.port)
+        other = ReceiverPool(2, lambda name: node.pool._receivers[0]._settings, dimse, None)  # type: ignore[arg-type]
+        with pytest.raises(CannotListen, match="another program has the port"):
+            other.start()
