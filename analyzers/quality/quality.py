@@ -10,6 +10,8 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import codes
+from analyzers.classification.body_region import Region
+from analyzers.classification.series_classifier import said_regions
 from analyzers.contract import (
     Classification,
     Code,
@@ -21,6 +23,7 @@ from analyzers.contract import (
     NotApplicable,
     Volume,
 )
+from analyzers.models.familiarity import judge
 from analyzers.quality import measures
 from analyzers.quality.contrast_phase import contrast_phase
 from analyzers.quality.text import text_rows
@@ -34,6 +37,9 @@ SNR = Code("SNR", codes.PRIVATE_SCHEME, "Median signal over image noise")
 EDGE_WIDTH = Code("EDGEWIDTH", codes.PRIVATE_SCHEME, "Width of the body outline")
 SATURATED = Code("SATURATED", codes.PRIVATE_SCHEME, "Share of the body at the brightest value")
 METAL = Code("METALVOL", codes.PRIVATE_SCHEME, "Volume of metal above 2500 Hounsfield units")
+UNFAMILIAR = Code(
+    "UNFAMILIAR", codes.PRIVATE_SCHEME, "Distance from training images over its 99th percentile"
+)
 MILLIMETER = Code("mm", "UCUM", "mm")
 RATIO = Code("{ratio}", "UCUM", "ratio")
 LEAST_PIXELS = 32
@@ -87,7 +93,7 @@ class Quality:
     """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Image quality"
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
@@ -140,6 +146,7 @@ class _Check:
             return
         yield from self._saturation()
         yield from self._lettering()
+        yield from self._familiarity()
         if self._volume.modality == "CT":
             yield from self._ct_noise()
             yield from self._metal()
@@ -247,6 +254,22 @@ class _Check:
         seen = measures.contrast_ml(self._values, self._body, self._volume.voxel_ml)
         if seen > 10.0 and not facts.contrast:
             words = "Contrast agent is seen in the images; the header says there is none."
+            yield Reason(Level.WARN, words)
+
+    def _familiarity(self) -> Iterator[Reason]:
+        """Only of what the models would be given: another organ is no fault of the image."""
+        said = said_regions(self._volume.facts)
+        if self._volume.projection and said and Region.CHEST not in said:
+            return
+        judged = judge(self._volume)
+        if judged is None:
+            return
+        self._measured(UNFAMILIAR, judged.distance, RATIO)
+        if judged.distance > 1:
+            words = (
+                f"Unlike the {judged.title}: {judged.distance:.1f} times as far as 99 % of"
+                " them; do not rely on their answers."
+            )
             yield Reason(Level.WARN, words)
 
     def _lettering(self) -> Iterator[Reason]:
