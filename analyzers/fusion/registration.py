@@ -18,25 +18,29 @@ from analyzers.fusion.rigid import Matrix
 from analyzers.fusion.scan import Scan, at, reduced
 
 SEED = 20260101
-LEAST_SHARE = 0.5
-"""Of the overlap that the headers give, or that is possible: poses with less are not looked at."""
+LEAST_OF_HEADERS, LEAST_OF_POSSIBLE = 0.75, 0.5
+"""Poses with less than this share of the overlap that the headers of a common frame of reference
+give, or that is possible, are not looked at: little overlap can look alike by chance."""
 TURN_DEG = 12.0
 STEP_MM = 24.0
 """Starting points lie one turn or step of this size about each axis, and at the middle."""
-STARTS = 4
+STARTS = 6
 """How many of the best starting points are followed."""
+DISTINCT_MM = 15.0
+"""Poses nearer to each other than this count as one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One step from coarse to fine."""
+    """One step from coarse to fine; the best poses, ``kept`` of them, go on to the next."""
 
     spacing_mm: float
     points: int
     steps: int
+    kept: int
 
 
-LEVELS = (Level(12.0, 12_000, 15), Level(6.0, 30_000, 20), Level(3.0, 60_000, 20))
+LEVELS = (Level(12.0, 12_000, 15, 3), Level(6.0, 30_000, 20, 1), Level(3.0, 60_000, 20, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,11 +64,12 @@ def register(fixed: Scan, moving: Scan, *, same_frame: bool) -> Alignment:
     it starts with the middles and the centres of mass one above the other as well.
     """
     task = _Task(fixed, moving, LEVELS[0], same_frame)
-    pose = _best(task, _starts(task, same_frame), LEVELS[0])
-    for level in LEVELS[1:]:
+    poses = _starts(task, same_frame)
+    for level in LEVELS:
         task = _Task(fixed, moving, level, same_frame)
-        pose = _best(task, [pose], level)
-    return _alignment(task, pose)
+        climbed = [_climb(task, pose, level.steps) for pose in poses]
+        poses = _best(task, climbed, level.kept)
+    return _alignment(task, poses[0])
 
 
 def measure(fixed: Scan, moving: Scan) -> Alignment:
@@ -103,7 +108,9 @@ class _Task:
         self._fixed = memberships(values)
         self.unmoved = torch.zeros(6, dtype=torch.float64, device=device)
         at_first = self.share(self.unmoved)
-        self.least = LEAST_SHARE * (at_first if same_frame else self.possible)
+        self.least = (
+            LEAST_OF_HEADERS * at_first if same_frame else LEAST_OF_POSSIBLE * self.possible
+        )
 
     def told(self, pose: torch.Tensor) -> Information:
         values, weight = self._sampled(pose)
@@ -170,12 +177,20 @@ def _starts(task: _Task, same_frame: bool) -> list[torch.Tensor]:
         torch.from_numpy(np.concatenate([turn * turn_mm, shift + step * STEP_MM])).to(device)
         for shift, turn, step in itertools.product(shifts, star, star)
     ]
-    ranked = sorted(found, key=task.score, reverse=True)[:STARTS]
-    return [found[0], *ranked]
+    return [found[0], *_best(task, found, STARTS)]
 
 
-def _best(task: _Task, starts: list[torch.Tensor], level: Level) -> torch.Tensor:
-    return max((_climb(task, start, level.steps) for start in starts), key=task.score)
+def _best(task: _Task, poses: list[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """The poses of highest score that are distinct, best first."""
+    chosen: list[torch.Tensor] = []
+    for pose in sorted(poses, key=task.score, reverse=True):
+        if len(chosen) < count and all(_apart(pose, other) for other in chosen):
+            chosen.append(pose)
+    return chosen
+
+
+def _apart(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return float((one - other).norm()) >= DISTINCT_MM
 
 
 def _climb(task: _Task, start: torch.Tensor, steps: int) -> torch.Tensor:
