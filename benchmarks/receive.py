@@ -29,6 +29,7 @@ from benchmarks.modality import Modality
 from benchmarks.receivers import Side, orthanc, stock, storescp, wetread
 
 UNSYNCED = "Wetread, sync = false"
+TWO = "Wetread, processes = 2"
 _PLACE = b"2.25.9000000000"
 _sets = iter(range(1, 1_000_000_000))
 
@@ -59,12 +60,12 @@ class Table:
     def add(self, work: str, unit: str, values: dict[str, list[float]], more: str = "") -> None:
         """One row a side, with the ratio of the node to it. All values: the more, the better."""
         ours = statistics.median(values["Wetread"])
-        unsynced = statistics.median(values[UNSYNCED]) if UNSYNCED in values else 0.0
+        others = [statistics.median(values[one]) for one in (UNSYNCED, TWO) if one in values]
         for side, figures in values.items():
             middle = statistics.median(figures)
             spread = f"{min(figures):.4g} – {max(figures):.4g}"
             ratio = f"{ours / middle:.2f}"
-            other = f"{unsynced / middle:.2f}" if unsynced else ""
+            other = " | ".join(f"{one / middle:.2f}" for one in others) or "|"
             note = more if side == "Wetread" else ""
             row = (
                 f"| {work} | {side} | {middle:.4g} {unit} | {spread} | {ratio} | {other} | {note} |"
@@ -73,8 +74,9 @@ class Table:
             print(row, flush=True)
 
     def text(self) -> str:
-        head = "| work | side | median | range | Wetread ÷ side | unsynced ÷ side | |"
-        return "\n".join([head, "|---|---|---|---|---|---|---|", *self.rows])
+        ratios = "Wetread ÷ side | unsynced ÷ side | two processes ÷ side"
+        head = f"| work | side | median | range | {ratios} | |"
+        return "\n".join([head, "|---|---|---|---|---|---|---|---|", *self.rows])
 
 
 class Images:
@@ -261,6 +263,7 @@ class Bench:
                 stack.enter_context(
                     wetread(home / "unsynced", UNSYNCED, "[storage]\nsync = false")
                 ),
+                stack.enter_context(wetread(home / "two", TWO, dimse="processes = 2")),
                 stack.enter_context(orthanc(home / "orthanc", nagle)),
                 stack.enter_context(storescp(home / "storescp", nagle)),
             ]

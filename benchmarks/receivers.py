@@ -48,14 +48,16 @@ class Side:
 
 
 @contextmanager
-def wetread(folder: Path, name: str = "Wetread", settings: str = "") -> Iterator[Side]:
+def wetread(
+    folder: Path, name: str = "Wetread", settings: str = "", dimse: str = ""
+) -> Iterator[Side]:
     """The real node: receiver, index, status page, workers, no rules."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
     config.write_text(
         '[node]\ndata_dir = "node"\nlog_level = "warning"\n'
         '[http]\nport = 0\n[workers]\ndevice = "cpu"\n'
-        f"{settings}\n[dimse]\nport = 0\n"
+        f"{settings}\n[dimse]\nport = 0\n{dimse}\n"
     )
     with (folder / "node.log").open("w") as errors:
         process = subprocess.Popen(
