@@ -27,7 +27,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.detection.opacity_detector import Marks, fitted, log_odds, marks
-from analyzers.detection.opacity_evidence import occlusion
+from analyzers.detection.opacity_evidence import grad_cam
 from analyzers.detection.opacity_window import SIDE, Window, channels, window
 
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
@@ -42,18 +42,18 @@ SCORE_SPREAD = Code(
 class OpacityBoxParameters:
     """threshold: least score (0–1) of a reported box; 0 takes the model's own operating point.
 
-    evidence: the map that is reported, "occlusion" or "none".
+    evidence: the map that is reported, "grad_cam" or "none".
     """
 
     threshold: float = 0.0
-    evidence: str = "occlusion"
+    evidence: str = "grad_cam"
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < 1:
             raise InvalidParameters(f"threshold is {self.threshold:g}, 0 to 1 is accepted")
-        if self.evidence not in ("occlusion", "none"):
+        if self.evidence not in ("grad_cam", "none"):
             raise InvalidParameters(
-                f"evidence is {self.evidence!r}, 'occlusion' or 'none' is accepted"
+                f"evidence is {self.evidence!r}, 'grad_cam' or 'none' is accepted"
             )
 
 
@@ -86,8 +86,8 @@ class OpacityFasterRcnn:
         threshold = parameters.threshold or self.model.number("box_point", "threshold")
         boxes = self._detections(found, place, shape, threshold)
         items: list[Finding] = [self._verdict(found, boxes), *boxes]
-        if parameters.evidence == "occlusion":
-            items.append(_map(occlusion(self.network, x), place, shape))
+        if parameters.evidence == "grad_cam":
+            items.append(_map(grad_cam(self.network, x), place, shape))
         return Findings(tuple(items), (self._remark(threshold),))
 
     def _verdict(self, found: Marks, boxes: list[Detection]) -> Finding:
@@ -162,7 +162,7 @@ def _map(chart: NDArray[np.float32], place: Window, shape: tuple[int, int]) -> P
     """The chart of the view back on the radiograph."""
     return ParametricMap(
         values=np.ascontiguousarray(place.laid_back(chart, shape)[None], np.float32),
-        title="Occlusion: what the surest opacity rests on",
-        quantity=concepts.SCORE_CHANGE,
+        title="Grad-CAM: what the surest opacity rests on",
+        quantity=concepts.OPACITY_EVIDENCE,
         unit=concepts.NO_UNIT,
     )

@@ -73,6 +73,7 @@ TRAINABLES: Mapping[str, str] = {
     "pneumoniamnist": _SMALL,
     "breastmnist": _SMALL,
     "multimodal_classifier": "analyzers.classification.training.trainables:Multimodal",
+    "opacity_faster_rcnn": "analyzers.detection.training.trainable:OpacityBoxes",
     "lung_nodule": "analyzers.detection.nodule_trainable:Nodules",
 }
 """Name → ``module:class``."""

@@ -22,6 +22,7 @@ ELSEWHERE = frozenset(
         "non_local_means",
         "opacity_cnn",
         "opacity_ensemble",
+        "opacity_faster_rcnn",
         "opacity_random_forest",
         "opacity_svm",
         "pet_tumour",

@@ -30,6 +30,7 @@ OF_ONE = {
     "lung_nodule": {"seg"},
     "opacity_cnn": {"image"},
     "opacity_ensemble": {"image"},
+    "opacity_faster_rcnn": {"image"},
     "calcium_score": set[str](),
     "window_presets": {"pr"},
 }

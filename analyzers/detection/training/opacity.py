@@ -72,7 +72,7 @@ def train(
     Raises
     ------
     ValueError
-        There is no such model.
+        There is no such model, or nothing could be learned.
     """
     if name != NAME:
         raise ValueError(f"no model is called {name!r}; there is: {NAME}")
@@ -86,8 +86,9 @@ def train(
     return home
 
 
-def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> Interval:
-    """Average precision of the stored detector on a set of the same form, 95 % over patients.
+def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> tuple[Interval, Interval]:
+    """Average precision on a set of the same form, of the stored detector and of that set's own
+    mean boxes, with 95 % intervals over patients.
 
     The stored detector saw all patients of its training set: use another one.
     """
@@ -95,7 +96,12 @@ def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> Interva
     arrays = dict(stored.arrays)
     data = read(folder, np.asarray(arrays.pop("mean_chest"), np.float32))
     found = marked(fitted(arrays, torch.device("cpu")), data, range(len(data.views)))
-    return figures.interval(judged(found, data), data.patient, figures.average_precision)
+    prior = [mean_boxes(data.boxes)] * len(data.views)
+    of_found, of_prior = (
+        figures.interval(judged(one, data), data.patient, figures.average_precision)
+        for one in (found, prior)
+    )
+    return of_found, of_prior
 
 
 def cross_fit(
@@ -182,6 +188,8 @@ def _card(data: ViewSet, result: CrossFit, seed: int, epochs: int) -> Card:
     chance = present.probability(log_odds(best))
     right = np.concatenate([one.right for one in found]).astype(np.int64)
     score = np.concatenate([one.score for one in found])
+    if not 0 < right.sum() < len(right):
+        raise ValueError("of the marks in patients not seen none, or all, lie on a box")
     return Card(
         data=data,
         found=found,

@@ -42,17 +42,18 @@ class ViewSet:
         return list(splitter.split(self.views, self.opacity, self.patient))
 
 
-def read(folder: Path, mean: Image | None = None) -> ViewSet:
+def read(folder: Path, mean: Image | None = None, limit: int | None = None) -> ViewSet:
     """The set in ``folder`` (``labels.csv``, ``images/``), seen through windows on the mean chest.
 
-    The mean is made of all images without looking at a label, unless one is given.
+    The mean is made of all images without looking at a label, unless one is given. limit: only so
+    many images, the first.
 
     Raises
     ------
     FileNotFoundError
         An image or the table is missing.
     """
-    rows = _rows(folder / "labels.csv")
+    rows = dict(list(_rows(folder / "labels.csv").items())[:limit])
     shades = [_grey(folder / "images" / name) for name in rows]
     images = [standardised(shade) for shade in shades]
     laid = mean_chest(images) if mean is None else mean

@@ -1,0 +1,36 @@
+"""How ``wetread train`` and ``wetread evaluate`` reach opacity_faster_rcnn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from analyzers.classification import weights
+from analyzers.detection.training import opacity
+from analyzers.detection.training.opacity_fit import EPOCHS
+from analyzers.models.trainables import Run, Tell, refuse
+
+
+class OpacityBoxes:
+    """Learns from a folder with ``labels.csv`` and ``images/``."""
+
+    def train(self, name: str, data: Path, run: Run, tell: Tell) -> Path:
+        refuse(name, run, stop=True)
+        return opacity.train(
+            name,
+            data,
+            run.out,
+            opacity.SEED if run.seed is None else run.seed,
+            run.checkpoints,
+            tell,
+            EPOCHS if run.epochs is None else run.epochs,
+            run.device,
+        )
+
+    def evaluate(self, name: str, data: Path, models: Path | None, run: Run) -> Sequence[str]:
+        found, prior = opacity.evaluate(name, data, models or weights.SHIPPED)
+        return (
+            "Average precision at IoU 0.4 (95 % interval over patients)",
+            f"{name:20} {found}",
+            f"{'mean boxes':20} {prior}",
+        )
