@@ -62,7 +62,7 @@ class Modality:
 
     def _status(self) -> None:
         kind, body = self._pdu()
-        at = body.find(b"\x00\x00\x00\x09\x02\x00\x00\x00")
+        at = body.rfind(b"\x00\x00\x00\x09\x02\x00\x00\x00")  # a message id can look alike
         if kind != 4 or at < 0 or body[at + 8 : at + 10] != b"\x00\x00":
             raise SystemExit("the receiver did not answer with success")
 

@@ -215,7 +215,7 @@ class Bench:
         with wetread(self._folder / "memory") as side:
             with Modality(side.port) as modality:
                 modality.store("2.25.77.1", "2.25.77", 1_000_000)
-            side.settle()
+            side.settle(1)
             time.sleep(1)
             idle = _resident_mb(side.pid)
             peak, seconds = _push(side, self._plan.object_mb)
@@ -297,7 +297,7 @@ def _send(folders: list[Path], side: Side, count: int, nagle: bool = False) -> f
     failed = [sender.args for sender in senders if sender.wait() != 0]
     if failed:
         raise SystemExit(f"{side.name} did not take everything: {failed}")
-    lag = side.settle()
+    lag = side.settle(count)
     if side.name == "Wetread":
         _lags.append(lag)
     return count / (time.perf_counter() - started)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 START_S = 60
+SETTLE_S = 60
 
 _STOCK = """
 import sys
@@ -43,8 +44,8 @@ class Side:
     name: str
     port: int
     pid: int
-    settle: Callable[[], float]
-    """Waits until nothing is left to be indexed; gives for how many seconds it had to."""
+    settle: Callable[[int], float]
+    """Waits until so many more instances are indexed; gives for how many seconds it had to."""
 
 
 @contextmanager
@@ -68,7 +69,7 @@ def wetread(
         )
     try:
         port, page = _ports(process, folder / "node.log")
-        yield Side(name, port, process.pid, lambda: _until_indexed(page))
+        yield Side(name, port, process.pid, _Index(page).settle)
     finally:
         _end(process)
 
@@ -81,17 +82,27 @@ def _ports(process: subprocess.Popen[str], errors: Path) -> tuple[int, str]:
     raise SystemExit(f"the node did not start:\n{errors.read_text()[-2000:]}")
 
 
-def _until_indexed(page: str) -> float:
-    started = time.perf_counter()
-    while _waiting(page):
-        time.sleep(0.002)
-    return time.perf_counter() - started
+class _Index:
+    """What a node's index has, by its own count. A sender may well call refused images sent."""
 
+    def __init__(self, page: str) -> None:
+        self._page = page
+        self._wanted = 0
 
-def _waiting(page: str) -> int:
-    with urllib.request.urlopen(f"{page}/metrics", timeout=30) as answer:
-        found = re.search(r"^wetread_index_waiting (\S+)", answer.read().decode(), re.MULTILINE)
-    return int(float(found[1])) if found else 0
+    def settle(self, count: int) -> float:
+        started = time.perf_counter()
+        self._wanted += count
+        while (indexed := self._indexed()) < self._wanted:
+            if time.perf_counter() - started > SETTLE_S:
+                raise SystemExit(f"{indexed} instances are indexed, {self._wanted} were sent")
+            time.sleep(0.002)
+        return time.perf_counter() - started
+
+    def _indexed(self) -> int:
+        with urllib.request.urlopen(f"{self._page}/metrics", timeout=30) as answer:
+            text = answer.read().decode()
+        found = re.search(r"^wetread_indexed_total (\S+)", text, re.MULTILINE)
+        return int(float(found[1])) if found else 0
 
 
 @contextmanager
@@ -137,7 +148,7 @@ def _process(name: str, command: list[str], port: int, nagle: bool) -> Iterator[
     )
     try:
         _until_open(port, process)
-        yield Side(name, port, process.pid, lambda: 0.0)
+        yield Side(name, port, process.pid, lambda count: 0.0)
     finally:
         _end(process)
 

@@ -343,7 +343,7 @@ class Node:
         return Reception(len(self.server.associations()), stored, refused)
 
     def _index_queue(self) -> IndexQueue:
-        return IndexQueue(*self._indexer.backlog())
+        return IndexQueue(*self._indexer.backlog(), self._indexer.indexed)
 
     # --- health -----------------------------------------------------------------------------------
 

@@ -13,7 +13,6 @@ instances at once, and only then the second links may go.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import secrets
@@ -21,17 +20,16 @@ import shutil
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from storage.disk import move, sync_file, write_all
-from storage.errors import OutOfSpace, StoreUnavailable
+from storage.disk import move, named_errors, sync_file, sync_folder, write_all
+from storage.errors import StoreUnavailable
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, dataset_digest, seal, sealed_uid
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHUNK = 1 << 20
 _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
@@ -68,8 +66,7 @@ class InstanceStore:
         own = (self._own_incoming, self._ready_folder)
         for folder in (self.root, *own, self.quarantine):
             folder.mkdir(parents=True, exist_ok=True)
-        missing = [name for name in _SHARDS if not (self.root / name).is_dir()]
-        for name in missing:
+        for name in _SHARDS:
             (self.root / name).mkdir(exist_ok=True)
         parents = (self.root, self.root.parent, self.quarantine.parent)
         for folder in dict.fromkeys((*parents, *(one.parent for one in own))):
@@ -93,7 +90,8 @@ class InstanceStore:
                 left = len(self._ready)
                 name = self._ready.pop() if left else ""
             if left == _READY // 2 and not self._making.locked():
-                threading.Thread(target=self._make_more, name="ready-names", daemon=True).start()
+                with suppress(RuntimeError):  # no thread to be had: then they are made when needed
+                    threading.Thread(target=self._make_more, name="ready", daemon=True).start()
             if name:
                 return name
             self._make_ready()
@@ -403,24 +401,3 @@ _PART = ".part"
 def _quarantine_name(reason: str) -> str:
     now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     return f"{now}-{reason}-{secrets.token_hex(4)}.dcm"
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def named_errors(what: str) -> Iterator[None]:
-    """Turn what the file system raises into the errors of this package."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else type(error).__name__
-        if error.errno in _FULL:
-            raise OutOfSpace(f"{what} is full: {reason}") from error
-        raise StoreUnavailable(f"{what} failed: {reason}") from error

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from storage.instances import named_errors, sync_folder
+from storage.disk import named_errors, sync_folder
 
 _STORE = "the results folder"
 

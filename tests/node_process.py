@@ -35,6 +35,8 @@ class Node:
     environment: dict[str, str] = field(default_factory=dict)
     database: str = ""
     """URL; empty for the SQLite file in ``var``."""
+    dimse: str = ""
+    """Further lines of its ``[dimse]`` table."""
     port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
 
@@ -43,7 +45,7 @@ class Node:
         self.config = self.folder / "config.toml"
         self.process: subprocess.Popen[str] | None = None
         self.config.write_text(
-            f"[dimse]\nport = {self.port}\n[http]\nport = {self.http_port}\n"
+            f"[dimse]\nport = {self.port}\n{self.dimse}\n[http]\nport = {self.http_port}\n"
             f"[completion]\nquiet_period_s = {self.quiet_period_s}\n"
             + (f'[storage]\ndatabase = "{self.database}"\n' if self.database else "")
             + self.text
@@ -141,10 +143,14 @@ class State:
 
 @contextmanager
 def running_node(
-    folder: Path, text: str = "", plugins: bool = False, quiet_period_s: float = 1.0
+    folder: Path,
+    text: str = "",
+    plugins: bool = False,
+    quiet_period_s: float = 1.0,
+    dimse: str = "",
 ) -> Iterator[Node]:
     """A node process; killed at the end, whatever happened."""
-    node = Node(folder, text, quiet_period_s)
+    node = Node(folder, text, quiet_period_s, dimse=dimse)
     try:
         yield node.start(plugins)
     finally:

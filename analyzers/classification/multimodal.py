@@ -135,14 +135,8 @@ def restored(model: weights.StoredModel) -> list[FusionNetwork]:
     networks = []
     size = np.asarray(model.arrays["components"]).shape[0]
     for number in range(int(model.number("model", "networks"))):
-        start = f"{number}."
         network = FusionNetwork(size, len(VALUES))
-        network.load_state_dict(
-            {
-                key.removeprefix(start): torch.from_numpy(np.array(value))
-                for key, value in model.arrays.items()
-                if key.startswith(start)
-            }
-        )
+        own = weights.part_of(model.arrays, f"{number}.")
+        network.load_state_dict({key: torch.from_numpy(np.array(one)) for key, one in own.items()})
         networks.append(network.eval())
     return networks

@@ -86,15 +86,9 @@ def ensemble(model: weights.StoredModel, device: torch.device) -> list[OpacityNe
     """The networks of a stored ensemble, ready to answer."""
     networks = []
     for number in range(int(model.number("model", "networks"))):
-        start = f"{number}."
         network = OpacityNetwork()
-        network.load_state_dict(
-            {
-                key.removeprefix(start): torch.from_numpy(np.array(value))
-                for key, value in model.arrays.items()
-                if key.startswith(start)
-            }
-        )
+        own = weights.part_of(model.arrays, f"{number}.")
+        network.load_state_dict({key: torch.from_numpy(np.array(one)) for key, one in own.items()})
         networks.append(network.eval().to(device))
     return networks
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analyzers.classification import concepts, weights
 from analyzers.classification.chest_frame import unsquared
-from analyzers.classification.learners import Arrays, Calibration, Linear
+from analyzers.classification.learners import Calibration, Linear
 from analyzers.classification.opacity import (
     INPUTS,
     LIMITS,
@@ -56,8 +56,8 @@ class OpacityEnsemble:
         self.device = device
         self.model = weights.load(self.name) if model is None else model
         arrays = self.model.arrays
-        self.linear = Linear.of(part_of(arrays, "linear."))
-        self.places = PlaceForest.of(part_of(arrays, "places."))
+        self.linear = Linear.of(weights.part_of(arrays, "linear."))
+        self.places = PlaceForest.of(weights.part_of(arrays, "places."))
         self.members = tuple(
             Calibration(self.model.number(member, "slope"), self.model.number(member, "offset"))
             for member in MEMBERS
@@ -103,13 +103,6 @@ class OpacityEnsemble:
             place.log_odds(chart.max())
         )
         return added
-
-
-def part_of(arrays: Arrays, start: str) -> Arrays:
-    """The arrays of one member."""
-    return {
-        key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)
-    }
 
 
 def _map(chest: FramedChest, volume: Volume, chart: NDArray[np.float64]) -> ParametricMap:

@@ -32,8 +32,8 @@ class Answer:
     places: torch.Tensor
 
 
-class OpacityNetwork(nn.Module):
-    """Four stages down to a 16th, features of the last two joined on an 8th of the side."""
+class Trunk(nn.Module):
+    """Two channels down to a 16th of the side, features of the last two stages joined."""
 
     def __init__(self, width: int = WIDTH) -> None:
         super().__init__()
@@ -44,6 +44,22 @@ class OpacityNetwork(nn.Module):
         self.coarse = Residual(width * 4, width * 6, 2)
         self.from_fine = nn.Conv2d(width * 4, width * 4, 1)
         self.from_coarse = nn.Conv2d(width * 6, width * 4, 1)
+
+    def joined(self, stem: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """From the stem's answer: the joined map, half its side, and the coarse one, a quarter."""
+        fine = self.fine(stem)
+        coarse = self.coarse(fine)
+        wide = functional.interpolate(
+            self.from_coarse(coarse), scale_factor=2, mode="bilinear", align_corners=False
+        )
+        return functional.relu(self.from_fine(fine) + wide), coarse
+
+
+class OpacityNetwork(Trunk):
+    """A map of places and one answer, from the features of the trunk."""
+
+    def __init__(self, width: int = WIDTH) -> None:
+        super().__init__(width)
         self.marker = nn.Sequential(
             nn.Conv2d(width * 4, width * 2, 3, 1, 1), nn.ReLU(), nn.Conv2d(width * 2, 1, 1)
         )
@@ -52,12 +68,7 @@ class OpacityNetwork(nn.Module):
 
     def features(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """The joined map ``(n, 64, 12, 12)`` and the coarse one ``(n, 96, 6, 6)``."""
-        fine = self.fine(self.stem(channels(x)))
-        coarse = self.coarse(fine)
-        wide = functional.interpolate(
-            self.from_coarse(coarse), scale_factor=2, mode="bilinear", align_corners=False
-        )
-        return functional.relu(self.from_fine(fine) + wide), coarse
+        return self.joined(self.stem(channels(x)))
 
     def judge(self, joined: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:
         """The logit of the whole image from its features."""

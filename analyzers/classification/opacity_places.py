@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from analyzers.classification.chest_frame import Image, locally_standardised
 from analyzers.classification.learners import Arrays, Forest
 from analyzers.classification.opacity_features import zone_of
+from analyzers.classification.weights import part_of
 
 FIELD = slice(20, 220)
 """Rows and columns of the framed image (240×240) that are divided into places: the lungs."""
@@ -51,13 +52,7 @@ class PlaceForest:
         return cls(
             np.asarray(arrays["mean"], np.float64),
             np.asarray(arrays["deviation"], np.float64),
-            Forest.of(
-                {
-                    key.removeprefix("forest."): value
-                    for key, value in arrays.items()
-                    if key.startswith("forest.")
-                }
-            ),
+            Forest.of(part_of(arrays, "forest.")),
         )
 
 

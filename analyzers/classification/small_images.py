@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from analyzers.classification import weights
 from analyzers.classification.learners import SupportVectors
 from analyzers.classification.residual import Residual
 from analyzers.classification.weights import StoredModel
@@ -78,11 +79,7 @@ class SmallImageEnsemble:
     @classmethod
     def of(cls, stored: StoredModel) -> SmallImageEnsemble:
         """The ensemble of a stored model."""
-        machine = {
-            key.removeprefix(MACHINE): value
-            for key, value in stored.arrays.items()
-            if key.startswith(MACHINE)
-        }
+        machine = weights.part_of(stored.arrays, MACHINE)
         numbers = range(int(stored.number("model", "networks")))
         return cls(
             [_network(stored, number) for number in numbers],
@@ -104,12 +101,7 @@ def logits(networks: Sequence[SmallImageNetwork], images: NDArray[np.uint8]) -> 
 
 
 def _network(stored: StoredModel, number: int) -> SmallImageNetwork:
-    start, network = f"{number}.", SmallImageNetwork()
-    network.load_state_dict(
-        {
-            key.removeprefix(start): torch.from_numpy(np.array(value))
-            for key, value in stored.arrays.items()
-            if key.startswith(start)
-        }
-    )
+    network = SmallImageNetwork()
+    own = weights.part_of(stored.arrays, f"{number}.")
+    network.load_state_dict({key: torch.from_numpy(np.array(one)) for key, one in own.items()})
     return network.eval()

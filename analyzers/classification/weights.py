@@ -20,6 +20,7 @@ from analyzers.contract import AnalyzerError, OperatingPoint
 SHIPPED = Path(__file__).resolve().parents[1] / "models" / "weights"
 
 Plain = str | float | int | list[float] | list[str]
+Arrays = Mapping[str, NDArray[np.generic]]
 
 
 class BrokenModel(AnalyzerError):
@@ -30,7 +31,7 @@ class BrokenModel(AnalyzerError):
 class StoredModel:
     """arrays by name; facts as written by ``save``, section → key → value."""
 
-    arrays: Mapping[str, NDArray[np.generic]]
+    arrays: Arrays
     facts: Mapping[str, Mapping[str, Plain]]
 
     def number(self, section: str, key: str) -> float:
@@ -109,3 +110,10 @@ def _value(value: Plain) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     return repr(value)
+
+
+def part_of(arrays: Arrays, start: str) -> Arrays:
+    """The arrays whose names begin with ``start``, without it: one of several in a model."""
+    return {
+        key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)
+    }

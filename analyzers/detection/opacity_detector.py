@@ -1,6 +1,6 @@
 """A small Faster R-CNN (Ren et al. 2015, arXiv 1506.01497) for opacities: its network, its answer.
 
-The trunk has the shape of opacity_cnn's, with one halving more. Knows no analyzer and no file.
+The trunk is opacity_cnn's, with one halving more. Knows no analyzer and no file.
 """
 
 from __future__ import annotations
@@ -11,17 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
 from torch.nn import functional
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
-from analyzers.classification.residual import Residual
+from analyzers.classification.opacity_network import WIDTH, Trunk
 from analyzers.detection.opacity_window import SIDE, Boxes
 
-WIDTH = 16
 FEATURES = WIDTH * 4
 HIDDEN = 128
 POOLED = 7
@@ -35,36 +33,19 @@ SAME = 0.4
 """Intersection over union from which boxes of an image and its mirror image are one."""
 
 
-class Trunk(nn.Module):
+class Backbone(Trunk):
     """Two channels ``(n, 2, 256, 256)`` → 64 features on 16×16 places, those of 8×8 joined in."""
 
     out_channels = FEATURES
 
-    def __init__(self, width: int = WIDTH) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv2d(2, width, 5, 2, 2, bias=False), nn.BatchNorm2d(width), nn.ReLU()
-        )
-        self.fine = nn.Sequential(Residual(width, width * 2, 2), Residual(width * 2, width * 4, 2))
-        self.coarse = Residual(width * 4, width * 6, 2)
-        self.from_fine = nn.Conv2d(width * 4, width * 4, 1)
-        self.from_coarse = nn.Conv2d(width * 6, width * 4, 1)
-
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        fine = self.fine(functional.avg_pool2d(self.stem(x), 2))
-        wide = functional.interpolate(
-            self.from_coarse(self.coarse(fine)),
-            scale_factor=2,
-            mode="bilinear",
-            align_corners=False,
-        )
-        return functional.relu(self.from_fine(fine) + wide)
+        return self.joined(functional.avg_pool2d(self.stem(x), 2))[0]
 
 
 def detector() -> FasterRCNN:
     """An unfitted detector of one kind of thing. It takes views as they are: no scaling inside."""
     return FasterRCNN(
-        Trunk(),
+        Backbone(),
         min_size=SIDE,
         max_size=SIDE,
         image_mean=[0.0, 0.0],

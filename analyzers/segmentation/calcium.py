@@ -126,6 +126,7 @@ def _remarks(found: CalciumScore, parameters: CalciumParameters) -> tuple[str, .
         "Agatston-like score of everything calcified between the lungs (heart, coronary arteries, "
         "valves, thoracic aorta, nodes); not ECG-gated, not a coronary score.",
         f"{found.lesions} plaques, scored in slabs of {found.slab_mm:.1f} mm.",
+        "Sharp edges beside lung, airways and oesophagus can count as plaques: look at the marks.",
     ]
     if found.smoothing_mm > 0:
         said.append(f"Smoothed by {found.smoothing_mm:.1f} mm against noise before scoring.")

@@ -82,6 +82,17 @@ class Claim:
     identity: UserIdentity | None = None
 
 
+def within_limits(
+    taken: Sequence[str], host: str, most: int, most_per_host: int
+) -> Rejection | None:
+    """Decide on one more association beside those from the hosts ``taken``; 0: no limit a host."""
+    if len(taken) >= most:
+        return LIMIT_EXCEEDED
+    if most_per_host and taken.count(host) >= most_per_host:
+        return PEER_LIMIT_EXCEEDED
+    return None
+
+
 def recognise(
     peers: Sequence[Peer],
     calling_ae: str,

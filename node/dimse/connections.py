@@ -252,8 +252,8 @@ class _Connection(RequestHandler):
         lane = InstanceLane(
             association, owner.receiver_for(session), session, reader, on_end=self._end
         )
+        owner.open_associations.prepare(association)  # before its queues are replaced
         _replace_dul(association, lane)
-        owner.open_associations.prepare(association)
         services.bind(association, session, owner.services)
 
         def negotiate(event: evt.Event) -> None:

@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -19,6 +19,7 @@ from node.dimse.connections import DimseSettings
 from node.dimse.errors import CannotListen, PeerFault, PeerUnavailable
 from node.dimse.event_reports import EventReport
 from node.dimse.link import Link, LinkLost
+from node.dimse.places import Places
 from node.dimse.receive import QuarantineSink, RecordSink
 from node.dimse.receiver_process import (
     Drain,
@@ -66,15 +67,6 @@ class Callbacks:
     fault: Callable[[str], None]
 
 
-@dataclass(slots=True)
-class _Place:
-    """An accepted association."""
-
-    wanted: PlaceWanted
-    receiver: str
-    studies: set[str] = field(default_factory=set)
-
-
 class ReceiverPool:
     """``count`` receiver processes. Has what ``AssociationServer`` has of the node's interest."""
 
@@ -88,8 +80,7 @@ class ReceiverPool:
         self.open_associations = PooledAssociations(self)
         self._dimse = dimse
         self._callbacks = callbacks
-        self._lock = threading.Lock()
-        self._places: dict[str, _Place] = {}
+        self.places = Places(dimse.max_associations, dimse.max_associations_per_peer)
         self._draining = False
         self._listening: Listening | None = None
         self._receivers = [
@@ -149,8 +140,7 @@ class ReceiverPool:
 
     def open_studies(self) -> set[str]:
         """The study instance UIDs that live associations have brought."""
-        with self._lock:
-            return {uid for place in self._places.values() for uid in place.studies}
+        return self.places.studies()
 
     def drain(self, timeout_s: float) -> None:
         """Reject new associations, let live ones end, abort what is left, and stop listening."""
@@ -176,49 +166,12 @@ class ReceiverPool:
         return self._callbacks
 
     def place(self, receiver: str, wanted: PlaceWanted) -> Rejection | None:
-        """Decide on an association by the limits that hold for all processes together."""
-        with self._lock:
-            if self._draining:
-                return admission.SHUTTING_DOWN
-            hosts = [one.wanted.host for one in self._places.values() if not one.wanted.is_probe]
-            if not wanted.is_probe:
-                if len(hosts) >= self._dimse.max_associations:
-                    return admission.LIMIT_EXCEEDED
-                most = self._dimse.max_associations_per_peer
-                if most and hosts.count(wanted.host) >= most:
-                    return admission.PEER_LIMIT_EXCEEDED
-            self._places[wanted.session_id] = _Place(wanted, receiver)
-            return None
-
-    def touch(self, touched: Touched) -> None:
-        with self._lock:
-            place = self._places.get(touched.session_id)
-            if place is not None:
-                place.studies.add(touched.study_instance_uid)
-
-    def leave(self, session_id: str) -> None:
-        with self._lock:
-            self._places.pop(session_id, None)
-
-    def leave_all(self, receiver: str) -> None:
-        with self._lock:
-            for name in [name for name, one in self._places.items() if one.receiver == receiver]:
-                del self._places[name]
-
-    def place_of(self, session_id: str) -> PlaceWanted | None:
-        with self._lock:
-            place = self._places.get(session_id)
-            return place.wanted if place else None
-
-    def places(self) -> list[PlaceWanted]:
-        """The live associations, oldest first."""
-        with self._lock:
-            return [one.wanted for one in self._places.values()]
+        """Decide on an association of a receiver."""
+        return admission.SHUTTING_DOWN if self._draining else self.places.take(receiver, wanted)
 
     def receiver_of(self, session_id: str) -> _Receiver | None:
-        with self._lock:
-            place = self._places.get(session_id)
-        return next((one for one in self._receivers if place and one.name == place.receiver), None)
+        name = self.places.receiver_of(session_id)
+        return next((one for one in self._receivers if one.name == name), None)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -236,14 +189,10 @@ class PooledAssociations:
 
     def of_peer(self, calling_ae: str, host: str) -> list[str]:
         """The names of a peer's associations, newest first."""
-        return [
-            one.session_id
-            for one in reversed(self._pool.places())
-            if one.calling_ae == calling_ae and one.host == host
-        ]
+        return self._pool.places.of_peer(calling_ae, host)
 
     def is_open(self, name: str) -> bool:
-        return self._pool.place_of(name) is not None
+        return bool(self._pool.places.receiver_of(name))
 
     def report(self, name: str, report: EventReport, timeout_s: float) -> int:
         """Send a report; the status that the peer answers.
@@ -328,7 +277,7 @@ class _Receiver:
     # --- the thread -------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        while True:
+        while not self._pool.is_draining:
             self._live()
             if self._pool.is_draining or self._ready is None or self._ready.fault:
                 self._is_ready.set()
@@ -336,6 +285,7 @@ class _Receiver:
             log.error("receiver_ended", receiver=self.name, exit_code=self._process.exitcode)
             self._pool.callbacks.fault(f"{self.name} has ended and is started again")
             self._recover()
+            self._pool.places.leave_all(self.name)  # not before: its studies are not whole yet
             time.sleep(RESTART_S)
 
     def _live(self) -> None:
@@ -348,6 +298,8 @@ class _Receiver:
         self._link = Link(ours, self._inbox.put, self._answer)
         worker = threading.Thread(target=self._work, name=f"{self.name}-messages", daemon=True)
         worker.start()
+        if self._pool.is_draining:
+            self.drain(0.0)  # it was said to the process before this one
         self._link.serve()  # until the process is gone, or has said its last word
         self._inbox.put(None)
         worker.join()
@@ -357,7 +309,6 @@ class _Receiver:
             self._process.join()
         self._link.close()
         self._before, self.status = self.counts(), _NOTHING
-        self._pool.leave_all(self.name)
 
     def _recover(self) -> None:
         """What it had acknowledged and not yet passed on is in the store."""
@@ -385,9 +336,9 @@ class _Receiver:
         if isinstance(message, Stored):
             self._store(message.record)
         elif isinstance(message, Touched):
-            self._pool.touch(message)
+            self._pool.places.touch(message.session_id, message.study_instance_uid)
         elif isinstance(message, Left):
-            self._pool.leave(message.session_id)
+            self._pool.places.leave(message.session_id)
         elif isinstance(message, StatusReport):
             self.status = message
         elif isinstance(message, ReporterWanted):

@@ -31,6 +31,7 @@ from node.dimse.link import Link, LinkLost
 from node.dimse.mpps import StepService
 from node.dimse.server import AssociationServer, Listening
 from node.dimse.session import AssociationInfo, Session
+from node.errors import NodeError
 from storage.database import open_database
 from storage.errors import DatabaseUnavailable, StorageError
 from storage.instances import InstanceStore
@@ -166,7 +167,7 @@ class _ReceiverProcess:
         try:
             self._server = self._make_server()
             self._server.start()
-        except (StorageError, OSError) as error:
+        except (StorageError, NodeError, OSError) as error:
             self._link.send(Ready(f"{type(error).__name__}: {error}"))
             return
         gc.freeze()  # as in the node itself: what is there now stays

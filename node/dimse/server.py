@@ -268,14 +268,14 @@ class AssociationServer:
             for other in self._sessions.values()
             if other.accepted and not other.ended and not other.is_probe
         ]
+        rejection = None
         if not session.is_probe:
-            if len(taken) >= self._settings.max_associations:
-                return admission.LIMIT_EXCEEDED
-            most = self._settings.max_associations_per_peer
-            if most and taken.count(session.host) >= most:
-                return admission.PEER_LIMIT_EXCEEDED
-        session.accepted = True
-        return None
+            settings = self._settings
+            rejection = admission.within_limits(
+                taken, session.host, settings.max_associations, settings.max_associations_per_peer
+            )
+        session.accepted = rejection is None
+        return rejection
 
     def close_session(self, session: Session, how: str) -> None:
         """An association is over; only the first call for a session counts."""

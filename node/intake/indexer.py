@@ -49,6 +49,7 @@ class Indexer:
         self._waiting: Counter[str] = Counter()
         self._submitted: deque[float] = deque()
         self._last_lag_s = 0.0
+        self._indexed = 0
         self._lock = threading.Lock()
         self._broken = False
         self._unsettled: list[Placement] = []
@@ -98,6 +99,11 @@ class Indexer:
             if not self._submitted:
                 return 0, self._last_lag_s
             return len(self._submitted), time.monotonic() - self._submitted[0]
+
+    @property
+    def indexed(self) -> int:
+        """How many instances were entered since the start."""
+        return self._indexed
 
     def _run(self) -> None:
         ended = False
@@ -167,6 +173,7 @@ class Indexer:
                 self._on_fault(str(error))
                 time.sleep(RETRY_S)
         self._broken = False
+        self._indexed += len(batch)
         self._unsettled += [record.placement for record in batch if record.placement.incoming]
 
     def _settle(self, batch: list[InstanceRecord]) -> None:

@@ -39,6 +39,8 @@ class IndexQueue:
 
     waiting: int
     lag_s: float
+    indexed: int
+    """Instances since the start."""
 
 
 class Metrics(Collector):
@@ -87,6 +89,9 @@ class Metrics(Collector):
         yield received
         yield _gauge("associations", "Live associations.", reception.associations)
         yield _gauge("index_waiting", "Instances stored and not yet indexed.", queue.waiting)
+        yield CounterMetricFamily(
+            "wetread_indexed", "Instances entered into the index since the start.", queue.indexed
+        )
         yield _gauge("index_lag_seconds", "Age of the oldest of them, or of the last.", queue.lag_s)
         parts = {check.name: int(check.ok) for check in self._health.report().checks}
         yield _gauges("healthy", "Whether a part did something lately.", "part", parts)

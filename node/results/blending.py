@@ -16,12 +16,13 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import BlendingSoftcopyPresentationStateStorage
 
-from analyzers.contract import Blending, Shades
+from analyzers.contract import Blending, Findings, Shades
 from node.results import planes, presentation, provenance, uids
 from node.results.errors import FindingsContradictImages
 from node.results.source import Provenance, Source
 
 LABEL = "BLENDING"
+NOT_HELD = "No blending presentation state: the rescale of the images changes from slice to slice."
 _CHANNELS = (("Red", 0x1101, 0x1201), ("Green", 0x1102, 0x1202), ("Blue", 0x1103, 0x1203))
 
 
@@ -51,6 +52,17 @@ def build(
     _add_palette(dataset, item)
     presentation.stamp(dataset, source, provenance_)
     return dataset
+
+
+def those_held(source: Source, findings: Findings) -> Findings:
+    """The findings; without blendings, which the report then says, where no state can hold them.
+
+    A state has one rescale for the images below, and theirs may change from slice to slice.
+    """
+    kept = tuple(item for item in findings.items if not isinstance(item, Blending))
+    if len(kept) == len(findings.items) or presentation.has_one_rescale(source):
+        return findings
+    return Findings(kept, (*findings.remarks, NOT_HELD))
 
 
 def _check(item: Blending, above: Sequence[Dataset]) -> None:

@@ -25,7 +25,7 @@ from analyzers.contract import (
     Segmentation,
 )
 from node.results.seg import present_segments
-from storage.instances import sync_folder
+from storage.disk import sync_folder
 
 NAME = "reported.json"
 

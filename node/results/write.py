@@ -55,7 +55,7 @@ from node.results import (
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.source import Provenance, Reference, Source
 from node.results.statements import Verdict
-from storage.instances import sync_folder
+from storage.disk import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject
 
 _K = TypeVar("_K")
@@ -87,6 +87,7 @@ def write_results(
     last. Raises ``GateRefused`` and the other errors of ``node.results.errors``; what was written
     stays in the folder for whoever looks into it.
     """
+    findings = blending.those_held(source, findings)
     with _quiet():
         desk = _Desk(source, provenance, _made(folder), validate_all)
         for number, (index, mask) in enumerate(_of_kind(findings, Segmentation)):
@@ -108,7 +109,12 @@ def write_results(
         desk.detections([box for _, box in _of_kind(findings, Detection)])
         desk.report(
             sr.build(
-                source, findings, desk.segs, provenance, desk.derived_references, desk.evidence
+                source,
+                findings,
+                desk.segs,
+                provenance,
+                desk.derived_references,
+                tuple(desk.evidence.values()),
             )
         )
     _sync_names(folder)
@@ -170,8 +176,8 @@ class _Desk:
     segs: dict[int, Dataset] = field(default_factory=dict)
     present: dict[int, tuple[Segment, ...]] = field(default_factory=dict)
     derived_references: list[Reference] = field(default_factory=list)
-    evidence: list[Reference] = field(default_factory=list)
-    """What else the report rests on or gave rise to: companions, registrations, blendings."""
+    evidence: dict[str, Reference] = field(default_factory=dict)
+    """By UID, what else the report rests on or gave rise to: companions, registrations, states."""
     companions: dict[str, list[Dataset]] = field(default_factory=dict)
     """Headers of the derived images that were made from companions, by role."""
 
@@ -213,8 +219,11 @@ class _Desk:
         return made_from
 
     def _cite(self, companion: Source) -> None:
-        listed = [sr.reference(header) for header in companion.headers]
-        self.evidence += [one for one in listed if one not in self.evidence]
+        for header in companion.headers:
+            self._add_evidence(header)
+
+    def _add_evidence(self, dataset: Dataset) -> None:
+        self.evidence[str(dataset.SOPInstanceUID)] = sr.reference(dataset)
 
     def registration(self, item: Registration, number: int) -> None:
         self._cite(origin.companion_source(self.source, item.role))
@@ -222,17 +231,14 @@ class _Desk:
         path = self._write(dataset, f"registration-{number}.dcm", "reg")
         gate.check_registration(path, item)
         gate.check_required(path)
-        self.evidence.append(sr.reference(dataset))
+        self._add_evidence(dataset)
 
     def blending(self, item: Blending, number: int) -> None:
-        """Nothing where the rescale changes from slice to slice: the state holds one for all."""
-        if not presentation.has_one_rescale(self.source):
-            return
         above = self.companions.get(item.role, [])
         dataset = blending.build(self.source, item, above, self.provenance, number)
         path = self._write(dataset, f"blending-{number}.dcm", "pr")
         gate.check_required(path)
-        self.evidence.append(sr.reference(dataset))
+        self._add_evidence(dataset)
 
     def window(self, item: WindowPreset, number: int) -> None:
         if not presentation.has_one_rescale(self.source):
@@ -242,7 +248,7 @@ class _Desk:
         dataset = presentation.build(self.source, item, self.provenance, number)
         path = self._write(dataset, f"window-{number}.dcm", "pr")
         gate.check_required(path)
-        self.evidence.append(sr.reference(dataset))
+        self._add_evidence(dataset)
 
     def compressed(self, item: CompressedImage, number: int) -> None:
         volume = self.source.volume
@@ -286,7 +292,7 @@ class _Desk:
         path = self._write(document, "report.dcm", "sr")
         made: dict[str, Dataset | None] = {
             reference.sop_instance_uid: None
-            for reference in (*self.derived_references, *self.evidence)
+            for reference in (*self.derived_references, *self.evidence.values())
         }
         made |= {str(dataset.SOPInstanceUID): dataset for dataset in self.segs.values()}
         gate.check_references(path, self.source, made)

@@ -74,6 +74,25 @@ def test_a_report_that_is_owed_survives_sigkill(
 
 
 @pytest.mark.timeout(180)
+def test_receiver_processes_report_over_the_association_that_asked(
+    tmp_path: Path, phantom_folder: Path, phantom_paths: list[Path]
+) -> None:
+    modality = Requestor()
+    images = headers(phantom_paths)
+    with running_node(tmp_path, dimse="processes = 2") as node:
+        push(node, phantom_folder)
+        with modality.associated(node.port) as association:
+            assert ask(association, TRANSACTION, images).Status == 0x0000
+            wait_until(lambda: bool(modality.reports), timeout_s=60)
+        event_type, report = modality.reports[0]
+        assert event_type == 1
+        assert len(report.ReferencedSOPSequence) == len(images)
+        node.wait(lambda state: [one.instances for one in state.studies] == [len(images)])
+        assert node.get("/health").status_code == 200, node.get("/health").text
+        assert node.stop() == 0
+
+
+@pytest.mark.timeout(180)
 def test_a_completed_step_completes_the_study_without_the_quiet_period(
     tmp_path: Path, phantom_folder: Path, phantom_paths: list[Path]
 ) -> None:

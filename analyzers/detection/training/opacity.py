@@ -118,7 +118,8 @@ def cross_fit(
     for number, (train, test) in enumerate(folds):
         kept = checkpoints / f"fold_{number}.safetensors"
         told = after(number * epochs, total, tell)
-        network = one(kept, train, seed=seed + number, start=part_of(begin, number), tell=told)
+        start = weights.part_of(begin, f"{number}.")
+        network = one(kept, train, seed=seed + number, start=start, tell=told)
         for index, mark in zip(test, marked(network, data, test), strict=True):
             found[index] = mark
         for index in test:
@@ -126,7 +127,7 @@ def cross_fit(
     everything = np.arange(len(data.views))
     told = after(len(folds) * epochs, total, tell)
     kept = checkpoints / "all.safetensors"
-    network = one(kept, everything, seed=seed, start=part_of(begin, 0), tell=told)
+    network = one(kept, everything, seed=seed, start=weights.part_of(begin, "0."), tell=told)
     return CrossFit(
         network,
         tuple(mark for mark in found if mark is not None),
@@ -143,14 +144,6 @@ def judged(found: Sequence[Marks], data: ViewSet) -> list[figures.Judged]:
     """The marks of all views against the boxes."""
     pairs = zip(found, data.boxes, strict=True)
     return [figures.judged(mark.boxes, mark.score, boxes) for mark, boxes in pairs]
-
-
-def part_of(arrays: Arrays, number: int) -> Arrays:
-    """The arrays of one network of a stored ensemble."""
-    start = f"{number}."
-    return {
-        key.removeprefix(start): value for key, value in arrays.items() if key.startswith(start)
-    }
 
 
 def _begin(data: ViewSet, seed: int) -> Arrays:

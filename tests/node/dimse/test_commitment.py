@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydicom.uid import MRImageStorage
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_ACTION
 
+from node.dimse import lane, wakeups
 from node.dimse.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
 from storage import commitment_requests, events
 from storage.records import CommitmentState, Level
@@ -71,6 +73,17 @@ def test_the_report_comes_over_the_same_association_while_it_is_open(
     assert uids(report.ReferencedSOPSequence) == {str(one.SOPInstanceUID) for one in instances}
     assert "FailedSOPSequence" not in report
     assert state(ward) is CommitmentState.REPORTED
+
+
+def test_a_request_wakes_the_thread_that_serves_it(
+    ward: Ward, instances: list[Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (wakeups, lane):
+        monkeypatch.setattr(module, "LOOK_ROUND_S", 20.0)
+    started = time.monotonic()
+    with Requestor().associated(ward.server.port) as association:
+        assert ask(association, TRANSACTION, instances).Status == 0x0000
+    assert time.monotonic() - started < 10
 
 
 def test_what_is_missing_damaged_lost_or_of_another_class_is_reported_failed(

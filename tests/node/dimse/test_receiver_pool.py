@@ -16,18 +16,20 @@ import pytest
 from pydicom.dataset import Dataset
 
 from node.dimse import admission
-from node.dimse.connections import DimseSettings
+from node.dimse.connections import DimseSettings, TlsSettings
 from node.dimse.errors import CannotListen, PeerUnavailable
 from node.dimse.event_reports import EventReport
 from node.dimse.receiver_pool import Callbacks, ReceiverPool
 from node.dimse.receiver_process import ProcessSettings
 from node.dimse.sender import Peer, SendResult, echo, send
+from node.dimse.tls import TlsFiles
 from node.intake.indexer import recover
 from storage import index
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
+from tests.certificates import authority
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.raw_peer import RawPeer, image
 
@@ -225,7 +227,7 @@ def test_a_report_to_an_association_that_is_over_says_so(tmp_path: Path) -> None
         there = node.pool.open_associations
         with RawPeer(node.pool.port) as peer:
             peer.associate()
-            (name,) = until(lambda: there.of_peer("MODALITY", "127.0.0.1") or _any(node))
+            (name,) = until(lambda: list(node.pool.places._taken))
             assert there.is_open(name)
             report = EventReport(COMMITMENT, f"{COMMITMENT}.1", 1, Dataset())
             with pytest.raises(PeerUnavailable, match="no presentation context"):
@@ -235,8 +237,18 @@ def test_a_report_to_an_association_that_is_over_says_so(tmp_path: Path) -> None
             there.report(name, report, 5)
 
 
-def _any(node: Node) -> list[str]:
-    return [one.session_id for one in node.pool.places()]
+def test_images_arrive_over_tls(tmp_path: Path) -> None:
+    hospital = authority(tmp_path / "hospital")
+    own = hospital.issue("node")
+    path = write_instance(tmp_path / "1.dcm", make_dataset(1))
+    settings = TlsSettings(TlsFiles(own.certificate, own.key), port=0, only=True)
+    with running(tmp_path / "node", tls=settings) as node:
+        files = TlsFiles(ca=hospital.ca)
+        peer = Peer("node", "WETREAD", "127.0.0.1", node.pool.tls_port, "CT1", files)
+        assert _status(path, peer) == 0
+        until(lambda: node.indexed() == {make_dataset(1).SOPInstanceUID})
+        with pytest.raises(PeerUnavailable):
+            echo(node.peer)  # plain
 
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:

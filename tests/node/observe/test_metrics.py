@@ -32,7 +32,7 @@ def metrics(database: Database) -> Metrics:
         database,
         Health(lambda: NOON),
         lambda: Reception(associations=2, stored=40, refused=1),
-        lambda: IndexQueue(waiting=7, lag_s=0.125),
+        lambda: IndexQueue(waiting=7, lag_s=0.125, indexed=33),
     )
 
 
@@ -62,6 +62,7 @@ def test_counters_lags_depths_and_gaps_are_there(database: Database) -> None:
         "wetread_instances_total|refused": 1,
         "wetread_associations": 2,
         "wetread_index_waiting": 7,
+        "wetread_indexed_total": 33,
         "wetread_index_lag_seconds": 0.125,
         "wetread_studies|receiving": 1,
         "wetread_studies|complete": 1,

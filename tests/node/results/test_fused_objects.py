@@ -187,6 +187,10 @@ def test_no_blending_where_the_rescale_changes_from_slice_to_slice(
         replace(source, volume=uneven), findings(source), PROVENANCE, tmp_path / "out"
     )
     assert "pr" not in {one.kind for one in results.objects}
+    assert any("No blending presentation state" in remark for remark in results.remarks)
+    report = pydicom.dcmread(tmp_path / "out" / "report.dcm").to_json()
+    assert "rescale of the images changes" in report
+    assert "Presentation states were made" not in report
 
 
 def broken(source: Source) -> list[Findings]:
