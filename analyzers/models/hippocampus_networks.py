@@ -9,11 +9,14 @@ from torch import nn
 from analyzers.classification import weights
 from analyzers.models.engine import Run
 from analyzers.models.hippocampus_input import LARGEST_WINDOW
-from analyzers.models.volumetric import MULTIPLE, UNet
+from analyzers.models.volumetric import MULTIPLE, FeaturePyramid, UNet
 
 CLASSES = 3
 """Background, anterior, posterior."""
-NETWORKS: dict[str, type[nn.Module]] = {"hippocampus_unet": UNet}
+NETWORKS: dict[str, type[nn.Module]] = {
+    "hippocampus_unet": UNet,
+    "hippocampus_fpn": FeaturePyramid,
+}
 
 
 def build(name: str) -> nn.Module:

@@ -61,11 +61,13 @@ class Trainable(Protocol):
         ...
 
 
+_HIPPOCAMPUS = "analyzers.models.training.hippocampus_trainable:Hippocampus"
 _OPACITY = "analyzers.classification.training.trainables:Opacity"
 _SMALL = "analyzers.classification.training.trainables:SmallImages"
 
 TRAINABLES: Mapping[str, str] = {
-    "hippocampus_unet": "analyzers.models.training.hippocampus_trainable:Hippocampus",
+    "hippocampus_unet": _HIPPOCAMPUS,
+    "hippocampus_fpn": _HIPPOCAMPUS,
     "opacity_svm": _OPACITY,
     "opacity_random_forest": _OPACITY,
     "opacity_cnn": _OPACITY,

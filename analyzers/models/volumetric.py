@@ -1,7 +1,7 @@
-"""A small 3-D segmentation network: a U-Net.
+"""Small 3-D segmentation networks: a U-Net and a feature pyramid network.
 
-It takes ``(n, 1, z, y, x)`` float32 with sides divisible by ``MULTIPLE`` and returns logits
-``(n, classes, z, y, x)``. It knows nothing of files, spacing or anatomy.
+They take ``(n, 1, z, y, x)`` float32 with sides divisible by ``MULTIPLE`` and return logits
+``(n, classes, z, y, x)``. They know nothing of files, spacing or anatomy.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ MULTIPLE = 8
 """Every side of the input must be a multiple of it: three halvings."""
 WIDTHS = (8, 24, 48, 96)
 """Channels at full size, a half, a quarter, an eighth."""
+PYRAMID = 24
+"""Channels of every level of the feature pyramid."""
 
 
 class Block(nn.Module):
@@ -65,3 +67,36 @@ class UNet(nn.Module):
             x = join(torch.cat([up(x), skip], 1))
         logits: torch.Tensor = self.out(x)
         return logits
+
+
+class FeaturePyramid(nn.Module):
+    """A feature pyramid network for segmentation, in 3-D.
+
+    The pyramid (Lin et al. 2017, 10.1109/CVPR.2017.106) gives every size features of the same
+    meaning; the head sums them at full size (Kirillov et al. 2019, 10.1109/CVPR.2019.00656).
+    """
+
+    def __init__(self, classes: int, widths: tuple[int, ...] = WIDTHS) -> None:
+        super().__init__()
+        self.encoder = Encoder(widths)
+        self.laterals = nn.ModuleList(nn.Conv3d(width, PYRAMID, 1) for width in widths)
+        self.levels = nn.ModuleList(Block(PYRAMID, PYRAMID) for _ in widths)
+        self.out = nn.Conv3d(PYRAMID, classes, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        features = self.encoder(x)
+        size = features[0].shape[2:]
+        above = self.laterals[-1](features[-1])
+        total = _enlarged(self.levels[-1](above), size)
+        finer = zip(self.laterals[:-1], self.levels[:-1], features[:-1], strict=True)
+        for lateral, level, feature in reversed(list(finer)):
+            above = lateral(feature) + _enlarged(above, feature.shape[2:])
+            total = total + _enlarged(level(above), size)
+        logits: torch.Tensor = self.out(total)
+        return logits
+
+
+def _enlarged(x: torch.Tensor, size: torch.Size) -> torch.Tensor:
+    if x.shape[2:] == size:
+        return x
+    return functional.interpolate(x, size=size, mode="trilinear", align_corners=False)

@@ -1,6 +1,6 @@
-"""The hippocampus on small MR crops, anterior and posterior part, by a trained network.
+"""The hippocampus on small MR crops, anterior and posterior part, by trained networks.
 
-It was trained on crops of about 36×50×35 mm round one hippocampus, and reads only such.
+They were trained on crops of about 36×50×35 mm round one hippocampus, and read only such.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes
-from analyzers.classification import weights
+from analyzers.classification import concepts, weights
 from analyzers.contract import (
     Code,
     Findings,
@@ -21,12 +21,14 @@ from analyzers.contract import (
     Limits,
     Measurement,
     NotApplicable,
+    ParametricMap,
     Segment,
     Segmentation,
     Volume,
 )
 from analyzers.models import hippocampus_networks as networks
 from analyzers.models.engine import Ensemble, averaged
+from analyzers.models.evidence import entropy, grad_cam
 from analyzers.models.hippocampus_input import Resampling, normalized
 from analyzers.segmentation.patient_grid import PatientGrid, patient_grid
 
@@ -39,27 +41,35 @@ AGREEMENT = Code(
     "TTADICE", codes.PRIVATE_SCHEME, "Overlap of repeated segmentations of altered images"
 )
 """Mean Dice of test-time variants with their mean; 10.1016/j.neucom.2019.01.103."""
+UNCERTAINTY = Code("SEGENTROPY", codes.PRIVATE_SCHEME, "Uncertainty of a segmentation")
+EVIDENCE = Code("SEGEVIDENCE", codes.PRIVATE_SCHEME, "Evidence for a segmentation")
+MAPS = ("uncertainty", "grad_cam", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class HippocampusParameters:
-    """least_agreement: below this overlap of the variants (0–1) the report warns."""
+    """least_agreement: below this overlap of the variants (0–1) the report warns.
+
+    evidence: the map that is reported, one of ``MAPS``.
+    """
 
     least_agreement: float = 0.85
+    evidence: str = "uncertainty"
 
     def __post_init__(self) -> None:
+        if self.evidence not in MAPS:
+            accepted = ", ".join(repr(one) for one in MAPS)
+            raise InvalidParameters(f"evidence is {self.evidence!r}; accepted are {accepted}")
         if not 0 <= self.least_agreement <= 1:
             raise InvalidParameters(
                 f"least_agreement is {self.least_agreement:g}, 0 to 1 is accepted"
             )
 
 
-class HippocampusUNet:
-    """A 3-D U-Net (10.1007/978-3-319-46723-8_49) at 1 mm, with test-time augmentation."""
+class HippocampusNetwork:
+    """A stored network at 1 mm, with test-time augmentation."""
 
-    name: ClassVar[str] = "hippocampus_unet"
-    version: ClassVar[str] = "1.0.0"
-    title: ClassVar[str] = "Hippocampus (3-D U-Net)"
+    name: ClassVar[str]
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"MR"}), min_slices=10, max_spacing_mm=2.0, derived=True
     )
@@ -78,7 +88,7 @@ class HippocampusUNet:
         self.network = networks.restored(self.name, weights.load(self.name)).to(device)
 
     def analyze(self, volume: Volume, parameters: HippocampusParameters) -> Findings:
-        """Two segments with their volumes, the volume of both, and how stable the answer is.
+        """Two segments with their volumes, the volume of both, how stable the answer is, a map.
 
         Raises
         ------
@@ -93,7 +103,34 @@ class HippocampusUNet:
         if not image.any():
             raise NotApplicable("All pixels of the series have the same value.")
         answer = averaged(self.network, image, self.run)
-        return _findings(volume, grid, _labels(answer.shares, resampling), answer, parameters)
+        labels = _labels(answer.shares, resampling)
+        found = _findings(volume, grid, labels, answer, parameters)
+        if parameters.evidence == "uncertainty":
+            chart, title, quantity = entropy(answer.shares), "Uncertainty", UNCERTAINTY
+        elif parameters.evidence == "grad_cam":
+            chart = grad_cam(self.network, image, self.run.multiple, self.run.device)
+            title, quantity = "Grad-CAM", EVIDENCE
+        else:
+            return found
+        values = np.ascontiguousarray(grid.restore(resampling.back(chart)), np.float32)
+        shown = ParametricMap(values, f"{title}: hippocampus", quantity, concepts.NO_UNIT)
+        return Findings((*found.items, shown), found.remarks)
+
+
+class HippocampusUNet(HippocampusNetwork):
+    """A 3-D U-Net (10.1007/978-3-319-46723-8_49)."""
+
+    name: ClassVar[str] = "hippocampus_unet"
+    version: ClassVar[str] = "1.1.0"
+    title: ClassVar[str] = "Hippocampus (3-D U-Net)"
+
+
+class HippocampusFPN(HippocampusNetwork):
+    """A 3-D feature pyramid network (10.1109/CVPR.2017.106, 10.1109/CVPR.2019.00656)."""
+
+    name: ClassVar[str] = "hippocampus_fpn"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Hippocampus (feature pyramid network)"
 
 
 def require_crop(volume: Volume) -> None:

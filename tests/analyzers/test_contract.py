@@ -16,6 +16,7 @@ ELSEWHERE = frozenset(
         "clahe",
         "fusion",
         "geodesic_contour",
+        "hippocampus_fpn",
         "hippocampus_unet",
         "lung_nodule",
         "multimodal_classifier",

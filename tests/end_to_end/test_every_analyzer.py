@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 KINDS = {"segmentation": {"seg"}, "filters": {"image"}, "fusion": {"image", "reg", "pr"}}
 """What the analyzers of a package give besides the report."""
 OF_ONE = {
+    "hippocampus_fpn": {"seg", "map"},
+    "hippocampus_unet": {"seg", "map"},
     "lung_nodule": {"seg"},
     "opacity_cnn": {"image"},
     "opacity_ensemble": {"image"},

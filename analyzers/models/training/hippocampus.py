@@ -22,7 +22,13 @@ from analyzers.models.training.volumetric_fit import Progress, Schedule, fit
 
 SEED = 20261123
 EPOCHS = 60
-METHODS = {"hippocampus_unet": "a 3-D U-Net (10.1007/978-3-319-46723-8_49)"}
+METHODS = {
+    "hippocampus_unet": "a 3-D U-Net (10.1007/978-3-319-46723-8_49)",
+    "hippocampus_fpn": (
+        "a 3-D feature pyramid network (10.1109/CVPR.2017.106) whose levels are summed at full"
+        " size (10.1109/CVPR.2019.00656)"
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)

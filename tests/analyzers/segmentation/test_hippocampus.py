@@ -9,12 +9,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
-from analyzers.contract import Findings, Measurement, NotApplicable, Segmentation, Volume
+from analyzers.contract import (
+    Findings,
+    InvalidParameters,
+    Measurement,
+    NotApplicable,
+    ParametricMap,
+    Segmentation,
+    Volume,
+)
 from analyzers.models.engine import overlap
 from analyzers.models.hippocampus_input import Resampling, normalized
 from analyzers.models.training.hippocampus_data import read_nifti
-from analyzers.segmentation.hippocampus import HippocampusParameters, HippocampusUNet
+from analyzers.segmentation.hippocampus import (
+    HippocampusFPN,
+    HippocampusNetwork,
+    HippocampusParameters,
+    HippocampusUNet,
+)
 from analyzers.testing import AnalyzerSuite, examples
 
 HELD_OUT = 6
@@ -40,14 +54,18 @@ def _crop() -> Volume:
 
 
 class TestContract(AnalyzerSuite):
-    analyzers = ("hippocampus_unet",)
+    analyzers = ("hippocampus_unet", "hippocampus_fpn")
 
     def example(self, name: str) -> Volume:
         return _crop()
 
 
-def _analyze(volume: Volume) -> Findings:
-    return HippocampusUNet("cpu").analyze(volume, HippocampusParameters())
+def _analyze(
+    volume: Volume,
+    network: type[HippocampusNetwork] = HippocampusUNet,
+    evidence: str = "none",
+) -> Findings:
+    return network("cpu").analyze(volume, HippocampusParameters(evidence=evidence))
 
 
 def test_a_whole_head_is_refused_by_name() -> None:
@@ -108,14 +126,50 @@ def held_out(test_data: Path) -> list[tuple[Volume, np.ndarray]]:
     ]
 
 
-def test_held_out_crops_are_segmented(held_out: list[tuple[Volume, np.ndarray]]) -> None:
+NETWORKS = pytest.mark.parametrize("network", [HippocampusUNet, HippocampusFPN])
+
+
+@NETWORKS
+def test_held_out_crops_are_segmented(
+    held_out: list[tuple[Volume, np.ndarray]], network: type[HippocampusNetwork]
+) -> None:
     overlaps = []
     for volume, truth in held_out:
-        marks = _analyze(volume).items[0]
+        marks = _analyze(volume, network).items[0]
         assert isinstance(marks, Segmentation)
         overlaps.append(overlap(marks.labels > 0, truth > 0))
     assert np.mean(overlaps) > 0.84
     assert min(overlaps) > 0.70
+
+
+@NETWORKS
+def test_the_uncertainty_is_highest_where_the_reader_disagrees(
+    held_out: list[tuple[Volume, np.ndarray]], network: type[HippocampusNetwork]
+) -> None:
+    for volume, truth in held_out[:3]:
+        findings = _analyze(volume, network, "uncertainty")
+        marks, chart = findings.items[0], findings.items[-1]
+        assert isinstance(marks, Segmentation) and isinstance(chart, ParametricMap)
+        wrong = marks.labels != truth
+        assert chart.values.shape == volume.shape
+        assert chart.values[wrong].mean() > 4 * chart.values[~wrong].mean()
+
+
+@NETWORKS
+def test_the_evidence_lies_on_the_hippocampus(
+    held_out: list[tuple[Volume, np.ndarray]], network: type[HippocampusNetwork]
+) -> None:
+    for volume, truth in held_out[:3]:
+        chart = _analyze(volume, network, "grad_cam").items[-1]
+        assert isinstance(chart, ParametricMap)
+        assert chart.values.max() == pytest.approx(1)
+        inside = ndimage.binary_dilation(truth > 0, iterations=4)
+        assert chart.values[inside].mean() > 3 * chart.values[~inside].mean()
+
+
+def test_an_unknown_map_is_refused() -> None:
+    with pytest.raises(InvalidParameters, match="'uncertainty', 'grad_cam', 'none'"):
+        HippocampusParameters(evidence="saliency")
 
 
 def test_finer_slices_change_the_volume_little(
