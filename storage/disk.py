@@ -5,17 +5,29 @@ Raises OSError, which ``named_errors`` turns into the errors of this package.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 
 from storage.errors import OutOfSpace, StoreUnavailable
 
 _CHUNK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_START_WRITING = 2
+"""SYNC_FILE_RANGE_WRITE of sync_file_range(2)."""
+
+_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+
+def start_writing(descriptor: int) -> None:
+    """Let the disk begin with what was written. A hint: only a sync afterwards makes it durable."""
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, 0, 0, _START_WRITING)
 
 
 def write_all(descriptor: int, data: bytearray) -> None:
@@ -60,13 +72,26 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-@contextmanager
-def named_errors(what: str) -> Iterator[None]:
-    """Turn what the file system raises into the errors of this package."""
-    try:
-        yield
-    except OSError as error:
+class named_errors:  # noqa: N801  reads as a statement
+    """Turns what the file system raises into the errors of this package."""
+
+    __slots__ = ("_what",)
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not isinstance(error, OSError):
+            return
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         if error.errno in _FULL:
-            raise OutOfSpace(f"{what} is full: {reason}") from error
-        raise StoreUnavailable(f"{what} failed: {reason}") from error
+            raise OutOfSpace(f"{self._what} is full: {reason}") from error
+        raise StoreUnavailable(f"{self._what} failed: {reason}") from error

@@ -4,11 +4,11 @@ A file's name derives from its SOP Instance UID, so the file system itself settl
 one instance to a UID: ``link`` fails where one lies already. A second link in ``incoming/`` stays
 until the index has the instance; what an abrupt end left there is found at the next start.
 
-One sync settles an instance. Files are received into names that were made and synced before, by the
-dozen (``ready/``), so a power cut takes none away; and each file carries a seal over its own bytes
-(``storage.seal``), by which the next start tells a whole instance from a torn one and gives it its
-final name, should that have been lost. The folders of final names are synced later, for many
-instances at once, and only then the second links may go.
+One sync settles an instance. Files are received into names in ``incoming/`` that were made and
+synced before, by the dozen, so a power cut takes none away; and each file carries a seal over its
+own bytes (``storage.seal``), by which the next start tells a whole instance from a torn one and
+gives it its final name, should that have been lost. The folders of final names are synced later,
+for many instances at once, and only then the second links may go.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from storage.disk import move, named_errors, sync_file, sync_folder, write_all
+from storage.disk import move, named_errors, start_writing, sync_file, sync_folder, write_all
 from storage.errors import StoreUnavailable
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, dataset_digest, seal, sealed_uid
@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
 _READY = 64
-"""How many names are made and synced at once."""
+"""How many files are made, and their names synced, at once."""
 _ROOM_S = 0.1
 _STORE = "the instance store"
 
@@ -46,7 +46,7 @@ class InstanceStore:
         """Without ``sync`` nothing waits for the disk, and a power cut may take what was stored.
 
         ``receiver`` names the process that receives into it, where there are several: each has
-        folders of its own in ``incoming`` and ``ready``.
+        a folder of its own in ``incoming``.
         """
         self.root = root
         self.quarantine = quarantine
@@ -54,8 +54,7 @@ class InstanceStore:
         self.incoming = root / "incoming"
         self.sync = sync
         self._own_incoming = self.incoming / receiver
-        self._ready_folder = root / "ready" / receiver
-        self._ready: list[str] = []
+        self._ready: list[_Ready] = []
         self._lock = threading.Lock()
         self._making = threading.Lock()
         self._room_until = 0.0
@@ -63,13 +62,12 @@ class InstanceStore:
             self._make_folders()
 
     def _make_folders(self) -> None:
-        own = (self._own_incoming, self._ready_folder)
-        for folder in (self.root, *own, self.quarantine):
+        for folder in (self.root, self._own_incoming, self.quarantine):
             folder.mkdir(parents=True, exist_ok=True)
         for name in _SHARDS:
             (self.root / name).mkdir(exist_ok=True)
-        parents = (self.root, self.root.parent, self.quarantine.parent)
-        for folder in dict.fromkeys((*parents, *(one.parent for one in own))):
+        parents = (self.root, self.root.parent, self.quarantine.parent, self._own_incoming.parent)
+        for folder in dict.fromkeys(parents):
             self.sync_folder(folder)
 
     def sync_folder(self, folder: Path) -> None:
@@ -77,23 +75,20 @@ class InstanceStore:
         if self.sync:
             sync_folder(folder)
 
-    def take_ready(self) -> str:
-        """The name of a new, empty file in ``incoming``; synced already, here or in ``ready``."""
-        name = self._next_ready()
-        os.rename(f"{self._ready_folder}/{name}", f"{self._own_incoming}/{name}")  # noqa: PTH104
-        return f"{self.receiver}/{name}" if self.receiver else name
+    def take_ready(self) -> _Ready:
+        """A new, empty file in ``incoming``, its name synced already.
 
-    def _next_ready(self) -> str:
-        """The next name. When few are left, more are made while instances arrive."""
+        When few are left, more are made while instances arrive.
+        """
         while True:
             with self._lock:
                 left = len(self._ready)
-                name = self._ready.pop() if left else ""
+                ready = self._ready.pop() if left else None
             if left == _READY // 2 and not self._making.locked():
                 with suppress(RuntimeError):  # no thread to be had: then they are made when needed
                     threading.Thread(target=self._make_more, name="ready", daemon=True).start()
-            if name:
-                return name
+            if ready is not None:
+                return ready
             self._make_ready()
 
     def _make_more(self) -> None:
@@ -104,13 +99,10 @@ class InstanceStore:
         with self._making:
             if len(self._ready) > _READY // 2:
                 return
-            names = [f"{secrets.token_hex(16)}{_PART}" for _ in range(_READY)]
-            for name in names:
-                path = self._ready_folder / name
-                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644))
-            self.sync_folder(self._ready_folder)
+            made = [_Ready(self._own_incoming, self.receiver) for _ in range(_READY)]
+            self.sync_folder(self._own_incoming)
             with self._lock:
-                self._ready += names
+                self._ready += made
 
     def open_incoming(self) -> IncomingFile:
         """A new file to receive into; leaving it without ``place`` deletes it."""
@@ -155,22 +147,18 @@ class InstanceStore:
         StoreUnavailable
         """
         found = []
-        folders = (self.incoming, self.root / "ready")
         with named_errors(_STORE):
-            for folder in folders:
-                folder.stat()  # what has vanished is a fault, and not empty
-            left = [(one, path) for one in folders for path in (one / receiver).rglob("*")]
-            for folder, path in sorted(left):
+            if not receiver:
+                with self._lock:
+                    self._ready.clear()  # their names go with the others that nothing came into
+            self.incoming.stat()  # what has vanished is a fault, and not empty
+            for path in sorted((self.incoming / receiver).rglob("*")):
                 if path.is_dir():
                     continue
                 if path.suffix == _PART and (path.stat().st_nlink >= 2 or self._restore(path)):
-                    name = str(path.relative_to(folder))
-                    found.append((name, self._to_incoming(path, name)))
+                    found.append((str(path.relative_to(self.incoming)), path))
                 else:
                     path.unlink(missing_ok=True)
-            if not receiver:
-                with self._lock:
-                    self._ready.clear()
         return found
 
     def _restore(self, path: Path) -> bool:
@@ -188,12 +176,23 @@ class InstanceStore:
             return False
         return True
 
-    def _to_incoming(self, path: Path, name: str) -> Path:
-        target = self.incoming / name
-        if path != target:
-            target.parent.mkdir(exist_ok=True)
-            path.rename(target)
-        return target
+    def set_aside(self, name: str) -> str:
+        """Move a file that ``unindexed`` found, and that is no instance, to quarantine.
+
+        Gives its name there.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        path, kept = self.incoming / name, _quarantine_name("unreadable")
+        with named_errors(_STORE):
+            final = self.path(self.key_of(sealed_uid(path)))
+            if final.exists() and final.samefile(path):
+                final.unlink()
+            move(path, self.quarantine / kept)
+            self.sync_folder(self.quarantine)
+        return kept
 
     def settle(self, placements: Iterable[Placement]) -> None:
         """The index has these instances: sync their final names, then drop the second links.
@@ -259,6 +258,29 @@ class InstanceStore:
             self.path(key).unlink(missing_ok=True)
 
 
+class _Ready:
+    """An open, empty file that an instance may be received into."""
+
+    __slots__ = ("descriptor", "name", "path")
+
+    def __init__(self, folder: Path, receiver: str) -> None:
+        """Raises OSError."""
+        name = f"{secrets.token_hex(16)}{_PART}"
+        self.path = f"{folder}/{name}"  # making a Path costs more
+        self.name = f"{receiver}/{name}" if receiver else name
+        self.descriptor = -1  # for __del__, should open fail
+        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
+        self.descriptor = os.open(self.path, flags, 0o644)
+
+    def close(self) -> None:
+        descriptor, self.descriptor = self.descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)
+
+    __del__ = close
+
+
 class IncomingFile:
     """One instance while it is received."""
 
@@ -267,14 +289,18 @@ class IncomingFile:
         self.size_bytes = 0
         self._hash = hashlib.sha256()
         self._pending = bytearray()
-        self._first = b""
+        self._first: bytearray | None = None
         self._header_bytes = self._hashed_from = 0
         self._can_be_sealed = False
+        self._mark = b""
+        self._begun_for = ""
+        self._is_taken = False
         self._settled = False
         with named_errors(_STORE):
-            self.name = store.take_ready()
-            self._file = f"{store.incoming}/{self.name}"  # making a Path costs more
-            self._descriptor = os.open(self._file, os.O_RDWR | os.O_CLOEXEC)
+            self._ready = store.take_ready()
+        self.name = self._ready.name
+        self._file = self._ready.path
+        self._descriptor = self._ready.descriptor
 
     def __enter__(self) -> IncomingFile:
         return self
@@ -285,8 +311,11 @@ class IncomingFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        with suppress(OSError):
-            os.close(self._descriptor)
+        self.close()
+
+    def close(self) -> None:
+        """Nothing more comes: what was not placed or put into quarantine is deleted."""
+        self._ready.close()
         if not self._settled:
             with suppress(OSError):
                 self.path.unlink(missing_ok=True)
@@ -309,17 +338,17 @@ class IncomingFile:
         if len(self._pending) >= _SPILL:
             self.flush()
 
-    def beginning(self) -> bytes:
-        """The data set's first bytes, a few hundred kB or all that came."""
-        return self._first or bytes(self._pending[self._header_bytes :])
+    def beginning(self) -> memoryview:
+        """The data set's first bytes, a few hundred kB or all that came; valid until a write."""
+        return memoryview(self._first or self._pending)[self._header_bytes :]
 
     def flush(self) -> None:
         """Make what was written readable at ``path``."""
         self._digest_pending()
         with named_errors(_STORE):
             write_all(self._descriptor, self._pending)
-        if not self._first:
-            self._first = bytes(self._pending[self._header_bytes :])
+        if self._first is None:
+            self._first = self._pending
         self._pending = bytearray()
         self._hashed_from = 0
 
@@ -328,6 +357,27 @@ class IncomingFile:
             self._hash.update(pending[self._hashed_from :])
         self._hashed_from = len(self._pending)
 
+    def begin_to_place(self, sop_instance_uid: str) -> None:
+        """All bytes came: seal and write them, so that the disk begins while others look at them.
+
+        ``place`` finishes it; with another UID, or in quarantine, the file bears no such seal.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
+        """
+        final = f"{self._store.root}/{self._store.key_of(sop_instance_uid)}"
+        self._digest_pending()
+        with named_errors(_STORE):
+            self._unseal()
+            self._is_taken = os.path.lexists(final)  # what is not taken must not bear a seal
+            if self._can_be_sealed and not self._is_taken:
+                self._seal(sop_instance_uid)
+            self.flush()
+            if self._store.sync:
+                start_writing(self._descriptor)
+        self._begun_for = sop_instance_uid
+
     def place(self, sop_instance_uid: str) -> Placement:
         """Give the instance its name; when this returns it survives a power cut.
 
@@ -335,39 +385,42 @@ class IncomingFile:
         ------
         OutOfSpace, StoreUnavailable
         """
+        if self._begun_for != sop_instance_uid:
+            self.begin_to_place(sop_instance_uid)
         key = self._store.key_of(sop_instance_uid)
         final = f"{self._store.root}/{key}"
-        self._digest_pending()
         with named_errors(_STORE):
-            if os.path.lexists(final):  # before the seal: what is not taken must not bear one
-                self.flush()
+            if self._is_taken:
                 return self._place_beside(key, Path(final))
-            sealed = self._can_be_sealed and self._seal(sop_instance_uid)
             self._sync()
             try:
                 os.link(self._file, final)
             except FileExistsError:
                 return self._place_beside(key, Path(final))
             self._settled = True  # from here on others are told that it is there: it must be found
-            if not sealed:
+            if not self._mark:
                 self._sync_names(Path(final))
         return Placement(Outcome.NEW, key, self.size_bytes, self._hash.hexdigest(), self.name)
 
-    def _seal(self, sop_instance_uid: str) -> bool:
+    def _seal(self, sop_instance_uid: str) -> None:
         """Write the seal; into what waits in memory, where it is all there."""
-        mark = seal(self._hash.digest(), self.size_bytes - self._header_bytes, sop_instance_uid)
-        if not mark:
-            return False
+        digest, size_bytes = self._hash.digest(), self.size_bytes - self._header_bytes
+        self._mark = seal(digest, size_bytes, sop_instance_uid)
         if len(self._pending) == self.size_bytes:
-            self._pending[: len(mark)] = mark
+            self._pending[: len(self._mark)] = self._mark
         else:
-            os.pwrite(self._descriptor, mark, 0)
-        return True
+            os.pwrite(self._descriptor, self._mark, 0)
+
+    def _unseal(self) -> None:
+        if self._mark:
+            os.pwrite(self._descriptor, bytes(len(self._mark)), 0)
+            self._mark = b""
 
     def quarantine(self, reason: str) -> str:
         """Keep a refused instance aside; gives its name there. ``reason`` is one short word."""
         name = _quarantine_name(reason)
         with named_errors(_STORE):
+            self._unseal()
             self._sync()
             move(self.path, self._store.quarantine / name)
             self._settled = True

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from storage.attributes import INSTANCE, SERIES, STUDY
@@ -25,6 +26,7 @@ _OTHER_EXPLICIT = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.\d+|1\.2\.840\.10008\.
 
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 """Explicit VRs with a length of 32 bits. PS3.5 7.1.2."""
+_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _NEEDS_PARSER = frozenset((0x00180012, 0x52009229, 0x52009230))
@@ -38,6 +40,9 @@ _IS = re.compile(rb" *[+-]?\d{1,9} *")
 _UID = re.compile(rb"[0-9]+(\.[0-9]+)*")
 _TEXT = re.compile(rb"[\x20-\x7e]*\x00?")
 _MAX_VALUE = 1024
+_KEPT_LAYOUTS = 6
+_MAX_ELEMENTS = 1024
+"""Of a header whose layout is kept."""
 
 _explicit_head = struct.Struct("<HH2sH").unpack_from
 _implicit_head = struct.Struct("<HHL").unpack_from
@@ -48,7 +53,7 @@ class _NotPlain(Exception):
     """A real parser is needed."""
 
 
-def quick_extract(data: bytes, transfer_syntax_uid: str) -> InstanceAttributes | None:
+def quick_extract(data: bytes | memoryview, transfer_syntax_uid: str) -> InstanceAttributes | None:
     """The attributes of a data set that begins with ``data``, or None: use ``extract``.
 
     ``data`` may end anywhere behind the beginning of the pixels.
@@ -61,7 +66,7 @@ def quick_extract(data: bytes, transfer_syntax_uid: str) -> InstanceAttributes |
     ):
         return None
     try:
-        raw = _explicit(data) if is_explicit else _implicit(data)
+        raw = _raw(data, is_explicit)
         return InstanceAttributes(
             sop_instance_uid=_uid(raw, "SOPInstanceUID"),
             sop_class_uid=_uid(raw, "SOPClassUID"),
@@ -76,49 +81,109 @@ def quick_extract(data: bytes, transfer_syntax_uid: str) -> InstanceAttributes |
         return None
 
 
-def _explicit(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+class _Layout:
+    """Where the elements of a header lie: all of them, and those that are wanted, by tag.
+
+    The images of a series mostly share theirs. Then one comparison of all heads (tag, VR, length)
+    takes the place of a walk from element to element.
+    """
+
+    __slots__ = ("_end", "_heads", "_places", "_wanted", "is_explicit")
+
+    def __init__(
+        self,
+        data: bytes | memoryview,
+        is_explicit: bool,
+        heads: list[tuple[int, int]],
+        wanted: list[tuple[int, int, int]],
+    ) -> None:
+        """heads: (start, end); wanted: (tag, start, end of the value). In bytes of ``data``."""
+        self.is_explicit = is_explicit
+        self._wanted = wanted
+        self._end = heads[-1][1]
+        self._places = np.concatenate([np.arange(*head) for head in heads])
+        self._heads = self._heads_in(data)
+
+    def _heads_in(self, data: bytes | memoryview) -> bytes:
+        heads: bytes = np.frombuffer(data, np.uint8, self._end)[self._places].tobytes()
+        return heads
+
+    def fits(self, data: bytes | memoryview) -> bool:
+        return len(data) >= self._end and self._heads_in(data) == self._heads
+
+    def values(self, data: bytes | memoryview) -> dict[int, bytes]:
+        return {tag: bytes(data[start:end]) for tag, start, end in self._wanted}
+
+
+_layouts: tuple[_Layout, ...] = ()
+"""The newest ones; replaced as a whole, for threads that read it."""
+
+
+def _raw(data: bytes | memoryview, is_explicit: bool) -> dict[int, bytes]:
+    global _layouts
+    for known in _layouts:
+        if known.is_explicit is is_explicit and known.fits(data):
+            return known.values(data)
+    heads, wanted = _explicit(data) if is_explicit else _implicit(data)
+    if len(heads) <= _MAX_ELEMENTS:
+        _layouts = (_Layout(data, is_explicit, heads, wanted), *_layouts[: _KEPT_LAYOUTS - 1])
+    return {tag: bytes(data[start:end]) for tag, start, end in wanted}
+
+
+_Walked = tuple[list[tuple[int, int]], list[tuple[int, int, int]]]
+
+
+def _explicit(data: bytes | memoryview) -> _Walked:
+    heads: list[tuple[int, int]] = []
+    wanted: list[tuple[int, int, int]] = []
     position, last, end = 0, MIN_TAG - 1, len(data)
     while position < end:
+        start = position
         group, element, vr, length = _explicit_head(data, position)
         tag = group << 16 | element
         position += 8
         if tag in _STOPS:
             if tag in _PIXELS:
-                return found
+                return [*heads, (start, start + 4)], wanted
             raise _NotPlain
         if vr in _LONG:
             (length,) = _long_length(data, position)
             position += 4
+        elif vr not in _SHORT:
+            raise _NotPlain
         if tag <= last or length == _UNDEFINED:
             raise _NotPlain
-        wanted = _WANTED.get(tag)
-        if wanted is not None:
-            if vr != wanted or length > _MAX_VALUE:
+        heads.append((start, position))
+        asked = _WANTED.get(tag)
+        if asked is not None:
+            if vr != asked or length > _MAX_VALUE:
                 raise _NotPlain
-            found[tag] = data[position : position + length]
+            wanted.append((tag, position, position + length))
         last = tag
         position += length
     raise _NotPlain  # no pixels, or beyond what is in memory
 
 
-def _implicit(data: bytes) -> dict[int, bytes]:
-    found: dict[int, bytes] = {}
+def _implicit(data: bytes | memoryview) -> _Walked:
+    heads: list[tuple[int, int]] = []
+    wanted: list[tuple[int, int, int]] = []
     position, last, end = 0, MIN_TAG - 1, len(data)
     while position < end:
+        start = position
         group, element, length = _implicit_head(data, position)
         tag = group << 16 | element
         position += 8
         if tag in _STOPS:
             if tag in _PIXELS:
-                return found
+                return [*heads, (start, start + 4)], wanted
             raise _NotPlain
         if tag <= last or length == _UNDEFINED:
             raise _NotPlain
+        heads.append((start, position))
         if tag in _WANTED:
             if length > _MAX_VALUE:
                 raise _NotPlain
-            found[tag] = data[position : position + length]
+            wanted.append((tag, position, position + length))
         last = tag
         position += length
     raise _NotPlain
@@ -140,10 +205,15 @@ def _values(keywords: tuple[str, ...], raw: tuple[bytes | None, ...]) -> Header:
     for keyword, value in zip(keywords, raw, strict=True):
         if not value:
             continue
-        plain = _CONVERT[keyword](value)
+        plain = _converted(keyword, value)
         if plain != "":
             found[keyword] = plain
     return found
+
+
+@lru_cache(maxsize=4096)
+def _converted(keyword: str, value: bytes) -> Any:
+    return _CONVERT[keyword](value)
 
 
 @lru_cache(maxsize=128)

@@ -11,6 +11,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom.dsutils import split_dataset
 
+from storage.instances import InstanceStore
+
 
 def make_dataset(seed: int = 1, rows: int = 64, **attributes: Any) -> Dataset:
     """A CT image with seeded pixels and UIDs, and a private element."""
@@ -57,3 +59,9 @@ def dataset_bytes(path: Path) -> bytes:
     """What follows the file meta information."""
     _, offset = split_dataset(path)
     return path.read_bytes()[offset:]
+
+
+def incoming(store: InstanceStore) -> list[str]:
+    """Names of what was received into; of the files that are ready for the next, none."""
+    files = [path for path in store.incoming.iterdir() if path.is_file()]
+    return sorted(path.name for path in files if path.stat().st_size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 C_STORE_RQ = 0x0001
 """Command Field (0000,0100). PS3.7 E.1-1."""
@@ -32,8 +32,7 @@ _MUST = {_LENGTH: 4, _FIELD: 2, _MESSAGE_ID: 2, _DATA_SET_TYPE: 2}
 _head = struct.Struct("<HHL").unpack_from
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A C-STORE-RQ or C-ECHO-RQ. PS3.7 9.3.1.1, 9.3.5.1."""
 
     field: int

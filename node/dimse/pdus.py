@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 P_DATA_TF = 0x04
 PDU_TYPES = range(0x01, 0x08)
@@ -36,8 +36,7 @@ class ConnectionLost(Exception):
     """The connection ended within a PDU."""
 
 
-@dataclass(frozen=True, slots=True)
-class PduHeader:
+class PduHeader(NamedTuple):
     """Type and length of a PDU. PS3.8 9.3.1."""
 
     raw: bytes
@@ -45,8 +44,7 @@ class PduHeader:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(NamedTuple):
     """A presentation data value: a piece of a message. PS3.8 9.3.5.1, E.2."""
 
     context_id: int

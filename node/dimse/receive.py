@@ -15,10 +15,10 @@ import traceback
 import uuid
 import zlib
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import structlog
 from pydicom import dcmread
@@ -53,14 +53,14 @@ _inflating = threading.Semaphore(INFLATING_AT_ONCE)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+T = TypeVar("T")
 RecordSink = Callable[[InstanceRecord], None]
 """Takes a stored instance; returns when it is committed. May raise DatabaseUnavailable."""
 QuarantineSink = Callable[[str, str, str], None]
 """Takes (quarantine key, reason, calling AE title) of an instance that was put aside."""
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
+class Offer(NamedTuple):
     """What is known of an instance before its data set: the C-STORE command and its context."""
 
     sop_class_uid: str
@@ -116,7 +116,6 @@ class Reception:
     def __init__(self, receiver: Receiver, offer: Offer, refusal: Status | None = None) -> None:
         self._receiver = receiver
         self._offer = offer
-        self._stack = ExitStack()
         self._incoming: IncomingFile | None = None
         self._failure = refusal
 
@@ -127,20 +126,14 @@ class Reception:
     def write(self, chunk: bytes | memoryview) -> None:
         """Append bytes of the data set; after a fault they are only counted as arrived."""
         if self._incoming is not None:
-            self._guard(lambda: self._append(chunk))
+            self._guard(self._append, chunk)
 
     def finish(self) -> Status:
         """Place the file, hand the instance over, and say what is to be answered."""
-        status = Status(statuses.SUCCESS)
-
-        def settle() -> None:
-            nonlocal status
-            status = self._settle()
-
-        if self._failure is None:
-            self._guard(settle)
-        self._stack.close()
-        return self._failure or status
+        status = self._guard(self._settle) if self._failure is None else None
+        if self._incoming is not None:
+            self._incoming.close()
+        return self._failure or status or Status(statuses.PROCESSING_FAILURE)
 
     def abandon(self) -> None:
         """The sender is gone: what came of the instance is deleted."""
@@ -152,7 +145,7 @@ class Reception:
         receiver = self._receiver
         if receiver.min_free_bytes and not receiver.store.has_room(receiver.min_free_bytes):
             raise OutOfSpace("less free space than the settings ask for")
-        self._incoming = self._stack.enter_context(receiver.store.open_incoming())
+        self._incoming = receiver.store.open_incoming()
         self._incoming.write_header(file_header(self._offer))
 
     def _append(self, chunk: bytes | memoryview) -> None:
@@ -167,6 +160,7 @@ class Reception:
         incoming = self._incoming
         if incoming is None:
             raise RuntimeError("the reception was not opened")
+        incoming.begin_to_place(self._offer.sop_instance_uid)
         try:
             attributes = self._identify(incoming)
         except _Refused as refusal:
@@ -214,10 +208,10 @@ class Reception:
 
     # --- faults -----------------------------------------------------------------------------------
 
-    def _guard(self, step: Callable[[], None]) -> None:
+    def _guard(self, step: Callable[..., T], *given: object) -> T | None:
         """Run a step; turn whatever it raises into the status to answer."""
         try:
-            step()
+            return step(*given)
         except _Refused as refusal:
             self._fail(refusal.status)
         except OutOfSpace:
@@ -228,6 +222,7 @@ class Reception:
             self._fail(Status(statuses.OUT_OF_RESOURCES, "Database is unavailable"))
         except Exception as error:  # noqa: BLE001  border: a sender always gets an answer
             self._fail(_internal_fault(error))
+        return None
 
     def _fail(self, status: Status) -> None:
         if status.code in (statuses.OUT_OF_RESOURCES, statuses.INSTANCE_TOO_LARGE):
@@ -236,11 +231,9 @@ class Reception:
         self._drop()
 
     def _drop(self) -> None:
-        self._incoming = None
-        try:
-            self._stack.close()
-        except (StoreUnavailable, OSError) as error:
-            log.warning("incoming_file_left_behind", error=type(error).__name__)
+        incoming, self._incoming = self._incoming, None
+        if incoming is not None:
+            incoming.close()
 
 
 def _internal_fault(error: Exception) -> Status:

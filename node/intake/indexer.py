@@ -6,15 +6,15 @@ remembers it, so a crash in between loses nothing: ``recover`` finds it at the n
 
 from __future__ import annotations
 
-import queue
+import itertools
 import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable
-from contextlib import suppress
 
 import structlog
 
+from node.clock import system_clock
 from storage import index
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
@@ -27,12 +27,14 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 BACKLOG = 20_000
 RETRY_S = 0.5
-GATHER_S = 0.05
+GATHER_S = 0.08
 """While instances stream in, so long are they gathered: many share a transaction."""
 SETTLE_AT = 4096
 """So many second links may stay while instances stream in, before final names are synced."""
 IDLE_S = 1.0
 """How long nothing came, before they are synced anyway."""
+ROOM_S = 10.0
+"""How long a receiver may wait for room behind ``BACKLOG``."""
 STOP_S = 15.0
 
 
@@ -45,12 +47,13 @@ class Indexer:
         self._database = database
         self._store = store
         self._on_fault = on_fault
-        self._queue: queue.Queue[InstanceRecord | None] = queue.Queue(BACKLOG)
+        self._queue: deque[tuple[float, InstanceRecord]] = deque()
         self._waiting: Counter[str] = Counter()
-        self._submitted: deque[float] = deque()
         self._last_lag_s = 0.0
         self._indexed = 0
         self._lock = threading.Lock()
+        self._came = threading.Event()
+        self._stopping = threading.Event()
         self._broken = False
         self._unsettled: list[Placement] = []
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
@@ -60,8 +63,8 @@ class Indexer:
 
     def stop(self) -> None:
         """Write what waits, then end. What cannot be written in time is found at the next start."""
-        with suppress(queue.Full):
-            self._queue.put(None, timeout=STOP_S)
+        self._stopping.set()
+        self._came.set()
         self._thread.join(timeout=STOP_S)
 
     def submit(self, record: InstanceRecord) -> None:
@@ -74,14 +77,20 @@ class Indexer:
         """
         if self._broken:
             raise DatabaseUnavailable("the index cannot be written at the moment")
+        if len(self._queue) >= BACKLOG:
+            self._wait_for_room()
         with self._lock:
             self._waiting[record.attributes.study_instance_uid] += 1
-            self._submitted.append(time.monotonic())
-        try:
-            self._queue.put(record, timeout=10)
-        except queue.Full as error:
-            self._settle([record])
-            raise DatabaseUnavailable("the index is too far behind") from error
+            self._queue.append((time.monotonic(), record))
+        if not self._came.is_set():  # a thread that is awake already is left in peace
+            self._came.set()
+
+    def _wait_for_room(self) -> None:
+        until = time.monotonic() + ROOM_S
+        while len(self._queue) >= BACKLOG:
+            if time.monotonic() > until:
+                raise DatabaseUnavailable("the index is too far behind")
+            time.sleep(GATHER_S)
 
     def open_studies(self) -> frozenset[str]:
         """Studies with instances that are stored and not yet in the index."""
@@ -96,9 +105,9 @@ class Indexer:
     def backlog(self) -> tuple[int, float]:
         """How many instances wait, and for how many seconds the oldest does, or the last did."""
         with self._lock:
-            if not self._submitted:
+            if not self._queue:
                 return 0, self._last_lag_s
-            return len(self._submitted), time.monotonic() - self._submitted[0]
+            return len(self._queue), time.monotonic() - self._queue[0][0]
 
     @property
     def indexed(self) -> int:
@@ -106,33 +115,26 @@ class Indexer:
         return self._indexed
 
     def _run(self) -> None:
-        ended = False
-        while not ended:
-            batch, ended = self._next_batch()
-            if batch:
-                self._write(batch)
-            if ended or not batch or len(self._unsettled) >= SETTLE_AT:
+        ends = False
+        while not ends:
+            came = self._came.wait(IDLE_S if self._unsettled else None)
+            if came:
+                self._stopping.wait(GATHER_S)
+            ends = self._stopping.is_set()
+            self._came.clear()
+            self._write_what_waits()
+            if ends or not came or len(self._unsettled) >= SETTLE_AT:
                 self._settle_names()
 
-    def _next_batch(self) -> tuple[list[InstanceRecord], bool]:
-        batch: list[InstanceRecord] = []
-        until = 0.0
-        while len(batch) < BATCH:
-            try:
-                record = self._queue.get(timeout=self._patience(until))
-            except queue.Empty:
-                break
-            if record is None:
-                return batch, True
-            batch.append(record)
-            until = until or time.monotonic() + GATHER_S
-        return batch, False
-
-    def _patience(self, until: float) -> float | None:
-        """How long to wait for the next instance: for the first one, until there is work."""
-        if until:
-            return max(until - time.monotonic(), 0.0)
-        return IDLE_S if self._unsettled else None
+    def _write_what_waits(self) -> None:
+        """Batch after batch, down to the first that is not full: what comes now is gathered."""
+        is_full = True
+        while is_full:
+            with self._lock:
+                batch = [record for _, record in itertools.islice(self._queue, BATCH)]
+            is_full = len(batch) == BATCH
+            if batch:
+                self._write(batch)
 
     def _settle_names(self) -> None:
         """Sync the names of what is indexed; what cannot be is found at the next start."""
@@ -183,24 +185,29 @@ class Indexer:
                 self._waiting[uid] -= 1
                 if self._waiting[uid] <= 0:
                     del self._waiting[uid]
-                self._last_lag_s = time.monotonic() - self._submitted.popleft()
+                self._last_lag_s = time.monotonic() - self._queue.popleft()[0]
 
 
 def recover(database: Database, store: InstanceStore, receiver: str = "") -> int:
     """Index what was acknowledged but not indexed when the node, or one receiver, died.
 
-    Gives how many.
+    Gives how many. What turns out to be no instance, and so was never acknowledged, goes to
+    quarantine.
     """
     found = store.unindexed(receiver)
     for start in range(0, len(found), BATCH):
-        records = []
+        records, refused = [], []
         for name, path in found[start : start + BATCH]:
             try:
                 records.append(record_of(store, path, name))
             except UnreadableInstance as error:
                 log.error("stored instance cannot be indexed", file=name, reason=str(error))
+                if not isinstance(error.__cause__, OSError):  # the disk may give it another time
+                    refused.append((store.set_aside(name), str(error)))
         with database.write() as tx:
             index.add(tx, records)
+            for key, reason in refused:
+                index.record_quarantine(tx, system_clock(), key, reason, "")
         store.settle(record.placement for record in records)
     if found:
         log.info("instances indexed after an abrupt end", instances=len(found))

@@ -24,6 +24,7 @@ from storage.errors import OutOfSpace, StoreUnavailable
 from storage.instances import InstanceStore
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, dataset_digest
+from tests.instances import incoming
 
 REPOSITORY = Path(storage.__file__ or "").parents[1]
 
@@ -84,7 +85,7 @@ def test_the_same_bytes_again_are_the_same_instance(store: InstanceStore) -> Non
     again = put(store, "1.2", b"data set", header(size=300))
     assert (again.outcome, again.key, again.sha256) == (Outcome.SAME, first.key, first.sha256)
     assert again.incoming == ""
-    assert names(store.incoming) == [first.incoming] and names(store.quarantine) == []
+    assert incoming(store) == [first.incoming] and names(store.quarantine) == []
 
 
 def test_other_bytes_under_a_known_uid_go_to_quarantine(store: InstanceStore) -> None:
@@ -95,16 +96,16 @@ def test_other_bytes_under_a_known_uid_go_to_quarantine(store: InstanceStore) ->
     assert re.fullmatch(r"\d{8}T\d{6}-conflict-[0-9a-f]{8}\.dcm", other.key)
     assert (store.quarantine / other.key).read_bytes() == header() + b"another data set"
     assert store.verify(first.key, first.sha256)
-    assert names(store.incoming) == [first.incoming]
+    assert incoming(store) == [first.incoming]
 
 
 def test_a_file_that_is_not_placed_is_deleted(store: InstanceStore) -> None:
     with store.open_incoming() as file:
         file.write(b"x" * 5_000_000)
-        assert names(store.incoming) == [file.name]
+        assert incoming(store) == [file.name]
     with pytest.raises(ZeroDivisionError), store.open_incoming() as file:
         raise ZeroDivisionError
-    assert names(store.incoming) == [] == list(store.iterate())
+    assert incoming(store) == [] == list(store.iterate())
 
 
 def test_a_refused_file_can_be_kept_aside(store: InstanceStore) -> None:
@@ -114,7 +115,7 @@ def test_a_refused_file_can_be_kept_aside(store: InstanceStore) -> None:
         name = file.quarantine("unreadable")
     assert names(store.quarantine) == [name] and "-unreadable-" in name
     assert (store.quarantine / name).read_bytes().endswith(b"rubbish")
-    assert names(store.incoming) == []
+    assert incoming(store) == []
 
 
 def test_a_flushed_file_can_be_read_before_it_is_placed(store: InstanceStore) -> None:
@@ -198,11 +199,11 @@ with store.open_incoming() as whole, store.open_incoming() as half:
 """
     died = run_child(store, script)
     assert died.returncode == -signal.SIGKILL
-    assert len(names(store.incoming)) == 2
+    assert len(incoming(store)) == 2
     [(name, path)] = store.unindexed()
     assert path.read_bytes() == b"data set"
     assert path.samefile(store.path(store.key_of("1.2.3")))
-    assert names(store.incoming) == [name]
+    assert incoming(store) == [name]
 
 
 def run_child(store: InstanceStore, script: str, *prefix: str) -> subprocess.CompletedProcess[str]:
@@ -236,7 +237,7 @@ def test_a_full_disk_is_named_and_the_store_works_again_when_there_is_room(
         with pytest.raises(OutOfSpace, match="No space left"):
             put(store, "1.2", b"y" * 2_000_000)
         assert list(store.iterate()) == [first.key]
-        assert names(store.incoming) == [first.incoming]
+        assert incoming(store) == [first.incoming]
     (small_disk / "filler").write_bytes(b"z" * (store.free_bytes() - 8192))
     (small_disk / "filler2").write_bytes(b"z" * store.free_bytes())
     with pytest.raises(OutOfSpace):
@@ -282,7 +283,7 @@ def test_an_io_error_never_becomes_a_placement(
     died = run_child(store, PLACE, strace, "-f", "-o", "/dev/null", *inject)
     assert died.stdout.startswith("refused: the instance store failed: Input/output error"), died
     if fault in ("fsync:3", "link,linkat:1"):
-        assert list(store.iterate()) == [] == names(store.incoming)
+        assert list(store.iterate()) == [] == incoming(store)
         assert put(store, "1.2.3", b"data set").outcome is Outcome.NEW
         return
     # The name may be there, and others may have been told so: the next start must find it.
@@ -313,7 +314,7 @@ def test_a_store_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 def test_a_probe_leaves_nothing_behind(store: InstanceStore) -> None:
     store.probe()
-    assert names(store.incoming) == []
+    assert incoming(store) == []
     assert store.free_bytes() > 0
 
 

@@ -16,6 +16,7 @@ import storage
 from storage.errors import OutOfSpace, StoreUnavailable
 from storage.instances import InstanceStore
 from storage.records import Outcome
+from tests.instances import incoming
 
 REPOSITORY = Path(storage.__file__ or "").parents[1]
 
@@ -51,7 +52,7 @@ def test_a_conflict_is_kept_whole_in_a_quarantine_on_another_disk(
         placement = file.place("1.2")
     assert placement.outcome is Outcome.CONFLICT
     assert (store.quarantine / placement.key).read_bytes() == other
-    assert names(store.incoming) == [kept.incoming]
+    assert incoming(store) == [kept.incoming]
     assert store.verify(kept.key, kept.sha256)
 
 
@@ -71,7 +72,7 @@ def test_what_does_not_fit_on_the_disk_of_the_quarantine_is_refused_and_leaves_n
         with pytest.raises(OutOfSpace), store.open_incoming() as file:
             file.write(b"x" * 2_000_000)
             file.quarantine("unreadable")
-        assert names(store.quarantine) == [] == names(store.incoming)
+        assert names(store.quarantine) == [] == incoming(store)
         with store.open_incoming() as file:
             file.write(b"x" * 1000)
             assert names(store.quarantine) == [] != [file.quarantine("unreadable")]
@@ -104,7 +105,7 @@ for size in (500_000, 3_000_000, 1_000_001):
     refused = "the instance store is full: File too large"
     assert ended.stdout.splitlines() == ["new", refused, refused], ended.stderr
     assert list(store.iterate()) == [store.key_of("1.500000")]
-    assert len(names(store.incoming)) == 1
+    assert len(incoming(store)) == 1
 
 
 def test_a_folder_without_hard_links_is_refused_by_the_probe(
@@ -119,7 +120,7 @@ def test_a_folder_without_hard_links_is_refused_by_the_probe(
         patch.setattr(os, "link", link)
         with pytest.raises(StoreUnavailable, match="Operation not permitted"):
             store.probe()
-    assert names(store.incoming) == []
+    assert incoming(store) == []
     store.probe()
 
 
@@ -127,7 +128,7 @@ def test_what_a_probe_left_behind_is_not_taken_for_an_instance(store: InstanceSt
     (store.incoming / "probe-1").write_bytes(b"token")
     os.link(store.incoming / "probe-1", store.incoming / "probe-1.link")
     assert store.unindexed() == []
-    assert names(store.incoming) == []
+    assert incoming(store) == []
 
 
 def test_an_instance_that_is_there_already_is_synced_before_it_is_confirmed(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pydicom
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
@@ -79,6 +79,7 @@ def test_what_is_not_plain_is_left_to_pydicom(syntax: str, keyword: str, value: 
     st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), max_size=6),
     st.integers(0, 700),
 )
+@example("1.2.840.10008.1.2.1", [(156, 0)], 0)  # no VR of PS3.5 6.2
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_headers_are_read_alike_or_not_at_all(
     syntax: str, changes: list[tuple[int, int]], cut: int
@@ -91,6 +92,18 @@ def test_damaged_headers_are_read_alike_or_not_at_all(
     quick = quick_extract(kept, syntax)
     if quick is not None:
         assert quick == by_pydicom(whole[: len(whole) - len(data)] + kept)
+
+
+@pytest.mark.parametrize("syntax", SYNTAXES)
+def test_the_images_of_a_series_are_read_alike_wherever_their_headers_differ(syntax: str) -> None:
+    """Values of the same length, of another, an element more: what was kept fits, or does not."""
+    for place in ("1.5", "2.5", "-12.25", "3.5"):
+        for more in ({}, {"StudyDescription": "CHEST"}):
+            whole, data = encoded(syntax, ImagePositionPatient=["1", "2", place], **more)
+            quick = quick_extract(data, syntax)
+            assert quick is not None
+            assert quick == by_pydicom(whole)
+            assert quick.instance["ImagePositionPatient"][2] == float(place)
 
 
 def test_real_headers_are_read_alike(test_data: Path) -> None:

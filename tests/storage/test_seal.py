@@ -10,7 +10,8 @@ import pytest
 from storage.instances import InstanceStore
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, sealed_uid
-from tests.storage.test_instances import header, names, put
+from tests.instances import incoming
+from tests.storage.test_instances import header, put
 
 
 def lose_final_name(store: InstanceStore, placement: Placement) -> None:
@@ -59,7 +60,7 @@ def test_a_torn_file_is_not_taken_for_an_instance(store: InstanceStore, damage: 
     }[damage]
     path.write_bytes(torn)
     assert store.unindexed() == []
-    assert names(store.incoming) == [] == list(store.iterate())
+    assert incoming(store) == [] == list(store.iterate())
 
 
 def test_what_was_being_received_bears_no_seal(store: InstanceStore) -> None:
@@ -68,6 +69,27 @@ def test_what_was_being_received_bears_no_seal(store: InstanceStore) -> None:
         file.write(b"x" * 1_000_000)
         file.flush()
         assert sealed_uid(file.path) == ""
+
+
+@pytest.mark.parametrize("size", [1_000, 700_000])
+@pytest.mark.parametrize("end", ["another name", "quarantine"])
+def test_a_seal_begun_for_one_uid_is_taken_away_again(
+    store: InstanceStore, size: int, end: str
+) -> None:
+    """It is begun for the command's UID; the data set may turn out to have another, or none."""
+    with store.open_incoming() as file:
+        file.write_header(header())
+        file.write(b"x" * size)
+        file.begin_to_place("1.2.3")
+        assert sealed_uid(file.path) == "1.2.3"
+        if end == "quarantine":
+            kept = store.quarantine / file.quarantine("unreadable")
+            assert sealed_uid(kept) == ""
+            assert kept.read_bytes() == header() + b"x" * size
+        else:
+            placement = file.place("1.2.4")
+            assert sealed_uid(store.path(placement.key)) == "1.2.4"
+            assert not store.path(store.key_of("1.2.3")).exists()
 
 
 def test_of_two_sealed_files_of_one_uid_neither_is_lost(store: InstanceStore) -> None:
@@ -103,7 +125,7 @@ def test_final_names_are_synced_before_the_second_links_go(
     store.settle(placements)
     shards = sorted({one.key[:2] for one in placements})
     assert seen == shards + ["forgotten"] * 20
-    assert names(store.incoming) == []
+    assert incoming(store) == []
 
 
 def test_without_sync_nothing_is_synced(
@@ -127,4 +149,4 @@ def test_a_sync_that_fails_places_nothing(
     monkeypatch.setattr(os, "fdatasync", fdatasync)
     with pytest.raises(Exception, match="Input/output error"):
         put(store, "1.2", b"data set")
-    assert list(store.iterate()) == [] == names(store.incoming)
+    assert list(store.iterate()) == [] == incoming(store)

@@ -12,7 +12,7 @@ from pydicom import dcmread
 
 from node.dimse.sender import Peer, SendResult, send
 from node.dimse.statuses import SendOutcome
-from tests.instances import dataset_bytes, make_dataset, write_instance
+from tests.instances import dataset_bytes, incoming, make_dataset, write_instance
 from tests.node.dimse.receiving import running_node
 
 
@@ -46,7 +46,7 @@ def test_a_full_disk_is_out_of_resources_and_with_room_again_the_rest_is_taken(
         assert len(stored) + len(full) == len(images)
         assert {one.status for one in full} == {0xA700}
         assert "disk space" in full[0].reason
-        assert not list(node.store.incoming.iterdir())
+        assert not incoming(node.store)
         for record in node.records:
             assert node.store.verify(record.placement.key, record.placement.sha256)
 

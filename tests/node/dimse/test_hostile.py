@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 
-from tests.instances import make_dataset
+from tests.instances import incoming, make_dataset
 from tests.node.dimse.raw_peer import (
     ABORT,
     AC,
@@ -77,7 +77,7 @@ def all_is_well(node: Node) -> None:
         other.send(pdu(RELEASE_RQ, bytes(4)))
         assert other.read()[0] == RELEASE_RP
     until(lambda: not node.server.associations())
-    until(lambda: not list(node.store.incoming.iterdir()))
+    until(lambda: not incoming(node.store))
 
 
 # --- PDUs -----------------------------------------------------------------------------------------

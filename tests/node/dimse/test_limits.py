@@ -16,6 +16,7 @@ import pytest
 from node.dimse import lane, limits
 from node.dimse.limits import TOO_MANY, TOO_MANY_FROM_HOST, ConnectionGate, RefusalLog
 from node.dimse.pdus import PduFault, PduReader
+from tests.instances import incoming
 from tests.node.dimse.raw_peer import (
     ABORT,
     COMMAND,
@@ -143,7 +144,7 @@ def test_an_instance_over_the_limit_is_refused_at_its_end_and_the_next_one_taken
         assert peer.store(image() + bytes(120_000)) == 0xA701
         assert "dimse.max_instance_mb" in capfd.readouterr().out
         assert peer.store(image()) == 0x0000
-        assert not list(node.store.incoming.iterdir())
+        assert not incoming(node.store)
         assert len(node.records) == 1
 
 
@@ -157,7 +158,7 @@ def test_an_instance_without_end_is_aborted(
             peer.send(data(pdv(bytes(12_000), 0)))
         assert peer.read()[0] == ABORT
         assert "has no end" in capfd.readouterr().out
-        until(lambda: not list(node.store.incoming.iterdir()))
+        until(lambda: not incoming(node.store))
 
 
 def test_a_buffer_grows_with_what_arrives_and_not_with_what_is_announced() -> None:

@@ -25,7 +25,7 @@ from node.dimse.receive import Offer, Receiver, file_header
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord, Outcome
-from tests.instances import dataset_bytes, make_dataset
+from tests.instances import dataset_bytes, incoming, make_dataset
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ class Desk:
         )
 
     def files(self) -> list[str]:
-        return [path.name for path in self.store.incoming.iterdir()]
+        return incoming(self.store)
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def test_a_fault_of_our_own_is_a_processing_failure_whose_id_stands_in_the_log(
 
 def test_an_abandoned_instance_leaves_nothing(desk: Desk) -> None:
     reception = desk.receiver.begin(offer(make_dataset()))
-    reception.write(b"half")
+    reception.write(b"half" * 100_000)
     assert len(desk.files()) == 1
     reception.abandon()
     assert not desk.files()

@@ -29,7 +29,7 @@ from node.dimse.errors import CannotListen
 from node.dimse.server import AssociationServer, DimseSettings, Peer
 from storage.errors import DatabaseUnavailable
 from storage.records import InstanceRecord
-from tests.instances import make_dataset, write_instance
+from tests.instances import incoming, make_dataset, write_instance
 from tests.node.dimse.receiving import Node, running_node
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -419,12 +419,12 @@ def test_nonsense_on_an_association_aborts_it_and_hurts_no_other(
 def test_a_connection_that_ends_within_an_instance_leaves_no_file(node: Node) -> None:
     command = store_command(b"1.2.3.4")
     fragment = struct.pack(">BBLLBB", 4, 0, 6 + len(command), 2 + len(command), 1, 3) + command
-    data = struct.pack(">BBLLBB", 4, 0, 1006, 1002, 1, 0) + b"\0" * 1000
+    data = struct.pack(">BBLLBB", 4, 0, 100_006, 100_002, 1, 0) + b"\0" * 100_000
     with raw_association(node) as sock:
-        sock.sendall(fragment + data)
-        until(lambda: list(node.store.incoming.iterdir()))
+        sock.sendall(fragment + 3 * data)
+        until(lambda: incoming(node.store))
     until(lambda: not node.server.associations())
-    until(lambda: not list(node.store.incoming.iterdir()))
+    until(lambda: not incoming(node.store))
     assert not node.records
     assert not node.quarantined
 

@@ -167,3 +167,22 @@ def test_how_far_the_index_is_behind_can_be_asked(
     assert indexed(database) == 3
     assert indexer.backlog()[1] >= 0.05, "the last one's lag stays to be seen"
     assert indexer.waiting_of(study) == 0
+
+
+def test_what_was_cut_short_before_it_was_found_to_be_no_instance_goes_to_quarantine(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    """Killed between the seal and the look at the header: never acknowledged, and not lost."""
+    content = phantom_paths[0].read_bytes()
+    with store.open_incoming() as file:
+        file.write_header(content[:132] + b"\x02\x00\x00\x00UL\x04\x00\x00\x00\x00\x00")
+        file.write(b"no data set at all")
+        file.begin_to_place("1.2.3")
+        file._settled = True  # it is there still when the next process starts
+    again = InstanceStore(store.root, store.quarantine)
+    recover(database, again)
+    with database.read() as tx:
+        [(_, key, reason)] = index.list_quarantine(tx)
+    assert (again.quarantine / key).read_bytes().endswith(b"no data set at all")
+    assert "read" in reason or "UID" in reason
+    assert indexed(database) == 0 and list(again.iterate()) == [] == again.unindexed()
