@@ -11,7 +11,7 @@ import re
 import struct
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from pydicom.datadict import dictionary_VR, tag_for_keyword
@@ -41,6 +41,8 @@ _UID = re.compile(rb"[0-9]+(\.[0-9]+)*")
 _TEXT = re.compile(rb"[\x20-\x7e]*\x00?")
 _MAX_VALUE = 1024
 _KEPT_LAYOUTS = 6
+_KEPT_SERIES = 16
+"""Of a layout."""
 _MAX_ELEMENTS = 1024
 """Of a header whose layout is kept."""
 
@@ -66,71 +68,130 @@ def quick_extract(data: bytes | memoryview, transfer_syntax_uid: str) -> Instanc
     ):
         return None
     try:
-        raw = _raw(data, is_explicit)
-        return InstanceAttributes(
-            sop_instance_uid=_uid(raw, "SOPInstanceUID"),
-            sop_class_uid=_uid(raw, "SOPClassUID"),
-            transfer_syntax_uid=transfer_syntax_uid,
-            study_instance_uid=_uid(raw, "StudyInstanceUID"),
-            series_instance_uid=_uid(raw, "SeriesInstanceUID"),
-            study=_level(STUDY, _raw_values(raw, STUDY)),
-            series=_level(SERIES, _raw_values(raw, SERIES)),
-            instance=_values(INSTANCE, _raw_values(raw, INSTANCE)),
-        )
+        layout, held = _layout(data, is_explicit)
+        return layout.attributes(data, transfer_syntax_uid, held)
     except (_NotPlain, struct.error):
         return None
 
 
+_Wanted = list[tuple[int, int, int]]
+"""(tag, start, end of the value)."""
+
+
+class _Shared(NamedTuple):
+    """What the instances of a series have in common."""
+
+    sop_class_uid: str
+    study_instance_uid: str
+    series_instance_uid: str
+    study: Header
+    series: Header
+
+
 class _Layout:
-    """Where the elements of a header lie: all of them, and those that are wanted, by tag.
+    """Where the elements of a header lie: all of them, and those that are wanted.
 
     The images of a series mostly share theirs. Then one comparison of all heads (tag, VR, length)
-    takes the place of a walk from element to element.
+    takes the place of a walk from element to element, and what belongs to the series is not read
+    again.
     """
 
-    __slots__ = ("_end", "_heads", "_places", "_wanted", "is_explicit")
+    __slots__ = ("_end", "_heads", "_instance", "_known", "_places", "_shared", "_uid", "explicit")
 
     def __init__(
         self,
         data: bytes | memoryview,
         is_explicit: bool,
         heads: list[tuple[int, int]],
-        wanted: list[tuple[int, int, int]],
+        wanted: _Wanted,
     ) -> None:
-        """heads: (start, end); wanted: (tag, start, end of the value). In bytes of ``data``."""
-        self.is_explicit = is_explicit
-        self._wanted = wanted
+        """heads: (start, end) in bytes of ``data``."""
+        self.explicit = is_explicit
+        self._uid = next(((start, end) for tag, start, end in wanted if tag == _UID_TAG), (0, 0))
+        self._instance = [
+            (_NAMES[tag], start, end) for tag, start, end in wanted if tag in _OF_INSTANCE
+        ]
+        self._shared = [one for one in wanted if one[0] in _OF_SERIES]
         self._end = heads[-1][1]
-        self._places = np.concatenate([np.arange(*head) for head in heads])
-        self._heads = self._heads_in(data)
+        parts = heads + [(start, end) for _, start, end in self._shared]
+        self._places = np.concatenate([np.arange(*part) for part in parts])
+        self._heads = self._taken(data)[: sum(end - start for start, end in heads)]
+        self._known: dict[bytes, _Shared] = {}
 
-    def _heads_in(self, data: bytes | memoryview) -> bytes:
-        heads: bytes = np.frombuffer(data, np.uint8, self._end)[self._places].tobytes()
-        return heads
+    def _taken(self, data: bytes | memoryview) -> bytes:
+        taken: bytes = np.frombuffer(data, np.uint8, self._end)[self._places].tobytes()
+        return taken
 
-    def fits(self, data: bytes | memoryview) -> bool:
-        return len(data) >= self._end and self._heads_in(data) == self._heads
+    def fits(self, data: bytes | memoryview) -> bytes | None:
+        """What the series' elements hold in ``data``; None where its header lies otherwise."""
+        if len(data) < self._end:
+            return None
+        taken = self._taken(data)
+        return taken[len(self._heads) :] if taken.startswith(self._heads) else None
 
-    def values(self, data: bytes | memoryview) -> dict[int, bytes]:
-        return {tag: bytes(data[start:end]) for tag, start, end in self._wanted}
+    def attributes(
+        self, data: bytes | memoryview, transfer_syntax_uid: str, held: bytes
+    ) -> InstanceAttributes:
+        """held: as ``fits`` gave it. Raises _NotPlain."""
+        shared = self._known.get(held)
+        if shared is None:
+            if len(self._known) >= _KEPT_SERIES:
+                self._known = {}
+            shared = self._known[held] = self._read_shared(data)
+        start, end = self._uid
+        instance: dict[str, Any] = {}
+        for keyword, first, last in self._instance:
+            plain = _converted(keyword, bytes(data[first:last]))
+            if plain != "":
+                instance[keyword] = plain
+        return InstanceAttributes(
+            _uid(bytes(data[start:end])),
+            shared.sop_class_uid,
+            transfer_syntax_uid,
+            shared.study_instance_uid,
+            shared.series_instance_uid,
+            shared.study,
+            shared.series,
+            instance,
+        )
+
+    def _read_shared(self, data: bytes | memoryview) -> _Shared:
+        raw = {_NAMES[tag]: bytes(data[start:end]) for tag, start, end in self._shared}
+        return _Shared(
+            _uid(raw.get("SOPClassUID", b"")),
+            _uid(raw.get("StudyInstanceUID", b"")),
+            _uid(raw.get("SeriesInstanceUID", b"")),
+            _values(STUDY, raw),
+            _values(SERIES, raw),
+        )
 
 
 _layouts: tuple[_Layout, ...] = ()
 """The newest ones; replaced as a whole, for threads that read it."""
 
 
-def _raw(data: bytes | memoryview, is_explicit: bool) -> dict[int, bytes]:
-    global _layouts
+def _known_layout(data: bytes | memoryview, is_explicit: bool) -> tuple[_Layout, bytes] | None:
     for known in _layouts:
-        if known.is_explicit is is_explicit and known.fits(data):
-            return known.values(data)
+        if known.explicit is is_explicit:
+            held = known.fits(data)
+            if held is not None:
+                return known, held
+    return None
+
+
+def _layout(data: bytes | memoryview, is_explicit: bool) -> tuple[_Layout, bytes]:
+    global _layouts
+    known = _known_layout(data, is_explicit)
+    if known is not None:
+        return known
     heads, wanted = _explicit(data) if is_explicit else _implicit(data)
+    made = _Layout(data, is_explicit, heads, wanted)
     if len(heads) <= _MAX_ELEMENTS:
-        _layouts = (_Layout(data, is_explicit, heads, wanted), *_layouts[: _KEPT_LAYOUTS - 1])
-    return {tag: bytes(data[start:end]) for tag, start, end in wanted}
+        _layouts = (made, *_layouts[: _KEPT_LAYOUTS - 1])
+    return made, made.fits(data) or b""
 
 
-_Walked = tuple[list[tuple[int, int]], list[tuple[int, int, int]]]
+_Walked = tuple[list[tuple[int, int]], _Wanted]
 
 
 def _explicit(data: bytes | memoryview) -> _Walked:
@@ -189,37 +250,22 @@ def _implicit(data: bytes | memoryview) -> _Walked:
     raise _NotPlain
 
 
-def _uid(raw: dict[int, bytes], keyword: str) -> str:
-    value = raw.get(_TAGS[keyword], b"").strip(b"\0 ")
-    if len(value) > 64 or not _UID.fullmatch(value):
+def _uid(value: bytes) -> str:
+    bare = value.strip(b"\0 ")
+    if len(bare) > 64 or not _UID.fullmatch(bare):
         raise _NotPlain
-    return value.decode("ascii")
+    return bare.decode("ascii")
 
 
-def _raw_values(raw: dict[int, bytes], keywords: tuple[str, ...]) -> tuple[bytes | None, ...]:
-    return tuple(map(raw.get, _TAGS_OF[keywords]))
-
-
-def _values(keywords: tuple[str, ...], raw: tuple[bytes | None, ...]) -> Header:
-    found: dict[str, Any] = {}
-    for keyword, value in zip(keywords, raw, strict=True):
-        if not value:
-            continue
-        plain = _converted(keyword, value)
-        if plain != "":
-            found[keyword] = plain
-    return found
+def _values(keywords: tuple[str, ...], raw: dict[str, bytes]) -> Header:
+    found = {keyword: _converted(keyword, raw.get(keyword, b"")) for keyword in keywords}
+    return {keyword: plain for keyword, plain in found.items() if plain != ""}
 
 
 @lru_cache(maxsize=4096)
 def _converted(keyword: str, value: bytes) -> Any:
-    return _CONVERT[keyword](value)
-
-
-@lru_cache(maxsize=128)
-def _level(keywords: tuple[str, ...], raw: tuple[bytes | None, ...]) -> Header:
-    """What the instances of a study, or a series, have in common is read once."""
-    return _values(keywords, raw)
+    """The plain value; "" for none."""
+    return _CONVERT[keyword](value) if value else ""
 
 
 def _text(value: bytes) -> Any:
@@ -266,10 +312,11 @@ def _not_plain(value: bytes) -> Any:
 _BY_VR = {"DS": _decimal, "IS": _whole, "US": _unsigned, "PN": _name} | dict.fromkeys(
     ("AE", "AS", "CS", "DA", "LO", "SH", "TM", "UI"), _text
 )
-_KEYWORDS = (*STUDY, *SERIES, *INSTANCE)
+_KEYWORDS = dict.fromkeys((*STUDY, *SERIES, *INSTANCE))
 _TAGS = {keyword: int(tag_for_keyword(keyword) or 0) for keyword in _KEYWORDS}
 _CONVERT = {keyword: _BY_VR.get(dictionary_VR(keyword), _not_plain) for keyword in _KEYWORDS}
 _WANTED = {_TAGS[keyword]: dictionary_VR(keyword).encode() for keyword in _KEYWORDS}
-_TAGS_OF: dict[tuple[str, ...], tuple[int, ...]] = {
-    level: tuple(_TAGS[one] for one in level) for level in (STUDY, SERIES, INSTANCE)
-}
+_NAMES = {tag: keyword for keyword, tag in _TAGS.items()}
+_UID_TAG = _TAGS["SOPInstanceUID"]
+_OF_INSTANCE = frozenset(_TAGS[one] for one in INSTANCE)
+_OF_SERIES = frozenset(_TAGS[one] for one in ("SOPClassUID", *STUDY, *SERIES))

@@ -30,6 +30,17 @@ _ALLOWED = frozenset(
 )
 _MUST = {_LENGTH: 4, _FIELD: 2, _MESSAGE_ID: 2, _DATA_SET_TYPE: 2}
 _head = struct.Struct("<HHL").unpack_from
+_STORE = re.compile(
+    rb"\0\0\0\0\x04\0\0\0.{4}"
+    rb"\0\0\x02\0(.)\0\0\0([0-9.]{1,64})\0?"
+    rb"\0\0\0\x01\x02\0\0\0\x01\0"
+    rb"\0\0\x10\x01\x02\0\0\0(..)"
+    rb"\0\0\0\x07\x02\0\0\0.."
+    rb"\0\0\0\x08\x02\0\0\0(..)"
+    rb"\0\0\0\x10(.)\0\0\0([0-9.]{1,64})\0?",
+    re.DOTALL,
+)
+"""A C-STORE-RQ that nobody moves, as nearly all are: the elements that it must have."""
 
 
 class Command(NamedTuple):
@@ -49,6 +60,31 @@ class Command(NamedTuple):
 
 def decode(raw: bytes) -> Command | None:
     """A well-formed C-STORE-RQ or C-ECHO-RQ; None for anything else."""
+    return _plain_store(raw) or _any(raw)
+
+
+def _plain_store(raw: bytes) -> Command | None:
+    found = _STORE.fullmatch(raw)
+    if found is None:
+        return None
+    class_length, sop_class, message_id, data_set_type, length, instance = found.groups()
+    if class_length[0] != _even(sop_class) or length[0] != _even(instance):
+        return None
+    return Command(
+        C_STORE_RQ,
+        _number(message_id),
+        _number(data_set_type),
+        sop_class.decode(),
+        instance.decode(),
+    )
+
+
+def _even(uid: bytes) -> int:
+    """The length of a UID's value field: padded with NUL. PS3.5 9.1."""
+    return len(uid) + len(uid) % 2
+
+
+def _any(raw: bytes) -> Command | None:
     found = _elements(raw)
     if found is None or any(len(found.get(one, b"")) != size for one, size in _MUST.items()):
         return None

@@ -95,3 +95,22 @@ def test_an_answer_is_cut_to_what_the_peer_takes(longest: int) -> None:
         stream = stream[6 + length :]
         assert control == (0x01 if stream else 0x03)
     assert joined == command_set
+
+
+@given(
+    st.text("0123456789.", min_size=1, max_size=64),
+    st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=2),
+)
+def test_the_short_way_reads_what_the_long_one_reads(
+    uid: str, changes: list[tuple[int, int]]
+) -> None:
+    raw = bytearray(store_request("1.2.3"))
+    end = raw.rindex(b"1.2.3")
+    value = uid.encode() + b"\0" * (len(uid) % 2)
+    raw[end - 4 :] = struct.pack("<L", len(value)) + value
+    plain = commands._plain_store(bytes(raw))
+    assert plain is not None and plain == commands._any(bytes(raw))
+    for position, byte in changes:
+        raw[position % len(raw)] = byte
+    damaged = commands._plain_store(bytes(raw))
+    assert damaged is None or damaged == commands._any(bytes(raw))
