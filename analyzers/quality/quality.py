@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -24,7 +25,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models.familiarity import judge
-from analyzers.quality import measures
+from analyzers.quality import measures, words
 from analyzers.quality.contrast_phase import contrast_phase
 from analyzers.quality.text import text_rows
 
@@ -61,7 +62,7 @@ class QualityParameters:
     """Limits from which a warning or a refusal is given; 0 ≤ warn ≤ refuse (SNR: the reverse).
 
     noise in HU (CT), snr as a ratio (others), edge in mm, saturated and gap as shares (0–1),
-    metal in mL.
+    metal in mL. read: whether Tesseract, where it is installed, reads lettering.
     """
 
     noise_warn_hu: float = 40.0
@@ -74,6 +75,7 @@ class QualityParameters:
     saturated_refuse: float = 0.25
     gap_warn: float = 0.1
     metal_warn_ml: float = 0.1
+    read: bool = True
 
     def __post_init__(self) -> None:
         pairs = (
@@ -93,7 +95,7 @@ class Quality:
     """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Image quality"
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
@@ -121,11 +123,11 @@ class Quality:
         reasons = sorted(check.reasons(), key=lambda one: -one.level)
         worst = max((one.level for one in reasons), default=None)
         answer = {None: ACCEPT, Level.WARN: WARN, Level.REFUSE: REFUSE}[worst]
-        words = tuple(one.words for one in reasons)
-        verdict = Classification(QUESTION, answer, reasons=words)
+        said = tuple(one.words for one in reasons)
+        verdict = Classification(QUESTION, answer, reasons=said)
         phase = (contrast_phase(volume),) if volume.modality == "CT" else ()
         items = (verdict, *phase, *check.measurements)
-        return Findings(items, words or ("No fault was found.",))
+        return Findings(items, said or ("No fault was found.",))
 
 
 class _Check:
@@ -279,13 +281,21 @@ class _Check:
             else self._values[:: max(1, len(self._values) // 8)]
         )
         rows = max((text_rows(plane) for plane in planes), key=len, default=[])
+        found = []
         if rows:
-            letters = sum(row.letters for row in rows)
-            yield Reason(
-                Level.WARN,
-                f"Lettering in the pixels ({len(rows)} rows, {letters} marks):"
-                " it may name a person.",
-            )
+            found.append(f"{len(rows)} rows, {sum(row.letters for row in rows)} marks")
+        if self._limits.read and words.can_read():
+            try:
+                read = max((words.words_in(plane) for plane in planes), default=0)
+            except (OSError, subprocess.SubprocessError) as error:
+                why = type(error).__name__
+                yield Reason(Level.WARN, f"Lettering was not read: Tesseract failed ({why}).")
+                read = 0
+            if read:
+                found.append(f"{read} words read")
+        if found:
+            said = "; ".join(found)
+            yield Reason(Level.WARN, f"Lettering in the pixels ({said}): it may name a person.")
 
 
 def _above(what: str, value: float, limits: tuple[float, float], unit: str) -> Iterator[Reason]:

@@ -107,7 +107,16 @@ def test_a_missing_age_leaves_the_rule_undecided_and_is_said() -> None:
 
 def test_emphysema_is_judged_by_lung() -> None:
     found = annotate(series(emphysema("left_lung", 4.99), emphysema("right_lung", 5.0)))
-    assert meanings(found) == ["87433001", "LAA950-NONE"]
+    assert meanings(found) == ["87433001", "LAA950-NONE", "EMPH-EXTENT-1"]
+
+
+@pytest.mark.parametrize(
+    ("percent", "extents"),
+    [(4.9, []), (24.9, ["1"]), (25.0, ["2"]), (50.0, ["3"]), (74.9, ["3"]), (75.0, ["4"])],
+)
+def test_the_extent_of_emphysema_is_told_in_quarters(percent: float, extents: list[str]) -> None:
+    found = annotate(series(emphysema("left_lung", percent)), rule_sets="emphysema_extent")
+    assert meanings(found) == [f"EMPH-EXTENT-{one}" for one in extents]
 
 
 def test_a_verdict_of_quality_is_repeated_as_a_statement() -> None:
@@ -174,7 +183,13 @@ def test_parameters_that_cannot_be_used_are_refused_at_once() -> None:
 
 
 def test_the_shipped_sets_load_and_name_their_sources() -> None:
-    assert set(shipped()) == {"emphysema", "fleischner_2017", "hippocampal_volume", "quality"}
+    assert set(shipped()) == {
+        "emphysema",
+        "emphysema_extent",
+        "fleischner_2017",
+        "hippocampal_volume",
+        "quality",
+    }
     for name in shipped():
         found = load_shipped(name)
         assert found.rules

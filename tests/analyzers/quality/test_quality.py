@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+import shutil
 from pathlib import Path
 
 import cv2
@@ -24,6 +26,7 @@ from analyzers.contract import (
 from analyzers.quality.measures import displaced_slices, foreground, noise_level
 from analyzers.quality.quality import Quality, QualityParameters
 from analyzers.quality.text import text_rows
+from analyzers.quality.words import words_in
 from analyzers.testing import examples
 from node.work.series import read_series
 
@@ -161,6 +164,45 @@ def test_letters_are_found_and_speckle_is_not() -> None:
 def test_lettering_of_a_real_ultrasound_still_is_found(test_data: Path) -> None:
     still = pydicom.dcmread(test_data / "studies/us_burnedin/GREYSCALE_IMAGE.dcm").pixel_array
     assert sum(row.letters for row in text_rows(still if still.ndim == 2 else still.max(-1))) > 15
+
+
+needs_tesseract = pytest.mark.skipif(
+    shutil.which("tesseract") is None, reason="tesseract-ocr is not installed"
+)
+
+
+@needs_tesseract
+def test_smooth_lettering_that_stands_out_of_no_row_is_read() -> None:
+    """Anti-aliased and darker than the brightest pixels: no row of marks of one value."""
+    image = np.random.default_rng(4).integers(0, 120, (300, 400)).astype(np.uint8)
+    image[200:280, 300:380] = 255
+    cv2.putText(image, "DOE JANE", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 210, 2, cv2.LINE_AA)
+    assert text_rows(image) == []
+    assert words_in(image) == 2
+    assert words_in(image[100:]) == 0
+
+
+@needs_tesseract
+def test_the_words_of_a_real_ultrasound_still_are_counted_and_never_told(test_data: Path) -> None:
+    still = pydicom.dcmread(test_data / "studies/us_burnedin/GREYSCALE_IMAGE.dcm").pixel_array
+    plane = still if still.ndim == 2 else still.max(-1)
+    assert words_in(plane) > 10
+    volume = ct(plane[None].astype(np.float32))
+    remarks = Quality("cpu").analyze(volume, QualityParameters()).remarks
+    [said] = [one for one in remarks if "words read" in one]
+    assert re.fullmatch(r"Lettering in the pixels \([\d a-z,;]+\): it may name a person\.", said)
+    unread = Quality("cpu").analyze(volume, QualityParameters(read=False)).remarks
+    assert not any("words read" in one for one in unread)
+
+
+def test_a_tesseract_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    program = tmp_path / "tesseract"
+    program.write_text("#!/bin/sh\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    image = np.random.default_rng(4).integers(0, 120, (64, 64)).astype(np.float32)
+    remarks = Quality("cpu").analyze(ct(image[None]), QualityParameters()).remarks
+    assert any("Tesseract failed (CalledProcessError)" in one for one in remarks)
 
 
 @pytest.mark.parametrize(
