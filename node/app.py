@@ -82,7 +82,7 @@ class Node:
             self.database,
             self.store,
             self.server.open_associations,
-            self._peer_of,
+            network.report_peers(settings),
             clock,
             settings.commitment.missing_wait_s,
         )
@@ -106,7 +106,9 @@ class Node:
             for one, wake in zip(settings.destinations, self._new_results, strict=True)
         ]
         self._askers = [
-            CommitmentAsker(self._peer(one), self.database, self._commitment, clock)
+            CommitmentAsker(
+                network.peer_of(one, self.title), self.database, self._commitment, clock
+            )
             for one in settings.destinations
             if one.commitment
         ]
@@ -229,28 +231,6 @@ class Node:
             self._clock,
             wake,
         )
-
-    def _peer(self, settings: DestinationSettings) -> sender.Peer:
-        calling_ae = settings.calling_ae_title or self.title
-        return sender.Peer(
-            settings.name,
-            settings.ae_title,
-            settings.host,
-            settings.port,
-            calling_ae,
-            network.tls_files(settings),
-            settings.tls_name,
-        )
-
-    def _peer_of(self, ae_title: str, host: str) -> sender.Peer | None:
-        """Where a peer takes storage commitment reports, as the settings know it."""
-        for peer in self.settings.peers:
-            if peer.ae_title == ae_title and peer.port:
-                return sender.Peer(ae_title, ae_title, peer.host or host, peer.port, self.title)
-        for destination in self.settings.destinations:
-            if destination.ae_title == ae_title:
-                return self._peer(destination)
-        return None
 
     def _wake_reporter(self) -> None:
         self._reporter.wake()

@@ -137,6 +137,9 @@ class PeerSettings(_Table):
     host: str = ""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     certificate: str = ""
+    tls: bool = False
+    tls_name: str = ""
+    ca: Path | None = None
 
     @field_validator("certificate")
     @classmethod
@@ -144,6 +147,14 @@ class PeerSettings(_Table):
         if value and not tls.fingerprint_of(value):
             tls.subject_of(value)
         return value
+
+    @model_validator(mode="after")
+    def _is_called_over_tls(self) -> PeerSettings:
+        if self.tls and self.port is None:
+            raise ValueError("tls is how reports are sent to it: give its port too")
+        if not self.tls and (self.ca or self.tls_name):
+            raise ValueError("ca and tls_name need tls = true")
+        return self
 
 
 class DestinationSettings(_Table):
@@ -352,6 +363,7 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
                 }
             ),
             "destinations": tuple(_absolute(one, base) for one in settings.destinations),
+            "peers": tuple(_absolute(one, base) for one in settings.peers),
             "storage": storage.model_copy(
                 update={
                     "database": database,

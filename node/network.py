@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from node.config import DestinationSettings, Settings
-from node.dimse import tls
+from node.dimse import sender, tls
 from node.dimse.admission import Peer
 from node.dimse.connections import DimseSettings, TlsSettings
 from node.dimse.tls import TlsFiles
@@ -56,6 +59,56 @@ def tls_files(destination: DestinationSettings) -> TlsFiles | None:
     """
     if not destination.tls:
         return None
-    files = TlsFiles(destination.certificate, destination.key, destination.ca)
+    return _checked(TlsFiles(destination.certificate, destination.key, destination.ca))
+
+
+def peer_of(destination: DestinationSettings, ae_title: str) -> sender.Peer:
+    """How a destination is called. ae_title: the node's own, unless the destination has one.
+
+    Raises
+    ------
+    SettingsError
+        As ``tls_files``.
+    """
+    return sender.Peer(
+        destination.name,
+        destination.ae_title,
+        destination.host,
+        destination.port,
+        destination.calling_ae_title or ae_title,
+        tls_files(destination),
+        destination.tls_name,
+    )
+
+
+def report_peers(settings: Settings) -> Callable[[str, str], sender.Peer | None]:
+    """Where a peer (AE title, host it came from) takes storage commitment reports.
+
+    Over TLS it is shown the node's own certificate.
+
+    Raises
+    ------
+    SettingsError
+        As ``tls_files``.
+    """
+    title, own = settings.node.ae_title, settings.dimse.tls
+    shown = TlsFiles(own.certificate, own.key, None, own.key_password_file) if own else TlsFiles()
+    peers = {one.ae_title: one for one in settings.peers if one.port}
+    files = {name: _checked(replace(shown, ca=one.ca)) for name, one in peers.items() if one.tls}
+    others = {one.ae_title: peer_of(one, title) for one in settings.destinations}
+
+    def find(ae_title: str, host: str) -> sender.Peer | None:
+        known = peers.get(ae_title)
+        if known is None or known.port is None:
+            return others.get(ae_title)
+        where = known.host or host
+        return sender.Peer(
+            ae_title, ae_title, where, known.port, title, files.get(ae_title), known.tls_name
+        )
+
+    return find
+
+
+def _checked(files: TlsFiles) -> TlsFiles:
     tls.client_context(files)
     return files

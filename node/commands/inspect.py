@@ -60,9 +60,7 @@ def _try_destinations(settings: Settings) -> int:
 
     silent = 0
     for one in settings.destinations:
-        calling = one.calling_ae_title or settings.node.ae_title
-        files = network.tls_files(one)
-        peer = sender.Peer(one.name, one.ae_title, one.host, one.port, calling, files, one.tls_name)
+        peer = network.peer_of(one, settings.node.ae_title)
         where = f"{one.name} ({one.ae_title} at {one.host}:{one.port})"
         try:
             seconds = sender.echo(peer)

@@ -201,6 +201,8 @@ def test_the_files_of_tls_and_users_are_relative_to_the_file_of_settings(tmp_pat
             '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\nca = "x"\n',
             "need tls = true",
         ),
+        ('[[peers]]\nae_title = "A"\nport = 1\nca = "x"\n', "need tls = true"),
+        ('[[peers]]\nae_title = "A"\ntls = true\n', "give its port too"),
     ],
 )
 def test_settings_of_tls_that_mean_nothing_are_named(tmp_path: Path, text: str, said: str) -> None:
