@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import nn
@@ -9,13 +11,15 @@ from torch import nn
 from analyzers.classification import weights
 from analyzers.models.engine import Run
 from analyzers.models.hippocampus_input import LARGEST_WINDOW
+from analyzers.models.slice_instances import mask_rcnn
 from analyzers.models.volumetric import MULTIPLE, FeaturePyramid, UNet
 
 CLASSES = 3
 """Background, anterior, posterior."""
-NETWORKS: dict[str, type[nn.Module]] = {
+NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "hippocampus_unet": UNet,
     "hippocampus_fpn": FeaturePyramid,
+    "hippocampus_mask_rcnn": mask_rcnn,
 }
 
 

@@ -68,6 +68,7 @@ _SMALL = "analyzers.classification.training.trainables:SmallImages"
 TRAINABLES: Mapping[str, str] = {
     "hippocampus_unet": _HIPPOCAMPUS,
     "hippocampus_fpn": _HIPPOCAMPUS,
+    "hippocampus_mask_rcnn": _HIPPOCAMPUS,
     "opacity_svm": _OPACITY,
     "opacity_random_forest": _OPACITY,
     "opacity_cnn": _OPACITY,

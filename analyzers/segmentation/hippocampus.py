@@ -15,6 +15,7 @@ from analyzers import codes
 from analyzers.classification import concepts, weights
 from analyzers.contract import (
     Code,
+    Finding,
     Findings,
     InputContract,
     InvalidParameters,
@@ -27,7 +28,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import hippocampus_networks as networks
-from analyzers.models.engine import Ensemble, averaged
+from analyzers.models.engine import averaged
 from analyzers.models.evidence import entropy, grad_cam
 from analyzers.models.hippocampus_input import Resampling, normalized
 from analyzers.segmentation.patient_grid import PatientGrid, patient_grid
@@ -43,6 +44,7 @@ AGREEMENT = Code(
 """Mean Dice of test-time variants with their mean; 10.1016/j.neucom.2019.01.103."""
 UNCERTAINTY = Code("SEGENTROPY", codes.PRIVATE_SCHEME, "Uncertainty of a segmentation")
 EVIDENCE = Code("SEGEVIDENCE", codes.PRIVATE_SCHEME, "Evidence for a segmentation")
+NOTHING_FOUND = "No hippocampus was found on these images."
 MAPS = ("uncertainty", "grad_cam", "none")
 
 
@@ -95,26 +97,19 @@ class HippocampusNetwork:
         NotApplicable
             The images are no crop round a hippocampus, or show nothing.
         """
-        require_crop(volume)
-        grid = patient_grid(volume)
-        values = np.nan_to_num(grid.view(volume.values()))
-        resampling = Resampling(values.shape, grid.spacing_mm)
-        image = normalized(resampling.forward(values))
-        if not image.any():
-            raise NotApplicable("All pixels of the series have the same value.")
-        answer = averaged(self.network, image, self.run)
-        labels = _labels(answer.shares, resampling)
-        found = _findings(volume, grid, labels, answer, parameters)
+        crop = crop_of(volume)
+        answer = averaged(self.network, crop.image, self.run)
+        labels = crop.back(answer.shares).argmax(0).astype(np.uint8)
+        items: tuple[Finding, ...] = (
+            *parts_found(crop, labels, volume.voxel_ml),
+            Measurement(AGREEMENT, round(100 * answer.agreement, 1), codes.PERCENT),
+        )
         if parameters.evidence == "uncertainty":
-            chart, title, quantity = entropy(answer.shares), "Uncertainty", UNCERTAINTY
+            items += (_map(crop, entropy(answer.shares), "Uncertainty", UNCERTAINTY),)
         elif parameters.evidence == "grad_cam":
-            chart = grad_cam(self.network, image, self.run.multiple, self.run.device)
-            title, quantity = "Grad-CAM", EVIDENCE
-        else:
-            return found
-        values = np.ascontiguousarray(grid.restore(resampling.back(chart)), np.float32)
-        shown = ParametricMap(values, f"{title}: hippocampus", quantity, concepts.NO_UNIT)
-        return Findings((*found.items, shown), found.remarks)
+            chart = grad_cam(self.network, crop.image, self.run.multiple, self.run.device)
+            items += (_map(crop, chart, "Grad-CAM", EVIDENCE),)
+        return Findings(items, _remarks(labels, answer.agreement, parameters))
 
 
 class HippocampusUNet(HippocampusNetwork):
@@ -131,6 +126,37 @@ class HippocampusFPN(HippocampusNetwork):
     name: ClassVar[str] = "hippocampus_fpn"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Hippocampus (feature pyramid network)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crop:
+    """A crop as the networks see it. image: ``(z, y, x)`` at 1 mm, normalised."""
+
+    grid: PatientGrid
+    resampling: Resampling
+    image: NDArray[np.float32]
+
+    def back(self, fields: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Fields ``(n, z, y, x)`` of the networks' grid on the crop's own voxels, patient axes."""
+        return np.stack([self.resampling.back(field) for field in fields])
+
+
+def crop_of(volume: Volume) -> Crop:
+    """What the networks are shown of a series.
+
+    Raises
+    ------
+    NotApplicable
+        It is no crop round a hippocampus, or shows nothing.
+    """
+    require_crop(volume)
+    grid = patient_grid(volume)
+    values = np.nan_to_num(grid.view(volume.values()))
+    resampling = Resampling(values.shape, grid.spacing_mm)
+    image = normalized(resampling.forward(values))
+    if not image.any():
+        raise NotApplicable("All pixels of the series have the same value.")
+    return Crop(grid, resampling, image)
 
 
 def require_crop(volume: Volume) -> None:
@@ -152,39 +178,41 @@ def require_crop(volume: Volume) -> None:
         )
 
 
-def _labels(shares: NDArray[np.float32], resampling: Resampling) -> NDArray[np.uint8]:
-    fields = np.stack([resampling.back(one) for one in shares])
-    labels: NDArray[np.uint8] = fields.argmax(0).astype(np.uint8)
-    return labels
+def parts_found(
+    crop: Crop, labels: NDArray[np.uint8], voxel_ml: float
+) -> tuple[Segmentation, Measurement]:
+    """The parts as segments with their volumes, and the volume of both.
 
-
-def _findings(
-    volume: Volume,
-    grid: PatientGrid,
-    labels: NDArray[np.uint8],
-    answer: Ensemble,
-    parameters: HippocampusParameters,
-) -> Findings:
+    labels: 0, 1 (anterior), 2 (posterior), in patient axes.
+    """
     counts = np.bincount(labels.ravel(), minlength=networks.CLASSES)
     segments = tuple(
-        _segment(number, part, rgb, float(counts[number]) * volume.voxel_ml)
+        _segment(number, part, rgb, float(counts[number]) * voxel_ml)
         for number, (part, rgb) in enumerate(PARTS, 1)
     )
-    whole_ml = float(counts[1:].sum()) * volume.voxel_ml
-    remarks = []
-    if not counts[1:].any():
-        remarks.append("No hippocampus was found on these images.")
-    elif answer.agreement < parameters.least_agreement:
-        remarks.append(
-            f"Repeated segmentations of altered images overlap by a Dice of only"
-            f" {answer.agreement:.2f}: check the result."
-        )
-    items = (
-        Segmentation(grid.restore(labels), segments, title="Hippocampus"),
-        Measurement(HIPPOCAMPAL_VOLUME, round(whole_ml, 3), codes.MILLILITER),
-        Measurement(AGREEMENT, round(100 * answer.agreement, 1), codes.PERCENT),
+    whole_ml = round(float(counts[1:].sum()) * voxel_ml, 3)
+    return (
+        Segmentation(crop.grid.restore(labels), segments, title="Hippocampus"),
+        Measurement(HIPPOCAMPAL_VOLUME, whole_ml, codes.MILLILITER),
     )
-    return Findings(items, tuple(remarks))
+
+
+def _remarks(
+    labels: NDArray[np.uint8], agreement: float, parameters: HippocampusParameters
+) -> tuple[str, ...]:
+    if not labels.any():
+        return (NOTHING_FOUND,)
+    if agreement < parameters.least_agreement:
+        return (
+            "Repeated segmentations of altered images overlap by a Dice of only"
+            f" {agreement:.2f}: check the result.",
+        )
+    return ()
+
+
+def _map(crop: Crop, chart: NDArray[np.float32], title: str, quantity: Code) -> ParametricMap:
+    values = np.ascontiguousarray(crop.grid.restore(crop.resampling.back(chart)), np.float32)
+    return ParametricMap(values, f"{title}: hippocampus", quantity, concepts.NO_UNIT)
 
 
 def _segment(number: int, part: str, rgb: tuple[int, int, int], volume_ml: float) -> Segment:

@@ -17,6 +17,7 @@ ELSEWHERE = frozenset(
         "fusion",
         "geodesic_contour",
         "hippocampus_fpn",
+        "hippocampus_mask_rcnn",
         "hippocampus_unet",
         "lung_nodule",
         "multimodal_classifier",

@@ -13,20 +13,62 @@ from analyzers.models.hippocampus_input import PATCH, STEP_MM
 from analyzers.models.training import hippocampus_card as card
 from analyzers.models.training.hippocampus_data import HippocampusSet, read
 from analyzers.models.training.hippocampus_evaluation import (
-    Evaluation,
+    evaluated,
     judge,
-    mean_shape,
-    network_segmenter,
+    segmenter,
 )
-from analyzers.models.training.volumetric_fit import Progress, Schedule, fit
+from analyzers.models.training.slice_fit import slice_loss
+from analyzers.models.training.volumetric_fit import Loss, Progress, Schedule, fit, voxel_loss
 
 SEED = 20261123
-EPOCHS = 60
-METHODS = {
-    "hippocampus_unet": "a 3-D U-Net (10.1007/978-3-319-46723-8_49)",
-    "hippocampus_fpn": (
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How one of the networks is trained, and what its card says of that.
+
+    shown: what the network is shown, in training and in use. epochs, patch, batch, rate: as in
+    ``Schedule``.
+    """
+
+    method: str
+    shown: str
+    losses: str
+    epochs: int
+    patch: tuple[int, int, int] = PATCH
+    batch: int = 2
+    rate: float = 4e-3
+    loss_of: Loss = voxel_loss
+
+
+_VOLUMES = """Trained on windows of
+32×48×32 voxels of 1 mm; a crop is seen whole; mean over four variants
+of the image (mirrored, other contrast)"""
+_VOXEL_LOSSES = "Cross-entropy and soft Dice"
+RECIPES = {
+    "hippocampus_unet": Recipe(
+        "a 3-D U-Net (10.1007/978-3-319-46723-8_49)", _VOLUMES, _VOXEL_LOSSES, 60
+    ),
+    "hippocampus_fpn": Recipe(
         "a 3-D feature pyramid network (10.1109/CVPR.2017.106) whose levels are summed at full"
-        " size (10.1109/CVPR.2019.00656)"
+        " size (10.1109/CVPR.2019.00656)",
+        _VOLUMES,
+        _VOXEL_LOSSES,
+        60,
+    ),
+    "hippocampus_mask_rcnn": Recipe(
+        "a Mask R-CNN (10.1109/ICCV.2017.322) on sagittal slices, its backbone a small feature"
+        " pyramid without pretraining",
+        """Trained on slices
+of crops of 1 mm voxels, enlarged three times, each with its two neighbours; in use every slice of
+the crop and of its mirror image is read, and what is marked is stacked and averaged over slices
+(over how many, and from which share on a voxel counts, was chosen on the validation crops)""",
+        "torchvision's losses of proposals, boxes, classes and masks",
+        30,
+        (48, 64, 48),
+        1,
+        1.5e-3,
+        slice_loss,
     ),
 }
 
@@ -42,7 +84,8 @@ class Options:
     out: Path
     checkpoint: Path
     seed: int = SEED
-    epochs: int = EPOCHS
+    epochs: int | None = None
+    """None: as many as the recipe says."""
     stop: int = 0
     device: str = "cpu"
 
@@ -60,20 +103,38 @@ def train(
     data = read(folder)
     torch.manual_seed(options.seed)
     network = networks.build(name)
-    schedule = Schedule(options.epochs, options.seed, networks.CLASSES, PATCH, stop=options.stop)
-    fit(network, data.train, schedule, options.checkpoint, options.device, progress)
-    segment = network_segmenter(network, options.device)
-    evaluation = Evaluation(judge(data.test, segment), judge(data.test, mean_shape(data.train)))
+    recipe = RECIPES[name]
+    schedule = Schedule(
+        options.epochs or recipe.epochs,
+        options.seed,
+        recipe.patch,
+        recipe.batch,
+        recipe.rate,
+        stop=options.stop,
+    )
+    fit(
+        network,
+        data.train,
+        schedule,
+        options.checkpoint,
+        options.device,
+        progress,
+        recipe.loss_of,
+    )
+    segment = segmenter(network, options.device)
+    evaluation = evaluated(network, data, options.device)
     arrays = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
     facts = card.Card(
         name=name,
-        method=METHODS[name],
+        method=recipe.method,
+        shown=recipe.shown,
+        losses=recipe.losses,
         data=data,
         evaluation=evaluation,
         validation=judge(data.validation, segment),
         seed=options.seed,
         epochs=schedule.end,
-        planned=options.epochs,
+        planned=schedule.epochs,
         parameters=sum(value.size for value in arrays.values()),
     )
     home = weights.save(name, arrays, _sections(facts, options, data), options.out)
@@ -84,6 +145,7 @@ def train(
 def _sections(
     facts: card.Card, options: Options, data: HippocampusSet
 ) -> dict[str, dict[str, weights.Plain]]:
+    recipe = RECIPES[facts.name]
     return {
         "model": {"name": facts.name, "parameters": facts.parameters},
         "input": {
@@ -91,9 +153,9 @@ def _sections(
             "field": "crops of 20 to 80 mm a side round one hippocampus",
             "axes": "z to the head, y to the back, x to the left",
             "step_mm": STEP_MM,
-            "patch_z": PATCH[0],
-            "patch_y": PATCH[1],
-            "patch_x": PATCH[2],
+            "patch_z": recipe.patch[0],
+            "patch_y": recipe.patch[1],
+            "patch_x": recipe.patch[2],
             "values": "clipped to percentiles 0.5 and 99.5; mean 0, deviation 1",
         },
         "output": {

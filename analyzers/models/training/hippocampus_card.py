@@ -32,6 +32,8 @@ class Card:
 
     name: str
     method: str
+    shown: str
+    losses: str
     data: HippocampusSet
     evaluation: Evaluation
     validation: Judged
@@ -69,9 +71,7 @@ def _text(facts: Card, worst: list[str]) -> str:
 
 **Intended use:** {INTENDED}.
 
-**Method:** {facts.method}; {facts.parameters} parameters. Trained on windows of
-32×48×32 voxels of 1 mm; a crop is seen whole; mean over four variants
-of the image (mirrored, other contrast).
+**Method:** {facts.method}; {facts.parameters} parameters. {facts.shown}.
 
 **Data:** Medical Segmentation Decathlon, Task 04 Hippocampus (Antonelli et al. 2022,
 10.1038/s41467-022-30695-9; images and labels of Vanderbilt University Medical Center),
@@ -82,7 +82,7 @@ two crops of one person could only be parted at the edge of a block. The interva
 
 **Training:** {facts.epochs} epochs of a schedule of {facts.planned}, seed {facts.seed}, by
 `wetread train {facts.name} --data FOLDER --epochs {facts.planned} --stop {facts.epochs}`.
-Cross-entropy and soft Dice; turned, scaled, bent, mirrored, other contrast and noise; averaged
+{facts.losses}; turned, scaled, bent, mirrored, other contrast and noise; averaged
 weights of the last epoch. Nothing was chosen on the test crops.
 
 **Mean Dice (95 % interval by bootstrap)**
@@ -90,7 +90,7 @@ weights of the last epoch. Nothing was chosen on the test crops.
 | Structure | {facts.name}, test | mean shape of the training crops, test | validation |
 |---|---|---|---|
 {chr(10).join(rows)}
-
+{_of_slices(facts.evaluation)}
 **Limits:** reads crops of 20–80 mm a side round one hippocampus, T1-weighted, as in the set; a
 whole head is refused. One scanner centre, adults; no child, no tumour, no operated brain was
 seen. The line between anterior and posterior is a convention of the set's readers. Contents
@@ -99,6 +99,15 @@ of another orientation than the header says are not noticed.
 **The worst test crops** (left: reader, right: network; anterior red, posterior blue)
 
 {(chr(10) * 2).join(pictures)}
+"""
+
+
+def _of_slices(evaluation: Evaluation) -> str:
+    if evaluation.slices is None:
+        return ""
+    return f"""
+Average precision of the masks in single sagittal slices, intersection over union from 0.5:
+{evaluation.slices} on the test crops.
 """
 
 
@@ -136,4 +145,8 @@ def _outlined(image: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[
 def facts_table(evaluation: Evaluation) -> Mapping[str, list[float]]:
     """Section ``figures`` of model.toml: mean, low and high end of the interval."""
     intervals = {part: evaluation.network.interval(part) for part in STRUCTURES}
-    return {f"dice_{part}": [one.value, one.low, one.high] for part, one in intervals.items()}
+    table = {f"dice_{part}": [one.value, one.low, one.high] for part, one in intervals.items()}
+    if evaluation.slices is not None:
+        one = evaluation.slices
+        table["slice_average_precision"] = [one.value, one.low, one.high]
+    return table

@@ -9,12 +9,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
+from torchvision.models.detection import MaskRCNN
 
 from analyzers.classification import weights
 from analyzers.classification.training.figures import Interval
 from analyzers.models import hippocampus_networks as networks
 from analyzers.models.engine import averaged, overlap
-from analyzers.models.training.hippocampus_data import Case, read
+from analyzers.models.slice_instances import labelled, marked
+from analyzers.models.training.hippocampus_data import Case, HippocampusSet, read
+from analyzers.models.training.slice_precision import slice_precision
 
 DRAWS = 2000
 STRUCTURES = ("whole", "anterior", "posterior")
@@ -52,8 +55,10 @@ def _dice(found: NDArray[np.uint8], truth: NDArray[np.uint8]) -> tuple[float, ..
     return (overlap(found > 0, truth > 0), *parts)
 
 
-def network_segmenter(network: nn.Module, device: str) -> Segment:
+def segmenter(network: nn.Module, device: str) -> Segment:
     """Labels as the analyzer makes them, test-time augmentation included."""
+    if isinstance(network, MaskRCNN):
+        return lambda case: labelled(marked(network, case.image, networks.CLASSES, device).fields)
     run = networks.run_on(device)
 
     def segment(case: Case) -> NDArray[np.uint8]:
@@ -82,10 +87,23 @@ def _middle(shape: tuple[int, ...]) -> tuple[slice, ...]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluation:
-    """A network and the mean shape of the training part, judged on the same cases."""
+    """A network and the mean shape of the training part, judged on the same cases.
+
+    slices: average precision of the masks slice by slice, of a network that marks slices.
+    """
 
     network: Judged
     baseline: Judged
+    slices: Interval | None = None
+
+
+def evaluated(network: nn.Module, data: HippocampusSet, device: str) -> Evaluation:
+    """A network on the held-out part of a set."""
+    found = judge(data.test, segmenter(network, device))
+    baseline = judge(data.test, mean_shape(data.train))
+    is_detector = isinstance(network, MaskRCNN)
+    slices = slice_precision(network, data.test, device) if is_detector else None
+    return Evaluation(found, baseline, slices)
 
 
 def evaluate(
@@ -102,7 +120,4 @@ def evaluate(
     """
     data = read(folder)
     network = networks.restored(name, weights.load(name, models))
-    return Evaluation(
-        judge(data.test, network_segmenter(network, device)),
-        judge(data.test, mean_shape(data.train)),
-    )
+    return evaluated(network, data, device)

@@ -20,7 +20,7 @@ class Hippocampus:
             out=run.out,
             checkpoint=run.checkpoints / "checkpoint.safetensors",
             seed=hippocampus.SEED if run.seed is None else run.seed,
-            epochs=hippocampus.EPOCHS if run.epochs is None else run.epochs,
+            epochs=run.epochs,
             stop=run.stop,
             device=run.device,
         )
@@ -33,4 +33,6 @@ class Hippocampus:
             for part in STRUCTURES
         ]
         held = len(found.network.dice)
+        if found.slices is not None:
+            rows.append(f"average precision of the masks in single slices {found.slices}")
         return [f"Mean Dice (95 % interval) of {held} held-out crops", *rows]

@@ -23,6 +23,15 @@ from analyzers.models.training.hippocampus_data import Case
 
 Progress = Callable[[int, int, float], None]
 """Called with epochs done, epochs in all, mean loss."""
+Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
+"""Of a network, images float32 ``(n, 1, z, y, x)`` and labels int64 of the same shape."""
+
+
+def voxel_loss(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Of a network that gives logits for every voxel."""
+    with torch.autocast(images.device.type, torch.bfloat16):
+        logits = network(images)
+    return overlap_and_entropy(logits.float(), labels[:, 0], logits.shape[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,6 @@ class Schedule:
 
     epochs: int
     seed: int
-    classes: int
     patch: tuple[int, int, int]
     batch: int = 2
     rate: float = 4e-3
@@ -55,6 +63,7 @@ def fit(
     checkpoint: Path,
     device: str = "cpu",
     progress: Progress = lambda done, total, loss: None,
+    loss_of: Loss = voxel_loss,
 ) -> nn.Module:
     """The network with averaged weights, on the CPU, ready to be used.
 
@@ -73,7 +82,7 @@ def fit(
         raise ValueError(f"{checkpoint} has {first} epochs, more than {schedule.end}")
     for epoch in range(first, schedule.end):
         torch.manual_seed(schedule.seed * 1000 + epoch)
-        loss = _epoch(network, average, optimizer, cases, schedule, epoch)
+        loss = _epoch(network, average, optimizer, cases, schedule, epoch, loss_of)
         _save(checkpoint, network, average, optimizer, epoch + 1)
         progress(epoch + 1, schedule.epochs, loss)
     network.load_state_dict(average)
@@ -87,6 +96,7 @@ def _epoch(
     cases: Sequence[Case],
     schedule: Schedule,
     epoch: int,
+    loss_of: Loss,
 ) -> float:
     device = next(network.parameters()).device
     steps = len(cases) // schedule.batch
@@ -100,9 +110,7 @@ def _epoch(
         images = torch.from_numpy(np.stack([image for image, _ in pairs]))[:, None]
         labels = torch.from_numpy(np.stack([marks for _, marks in pairs]))[:, None]
         images, labels = augmented(images.to(device), labels.to(device))
-        with torch.autocast(device.type, torch.bfloat16):
-            logits = network(images)
-        loss = overlap_and_entropy(logits.float(), labels[:, 0], schedule.classes)
+        loss = loss_of(network, images, labels)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)

@@ -42,7 +42,7 @@ CASES = tuple(_case(f"case_{n}", n) for n in range(4))
 
 
 def _schedule(epochs: int) -> fitting.Schedule:
-    return fitting.Schedule(epochs, seed=5, classes=3, patch=(16, 16, 16))
+    return fitting.Schedule(epochs, seed=5, patch=(16, 16, 16))
 
 
 def _network() -> UNet:

@@ -54,7 +54,7 @@ def _crop() -> Volume:
 
 
 class TestContract(AnalyzerSuite):
-    analyzers = ("hippocampus_unet", "hippocampus_fpn")
+    analyzers = ("hippocampus_unet", "hippocampus_fpn", "hippocampus_mask_rcnn")
 
     def example(self, name: str) -> Volume:
         return _crop()

@@ -27,7 +27,7 @@ def test_an_unknown_name_lists_those_there_are(
 ) -> None:
     assert training.train("nothing", tmp_path, tmp_path, epochs=None, stop=0, seed=None) == 2
     assert training.evaluate("nothing", tmp_path, None) == 2
-    assert "there are: hippocampus_unet, hippocampus_fpn, opacity_svm" in capsys.readouterr().err
+    assert f"there are: {', '.join(TRAINABLES)}" in capsys.readouterr().err
 
 
 def test_what_a_model_cannot_do_is_refused(

@@ -1,0 +1,122 @@
+"""The parts of the hippocampus on small MR crops as instances, by a trained Mask R-CNN."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers import codes
+from analyzers.classification import weights
+from analyzers.contract import (
+    Detection,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Volume,
+)
+from analyzers.models import hippocampus_networks as networks
+from analyzers.models.slice_instances import Marked, labelled, marked
+from analyzers.segmentation.hippocampus import (
+    HIPPOCAMPUS,
+    NOTHING_FOUND,
+    PARTS,
+    HippocampusNetwork,
+    crop_of,
+    parts_found,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceParameters:
+    """least_score: of a part (0–1), below which the report warns."""
+
+    least_score: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.least_score <= 1:
+            raise InvalidParameters(f"least_score is {self.least_score:g}, 0 to 1 is accepted")
+
+
+class HippocampusMaskRcnn:
+    """A Mask R-CNN (10.1109/ICCV.2017.322) over the sagittal slices, at 1 mm.
+
+    Each part is an instance with its box, score and mask; the masks stacked are the segments.
+    """
+
+    name: ClassVar[str] = "hippocampus_mask_rcnn"
+    version: ClassVar[str] = "1.0.0"
+    title: ClassVar[str] = "Hippocampus (Mask R-CNN)"
+    inputs: ClassVar[InputContract] = HippocampusNetwork.inputs
+    limits: ClassVar[Limits] = HippocampusNetwork.limits
+    parameters: ClassVar[type[InstanceParameters]] = InstanceParameters
+
+    def __init__(self, device: str) -> None:
+        """device: where the network runs.
+
+        Raises
+        ------
+        BrokenModel
+            The stored weights are missing or damaged.
+        """
+        self.device = device
+        self.network = networks.restored(self.name, weights.load(self.name))
+
+    def analyze(self, volume: Volume, parameters: InstanceParameters) -> Findings:
+        """Two segments with their volumes, the volume of both, a box with a score for each part.
+
+        Raises
+        ------
+        NotApplicable
+            The images are no crop round a hippocampus, or show nothing.
+        """
+        crop = crop_of(volume)
+        answer = marked(self.network, crop.image, networks.CLASSES, self.device)
+        labels = labelled(crop.back(answer.fields))
+        stored = crop.grid.restore(labels)
+        boxes = [
+            _box(part, stored == number, _score(answer, number))
+            for number, (part, _) in enumerate(PARTS, 1)
+            if (labels == number).any()
+        ]
+        return Findings(
+            (*parts_found(crop, labels, volume.voxel_ml), *boxes), _remarks(boxes, parameters)
+        )
+
+
+def _score(answer: Marked, number: int) -> float:
+    """Mean score of a part's marks, each weighted by what it marks."""
+    own = [mark for mark in answer.marks if mark.part == number]
+    weight = np.array([mark.mask.sum() for mark in own])
+    return float((weight * [mark.score for mark in own]).sum() / max(float(weight.sum()), 1e-9))
+
+
+def _box(part: str, mask: NDArray[np.bool_], score: float) -> Detection:
+    places = np.argwhere(mask)
+    first, last = places.min(0).tolist(), places.max(0).tolist()
+    return Detection(
+        key=f"{part}_hippocampus_box",
+        kind=HIPPOCAMPUS,
+        category=codes.ANATOMICAL_STRUCTURE,
+        first=(first[0], first[1], first[2]),
+        last=(last[0], last[1], last[2]),
+        score=score,
+    )
+
+
+def _remarks(boxes: list[Detection], parameters: InstanceParameters) -> tuple[str, ...]:
+    if not boxes:
+        return (NOTHING_FOUND,)
+    said = []
+    if len(boxes) < len(PARTS):
+        found = boxes[0].key.split("_")[0]
+        said.append(f"Only the {found} part was found.")
+    said += [
+        f"{box.key.split('_')[0].capitalize()} part: score {box.score:.2f}, check the result."
+        for box in boxes
+        if box.score is not None and box.score < parameters.least_score
+    ]
+    return tuple(said)
