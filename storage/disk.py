@@ -24,10 +24,13 @@ if _sync_file_range is not None:
     _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
-def start_writing(descriptor: int) -> None:
-    """Let the disk begin with what was written. A hint: only a sync afterwards makes it durable."""
+def start_writing(descriptor: int, offset: int = 0) -> None:
+    """Let the disk begin with what was written from an offset on.
+
+    A hint: only a sync afterwards makes it durable.
+    """
     if _sync_file_range is not None:
-        _sync_file_range(descriptor, 0, 0, _START_WRITING)
+        _sync_file_range(descriptor, offset, 0, _START_WRITING)
 
 
 def write_all(descriptor: int, data: bytearray) -> None:

@@ -33,6 +33,7 @@ from storage.seal import PREAMBLE, dataset_digest, seal, sealed_uid
 _CHUNK = 1 << 20
 _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
+_PAGE = 4096
 _READY = 64
 """How many files are made, and their names synced, at once."""
 _ROOM_S = 0.1
@@ -343,10 +344,15 @@ class IncomingFile:
         return memoryview(self._first or self._pending)[self._header_bytes :]
 
     def flush(self) -> None:
-        """Make what was written readable at ``path``."""
-        self._digest_pending()
+        """Make what was written readable at ``path``; it is hashed while the disk begins."""
+        self._write_pending(_PAGE)  # the first page is yet to bear the seal
+
+    def _write_pending(self, begin_at: int) -> None:
         with named_errors(_STORE):
             write_all(self._descriptor, self._pending)
+            if self._store.sync:
+                start_writing(self._descriptor, begin_at)
+        self._digest_pending()
         if self._first is None:
             self._first = self._pending
         self._pending = bytearray()
@@ -367,15 +373,15 @@ class IncomingFile:
         OutOfSpace, StoreUnavailable
         """
         final = f"{self._store.root}/{self._store.key_of(sop_instance_uid)}"
+        if len(self._pending) < self.size_bytes:
+            self.flush()
         self._digest_pending()
         with named_errors(_STORE):
             self._unseal()
             self._is_taken = os.path.lexists(final)  # what is not taken must not bear a seal
             if self._can_be_sealed and not self._is_taken:
                 self._seal(sop_instance_uid)
-            self.flush()
-            if self._store.sync:
-                start_writing(self._descriptor)
+        self._write_pending(0)
         self._begun_for = sop_instance_uid
 
     def place(self, sop_instance_uid: str) -> Placement:
@@ -406,7 +412,7 @@ class IncomingFile:
         """Write the seal; into what waits in memory, where it is all there."""
         digest, size_bytes = self._hash.digest(), self.size_bytes - self._header_bytes
         self._mark = seal(digest, size_bytes, sop_instance_uid)
-        if len(self._pending) == self.size_bytes:
+        if self._pending:
             self._pending[: len(self._mark)] = self._mark
         else:
             os.pwrite(self._descriptor, self._mark, 0)
