@@ -54,9 +54,16 @@ class TlsSettings(_Table):
     key: Path | None = None
     key_password_file: Path | None = None
     ca: Path | None = None
+    crl: Path | None = None
     host: str | None = None
     port: Port = tls.PORT
     only: bool = False
+
+    @model_validator(mode="after")
+    def _revoked_by_somebody(self) -> TlsSettings:
+        if self.crl and not self.ca:
+            raise ValueError("crl needs ca: only then are certificates asked for")
+        return self
 
 
 class IdentitySettings(_Table):

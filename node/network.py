@@ -44,7 +44,7 @@ def _tls(settings: Settings) -> TlsSettings | None:
     given = settings.dimse.tls
     if given is None:
         return None
-    files = TlsFiles(given.certificate, given.key, given.ca, given.key_password_file)
+    files = TlsFiles(given.certificate, given.key, given.ca, given.key_password_file, given.crl)
     host = settings.dimse.host if given.host is None else given.host
     return TlsSettings(files, host, given.port, given.only)
 

@@ -49,6 +49,21 @@ class Authority:
         )  # fmt: skip
         return made
 
+    def revoke(self, *revoked: Certificate) -> Path:
+        """A revocation list of the authority."""
+        settings, database = self.folder / "ca.cnf", self.folder / "index.txt"
+        database.write_text("")
+        settings.write_text(
+            "[ca]\ndefault_ca = one\n[one]\n"
+            f"database = {database}\ncertificate = {self.ca}\nprivate_key = {self.own.key}\n"
+            "default_md = sha256\n"
+        )
+        for one in revoked:
+            openssl("ca", "-config", str(settings), "-revoke", str(one.certificate))
+        made = self.folder / f"revoked-{len(revoked)}.pem"
+        openssl("ca", "-config", str(settings), "-gencrl", "-crldays", "2", "-out", str(made))
+        return made
+
 
 def authority(folder: Path, name: str = "authority") -> Authority:
     """A new authority; skips the test where openssl is not installed."""

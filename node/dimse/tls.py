@@ -49,9 +49,11 @@ class TlsFiles:
     """The private key, where it is not in the certificate's file."""
     ca: Path | None = None
     key_password_file: Path | None = None
+    crl: Path | None = None
+    """What the authorities have revoked (RFC 5280 5). Where given, each must have issued one."""
 
     def paths(self) -> list[Path]:
-        given = (self.certificate, self.key, self.ca, self.key_password_file)
+        given = (self.certificate, self.key, self.ca, self.key_password_file, self.crl)
         return [path for path in given if path is not None]
 
 
@@ -185,6 +187,10 @@ def _load(context: ssl.SSLContext, files: TlsFiles) -> None:
     if files.ca is not None:
         with _named(files.ca):
             context.load_verify_locations(files.ca)
+    if files.crl is not None:
+        with _named(files.crl):
+            context.load_verify_locations(files.crl)
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
 
 
 def _password_of(files: TlsFiles) -> Callable[[], str]:

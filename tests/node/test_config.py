@@ -195,6 +195,7 @@ def test_the_files_of_tls_and_users_are_relative_to_the_file_of_settings(tmp_pat
     ("text", "said"),
     [
         (TLS.replace("ca =", "cA ="), "unknown key; did you mean 'ca'?"),
+        (TLS.replace("ca =", "crl ="), "crl needs ca"),
         ('[[peers]]\nae_title = "A"\ncertificate = "CN=a"\n', "needs dimse.tls.ca"),
         (TLS + '[[peers]]\nae_title = "A"\ncertificate = "a"\n', "write a SHA-256 fingerprint"),
         (

@@ -260,6 +260,28 @@ def test_a_title_bound_to_a_certificate_comes_with_it_or_not_at_all(
             other.associate(associate_rq(calling=b"CT2"))  # accept_any_peer: bound to nobody
 
 
+def test_a_revoked_certificate_is_refused_once_the_list_names_it(
+    tmp_path: Path, own: Certificate, ct1: Certificate, hospital: Authority
+) -> None:
+    ct2 = hospital.issue("ct2", "/CN=ct2/O=Hospital")
+    live = tmp_path / "crl.pem"
+    shutil.copy(hospital.revoke(), live)
+    files = TlsFiles(own.certificate, own.key, hospital.ca, None, live)
+    with running_node(tmp_path / "node", tls=TlsSettings(files, port=0)) as node:
+        port = node.server.tls_port
+        for shown in (ct1, ct2):
+            with SecurePeer(port, client(hospital, shown)) as peer:
+                peer.associate()
+        shutil.copy(hospital.revoke(ct1), live)
+        with (
+            pytest.raises((OSError, AssertionError)),
+            SecurePeer(port, client(hospital, ct1)) as peer,
+        ):
+            peer.associate()
+        with SecurePeer(port, client(hospital, ct2)) as peer:
+            peer.associate()
+
+
 def test_a_subject_names_all_that_is_asked_and_may_have_more() -> None:
     subject = frozenset({("commonName", "ct1"), ("organizationName", "Hospital, North")})
     certificate = PeerCertificate("ab" * 32, subject)
