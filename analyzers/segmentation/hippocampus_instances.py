@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from analyzers import codes
 from analyzers.classification import weights
 from analyzers.contract import (
+    Classification,
+    Code,
     Detection,
     Findings,
     InputContract,
@@ -28,6 +30,13 @@ from analyzers.segmentation.hippocampus import (
     crop_of,
     parts_found,
 )
+
+
+PART = Code("HIPPOPART", codes.PRIVATE_SCHEME, "Part of the hippocampus")
+SIDES = {
+    "anterior": Code("255549009", "SCT", "Anterior"),
+    "posterior": Code("255551008", "SCT", "Posterior"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,7 @@ def _box(part: str, mask: NDArray[np.bool_], score: float) -> Detection:
         first=(first[0], first[1], first[2]),
         last=(last[0], last[1], last[2]),
         score=score,
+        classifications=(Classification(PART, SIDES[part]),),
     )
 
 
