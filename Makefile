@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEVICE ?= cpu
 STUDY ?=
-APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace tesseract-ocr
+APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
+OCR := tesseract-ocr
 
 .PHONY: venv demo test test-slow lint format bench bench-receive peers gallery clean
 
@@ -34,7 +35,8 @@ format: venv
 peers:
 	@command -v dcmsend >/dev/null && command -v Orthanc >/dev/null && command -v strace >/dev/null && command -v chromium >/dev/null && command -v tesseract >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
-	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null; } \
+	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null \
+	     && { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(OCR) >/dev/null || true; }; } \
 	|| echo "interop peers ($(APT)) are not installed and cannot be: their tests are skipped"
 
 test: venv peers lint

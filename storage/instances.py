@@ -348,6 +348,8 @@ class IncomingFile:
         self._write_pending(_PAGE)  # the first page is yet to bear the seal
 
     def _write_pending(self, begin_at: int) -> None:
+        if not self._pending:
+            return
         with named_errors(_STORE):
             write_all(self._descriptor, self._pending)
             if self._store.sync:
