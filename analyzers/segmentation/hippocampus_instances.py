@@ -31,7 +31,6 @@ from analyzers.segmentation.hippocampus import (
     parts_found,
 )
 
-
 PART = Code("HIPPOPART", codes.PRIVATE_SCHEME, "Part of the hippocampus")
 SIDES = {
     "anterior": Code("255549009", "SCT", "Anterior"),
