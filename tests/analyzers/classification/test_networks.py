@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification.network_evidence import grad_cam, occlusion
+from analyzers.classification.network_evidence import contributions, grad_cam, on_frame
 from analyzers.classification.opacity_network import OpacityNetwork, network_input
 from analyzers.classification.training import medmnist, medmnist_data
 from analyzers.classification.training.opacity_cnn_fit import augmented, fit
@@ -44,10 +44,10 @@ def test_a_network_tells_images_with_a_spot_from_those_without(network: OpacityN
 def test_the_evidence_lies_on_the_spot(network: OpacityNetwork) -> None:
     images, boxes, _ = spotted(1, 2)
     x = network_input(images)
-    covered = occlusion([network], x)
+    added = on_frame(torch.from_numpy(contributions([network], x))[None, None])
     inside = boxes[0] > 0
-    assert covered.shape == (240, 240)
-    assert covered[inside].mean() > 3 * max(covered[~inside].mean(), 0)
+    assert added.shape == (240, 240)
+    assert added[inside].mean() > 3 * max(added[~inside].mean(), 0)
     looked = grad_cam([network], x)
     assert looked.min() >= 0
     assert looked.max() <= 1 + 1e-6
