@@ -39,6 +39,8 @@ _DS = re.compile(rb" *[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})? *")
 _IS = re.compile(rb" *[+-]?\d{1,9} *")
 _UID = re.compile(rb"[0-9]+(\.[0-9]+)*")
 _TEXT = re.compile(rb"[\x20-\x7e]*\x00?")
+_PIXEL_HEAD = {True: 12, False: 8}
+"""Bytes from the pixels' tag to their value, with explicit VR and without. PS3.5 7.1."""
 _MAX_VALUE = 1024
 _KEPT_LAYOUTS = 6
 _KEPT_SERIES = 16
@@ -112,7 +114,7 @@ class _Layout:
             (_NAMES[tag], start, end) for tag, start, end in wanted if tag in _OF_INSTANCE
         ]
         self._shared = [one for one in wanted if one[0] in _OF_SERIES]
-        self._end = heads[-1][1]
+        self._end = heads[-1][0] + _PIXEL_HEAD[is_explicit]
         parts = heads + [(start, end) for _, start, end in self._shared]
         self._places = np.concatenate([np.arange(*part) for part in parts])
         self._heads = self._taken(data)[: sum(end - start for start, end in heads)]
@@ -204,7 +206,7 @@ def _explicit(data: bytes | memoryview) -> _Walked:
         tag = group << 16 | element
         position += 8
         if tag in _STOPS:
-            if tag in _PIXELS:
+            if tag in _PIXELS and start + _PIXEL_HEAD[True] <= end:
                 return [*heads, (start, start + 4)], wanted
             raise _NotPlain
         if vr in _LONG:

@@ -80,6 +80,7 @@ def test_what_is_not_plain_is_left_to_pydicom(syntax: str, keyword: str, value: 
     st.integers(0, 700),
 )
 @example("1.2.840.10008.1.2.1", [(156, 0)], 0)  # no VR of PS3.5 6.2
+@example("1.2.840.10008.1.2.1", [], 129)  # ends within the head of the pixels
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_damaged_headers_are_read_alike_or_not_at_all(
     syntax: str, changes: list[tuple[int, int]], cut: int

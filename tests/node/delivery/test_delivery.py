@@ -23,7 +23,7 @@ from tests.node.delivery.outboxes import Outbox
 from tests.peers import FakePacs, Orthanc, free_port, running_orthanc, running_pacs
 from tests.storage.samples import LosingAnswers
 
-QUICK = Timeouts(connect_s=1, negotiation_s=1, response_s=1, network_s=1)
+QUICK = Timeouts(connect_s=3, negotiation_s=3, response_s=1, network_s=3)
 PENDING, SENT, FAILED = DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED
 
 
