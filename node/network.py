@@ -93,9 +93,9 @@ def report_peers(settings: Settings) -> Callable[[str, str], sender.Peer | None]
     """
     title, own = settings.node.ae_title, settings.dimse.tls
     shown = TlsFiles(own.certificate, own.key, None, own.key_password_file) if own else TlsFiles()
-    peers = {one.ae_title: one for one in settings.peers if one.port}
+    peers = {one.ae_title: one for one in reversed(settings.peers) if one.port}  # the first counts
     files = {name: _checked(replace(shown, ca=one.ca)) for name, one in peers.items() if one.tls}
-    others = {one.ae_title: peer_of(one, title) for one in settings.destinations}
+    others = {one.ae_title: peer_of(one, title) for one in reversed(settings.destinations)}
 
     def find(ae_title: str, host: str) -> sender.Peer | None:
         known = peers.get(ae_title)

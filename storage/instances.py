@@ -294,7 +294,8 @@ class IncomingFile:
         self._header_bytes = self._hashed_from = 0
         self._can_be_sealed = False
         self._mark = b""
-        self._begun_for = ""
+        self._begun_for: str | None = None
+        self._key = ""
         self._is_taken = False
         self._settled = False
         with named_errors(_STORE):
@@ -374,7 +375,8 @@ class IncomingFile:
         ------
         OutOfSpace, StoreUnavailable
         """
-        final = f"{self._store.root}/{self._store.key_of(sop_instance_uid)}"
+        self._key = self._store.key_of(sop_instance_uid)
+        final = f"{self._store.root}/{self._key}"
         if len(self._pending) < self.size_bytes:
             self.flush()
         self._digest_pending()
@@ -395,8 +397,7 @@ class IncomingFile:
         """
         if self._begun_for != sop_instance_uid:
             self.begin_to_place(sop_instance_uid)
-        key = self._store.key_of(sop_instance_uid)
-        final = f"{self._store.root}/{key}"
+        key, final = self._key, f"{self._store.root}/{self._key}"
         with named_errors(_STORE):
             if self._is_taken:
                 return self._place_beside(key, Path(final))

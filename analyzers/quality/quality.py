@@ -291,7 +291,7 @@ class _Check:
                 why = type(error).__name__
                 yield Reason(Level.WARN, f"Lettering was not read: Tesseract failed ({why}).")
                 read = 0
-            if read:
+            if read >= words.LEAST_WORDS:
                 found.append(f"{read} words read")
         if found:
             said = "; ".join(found)

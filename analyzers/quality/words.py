@@ -18,11 +18,14 @@ from numpy.typing import NDArray
 
 PROGRAM = "tesseract"
 LEAST_CONFIDENCE = 70.0
-"""Per cent. Of 67 real images without lettering none gave a word, with 60 one did."""
+"""Per cent."""
 LEAST_LETTERS = 3
+LEAST_WORDS = 2
+"""From so many on it is lettering: of 67 real planes without any one gave a word, none two."""
 ZOOM = 2
-SMALL = 1536
-"""Images of so many pixels a side are enlarged: letters of a screen are smaller than a page's."""
+SMALL, LARGE = 1536, 2048
+"""Images of up to so many pixels a side are enlarged, as letters of a screen are smaller than a
+page's; beyond so many they are reduced, for time."""
 TIMEOUT_S = 60.0
 
 _NO_LETTER = re.compile(r"[^0-9A-Za-z]")
@@ -70,7 +73,11 @@ def _page(plane: NDArray[Any]) -> bytes:
     values = np.nan_to_num(plane.astype(np.float32))
     low, high = np.percentile(values, (0.5, 99.9))
     grey = np.clip((values - low) / max(float(high - low), 1e-6), 0, 1)
-    if max(grey.shape) <= SMALL:
+    longest = max(grey.shape)
+    if longest <= SMALL:
         grey = cv2.resize(grey, None, fx=ZOOM, fy=ZOOM, interpolation=cv2.INTER_CUBIC)
+    elif longest > LARGE:
+        share = LARGE / longest
+        grey = cv2.resize(grey, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
     page = np.clip(255 * (1 - grey), 0, 255).astype(np.uint8)
     return cv2.imencode(".png", page)[1].tobytes()

@@ -98,3 +98,17 @@ def test_a_peer_without_a_port_is_looked_for_among_the_destinations(tmp_path: Pa
     known = find("PACS", "10.0.0.1")
     assert known is not None and (known.host, known.port, known.tls) == ("h", 11, None)
     assert find("CT1", "10.0.0.1") is None
+
+
+def test_of_two_that_share_a_title_the_first_gets_the_reports(tmp_path: Path) -> None:
+    peers = "".join(
+        f'[[peers]]\nae_title = "CT1"\nhost = "h{port}"\nport = {port}\n' for port in (1, 2)
+    )
+    destinations = "".join(
+        f'[[destinations]]\nname = "p{port}"\nae_title = "PACS"\nhost = "h"\nport = {port}\n'
+        for port in (3, 4)
+    )
+    find = network.report_peers(settings_of(tmp_path, peers + destinations))
+    for title, port in (("CT1", 1), ("PACS", 3)):
+        known = find(title, "10.0.0.1")
+        assert known is not None and known.port == port
