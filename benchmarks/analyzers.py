@@ -1,18 +1,23 @@
 """How fast the filters are beside SciPy, scikit-image, SimpleITK and OpenCV: one table of ratios.
 
 Every row is one result, computed by each side in turn in one process; times are medians over the
-rounds, a ratio above 1 means that Wetread is faster than the fastest other. float32 in and out,
-arrays of ``(slice, row, column)``. On CUDA the others stay on the CPU, transfers to and from the
-device are counted, and the last column is the bytes of one reading and one writing over the time.
+rounds, a ratio above 1 means that Wetread is faster than the fastest other. float32 in and out
+(compression: uint16), arrays of ``(slice, row, column)``. On CUDA the others stay on the CPU,
+transfers to and from the device are counted, and GB/s are the bytes of one reading and one writing
+over the time. Memory is the most that a process of its own held during the work, the volume
+counted, over the size of the volume.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -21,11 +26,23 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import exposure, filters, restoration
 
-from analyzers.filters import clahe, gaussian, mean, median, unsharp_mask, wavelet_denoise
+from analyzers.filters import (
+    clahe,
+    frame_codecs,
+    gaussian,
+    mean,
+    median,
+    non_local_means,
+    unsharp_mask,
+    wavelet_denoise,
+)
+from analyzers.filters.threads import for_each
 
 Floats = NDArray[np.float32]
 Work = Callable[[Floats], object]
 SMALL, FULL = (12, 256, 256), (120, 512, 512)
+FEW = 12
+"""Slices of the rows where a peer takes minutes for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,13 @@ class Row:
     name: str
     ours: Work
     others: dict[str, Work]
+    slices: int | None = None
+    dtype: type[np.generic] = np.float32
+
+    def part(self, values: Floats) -> NDArray[np.generic]:
+        """What of the volume is worked on."""
+        part = values[: self.slices]
+        return part if self.dtype is np.float32 else (part + 4096).astype(self.dtype)
 
 
 def main() -> None:
@@ -42,12 +66,36 @@ def main() -> None:
     shape = SMALL if options.quick else FULL
     values = np.random.default_rng(0).normal(0, 100, shape).astype(np.float32)
     values += np.linspace(-900, 900, shape[2], dtype=np.float32)
+    found = [row for row in rows(options.device) if options.only in row.name]
+    if options.memory_of:
+        (row,) = (row for row in found if row.name == options.memory_of)
+        print(held(row, replace(row, slices=None).part(values)))
+        return
     print(f"{'×'.join(map(str, shape))} float32, {options.device}, {options.rounds} rounds\n")
-    print("| filter | Wetread s | fastest other | its s | ratio | all others | GB/s |")
-    print("|---|---|---|---|---|---|---|")
-    for row in rows(options.device):
-        if options.only in row.name:
-            print(line(row, values, options.rounds), flush=True)
+    print("| filter | Wetread s | fastest other | its s | ratio | all others | GB/s | memory |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row in found:
+        memory = f"{_held_alone(row, sys.argv[1:]):.2f}"
+        print(f"{line(row, row.part(values), options.rounds)} {memory} |", flush=True)
+
+
+def _held_alone(row: Row, arguments: list[str]) -> float:
+    command = [sys.executable, "-m", "benchmarks.analyzers", *arguments, "--memory-of", row.name]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def held(row: Row, values: NDArray[np.generic]) -> float:
+    """Most memory during the work, over the volume's; the first time fills caches and pools."""
+    row.ours(values[:1].copy())
+    before = _memory_kb("VmRSS") - values.nbytes / 1024
+    Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
+    row.ours(values)
+    return (_memory_kb("VmHWM") - before) * 1024 / values.nbytes
+
+
+def _memory_kb(key: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
 
 
 def _options() -> argparse.Namespace:
@@ -56,10 +104,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help=f"a small volume, {SMALL}")
     parser.add_argument("--only", default="", help="rows whose name holds this")
+    parser.add_argument("--memory-of", default="", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def line(row: Row, values: Floats, rounds: int) -> str:
+def line(row: Row, values: NDArray[np.generic], rounds: int) -> str:
     """Measure a row and write it as a line of the table."""
     sides = {"Wetread": row.ours, **row.others}
     times: dict[str, list[float]] = {name: [] for name in sides}
@@ -89,6 +138,11 @@ def rows(device: str) -> list[Row]:
         *(_unsharp(sigmas, device) for sigmas in ((0.0, 1.5, 1.5), (1.5, 1.5, 1.5))),
         *(_wavelet(dimensions, device) for dimensions in ("2d", "3d")),
         *(_clahe(tiles, device) for tiles in ((0, 8, 8), (3, 8, 8))),
+        *(
+            _non_local_means(*sizes, device)
+            for sizes in (((1, 5, 5), (1, 11, 11)), (3 * (3,), 3 * (5,)))
+        ),
+        _jpeg_2000(),
     ]
 
 
@@ -201,6 +255,37 @@ def _clahe(tiles: tuple[int, int, int], device: str) -> Row:
 
 def _slices(values: Floats, work: Callable[[Floats], object]) -> object:
     return [work(plane) for plane in values]
+
+
+def _non_local_means(patch: tuple[int, int, int], search: tuple[int, int, int], device: str) -> Row:
+    """The other: as near as it comes, its patches are weighted alike and its edge is another."""
+    noise, strength = 100.0, 0.8
+
+    def skimage(values: Floats) -> object:
+        return restoration.denoise_nl_means(
+            values, patch[1], search[1] // 2, strength * noise, fast_mode=True, sigma=noise
+        )
+
+    in_3d = patch[0] > 1
+    return Row(
+        f"{_label('non-local means', patch)} in {'×'.join(map(str, search))}, {FEW} slices",
+        lambda v: non_local_means.denoised(v, patch, search, (noise, strength), device),
+        {"scikit-image": skimage if in_3d else lambda v: _slices(v, skimage)},
+        slices=FEW,
+    )
+
+
+def _jpeg_2000() -> Row:
+    """Lossless, on one thread a slice."""
+    options = frame_codecs.Options(1.0, 100, 0)
+    lossless = (cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000)
+    codec = frame_codecs.CODECS["jpeg_2000"]
+    return Row(
+        "JPEG 2000 lossless",
+        lambda v: for_each(lambda p: codec.encode(p, options), v),
+        {"OpenCV": lambda v: _slices(v, lambda p: cv2.imencode(".jp2", p, lossless))},
+        dtype=np.uint16,
+    )
 
 
 if __name__ == "__main__":

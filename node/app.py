@@ -32,6 +32,7 @@ from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.completion import Completion, Planner
 from node.intake.indexer import Indexer, recover
 from node.observe import logs
+from node.observe.certificates import CertificateWatch
 from node.observe.gaps import GapWatch
 from node.observe.health import Health, HealthProbe
 from node.observe.metrics import IndexQueue, Metrics, Reception
@@ -113,7 +114,14 @@ class Node:
             if one.commitment
         ]
         self._gaps = GapWatch(self.database, settings.completion.gap_alarm_s, clock)
-        self._metrics = Metrics(self.database, self.health, self._reception, self._index_queue)
+        self._certificates = CertificateWatch(network.tls_paths(settings), self.database, clock)
+        self._metrics = Metrics(
+            self.database,
+            self.health,
+            self._reception,
+            self._index_queue,
+            self._certificates.ends,
+        )
         self.web = self._make_web()
         self._probe = HealthProbe(self.health, self._probes())
         self._threads: list[threading.Thread] = []
@@ -131,6 +139,7 @@ class Node:
         for asker in self._askers:
             asker.start()
         self._gaps.start()
+        self._certificates.start()
         self._spawn("dispatcher", self.dispatcher.run)
         self._spawn("completion", self._complete_until_stopped)
         self._spawn("wake", self._pass_on_results)
@@ -368,7 +377,7 @@ class Node:
             one.stop(timeout_s=0)
 
     def _workers(self) -> list[_Worker]:
-        return [*self._couriers, self._reporter, *self._askers, self._gaps]
+        return [*self._couriers, self._reporter, *self._askers, self._gaps, self._certificates]
 
 
 def _check_device(name: str) -> None:

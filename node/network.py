@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 from node.config import DestinationSettings, Settings
 from node.dimse import sender, tls
@@ -60,6 +61,15 @@ def tls_files(destination: DestinationSettings) -> TlsFiles | None:
     if not destination.tls:
         return None
     return _checked(TlsFiles(destination.certificate, destination.key, destination.ca))
+
+
+def tls_paths(settings: Settings) -> list[Path]:
+    """The files of certificates and revocation lists that the settings name."""
+    own = settings.dimse.tls
+    named = [own.certificate, own.ca, own.crl] if own else []
+    named += [one.ca for one in settings.peers]
+    named += [path for one in settings.destinations for path in (one.certificate, one.ca)]
+    return [path for path in dict.fromkeys(named) if path is not None]
 
 
 def peer_of(destination: DestinationSettings, ae_title: str) -> sender.Peer:

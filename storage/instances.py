@@ -17,7 +17,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -27,15 +26,13 @@ from types import TracebackType
 
 from storage.disk import move, named_errors, start_writing, sync_file, sync_folder, write_all
 from storage.errors import StoreUnavailable
+from storage.ready_files import PART, ReadyFiles
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, dataset_digest, seal, sealed_uid
 
-_CHUNK = 1 << 20
 _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
 _PAGE = 4096
-_READY = 64
-"""How many files are made, and their names synced, at once."""
 _ROOM_S = 0.1
 _STORE = "the instance store"
 
@@ -55,9 +52,7 @@ class InstanceStore:
         self.incoming = root / "incoming"
         self.sync = sync
         self._own_incoming = self.incoming / receiver
-        self._ready: list[_Ready] = []
-        self._lock = threading.Lock()
-        self._making = threading.Lock()
+        self.ready = ReadyFiles(self._own_incoming, receiver, sync)
         self._room_until = 0.0
         with named_errors(_STORE):
             self._make_folders()
@@ -75,35 +70,6 @@ class InstanceStore:
         """Make the names in a folder survive a power cut, unless the store is not to sync."""
         if self.sync:
             sync_folder(folder)
-
-    def take_ready(self) -> _Ready:
-        """A new, empty file in ``incoming``, its name synced already.
-
-        When few are left, more are made while instances arrive.
-        """
-        while True:
-            with self._lock:
-                left = len(self._ready)
-                ready = self._ready.pop() if left else None
-            if left == _READY // 2 and not self._making.locked():
-                with suppress(RuntimeError):  # no thread to be had: then they are made when needed
-                    threading.Thread(target=self._make_more, name="ready", daemon=True).start()
-            if ready is not None:
-                return ready
-            self._make_ready()
-
-    def _make_more(self) -> None:
-        with suppress(OSError):  # whoever finds none left makes them, and meets the fault
-            self._make_ready()
-
-    def _make_ready(self) -> None:
-        with self._making:
-            if len(self._ready) > _READY // 2:
-                return
-            made = [_Ready(self._own_incoming, self.receiver) for _ in range(_READY)]
-            self.sync_folder(self._own_incoming)
-            with self._lock:
-                self._ready += made
 
     def open_incoming(self) -> IncomingFile:
         """A new file to receive into; leaving it without ``place`` deletes it."""
@@ -150,13 +116,12 @@ class InstanceStore:
         found = []
         with named_errors(_STORE):
             if not receiver:
-                with self._lock:
-                    self._ready.clear()  # their names go with the others that nothing came into
+                self.ready.forget()  # their names go with the others that nothing came into
             self.incoming.stat()  # what has vanished is a fault, and not empty
             for path in sorted((self.incoming / receiver).rglob("*")):
                 if path.is_dir():
                     continue
-                if path.suffix == _PART and (path.stat().st_nlink >= 2 or self._restore(path)):
+                if path.suffix == PART and (path.stat().st_nlink >= 2 or self._restore(path)):
                     found.append((str(path.relative_to(self.incoming)), path))
                 else:
                     path.unlink(missing_ok=True)
@@ -259,29 +224,6 @@ class InstanceStore:
             self.path(key).unlink(missing_ok=True)
 
 
-class _Ready:
-    """An open, empty file that an instance may be received into."""
-
-    __slots__ = ("descriptor", "name", "path")
-
-    def __init__(self, folder: Path, receiver: str) -> None:
-        """Raises OSError."""
-        name = f"{secrets.token_hex(16)}{_PART}"
-        self.path = f"{folder}/{name}"  # making a Path costs more
-        self.name = f"{receiver}/{name}" if receiver else name
-        self.descriptor = -1  # for __del__, should open fail
-        flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
-        self.descriptor = os.open(self.path, flags, 0o644)
-
-    def close(self) -> None:
-        descriptor, self.descriptor = self.descriptor, -1
-        if descriptor >= 0:
-            with suppress(OSError):
-                os.close(descriptor)
-
-    __del__ = close
-
-
 class IncomingFile:
     """One instance while it is received."""
 
@@ -299,7 +241,7 @@ class IncomingFile:
         self._is_taken = False
         self._settled = False
         with named_errors(_STORE):
-            self._ready = store.take_ready()
+            self._ready = store.ready.take()
         self.name = self._ready.name
         self._file = self._ready.path
         self._descriptor = self._ready.descriptor
@@ -457,7 +399,6 @@ class IncomingFile:
 
 
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
-_PART = ".part"
 
 
 def _quarantine_name(reason: str) -> str:

@@ -49,7 +49,7 @@ class Authority:
         )  # fmt: skip
         return made
 
-    def revoke(self, *revoked: Certificate) -> Path:
+    def revoke(self, *revoked: Certificate, valid_s: int = 172_800) -> Path:
         """A revocation list of the authority."""
         settings, database = self.folder / "ca.cnf", self.folder / "index.txt"
         database.write_text("")
@@ -61,7 +61,9 @@ class Authority:
         for one in revoked:
             openssl("ca", "-config", str(settings), "-revoke", str(one.certificate))
         made = self.folder / f"revoked-{len(revoked)}.pem"
-        openssl("ca", "-config", str(settings), "-gencrl", "-crldays", "2", "-out", str(made))
+        openssl(
+            "ca", "-config", str(settings), "-gencrl", "-crlsec", str(valid_s), "-out", str(made)
+        )
         return made
 
 

@@ -25,7 +25,11 @@ def for_each(
         for one in parts:
             work(one)
         return
-    waiting = iter(list(parts))
+    all_parts = list(parts)
+    if len(all_parts) == 1:
+        work(all_parts[0])  # in a part of something larger, threads were started for that already
+        return
+    waiting = iter(all_parts)
     turn = Lock()
 
     def take_turns() -> None:

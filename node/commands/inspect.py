@@ -37,7 +37,24 @@ def show_settings(path: Path) -> int:
     console.print(f"[bold]{path.resolve()}[/] is valid. In force:", soft_wrap=True)
     for key, value in _flat("", settings):
         console.print(f"  {key} = {value}", highlight=False, markup=False, soft_wrap=True)
+    _show_validity(settings)
     return _try_destinations(settings)
+
+
+def _show_validity(settings: Settings) -> None:
+    from node import network
+    from node.dimse.validity import validities
+
+    now = datetime.now(UTC)
+    for path in network.tls_paths(settings):
+        try:
+            found = validities(path)
+        except (OSError, ValueError) as error:
+            console.print(f"[red]✗[/] {escape(path.name)}: {escape(str(error))}", soft_wrap=True)
+            continue
+        for one in found:
+            mark = "[red]✗[/]" if one.is_near_end(now) else "[green]✓[/]"
+            console.print(f"{mark} {escape(one.in_words(now))}", highlight=False, soft_wrap=True)
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:

@@ -1,6 +1,6 @@
 """Metrics in Prometheus' text format: counters of the process, and what the tables say.
 
-Labels are states and stages only: no AE title, no UID, nothing of a patient.
+Labels are states, stages and names of certificate files: no AE title, no UID, nothing of a patient.
 """
 
 from __future__ import annotations
@@ -52,11 +52,13 @@ class Metrics(Collector):
         health: Health,
         reception: Callable[[], Reception],
         index_queue: Callable[[], IndexQueue],
+        certificate_ends: Callable[[], Mapping[str, float]],
     ) -> None:
         self._database = database
         self._health = health
         self._reception = reception
         self._index_queue = index_queue
+        self._certificate_ends = certificate_ends
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -94,6 +96,8 @@ class Metrics(Collector):
         )
         yield _gauge("index_lag_seconds", "Age of the oldest of them, or of the last.", queue.lag_s)
         parts = {check.name: int(check.ok) for check in self._health.report().checks}
+        ends = self._certificate_ends()
+        yield _gauges("certificate_end_timestamp_seconds", "When it ends.", "file", ends)
         yield _gauges("healthy", "Whether a part did something lately.", "part", parts)
 
     def _of_database(self) -> Iterable[Metric]:
@@ -123,7 +127,7 @@ def _gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(f"wetread_{name}", text, value)
 
 
-def _gauges(name: str, text: str, label: str, values: Mapping[Any, int]) -> Metric:
+def _gauges(name: str, text: str, label: str, values: Mapping[Any, float]) -> Metric:
     family = GaugeMetricFamily(f"wetread_{name}", text, None, [label])
     for key, value in values.items():
         family.add_metric([str(key)], value)

@@ -41,11 +41,6 @@ from analyzers.testing.suite import AnalyzerSuite
 NAME = "multimodal_classifier"
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def radiograph(seed: int = 0, spot: float = 0.0) -> NDArray[np.uint16]:
     """The mean chest of the training images with noise, and perhaps a spot in a lung."""
     mean = np.asarray(weights.load(NAME).arrays["mean_chest"], np.float32)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -27,15 +26,6 @@ def _case(name: str, seed: int) -> Case:
     labels = np.where(ball, np.where(y < 0, 1, 2), 0).astype(np.uint8)
     image = (ball * 2.0 + rng.normal(0, 0.3, ball.shape)).astype(np.float32)
     return Case(name, image, labels)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small lose more to the threads' waiting than they gain."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 CASES = tuple(_case(f"case_{n}", n) for n in range(4))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 
 from analyzers.models.slice_instances import (
@@ -23,14 +21,6 @@ from analyzers.models.training import volumetric_fit as fitting
 from analyzers.models.training.hippocampus_data import Case
 from analyzers.models.training.slice_fit import slice_loss, targets
 from analyzers.models.training.slice_precision import judged_slice
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _case() -> Case:

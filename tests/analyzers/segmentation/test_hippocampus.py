@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
 from analyzers.contract import (
@@ -22,7 +19,6 @@ from analyzers.contract import (
 )
 from analyzers.models.engine import overlap
 from analyzers.models.hippocampus_input import Resampling, normalized
-from analyzers.models.training.hippocampus_data import read_nifti
 from analyzers.segmentation.hippocampus import (
     HippocampusFPN,
     HippocampusNetwork,
@@ -30,16 +26,6 @@ from analyzers.segmentation.hippocampus import (
     HippocampusUNet,
 )
 from analyzers.testing import AnalyzerSuite, examples
-
-HELD_OUT = 6
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def _crop() -> Volume:
@@ -105,25 +91,6 @@ def test_normalizing_forgets_scale_and_offset() -> None:
     values = np.random.default_rng(4).gamma(2, 100, (20, 20, 20))
     np.testing.assert_allclose(normalized(values * 7 - 300), normalized(values), atol=1e-4)
     assert not normalized(np.full((4, 4, 4), 12.0)).any()
-
-
-@pytest.fixture(scope="module")
-def held_out(test_data: Path) -> list[tuple[Volume, np.ndarray]]:
-    """Crops of the test part as MR volumes, and the reader's labels."""
-    folder = test_data / "train" / "hippocampus_mr"
-    paths = sorted((folder / "images").glob("*.nii.gz"))
-    if not paths:
-        pytest.skip("the hippocampus set is not there")
-    block = paths[3 * len(paths) // 10 + 1 :][:HELD_OUT]
-    affine = np.eye(4)
-    affine[:3, :3] = np.eye(3)[::-1]
-    return [
-        (
-            examples.volume(read_nifti(path)[0].astype(np.float32), "MR", affine=affine),
-            read_nifti(folder / "labels" / path.name)[0],
-        )
-        for path in block
-    ]
 
 
 NETWORKS = pytest.mark.parametrize("network", [HippocampusUNet, HippocampusFPN])

@@ -13,9 +13,6 @@ from analyzers.segmentation.hippocampus_instances import (
     InstanceParameters,
     _remarks,
 )
-from tests.analyzers.segmentation.test_hippocampus import held_out, one_thread
-
-__all__ = ["held_out", "one_thread"]
 
 
 def _analyze(volume: Volume, **parameters: float) -> Findings:

@@ -282,6 +282,24 @@ def test_a_revoked_certificate_is_refused_once_the_list_names_it(
             peer.associate()
 
 
+def test_a_list_that_has_lapsed_lets_nobody_in_until_a_new_one_is_there(
+    tmp_path: Path, own: Certificate, ct1: Certificate, hospital: Authority
+) -> None:
+    live = tmp_path / "crl.pem"
+    shutil.copy(hospital.revoke(valid_s=1), live)
+    files = TlsFiles(own.certificate, own.key, hospital.ca, None, live)
+    with running_node(tmp_path / "node", tls=TlsSettings(files, port=0)) as node:
+        time.sleep(2)
+        with (
+            pytest.raises((OSError, AssertionError)),
+            SecurePeer(node.server.tls_port, client(hospital, ct1)) as peer,
+        ):
+            peer.associate()
+        shutil.copy(hospital.revoke(), live)
+        with SecurePeer(node.server.tls_port, client(hospital, ct1)) as peer:
+            peer.associate()
+
+
 def test_a_subject_names_all_that_is_asked_and_may_have_more() -> None:
     subject = frozenset({("commonName", "ct1"), ("organizationName", "Hospital, North")})
     certificate = PeerCertificate("ab" * 32, subject)

@@ -33,6 +33,7 @@ def metrics(database: Database) -> Metrics:
         Health(lambda: NOON),
         lambda: Reception(associations=2, stored=40, refused=1),
         lambda: IndexQueue(waiting=7, lag_s=0.125, indexed=33),
+        lambda: {"node.pem": 1.8e9},
     )
 
 
@@ -64,6 +65,7 @@ def test_counters_lags_depths_and_gaps_are_there(database: Database) -> None:
         "wetread_index_waiting": 7,
         "wetread_indexed_total": 33,
         "wetread_index_lag_seconds": 0.125,
+        "wetread_certificate_end_timestamp_seconds|node.pem": 1.8e9,
         "wetread_studies|receiving": 1,
         "wetread_studies|complete": 1,
         "wetread_jobs|pending": 1,

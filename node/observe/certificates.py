@@ -1,0 +1,94 @@
+"""Looks whether certificates and revocation lists end soon, and raises the alarm in time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+import structlog
+
+from node.clock import Clock
+from node.dimse.validity import LEFT_OVER, Validity, validities
+from storage import events
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+from storage.records import Level, Subject
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+EVERY_S = 3600.0
+
+
+class CertificateWatch:
+    """Says once that something ends soon, and once that it has ended. One thread."""
+
+    def __init__(self, paths: Iterable[Path], database: Database, clock: Clock) -> None:
+        self._paths = tuple(dict.fromkeys(paths))
+        self._database = database
+        self._clock = clock
+        self._said: set[str] = set()
+        self._ends: dict[str, float] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="certificates", daemon=True)
+
+    def start(self) -> None:
+        if self._paths:
+            self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def ends(self) -> dict[str, float]:
+        """By file name: when the first thing in it ends, in seconds since 1970."""
+        return dict(self._ends)
+
+    def _run(self) -> None:
+        while True:
+            try:
+                self.step()
+            except DatabaseUnavailable as error:
+                log.error("certificates_wait_for_database", reason=str(error))
+            except Exception:
+                log.exception("certificate_watch_fault")
+            if self._stopping.wait(EVERY_S):
+                return
+
+    def step(self) -> list[str]:
+        """Look once; gives what was said for the first time.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
+        now = self._clock()
+        found, texts = self._read()
+        found = [one for one in found if now - one.ends_at < LEFT_OVER]
+        self._ends = {}
+        for one in found:
+            ends, name = one.ends_at.timestamp(), one.path.name
+            self._ends[name] = min(ends, self._ends.get(name, ends))
+        texts += [one.in_words(now) for one in found if one.is_near_end(now)]
+        new = [text for text in dict.fromkeys(texts) if text not in self._said]
+        if new:
+            with self._database.write() as tx:
+                for text in new:
+                    events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "certificate", text)
+        for text in new:
+            log.error("certificate", reason=text)
+        self._said.update(new)
+        return new
+
+    def _read(self) -> tuple[list[Validity], list[str]]:
+        """What the files hold, and what is to be said of those that cannot be read."""
+        found, faults = [], []
+        for path in self._paths:
+            try:
+                found += validities(path)
+            except OSError as error:
+                faults.append(f"{path.name}: cannot be read: {error.strerror}")
+            except ValueError:
+                faults.append(f"{path.name}: is no PEM file of certificates or revocation lists")
+        return found, faults
