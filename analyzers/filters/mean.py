@@ -129,5 +129,7 @@ def box_on_cpu(values: NDArray[np.float32], sizes: Sizes) -> NDArray[np.float32]
         values[index] = cv2.blur(plane, (along, down), borderType=cv2.BORDER_REFLECT)
     if across > 1:
         flat = values.reshape(len(values), -1)
-        flat[:] = cv2.blur(flat, (1, across), borderType=cv2.BORDER_REFLECT)
+        for columns in bands(flat.shape[1], COLUMNS_AT_ONCE):
+            strip = np.ascontiguousarray(flat[:, columns])
+            flat[:, columns] = cv2.blur(strip, (1, across), borderType=cv2.BORDER_REFLECT)
     return values

@@ -21,7 +21,7 @@ from analyzers.contract import Findings, InputContract, InvalidParameters, Limit
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats
 from analyzers.filters.threads import bands, for_each
-from analyzers.filters.wavelet_transform import decomposed, reconstructed
+from analyzers.filters.wavelet_transform import decomposed, reconstruct
 
 MEDIAN_OF_NORMAL = 0.6744897501960817
 """Median of the absolute value of a standard normal variable."""
@@ -97,26 +97,28 @@ def denoised(values: Floats, parameters: WaveletParameters, device: str) -> Floa
 
     def part(places: slice) -> None:
         image = torch.from_numpy(values[places]).to(device)
-        values[places] = _denoised(image, parameters).cpu().numpy()
+        _denoise(image, parameters)
+        values[places] = image.cpu().numpy()
 
     step = 1 if parameters.dimensions == "2d" else len(values)
     for_each(part, bands(len(values), step), torch_on_device=device)
     return values
 
 
-def _denoised(image: Any, parameters: WaveletParameters) -> Any:
+def _denoise(image: Any, parameters: WaveletParameters) -> None:
     shape = tuple(image.shape)
     axes = [axis for axis in range(3) if shape[axis] >= pywt.Wavelet(parameters.wavelet).dec_len]
     if not axes:
-        return image
+        return
     deepest = pywt.dwtn_max_level(shape, parameters.wavelet, axes)
     levels = min(parameters.levels, max(deepest, 1))
-    return _shrunk(image, axes, parameters.wavelet, levels, parameters.sigma or None)
+    _denoise_level(image, axes, parameters.wavelet, levels, parameters.sigma or None)
 
 
-def _shrunk(image: Any, axes: list[int], wavelet: str, levels: int, sigma: float | None) -> Any:
-    """One level: transform, shrink the detail bands, go on with the coarse band, transform back."""
-    lengths = tuple(image.shape)
+def _denoise_level(
+    image: Any, axes: list[int], wavelet: str, levels: int, sigma: float | None
+) -> None:
+    """Transform, shrink the detail bands, go on with the coarse band, transform back in place."""
     bands = decomposed(image, wavelet, axes)
     coarse, *details = _bands(bands, axes)
     if sigma is None:
@@ -124,8 +126,8 @@ def _shrunk(image: Any, axes: list[int], wavelet: str, levels: int, sigma: float
     for band in details:
         _shrink(band, sigma**2)
     if levels > 1:
-        coarse.copy_(_shrunk(coarse.clone(), axes, wavelet, levels - 1, sigma))
-    return reconstructed(bands, wavelet, axes, lengths)
+        _denoise_level(coarse, axes, wavelet, levels - 1, sigma)
+    reconstruct(bands, wavelet, axes, image)
 
 
 def _bands(coefficients: Any, axes: list[int]) -> list[Any]:

@@ -21,8 +21,8 @@ from analyzers.filters.threads import bands, for_each
 
 BLOCK = 64
 """Outputs a block: enough for the BLAS, few enough to skip most zeros."""
-STRIP = 16384
-"""Columns at once along the slices, so that no second copy of the volume is needed."""
+STRIP = 2048
+"""Columns at once along the slices."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,15 +38,29 @@ class Blocks:
 
 def decomposed(image: Any, wavelet: str, axes: list[int]) -> Any:
     """Coefficients of a float32 tensor ``(slice, row, column)`` along the axes."""
+    import torch
+
     matrices = {axis: _forward(image.shape[axis], wavelet) for axis in axes}
-    return _multiplied(image, matrices)
+    shape = [
+        matrices[axis].length if axis in matrices else length
+        for axis, length in enumerate(image.shape)
+    ]
+    out = torch.empty(shape, dtype=image.dtype, device=image.device)
+    _within_slices(image, out, matrices)
+    if 0 in matrices:
+        _along_slices(out, matrices[0], len(image))
+    return out
 
 
-def reconstructed(
-    coefficients: Any, wavelet: str, axes: list[int], lengths: tuple[int, ...]
-) -> Any:
-    """The image of the given lengths from its coefficients."""
-    return _multiplied(coefficients, {axis: _backward(lengths[axis], wavelet) for axis in axes})
+def reconstruct(coefficients: Any, wavelet: str, axes: list[int], out: Any) -> None:
+    """Write the image from its coefficients to ``out``, which has its shape.
+
+    The coefficients are spent: no second copy of the volume is needed.
+    """
+    matrices = {axis: _backward(out.shape[axis], wavelet) for axis in axes}
+    if 0 in matrices:
+        _along_slices(coefficients, matrices[0], len(coefficients))
+    _within_slices(coefficients[: len(out)], out, matrices)
 
 
 @lru_cache(maxsize=64)
@@ -78,15 +92,8 @@ def _blocks(matrix: NDArray[np.float64], borders: list[int]) -> Blocks:
     return Blocks(len(matrix), tuple(rows), tuple(columns), tuple(blocks))
 
 
-def _multiplied(image: Any, matrices: dict[int, Blocks]) -> Any:
-    """Apply one matrix along each axis given."""
-    import torch
-
-    shape = [
-        matrices[axis].length if axis in matrices else length
-        for axis, length in enumerate(image.shape)
-    ]
-    out = torch.empty((image.shape[0], *shape[1:]), dtype=image.dtype, device=image.device)
+def _within_slices(image: Any, out: Any, matrices: dict[int, Blocks]) -> None:
+    """Apply the matrices of rows and columns to every slice."""
 
     def plane(index: int) -> None:
         part = image[index]
@@ -97,21 +104,16 @@ def _multiplied(image: Any, matrices: dict[int, Blocks]) -> Any:
         out[index] = part
 
     for_each(plane, range(len(image)), torch_on_device=image.device.type)
-    return _along_slices(out, matrices[0]) if 0 in matrices else out
 
 
-def _along_slices(image: Any, matrix: Blocks) -> Any:
-    import torch
-
-    shape = (matrix.length, *image.shape[1:])
-    out = torch.empty(shape, dtype=image.dtype, device=image.device).reshape(matrix.length, -1)
+def _along_slices(image: Any, matrix: Blocks, used: int) -> None:
+    """Apply a matrix across the first slices, those that are used, in place."""
     flat = image.reshape(len(image), -1)
 
     def product(strip: slice) -> None:
-        out[:, strip] = _product(matrix, flat[:, strip])
+        flat[: matrix.length, strip] = _product(matrix, flat[:used, strip])
 
     for_each(product, bands(flat.shape[1], STRIP), torch_on_device=image.device.type)
-    return out.reshape(shape)
 
 
 def _product(matrix: Blocks, right: Any) -> Any:
