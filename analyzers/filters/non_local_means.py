@@ -138,10 +138,13 @@ def _means(
     sigma, strength = noise
     image = torch.from_numpy(values).to(device)
     total, weights = image.clone(), torch.ones_like(image)
+    memory = torch.empty(image.numel(), dtype=image.dtype, device=image.device)
     for shift in half_shifts(search, values.shape):
         here, there = overlap(shift, values.shape)
         one, other = image[here], image[there]
-        distance = (one - other).square_()
+        distance = memory[: one.numel()].view(one.shape)  # used again: fresh memory costs much
+        torch.sub(one, other, out=distance)
+        distance.square_()
         distance = _patch_means(distance, patch)
         weight = distance.sub_(2 * sigma**2).clamp_(min=0).mul_(-1 / (strength * sigma) ** 2).exp_()
         total[here].addcmul_(weight, other)
