@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.classification.multimodal_input import (
     IMAGES,
     KINDS,
@@ -37,6 +37,7 @@ from analyzers.contract import (
     NotApplicable,
     Volume,
 )
+from analyzers.models import stored_model
 
 
 class MultimodalClassifier:
@@ -56,9 +57,9 @@ class MultimodalClassifier:
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters
 
-    def __init__(self, device: str, model: weights.StoredModel | None = None) -> None:
+    def __init__(self, device: str, model: stored_model.StoredModel | None = None) -> None:
         self.device = device
-        self.model = weights.load(self.name) if model is None else model
+        self.model = stored_model.load(self.name) if model is None else model
         self.projection = Projection.of(self.model.arrays)
         self.networks = restored(self.model)
         learnt = self.model.facts["model"]["values_learnt"]
@@ -130,13 +131,13 @@ class MultimodalClassifier:
         return tuple(remarks)
 
 
-def restored(model: weights.StoredModel) -> list[FusionNetwork]:
+def restored(model: stored_model.StoredModel) -> list[FusionNetwork]:
     """The networks of a stored model."""
     networks = []
     size = np.asarray(model.arrays["components"]).shape[0]
     for number in range(int(model.number("model", "networks"))):
         network = FusionNetwork(size, len(VALUES))
-        own = weights.part_of(model.arrays, f"{number}.")
+        own = stored_model.part_of(model.arrays, f"{number}.")
         network.load_state_dict({key: torch.from_numpy(np.array(one)) for key, one in own.items()})
         networks.append(network.eval())
     return networks

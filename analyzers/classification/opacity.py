@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from analyzers.classification import concepts
 from analyzers.classification.chest_frame import Frame, Image, register, standardised
 from analyzers.classification.learners import Calibration
-from analyzers.classification.weights import StoredModel
 from analyzers.contract import Classification, InputContract, Limits, NotApplicable, Volume
+from analyzers.models.stored_model import StoredModel
 
 INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
 LIMITS = Limits(time_s=120.0, memory_mb=4096)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.classification.chest_frame import SIZE, unsquared
 from analyzers.classification.network_evidence import contributions, grad_cam
 from analyzers.classification.opacity import (
@@ -32,6 +32,7 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
+from analyzers.models import stored_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class OpacityCnn:
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)
-        self.model = weights.load(self.name)
+        self.model = stored_model.load(self.name)
         self.networks = ensemble(self.model, self.device)
 
     def analyze(self, volume: Volume, parameters: OpacityCnnParameters) -> Findings:
@@ -80,12 +81,12 @@ class OpacityCnn:
         return Findings(items=(verdict(self.model, probability, reasons), *items))
 
 
-def ensemble(model: weights.StoredModel, device: torch.device) -> list[OpacityNetwork]:
+def ensemble(model: stored_model.StoredModel, device: torch.device) -> list[OpacityNetwork]:
     """The networks of a stored ensemble, ready to answer."""
     networks = []
     for number in range(int(model.number("model", "networks"))):
         network = OpacityNetwork()
-        own = weights.part_of(model.arrays, f"{number}.")
+        own = stored_model.part_of(model.arrays, f"{number}.")
         network.load_state_dict({key: torch.from_numpy(np.array(one)) for key, one in own.items()})
         networks.append(network.eval().to(device))
     return networks

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.classification.chest_frame import unsquared
 from analyzers.classification.learners import Calibration, Linear
 from analyzers.classification.opacity import (
@@ -32,6 +32,7 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
+from analyzers.models import stored_model
 
 KINDS: tuple[Kind, ...] = ("edges", "density")
 MEMBERS = ("linear", "places")
@@ -52,12 +53,12 @@ class OpacityEnsemble:
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters
 
-    def __init__(self, device: str, model: weights.StoredModel | None = None) -> None:
+    def __init__(self, device: str, model: stored_model.StoredModel | None = None) -> None:
         self.device = device
-        self.model = weights.load(self.name) if model is None else model
+        self.model = stored_model.load(self.name) if model is None else model
         arrays = self.model.arrays
-        self.linear = Linear.of(weights.part_of(arrays, "linear."))
-        self.places = PlaceForest.of(weights.part_of(arrays, "places."))
+        self.linear = Linear.of(stored_model.part_of(arrays, "linear."))
+        self.places = PlaceForest.of(stored_model.part_of(arrays, "places."))
         self.members = tuple(
             Calibration(self.model.number(member, "slope"), self.model.number(member, "offset"))
             for member in MEMBERS

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from analyzers.classification.chest_frame import Image, locally_standardised
 from analyzers.classification.learners import Arrays, Forest
 from analyzers.classification.opacity_features import zone_of
-from analyzers.classification.weights import part_of
+from analyzers.models.stored_model import part_of
 
 FIELD = slice(20, 220)
 """Rows and columns of the framed image (240×240) that are divided into places: the lungs."""

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.classification.learners import Forest
 from analyzers.classification.opacity import (
     INPUTS,
@@ -19,6 +19,7 @@ from analyzers.classification.opacity import (
 )
 from analyzers.classification.opacity_features import KINDS, features, traits
 from analyzers.contract import Findings, InputContract, Limits, Measurement, NoParameters, Volume
+from analyzers.models import stored_model
 
 
 class OpacityRandomForest:
@@ -37,7 +38,7 @@ class OpacityRandomForest:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.model = weights.load(self.name)
+        self.model = stored_model.load(self.name)
         self.forest = Forest.of(self.model.arrays)
         named = str(self.model.facts["model"]["features"]).split("+")
         self.kinds = tuple(kind for kind in KINDS if kind in named)

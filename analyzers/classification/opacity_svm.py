@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification import weights
 from analyzers.classification.learners import SupportVectors
 from analyzers.classification.opacity import (
     INPUTS,
@@ -19,6 +18,7 @@ from analyzers.classification.opacity import (
 )
 from analyzers.classification.opacity_features import KINDS, features, traits
 from analyzers.contract import Findings, InputContract, Limits, NoParameters, Volume
+from analyzers.models import stored_model
 
 
 class OpacitySvm:
@@ -37,7 +37,7 @@ class OpacitySvm:
 
     def __init__(self, device: str) -> None:
         self.device = device
-        self.model = weights.load(self.name)
+        self.model = stored_model.load(self.name)
         self.machine = SupportVectors.of(self.model.arrays)
         named = str(self.model.facts["model"]["features"]).split("+")
         self.kinds = tuple(kind for kind in KINDS if kind in named)

@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from analyzers.classification import weights
 from analyzers.classification.learners import SupportVectors
 from analyzers.classification.residual import Residual
-from analyzers.classification.weights import StoredModel
+from analyzers.models.stored_model import StoredModel, part_of
 
 SIDE = 28
 WIDTH = 24
@@ -79,7 +78,7 @@ class SmallImageEnsemble:
     @classmethod
     def of(cls, stored: StoredModel) -> SmallImageEnsemble:
         """The ensemble of a stored model."""
-        machine = weights.part_of(stored.arrays, MACHINE)
+        machine = part_of(stored.arrays, MACHINE)
         numbers = range(int(stored.number("model", "networks")))
         return cls(
             [_network(stored, number) for number in numbers],
@@ -102,6 +101,6 @@ def logits(networks: Sequence[SmallImageNetwork], images: NDArray[np.uint8]) -> 
 
 def _network(stored: StoredModel, number: int) -> SmallImageNetwork:
     network = SmallImageNetwork()
-    own = weights.part_of(stored.arrays, f"{number}.")
+    own = part_of(stored.arrays, f"{number}.")
     network.load_state_dict({key: torch.from_numpy(np.array(one)) for key, one in own.items()})
     return network.eval()

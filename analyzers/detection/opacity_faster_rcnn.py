@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers import codes
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.classification.learners import Calibration
 from analyzers.classification.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
 from analyzers.classification.opacity_features import zone_of
@@ -29,6 +29,7 @@ from analyzers.contract import (
 from analyzers.detection.opacity_detector import Marks, fitted, log_odds, marks
 from analyzers.detection.opacity_evidence import grad_cam
 from analyzers.detection.opacity_window import SIDE, Window, channels, window
+from analyzers.models import stored_model
 
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
 OPACITY = Code("112001", "DCM", "Opacity")
@@ -70,7 +71,7 @@ class OpacityFasterRcnn:
 
     def __init__(self, device: str) -> None:
         self.device = torch.device(device)
-        self.model = weights.load(self.name)
+        self.model = stored_model.load(self.name)
         arrays = dict(self.model.arrays)
         self.mean = np.asarray(arrays.pop("mean_chest"), np.float32)
         self.network = fitted(arrays, self.device)

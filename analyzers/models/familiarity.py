@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.classification import weights
 from analyzers.classification.chest_frame import Image, register, standardised
 from analyzers.contract import NotApplicable, Volume
+from analyzers.models import stored_model
 from analyzers.models.hippocampus_input import Resampling, normalized
 from analyzers.segmentation.hippocampus import require_crop
 from analyzers.segmentation.patient_grid import patient_grid
@@ -34,7 +34,7 @@ class Kind:
 
     name: str
     title: str
-    features: Callable[[Volume, weights.StoredModel], Features]
+    features: Callable[[Volume, stored_model.StoredModel], Features]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def judge(volume: Volume) -> Judged | None:
     kind = RADIOGRAPHS if volume.projection else CROPS
     if not volume.projection and volume.modality != "MR":
         return None
-    model = weights.load(kind.name)
+    model = stored_model.load(kind.name)
     try:
         features = kind.features(volume, model)
     except (NotApplicable, ValueError):
@@ -61,14 +61,14 @@ def judge(volume: Volume) -> Judged | None:
     return Judged(kind.title, distance(features, model) / model.number("limit", "distance"))
 
 
-def distance(features: Features, model: weights.StoredModel) -> float:
+def distance(features: Features, model: stored_model.StoredModel) -> float:
     """Mahalanobis distance from the fit."""
     mean = np.asarray(model.arrays["mean"], np.float64)
     whitening = np.asarray(model.arrays["whitening"], np.float64)
     return float(np.linalg.norm((features - mean) @ whitening))
 
 
-def of_radiograph(volume: Volume, model: weights.StoredModel) -> Features:
+def of_radiograph(volume: Volume, model: stored_model.StoredModel) -> Features:
     """Shades, texture, symmetry and likeness to a mean chest of a standardised radiograph."""
     image = standardised(volume.values(np.float32)[0])
     return of_standardised(image, np.asarray(model.arrays["mean_chest"], np.float32))
@@ -85,7 +85,7 @@ def of_standardised(image: Image, mean_chest: Image) -> Features:
     return np.array([*own, *_shades(image), *_texture(image)])
 
 
-def of_crop(volume: Volume, model: weights.StoredModel) -> Features:
+def of_crop(volume: Volume, model: stored_model.StoredModel) -> Features:
     """Size, shades and texture of an MR crop at 1 mm, as the hippocampus networks see it.
 
     Raises

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from analyzers.classification import weights
+from analyzers.models import stored_model
 from analyzers.models.engine import Run
 from analyzers.models.hippocampus_input import LARGEST_WINDOW
 from analyzers.models.slice_instances import mask_rcnn
@@ -33,12 +33,12 @@ def run_on(device: str) -> Run:
     return Run(LARGEST_WINDOW, CLASSES, MULTIPLE, device)
 
 
-def restored(name: str, model: weights.StoredModel) -> nn.Module:
+def restored(name: str, model: stored_model.StoredModel) -> nn.Module:
     """The trained network on the CPU.
 
     Raises
     ------
-    weights.BrokenModel
+    stored_model.BrokenModel
         The stored arrays are those of another network.
     """
     network = build(name)
@@ -46,5 +46,5 @@ def restored(name: str, model: weights.StoredModel) -> nn.Module:
     try:
         network.load_state_dict(arrays)
     except RuntimeError as error:
-        raise weights.BrokenModel(f"the weights do not fit {name}: {error}") from error
+        raise stored_model.BrokenModel(f"the weights do not fit {name}: {error}") from error
     return network.eval()

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.contract import (
     Code,
     Finding,
@@ -28,6 +28,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import hippocampus_networks as networks
+from analyzers.models import stored_model
 from analyzers.models.engine import averaged
 from analyzers.models.evidence import entropy, grad_cam
 from analyzers.models.hippocampus_input import Resampling, normalized
@@ -87,7 +88,7 @@ class HippocampusNetwork:
             The stored weights are missing or damaged.
         """
         self.run = networks.run_on(device)
-        self.network = networks.restored(self.name, weights.load(self.name)).to(device)
+        self.network = networks.restored(self.name, stored_model.load(self.name)).to(device)
 
     def analyze(self, volume: Volume, parameters: HippocampusParameters) -> Findings:
         """Two segments with their volumes, the volume of both, how stable the answer is, a map.

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes
-from analyzers.classification import weights
 from analyzers.contract import (
     Classification,
     Code,
@@ -21,6 +20,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import hippocampus_networks as networks
+from analyzers.models import stored_model
 from analyzers.models.slice_instances import Marked, labelled, marked
 from analyzers.segmentation.hippocampus import (
     HIPPOCAMPUS,
@@ -71,7 +71,7 @@ class HippocampusMaskRcnn:
             The stored weights are missing or damaged.
         """
         self.device = device
-        self.network = networks.restored(self.name, weights.load(self.name))
+        self.network = networks.restored(self.name, stored_model.load(self.name))
 
     def analyze(self, volume: Volume, parameters: InstanceParameters) -> Findings:
         """Two segments with their volumes, the volume of both, a box with a score for each part.

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from sklearn.ensemble import RandomForestClassifier
 
-from analyzers.classification import weights
 from analyzers.classification.learners import SupportVectors
 from analyzers.classification.small_images import SmallImageEnsemble, SmallImageNetwork, pixels
 from analyzers.classification.training.figures import Interval, auc_interval, calibrate
@@ -26,6 +25,7 @@ from analyzers.classification.training.medmnist_data import (
 from analyzers.classification.training.medmnist_fit import fit
 from analyzers.classification.training.opacity_classic import support_vectors, svm
 from analyzers.classification.training.progress import Tell, after, silent
+from analyzers.models import stored_model
 
 SEED = 20261123
 
@@ -81,7 +81,7 @@ class Judged:
 def train(
     name: str,
     data: Path,
-    out: Path = weights.SHIPPED,
+    out: Path = stored_model.SHIPPED,
     *,
     seed: int = SEED,
     epochs: int | None = None,
@@ -105,7 +105,7 @@ def train(
     reached = _interval(small.held.labels, score)
     calibration = calibrate(small.held.labels, score)
     recipe = RECIPES[name]
-    home = weights.save(
+    home = stored_model.save(
         name,
         ensemble.arrays(),
         {
@@ -125,7 +125,7 @@ def train(
     return home
 
 
-def evaluate(name: str, data: Path, models: Path = weights.SHIPPED) -> Judged:
+def evaluate(name: str, data: Path, models: Path = stored_model.SHIPPED) -> Judged:
     """The stored ensemble on the test part of an archive, or on its validation part.
 
     Raises
@@ -133,7 +133,7 @@ def evaluate(name: str, data: Path, models: Path = weights.SHIPPED) -> Judged:
     UnreadableArchive, BrokenModel
     """
     part = judged_part(name, data)
-    stored = SmallImageEnsemble.of(weights.load(name, models))
+    stored = SmallImageEnsemble.of(stored_model.load(name, models))
     reached = _interval(part.labels, stored.scores(part.images))
     trivial = _interval(part.labels, part.images.mean((1, 2)))
     return Judged(reached, trivial, len(part), part.part)

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification import weights
 from analyzers.classification.multimodal import MultimodalClassifier
 from analyzers.classification.multimodal_input import VALUES
 from analyzers.classification.multimodal_network import FusionNetwork, Inputs
@@ -24,6 +23,7 @@ from analyzers.classification.training.multimodal_data import MultimodalSet, rea
 from analyzers.classification.training.multimodal_fit import STEPS, fit, logits
 from analyzers.classification.training.opacity_baselines import baselines
 from analyzers.classification.training.progress import Tell, after, silent
+from analyzers.models import stored_model
 
 NAME = "multimodal_classifier"
 SEED = 20261123
@@ -40,7 +40,7 @@ SHOWN = {
 
 def train(
     folder: Path,
-    out: Path = weights.SHIPPED,
+    out: Path = stored_model.SHIPPED,
     seed: int = SEED,
     steps: int = STEPS,
     tell: Tell = silent,
@@ -63,7 +63,7 @@ def train(
         for number, network in enumerate(networks)
         for key, value in network.state_dict().items()
     }
-    home = weights.save(
+    home = stored_model.save(
         NAME,
         {**projection.arrays(), **arrays, "mean_chest": data.images.mean},
         _facts(data, cases, point, reached["all that is there"], seed)
@@ -107,12 +107,12 @@ def left(cases: Inputs, kept: tuple[bool, bool, bool]) -> Inputs:
     return cases.without(seen.expand(cases.seen.shape), known)
 
 
-def evaluate(folder: Path, models: Path = weights.SHIPPED) -> Interval:
+def evaluate(folder: Path, models: Path = stored_model.SHIPPED) -> Interval:
     """AUC of the stored model on a set of the same form, with 95 % interval over patients.
 
     The stored model saw all patients of its training set: use another one.
     """
-    stored = weights.load(NAME, models)
+    stored = stored_model.load(NAME, models)
     analyzer = MultimodalClassifier("cpu", stored)
     data = read(folder, np.asarray(stored.arrays["mean_chest"], np.float32))
     cases = data.cases(analyzer.projection, np.arange(len(data.table)))
@@ -128,7 +128,7 @@ def _networks(
 
 def _facts(
     data: MultimodalSet, cases: Inputs, point: Point, reached: Interval, seed: int
-) -> dict[str, dict[str, weights.Plain]]:
+) -> dict[str, dict[str, stored_model.Plain]]:
     images, patients = len(data.table), len(np.unique(data.images.patient))
     learnt = [name for name, known in zip(VALUES, cases.known.any(0), strict=True) if known]
     return {

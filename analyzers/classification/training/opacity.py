@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification import weights
 from analyzers.classification.learners import Calibration, Forest, SupportVectors
 from analyzers.classification.opacity_cnn import ensemble as network_ensemble
 from analyzers.classification.opacity_ensemble import KINDS as KINDS_SEEN
@@ -33,6 +32,7 @@ from analyzers.classification.training.opacity_card import Card, card
 from analyzers.classification.training.opacity_cnn_fit import EPOCHS
 from analyzers.classification.training.opacity_data import OpacitySet, read
 from analyzers.classification.training.progress import Tell, silent
+from analyzers.models import stored_model
 
 SEED = 20261123
 NAMES = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensemble")
@@ -46,7 +46,7 @@ class Trained:
     """
 
     arrays: Mapping[str, NDArray[np.generic]]
-    model: Mapping[str, weights.Plain]
+    model: Mapping[str, stored_model.Plain]
     scores: NDArray[np.float64]
     method: str
     importance: Mapping[str, float]
@@ -64,7 +64,7 @@ class Kept:
 def train(
     name: str,
     folder: Path,
-    out: Path = weights.SHIPPED,
+    out: Path = stored_model.SHIPPED,
     seed: int = SEED,
     checkpoints: Path | None = None,
     tell: Tell = silent,
@@ -90,7 +90,7 @@ def train(
     untouched = auc_interval(data.opacity[here], trained.scores[here], data.patient[here])
     images, patients = len(data.opacity), len(np.unique(data.patient))
     evaluated = f"{images} images of {patients} patients, 5-fold cross-validation by patient"
-    home = weights.save(
+    home = stored_model.save(
         name,
         {**trained.arrays, "mean_chest": data.mean},
         {
@@ -131,12 +131,12 @@ def train(
     return home
 
 
-def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> Interval:
+def evaluate(name: str, folder: Path, models: Path = stored_model.SHIPPED) -> Interval:
     """AUC of a stored model on a set of the same form, with 95 % interval over patients.
 
     The stored models saw all patients of their training set: use another one.
     """
-    data, stored = read(folder), weights.load(name, models)
+    data, stored = read(folder), stored_model.load(name, models)
     mean = np.asarray(stored.arrays["mean_chest"], np.float32)
     framed = data.laid_on(mean)
     if name == "opacity_cnn":

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analyzers.classification import weights
 from analyzers.classification.training import medmnist, multimodal, opacity
 from analyzers.classification.training.multimodal_fit import STEPS
 from analyzers.classification.training.opacity_cnn_fit import EPOCHS
+from analyzers.models import stored_model
 from analyzers.models.trainables import Run, Tell, refuse
 
 SEEN = "The shipped model saw all patients of its own training set: judge it on another one."
@@ -30,7 +30,7 @@ class Opacity:
         )
 
     def evaluate(self, name: str, data: Path, models: Path | None, run: Run) -> Sequence[str]:
-        found = opacity.evaluate(name, data, models or weights.SHIPPED)
+        found = opacity.evaluate(name, data, models or stored_model.SHIPPED)
         return [f"AUC (95 % interval over patients) {found}", *_beside(data), SEEN]
 
 
@@ -50,7 +50,7 @@ class SmallImages:
         )
 
     def evaluate(self, name: str, data: Path, models: Path | None, run: Run) -> Sequence[str]:
-        found = medmnist.evaluate(name, data, models or weights.SHIPPED)
+        found = medmnist.evaluate(name, data, models or stored_model.SHIPPED)
         return [
             f"{found.part}, {found.images} images",
             f"AUC (95 % interval over images) {found.auc}",
@@ -72,7 +72,7 @@ class Multimodal:
         )
 
     def evaluate(self, name: str, data: Path, models: Path | None, run: Run) -> Sequence[str]:
-        found = multimodal.evaluate(data, models or weights.SHIPPED)
+        found = multimodal.evaluate(data, models or stored_model.SHIPPED)
         return [f"AUC (95 % interval over patients) {found}", *_beside(data), SEEN]
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torchvision.models.detection import FasterRCNN
 
-from analyzers.classification import weights
 from analyzers.classification.learners import Calibration
 from analyzers.classification.training.figures import (
     Interval,
@@ -35,6 +34,7 @@ from analyzers.detection.training.opacity_baseline import mean_boxes
 from analyzers.detection.training.opacity_card import Card, card, picture
 from analyzers.detection.training.opacity_fit import EPOCHS, Arrays, fit
 from analyzers.detection.training.opacity_views import ViewSet, read
+from analyzers.models import stored_model
 
 NAME = "opacity_faster_rcnn"
 START = "opacity_cnn"
@@ -57,7 +57,7 @@ class CrossFit:
 def train(
     name: str,
     folder: Path,
-    out: Path = weights.SHIPPED,
+    out: Path = stored_model.SHIPPED,
     seed: int = SEED,
     checkpoints: Path | None = None,
     tell: Tell = silent,
@@ -80,19 +80,21 @@ def train(
     result = cross_fit(data, checkpoints or out / name / "checkpoints", seed, tell, epochs, device)
     facts = _card(data, result, seed, epochs)
     arrays = {key: value.numpy() for key, value in result.network.state_dict().items()}
-    home = weights.save(name, {**arrays, "mean_chest": data.mean}, _facts(facts), out)
+    home = stored_model.save(name, {**arrays, "mean_chest": data.mean}, _facts(facts), out)
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")
     cv2.imwrite(str(home / "failures.png"), picture(facts))
     return home
 
 
-def evaluate(name: str, folder: Path, models: Path = weights.SHIPPED) -> tuple[Interval, Interval]:
+def evaluate(
+    name: str, folder: Path, models: Path = stored_model.SHIPPED
+) -> tuple[Interval, Interval]:
     """Average precision on a set of the same form, of the stored detector and of that set's own
     mean boxes, with 95 % intervals over patients.
 
     The stored detector saw all patients of its training set: use another one.
     """
-    stored = weights.load(name, models)
+    stored = stored_model.load(name, models)
     arrays = dict(stored.arrays)
     data = read(folder, np.asarray(arrays.pop("mean_chest"), np.float32))
     found = marked(fitted(arrays, torch.device("cpu")), data, range(len(data.views)))
@@ -118,7 +120,7 @@ def cross_fit(
     for number, (train, test) in enumerate(folds):
         kept = checkpoints / f"fold_{number}.safetensors"
         told = after(number * epochs, total, tell)
-        start = weights.part_of(begin, f"{number}.")
+        start = stored_model.part_of(begin, f"{number}.")
         network = one(kept, train, seed=seed + number, start=start, tell=told)
         for index, mark in zip(test, marked(network, data, test), strict=True):
             found[index] = mark
@@ -127,7 +129,7 @@ def cross_fit(
     everything = np.arange(len(data.views))
     told = after(len(folds) * epochs, total, tell)
     kept = checkpoints / "all.safetensors"
-    network = one(kept, everything, seed=seed, start=weights.part_of(begin, "0."), tell=told)
+    network = one(kept, everything, seed=seed, start=stored_model.part_of(begin, "0."), tell=told)
     return CrossFit(
         network,
         tuple(mark for mark in found if mark is not None),
@@ -148,7 +150,7 @@ def judged(found: Sequence[Marks], data: ViewSet) -> list[figures.Judged]:
 
 def _begin(data: ViewSet, seed: int) -> Arrays:
     """The stored networks of opacity_cnn, when their folds are these; else nothing."""
-    stored = weights.load(START)
+    stored = stored_model.load(START)
     same = stored.number("training", "seed") == seed
     return stored.arrays if same and stored.number("training", "images") == len(data.views) else {}
 
@@ -200,7 +202,7 @@ def _card(data: ViewSet, result: CrossFit, seed: int, epochs: int) -> Card:
     )
 
 
-def _facts(facts: Card) -> dict[str, dict[str, weights.Plain]]:
+def _facts(facts: Card) -> dict[str, dict[str, stored_model.Plain]]:
     images, patients = len(facts.found), len(np.unique(facts.data.patient))
     evaluated = f"{images} images of {patients} patients, 5-fold cross-validation by patient"
     precision = facts.interval(facts.found, figures.average_precision)
@@ -232,5 +234,5 @@ def _facts(facts: Card) -> dict[str, dict[str, weights.Plain]]:
     }
 
 
-def _calibration(found: Calibration) -> dict[str, weights.Plain]:
+def _calibration(found: Calibration) -> dict[str, stored_model.Plain]:
     return {"slope": found.slope, "offset": found.offset}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analyzers.classification import weights
 from analyzers.detection.training import opacity
 from analyzers.detection.training.opacity_fit import EPOCHS
+from analyzers.models import stored_model
 from analyzers.models.trainables import Run, Tell, refuse
 
 
@@ -28,7 +28,7 @@ class OpacityBoxes:
         )
 
     def evaluate(self, name: str, data: Path, models: Path | None, run: Run) -> Sequence[str]:
-        found, prior = opacity.evaluate(name, data, models or weights.SHIPPED)
+        found, prior = opacity.evaluate(name, data, models or stored_model.SHIPPED)
         return (
             "Average precision at IoU 0.4 (95 % interval over patients)",
             f"{name:20} {found}",

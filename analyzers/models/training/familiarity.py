@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
 
-from analyzers.classification import weights
 from analyzers.classification.training import opacity_data
+from analyzers.models import stored_model
 from analyzers.models.familiarity import CROPS, RADIOGRAPHS, of_normalized, of_standardised
 from analyzers.models.training import hippocampus_data
 
@@ -64,7 +64,7 @@ class Fit:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--out", type=Path, default=weights.SHIPPED)
+    parser.add_argument("--out", type=Path, default=stored_model.SHIPPED)
     options = parser.parse_args()
     for images in (
         radiographs(options.folder / "cxr_opacity"),
@@ -126,7 +126,7 @@ def store(images: Images, out: Path) -> str:
     rng = np.random.default_rng(SEED)
     draws = rng.choice(far, (BOOTSTRAPS, len(far))).mean(axis=1)
     low, high = (float(value) for value in np.percentile(draws, (2.5, 97.5)))
-    weights.save(
+    stored_model.save(
         images.name,
         {"mean": fit.mean, "whitening": fit.whitening, **images.extra},
         {

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from analyzers.classification import weights
 from analyzers.models import hippocampus_networks as networks
+from analyzers.models import stored_model
 from analyzers.models.hippocampus_input import PATCH, STEP_MM
 from analyzers.models.training import hippocampus_card as card
 from analyzers.models.training.hippocampus_data import HippocampusSet, read
@@ -137,14 +137,14 @@ def train(
         planned=schedule.epochs,
         parameters=sum(value.size for value in arrays.values()),
     )
-    home = weights.save(name, arrays, _sections(facts, options, data), options.out)
+    home = stored_model.save(name, arrays, _sections(facts, options, data), options.out)
     card.write(home, facts, segment)
     return home
 
 
 def _sections(
     facts: card.Card, options: Options, data: HippocampusSet
-) -> dict[str, dict[str, weights.Plain]]:
+) -> dict[str, dict[str, stored_model.Plain]]:
     recipe = RECIPES[facts.name]
     return {
         "model": {"name": facts.name, "parameters": facts.parameters},

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection import MaskRCNN
 
-from analyzers.classification import weights
 from analyzers.classification.training.figures import Interval
 from analyzers.models import hippocampus_networks as networks
+from analyzers.models import stored_model
 from analyzers.models.engine import averaged, overlap
 from analyzers.models.slice_instances import labelled, marked
 from analyzers.models.training.hippocampus_data import Case, HippocampusSet, read
@@ -107,7 +107,7 @@ def evaluated(network: nn.Module, data: HippocampusSet, device: str) -> Evaluati
 
 
 def evaluate(
-    name: str, folder: Path, models: Path = weights.SHIPPED, device: str = "cpu"
+    name: str, folder: Path, models: Path = stored_model.SHIPPED, device: str = "cpu"
 ) -> Evaluation:
     """A stored network on the held-out part of the set in ``folder``.
 
@@ -119,5 +119,5 @@ def evaluate(
         The model is missing or damaged.
     """
     data = read(folder)
-    network = networks.restored(name, weights.load(name, models))
+    network = networks.restored(name, stored_model.load(name, models))
     return evaluated(network, data, device)

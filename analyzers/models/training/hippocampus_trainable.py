@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analyzers.classification import weights
+from analyzers.models import stored_model
 from analyzers.models.trainables import Run, Tell
 from analyzers.models.training import hippocampus
 from analyzers.models.training.hippocampus_evaluation import STRUCTURES, evaluate
@@ -27,7 +27,7 @@ class Hippocampus:
         return hippocampus.train(name, data, options, tell)
 
     def evaluate(self, name: str, data: Path, models: Path | None, run: Run) -> Sequence[str]:
-        found = evaluate(name, data, models or weights.SHIPPED, run.device)
+        found = evaluate(name, data, models or stored_model.SHIPPED, run.device)
         rows = [
             f"{part:10} {found.network.interval(part)}   mean shape {found.baseline.interval(part)}"
             for part in STRUCTURES

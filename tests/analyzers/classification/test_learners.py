@@ -9,7 +9,6 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import make_classification
 
-from analyzers.classification import weights
 from analyzers.classification.learners import Calibration, Forest, Linear, SupportVectors
 from analyzers.classification.training.figures import (
     auc_interval,
@@ -25,6 +24,7 @@ from analyzers.classification.training.opacity_classic import (
     svm,
 )
 from analyzers.classification.training.opacity_ensemble import linear, stored_linear
+from analyzers.models import stored_model
 
 Table = tuple[NDArray[np.float64], NDArray[np.int64]]
 
@@ -116,25 +116,25 @@ def test_repeated_images_of_few_patients_widen_the_interval() -> None:
 
 
 def test_a_model_comes_back_as_it_was_stored(tmp_path: Path) -> None:
-    facts: dict[str, dict[str, weights.Plain]] = {
+    facts: dict[str, dict[str, stored_model.Plain]] = {
         "model": {"name": 'a "quoted" one', "count": 3, "range": [0.5, 1.0]}
     }
-    weights.save("demo", {"a": np.arange(6.0).reshape(2, 3)}, facts, tmp_path)
-    stored = weights.load("demo", tmp_path)
+    stored_model.save("demo", {"a": np.arange(6.0).reshape(2, 3)}, facts, tmp_path)
+    stored = stored_model.load("demo", tmp_path)
     np.testing.assert_array_equal(stored.arrays["a"], np.arange(6.0).reshape(2, 3))
     assert stored.facts["model"] == facts["model"]
     assert stored.number("model", "count") == 3
-    with pytest.raises(weights.BrokenModel, match=r"model\.toml has no number"):
+    with pytest.raises(stored_model.BrokenModel, match=r"model\.toml has no number"):
         stored.number("model", "name")
 
 
 def test_altered_weights_are_not_loaded(tmp_path: Path) -> None:
-    home = weights.save("demo", {"a": np.zeros(3)}, {}, tmp_path)
-    weights.save("other", {"a": np.ones(3)}, {}, tmp_path)
+    home = stored_model.save("demo", {"a": np.zeros(3)}, {}, tmp_path)
+    stored_model.save("other", {"a": np.ones(3)}, {}, tmp_path)
     (home / "weights.safetensors").write_bytes(
         (tmp_path / "other" / "weights.safetensors").read_bytes()
     )
-    with pytest.raises(weights.BrokenModel, match="not those"):
-        weights.load("demo", tmp_path)
-    with pytest.raises(weights.BrokenModel, match="cannot be read"):
-        weights.load("absent", tmp_path)
+    with pytest.raises(stored_model.BrokenModel, match="not those"):
+        stored_model.load("demo", tmp_path)
+    with pytest.raises(stored_model.BrokenModel, match="cannot be read"):
+        stored_model.load("absent", tmp_path)

@@ -13,7 +13,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification import chest_frame, weights
+from analyzers.classification import chest_frame
 from analyzers.classification.multimodal import MultimodalClassifier
 from analyzers.classification.multimodal_input import VALUES, header_values, inputs
 from analyzers.classification.multimodal_network import Inputs
@@ -35,6 +35,7 @@ from analyzers.contract import (
     Subject,
     Volume,
 )
+from analyzers.models import stored_model
 from analyzers.testing.examples import volume
 from analyzers.testing.suite import AnalyzerSuite
 
@@ -43,7 +44,7 @@ NAME = "multimodal_classifier"
 
 def radiograph(seed: int = 0, spot: float = 0.0) -> NDArray[np.uint16]:
     """The mean chest of the training images with noise, and perhaps a spot in a lung."""
-    mean = np.asarray(weights.load(NAME).arrays["mean_chest"], np.float32)
+    mean = np.asarray(stored_model.load(NAME).arrays["mean_chest"], np.float32)
     wide = cv2.resize(mean, (256, 256), interpolation=cv2.INTER_CUBIC)
     wide[110:150, 60:100] += spot
     noise = np.random.default_rng(seed).normal(0, 0.05, wide.shape)
@@ -228,7 +229,7 @@ def test_training_stores_a_model_that_answers_and_its_card(folder: Path, tmp_pat
     assert "for 10 of the images" in text
     assert "age of 20, view position of 20 images. No image came with sex, weight, height" in text
     assert 0 <= multimodal.evaluate(folder, tmp_path).value <= 1
-    stored = MultimodalClassifier("cpu", weights.load(NAME, tmp_path))
+    stored = MultimodalClassifier("cpu", stored_model.load(NAME, tmp_path))
     assert stored.learnt == {"age_years", "front"}
     answer(stored, study(radiograph(), age_years=60.0))
 

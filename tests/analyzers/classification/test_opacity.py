@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzers import registry
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.contract import Classification, Findings, NotApplicable, Volume
+from analyzers.models import stored_model
 from analyzers.testing.examples import volume
 from analyzers.testing.suite import AnalyzerSuite
 
@@ -22,7 +23,7 @@ NAMES = tuple(name for name in STORED if name in registry.names())
 
 def radiograph() -> NDArray[np.uint16]:
     """The mean chest of the training images as a radiograph of 12 bits."""
-    mean = np.asarray(weights.load(NAMES[0]).arrays["mean_chest"], np.float32)
+    mean = np.asarray(stored_model.load(NAMES[0]).arrays["mean_chest"], np.float32)
     wide = cv2.resize(mean, (400, 400), interpolation=cv2.INTER_CUBIC)
     return np.clip(2000 + 500 * wide, 0, 4095).astype(np.uint16)[None]
 

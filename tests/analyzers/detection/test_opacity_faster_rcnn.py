@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from analyzers.classification import concepts, weights
+from analyzers.classification import concepts
 from analyzers.classification.chest_frame import Frame
 from analyzers.contract import (
     Classification,
@@ -32,6 +32,7 @@ from analyzers.detection.training import detection_figures as figures
 from analyzers.detection.training import opacity, opacity_views
 from analyzers.detection.training.opacity_baseline import mean_boxes
 from analyzers.detection.training.opacity_fit import augmented, fit
+from analyzers.models import stored_model
 from analyzers.models.trainables import Run, trainable
 from analyzers.testing import AnalyzerSuite
 from analyzers.testing.examples import volume
@@ -39,7 +40,7 @@ from analyzers.testing.examples import volume
 
 def radiograph() -> NDArray[np.uint16]:
     """The mean chest of the training images as a radiograph of 12 bits."""
-    mean = np.asarray(weights.load("opacity_faster_rcnn").arrays["mean_chest"], np.float32)
+    mean = np.asarray(stored_model.load("opacity_faster_rcnn").arrays["mean_chest"], np.float32)
     wide = cv2.resize(mean, (400, 400), interpolation=cv2.INTER_CUBIC)
     return np.clip(2000 + 500 * wide, 0, 4095).astype(np.uint16)[None]
 
@@ -163,7 +164,7 @@ def test_the_script_goes_on_from_finished_folds_and_stores_a_model_with_its_card
     folder = excerpt(tmp_path / "set", test_data / "train/cxr_opacity", 8, 10)
     finished = tmp_path / "finished"
     finished.mkdir()
-    shipped = {k: v for k, v in weights.load(opacity.NAME).arrays.items() if k != "mean_chest"}
+    shipped = {k: v for k, v in stored_model.load(opacity.NAME).arrays.items() if k != "mean_chest"}
     for name in ("all", *(f"fold_{number}" for number in range(5))):
         save_file(shipped, finished / f"{name}.safetensors")
     run = Run(tmp_path / "out", finished, lambda _: ())
@@ -172,7 +173,7 @@ def test_the_script_goes_on_from_finished_folds_and_stores_a_model_with_its_card
     assert "mean box" in card
     assert "18 radiographs of" in card
     assert (home / "failures.png").stat().st_size > 10_000
-    stored = weights.load(opacity.NAME, tmp_path / "out").arrays
+    stored = stored_model.load(opacity.NAME, tmp_path / "out").arrays
     assert all(np.array_equal(stored[key], value) for key, value in shipped.items())
     said = trainable(opacity.NAME).evaluate(opacity.NAME, folder, tmp_path / "out", run)
     assert "mean boxes" in said[-1]
@@ -211,7 +212,7 @@ def seen(test_data: Path) -> opacity_views.ViewSet:
 
 
 def _mean() -> NDArray[np.float32]:
-    return np.asarray(weights.load("opacity_faster_rcnn").arrays["mean_chest"], np.float32)
+    return np.asarray(stored_model.load("opacity_faster_rcnn").arrays["mean_chest"], np.float32)
 
 
 def test_the_report_holds_the_marks_of_the_network_on_the_pixels_and_the_right_side(

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from analyzers.contract import AnalyzerError, OperatingPoint
 
-SHIPPED = Path(__file__).resolve().parents[1] / "models" / "weights"
+SHIPPED = Path(__file__).resolve().parent / "weights"
 
 Plain = str | float | int | list[float] | list[str]
 Arrays = Mapping[str, NDArray[np.generic]]
