@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEVICE ?= cpu
+JOBS ?= 2
 STUDY ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 OCR := tesseract-ocr
@@ -40,7 +41,7 @@ peers:
 	|| echo "interop peers ($(APT)) are not installed and cannot be: their tests are skipped"
 
 test: venv peers lint
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: venv peers
 	$(BIN)/pytest -m slow --timeout=3600

@@ -29,6 +29,8 @@ BACKLOG = 20_000
 RETRY_S = 0.5
 GATHER_S = 0.08
 """While instances stream in, so long are they gathered: many share a transaction."""
+LULL_S = 0.01
+"""None came for so long: they stream in no more."""
 SETTLE_AT = 4096
 """So many second links may stay while instances stream in, before final names are synced."""
 IDLE_S = 1.0
@@ -119,12 +121,19 @@ class Indexer:
         while not ends:
             came = self._came.wait(IDLE_S if self._unsettled else None)
             if came:
-                self._stopping.wait(GATHER_S)
+                self._gather()
             ends = self._stopping.is_set()
             self._came.clear()
             self._write_what_waits()
             if ends or not came or len(self._unsettled) >= SETTLE_AT:
                 self._settle_names()
+
+    def _gather(self) -> None:
+        until, seen = time.monotonic() + GATHER_S, 0
+        while seen < len(self._queue) and time.monotonic() < until:
+            seen = len(self._queue)
+            if self._stopping.wait(LULL_S):
+                return
 
     def _write_what_waits(self) -> None:
         """Batch after batch, down to the first that is not full: what comes now is gathered."""
