@@ -4,13 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.classification import concepts
-from analyzers.classification.chest_frame import Frame, Image, register, standardised
+from analyzers.classification.chest_frame import (
+    SIZE,
+    Frame,
+    Image,
+    register,
+    standardised,
+    unsquared,
+)
 from analyzers.classification.learners import Calibration
-from analyzers.contract import Classification, InputContract, Limits, NotApplicable, Volume
+from analyzers.contract import (
+    Classification,
+    InputContract,
+    Limits,
+    NotApplicable,
+    ParametricMap,
+    Volume,
+)
 from analyzers.models.stored_model import StoredModel
 
 INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
@@ -18,6 +33,7 @@ LIMITS = Limits(time_s=120.0, memory_mb=4096)
 LEAST_AGREEMENT = 0.55
 """Of 245 chest radiographs one in a hundred agrees less than 0.66 with the mean chest."""
 REASONS = 3
+ADDED = "What each place adds to the score for opacity"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +83,28 @@ def verdict(model: StoredModel, probability: float, reasons: tuple[str, ...]) ->
         probability=probability,
         operating_point=point,
         reasons=reasons,
+    )
+
+
+def on_frame(chart: NDArray[np.floating], field: slice) -> NDArray[np.float32]:
+    """A chart of a square field of the frame ``(n, n)``, laid on the frame; 0 beyond the field."""
+    side = field.stop - field.start
+    framed = np.zeros((SIZE, SIZE), np.float32)
+    framed[field, field] = cv2.resize(chart, (side, side), interpolation=cv2.INTER_LINEAR)
+    return framed
+
+
+def evidence(
+    chest: FramedChest, volume: Volume, framed: NDArray[np.float32], title: str
+) -> ParametricMap:
+    """A chart of the frame ``(240, 240)``, back on the radiograph it was made from."""
+    rows, columns = volume.shape[1:]
+    lifted = unsquared(chest.frame.lift(framed), (rows, columns))
+    return ParametricMap(
+        values=np.ascontiguousarray(lifted[None], np.float32),
+        title=title,
+        quantity=concepts.OPACITY_EVIDENCE,
+        unit=concepts.NO_UNIT,
     )
 
 

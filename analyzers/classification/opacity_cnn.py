@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers.classification import concepts
-from analyzers.classification.chest_frame import SIZE, unsquared
+from analyzers.classification.chest_frame import SIZE
 from analyzers.classification.network_evidence import contributions, grad_cam
 from analyzers.classification.opacity import (
     INPUTS,
     LIMITS,
-    FramedChest,
     calibration_of,
+    evidence,
     framed_chest,
     in_words,
     verdict,
@@ -33,6 +33,8 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+
+MAP = "Grad-CAM: evidence for lung opacity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class OpacityCnn:
             Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
         )
         if parameters.evidence == "grad_cam":
-            items += (_map(chest, volume, grad_cam(self.networks, x)),)
+            items += (evidence(chest, volume, grad_cam(self.networks, x), MAP),)
         return Findings(items=(verdict(self.model, probability, reasons), *items))
 
 
@@ -108,15 +110,3 @@ def _zones(added: NDArray[np.float32]) -> dict[str, float]:
             zone = zone_of(row, column)
             sums[zone] = sums.get(zone, 0.0) + value
     return sums
-
-
-def _map(chest: FramedChest, volume: Volume, chart: NDArray[np.float32]) -> ParametricMap:
-    """The chart back on the radiograph it was made from."""
-    rows, columns = volume.shape[1:]
-    lifted = unsquared(chest.frame.lift(chart), (rows, columns))
-    return ParametricMap(
-        values=np.ascontiguousarray(lifted[None], np.float32),
-        title="Grad-CAM: evidence for lung opacity",
-        quantity=concepts.OPACITY_EVIDENCE,
-        unit=concepts.NO_UNIT,
-    )

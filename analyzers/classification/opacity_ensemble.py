@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.classification import concepts
-from analyzers.classification.chest_frame import unsquared
 from analyzers.classification.learners import Calibration, Linear
 from analyzers.classification.opacity import (
     INPUTS,
     LIMITS,
-    FramedChest,
     calibration_of,
+    evidence,
     framed_chest,
     in_words,
+    on_frame,
     summed,
     verdict,
 )
@@ -29,13 +28,13 @@ from analyzers.contract import (
     Limits,
     Measurement,
     NoParameters,
-    ParametricMap,
     Volume,
 )
 from analyzers.models import stored_model
 
 KINDS: tuple[Kind, ...] = ("edges", "density")
 MEMBERS = ("linear", "places")
+MAP = "Chance of each place to lie in an opacity"
 
 
 class OpacityEnsemble:
@@ -76,7 +75,7 @@ class OpacityEnsemble:
         items = (
             verdict(self.model, probability, reasons),
             Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
-            _map(chest, volume, chart),
+            evidence(chest, volume, on_frame(chart, FIELD), MAP),
         )
         return Findings(items)
 
@@ -104,18 +103,3 @@ class OpacityEnsemble:
             place.log_odds(chart.max())
         )
         return added
-
-
-def _map(chest: FramedChest, volume: Volume, chart: NDArray[np.float64]) -> ParametricMap:
-    """The chance at each place, laid back on the radiograph."""
-    rows, columns = volume.shape[1:]
-    side = FIELD.stop - FIELD.start
-    framed = np.zeros((240, 240), np.float32)
-    framed[FIELD, FIELD] = cv2.resize(chart, (side, side), interpolation=cv2.INTER_LINEAR)
-    lifted = unsquared(chest.frame.lift(framed), (rows, columns))
-    return ParametricMap(
-        values=np.ascontiguousarray(lifted[None], np.float32),
-        title="Chance of each place to lie in an opacity",
-        quantity=concepts.OPACITY_EVIDENCE,
-        unit=concepts.NO_UNIT,
-    )

@@ -29,6 +29,8 @@ DENSITY_WIDTH = 40.0
 LBP_CELLS = 4
 LBP_RADII = (1, 2, 4, 8)
 LBP_CODES = 10
+PLACES = 7
+"""Cells of a map of what features add, each way: as many as HOG has blocks."""
 
 Kind = Literal["edges", "texture", "density"]
 KINDS: tuple[Kind, ...] = ("edges", "texture", "density")
@@ -61,6 +63,16 @@ def traits(kinds: tuple[Kind, ...] = KINDS) -> tuple[Trait, ...]:
     """The kind and zone of each feature, in the order of ``features``."""
     makers = {"edges": _edge_places, "texture": _texture_places, "density": _density_places}
     return tuple(Trait(kind, zone_of(*place)) for kind in kinds for place in makers[kind]())
+
+
+@cache
+def cells(kinds: tuple[Kind, ...] = KINDS) -> NDArray[np.intp]:
+    """In which of ``PLACES × PLACES`` cells of the inner pixels each feature lies."""
+    makers = {"edges": _edge_places, "texture": _texture_places, "density": _density_places}
+    places = np.array([place for kind in kinds for place in makers[kind]()])
+    row, column = np.minimum(places * PLACES, PLACES - 1).astype(np.intp).T
+    cell: NDArray[np.intp] = row * PLACES + column
+    return cell
 
 
 def zone_of(row: float, column: float) -> str:

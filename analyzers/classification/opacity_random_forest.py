@@ -9,28 +9,39 @@ import numpy as np
 from analyzers.classification import concepts
 from analyzers.classification.learners import Forest
 from analyzers.classification.opacity import (
+    ADDED,
     INPUTS,
     LIMITS,
     calibration_of,
+    evidence,
     framed_chest,
     in_words,
+    on_frame,
     summed,
     verdict,
 )
-from analyzers.classification.opacity_features import KINDS, features, traits
+from analyzers.classification.opacity_features import (
+    INNER,
+    KINDS,
+    PLACES,
+    cells,
+    features,
+    traits,
+)
 from analyzers.contract import Findings, InputContract, Limits, Measurement, NoParameters, Volume
 from analyzers.models import stored_model
 
 
 class OpacityRandomForest:
-    """Present or absent, with a calibrated probability and the zones that weighed most.
+    """Present or absent, with a calibrated probability, the zones that weighed most, and a map.
 
     A reason is the sum of what the features of one kind in one zone added on the paths through
-    the trees; the spread between the trees is reported as its uncertainty.
+    the trees, and the map the sum of those of each place; the spread between the trees is reported
+    as its uncertainty.
     """
 
     name: ClassVar[str] = "opacity_random_forest"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung opacity (random forest)"
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
@@ -53,4 +64,6 @@ class OpacityRandomForest:
         names = np.array([str(trait) for trait in traits(self.kinds)])
         spread = Measurement(concepts.PROBABILITY_SPREAD, self.forest.spread(row), concepts.NO_UNIT)
         answer = verdict(self.model, probability, in_words(summed(added, names)))
-        return Findings(items=(answer, spread))
+        places = np.bincount(cells(self.kinds), added, PLACES**2).reshape(PLACES, PLACES)
+        chart = evidence(chest, volume, on_frame(np.maximum(places, 0), INNER), ADDED)
+        return Findings(items=(answer, spread, chart))

@@ -9,27 +9,37 @@ from numpy.typing import NDArray
 
 from analyzers.classification.learners import SupportVectors
 from analyzers.classification.opacity import (
+    ADDED,
     INPUTS,
     LIMITS,
     calibration_of,
+    evidence,
     framed_chest,
     in_words,
+    on_frame,
     verdict,
 )
-from analyzers.classification.opacity_features import KINDS, features, traits
+from analyzers.classification.opacity_features import (
+    INNER,
+    KINDS,
+    PLACES,
+    cells,
+    features,
+    traits,
+)
 from analyzers.contract import Findings, InputContract, Limits, NoParameters, Volume
 from analyzers.models import stored_model
 
 
 class OpacitySvm:
-    """Present or absent, with a calibrated probability and the zones that weighed most.
+    """Present or absent, with a calibrated probability, the zones that weighed most, and a map.
 
     A reason is what the decision value loses when the features of one kind in one zone are
-    replaced by their mean over the training images.
+    replaced by their mean over the training images; the map is what it loses by each place.
     """
 
     name: ClassVar[str] = "opacity_svm"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung opacity (support vector machine)"
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
@@ -48,12 +58,19 @@ class OpacitySvm:
         row = features(chest.framed, self.kinds)
         score = self.machine.decide(row[None])
         probability = float(calibration_of(self.model).probability(score)[0])
-        reasons = in_words(self._weights(row, float(score[0])))
-        return Findings(items=(verdict(self.model, probability, reasons),))
-
-    def _weights(self, row: NDArray[np.float64], score: float) -> dict[str, float]:
         names = np.array([str(trait) for trait in traits(self.kinds)])
-        groups = np.unique(names)
-        without = np.where(names[None] == groups[:, None], self.machine.mean, row)
-        lost = score - self.machine.decide(without)
-        return {str(group): float(part) for group, part in zip(groups, lost, strict=True)}
+        zones, index = np.unique(names, return_inverse=True)
+        lost = self._lost(row, index, len(zones)).tolist()
+        reasons = in_words(dict(zip(zones.tolist(), lost, strict=True)))
+        places = self._lost(row, cells(self.kinds), PLACES**2).reshape(PLACES, PLACES)
+        chart = evidence(chest, volume, on_frame(np.maximum(places, 0), INNER), ADDED)
+        return Findings(items=(verdict(self.model, probability, reasons), chart))
+
+    def _lost(
+        self, row: NDArray[np.float64], group: NDArray[np.intp], count: int
+    ) -> NDArray[np.float64]:
+        """What the decision value loses with each group of features."""
+        is_left_out = group[None] == np.arange(count)[:, None]
+        without = np.where(is_left_out, self.machine.mean, row)
+        lost: NDArray[np.float64] = self.machine.decide(row[None]) - self.machine.decide(without)
+        return lost

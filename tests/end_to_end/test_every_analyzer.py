@@ -33,6 +33,8 @@ OF_ONE = {
     "opacity_cnn": {"image"},
     "opacity_ensemble": {"image"},
     "opacity_faster_rcnn": {"image"},
+    "opacity_random_forest": {"image"},
+    "opacity_svm": {"image"},
     "calcium_score": set[str](),
     "window_presets": {"pr"},
 }

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from analyzers import registry
 from analyzers.classification import concepts
-from analyzers.contract import Classification, Findings, NotApplicable, Volume
+from analyzers.contract import Classification, Findings, NotApplicable, ParametricMap, Volume
 from analyzers.models import stored_model
 from analyzers.testing.examples import volume
 from analyzers.testing.suite import AnalyzerSuite
@@ -89,3 +89,32 @@ def test_real_radiographs_with_opacity_get_the_higher_probability(
             said.append(float(found.probability or 0))
         means.append(np.mean(said))
     assert means[1] > means[0] + 0.15
+
+
+def test_the_forests_map_lies_on_the_opacities_that_were_drawn(test_data: Path) -> None:
+    """Of images that the model saw: the test is of the way back to the radiograph."""
+    folder = test_data / "train" / "cxr_opacity"
+    with (folder / "labels.csv").open(newline="") as file:
+        drawn = [row for row in csv.DictReader(file) if row["width"]][::8]
+    higher = 0
+    for row in drawn:
+        grey = cv2.imread(str(folder / "images" / row["file"]), cv2.IMREAD_GRAYSCALE)
+        chart = _map("opacity_random_forest", np.asarray(grey)[None].astype(np.uint16))
+        left, top = int(float(row["x"])), int(float(row["y"]))
+        width, height = int(float(row["width"])), int(float(row["height"]))
+        inside = chart[0, top : top + height, left : left + width]
+        higher += inside.mean() > 1.5 * chart.mean()
+    assert higher > 0.75 * len(drawn) > 5
+
+
+def test_the_support_vectors_map_lies_within_the_frame_and_speaks_for_opacity_only() -> None:
+    chart = _map("opacity_svm", radiograph())
+    assert chart.shape == (1, 400, 400)
+    assert chart.min() == 0 < chart.max()
+    assert not chart[0, :20].any()
+
+
+def _map(name: str, pixels: NDArray[np.uint16]) -> NDArray[np.float32]:
+    _, findings = answer(name, volume(pixels, "DX"))
+    [chart] = [item for item in findings.items if isinstance(item, ParametricMap)]
+    return chart.values
