@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEVICE ?= cpu
-JOBS ?= 2
+# Test processes; 0 for one after another, which is kinder to the tests that wait for peers.
+JOBS ?= 0
 STUDY ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 OCR := tesseract-ocr

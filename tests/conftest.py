@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 import structlog
+from pynetdicom.association import Association
 
 from node.demo.phantom import ChestPhantom
+from node.dimse.wakeups import Pause
 
 pytest_plugins = ("pytester", "tests.postgres")
 
@@ -32,6 +35,18 @@ def plain_tracebacks() -> None:
                 renderer,
             ]
         )
+
+
+@pytest.fixture(autouse=True)
+def requestors_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pynetdicom's requestors are peers here; on a busy machine they lose answers by themselves."""
+    made = Association.__init__
+
+    def init(self: Association, *given: Any, **named: Any) -> None:
+        made(self, *given, **named)
+        self._reactor_checkpoint = Pause(self.is_alive)
+
+    monkeypatch.setattr(Association, "__init__", init)
 
 
 @pytest.fixture(scope="session")

@@ -273,7 +273,7 @@ def _replace_dul(association: Association, lane: InstanceLane) -> None:
     lane.event_queue = made.event_queue  # it holds Evt5, transport connection indication
     lane.artim_timer.timeout = made.artim_timer.timeout
     lane._idle_timer.timeout = made._idle_timer.timeout
-    checkpoint = Checkpoint()
+    checkpoint = Checkpoint(association.is_alive)
     association._reactor_checkpoint = checkpoint
     association.dimse.msg_queue = WakingQueue(checkpoint.wake)
     lane.to_user_queue = WakingQueue(checkpoint.wake)

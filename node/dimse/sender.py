@@ -31,6 +31,7 @@ from node.dimse.offers import NotSendable, Parcel, batches, proposals, read_parc
 from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.dimse.statuses import SendOutcome
 from node.dimse.tls import ClientContext, TlsFiles, client_context
+from node.dimse.wakeups import Pause
 from node.errors import SettingsError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -256,6 +257,7 @@ class _Caller(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
+        assoc._reactor_checkpoint = Pause(assoc.is_alive)  # before the reactor starts
         connection = _Connection(assoc, address=address)
         connection.tls_args = tls_args
         return connection

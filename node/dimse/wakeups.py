@@ -10,23 +10,74 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from threading import get_ident
 from typing import Any
 
 LOOK_ROUND_S = 0.05
 """Nobody wakes a thread for its time-outs, or to end: so often they look for these."""
+HELD_S = 0.01
+"""So often it is looked whether the reactor that is to be held has ended."""
 
 
-class Checkpoint(threading.Event):
-    """An association's reactor checkpoint: its thread waits here before every round."""
+class Pause(threading.Event):
+    """An association's reactor checkpoint that holds: its thread waits here before every round.
 
-    def __init__(self) -> None:
+    pynetdicom's own lets a reactor slip through: it says that it is paused before it waits, so
+    whoever clears the checkpoint at the moment between takes it for paused, and the reactor then
+    takes the response off the queue that the other waits for. Here ``clear`` returns once the
+    reactor is held.
+    """
+
+    def __init__(self, is_alive: Callable[[], bool]) -> None:
+        """``is_alive``: whether there is a reactor that will come here."""
         super().__init__()
-        self.set()
+        self._is_alive = is_alive
+        self._gate = threading.Condition()
+        self._is_open = True
+        self._reactor = 0
+        self._is_held = False
+
+    def is_set(self) -> bool:
+        return self._is_open
+
+    def set(self) -> None:
+        """Let the reactor go on."""
+        with self._gate:
+            self._is_open = True
+            self._gate.notify_all()
+
+    def clear(self) -> None:
+        """Hold the reactor; returns once it is. (Not when the reactor itself asks.)"""
+        with self._gate:
+            self._is_open = False
+            while not self._is_held and self._is_alive() and self._reactor != get_ident():
+                self._gate.wait(HELD_S)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """The reactor's: return when it may go on."""
+        with self._gate:
+            self._reactor = get_ident()
+            self._is_held = True
+            self._gate.notify_all()
+            goes_on = self._gate.wait_for(lambda: self._is_open, timeout)
+            self._is_held = False
+            return goes_on
+
+
+class Checkpoint(Pause):
+    """One whose reactor waits for work too, instead of looking round every millisecond."""
+
+    def __init__(self, is_alive: Callable[[], bool]) -> None:
+        super().__init__(is_alive)
         self._work = threading.Event()
 
     def wake(self) -> None:
         """There is something to do."""
         self._work.set()
+
+    def clear(self) -> None:
+        self._work.set()  # it is held behind the wait for work
+        super().clear()
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return when there is something to do, and the reactor is not to pause."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import socket
 import struct
 import threading
@@ -43,11 +42,7 @@ def associated(
     ae = AE(ae_title=calling)
     ae.acse_timeout = ae.dimse_timeout = 10
     wanted = list(contexts) or [build_context(CTImageStorage), build_context(VERIFICATION)]
-    logging.getLogger("pynetdicom").setLevel(logging.ERROR)  # to be seen where a test fails
     association = ae.associate("127.0.0.1", node.port, wanted, ae_title=called)
-    if not (association.is_established or association.is_rejected):
-        # pynetdicom's requestor once ended without having reached the server.
-        association = ae.associate("127.0.0.1", node.port, wanted, ae_title=called)
     try:
         yield association
     finally:
