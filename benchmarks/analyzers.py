@@ -276,7 +276,7 @@ def _non_local_means(patch: tuple[int, int, int], search: tuple[int, int, int], 
 
 
 def _jpeg_2000() -> Row:
-    """Lossless, on one thread a slice."""
+    """Lossless encoding of every slice."""
     options = frame_codecs.Options(1.0, 100, 0)
     lossless = (cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000)
     codec = frame_codecs.CODECS["jpeg_2000"]

@@ -61,18 +61,22 @@ def features(framed: Image, kinds: tuple[Kind, ...] = KINDS) -> NDArray[np.float
 @cache
 def traits(kinds: tuple[Kind, ...] = KINDS) -> tuple[Trait, ...]:
     """The kind and zone of each feature, in the order of ``features``."""
-    makers = {"edges": _edge_places, "texture": _texture_places, "density": _density_places}
-    return tuple(Trait(kind, zone_of(*place)) for kind in kinds for place in makers[kind]())
+    return tuple(Trait(kind, zone_of(*place)) for kind in kinds for place in _places(kind))
 
 
 @cache
 def cells(kinds: tuple[Kind, ...] = KINDS) -> NDArray[np.intp]:
     """In which of ``PLACES × PLACES`` cells of the inner pixels each feature lies."""
-    makers = {"edges": _edge_places, "texture": _texture_places, "density": _density_places}
-    places = np.array([place for kind in kinds for place in makers[kind]()])
+    places = np.array([place for kind in kinds for place in _places(kind)])
     row, column = np.minimum(places * PLACES, PLACES - 1).astype(np.intp).T
     cell: NDArray[np.intp] = row * PLACES + column
     return cell
+
+
+def _places(kind: Kind) -> list[tuple[float, float]]:
+    """The place of each feature of a kind, row and column from 0 to 1."""
+    makers = {"edges": _edge_places, "texture": _texture_places, "density": _density_places}
+    return makers[kind]()
 
 
 def zone_of(row: float, column: float) -> str:

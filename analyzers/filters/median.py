@@ -129,10 +129,10 @@ def median_on_device(values: NDArray[Any], sizes: Sizes, device: str) -> NDArray
     import torch
 
     out = np.empty_like(values)
-    whole = slice(0, values.shape[1])
+    whole, dtype = slice(0, values.shape[1]), torch.from_numpy(out[:0]).dtype
 
     def empty(length: int) -> Any:
-        return torch.empty(length, dtype=torch.from_numpy(out[:0]).dtype, device=device)
+        return torch.empty(length, dtype=dtype, device=device)
 
     operations = Operations(torch.minimum, torch.maximum, empty)
     with torch.inference_mode():

@@ -21,7 +21,7 @@ LEAST_CONFIDENCE = 70.0
 """Per cent."""
 LEAST_LETTERS = 3
 LEAST_WORDS = 2
-"""From so many on it is lettering: of 67 real planes without any one gave a word, none two."""
+"""It is lettering from here on: of 67 real planes without any, one gave a word, none gave two."""
 ZOOM = 2
 SMALL, LARGE = 1536, 2048
 """Images of up to so many pixels a side are enlarged, as letters of a screen are smaller than a

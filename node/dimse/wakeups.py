@@ -10,7 +10,6 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from threading import get_ident
 from typing import Any
 
 LOOK_ROUND_S = 0.05
@@ -50,13 +49,13 @@ class Pause(threading.Event):
         """Hold the reactor; returns once it is. (Not when the reactor itself asks.)"""
         with self._gate:
             self._is_open = False
-            while not self._is_held and self._is_alive() and self._reactor != get_ident():
+            while not self._is_held and self._is_alive() and self._reactor != threading.get_ident():
                 self._gate.wait(HELD_S)
 
     def wait(self, timeout: float | None = None) -> bool:
         """The reactor's: return when it may go on."""
         with self._gate:
-            self._reactor = get_ident()
+            self._reactor = threading.get_ident()
             self._is_held = True
             self._gate.notify_all()
             goes_on = self._gate.wait_for(lambda: self._is_open, timeout)

@@ -66,10 +66,11 @@ class CertificateWatch:
         now = self._clock()
         found, texts = self._read()
         found = [one for one in found if now - one.ends_at < LEFT_OVER]
-        self._ends = {}
+        ends: dict[str, float] = {}
         for one in found:
-            ends, name = one.ends_at.timestamp(), one.path.name
-            self._ends[name] = min(ends, self._ends.get(name, ends))
+            at, name = one.ends_at.timestamp(), one.path.name
+            ends[name] = min(at, ends.get(name, at))
+        self._ends = ends  # whole: others read it meanwhile
         texts += [one.in_words(now) for one in found if one.is_near_end(now)]
         new = [text for text in dict.fromkeys(texts) if text not in self._said]
         if new:

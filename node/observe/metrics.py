@@ -95,9 +95,9 @@ class Metrics(Collector):
             "wetread_indexed", "Instances entered into the index since the start.", queue.indexed
         )
         yield _gauge("index_lag_seconds", "Age of the oldest of them, or of the last.", queue.lag_s)
-        parts = {check.name: int(check.ok) for check in self._health.report().checks}
         ends = self._certificate_ends()
         yield _gauges("certificate_end_timestamp_seconds", "When it ends.", "file", ends)
+        parts = {check.name: int(check.ok) for check in self._health.report().checks}
         yield _gauges("healthy", "Whether a part did something lately.", "part", parts)
 
     def _of_database(self) -> Iterable[Metric]:

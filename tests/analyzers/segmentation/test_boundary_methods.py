@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -17,15 +16,6 @@ from tests.analyzers.segmentation import bodies
 
 METHODS = ("chan_vese", "geodesic_contour", "watershed", "random_walker")
 MIDDLE_MM = (27.5 * 1.25, 27.5 * 1.25, 17.5 * 2.0)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small arrays on a busy machine: a second thread only waits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def segment(name: str, of: Volume, **given: Any) -> Segmentation:

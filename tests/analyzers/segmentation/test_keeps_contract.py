@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-import torch
-
 from analyzers.contract import Volume
 from analyzers.testing import AnalyzerSuite
 from tests.analyzers.segmentation import bodies
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """Small arrays on a busy machine: a second thread only waits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class TestSegmenters(AnalyzerSuite):
