@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -87,11 +88,24 @@ def _jpeg_2000_decode(stream: bytes, dtype: DTypeLike) -> Frame:
     return decoded.astype(dtype)
 
 
+@cache
+def _openjph_ready() -> None:
+    """OpenJPH fills its tables as it is first used, and two threads may then both do so: streams
+    came out damaged, and the decoder's error does not reach Python.
+    """
+    with _ONE_AT_A_TIME:
+        imagecodecs.htj2k_decode(
+            imagecodecs.htj2k_encode(np.zeros((1, 1), np.int16), reversible=True)
+        )
+
+
 def _htj2k(frame: Frame, options: Options) -> bytes:
+    _openjph_ready()
     return _even(bytes(imagecodecs.htj2k_encode(frame, reversible=True)))
 
 
 def _htj2k_decode(stream: bytes, dtype: DTypeLike) -> Frame:
+    _openjph_ready()
     decoded: Frame = imagecodecs.htj2k_decode(stream)
     return decoded.astype(dtype)
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import imagecodecs
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from analyzers.contract import CompressedImage, InvalidParameters, Measurement, NotApplicable
+from analyzers.filters import frame_codecs
 from analyzers.filters.compression import (
     ENCODINGS,
     Compression,
@@ -14,7 +20,7 @@ from analyzers.filters.compression import (
     Method,
 )
 from analyzers.filters.fidelity import compared
-from analyzers.filters.frame_codecs import CODECS
+from analyzers.filters.frame_codecs import CODECS, Options
 from analyzers.testing import examples
 
 LOSSLESS = [method for method in Method if not ENCODINGS[method].term]
@@ -107,3 +113,22 @@ def test_pixels_that_an_encoding_cannot_hold_are_refused(method: str) -> None:
 def test_parameters_out_of_range_are_refused_by_name(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidParameters, match=next(iter(wrong))):
         CompressionParameters(**wrong)  # type: ignore[arg-type]
+
+
+def test_openjph_is_first_used_by_one_thread_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two threads that fill its tables at once damage streams without an error."""
+    encode, events = imagecodecs.htj2k_encode, list[str]()
+
+    def slow_encode(frame: NDArray[np.int16], reversible: bool) -> bytes:
+        events.append("begin")
+        time.sleep(0.05)
+        stream = bytes(encode(frame, reversible=reversible))
+        events.append("end")
+        return stream
+
+    monkeypatch.setattr(imagecodecs, "htj2k_encode", slow_encode)
+    frame_codecs._openjph_ready.cache_clear()
+    frame = np.arange(12, dtype=np.int16).reshape(3, 4)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: CODECS["htj2k"].encode(frame, Options(1, 1, 1)), range(4)))
+    assert events[:2] == ["begin", "end"]
