@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pydicom
 import pytest
+from PIL import Image
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from analyzers.contract import Findings, Shades, WindowPreset
@@ -41,6 +44,23 @@ def test_a_state_shows_all_images_in_its_window(source: Source, tmp_path: Path) 
     assert (float(window.WindowCenter), float(window.WindowWidth)) == (-600, 1500)
     words = " ".join(texts(pydicom.dcmread(tmp_path / "out/report.dcm")))
     assert "Presentation states were made: lung, bone." in words
+
+
+@pytest.mark.skipif(shutil.which("dcmp2pgm") is None, reason="dcmp2pgm is not installed")
+def test_dcmtk_shows_an_image_in_the_window_of_a_state(
+    source: Source, phantom_paths: list[Path], tmp_path: Path
+) -> None:
+    write_results(source, Findings((LUNG, BONE)), PROVENANCE, tmp_path / "out")
+    image = phantom_paths[len(phantom_paths) // 2]
+    header = pydicom.dcmread(image)
+    units = header.pixel_array * float(header.RescaleSlope) + float(header.RescaleIntercept)
+    for number, preset in enumerate((LUNG, BONE)):
+        state, shown = tmp_path / f"out/window-{number}.dcm", tmp_path / "shown.pgm"
+        subprocess.run(["dcmp2pgm", "--pstate", state, image, shown], check=True)
+        grey = np.asarray(Image.open(shown), float)
+        low, high = preset.shades.low, preset.shades.high
+        assert np.ptp(grey) > 50
+        assert np.abs(grey - np.clip((units - low) / (high - low), 0, 1) * 255).max() < 1.5
 
 
 def test_what_no_state_can_say_is_refused(source: Source, tmp_path: Path) -> None:
