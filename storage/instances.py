@@ -244,7 +244,6 @@ class IncomingFile:
             self._ready = store.ready.take()
         self.name = self._ready.name
         self._file = self._ready.path
-        self._descriptor = self._ready.descriptor
 
     def __enter__(self) -> IncomingFile:
         return self
@@ -294,9 +293,9 @@ class IncomingFile:
         if not self._pending:
             return
         with named_errors(_STORE):
-            write_all(self._descriptor, self._pending)
+            write_all(self._ready.descriptor, self._pending)
             if self._store.sync:
-                start_writing(self._descriptor, begin_at)
+                start_writing(self._ready.descriptor, begin_at)
         self._digest_pending()
         if self._first is None:
             self._first = self._pending
@@ -360,11 +359,11 @@ class IncomingFile:
         if self._pending:
             self._pending[: len(self._mark)] = self._mark
         else:
-            os.pwrite(self._descriptor, self._mark, 0)
+            os.pwrite(self._ready.descriptor, self._mark, 0)
 
     def _unseal(self) -> None:
         if self._mark:
-            os.pwrite(self._descriptor, bytes(len(self._mark)), 0)
+            os.pwrite(self._ready.descriptor, bytes(len(self._mark)), 0)
             self._mark = b""
 
     def quarantine(self, reason: str) -> str:
@@ -381,7 +380,7 @@ class IncomingFile:
     def _sync(self) -> None:
         self.flush()
         if self._store.sync:
-            os.fdatasync(self._descriptor)
+            os.fdatasync(self._ready.descriptor)
 
     def _sync_names(self, final: Path) -> None:
         self._store.sync_folder(final.parent)

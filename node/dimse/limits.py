@@ -1,4 +1,4 @@
-"""How many connections there may be, before anything is known of who asks.
+"""How many connections there may be, for the machine and before anything is known of who asks.
 
 Associations are counted where they are admitted; this is the gate before it, so that thousands of
 connections that never ask for one cost no more than a few threads.
@@ -6,11 +6,14 @@ connections that never ask for one cost no more than a few threads.
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections import Counter
 
 import structlog
+
+from node.dimse.errors import CannotListen
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -21,8 +24,36 @@ SPARE_PER_HOST = 8
 LOG_EVERY_S = 10.0
 """Refusals for one reason are logged at most so often: a flood must not fill the log."""
 
+FILES_PER_CONNECTION = 4
+"""Open at once for one: its socket, its bell, the instance's file, the folder that is synced."""
+FILES_BESIDE = 256
+"""Open for everything else: database, logs, HTTP, senders, libraries."""
+
 TOO_MANY = "too many connections"
 TOO_MANY_FROM_HOST = "too many connections from one host"
+
+
+def provide_files(max_associations: int) -> None:
+    """Let this process open as many files as so many associations need.
+
+    Most systems let a process have 1024 until it asks for more.
+
+    Raises
+    ------
+    CannotListen
+        The system's limit is lower: connections would be lost without a word.
+    """
+    needed = FILES_BESIDE + FILES_PER_CONNECTION * (max_associations + SPARE_CONNECTIONS)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited or soft >= needed:
+        return
+    if hard != unlimited and hard < needed:
+        raise CannotListen(
+            f"dimse.max_associations = {max_associations} needs {needed} open files, and "
+            f"the system grants {hard}; raise that (ulimit -Hn, LimitNOFILE=) or lower the setting"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 class ConnectionGate:

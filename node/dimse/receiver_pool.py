@@ -18,6 +18,7 @@ from node.dimse.admission import Rejection
 from node.dimse.connections import DimseSettings
 from node.dimse.errors import CannotListen, PeerFault, PeerUnavailable
 from node.dimse.event_reports import EventReport
+from node.dimse.limits import provide_files
 from node.dimse.link import Link, LinkLost
 from node.dimse.places import Places
 from node.dimse.receive import QuarantineSink, RecordSink
@@ -110,8 +111,9 @@ class ReceiverPool:
         Raises
         ------
         CannotListen
-            The address or port cannot be had, or a process does not start.
+            The address or port cannot be had, too few files, or a process does not start.
         """
+        provide_files(self._dimse.max_associations)  # handed down to the processes
         tls = self._dimse.tls
         host = "127.0.0.1" if tls and tls.only else self._dimse.host
         plain = _listen(host, self._dimse.port)

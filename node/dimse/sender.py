@@ -6,7 +6,9 @@ header is encoded anew in memory; pixel data never is.
 
 from __future__ import annotations
 
+import select
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -243,7 +245,23 @@ def associated(
 
 
 class _Connection(AssociationSocket):
-    """pynetdicom's socket, closed also where the connection failed."""
+    """pynetdicom's socket, closed also where the connection failed, and of any number."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether something can be read. (select() takes no descriptor above 1023.)"""
+        connected = self.socket
+        if connected is None or not self._is_connected:
+            return False
+        if isinstance(connected, ssl.SSLSocket) and connected.pending():
+            return True  # decrypted already: the socket itself may be silent
+        poll = select.poll()
+        try:
+            poll.register(connected, select.POLLIN)
+        except ValueError:  # closed meanwhile
+            self.event_queue.put("Evt17")
+            return False
+        return bool(poll.poll(0))
 
     def _shutdown_socket(self) -> None:
         super()._shutdown_socket()

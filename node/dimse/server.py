@@ -23,6 +23,7 @@ from node.dimse.connections import DimseSettings, Listener, application_entity
 from node.dimse.errors import CannotListen
 from node.dimse.event_reports import OpenAssociations
 from node.dimse.identity import USER_NAME_AND_PASSCODE, Users
+from node.dimse.limits import provide_files
 from node.dimse.receive import QuarantineSink, Receiver, RecordSink
 from node.dimse.services import Service
 from node.dimse.session import AssociationInfo, Session
@@ -115,10 +116,11 @@ class AssociationServer:
         Raises
         ------
         CannotListen
-            The address or port cannot be had; the message says what to do.
+            The address or port cannot be had, or too few files; the message says what to do.
         """
         library.prepare()
         settings = self._settings
+        provide_files(settings.max_associations)
         given = self._given
         if settings.tls is not None:
             self._secure = self._listen(

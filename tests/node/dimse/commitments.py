@@ -86,7 +86,7 @@ def running_ward(folder: Path, url: str = "", missing_wait_s: float = 0.0) -> It
 
     service = CommitmentService(database, clock)
     server = AssociationServer(
-        DimseSettings(ae_title="WETREAD", port=0, network_timeout_s=10),
+        DimseSettings(ae_title="WETREAD", port=0, network_timeout_s=60),
         store,
         sink,
         clock=clock,
@@ -102,6 +102,7 @@ def running_ward(folder: Path, url: str = "", missing_wait_s: float = 0.0) -> It
     finally:
         reporter.stop(5)
         server.drain(0)
+        store.ready.forget()  # or their descriptors wait for the garbage collector
         database.close()
 
 
@@ -132,7 +133,7 @@ class Requestor:
     @contextmanager
     def associated(self, port: int, *sop_classes: str) -> Iterator[Association]:
         ae = AE(ae_title=self.ae_title)
-        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 10
+        ae.acse_timeout = ae.dimse_timeout = ae.network_timeout = 60
         for sop_class in sop_classes or (STORAGE_COMMITMENT, MPPS, INSTANCE_AVAILABILITY):
             ae.add_requested_context(sop_class)
         roles = [build_role(STORAGE_COMMITMENT, scu_role=True, scp_role=True)]

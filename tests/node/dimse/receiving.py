@@ -69,3 +69,4 @@ def running_node(folder: Path, **settings: Any) -> Iterator[Node]:
         yield Node(server, store, records, quarantined, released, hooks)
     finally:
         server.drain(0)
+        store.ready.forget()  # or their descriptors wait for the garbage collector

@@ -9,6 +9,7 @@ import ast
 import inspect
 import queue
 import threading
+import time
 from pathlib import Path
 
 import pynetdicom
@@ -23,6 +24,9 @@ from pynetdicom.timer import Timer
 from pynetdicom.transport import AssociationSocket, RequestHandler, ThreadedAssociationServer
 
 import node.dimse
+from node.dimse.contexts import VERIFICATION
+from tests.node.dimse.receiving import Node
+from tests.peers import running_pacs
 
 PACKAGE = Path(node.dimse.__file__).parent
 
@@ -101,6 +105,8 @@ def test_the_reactor_waits_at_its_checkpoint_before_it_looks_for_work(
 def test_a_server_has_what_is_used_of_it() -> None:
     assert callable(RequestHandler._create_association)
     assert callable(AssociationSocket._shutdown_socket)
+    assert "self._is_connected is False" in inspect.getsource(AssociationSocket.close)
+    assert isinstance(inspect.getattr_static(AssociationSocket, "ready"), property)
     parameters = inspect.signature(ThreadedAssociationServer.__init__).parameters
     assert "request_handler" in parameters
     handled = inspect.getsource(RequestHandler.handle)
@@ -120,11 +126,28 @@ def test_switches_and_tables_are_where_they_are_set_and_read() -> None:
     assert "1.2.840.10008.1.2.1" in ALL_TRANSFER_SYNTAXES
 
 
+def test_time_outs_do_not_hear_of_a_step_of_the_wall_clock(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ae = AE()
+    ae.add_requested_context(VERIFICATION)
+    with running_pacs() as pacs:
+        for port in (node.port, pacs.port):
+            association = ae.associate("127.0.0.1", port, ae_title="WETREAD")
+            assert association.send_c_echo().Status == 0
+            now = time.time()
+            monkeypatch.setattr(time, "time", lambda now=now: now + 86_400)
+            time.sleep(0.5)
+            assert association.is_established
+            assert association.send_c_echo().Status == 0
+            association.release()
+
+
 PROVEN = {
     "_accepted_cx", "_config", "_create_association", "_create_socket", "_globals",
     "_idle_timer", "_is_transport_event", "_kill_thread", "_process_recv_primitive",
     "_reactor_checkpoint", "_read_pdu_data", "_recv_pdu", "_run_loop_delay", "_sent_abort",
-    "_shutdown_socket", "_STORAGE_CLASSES", "_decode_pdu", "_send",
+    "_shutdown_socket", "_STORAGE_CLASSES", "_decode_pdu", "_send", "_is_connected",
 }  # fmt: skip
 """The private names that the tests above pin."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import socket
 import struct
 import threading
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from node.dimse import lane, limits
+from node.dimse.errors import CannotListen
 from node.dimse.limits import TOO_MANY, TOO_MANY_FROM_HOST, ConnectionGate, RefusalLog
 from node.dimse.pdus import PduFault, PduReader
 from tests.instances import incoming
@@ -44,6 +46,32 @@ def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
     while not condition():
         assert time.monotonic() < deadline, "not reached in time"
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "is_raised"),
+    [(1024, 4096, True), (1024, -1, True), (4096, 4096, False), (-1, -1, False)],
+)
+def test_as_many_files_as_the_associations_need_may_be_opened(
+    soft: int, hard: int, is_raised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, values: asked.append(values))
+    limits.provide_files(64)
+    assert asked == []  # 1024 are enough for the default
+    limits.provide_files(500)
+    needed = limits.FILES_BESIDE + 4 * (500 + limits.SPARE_CONNECTIONS)
+    assert asked == ([(needed, hard)] if is_raised else [])
+
+
+def test_more_associations_than_the_system_grants_files_are_refused_at_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+    expected = pytest.raises(CannotListen, match=r"max_associations = 2000 needs 8512 .*NOFILE")
+    with expected, running_node(tmp_path, max_associations=2000):
+        pass
 
 
 def test_a_gate_counts_in_all_and_for_each_host() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -17,11 +19,13 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from node.dimse import limits
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.offers import Parcel, batches, proposals
 from node.dimse.sender import Peer, SendResult, Timeouts, echo, send
 from node.dimse.statuses import SendOutcome, classify, describe
 from tests.instances import dataset_bytes, make_dataset, write_instance
+from tests.node.dimse.receiving import Node
 from tests.peers import FakePacs, free_port, running_pacs
 
 QUICK = Timeouts(connect_s=2, negotiation_s=2, response_s=1, network_s=2)
@@ -180,6 +184,19 @@ def test_an_echo_gives_its_seconds() -> None:
     with running_pacs() as pacs:
         assert 0 < echo(peer_of(pacs), QUICK) < 5
         assert pacs.echoes == 1
+
+
+def test_files_leave_over_a_descriptor_that_select_does_not_take(
+    node: Node, images: list[Path]
+) -> None:
+    with ExitStack() as held:
+        limits.provide_files(1000)
+        while held.enter_context(Path(os.devnull).open("rb")).fileno() < 1024:
+            pass
+        outcomes: list[SendOutcome] = []
+        peer = Peer("node", "WETREAD", "127.0.0.1", node.port, "CT1")
+        send(images, peer, lambda _, result: outcomes.append(result.outcome), QUICK)
+    assert outcomes == [SendOutcome.STORED] * len(images)
 
 
 def test_a_missing_and_a_foreign_file_are_refused_and_the_rest_is_sent(
