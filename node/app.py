@@ -114,7 +114,12 @@ class Node:
             if one.commitment
         ]
         self._gaps = GapWatch(self.database, settings.completion.gap_alarm_s, clock)
-        self._certificates = CertificateWatch(network.tls_paths(settings), self.database, clock)
+        self._certificates = CertificateWatch(
+            network.tls_paths(settings),
+            self.database,
+            clock,
+            faults=lambda: network.tls_faults(settings),
+        )
         self._metrics = Metrics(
             self.database,
             self.health,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from node.config import DestinationSettings, Settings
@@ -11,6 +12,7 @@ from node.dimse import sender, tls
 from node.dimse.admission import Peer
 from node.dimse.connections import DimseSettings, TlsSettings
 from node.dimse.tls import TlsFiles
+from node.errors import SettingsError
 
 MIB = 2**20
 
@@ -70,6 +72,24 @@ def tls_paths(settings: Settings) -> list[Path]:
     named += [one.ca for one in settings.peers]
     named += [path for one in settings.destinations for path in (one.certificate, one.ca)]
     return [path for path in dict.fromkeys(named) if path is not None]
+
+
+def tls_faults(settings: Settings) -> list[str]:
+    """Why TLS files could not be loaded as they are now; empty where all can be.
+
+    A listener goes on with what it loaded before, so that nobody notices until the next start.
+    """
+    own = _tls(settings)
+    loads: list[Callable[[], object]] = [partial(tls.server_context, own.files)] if own else []
+    loads += [partial(tls_files, one) for one in settings.destinations]
+    loads += [partial(report_peers, settings)]
+    faults = []
+    for load in loads:
+        try:
+            load()
+        except SettingsError as error:
+            faults.append(str(error))
+    return list(dict.fromkeys(faults))
 
 
 def peer_of(destination: DestinationSettings, ae_title: str) -> sender.Peer:

@@ -153,6 +153,9 @@ def running_node(
     node = Node(folder, text, quiet_period_s, dimse=dimse)
     try:
         yield node.start(plugins)
+    except BaseException:
+        print(node.log()[-3000:])  # where a test failed, pytest shows it
+        raise
     finally:
         node.kill()
 

@@ -1,9 +1,9 @@
-"""Looks whether certificates and revocation lists end soon, and raises the alarm in time."""
+"""Looks whether certificates end soon or cannot be loaded any more, and raises the alarm."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import structlog
@@ -21,10 +21,18 @@ EVERY_S = 3600.0
 
 
 class CertificateWatch:
-    """Says once that something ends soon, and once that it has ended. One thread."""
+    """Says once that something ends soon, once that it has ended, and what is wrong. One thread."""
 
-    def __init__(self, paths: Iterable[Path], database: Database, clock: Clock) -> None:
+    def __init__(
+        self,
+        paths: Iterable[Path],
+        database: Database,
+        clock: Clock,
+        faults: Callable[[], list[str]] = list,
+    ) -> None:
+        """``faults``: why files cannot be used together; asked where each can be read."""
         self._paths = tuple(dict.fromkeys(paths))
+        self._faults = faults
         self._database = database
         self._clock = clock
         self._said: set[str] = set()
@@ -71,6 +79,7 @@ class CertificateWatch:
             at, name = one.ends_at.timestamp(), one.path.name
             ends[name] = min(at, ends.get(name, at))
         self._ends = ends  # whole: others read it meanwhile
+        texts = texts or self._faults()
         texts += [one.in_words(now) for one in found if one.is_near_end(now)]
         new = [text for text in dict.fromkeys(texts) if text not in self._said]
         if new:
@@ -79,7 +88,7 @@ class CertificateWatch:
                     events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "certificate", text)
         for text in new:
             log.error("certificate", reason=text)
-        self._said.update(new)
+        self._said = set(texts)  # what went away is said again when it comes back
         return new
 
     def _read(self) -> tuple[list[Validity], list[str]]:

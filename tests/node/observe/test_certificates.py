@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from node import network
+from node.config import load
 from node.dimse.validity import validities
 from node.observe.certificates import CertificateWatch
 from storage import events
@@ -81,8 +83,10 @@ def test_a_certificate_that_was_replaced_in_time_is_silent(
     hospital.issue("replaced")
     assert found.step() == [] == alarms(database)
     assert found.ends().keys() == first.keys() == {"replaced.pem"}
-    assert found.ends()["replaced.pem"] == pytest.approx(first["replaced.pem"], abs=60)
-    assert first["replaced.pem"] == pytest.approx((clock() + timedelta(days=2)).timestamp(), abs=60)
+    assert found.ends()["replaced.pem"] == pytest.approx(first["replaced.pem"], abs=3600)
+    assert first["replaced.pem"] == pytest.approx(
+        (clock() + timedelta(days=2)).timestamp(), abs=3600
+    )
 
 
 def test_a_revocation_list_that_ends_says_what_follows(
@@ -130,3 +134,28 @@ def test_a_file_that_cannot_be_read_is_said_and_hides_no_other(
         "beside.pem: the certificate ends",
     ]
     assert found.step() == []
+
+
+def test_a_certificate_without_its_new_key_is_an_alarm_each_time_it_happens(
+    tmp_path: Path, hospital: Authority, clock: Later, database: Database
+) -> None:
+    """The listener goes on with the old ones: nobody would know before the next start."""
+    own = hospital.issue("listener")
+    settings = tmp_path / "config.toml"
+    settings.write_text(
+        f'[dimse.tls]\ncertificate = "{own.certificate}"\nkey = "{own.key}"\nca = "{hospital.ca}"\n'
+    )
+    loaded = load(settings)
+    found = CertificateWatch(
+        network.tls_paths(loaded), database, clock, lambda: network.tls_faults(loaded)
+    )
+    assert found.step() == []
+    right = own.key.read_bytes()
+    for _ in range(2):
+        shutil.copy(hospital.issue("other").key, own.key)
+        [said] = found.step()
+        assert said == f"tls: {own.certificate} with {own.key}: key values mismatch"
+        assert found.step() == []
+        own.key.write_bytes(right)
+        assert found.step() == []
+    assert len(alarms(database)) == 2
