@@ -47,7 +47,7 @@ class Plan:
     rows: int
 
 
-FULL = Plan(runs=5, small=1000, large=400, nagle=100, echoes=2000, object_mb=128, rows=1_000_000)
+FULL = Plan(runs=5, small=1000, large=400, nagle=100, echoes=2000, object_mb=1024, rows=1_000_000)
 QUICK = Plan(runs=1, small=300, large=60, nagle=20, echoes=300, object_mb=16, rows=50_000)
 
 
