@@ -9,6 +9,7 @@ PRESENT = Code("52101004", "SCT", "Present")
 ABSENT = Code("272519000", "SCT", "Absent")
 LUNG_OPACITY = Code("LUNGOPACITY", PRIVATE_SCHEME, "Lung opacity on a chest radiograph")
 OPACITY_EVIDENCE = Code("OPACITYMAP", PRIVATE_SCHEME, "Evidence for lung opacity")
+SCORE_CHANGE = Code("SCORECHANGE", PRIVATE_SCHEME, "Change of the score when covered")
 PROBABILITY_SPREAD = Code(
     "PROBSPREAD", PRIVATE_SCHEME, "Spread of the probability between the members of an ensemble"
 )

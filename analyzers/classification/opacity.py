@@ -20,6 +20,7 @@ from analyzers.classification.chest_frame import (
 from analyzers.classification.learners import Calibration
 from analyzers.contract import (
     Classification,
+    Code,
     InputContract,
     Limits,
     NotApplicable,
@@ -95,7 +96,11 @@ def on_frame(chart: NDArray[np.floating], field: slice) -> NDArray[np.float32]:
 
 
 def evidence(
-    chest: FramedChest, volume: Volume, framed: NDArray[np.float32], title: str
+    chest: FramedChest,
+    volume: Volume,
+    framed: NDArray[np.float32],
+    title: str,
+    quantity: Code = concepts.OPACITY_EVIDENCE,
 ) -> ParametricMap:
     """A chart of the frame ``(240, 240)``, back on the radiograph it was made from."""
     rows, columns = volume.shape[1:]
@@ -103,7 +108,7 @@ def evidence(
     return ParametricMap(
         values=np.ascontiguousarray(lifted[None], np.float32),
         title=title,
-        quantity=concepts.OPACITY_EVIDENCE,
+        quantity=quantity,
         unit=concepts.NO_UNIT,
     )
 

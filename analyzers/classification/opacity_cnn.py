@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from analyzers.classification import concepts
 from analyzers.classification.chest_frame import SIZE
-from analyzers.classification.network_evidence import contributions, grad_cam
+from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
 from analyzers.classification.opacity import (
     INPUTS,
     LIMITS,
@@ -35,18 +35,20 @@ from analyzers.contract import (
 from analyzers.models import stored_model
 
 MAP = "Grad-CAM: evidence for lung opacity"
+COVERED_MAP = "Occlusion: what speaks for lung opacity (positive) and against it (log odds)"
+EVIDENCE = ("grad_cam", "occlusion", "none")
 
 
 @dataclass(frozen=True, slots=True)
 class OpacityCnnParameters:
-    """evidence: the map that is reported, "grad_cam" or "none"."""
+    """evidence: the map that is reported, "grad_cam", "occlusion" or "none"."""
 
     evidence: str = "grad_cam"
 
     def __post_init__(self) -> None:
-        if self.evidence not in ("grad_cam", "none"):
+        if self.evidence not in EVIDENCE:
             raise InvalidParameters(
-                f"evidence is {self.evidence!r}, 'grad_cam' or 'none' is accepted"
+                f"evidence is {self.evidence!r}, 'grad_cam', 'occlusion' or 'none' is accepted"
             )
 
 
@@ -55,7 +57,7 @@ class OpacityCnn:
     mirror image, a map of the evidence, and the zones that weigh most."""
 
     name: ClassVar[str] = "opacity_cnn"
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "2.1.0"
     title: ClassVar[str] = "Lung opacity (neural network)"
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
@@ -80,6 +82,11 @@ class OpacityCnn:
         )
         if parameters.evidence == "grad_cam":
             items += (evidence(chest, volume, grad_cam(self.networks, x), MAP),)
+        elif parameters.evidence == "occlusion":
+            chart = occlusion(
+                self.networks, x, np.asarray(self.model.arrays["mean_chest"], np.float32)
+            )
+            items += (evidence(chest, volume, chart, COVERED_MAP, concepts.SCORE_CHANGE),)
         return Findings(items=(verdict(self.model, probability, reasons), *items))
 
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification.network_evidence import contributions, grad_cam, on_frame
+from analyzers.classification.network_evidence import contributions, grad_cam, occlusion, on_frame
 from analyzers.classification.opacity_network import OpacityNetwork, network_input
 from analyzers.classification.training import medmnist, medmnist_data
 from analyzers.classification.training.opacity_cnn_fit import augmented, fit
@@ -52,6 +52,22 @@ def test_the_evidence_lies_on_the_spot(network: OpacityNetwork) -> None:
     assert looked.min() >= 0
     assert looked.max() <= 1 + 1e-6
     assert looked[inside].mean() > looked[~inside].mean()
+
+
+def test_covering_the_spot_costs_the_score_and_covering_what_is_usual_does_not(
+    network: OpacityNetwork,
+) -> None:
+    images, boxes, _ = spotted(1, 2)
+    lost = occlusion([network], network_input(images), _grain())
+    inside = boxes[0] > 0
+    assert lost.shape == (240, 240)
+    assert inside[np.unravel_index(lost.argmax(), lost.shape)]
+    assert lost[inside].mean() > 3 * np.abs(lost[~inside]).mean()
+
+
+def _grain() -> NDArray[np.float32]:
+    """A mean chest for images of noise: as rough, and without a spot."""
+    return np.random.default_rng(7).normal(0.3, 0.05, (240, 240)).astype(np.float32)
 
 
 def test_training_repeats_itself_from_its_seed() -> None:

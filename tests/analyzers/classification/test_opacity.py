@@ -8,11 +8,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from analyzers import registry
 from analyzers.classification import concepts
-from analyzers.contract import Classification, Findings, NotApplicable, ParametricMap, Volume
+from analyzers.classification.network_evidence import grad_cam, occlusion
+from analyzers.classification.opacity_cnn import ensemble
+from analyzers.classification.opacity_network import CROP, network_input
+from analyzers.classification.training.opacity_data import read
+from analyzers.contract import (
+    Classification,
+    Findings,
+    InvalidParameters,
+    NotApplicable,
+    ParametricMap,
+    Volume,
+)
 from analyzers.models import stored_model
 from analyzers.testing.examples import volume
 from analyzers.testing.suite import AnalyzerSuite
@@ -105,6 +117,40 @@ def test_the_forests_map_lies_on_the_opacities_that_were_drawn(test_data: Path) 
         inside = chart[0, top : top + height, left : left + width]
         higher += inside.mean() > 1.5 * chart.mean()
     assert higher > 0.75 * len(drawn) > 5
+
+
+def test_the_networks_map_by_covering_is_of_the_score_and_signed() -> None:
+    kind = registry.load("opacity_cnn")
+    wide = volume(radiograph(), "DX")
+    findings = kind("cpu").analyze(wide, kind.parameters(evidence="occlusion"))
+    [chart] = [one for one in findings.items if isinstance(one, ParametricMap)]
+    assert chart.quantity == concepts.SCORE_CHANGE
+    assert chart.values.shape == wide.shape
+    assert chart.values.min() < 0 < chart.values.max()
+    assert "log odds" in chart.title
+    with pytest.raises(InvalidParameters, match="'occlusion' or 'none'"):
+        kind.parameters(evidence="shap")
+
+
+@pytest.mark.slow
+def test_both_maps_of_the_network_point_at_most_of_what_was_drawn(test_data: Path) -> None:
+    """Of images that the model saw. A place that every image shares would do as well: printed."""
+    found = read(test_data / "train" / "cxr_opacity")
+    model = stored_model.load("opacity_cnn")
+    networks = ensemble(model, torch.device("cpu"))
+    mean = np.asarray(model.arrays["mean_chest"], np.float32)
+    inputs = network_input(found.laid_on(mean))
+    drawn = [index for index, box in enumerate(found.boxes) if box[CROP, CROP].max() > 0.5]
+    usual = found.boxes[drawn].sum(0)
+    met = {"grad_cam": 0, "occlusion": 0, "one place for all": 0}
+    for index in drawn:
+        x = inputs[index : index + 1]
+        charts = grad_cam(networks, x), occlusion(networks, x, mean), usual - found.boxes[index]
+        for name, chart in zip(met, charts, strict=True):
+            place = np.unravel_index(chart[CROP, CROP].argmax(), chart[CROP, CROP].shape)
+            met[name] += bool(found.boxes[index][CROP, CROP][place] > 0.5)
+    print(f"strongest place in a box, of {len(drawn)}: {met}")
+    assert min(met.values()) > 0.6 * len(drawn)
 
 
 def test_the_support_vectors_map_lies_within_the_frame_and_speaks_for_opacity_only() -> None:
