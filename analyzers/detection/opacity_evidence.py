@@ -1,7 +1,8 @@
 """What the surest mark of a detector rests on. Owns no analyzer.
 
-Covering parts of the view (occlusion) is not offered: a covered piece of dark lung looks like an
-opacity itself, so that map pointed at no mark more than beside it.
+Covering parts of the view (occlusion) is not offered: with covers of one grey, which look like an
+opacity on dark lung, it pointed at no mark more than beside it, and covers as those of the
+classifier (``classification/network_evidence.py``) would take 64 passes of the detector.
 """
 
 from __future__ import annotations
