@@ -75,9 +75,9 @@ def tls_paths(settings: Settings) -> list[Path]:
 
 
 def tls_faults(settings: Settings) -> list[str]:
-    """Why TLS files could not be loaded as they are now; empty where all can be.
+    """Why the node would not start with its TLS files as they are now; empty where it would.
 
-    A listener goes on with what it loaded before, so that nobody notices until the next start.
+    A listener goes on with what it loaded before: nobody notices.
     """
     own = _tls(settings)
     loads: list[Callable[[], object]] = [partial(tls.server_context, own.files)] if own else []

@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from analyzers.classification.chest_frame import SIZE
+from analyzers.classification.opacity import on_frame
 from analyzers.classification.opacity_network import CROP, SIDE, OpacityNetwork, network_input
 
 COVER = 8.0
 """Standard deviation of the spot that occlusion covers, in pixels of the network's input."""
 COVER_STEP = 12
+"""From one spot to the next, in the same pixels."""
 AROUND = 24.0
 """Standard deviation of the surroundings whose brightness a cover takes."""
 
@@ -35,7 +38,7 @@ def grad_cam(networks: Sequence[OpacityNetwork], x: torch.Tensor) -> NDArray[np.
         joined, slope = _joined_and_slope(network, x)
         weight = slope.mean((2, 3), keepdim=True)
         total += functional.relu((weight * joined).sum(1, keepdim=True))
-    return on_frame(_scaled(total))
+    return on_frame(_scaled(total)[0, 0].cpu().numpy(), CROP)
 
 
 def contributions(networks: Sequence[OpacityNetwork], x: torch.Tensor) -> NDArray[np.float32]:
@@ -69,7 +72,7 @@ def occlusion(
         for network in networks:
             lost += (network(x).logit - network(covered).logit) / len(networks)
     chart = (lost[:, None, None, None] * covers).sum(0) / covers.sum(0)
-    return on_frame(chart[None])
+    return on_frame(chart[0].cpu().numpy(), CROP)
 
 
 def _spots(deviation: float) -> torch.Tensor:
@@ -82,9 +85,8 @@ def _spots(deviation: float) -> torch.Tensor:
 
 def _as_bright(mean_chest: NDArray[np.float32], x: torch.Tensor) -> torch.Tensor:
     """The network's field of the mean chest, with mean and contrast of an image's."""
-    square = torch.from_numpy(mean_chest)[None, None].to(x.device)
-    framed = functional.interpolate(square, (SIZE, SIZE), mode="bilinear", align_corners=False)
-    field = network_input(framed[0].cpu().numpy()).to(x.device)
+    framed = cv2.resize(mean_chest, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR)
+    field = network_input(np.asarray(framed, np.float32)[None]).to(x.device)
     return (field - field.mean()) / field.std() * x.std() + x.mean()
 
 
@@ -97,15 +99,6 @@ def _joined_and_slope(
     followed = joined.clone().requires_grad_(True)
     (slope,) = torch.autograd.grad(network.judge(followed, coarse).sum(), followed)
     return joined, slope
-
-
-def on_frame(chart: torch.Tensor) -> NDArray[np.float32]:
-    """A chart of the network's field ``(1, 1, n, n)``, laid on the framed image."""
-    side = CROP.stop - CROP.start
-    wide = functional.interpolate(chart, (side, side), mode="bilinear", align_corners=False)
-    out = np.zeros((240, 240), np.float32)
-    out[CROP, CROP] = wide[0, 0].detach().cpu().numpy()
-    return out
 
 
 def _scaled(chart: torch.Tensor) -> torch.Tensor:

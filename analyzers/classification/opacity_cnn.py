@@ -48,7 +48,7 @@ class OpacityCnnParameters:
     def __post_init__(self) -> None:
         if self.evidence not in EVIDENCE:
             raise InvalidParameters(
-                f"evidence is {self.evidence!r}, 'grad_cam', 'occlusion' or 'none' is accepted"
+                f"evidence is {self.evidence!r}, {' or '.join(map(repr, EVIDENCE))} is accepted"
             )
 
 

@@ -31,14 +31,17 @@ class Refused(NodeError):
 
 
 def show_settings(path: Path) -> int:
-    """Print the settings in force, then C-ECHO every destination; 1 when one does not answer."""
+    """Print the settings in force and when certificates end, then C-ECHO every destination.
+
+    1 when the node would not start with its TLS files, or a destination does not answer.
+    """
     settings = config.load(path)
     settings.database_url()
     console.print(f"[bold]{path.resolve()}[/] is valid. In force:", soft_wrap=True)
     for key, value in _flat("", settings):
         console.print(f"  {key} = {value}", highlight=False, markup=False, soft_wrap=True)
     _show_validity(settings)
-    return _try_destinations(settings)
+    return max(_show_tls_faults(settings), _try_destinations(settings))
 
 
 def _show_validity(settings: Settings) -> None:
@@ -55,6 +58,15 @@ def _show_validity(settings: Settings) -> None:
         for one in found:
             mark = "[red]✗[/]" if one.is_near_end(now) else "[green]✓[/]"
             console.print(f"{mark} {escape(one.in_words(now))}", highlight=False, soft_wrap=True)
+
+
+def _show_tls_faults(settings: Settings) -> int:
+    from node import network
+
+    faults = network.tls_faults(settings)
+    for one in faults:
+        console.print(f"[red]✗[/] {escape(one)}", highlight=False, soft_wrap=True)
+    return int(bool(faults))
 
 
 def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:

@@ -12,7 +12,7 @@ from pynetdicom import _config, timer
 
 
 def prepare() -> None:
-    """Make the libraries fit for a node: silent about data sets, sending files as they are.
+    """Make the libraries fit for a node: silent about data sets, and sending files as they are.
 
     Idempotent. Called by whatever opens associations, before it does.
     """

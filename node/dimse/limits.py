@@ -25,9 +25,9 @@ LOG_EVERY_S = 10.0
 """Refusals for one reason are logged at most so often: a flood must not fill the log."""
 
 FILES_PER_CONNECTION = 4
-"""Open at once for one: its socket, its bell, the instance's file, the folder that is synced."""
+"""Open at once for one: its socket, its bell, its instance's file, the folder that is synced."""
 FILES_BESIDE = 256
-"""Open for everything else: database, logs, HTTP, senders, libraries."""
+"""Open for everything else: files made ready, database, logs, HTTP, senders, libraries."""
 
 TOO_MANY = "too many connections"
 TOO_MANY_FROM_HOST = "too many connections from one host"
@@ -41,7 +41,7 @@ def provide_files(max_associations: int) -> None:
     Raises
     ------
     CannotListen
-        The system's limit is lower: connections would be lost without a word.
+        The system's limit is lower: the last of so many associations could not be accepted.
     """
     needed = FILES_BESIDE + FILES_PER_CONNECTION * (max_associations + SPARE_CONNECTIONS)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

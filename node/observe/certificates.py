@@ -30,7 +30,7 @@ class CertificateWatch:
         clock: Clock,
         faults: Callable[[], list[str]] = list,
     ) -> None:
-        """``faults``: why files cannot be used together; asked where each can be read."""
+        """``faults``: why the node would not start with the files; asked where each can be read."""
         self._paths = tuple(dict.fromkeys(paths))
         self._faults = faults
         self._database = database
@@ -79,7 +79,7 @@ class CertificateWatch:
             at, name = one.ends_at.timestamp(), one.path.name
             ends[name] = min(at, ends.get(name, at))
         self._ends = ends  # whole: others read it meanwhile
-        texts = texts or self._faults()
+        texts = texts or [f"{one}; the node does not start again with it" for one in self._faults()]
         texts += [one.in_words(now) for one in found if one.is_near_end(now)]
         new = [text for text in dict.fromkeys(texts) if text not in self._said]
         if new:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification.network_evidence import contributions, grad_cam, occlusion, on_frame
-from analyzers.classification.opacity_network import OpacityNetwork, network_input
+from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
+from analyzers.classification.opacity import on_frame
+from analyzers.classification.opacity_network import CROP, OpacityNetwork, network_input
 from analyzers.classification.training import medmnist, medmnist_data
 from analyzers.classification.training.opacity_cnn_fit import augmented, fit
 
@@ -44,7 +45,7 @@ def test_a_network_tells_images_with_a_spot_from_those_without(network: OpacityN
 def test_the_evidence_lies_on_the_spot(network: OpacityNetwork) -> None:
     images, boxes, _ = spotted(1, 2)
     x = network_input(images)
-    added = on_frame(torch.from_numpy(contributions([network], x))[None, None])
+    added = on_frame(contributions([network], x), CROP)
     inside = boxes[0] > 0
     assert added.shape == (240, 240)
     assert added[inside].mean() > 3 * max(added[~inside].mean(), 0)

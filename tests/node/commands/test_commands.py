@@ -14,6 +14,7 @@ import pytest
 from node.dimse.server import AssociationServer, DimseSettings
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
+from tests.certificates import authority
 from tests.peers import free_port
 
 REPOSITORY = Path(__file__).parents[3]
@@ -80,6 +81,20 @@ def test_check_tries_every_destination_and_says_which_is_silent(tmp_path: Path) 
     shown = wetread("check", "--config", config, expect=1)
     assert "node.ae_title = WETREAD" in shown
     assert "✗ pacs (P at 127.0.0.1:" in shown
+
+
+def test_check_says_that_the_node_would_not_start_with_a_key_of_another_certificate(
+    tmp_path: Path,
+) -> None:
+    hospital = authority(tmp_path / "hospital")
+    own, other = hospital.issue("node"), hospital.issue("other")
+    config = tmp_path / "config.toml"
+    tables = f'[dimse.tls]\ncertificate = "{own.certificate}"\nkey = '
+    config.write_text(f'{tables}"{own.key}"\n')
+    assert "✓ node.pem: the certificate ends on " in wetread("check", "--config", config)
+    config.write_text(f'{tables}"{other.key}"\n')
+    shown = wetread("check", "--config", config, expect=1)
+    assert f"✗ tls: {own.certificate} with {other.key}: key values mismatch" in shown
 
 
 def test_settings_that_cannot_be_used_end_with_words_and_without_a_traceback(
