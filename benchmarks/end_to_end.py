@@ -27,7 +27,7 @@ from node.dimse.folder import send_folder
 from node.dimse.sender import Peer, send
 from node.results.source import Provenance
 from node.results.write import write_results
-from node.work.series import read_series
+from node.series.read import read_series
 from storage import index, ledger, outbox
 from storage.database import Database, open_database
 from storage.records import DeliveryState

@@ -28,7 +28,7 @@ from analyzers.fusion.registration import register
 from analyzers.fusion.resampling import resampled
 from analyzers.fusion.rigid import Matrix, corners, moved, rigid
 from analyzers.fusion.scan import Scan, reduced, scan
-from node.work.series import read_series
+from node.series.read import read_series
 
 TURN_DEG, SHIFT_MM, APART_MM = 15.0, 30.0, 250.0
 LOST_MM = 5.0

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from analyzers.contract import NotApplicable, Segmentation, Volume
 from analyzers.segmentation.pet_foci import Method
 from analyzers.segmentation.pet_tumour import PetTumour, PetTumourParameters
-from node.work.series import read_series
+from node.series.read import read_series
 
 SUBPIXELS = 16
 HEADER = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from node.results.source import Provenance
 from node.results.write import write_results
-from node.work.series import read_series
+from node.series.read import read_series
 
 README = Path(__file__).parents[1] / "README.md"
 

@@ -29,9 +29,10 @@ from node.intake.companions import companions
 from node.intake.folder import read_folder
 from node.results.page import BACKGROUND, FAINT, INK
 from node.results.preview import Patient
+from node.series.facts import facts
+from node.series.read import read_series
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.job import perform
-from node.work.series import facts, read_series
 from storage import ledger
 from storage.records import FindingRow, StoredSeries
 

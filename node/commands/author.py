@@ -136,7 +136,7 @@ def _parameters(assignments: list[str]) -> dict[str, Any]:
 
 
 def _best(series: tuple[StoredSeries, ...], info: AnalyzerInfo) -> StoredSeries | None:
-    from node.work.series import facts
+    from node.series.facts import facts
 
     accepted = []
     for one in series:

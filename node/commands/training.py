@@ -71,8 +71,8 @@ def ct_volumes(folder: Path) -> Sequence[FoundVolume]:
     """The CT series below a folder that are volumes on a regular grid."""
     from analyzers.models.trainables import FoundVolume
     from node.intake.folder import read_folder
-    from node.work.geometry import UnsupportedSeries
-    from node.work.series import read_series
+    from node.series.geometry import UnsupportedSeries
+    from node.series.read import read_series
 
     found = []
     for series in read_folder(folder).series:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from analyzers.contract import AnalyzerInfo, InputContract
 from node.intake.routing import is_foreign
-from node.work.series import facts
+from node.series.facts import facts
 from storage.records import StoredSeries
 
 

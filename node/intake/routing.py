@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from analyzers.contract import AnalyzerInfo
 from node.config import RuleSettings
 from node.intake.rules import unmet
-from node.work.series import facts
+from node.series.facts import facts
 from storage.records import StoredSeries
 
 

@@ -19,7 +19,8 @@ from pydicom.uid import BlendingSoftcopyPresentationStateStorage
 from analyzers.contract import Blending, Findings, Shades
 from node.results import planes, presentation, provenance, uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 LABEL = "BLENDING"
 NOT_HELD = "No blending presentation state: the rescale of the images changes from slice to slice."

@@ -17,7 +17,8 @@ from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 from analyzers.contract import Code, ColorImage, ParametricMap, Volume
 from node.results import derived, planes, provenance, uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 COMBINATION = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""

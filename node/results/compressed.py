@@ -20,7 +20,8 @@ from analyzers.contract import Code, CompressedImage, Volume
 from node.results import derived, provenance, uids
 from node.results.acquisition import IMAGE_TYPES, KEPT
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 LOSSY = Code("113040", "DCM", "Lossy Compression")
 """CID 7203 Image Derivation; for pixels that are unchanged no derivation code stands there."""

@@ -27,7 +27,8 @@ from node.results import copied, origin, planes, provenance, uids
 from node.results.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_unmet
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.origin import Origin
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
 LOWEST, HIGHEST = -32768, 32767

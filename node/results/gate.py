@@ -19,7 +19,7 @@ from pydicom.dataset import Dataset
 from analyzers.contract import Registration, Segment, Segmentation
 from node.results import readback, registration, required, validator
 from node.results.errors import GateRefused
-from node.results.source import Source
+from node.series.source import Source
 
 MIN_DICE = 0.999
 

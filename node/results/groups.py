@@ -28,7 +28,8 @@ from analyzers.contract import (
 )
 from node.results import planes, provenance, seg, statements, uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 PRESENCE = Code("121052", "DCM", "Presence of property")
 ABSENT = Code("272519000", "SCT", "Absent")

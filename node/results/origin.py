@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Registration, Volume
 from node.results.errors import FindingsContradictImages
-from node.results.source import Source
+from node.series.source import Source
 
 
 @dataclass(frozen=True, slots=True)

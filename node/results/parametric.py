@@ -10,7 +10,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from analyzers.contract import ParametricMap, Volume
 from node.results import planes, provenance, uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 
 def can_be_placed(source: Source) -> bool:

@@ -18,7 +18,7 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from analyzers.contract import Volume
 from node.results import copied, uids
-from node.results.source import Source
+from node.series.source import Source
 
 STAND_IN_ROOT = "2.25.1."
 """Stand-ins are numbered by slice below this root; no stand-in's UID is ever written."""

@@ -13,7 +13,8 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 from analyzers.contract import Shades, WindowPreset
 from node.results import origin, planes, provenance, uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 
 def has_one_rescale(source: Source) -> bool:

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import DerivedImage, Detection, Segment, Segmentation, Volume
 from node.results.page import RADIOGRAPH, Box, Cut, Entry, draw
-from node.results.source import Source
+from node.series.source import Source
 
 Window = tuple[float, float]
 """Centre and width, in the units of the values."""

@@ -16,7 +16,8 @@ from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from analyzers.contract import Code
 from node.results import copied, subject, uids
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 MANUFACTURER = "Wetread"
 ALGORITHM_FAMILY = Code("123110", "DCM", "Artificial Intelligence")

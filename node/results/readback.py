@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Volume
-from node.results.source import Source
+from node.series.source import Source
 
 TOLERANCE = 0.02
 """Of a voxel: what decimal strings and a fitted affine may differ by on an aligned grid."""

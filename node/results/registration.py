@@ -14,7 +14,8 @@ from pydicom.uid import SpatialRegistrationStorage
 from analyzers.contract import Registration
 from node.results import origin, planes, provenance, uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 LABEL = "REGISTRATION"
 RIGID_TOLERANCE = 1e-6

@@ -18,7 +18,8 @@ from pydicom.uid import ExplicitVRLittleEndian
 from analyzers.contract import Code, Segment, Segmentation, Volume
 from node.results import copied, planes, provenance, uids
 from node.results.errors import EmptySegmentation, FindingsContradictImages
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 ANATOMICAL_STRUCTURES = frozenset({"91723000", "123037004"})
 """SCT codes of the category Anatomical Structure: today's and the one before 2019."""

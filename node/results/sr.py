@@ -16,9 +16,10 @@ from pydicom.uid import CTImageStorage
 
 from analyzers.contract import Code, Findings, Statement
 from node.results import groups, provenance, statements, uids
-from node.results.source import Provenance, Reference, Source
+from node.results.source import Provenance, Reference
 from node.results.statements import Verdict
 from node.results.subject import REQUIRED_OF_SUBJECT
+from node.series.source import Source
 
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")

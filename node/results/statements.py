@@ -26,7 +26,8 @@ from analyzers.contract import (
     Statement,
     WindowPreset,
 )
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Source
 
 MAX_REASON = 300
 """Characters of a reason; what is longer was not written for a reader."""

@@ -9,7 +9,7 @@ import hashlib
 
 from pydicom.uid import UID
 
-from node.results.source import Source
+from node.series.source import Source
 
 IMPLEMENTATION_CLASS_UID = UID("2.25.112418640245318823519342067291364409277")
 """Names this implementation in file meta (PS3.10 7.1)."""

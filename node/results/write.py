@@ -53,8 +53,9 @@ from node.results import (
     statements,
 )
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.source import Provenance, Reference, Source
+from node.results.source import Provenance, Reference
 from node.results.statements import Verdict
+from node.series.source import Source
 from storage.disk import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject
 

@@ -20,11 +20,12 @@ from node.errors import is_transient
 from node.observe.redaction import redacted
 from node.results import reported
 from node.results.errors import DerivedUnsupported, GateRefused
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
 from node.results.write import write_notice, write_results
+from node.series.geometry import UndecodablePixels, UnsupportedSeries
+from node.series.read import read_headers, read_series
+from node.series.source import Source
 from node.work.executor import Outcome, Ticket, Verdict
-from node.work.geometry import UndecodablePixels, UnsupportedSeries
-from node.work.series import read_headers, read_series
 from storage.records import JobResults
 
 log = structlog.get_logger(__name__)

@@ -21,7 +21,7 @@ from analyzers.contract import (
 )
 from analyzers.testing.examples import volume as example
 from analyzers.testing.suite import AnalyzerSuite
-from node.work.series import read_series
+from node.series.read import read_series
 
 
 class TestSeriesClassifier(AnalyzerSuite):

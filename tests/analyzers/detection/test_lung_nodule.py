@@ -14,7 +14,7 @@ from analyzers.contract import Findings, InvalidParameters, NotApplicable, Segme
 from analyzers.detection import nodule_model
 from analyzers.detection.lung_nodule import LungNodule, NoduleParameters
 from analyzers.testing import AnalyzerSuite, examples
-from node.work.series import read_series
+from node.series.read import read_series
 
 SHAPE, SPACING = (56, 72, 96), (2.0, 2.0, 2.0)
 

@@ -14,7 +14,7 @@ from analyzers.quality.quality import Quality, QualityParameters
 from analyzers.quality.trunk import Sampled, sample
 from analyzers.testing import examples
 from analyzers.testing.suite import stored_otherwise
-from node.work.series import read_series
+from node.series.read import read_series
 
 SHAPE, SPACING = (30, 150, 200), (5.0, 2.0, 2.0)
 

@@ -16,7 +16,7 @@ from analyzers.models.familiarity import judge
 from analyzers.models.training.familiarity import fitted, limit_of
 from analyzers.quality.quality import Quality, QualityParameters
 from analyzers.testing import examples
-from node.work.series import read_series
+from node.series.read import read_series
 
 Picture = NDArray[np.float64]
 

@@ -28,7 +28,7 @@ from analyzers.quality.quality import Quality, QualityParameters
 from analyzers.quality.text import text_rows
 from analyzers.quality.words import words_in
 from analyzers.testing import examples
-from node.work.series import read_series
+from node.series.read import read_series
 
 SHAPE = (24, 128, 160)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analyzers import registry
 from analyzers.contract import Findings, NotApplicable, Segmentation, Volume
 from benchmarks.pet_tumour import cases
-from node.work.series import read_series
+from node.series.read import read_series
 from tests.analyzers.segmentation.bodies import dice
 
 NODULE = "ct_lidc_idri_0314"

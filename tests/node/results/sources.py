@@ -12,7 +12,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian
 
 from analyzers.contract import Code, Measurement, Segment, Segmentation, Volume
-from node.results.source import Frame, Provenance, Source
+from node.results.source import Provenance
+from node.series.source import Frame, Source
 
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
 ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")

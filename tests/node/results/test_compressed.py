@@ -15,8 +15,8 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation
 from analyzers.contract import CompressedImage, Findings
 from node.results import compressed
 from node.results.errors import DerivedUnsupported, FindingsContradictImages, GateRefused
-from node.results.source import Source
 from node.results.write import write_results
+from node.series.source import Source
 from tests.node.results.sources import PROVENANCE, ct_source
 
 JPEG_LS, J2K_LOSSLESS = "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"

@@ -11,7 +11,7 @@ from pydicom.uid import MRImageStorage, PositronEmissionTomographyImageStorage
 from analyzers.contract import DerivedImage
 from node.results import derived
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.source import Source
+from node.series.source import Source
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source
 

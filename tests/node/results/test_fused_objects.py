@@ -27,9 +27,9 @@ from analyzers.contract import (
 from node.results import gate, registration
 from node.results.errors import FindingsContradictImages, GateRefused
 from node.results.origin import companion, volume_of
-from node.results.source import Source
 from node.results.write import write_results
-from node.work.series import read_series
+from node.series.read import read_series
+from node.series.source import Source
 from tests.node.results.test_maps_and_colors import PROVENANCE
 
 RESAMPLED = Code("113085", "DCM", "Spatial resampling")

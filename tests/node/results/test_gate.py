@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from analyzers.contract import Findings, Segmentation
 from node.results import gate, seg, sr, validator
 from node.results.errors import GateRefused
-from node.results.source import Source
+from node.series.source import Source
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single
 

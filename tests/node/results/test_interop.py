@@ -15,9 +15,9 @@ import pytest
 
 from analyzers.contract import DerivedImage, Detection, Findings, Segmentation
 from node.results import validator
-from node.results.source import Source
 from node.results.write import write_notice, write_results
-from node.work.series import read_series
+from node.series.read import read_series
+from node.series.source import Source
 from storage.records import JobResults
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE

@@ -29,10 +29,11 @@ from analyzers.contract import (
 from node.results.errors import FindingsContradictImages
 from node.results.page import GAP, HEAD, HEIGHT
 from node.results.preview import BOX_RGB
-from node.results.source import Provenance, Source
+from node.results.source import Provenance
 from node.results.write import write_results
-from node.work.series import read_series
-from tests.node.work.test_series_radiographs import radiograph
+from node.series.read import read_series
+from node.series.source import Source
+from tests.node.series.test_radiographs import radiograph
 
 UNITLESS = Code("1", "UCUM", "no units")
 QUANTITY = Code("EVIDENCE", "99WETREAD", "Evidence")

@@ -16,9 +16,9 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 from analyzers.contract import Findings, Shades, WindowPreset
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.origin import volume_of
-from node.results.source import Source
 from node.results.write import write_results
-from node.work.series import read_series
+from node.series.read import read_series
+from node.series.source import Source
 from tests.node.results.test_maps_and_colors import PROVENANCE, texts
 
 LUNG, BONE = WindowPreset("lung", Shades(-1350, 150)), WindowPreset("bone", Shades(-500, 1300))

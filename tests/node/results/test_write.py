@@ -23,8 +23,8 @@ from analyzers.contract import (
     Segmentation,
 )
 from node.results.errors import GateRefused
-from node.results.source import Source
 from node.results.write import write_notice, write_results
+from node.series.source import Source
 from storage.records import JobResults
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, lungs, single

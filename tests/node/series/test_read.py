@@ -16,9 +16,9 @@ from pydicom.encaps import encapsulate
 from analyzers.contract import Volume
 from node.demo.ct_files import CtFiles
 from node.demo.phantom import ACQUISITIONS, ANATOMY_ORIGIN_MM, ChestPhantom
-from node.results.source import Frame
-from node.work.geometry import UndecodablePixels
-from node.work.series import HOUNSFIELD, read_headers, read_series
+from node.series.geometry import UndecodablePixels
+from node.series.read import HOUNSFIELD, read_headers, read_series
+from node.series.source import Frame
 
 LANDMARKS = {
     "pocket of emphysema in the right upper lobe": ((-80, 5, 75), -1030, -940),

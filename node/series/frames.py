@@ -13,8 +13,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 
-from node.results.source import Frame
-from node.work.geometry import ImagePlane, NoGeometry, NonlinearValues, UnreadableHeader
+from node.series.geometry import ImagePlane, NoGeometry, NonlinearValues, UnreadableHeader
+from node.series.source import Frame
 
 PROJECTIONS = frozenset({"CR", "DX", "RG", "IO", "PX"})
 """Modalities of single radiographs (PS3.3 C.7.3.1.1.1); not mammography, whose views differ."""

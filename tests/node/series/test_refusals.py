@@ -16,8 +16,8 @@ from pydicom.sequence import Sequence
 
 from node.demo.ct_files import CtFiles
 from node.demo.phantom import ACQUISITIONS, ChestPhantom
-from node.work import series as series_module
-from node.work.geometry import (
+from node.series import read as series_module
+from node.series.geometry import (
     DuplicateSlices,
     GantryTilt,
     IrregularSpacing,
@@ -36,7 +36,7 @@ from node.work.geometry import (
     UnreadableHeader,
     UnsupportedSeries,
 )
-from node.work.series import read_series
+from node.series.read import read_series
 
 Change = Callable[[Dataset], None]
 

@@ -12,7 +12,8 @@ from pydicom.multival import MultiValue
 from analyzers.contract import InputContract, Plane
 from node.demo.ct_files import CtFiles, CtSeries
 from node.demo.phantom import ACQUISITIONS, ChestPhantom
-from node.work.series import facts, read_series
+from node.series.facts import facts
+from node.series.read import read_series
 from storage.records import Header, StoredInstance, StoredSeries
 
 PLANES = {"coronal": Plane.CORONAL, "sagittal": Plane.SAGITTAL}

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Volume
-from node.results.source import Frame, Source
-from node.work.facts import facts, facts_of
-from node.work.frames import (
+from node.series.examined import subject
+from node.series.facts import facts_of
+from node.series.frames import (
     PlacedFrame,
     Rescale,
     frame_count,
@@ -27,7 +27,7 @@ from node.work.frames import (
     is_projection,
     projected,
 )
-from node.work.geometry import (
+from node.series.geometry import (
     Grid,
     MixedFramesOfReference,
     MixedGrids,
@@ -36,7 +36,7 @@ from node.work.geometry import (
     TooLarge,
     arrange,
 )
-from node.work.pixels import (
+from node.series.pixels import (
     ImageFile,
     PixelFormat,
     Target,
@@ -45,10 +45,8 @@ from node.work.pixels import (
     read_header,
     read_pixels,
 )
-from node.work.subject import subject
-from node.work.uptake import suv_factor
-
-__all__ = ["facts", "read_headers", "read_series"]
+from node.series.source import Frame, Source
+from node.series.uptake import suv_factor
 
 MAX_PIXELS = 2**31
 """2048 slices of 1024×1024, 4 GiB at 16 bits: the largest CT there is, several times over."""
@@ -71,7 +69,7 @@ def read_series(paths: Sequence[Path]) -> Source:
     Raises
     ------
     UnsupportedSeries
-        The subclass in ``node.work.geometry`` names the condition that is not met.
+        The subclass in ``node.series.geometry`` names the condition that is not met.
     OSError
         A file cannot be read.
     """

@@ -23,8 +23,8 @@ from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 
-from node.work.frames import frame_count
-from node.work.geometry import NotGreyscale, UndecodablePixels, UnreadableHeader
+from node.series.frames import frame_count
+from node.series.geometry import NotGreyscale, UndecodablePixels, UnreadableHeader
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNDEFINED_LENGTH = 0xFFFFFFFF

@@ -15,10 +15,10 @@ from pydicom.uid import (
 )
 
 from analyzers.contract import InputContract
-from node.work.geometry import SeveralRadiographs
-from node.work.series import read_series
-from node.work.subject import subject
-from node.work.uptake import suv_factor
+from node.series.examined import subject
+from node.series.geometry import SeveralRadiographs
+from node.series.read import read_series
+from node.series.uptake import suv_factor
 
 
 def radiograph(path: Path, pixels: NDArray[np.uint16], **attributes: object) -> Path:

@@ -12,8 +12,8 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Plane, SeriesFacts
-from node.work.frames import PROJECTIONS
-from node.work.geometry import distinct, nearest_plane
+from node.series.frames import PROJECTIONS
+from node.series.geometry import distinct, nearest_plane
 from storage.attributes import instance_values, series_values
 from storage.records import Header, StoredSeries
 

@@ -8,7 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from node.work.geometry import (
+from node.series.geometry import (
     GantryTilt,
     NonlinearValues,
     NoPixels,
@@ -16,7 +16,7 @@ from node.work.geometry import (
     SeveralVolumes,
     UnsupportedSeries,
 )
-from node.work.series import read_series
+from node.series.read import read_series
 
 VOLUMES = {
     "ct_crlm_1004": ((41, 512, 512), "[hnsf'U]", 5.0),
