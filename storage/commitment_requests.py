@@ -130,6 +130,14 @@ def references_of(tx: Transaction, request_id: int) -> list[CheckedReference]:
     ]
 
 
+def not_indexed(tx: Transaction, request_id: int) -> list[str]:
+    """The SOP instance UIDs of a request that the index does not have."""
+    named, instances = schema.commitment_references, schema.instances
+    known = sa.exists().where(instances.c.sop_instance_uid == named.c.sop_instance_uid)
+    query = sa.select(named.c.sop_instance_uid).distinct()
+    return sorted(tx.scalars(query.where(named.c.request_id == request_id, ~known)))
+
+
 def stored_instances(tx: Transaction, uids: Sequence[str]) -> Mapping[str, StoredInstance]:
     """What the index has of these SOP instance UIDs."""
     table = schema.instances

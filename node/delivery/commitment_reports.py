@@ -122,28 +122,34 @@ class CommitmentReporter:
         return sum(self._check(request) for request in due)
 
     def _check(self, request: CommitmentRequest) -> bool:
+        """Bytes are read once: when all instances are there, or are waited for no longer."""
+        with self._database.read() as tx:
+            absent = commitment_requests.not_indexed(tx, request.id)
+        now = self._clock()
+        waits_until = request.received_at + self._wait_for(absent)
+        if absent and now < waits_until:
+            again = min(waits_until, now + timedelta(seconds=RECHECK_S))
+            with self._database.write() as tx:
+                commitment_requests.check_later(tx, request.id, again)
+            return False
+        findings = self._look_at_all(request)
+        now = self._clock()
+        due = max(now, request.received_at + timedelta(seconds=RELEASE_GRACE_S))
+        with self._database.write() as tx:
+            commitment_requests.checked(tx, request.id, now, findings, due)
+            self._announce(tx, request, [one.reference for one in findings], now)
+        self._log_findings(request, findings)
+        return True
+
+    def _look_at_all(self, request: CommitmentRequest) -> list[CheckedReference]:
         with self._database.read() as tx:
             asked = [one.reference for one in commitment_requests.references_of(tx, request.id)]
             uids = sorted({one.sop_instance_uid for one in asked})
             stored = commitment_requests.stored_instances(tx, uids)
-        findings = [
+        return [
             CheckedReference(one, self._failure_of(one, stored.get(one.sop_instance_uid)))
             for one in asked
         ]
-        now = self._clock()
-        absent = [uid for uid in uids if uid not in stored]
-        waits_until = request.received_at + self._wait_for(absent)
-        with self._database.write() as tx:
-            if absent and now < waits_until:
-                again = min(waits_until, now + timedelta(seconds=RECHECK_S))
-                commitment_requests.check_later(tx, request.id, again)
-                return False
-            grace = timedelta(seconds=RELEASE_GRACE_S)
-            due = max(now, request.received_at + grace)
-            commitment_requests.checked(tx, request.id, now, findings, due)
-            self._announce(tx, request, asked, now)
-        self._log_findings(request, findings)
-        return True
 
     def _failure_of(self, asked: Reference, stored: StoredInstance | None) -> int:
         """The Failure Reason of an instance, 0 for none. PS3.3 C.14.1.1."""

@@ -1,0 +1,148 @@
+"""How often images are read for a peer that asks for storage commitment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from node.delivery.commitment_reports import INDEX_WAIT_S, CommitmentReporter
+from node.dimse.event_reports import EventReport
+from node.dimse.sender import Peer
+from storage import commitment_requests, index
+from storage.database import Database, open_database
+from storage.instances import InstanceStore
+from storage.records import (
+    CommitmentState,
+    InstanceAttributes,
+    InstanceRecord,
+    Outcome,
+    Placement,
+    Reference,
+)
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
+NOON = datetime(2030, 5, 4, 12, tzinfo=UTC)
+MISSING_WAIT_S = 10.0
+LOOKS_EVERY = timedelta(seconds=0.5)
+
+
+class CountingStore(InstanceStore):
+    """Counts how many files are read whole."""
+
+    read = 0
+
+    def verify(self, key: str, sha256: str) -> bool:
+        self.read += 1
+        return super().verify(key, sha256)
+
+
+class Nobody:
+    """No association is open."""
+
+    def is_open(self, name: str) -> bool:
+        return False
+
+    def of_peer(self, calling_ae: str, host: str) -> list[str]:
+        return []
+
+    def report(self, name: str, report: EventReport, timeout_s: float) -> int:
+        raise AssertionError("there is no association")
+
+
+def no_address(requestor: str, host: str) -> Peer | None:
+    return None
+
+
+class Ward:
+    """A node that was asked about instances; its clock is moved by hand."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database: Database = open_database(f"sqlite:///{folder / 'w.db'}")
+        self.store = CountingStore(folder / "instances", folder / "quarantine")
+        self.now = NOON
+        self.reporter = CommitmentReporter(
+            self.database, self.store, Nobody(), no_address, lambda: self.now, MISSING_WAIT_S
+        )
+
+    def index(self, *numbers: int) -> None:
+        with self.database.write() as tx:
+            index.add(tx, [self._record(number) for number in numbers])
+
+    def _record(self, number: int) -> InstanceRecord:
+        uid = f"1.2.{number}"
+        attributes = InstanceAttributes(
+            uid, CT, "1.2.840.10008.1.2.1", "1.2.3", "1.2.3.1", {}, {}, {}
+        )
+        placement = Placement(Outcome.NEW, self.store.key_of(uid), 1, "x", "")
+        return InstanceRecord(attributes, placement, NOON)
+
+    def ask(self, *numbers: int) -> None:
+        named = [Reference(CT, f"1.2.{number}") for number in numbers]
+        with self.database.write() as tx:
+            commitment_requests.enter(tx, "1.9", "CT1", "h", "a1", named, self.now)
+
+    def look_until_settled(self) -> timedelta:
+        began = self.now
+        while not self.reporter.check_due():
+            self.now += LOOKS_EVERY
+        return self.now - began
+
+    def failures(self) -> list[str]:
+        with self.database.read() as tx:
+            (request,) = commitment_requests.due(
+                tx, CommitmentState.CHECKED, self.now + LOOKS_EVERY
+            )
+            found = commitment_requests.references_of(tx, request.id)
+        return [one.reference.sop_instance_uid for one in found if one.failure == 0x0112]
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    made = Ward(tmp_path)
+    yield made
+    made.database.close()
+
+
+def test_while_one_instance_is_missing_the_others_are_not_read(ward: Ward) -> None:
+    ward.index(*range(50))
+    ward.ask(*range(51))
+    for _ in range(int(MISSING_WAIT_S)):
+        assert ward.reporter.check_due() == 0
+        ward.now += LOOKS_EVERY
+    assert ward.store.read == 0
+
+
+def test_when_the_wait_is_over_each_instance_that_is_there_is_read_once(ward: Ward) -> None:
+    ward.index(*range(50))
+    ward.ask(*range(51))
+    assert ward.look_until_settled() >= timedelta(seconds=MISSING_WAIT_S)
+    assert ward.store.read == 50
+    assert "1.2.50" in ward.failures()
+
+
+def test_while_the_index_is_behind_the_store_nothing_is_read_and_then_each_once(
+    ward: Ward,
+) -> None:
+    ward.index(*range(50))
+    ward.store.path(ward.store.key_of("1.2.50")).write_bytes(b"stored, and not yet indexed")
+    ward.ask(*range(51))
+    for _ in range(int(INDEX_WAIT_S)):
+        assert ward.reporter.check_due() == 0
+        ward.now += LOOKS_EVERY
+    assert ward.store.read == 0
+    ward.index(50)
+    ward.look_until_settled()
+    assert ward.store.read == 51
+
+
+def test_what_is_not_in_the_index_is_named_once_whatever_class_it_was_asked_as(
+    ward: Ward,
+) -> None:
+    ward.index(1)
+    named = [Reference(CT, "1.2.1"), Reference(CT, "1.2.2"), Reference("1.2.3", "1.2.2")]
+    with ward.database.write() as tx:
+        number = commitment_requests.enter(tx, "1.9", "CT1", "h", "a1", named, NOON)
+        assert commitment_requests.not_indexed(tx, number) == ["1.2.2"]
