@@ -18,6 +18,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+AIR_HU = -1000
+"""What stands for "nothing there" on CT."""
+
 
 class AnalyzerError(Exception):
     """Base of what an analyzer raises on purpose."""
@@ -91,6 +94,8 @@ class Volume:
         header gives none.
     companions: other series of the study by the role that ``Analyzer.companions`` gives them.
     reported: what the analyzers named in ``Analyzer.after`` said of this study.
+    valid: ``(slice, row, column)``, the voxels that were measured; None: all. The others are
+        padding: no tissue, no part of any number; no segment, box or mark covers them.
     """
 
     stored: NDArray[Any]
@@ -106,6 +111,7 @@ class Volume:
     frame_of_reference: str = ""
     companions: Mapping[str, Volume] = field(default_factory=dict)
     reported: tuple[Reported, ...] = ()
+    valid: NDArray[np.bool_] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -124,13 +130,30 @@ class Volume:
         return float(abs(np.linalg.det(self.affine[:3, :3]))) / 1000.0
 
     def values(self, dtype: DTypeLike = np.float32) -> NDArray[Any]:
-        """A new array of the rescaled values: HU for CT."""
+        """A new array of the rescaled values: HU for CT. Padding is blank (``blank_padding``)."""
         out = self.stored.astype(dtype)
         if np.any(self.slope != 1):
             out *= self.slope.astype(dtype)[:, None, None]
         if np.any(self.intercept != 0):
             out += self.intercept.astype(dtype)[:, None, None]
+        self.blank_padding(out)
         return out
+
+    def blank_padding(self, values: NDArray[Any]) -> None:
+        """Write the lowest measured value over padding, in place; on CT at most that of air.
+
+        What darkens nothing and outlines nothing: statistics still have to leave it out.
+        """
+        if self.valid is None or not values.size:
+            return
+        lowest = values.min(where=self.valid, initial=values.max())
+        np.copyto(
+            values, min(lowest, AIR_HU) if self.modality == "CT" else lowest, where=~self.valid
+        )
+
+    def measured(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The voxels of a mask on the grid of the volume that are no padding."""
+        return mask if self.valid is None else mask & self.valid
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from analyzers.contract import NotApplicable, Volume
 
 FLOOR_HU, CEILING_HU = -1100, 8000
-"""Range kept of CT values: below lies padding, above nothing that tells tissues apart."""
+"""Range kept of CT values: below lies no tissue, above nothing that tells tissues apart."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,7 +61,10 @@ def _three(values: tuple[Any, ...]) -> tuple[Any, Any, Any]:
 
 
 def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
-    """A new int16 array of whole HU, axes (z, y, x), limited to ``FLOOR_HU`` … ``CEILING_HU``."""
+    """A new int16 array of whole HU, axes (z, y, x), limited to ``FLOOR_HU`` … ``CEILING_HU``.
+
+    Padding is blank: air or darker.
+    """
     out = np.empty(volume.shape, np.int16)
     for index, plane in enumerate(volume.stored):
         values = plane.astype(np.float32)
@@ -69,6 +72,7 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
         values += np.float32(volume.intercept[index])
         np.nan_to_num(values, copy=False, nan=FLOOR_HU)
         out[index] = np.clip(np.rint(values), FLOOR_HU, CEILING_HU)
+    volume.blank_padding(out)
     return np.ascontiguousarray(grid.view(out))
 
 

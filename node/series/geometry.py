@@ -99,6 +99,14 @@ class NonlinearValues(UnsupportedSeries):
 
 
 @dataclass(eq=False)
+class NothingMeasured(UnsupportedSeries):
+    """Every pixel has a value that the header declares as padding."""
+
+    def __str__(self) -> str:
+        return "every pixel is padding (Pixel Padding Value, Pixel Padding Range Limit)"
+
+
+@dataclass(eq=False)
 class MixedGrids(UnsupportedSeries):
     """Matrix, pixel spacing or stored format differ among the images."""
 

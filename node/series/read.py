@@ -36,6 +36,7 @@ from node.series.geometry import (
     TooLarge,
     arrange,
 )
+from node.series.padding import measured_voxels, padding_of
 from node.series.pixels import (
     ImageFile,
     PixelFormat,
@@ -167,6 +168,7 @@ def _volume(
     header = images[0].header
     rescales = [placed.rescale for placed in ordered]
     headers = [image.header for image in images]
+    paddings = [padding_of(header) for header in headers]
     return Volume(
         stored=stored,
         affine=grid.affine,
@@ -179,6 +181,7 @@ def _volume(
         subject=subject(header),
         facts=facts_of(headers),
         frame_of_reference=str(header.get("FrameOfReferenceUID") or ""),
+        valid=measured_voxels(stored, [paddings[placed.frame.header] for placed in ordered]),
     )
 
 
