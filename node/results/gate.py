@@ -47,16 +47,17 @@ def check_segmentation(path: Path, segmentation: Segmentation, source: Source) -
     _refuse("seg", reasons)
 
 
-def check_required(path: Path, *, validate: bool = True) -> None:
+def check_required(path: Path, source: Source | None = None, *, validate: bool = True) -> None:
     """Every required attribute is there, and dciodvfy finds no error where it is installed.
 
-    ``validate=False`` leaves dciodvfy out. Raises ``GateRefused``.
+    What is copied from ``source`` is not judged. ``validate=False`` leaves dciodvfy out. Raises
+    ``GateRefused``.
     """
     dataset = pydicom.dcmread(path, defer_size=1024)
     kind = str(dataset.get("Modality") or "object").lower()
-    reasons = required.missing(dataset)
+    reasons = required.missing(dataset, source)
     if validate:
-        reasons += validator.errors(path)
+        reasons += validator.errors(path, source)
     _refuse(kind, reasons)
 
 

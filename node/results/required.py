@@ -23,6 +23,9 @@ from pydicom.uid import (
     SpatialRegistrationStorage,
 )
 
+from node.results import inherited
+from node.series.source import Source
+
 
 @dataclass(frozen=True, slots=True)
 class Required:
@@ -226,12 +229,18 @@ REQUIRED: Mapping[str, Required] = {
 }
 
 
-def missing(dataset: Dataset) -> list[str]:
-    """The required attributes that the object lacks, as sentences; empty when it is complete."""
+def missing(dataset: Dataset, source: Source | None = None) -> list[str]:
+    """The required attributes that the object lacks, as sentences; empty when it is complete.
+
+    A gap that the images have in what is copied from them is not the object's.
+    """
     table = REQUIRED.get(str(dataset.get("SOPClassUID")))
     if table is None:
         return [f"SOP class {dataset.get('SOPClassUID')} is none that the node makes"]
-    found = [f"{word} is missing or empty" for word in table.valued if not _valued(dataset, word)]
+    empty = [word for word in table.valued if not _valued(dataset, word)]
+    if source is not None:
+        empty = [word for word in empty if not inherited.is_gap(word, dataset, source)]
+    found = [f"{word} is missing or empty" for word in empty]
     found += [f"{word} is missing" for word in table.present if word not in dataset]
     for path, keywords in table.items.items():
         for item in _items([dataset], path.split("/")):

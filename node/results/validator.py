@@ -1,7 +1,7 @@
 """Asks dciodvfy (dicom3tools) about a written object, where it is installed.
 
-It is an independent reading of the standard. What it finds wrong in attributes that are copied
-unaltered from the images (patient, study, request) is the modality's and stops no result.
+It is an independent reading of the standard. What it finds wrong in a value that is copied from
+the images is the modality's and stops no result.
 """
 
 from __future__ import annotations
@@ -11,17 +11,19 @@ import shutil
 import subprocess
 import sys
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
-from node.results.subject import OPTIONAL_OF_SUBJECT, REQUIRED_OF_SUBJECT
+import pydicom
+
+from node.results import inherited
+from node.series.source import Source
 
 TIME_LIMIT_S = 60
 MAX_ERRORS = 5
 """How many errors a reason list holds; more say no more."""
 
-_COPIED = frozenset((*REQUIRED_OF_SUBJECT, *OPTIONAL_OF_SUBJECT, "ReferencedRequestSequence"))
-_NO_UID = "Value invalid for this VR [UI]"
-_PATH = re.compile(r"</(\w+)")
+_PATH = re.compile(r"Error - </([^>]*)>")
 _VALUE = re.compile(r"= <[^>]*>")
 
 
@@ -32,8 +34,11 @@ def program() -> str | None:
     return shutil.which("dciodvfy") or (str(beside) if beside.is_file() else None)
 
 
-def errors(path: Path) -> list[str]:
-    """What dciodvfy calls an error, without the values; empty where it is not installed."""
+def errors(path: Path, source: Source | None = None) -> list[str]:
+    """What dciodvfy calls an error in what the node wrote itself, without the values.
+
+    Empty where it is not installed.
+    """
     command = program()
     if command is None:
         return []
@@ -49,10 +54,13 @@ def errors(path: Path) -> list[str]:
     except subprocess.TimeoutExpired:
         return [f"dciodvfy did not finish within {TIME_LIMIT_S} s"]
     found = [line for line in done.stderr.splitlines() if line.startswith("Error")]
-    return [f"dciodvfy: {_VALUE.sub('', line)}" for line in found if not _copied(line)][:MAX_ERRORS]
+    if not found:
+        return []
+    judge = inherited.Judge(pydicom.dcmread(path, defer_size=1024), source)
+    own = (line for line in found if not judge.is_inherited(_place(line)))
+    return [f"dciodvfy: {_VALUE.sub('', line)}" for line in islice(own, MAX_ERRORS)]
 
 
-def _copied(line: str) -> bool:
-    """Whether the value is the images'. UIDs are: those of the node are 2.25 and a number."""
-    place = _PATH.search(line)
-    return _NO_UID in line or (place is not None and place.group(1) in _COPIED)
+def _place(line: str) -> tuple[inherited.Step, ...]:
+    match = _PATH.match(line)
+    return inherited.steps(match[1]) if match else ()

@@ -190,7 +190,7 @@ class _Desk:
         dataset = seg.build(self.source, item, self.provenance, number, present)
         path = self._write(dataset, f"seg-{number}.dcm", "seg")
         gate.check_segmentation(path, item, self.source)
-        gate.check_required(path)
+        gate.check_required(path, self.source)
         self.segs[index] = dataset
         picture = self._picture(f"seg-{number}.png")
         preview.segmentation(self.source, item, present, self.provenance.analyzer_title, picture)
@@ -201,7 +201,7 @@ class _Desk:
         images = derived.instances(self.source, item, self.provenance, number, made_from)
         for index, dataset in enumerate(images):
             path = self._write(dataset, f"image-{number}-{index:05d}.dcm", "image")
-            gate.check_required(path, validate=self.validate_all or index in (0, last))
+            gate.check_required(path, self.source, validate=self.validate_all or index in (0, last))
             self.derived_references.append(sr.reference(dataset))
             if item.role:
                 del dataset.PixelData
@@ -231,14 +231,14 @@ class _Desk:
         dataset = registration.build(self.source, item, self.provenance, number)
         path = self._write(dataset, f"registration-{number}.dcm", "reg")
         gate.check_registration(path, item)
-        gate.check_required(path)
+        gate.check_required(path, self.source)
         self._add_evidence(dataset)
 
     def blending(self, item: Blending, number: int) -> None:
         above = self.companions.get(item.role, [])
         dataset = blending.build(self.source, item, above, self.provenance, number)
         path = self._write(dataset, f"blending-{number}.dcm", "pr")
-        gate.check_required(path)
+        gate.check_required(path, self.source)
         self._add_evidence(dataset)
 
     def window(self, item: WindowPreset, number: int) -> None:
@@ -248,7 +248,7 @@ class _Desk:
             )
         dataset = presentation.build(self.source, item, self.provenance, number)
         path = self._write(dataset, f"window-{number}.dcm", "pr")
-        gate.check_required(path)
+        gate.check_required(path, self.source)
         self._add_evidence(dataset)
 
     def compressed(self, item: CompressedImage, number: int) -> None:
@@ -260,7 +260,7 @@ class _Desk:
         for index, dataset in enumerate(images):
             path = self._write(dataset, f"compressed-{number}-{index:05d}.dcm", "image")
             gate.check_compressed(path, volume.stored[index], lossless=not item.method)
-            gate.check_required(path, validate=self.validate_all or index in (0, last))
+            gate.check_required(path, self.source, validate=self.validate_all or index in (0, last))
             self.derived_references.append(sr.reference(dataset))
 
     def parametric(self, item: ParametricMap, number: int) -> None:
@@ -270,7 +270,7 @@ class _Desk:
             return
         dataset = parametric.build(self.source, item, self.provenance, number)
         path = self._write(dataset, f"map-{number}.dcm", "map")
-        gate.check_required(path)
+        gate.check_required(path, self.source)
         self.derived_references.append(sr.reference(dataset))
 
     def color(self, item: ColorImage, number: int) -> None:
@@ -278,7 +278,7 @@ class _Desk:
         images = color.instances(self.source, item, self.provenance, number)
         for index, dataset in enumerate(images):
             path = self._write(dataset, f"color-{number}-{index:05d}.dcm", "image")
-            gate.check_required(path, validate=self.validate_all or index in (0, last))
+            gate.check_required(path, self.source, validate=self.validate_all or index in (0, last))
             self.derived_references.append(sr.reference(dataset))
         middle = Image.fromarray(item.values[len(item.values) // 2])
         middle.thumbnail((512, 512))
@@ -297,7 +297,7 @@ class _Desk:
         }
         made |= {str(dataset.SOPInstanceUID): dataset for dataset in self.segs.values()}
         gate.check_references(path, self.source, made)
-        gate.check_required(path)
+        gate.check_required(path, self.source)
 
     def _write(self, dataset: Dataset, name: str, kind: str) -> Path:
         path = self.folder / name
