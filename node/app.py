@@ -40,10 +40,11 @@ from node.web.app import WebContext, create_app
 from node.web.server import WebServer
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
-from storage import events, index, ledger, outbox
+from storage import events, ledger, outbox, quarantine
 from storage.database import Transaction, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
+from storage.quarantine import Refused
 from storage.records import Level, Subject
 from storage.results import ResultStore
 
@@ -328,9 +329,9 @@ class Node:
             outbox.release_sending(tx, now)
             events.record(tx, now, Level.INFO, Subject.NODE, 0, "started", "stopped", "")
 
-    def _note_quarantine(self, key: str, reason: str, calling_ae: str) -> None:
+    def _note_quarantine(self, refused: Refused) -> None:
         with self.database.write() as tx:
-            index.record_quarantine(tx, self._clock(), key, reason, calling_ae)
+            quarantine.enter(tx, self._clock(), refused)
 
     def _reception(self) -> Reception:
         stored, refused = self.server.counts()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import secrets
 import shutil
 from pathlib import Path
 from types import TracebackType
@@ -49,21 +50,28 @@ def sync_file(path: Path) -> None:
 
 
 def move(path: Path, target: Path) -> None:
-    """Rename; across file systems copy, sync, then delete."""
+    """Rename; across file systems copy, sync, then delete. What is there already is replaced."""
     try:
-        path.rename(target)
+        path.replace(target)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        try:
-            with path.open("rb") as source, target.open("xb") as copy:
-                shutil.copyfileobj(source, copy, _CHUNK)
-                copy.flush()
-                os.fsync(copy.fileno())
-        except OSError:
-            target.unlink(missing_ok=True)
-            raise
+        _copy_synced(path, target)
         path.unlink()
+
+
+def _copy_synced(path: Path, target: Path) -> None:
+    """Under another name until it is whole: nobody meets half a file."""
+    half = target.with_name(f"{secrets.token_hex(8)}.copying")
+    try:
+        with path.open("rb") as source, half.open("xb") as copy:
+            shutil.copyfileobj(source, copy, _CHUNK)
+            copy.flush()
+            os.fsync(copy.fileno())
+        half.replace(target)
+    except OSError:
+        half.unlink(missing_ok=True)
+        raise
 
 
 def sync_folder(folder: Path) -> None:

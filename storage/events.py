@@ -22,9 +22,9 @@ def record(
     from_state: str,
     to_state: str,
     reason: str,
-) -> None:
-    """Enter one event."""
-    tx.execute(
+) -> int:
+    """Enter one event; gives its id."""
+    entered = tx.execute(
         sa.insert(schema.events).values(
             at=at,
             level=level.value,
@@ -35,6 +35,13 @@ def record(
             reason=reason,
         )
     )
+    return int((entered.inserted_primary_key or (0,))[0])
+
+
+def reword(tx: Transaction, event_id: int, reason: str) -> None:
+    """Say anew what an alarm is about: more of the same has come."""
+    table = schema.events
+    tx.execute(sa.update(table).where(table.c.id == event_id).values(reason=reason))
 
 
 def list_events(

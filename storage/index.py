@@ -378,26 +378,6 @@ def _instance(row: sa.Row[Any]) -> StoredInstance:
     )
 
 
-# --- quarantine -----------------------------------------------------------------------------------
-
-
-def record_quarantine(
-    tx: Transaction, at: datetime, key: str, reason: str, calling_ae: str
-) -> None:
-    """Enter a refused instance that was kept aside, and raise the alarm."""
-    row = {"at": at, "key": key, "reason": reason, "calling_ae": calling_ae}
-    entered = _insert_id(tx, schema.quarantine, row)
-    text = f"{reason} (from {calling_ae or 'unknown'}, kept as {key})"
-    events.record(tx, at, Level.ALARM, Subject.INSTANCE, entered, "", "quarantined", text)
-
-
-def list_quarantine(tx: Transaction, limit: int = 100) -> list[tuple[datetime, str, str]]:
-    """(time, file name, reason), newest first."""
-    table = schema.quarantine
-    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
-    return [(row.at, row.key, row.reason) for row in tx.execute(query)]
-
-
 # --- statements both databases know ---------------------------------------------------------------
 
 

@@ -20,12 +20,12 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
 from storage.disk import move, named_errors, start_writing, sync_file, sync_folder, write_all
 from storage.errors import StoreUnavailable
+from storage.quarantine import RefusalKind, Refused
 from storage.ready_files import PART, ReadyFiles
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, dataset_digest, seal, sealed_uid
@@ -137,27 +137,31 @@ class InstanceStore:
             os.link(path, final)
         except FileExistsError:
             if dataset_digest(final) != dataset_digest(path):
-                move(path, self.quarantine / _quarantine_name("conflict"))
-                self.sync_folder(self.quarantine)
+                self._keep_aside(path, RefusalKind.CONFLICT, dataset_digest(path))
             return False
         return True
 
-    def set_aside(self, name: str) -> str:
+    def set_aside(self, name: str, reason: str) -> Refused:
         """Move a file that ``unindexed`` found, and that is no instance, to quarantine.
-
-        Gives its name there.
 
         Raises
         ------
         StoreUnavailable
         """
-        path, kept = self.incoming / name, _quarantine_name("unreadable")
+        path = self.incoming / name
         with named_errors(_STORE):
-            final = self.path(self.key_of(sealed_uid(path)))
+            uid, sha256 = sealed_uid(path), dataset_digest(path)
+            final = self.path(self.key_of(uid))
             if final.exists() and final.samefile(path):
                 final.unlink()
-            move(path, self.quarantine / kept)
-            self.sync_folder(self.quarantine)
+            kept = self._keep_aside(path, RefusalKind.UNREADABLE, sha256)
+        return Refused(kept, RefusalKind.UNREADABLE, reason, sha256, uid)
+
+    def _keep_aside(self, path: Path, kind: RefusalKind, sha256: str) -> str:
+        """Move a synced file to quarantine; the same bytes are there once. Raises OSError."""
+        kept = quarantine_name(kind, sha256)
+        move(path, self.quarantine / kept)
+        self.sync_folder(self.quarantine)
         return kept
 
     def settle(self, placements: Iterable[Placement]) -> None:
@@ -366,15 +370,25 @@ class IncomingFile:
             os.pwrite(self._ready.descriptor, bytes(len(self._mark)), 0)
             self._mark = b""
 
-    def quarantine(self, reason: str) -> str:
-        """Keep a refused instance aside; gives its name there. ``reason`` is one short word."""
-        name = _quarantine_name(reason)
+    @property
+    def sha256(self) -> str:
+        """Of the data set bytes that came until now."""
+        self._digest_pending()
+        return self._hash.hexdigest()
+
+    def quarantine(self, kind: RefusalKind) -> str:
+        """Keep a refused instance aside; gives its name there.
+
+        What lies there already, with the same bytes, stays as it is.
+        """
+        name = quarantine_name(kind, self.sha256)
         with named_errors(_STORE):
+            if _has_size(self._store.quarantine / name, self.size_bytes):
+                return name  # close() deletes what came now
             self._unseal()
             self._sync()
-            move(self.path, self._store.quarantine / name)
+            self._store._keep_aside(self.path, kind, self.sha256)
             self._settled = True
-            self._store.sync_folder(self._store.quarantine)
         return name
 
     def _sync(self) -> None:
@@ -393,13 +407,20 @@ class IncomingFile:
                 sync_file(final)
             self._sync_names(final)  # whoever placed it may not have come so far
             return Placement(Outcome.SAME, key, self.size_bytes, digest, "")
-        kept = self.quarantine("conflict")
+        kept = self.quarantine(RefusalKind.CONFLICT)
         return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")
 
 
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
 
 
-def _quarantine_name(reason: str) -> str:
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return f"{now}-{reason}-{secrets.token_hex(4)}.dcm"
+def quarantine_name(kind: RefusalKind, sha256: str) -> str:
+    """The name of refused bytes in quarantine: the same bytes have the same name."""
+    return f"{kind}-{sha256}.dcm"
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    try:
+        return path.stat().st_size == size_bytes
+    except FileNotFoundError:
+        return False

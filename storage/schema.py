@@ -144,10 +144,18 @@ quarantine = sa.Table(
     "quarantine",
     metadata,
     _id(),
-    _moment("at"),
+    _moment("first_seen_at"),
+    _moment("last_seen_at", index=True),
     sa.Column("key", sa.Text, nullable=False, unique=True),
+    _text("kind"),
     _text("reason"),
+    _text("sha256"),
+    _text("sop_instance_uid"),
+    _text("study_instance_uid"),
     _text("calling_ae"),
+    sa.Column("count", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("event_id", sa.BigInteger, nullable=True, index=True),
+    sa.Index("ix_quarantine_study_instance_uid_kind", "study_instance_uid", "kind"),
 )
 
 jobs = sa.Table(

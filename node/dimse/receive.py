@@ -33,6 +33,7 @@ from node.dimse.statuses import Status
 from storage.attributes import extract
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
 from storage.instances import IncomingFile, InstanceStore
+from storage.quarantine import RefusalKind, Refused
 from storage.quick_header import quick_extract
 from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placement
 
@@ -56,8 +57,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 T = TypeVar("T")
 RecordSink = Callable[[InstanceRecord], None]
 """Takes a stored instance; returns when it is committed. May raise DatabaseUnavailable."""
-QuarantineSink = Callable[[str, str, str], None]
-"""Takes (quarantine key, reason, calling AE title) of an instance that was put aside."""
+QuarantineSink = Callable[[Refused], None]
+"""Takes an instance that was put aside. May raise DatabaseUnavailable."""
 
 
 class Offer(NamedTuple):
@@ -103,11 +104,14 @@ class Receiver:
 class _Refused(Exception):
     """The instance is answered with this status."""
 
-    def __init__(self, status: Status, slug: str = "") -> None:
+    def __init__(
+        self, status: Status, kind: RefusalKind | None = None, study_instance_uid: str = ""
+    ) -> None:
         super().__init__(status.comment)
         self.status = status
-        self.slug = slug
-        """Non-empty: the instance goes to quarantine under this reason."""
+        self.kind = kind
+        """Given: the instance goes to quarantine under this kind of reason."""
+        self.study_instance_uid = study_instance_uid
 
 
 class Reception:
@@ -164,12 +168,13 @@ class Reception:
         try:
             attributes = self._identify(incoming)
         except _Refused as refusal:
-            key = incoming.quarantine(refusal.slug)
-            self._report(key, refusal.status.comment)
+            kind = refusal.kind or RefusalKind.UNREADABLE
+            key = incoming.quarantine(kind)
+            self._report(key, kind, refusal.status, incoming.sha256, refusal.study_instance_uid)
             return refusal.status
         placement = incoming.place(attributes.sop_instance_uid)
         if placement.outcome is Outcome.CONFLICT:
-            return self._conflict(placement)
+            return self._conflict(placement, attributes.study_instance_uid)
         self._receiver.sink(
             InstanceRecord(attributes, placement, self._receiver.clock(), self._offer.calling_ae)
         )
@@ -183,25 +188,41 @@ class Reception:
                 attributes = extract(read_header(incoming, offer))
         except UnreadableInstance as error:
             comment = _comment(f"Cannot understand: {error}")
-            raise _Refused(Status(statuses.CANNOT_UNDERSTAND, comment), "unreadable") from error
+            status = Status(statuses.CANNOT_UNDERSTAND, comment)
+            raise _Refused(status, RefusalKind.UNREADABLE) from error
+        study = attributes.study_instance_uid
         if attributes.sop_class_uid != offer.sop_class_uid:
             status = Status(statuses.SOP_CLASS_MISMATCH, "SOP Class UID differs from the command's")
-            raise _Refused(status, "sop-class-mismatch")
+            raise _Refused(status, RefusalKind.SOP_CLASS_MISMATCH, study)
         if attributes.sop_instance_uid != offer.sop_instance_uid:
             comment = "SOP Instance UID differs from the command's"
             status = Status(statuses.SOP_INSTANCE_MISMATCH, comment)
-            raise _Refused(status, "sop-instance-mismatch")
+            raise _Refused(status, RefusalKind.SOP_INSTANCE_MISMATCH, study)
         return attributes
 
-    def _conflict(self, placement: Placement) -> Status:
+    def _conflict(self, placement: Placement, study_instance_uid: str) -> Status:
         comment = "SOP Instance UID is taken by an instance with other bytes"
-        self._report(placement.key, comment)
-        return Status(statuses.DUPLICATE_SOP_INSTANCE, comment)
+        status = Status(statuses.DUPLICATE_SOP_INSTANCE, comment)
+        kind = RefusalKind.CONFLICT
+        self._report(placement.key, kind, status, placement.sha256, study_instance_uid)
+        return status
 
-    def _report(self, key: str, reason: str) -> None:
-        log.warning("instance_quarantined", key=key, reason=reason)
+    def _report(
+        self, key: str, kind: RefusalKind, status: Status, sha256: str, study_instance_uid: str
+    ) -> None:
+        log.warning("instance_quarantined", key=key, reason=status.comment)
+        offer = self._offer
+        refused = Refused(
+            key=key,
+            kind=kind,
+            reason=status.comment,
+            sha256=sha256,
+            sop_instance_uid=offer.sop_instance_uid,
+            study_instance_uid=study_instance_uid,
+            calling_ae=offer.calling_ae,
+        )
         try:
-            self._receiver.on_quarantined(key, reason, self._offer.calling_ae)
+            self._receiver.on_quarantined(refused)
         except DatabaseUnavailable:
             # The file is kept and the sender told; only the line on the status page is missing.
             log.error("quarantine_not_recorded", key=key)

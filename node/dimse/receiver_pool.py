@@ -350,9 +350,9 @@ class _Receiver:
             self._is_ready.set()
         elif isinstance(message, Quarantined):
             try:
-                callbacks.quarantined(message.key, message.reason, message.calling_ae)
+                callbacks.quarantined(message.refused)
             except DatabaseUnavailable:
-                log.error("quarantine_not_recorded", key=message.key)
+                log.error("quarantine_not_recorded", key=message.refused.key)
 
     def _store(self, record: InstanceRecord) -> None:
         """Hand an instance to the index. It is acknowledged, so there is no refusing it here."""

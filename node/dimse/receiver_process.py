@@ -35,6 +35,7 @@ from node.errors import NodeError
 from storage.database import open_database
 from storage.errors import DatabaseUnavailable, StorageError
 from storage.instances import InstanceStore
+from storage.quarantine import Refused
 from storage.records import InstanceRecord
 
 STATUS_S = 0.5
@@ -74,9 +75,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    key: str
-    reason: str
-    calling_ae: str
+    refused: Refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +184,7 @@ class _ReceiverProcess:
             settings.dimse,
             store,
             sink=self._store,
-            on_quarantined=lambda *what: self._tell(Quarantined(*what)),
+            on_quarantined=lambda refused: self._tell(Quarantined(refused)),
             services=(
                 CommitmentService(database, system_clock, self._wake_reporter),
                 StepService(database, system_clock),

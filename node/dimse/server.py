@@ -88,7 +88,7 @@ class AssociationServer:
         self._store = store
         self._sink = sink
         self._on_released = on_released or (lambda studies: None)
-        self._on_quarantined = on_quarantined or (lambda key, reason, calling_ae: None)
+        self._on_quarantined = on_quarantined or (lambda refused: None)
         self._clock = clock
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import structlog
 
 from node.clock import system_clock
-from storage import index
+from storage import index, quarantine
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
 from storage.instances import InstanceStore
@@ -212,11 +212,11 @@ def recover(database: Database, store: InstanceStore, receiver: str = "") -> int
             except UnreadableInstance as error:
                 log.error("stored instance cannot be indexed", file=name, reason=str(error))
                 if not isinstance(error.__cause__, OSError):  # the disk may give it another time
-                    refused.append((store.set_aside(name), str(error)))
+                    refused.append(store.set_aside(name, str(error)))
         with database.write() as tx:
             index.add(tx, records)
-            for key, reason in refused:
-                index.record_quarantine(tx, system_clock(), key, reason, "")
+            for one in refused:
+                quarantine.enter(tx, system_clock(), one)
         store.settle(record.placement for record in records)
     if found:
         log.info("instances indexed after an abrupt end", instances=len(found))

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from node.web import alarms, wording
 from node.web.alarms import Alarm
-from storage import events, gaps, index, instance_ledger, ledger, outbox
+from storage import events, gaps, index, instance_ledger, ledger, outbox, quarantine
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.instance_ledger import InstanceLedger
@@ -126,11 +126,13 @@ class DestinationView:
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedFile:
-    """An image that was refused and kept aside."""
+    """An image that was refused and kept aside; ``at`` is when it was last sent."""
 
     at: datetime
     key: str
     reason: str
+    count: int
+    """How often it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,5 +249,7 @@ def _destinations(tx: Transaction, names: Sequence[str]) -> tuple[DestinationVie
 
 
 def _quarantined(tx: Transaction) -> tuple[QuarantinedFile, ...]:
-    rows = index.list_quarantine(tx, limit=20)
-    return tuple(QuarantinedFile(at, key, reason) for at, key, reason in rows)
+    return tuple(
+        QuarantinedFile(row.last_seen_at, row.refused.key, row.refused.reason, row.count)
+        for row in quarantine.newest(tx, limit=20)
+    )

@@ -22,10 +22,11 @@ from sqlalchemy.exc import IntegrityError
 
 import storage.database as module
 import storage.migrations
-from storage import events, index, ledger, schema
+from storage import events, index, ledger, quarantine, schema
 from storage.database import Database, Transaction, open_database
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
+from storage.quarantine import RefusalKind, Refused
 from storage.records import Level, Subject
 from tests.postgres import Postgres
 from tests.storage.samples import (
@@ -122,7 +123,7 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         enqueue(tx, later)
         ledger.claim(tx, NOON)
         ledger.done(tx, job, NOON, results())
-        index.record_quarantine(tx, NOON, "q.dcm", "unreadable", "CT1")
+        quarantine.enter(tx, NOON, Refused("q.dcm", RefusalKind.UNREADABLE, "unreadable", "f"))
         announce_and_commit(tx)
     database.prove(NOON)
     with database.read() as tx:

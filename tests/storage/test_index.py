@@ -299,22 +299,3 @@ def test_studies_are_listed_newest_first_page_by_page(database: Database) -> Non
         ]
         assert len(index.list_studies(tx)) == 5
     assert pages == [["5", "4"], ["3", "2"], ["1"], []]
-
-
-# --- quarantine -----------------------------------------------------------------------------------
-
-
-def test_a_quarantined_instance_is_listed_and_an_alarm(database: Database) -> None:
-    with database.write() as tx:
-        index.record_quarantine(tx, NOON, "a.dcm", "unreadable", "CT1")
-        index.record_quarantine(tx, NOON + minutes(1), "b.dcm", "conflict", "")
-        listed = index.list_quarantine(tx)
-        assert listed == [
-            (NOON + minutes(1), "b.dcm", "conflict"),
-            (NOON, "a.dcm", "unreadable"),
-        ]
-        assert index.list_quarantine(tx, limit=1) == listed[:1]
-        newest, oldest = events.open_alarms(tx)
-        assert events.counts(tx).quarantined == 2
-    assert oldest.reason == "unreadable (from CT1, kept as a.dcm)"
-    assert "unknown" in newest.reason and newest.subject is Subject.INSTANCE

@@ -22,6 +22,7 @@ from pydicom.filewriter import write_file_meta_info
 import storage
 from storage.errors import OutOfSpace, StoreUnavailable
 from storage.instances import InstanceStore
+from storage.quarantine import RefusalKind
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, dataset_digest
 from tests.instances import incoming
@@ -93,7 +94,7 @@ def test_other_bytes_under_a_known_uid_go_to_quarantine(store: InstanceStore) ->
     other = put(store, "1.2", b"another data set")
     assert other.outcome is Outcome.CONFLICT
     assert names(store.quarantine) == [other.key]
-    assert re.fullmatch(r"\d{8}T\d{6}-conflict-[0-9a-f]{8}\.dcm", other.key)
+    assert other.key == f"conflict-{other.sha256}.dcm"
     assert (store.quarantine / other.key).read_bytes() == header() + b"another data set"
     assert store.verify(first.key, first.sha256)
     assert incoming(store) == [first.incoming]
@@ -112,8 +113,8 @@ def test_a_refused_file_can_be_kept_aside(store: InstanceStore) -> None:
     with store.open_incoming() as file:
         file.write_header(header())
         file.write(b"rubbish")
-        name = file.quarantine("unreadable")
-    assert names(store.quarantine) == [name] and "-unreadable-" in name
+        name = file.quarantine(RefusalKind.UNREADABLE)
+    assert names(store.quarantine) == [name] == [f"unreadable-{sha256(b'rubbish')}.dcm"]
     assert (store.quarantine / name).read_bytes().endswith(b"rubbish")
     assert incoming(store) == []
 
@@ -124,6 +125,31 @@ def test_a_flushed_file_can_be_read_before_it_is_placed(store: InstanceStore) ->
         file.write(b"1234")
         file.flush()
         assert file.path.read_bytes() == header() + b"1234"
+
+
+def test_what_is_refused_again_and_again_is_kept_once(store: InstanceStore) -> None:
+    """By whoever sends it, and whatever the file says around the data set."""
+    put(store, "1.2", b"data set")
+    keys = {put(store, "1.2", b"changed", header(size)).key for size in (0, 0, 300, 0, 300)}
+    keys |= {put(store, "1.2", b"changed twice").key}
+    assert len(keys) == 2 == len(names(store.quarantine))
+    for number in range(5):
+        with store.open_incoming() as file:
+            file.write_header(header())
+            file.write(b"rubbish" * 100_000)
+            assert file.quarantine(RefusalKind.UNREADABLE).startswith("unreadable-"), number
+    assert len(names(store.quarantine)) == 3
+    assert len(incoming(store)) == 1, "that of the first"
+
+
+def test_of_eight_that_are_refused_with_the_same_bytes_at_once_one_is_kept(
+    store: InstanceStore,
+) -> None:
+    put(store, "1.2.3", b"data set")
+    outcomes = {one.outcome for one in race(store, [b"changed" * 1000] * 8)}
+    assert outcomes == {Outcome.CONFLICT}
+    [kept] = store.quarantine.iterdir()
+    assert kept.read_bytes() == header() + b"changed" * 1000
 
 
 # --- races ----------------------------------------------------------------------------------------

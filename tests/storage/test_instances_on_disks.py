@@ -15,6 +15,7 @@ import pytest
 import storage
 from storage.errors import OutOfSpace, StoreUnavailable
 from storage.instances import InstanceStore
+from storage.quarantine import RefusalKind
 from storage.records import Outcome
 from tests.instances import incoming
 
@@ -71,11 +72,11 @@ def test_what_does_not_fit_on_the_disk_of_the_quarantine_is_refused_and_leaves_n
         store = InstanceStore(tmp_path / "instances", small / "quarantine")
         with pytest.raises(OutOfSpace), store.open_incoming() as file:
             file.write(b"x" * 2_000_000)
-            file.quarantine("unreadable")
+            file.quarantine(RefusalKind.UNREADABLE)
         assert names(store.quarantine) == [] == incoming(store)
         with store.open_incoming() as file:
             file.write(b"x" * 1000)
-            assert names(store.quarantine) == [] != [file.quarantine("unreadable")]
+            assert names(store.quarantine) == [] != [file.quarantine(RefusalKind.UNREADABLE)]
     finally:
         subprocess.run(["umount", str(small)], check=True)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage.instances import InstanceStore
+from storage.quarantine import RefusalKind
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, sealed_uid
 from tests.instances import incoming
@@ -83,7 +84,7 @@ def test_a_seal_begun_for_one_uid_is_taken_away_again(
         file.begin_to_place("1.2.3")
         assert sealed_uid(file.path) == "1.2.3"
         if end == "quarantine":
-            kept = store.quarantine / file.quarantine("unreadable")
+            kept = store.quarantine / file.quarantine(RefusalKind.UNREADABLE)
             assert sealed_uid(kept) == ""
             assert kept.read_bytes() == header() + b"x" * size
         else:

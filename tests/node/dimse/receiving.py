@@ -10,15 +10,9 @@ from typing import Any
 
 from node.dimse.server import AssociationServer, DimseSettings
 from storage.instances import InstanceStore
+from storage.quarantine import Refused
 from storage.records import InstanceRecord
 from tests.instances import dataset_bytes
-
-
-@dataclass
-class Quarantined:
-    key: str
-    reason: str
-    calling_ae: str
 
 
 @dataclass
@@ -28,7 +22,7 @@ class Node:
     server: AssociationServer
     store: InstanceStore
     records: list[InstanceRecord]
-    quarantined: list[Quarantined]
+    quarantined: list[Refused]
     released: list[frozenset[str]]
     sink: list[Callable[[InstanceRecord], None]] = field(default_factory=list)
     """One function that stands before the sink, where a test puts one."""
@@ -54,7 +48,7 @@ def running_node(folder: Path, **settings: Any) -> Iterator[Node]:
             store.forget_incoming(record.placement.incoming)
         records.append(record)
 
-    quarantined: list[Quarantined] = []
+    quarantined: list[Refused] = []
     released: list[frozenset[str]] = []
     defaults: dict[str, Any] = {"ae_title": "WETREAD", "port": 0, "network_timeout_s": 10}
     server = AssociationServer(
@@ -62,7 +56,7 @@ def running_node(folder: Path, **settings: Any) -> Iterator[Node]:
         store,
         sink,
         on_released=released.append,
-        on_quarantined=lambda *facts: quarantined.append(Quarantined(*facts)),
+        on_quarantined=quarantined.append,
     )
     server.start()
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from pydicom.uid import (
 from node.dimse.receive import Offer, Receiver, file_header
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
+from storage.quarantine import Refused
 from storage.records import InstanceRecord, Outcome
 from tests.instances import dataset_bytes, incoming, make_dataset
 
@@ -36,12 +38,12 @@ class Desk:
     def __init__(self, folder: Path) -> None:
         self.store = InstanceStore(folder / "instances", folder / "quarantine")
         self.records: list[InstanceRecord] = []
-        self.quarantined: list[tuple[str, str, str]] = []
+        self.quarantined: list[Refused] = []
         self.sink: Callable[[InstanceRecord], None] = self.records.append
         self.receiver = Receiver(
             self.store,
             lambda record: self.sink(record),
-            lambda *facts: self.quarantined.append(facts),
+            self.quarantined.append,
             lambda: NOW,
         )
 
@@ -116,10 +118,13 @@ def test_the_same_uid_with_other_bytes_is_a_duplicate_and_kept_aside(desk: Desk)
     desk.receiver.receive(offer(first), [encoded(first)])
     status = desk.receiver.receive(offer(second), [encoded(second)])
     assert status.code == 0x0111
-    ((key, reason, calling_ae),) = desk.quarantined
-    assert dataset_bytes(desk.store.quarantine / key) == encoded(second)
+    (refused,) = desk.quarantined
+    assert dataset_bytes(desk.store.quarantine / refused.key) == encoded(second)
     assert dataset_bytes(desk.store.path(desk.records[0].placement.key)) == encoded(first)
-    assert (reason, calling_ae) == (status.comment, "CT1")
+    assert (refused.reason, refused.calling_ae) == (status.comment, "CT1")
+    assert refused.sop_instance_uid == second.SOPInstanceUID
+    assert refused.study_instance_uid == second.StudyInstanceUID
+    assert refused.sha256 == sha256(encoded(second)).hexdigest()
     assert len(desk.records) == 1
 
 
@@ -134,8 +139,8 @@ def test_a_missing_or_false_uid_is_not_understood_and_kept_aside(
     raw = encoded(dataset)
     status = desk.receiver.receive(what, [raw])
     assert status.code == 0xC000
-    ((key, _, _),) = desk.quarantined
-    assert dataset_bytes(desk.store.quarantine / key) == raw
+    (refused,) = desk.quarantined
+    assert dataset_bytes(desk.store.quarantine / refused.key) == raw
     assert not desk.records
     assert not desk.files()
 

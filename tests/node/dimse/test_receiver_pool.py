@@ -90,7 +90,7 @@ def running(folder: Path, processes: int = 2, **settings: Any) -> Iterator[Node]
         dimse,
         Callbacks(
             store=lambda record: node.take(record),
-            quarantined=lambda key, reason, calling_ae: None,
+            quarantined=lambda refused: None,
             wake_reporter=lambda: None,
             recover=lambda name: recover(database, store, name),
             fault=lambda reason: node.faults.append(reason),

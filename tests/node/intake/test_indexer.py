@@ -13,7 +13,7 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from node.intake.indexer import Indexer, recover
-from storage import index
+from storage import index, quarantine
 from storage.attributes import extract
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
@@ -182,7 +182,9 @@ def test_what_was_cut_short_before_it_was_found_to_be_no_instance_goes_to_quaran
     again = InstanceStore(store.root, store.quarantine)
     recover(database, again)
     with database.read() as tx:
-        [(_, key, reason)] = index.list_quarantine(tx)
-    assert (again.quarantine / key).read_bytes().endswith(b"no data set at all")
+        [kept] = quarantine.newest(tx)
+    reason = kept.refused.reason
+    assert (again.quarantine / kept.refused.key).read_bytes().endswith(b"no data set at all")
     assert "read" in reason or "UID" in reason
+    assert kept.refused.sop_instance_uid == "1.2.3"
     assert indexed(database) == 0 and list(again.iterate()) == [] == again.unindexed()

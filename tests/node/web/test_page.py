@@ -11,8 +11,9 @@ import pytest
 
 from node.observe.health import PARTS
 from node.web import alarms
-from storage import announcements, events, gaps, index, ledger, outbox
+from storage import announcements, events, gaps, index, ledger, outbox, quarantine
 from storage.announcements import NewAnnouncement
+from storage.quarantine import RefusalKind, Refused
 from storage.records import (
     AnnouncementKind,
     FindingRow,
@@ -163,10 +164,12 @@ def test_what_waits_for_a_destination_that_is_away_is_said_with_the_next_try(
 
 def test_quarantined_images_are_listed_with_their_reason(site: Site) -> None:
     with site.database.write() as tx:
-        index.record_quarantine(tx, START, "20260301T120000-0a1b2c3d.dcm", "other bytes", "CT2")
+        refused = Refused("conflict-0a1b.dcm", RefusalKind.CONFLICT, "other bytes", "0a1b")
+        for _ in range(3):
+            quarantine.enter(tx, START, refused)
     page = site.client.get("/").text
     assert "1 refused image kept in quarantine" in page
-    assert "20260301T120000-0a1b2c3d.dcm" in page
+    assert "conflict-0a1b.dcm · sent 3 times" in page
 
 
 def test_findings_that_are_no_numbers_do_not_break_page_or_api(

@@ -1,0 +1,150 @@
+"""Refused instances that were kept aside: one row for each, however often it is sent again.
+
+A file's name holds the digest of its bytes, so a repeat makes neither file nor row: it is counted.
+All that was refused of one study for one kind of reason shares an alarm while that is open.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from storage import events, schema
+from storage.database import Transaction
+from storage.records import Level, Subject
+
+_QUARANTINED = "quarantined"
+_MAX_UID = 64
+"""PS3.5 chapter 9: what is longer is no UID, and kept only in the file."""
+
+
+class RefusalKind(StrEnum):
+    """Why an instance was kept aside; the file's name begins with it."""
+
+    CONFLICT = "conflict"
+    """Its UID is taken by an instance with other bytes."""
+    UNREADABLE = "unreadable"
+    SOP_CLASS_MISMATCH = "sop-class-mismatch"
+    SOP_INSTANCE_MISMATCH = "sop-instance-mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An instance that was refused just now, and lies in the quarantine folder."""
+
+    key: str
+    """Its file there."""
+    kind: RefusalKind
+    reason: str
+    sha256: str
+    """Of the data set's bytes."""
+    sop_instance_uid: str = ""
+    """As the command called it."""
+    study_instance_uid: str = ""
+    """Empty where the data set could not be read."""
+    calling_ae: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row: a refused instance, and how often it was sent."""
+
+    id: int
+    refused: Refused
+    count: int
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+def enter(tx: Transaction, at: datetime, refused: Refused) -> None:
+    """Count a refused instance; the first time, raise the alarm or join the open one."""
+    table = schema.quarantine
+    _count(tx, at, refused)
+    row = tx.execute(sa.select(table).where(table.c.key == refused.key)).one()
+    if row.event_id is not None:
+        return
+    event_id = _open_alarm(tx, row) or _raise_alarm(tx, at, row)
+    tx.execute(sa.update(table).where(table.c.id == row.id).values(event_id=event_id))
+    members = sa.select(sa.func.count()).where(table.c.event_id == event_id)
+    events.reword(tx, event_id, _wording(row, tx.scalar(members) or 1))
+
+
+def _count(tx: Transaction, at: datetime, refused: Refused) -> None:
+    table = schema.quarantine
+    is_uid = len(refused.sop_instance_uid) <= _MAX_UID
+    row = {
+        "key": refused.key,
+        "kind": refused.kind.value,
+        "reason": refused.reason,
+        "sha256": refused.sha256,
+        "sop_instance_uid": refused.sop_instance_uid if is_uid else "",
+        "study_instance_uid": refused.study_instance_uid,
+        "calling_ae": refused.calling_ae,
+        "count": 1,
+        "first_seen_at": at,
+        "last_seen_at": at,
+    }
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    again = {"count": table.c["count"] + 1, "last_seen_at": at, "calling_ae": refused.calling_ae}
+    statement = dialect.insert(table).values(row)
+    tx.execute(statement.on_conflict_do_update(index_elements=[table.c.key], set_=again))
+
+
+def _open_alarm(tx: Transaction, row: sa.Row[Any]) -> int | None:
+    """The alarm of the same study and kind that nobody has acknowledged.
+
+    What names no study is told apart by who sent it.
+    """
+    table, alarms = schema.quarantine, schema.events
+    query = (
+        sa.select(table.c.event_id)
+        .join(alarms, alarms.c.id == table.c.event_id)
+        .where(table.c.study_instance_uid == row.study_instance_uid, table.c.kind == row.kind)
+        .where(alarms.c.acknowledged.is_(False))
+        .order_by(table.c.event_id.desc())
+        .limit(1)
+    )
+    if not row.study_instance_uid:
+        query = query.where(table.c.calling_ae == row.calling_ae)
+    return tx.scalar(query)
+
+
+def _raise_alarm(tx: Transaction, at: datetime, row: sa.Row[Any]) -> int:
+    studies = schema.studies
+    query = sa.select(studies.c.id).where(studies.c.study_instance_uid == row.study_instance_uid)
+    study_id = tx.scalar(query)
+    subject = Subject.INSTANCE if study_id is None else Subject.STUDY
+    about = row.id if study_id is None else study_id
+    return events.record(tx, at, Level.ALARM, subject, about, "", _QUARANTINED, "")
+
+
+def _wording(row: sa.Row[Any], number: int) -> str:
+    images = "1 image" if number == 1 else f"{number} images"
+    sender = row.calling_ae or "unknown"
+    return f"{images} refused and kept in quarantine: {row.reason} (from {sender})"
+
+
+def newest(tx: Transaction, limit: int = 100) -> list[Quarantined]:
+    """What was refused, the last seen first."""
+    table = schema.quarantine
+    order = (table.c.last_seen_at.desc(), table.c.id.desc())
+    rows = tx.execute(sa.select(table).order_by(*order).limit(limit))
+    return [_quarantined(row) for row in rows]
+
+
+def _quarantined(row: sa.Row[Any]) -> Quarantined:
+    refused = Refused(
+        key=row.key,
+        kind=RefusalKind(row.kind),
+        reason=row.reason,
+        sha256=row.sha256,
+        sop_instance_uid=row.sop_instance_uid,
+        study_instance_uid=row.study_instance_uid,
+        calling_ae=row.calling_ae,
+    )
+    return Quarantined(row.id, refused, row._mapping["count"], row.first_seen_at, row.last_seen_at)
