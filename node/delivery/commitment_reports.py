@@ -29,7 +29,6 @@ from node.dimse.statuses import SendOutcome
 from storage import announcements, commitment_requests
 from storage.announcements import NewAnnouncement
 from storage.database import Database, Transaction
-from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import (
     AnnouncementKind,
@@ -43,7 +42,6 @@ from storage.records import (
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-IDLE_POLL_S = 0.5
 RECHECK_S = 2.0
 RELEASE_GRACE_S = 0.5
 """How long a requestor that only asks may take to release, before its association is used."""
@@ -56,7 +54,10 @@ PeerOf = Callable[[str, str], Peer | None]
 
 
 class CommitmentReporter:
-    """Checks and reports. One thread, and one more for each requestor that is reported to."""
+    """Checks and reports: ``step`` for one thread, and one more thread for each requestor.
+
+    stopping: set by whoever ends the thread; no more reports are begun.
+    """
 
     def __init__(
         self,
@@ -79,34 +80,23 @@ class CommitmentReporter:
         self._chance = chance or random.Random()
         self._busy: set[str] = set()
         self._lock = threading.Lock()
-        self._stopping = threading.Event()
-        self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="commitment-reports", daemon=True)
+        self.stopping = threading.Event()
+        self._fault: Exception | None = None
 
-    def start(self) -> None:
-        self._thread.start()
+    def step(self) -> None:
+        """Check and report what is due.
 
-    def wake(self) -> None:
-        """Something is due: a request came."""
-        self._wake.set()
-
-    def stop(self, timeout_s: float) -> None:
-        self._stopping.set()
-        self._wake.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.check_due()
-                self._start_reports()
-            except DatabaseUnavailable as error:
-                log.error("commitment_waits_for_database", reason=str(error))
-            except Exception:
-                log.exception("commitment_fault")
-            self._wake.wait(IDLE_POLL_S)
-            self._wake.clear()
+        Raises
+        ------
+        DatabaseUnavailable
+        Exception
+            What went wrong in a thread that reports, since the last step.
+        """
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
+        self.check_due()
+        self._start_reports()
 
     # --- looking ----------------------------------------------------------------------------------
 
@@ -220,12 +210,10 @@ class CommitmentReporter:
     def _report_all(self, requestor: str, requests: Sequence[CommitmentRequest]) -> None:
         try:
             for request in requests:
-                if self._stopping.is_set() or not self.report(request):
+                if self.stopping.is_set() or not self.report(request):
                     return
-        except DatabaseUnavailable as error:
-            log.error("commitment_waits_for_database", reason=str(error))
-        except Exception:
-            log.exception("commitment_fault")
+        except Exception as error:  # noqa: BLE001  border of the thread: the next step raises it
+            self._fault = error
         finally:
             with self._lock:
                 self._busy.discard(requestor)

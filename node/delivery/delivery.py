@@ -1,4 +1,4 @@
-"""From the outbox to the destinations: one courier, in one thread, for each destination.
+"""From the outbox to the destinations: one courier for each destination.
 
 Only bytes that the ledger vouches for leave. Every answer becomes a row; an answer that cannot be
 recorded because the database is away is kept and recorded before anything else is sent.
@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,14 +24,10 @@ from node.dimse.statuses import SendOutcome
 from node.dimse.tls import TlsFiles
 from storage import events, outbox, result_commitments
 from storage.database import Database, Transaction
-from storage.errors import DatabaseUnavailable
 from storage.records import Delivery, Level, Subject
 from storage.results import ResultStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-IDLE_POLL_S = 2.0
-"""How long a courier sleeps at most when it is not woken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +52,8 @@ class _Settlement:
     result: SendResult
 
 
-def start_couriers(couriers: Iterable[Courier], database: Database, clock: Clock) -> int:
-    """Start all couriers of a node, after what an abrupt end left in sending is due again.
-
-    The release concerns every destination: it must come before the first courier claims.
-    """
-    with database.write() as tx:
-        released = outbox.release_sending(tx, clock())
-    for courier in couriers:
-        courier.start()
-    return released
-
-
 class Courier:
-    """Delivers to one destination."""
+    """Delivers to one destination: ``deliver_once`` is its step, for one thread."""
 
     def __init__(
         self,
@@ -79,13 +62,10 @@ class Courier:
         database: Database,
         results: ResultStore,
         clock: Clock,
-        wake: threading.Event,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         chance: random.Random | None = None,
     ) -> None:
         self.destination = destination
-        self.beat = clock()
-        """When the loop last went round, for health checks. A long transfer delays it."""
         self.circuit = Circuit()
         self._peer = Peer(
             destination.name,
@@ -99,49 +79,11 @@ class Courier:
         self._database = database
         self._results = results
         self._clock = clock
-        self._wake = wake
         self._timeouts = timeouts
         self._chance = chance or random.Random()
         self._unrecorded: list[_Settlement] = []
         self._claim_is_open = False
-        self._stopping = threading.Event()
         self._log = log.bind(destination=destination.name)
-        self._thread = threading.Thread(
-            target=self._run, name=f"courier-{destination.name}", daemon=True
-        )
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, timeout_s: float) -> bool:
-        """Send no more jobs; true when the thread has ended in time."""
-        self._stopping.set()
-        self._wake.set()
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def is_alive(self) -> bool:
-        return self._thread.is_alive()
-
-    # --- the loop ---------------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            self.beat = self._clock()
-            try:
-                worked = self.deliver_once()
-            except DatabaseUnavailable as error:
-                self._log.error("delivery_waits_for_database", reason=str(error))
-                worked = False
-            except Exception:  # noqa: BLE001  border: the courier of one destination must outlive any fault
-                self._log.exception("delivery_fault")
-                worked = False
-            if not worked:
-                self._sleep()
-
-    def _sleep(self) -> None:
-        self._wake.wait(IDLE_POLL_S)
-        self._wake.clear()
 
     def deliver_once(self) -> bool:
         """One round: record, probe, or send one job's due objects. False when there was nothing.

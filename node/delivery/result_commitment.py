@@ -6,7 +6,6 @@ Its reports come to the association server, or over the association that asked.
 from __future__ import annotations
 
 import random
-import threading
 from datetime import timedelta
 
 import structlog
@@ -20,12 +19,10 @@ from node.dimse.errors import PeerUnavailable
 from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
 from storage import result_commitments
 from storage.database import Database
-from storage.errors import DatabaseUnavailable
 from storage.records import ResultToCommit
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-IDLE_POLL_S = 2.0
 LINGER_S = 1.0
 """How long a destination's report is waited for on the association that asked."""
 ASK_AGAIN_AFTER = timedelta(hours=24)
@@ -33,7 +30,7 @@ ASK_AGAIN_AFTER = timedelta(hours=24)
 
 
 class CommitmentAsker:
-    """Asks one destination. One thread."""
+    """Asks one destination: ``ask_once`` is its step, for one thread."""
 
     def __init__(
         self,
@@ -52,29 +49,7 @@ class CommitmentAsker:
         self._linger_s = linger_s
         self._timeouts = timeouts
         self._chance = chance or random.Random()
-        self._stopping = threading.Event()
         self._log = log.bind(destination=peer.name)
-        self._thread = threading.Thread(target=self._run, name=f"asker-{peer.name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, timeout_s: float) -> None:
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._stopping.is_set():
-            worked = False
-            try:
-                worked = self.ask_once()
-            except DatabaseUnavailable as error:
-                self._log.error("commitment_waits_for_database", reason=str(error))
-            except Exception:  # noqa: BLE001  border: one destination's thread must outlive any fault
-                self._log.exception("commitment_fault")
-            if not worked:
-                self._stopping.wait(IDLE_POLL_S)
 
     def ask_once(self) -> bool:
         """Ask for what is due, in one transaction. False when there was nothing.

@@ -11,6 +11,10 @@ class CannotListen(NodeError):
     """The association server got no port to listen on; the message says what to do."""
 
 
+class ListenerEnded(NodeError):
+    """A thread or process that receives is not there any more."""
+
+
 class PeerFault(StrEnum):
     """Why no association with a peer came about, or why it ended early."""
 

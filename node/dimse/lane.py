@@ -95,8 +95,8 @@ class InstanceLane(DULServiceProvider):
         how = "lost"
         try:
             super().run_reactor()
-        except Exception as error:  # noqa: BLE001  border: one association must not hurt others
-            self._session.log.error("association_fault", error=type(error).__name__)
+        except Exception as error:
+            self._session.log.error("association_fault", error=type(error).__name__, exc_info=True)
             how = "fault"
             if self.socket is not None:
                 self.socket.close()

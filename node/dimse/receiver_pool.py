@@ -16,7 +16,7 @@ import structlog
 from node.dimse import admission
 from node.dimse.admission import Rejection
 from node.dimse.connections import DimseSettings
-from node.dimse.errors import CannotListen, PeerFault, PeerUnavailable
+from node.dimse.errors import CannotListen, ListenerEnded, PeerFault, PeerUnavailable
 from node.dimse.event_reports import EventReport
 from node.dimse.limits import provide_files
 from node.dimse.link import Link, LinkLost
@@ -125,10 +125,10 @@ class ReceiverPool:
         log.info("receivers_listen", processes=len(self._receivers), port=self.port)
 
     def prove(self) -> None:
-        """Raise RuntimeError when a receiver process is not there."""
+        """Raise ListenerEnded when a receiver process is not there."""
         gone = [one.name for one in self._receivers if not one.is_alive()]
         if gone:
-            raise RuntimeError(f"a receiver process has ended: {', '.join(gone)}")
+            raise ListenerEnded(f"a receiver process has ended: {', '.join(gone)}")
 
     def associations(self) -> list[AssociationInfo]:
         """The live associations, oldest first; their counts are as of half a second ago."""

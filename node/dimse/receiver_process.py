@@ -19,6 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from node.clock import system_clock
 from node.dimse import admission
 from node.dimse.admission import Rejection
@@ -37,6 +39,8 @@ from storage.errors import DatabaseUnavailable, StorageError
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import InstanceRecord
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 STATUS_S = 0.5
 """How often the node hears of counts."""
@@ -257,7 +261,8 @@ class _ReceiverProcess:
             return there.report(message.association, message.report, message.timeout_s)
         except PeerUnavailable as error:
             return error.fault, error.reason
-        except Exception as error:  # noqa: BLE001  border: the node waits for an answer
+        except Exception as error:  # border: the node waits for an answer
+            log.exception("report_fault")
             return PeerFault.ABORTED, type(error).__name__
 
 

@@ -20,7 +20,7 @@ from node.clock import Clock, system_clock
 from node.dimse import admission, library
 from node.dimse.admission import Claim, Peer, Rejection
 from node.dimse.connections import DimseSettings, Listener, application_entity
-from node.dimse.errors import CannotListen
+from node.dimse.errors import CannotListen, ListenerEnded
 from node.dimse.event_reports import OpenAssociations
 from node.dimse.identity import USER_NAME_AND_PASSCODE, Users
 from node.dimse.limits import provide_files
@@ -158,7 +158,7 @@ class AssociationServer:
     def prove(self) -> None:
         """Raise RuntimeError when a listener's thread has ended."""
         if not all(thread.is_alive() for thread in self._threads):
-            raise RuntimeError("a listener has ended; restart the node")
+            raise ListenerEnded("a listener has ended; restart the node")
 
     def associations(self) -> list[AssociationInfo]:
         """The live associations, oldest first."""

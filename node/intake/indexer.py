@@ -10,16 +10,18 @@ import itertools
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 
 from node.clock import system_clock
-from storage import index, quarantine
+from node.observe.health import Heartbeat
+from node.observe.logs import study_digest
+from storage import events, index, quarantine
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
 from storage.instances import InstanceStore
-from storage.records import InstanceRecord, Placement
+from storage.records import InstanceRecord, Level, Placement, Subject
 from storage.reindex import record_of
 
 log = structlog.get_logger(__name__)
@@ -35,6 +37,8 @@ SETTLE_AT = 4096
 """So many second links may stay while instances stream in, before final names are synced."""
 IDLE_S = 1.0
 """How long nothing came, before they are synced anyway."""
+BEAT_S = 15.0
+"""How often an indexer that has nothing to do says that it is there."""
 ROOM_S = 10.0
 """How long a receiver may wait for room behind ``BACKLOG``."""
 STOP_S = 15.0
@@ -44,11 +48,11 @@ class Indexer:
     """One thread that writes the index. ``submit`` is the receiver's sink."""
 
     def __init__(
-        self, database: Database, store: InstanceStore, on_fault: Callable[[str], None]
+        self, database: Database, store: InstanceStore, heartbeat: Heartbeat | None = None
     ) -> None:
         self._database = database
         self._store = store
-        self._on_fault = on_fault
+        self._heartbeat = heartbeat or Heartbeat("indexer", system_clock)
         self._queue: deque[tuple[float, InstanceRecord]] = deque()
         self._waiting: Counter[str] = Counter()
         self._last_lag_s = 0.0
@@ -57,6 +61,7 @@ class Indexer:
         self._came = threading.Event()
         self._stopping = threading.Event()
         self._broken = False
+        self._alarmed: set[str] = set()
         self._unsettled: list[Placement] = []
         self._thread = threading.Thread(target=self._run, name="indexer", daemon=True)
 
@@ -119,14 +124,22 @@ class Indexer:
     def _run(self) -> None:
         ends = False
         while not ends:
-            came = self._came.wait(IDLE_S if self._unsettled else None)
+            came = self._came.wait(IDLE_S if self._unsettled else BEAT_S)
             if came:
                 self._gather()
             ends = self._stopping.is_set()
             self._came.clear()
-            self._write_what_waits()
-            if ends or not came or len(self._unsettled) >= SETTLE_AT:
-                self._settle_names()
+            try:
+                self._write_what_waits()
+                if ends or not came or len(self._unsettled) >= SETTLE_AT:
+                    self._settle_names()
+                self._heartbeat.beat()
+            except StoreUnavailable as error:  # what is not synced is found at the next start
+                self._heartbeat.fault(str(error))
+                log.error("names of stored instances not synced", reason=str(error))
+            except Exception as error:  # border: without this thread nothing is indexed
+                log.exception("indexer fault")
+                self._heartbeat.fault(type(error).__name__)
 
     def _gather(self) -> None:
         until, seen = time.monotonic() + GATHER_S, 0
@@ -148,11 +161,7 @@ class Indexer:
     def _settle_names(self) -> None:
         """Sync the names of what is indexed; what cannot be is found at the next start."""
         placements, self._unsettled = self._unsettled, []
-        try:
-            self._store.settle(placements)
-        except StoreUnavailable as error:
-            self._on_fault(str(error))
-            log.error("names of stored instances not synced", reason=str(error))
+        self._store.settle(placements)
 
     def _write(self, batch: list[InstanceRecord]) -> None:
         try:
@@ -167,8 +176,22 @@ class Indexer:
         try:
             self._add([record])
         except Exception as error:
-            self._on_fault(f"a stored instance cannot be indexed: {type(error).__name__}")
             log.exception("stored instance cannot be indexed", file=record.placement.key)
+            self._raise_alarm(record, error)
+
+    def _raise_alarm(self, record: InstanceRecord, error: Exception) -> None:
+        """It was acknowledged and stays in the store; once for a study and kind of fault."""
+        study = study_digest(record.attributes.study_instance_uid)
+        reason = (
+            f"stored instances of study {study} cannot be indexed ({type(error).__name__}, see the"
+            " log): they are in the store, not in the index, and are tried again at the next start"
+        )
+        if reason in self._alarmed:
+            return
+        with suppress(DatabaseUnavailable), self._database.write() as tx:
+            now = system_clock()
+            events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "not indexed", reason)
+            self._alarmed.add(reason)
 
     def _add(self, batch: list[InstanceRecord]) -> None:
         """Commit rows, waiting for a database that is away; then drop the second links."""
@@ -181,7 +204,7 @@ class Indexer:
                 if not self._broken:
                     log.error("index not writable", reason=str(error), waiting=len(batch))
                 self._broken = True
-                self._on_fault(str(error))
+                self._heartbeat.fault(str(error))
                 time.sleep(RETRY_S)
         self._broken = False
         self._indexed += len(batch)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -12,16 +11,13 @@ from node.clock import Clock
 from node.dimse.validity import LEFT_OVER, Validity, validities
 from storage import events
 from storage.database import Database
-from storage.errors import DatabaseUnavailable
 from storage.records import Level, Subject
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-EVERY_S = 3600.0
-
 
 class CertificateWatch:
-    """Says once that something ends soon, once that it has ended, and what is wrong. One thread."""
+    """Says once that something ends soon, once that it has ended, and what is wrong."""
 
     def __init__(
         self,
@@ -37,32 +33,10 @@ class CertificateWatch:
         self._clock = clock
         self._said: set[str] = set()
         self._ends: dict[str, float] = {}
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="certificates", daemon=True)
-
-    def start(self) -> None:
-        if self._paths:
-            self._thread.start()
-
-    def stop(self, timeout_s: float) -> None:
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
 
     def ends(self) -> dict[str, float]:
         """By file name: when the first thing in it ends, in seconds since 1970."""
         return dict(self._ends)
-
-    def _run(self) -> None:
-        while True:
-            try:
-                self.step()
-            except DatabaseUnavailable as error:
-                log.error("certificates_wait_for_database", reason=str(error))
-            except Exception:
-                log.exception("certificate_watch_fault")
-            if self._stopping.wait(EVERY_S):
-                return
 
     def step(self) -> list[str]:
         """Look once; gives what was said for the first time.

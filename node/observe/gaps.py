@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import timedelta
 
 import structlog
@@ -11,40 +10,18 @@ from node.clock import Clock
 from node.observe.logs import study_digest
 from storage import gaps, index
 from storage.database import Database
-from storage.errors import DatabaseUnavailable
 from storage.gaps import Change
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-EVERY_S = 15.0
-
 
 class GapWatch:
-    """Finds what stands still for longer than ``alarm_s``. One thread."""
+    """Finds what stands still for longer than ``alarm_s``: ``step``, again and again."""
 
     def __init__(self, database: Database, alarm_s: float, clock: Clock) -> None:
         self._database = database
         self._alarm = timedelta(seconds=alarm_s)
         self._clock = clock
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="gap-watch", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, timeout_s: float) -> None:
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._stopping.wait(EVERY_S):
-            try:
-                self.step()
-            except DatabaseUnavailable as error:
-                log.error("gaps_wait_for_database", reason=str(error))
-            except Exception:
-                log.exception("gap_fault")
 
     def step(self) -> list[Change]:
         """Look once; gives the gaps that were opened or closed.

@@ -1,25 +1,24 @@
-"""Whether the node works: each part must have done something in the last minute.
+"""Whether the node works: each part keeps a heartbeat of its own, and ``/health`` reads them.
 
-A part that only says it is there proves nothing; ``HealthProbe`` lets each do a small real thing.
+A part that only says it is there proves nothing: it beats when it has done something that worked.
+Nobody but the part itself touches its heartbeat, so nobody else can clear its fault.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from node.clock import Clock
 
-PARTS = ("database", "store", "listener", "dispatcher", "workers")
 FRESH_S = 60.0
-PROBE_EVERY_S = 15.0
+"""How long a part may be silent, or at fault, before the node counts as ill."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One part: whether it succeeded in the last minute, and the last thing that went wrong."""
+    """One part: whether it is well, when it last succeeded, and what went wrong since."""
 
     name: str
     ok: bool
@@ -36,90 +35,101 @@ class HealthReport:
     checks: tuple[Check, ...]
 
 
+class Heartbeat:
+    """When one part last succeeded. All methods may be called from any thread.
+
+    fresh_s: how long after a success the part is well without another.
+    works_s: how long one piece of its work may take; so long it need not beat.
+    """
+
+    def __init__(
+        self, name: str, clock: Clock, fresh_s: float = FRESH_S, works_s: float = FRESH_S
+    ) -> None:
+        self.name = name
+        self._clock = clock
+        self._fresh_s = fresh_s
+        self._works_s = works_s
+        self._lock = threading.Lock()
+        self._succeeded_at: datetime | None = None
+        self._began_at: datetime | None = None
+        self._began_fresh = False
+        self._failing_since: datetime | None = None
+        self._reason = ""
+
+    def begin(self) -> None:
+        """A piece of work begins. If it never ends, the check says so."""
+        with self._lock:
+            self._began_fresh = self._age_s(self._succeeded_at) <= self._fresh_s
+            self._began_at = self._clock()
+
+    def beat(self) -> None:
+        """The part did something that worked: it is well, whatever was before."""
+        with self._lock:
+            self._succeeded_at = self._clock()
+            self._began_at = self._failing_since = None
+            self._reason = ""
+
+    def fault(self, reason: str) -> None:
+        """The part failed; it stays well until that has lasted for ``FRESH_S``."""
+        with self._lock:
+            self._began_at = None
+            self._failing_since = self._failing_since or self._clock()
+            self._reason = reason
+
+    def check(self) -> Check:
+        """What holds at this moment."""
+        with self._lock:
+            at = self._succeeded_at
+            ok = self._is_well()
+            return Check(self.name, ok, at, self._age_s(at) if at else None, self._in_words(ok))
+
+    def _is_well(self) -> bool:
+        if self._failing_since is not None and self._age_s(self._failing_since) > FRESH_S:
+            return False
+        if self._age_s(self._succeeded_at) <= self._fresh_s:
+            return True
+        return self._began_fresh and self._age_s(self._began_at) <= self._works_s
+
+    def _in_words(self, ok: bool) -> str:
+        works_s = self._age_s(self._began_at)
+        if self._began_at is not None and works_s > self._works_s:
+            return f"its work has not come back for {works_s:.0f} s"
+        if ok or self._reason:
+            return self._reason
+        if self._succeeded_at is None:
+            return "has not proved itself yet"
+        return f"nothing done for {self._age_s(self._succeeded_at):.0f} s"
+
+    def _age_s(self, at: datetime | None) -> float:
+        return float("inf") if at is None else (self._clock() - at).total_seconds()
+
+
 class Health:
-    """Keeps when each part last succeeded. All methods may be called from any thread."""
+    """The heartbeats of a node's parts, in the order in which they were made."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._succeeded: dict[str, datetime] = {}
-        self._faults: dict[str, str] = {}
-        self._trying: dict[str, datetime] = {}
+        self._parts: dict[str, Heartbeat] = {}
 
-    def attempt(self, name: str) -> None:
-        """A part begins to prove itself. If it never comes back, the report says so."""
-        with self._lock:
-            self._trying[name] = self._clock()
+    def part(self, name: str, fresh_s: float = FRESH_S, works_s: float = FRESH_S) -> Heartbeat:
+        """The heartbeat of a new part; it is the part's alone.
 
-    def beat(self, name: str) -> None:
-        """A part did something that worked."""
+        Raises
+        ------
+        ValueError
+            There is a part of this name.
+        """
+        made = Heartbeat(name, self._clock, fresh_s, works_s)
         with self._lock:
-            self._succeeded[name] = self._clock()
-            self._faults.pop(name, None)
-            self._trying.pop(name, None)
-
-    def fault(self, name: str, reason: str) -> None:
-        """A part failed; it stays well until its last success is too old."""
-        with self._lock:
-            self._faults[name] = reason
-            self._trying.pop(name, None)
+            if name in self._parts:
+                raise ValueError(f"there is a part named {name!r} already")
+            self._parts[name] = made
+        return made
 
     def report(self) -> HealthReport:
         """What holds at this moment."""
         with self._lock:
-            checks = tuple(self._check(name) for name in PARTS)
-        return HealthReport(all(check.ok for check in checks), checks)
-
-    def _check(self, name: str) -> Check:
-        at = self._succeeded.get(name)
-        age_s = (self._clock() - at).total_seconds() if at else None
-        ok = age_s is not None and age_s <= FRESH_S
-        return Check(name, ok, at, age_s, self._hanging(name) or self._reason(name, ok, age_s))
-
-    def _hanging(self, name: str) -> str:
-        began = self._trying.get(name)
-        hangs_s = (self._clock() - began).total_seconds() if began else 0.0
-        return f"its check has not come back for {hangs_s:.0f} s" if hangs_s > FRESH_S else ""
-
-    def _reason(self, name: str, ok: bool, age_s: float | None) -> str:
-        fault = self._faults.get(name, "")
-        if ok or fault:
-            return fault
-        return "has not proved itself yet" if age_s is None else f"nothing done for {age_s:.0f} s"
-
-
-class HealthProbe:
-    """Lets each part prove itself, each in a thread of its own: one that hangs hides no other."""
-
-    def __init__(
-        self,
-        health: Health,
-        probes: Mapping[str, Callable[[], None]],
-        every_s: float = PROBE_EVERY_S,
-    ) -> None:
-        self._health = health
-        self._probes = probes
-        self._every_s = every_s
-        self._stopping = threading.Event()
-
-    def start(self) -> None:
-        """Prove every part now, and again and again until stopped."""
-        for name, probe in self._probes.items():
-            thread = threading.Thread(
-                target=self._run, args=(name, probe), name=f"probe-{name}", daemon=True
-            )
-            thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-
-    def _run(self, name: str, probe: Callable[[], None]) -> None:
-        while not self._stopping.is_set():
-            self._health.attempt(name)
-            try:
-                probe()
-            except Exception as error:  # noqa: BLE001 - whatever it raises is what is to be shown
-                self._health.fault(name, f"{type(error).__name__}: {error}".removesuffix(": "))
-            else:
-                self._health.beat(name)
-            self._stopping.wait(self._every_s)
+            parts = tuple(self._parts.values())
+        checks = tuple(part.check() for part in parts)
+        return HealthReport(bool(checks) and all(check.ok for check in checks), checks)

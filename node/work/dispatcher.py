@@ -19,6 +19,7 @@ from analyzers import registry
 from analyzers.contract import AnalyzerError, Limits
 from node.clock import Clock
 from node.config import WorkerSettings
+from node.observe.health import Heartbeat
 from node.results import reported
 from node.results.source import Reference
 from node.work.executor import Executor, Outcome, Ticket, Verdict
@@ -38,7 +39,10 @@ POLL_S = 0.5
 
 
 class Dispatcher:
-    """Call ``run`` in a thread, ``wake`` when there may be work, ``stop`` to end."""
+    """Call ``run`` in a thread, ``wake`` when there may be work, ``stop`` to end.
+
+    on_settled: called whenever a job's results were committed: there is something to deliver.
+    """
 
     def __init__(
         self,
@@ -48,6 +52,8 @@ class Dispatcher:
         executor: Executor,
         settings: WorkerSettings,
         clock: Clock,
+        heartbeat: Heartbeat | None = None,
+        on_settled: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._instances = instances
@@ -61,9 +67,8 @@ class Dispatcher:
         self._in_hand: set[int] = set()
         self._claim_is_open = False
         self._stopping = threading.Event()
-        self.on_settled = threading.Event()
-        """Set whenever a job's results were committed: couriers wait for it."""
-        self.beat_at = clock()
+        self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
+        self._on_settled = on_settled
 
     def wake(self) -> None:
         """There may be a due job."""
@@ -78,10 +83,12 @@ class Dispatcher:
         while not self._stopping.is_set():
             try:
                 self.step()
-                self.beat_at = self._clock()
+                self._heartbeat.beat()
             except StorageError as error:
+                self._heartbeat.fault(str(error))
                 log.error("dispatcher waits for database or store", reason=str(error))
-            except Exception:  # border: without this loop no job ever runs or ends
+            except Exception as error:  # border: without this loop no job ever runs or ends
+                self._heartbeat.fault(type(error).__name__)
                 log.exception("dispatcher fault")
             self._wait()
 
@@ -239,7 +246,7 @@ class Dispatcher:
             seconds=round(outcome.seconds, 2),
             reason=_loggable(outcome),
         )
-        self.on_settled.set()
+        self._on_settled()
 
 
 def _with_report(failure: Outcome, report: Outcome) -> Outcome:

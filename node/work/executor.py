@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from analyzers.contract import Limits, ParameterValues
+from node.errors import NodeError
 from node.results.source import Reference
 from storage.records import JobResults
 
@@ -96,5 +97,5 @@ class Executor(Protocol):
         """End all workers now; what ran is due again at the next start."""
 
 
-class WorkersSilent(Exception):
+class WorkersSilent(NodeError):
     """A worker did not answer in time."""

@@ -5,26 +5,34 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 
-from node import config
+from node import config, proofs
 from node.app import Node
+from node.clock import Clock, system_clock
 from node.errors import AlreadyRunning
 from node.web.server import CannotServe
 from tests.peers import free_port
 
 
-def node_in(folder: Path, http_port: int = 0) -> Node:
+def node_in(
+    folder: Path, http_port: int = 0, commitment: bool = False, clock: Clock = system_clock
+) -> Node:
     path = folder / "config.toml"
     path.write_text(
         f'[dimse]\nport = 0\n[http]\nport = {http_port}\n[workers]\ndevice = "cpu"\n'
         f'[[destinations]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\n'
-        f"port = {free_port()}\n"
+        f"port = {free_port()}\ncommitment = {str(commitment).lower()}\n"
     )
-    return Node(config.load(path))
+    return Node(config.load(path), clock)
 
 
 def names() -> set[str]:
@@ -43,11 +51,11 @@ def test_a_node_that_another_has_replaced_leaves_jobs_and_deliveries_to_it(tmp_p
     node = node_in(tmp_path)
     node.start()
     try:
-        assert {"dispatcher", "completion", "courier-pacs"} <= names()
+        assert {"dispatcher", "completion", "delivery to pacs"} <= names()
         node.database.unlock_dispatcher()
         with pytest.raises(AlreadyRunning):
-            node._prove_dispatcher()
-        until(lambda: not {"dispatcher", "completion", "courier-pacs"} & names())
+            proofs.prove_lock(node.database, node._step_down)
+        until(lambda: not {"dispatcher", "completion", "delivery to pacs"} & names())
     finally:
         node.stop()
 
@@ -56,7 +64,83 @@ def test_a_node_that_another_has_replaced_leaves_jobs_and_deliveries_to_it(tmp_p
 def test_a_start_that_fails_leaves_nothing_running_and_the_database_free(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(CannotServe):
         node_in(tmp_path, taken.getsockname()[1]).start()
-    until(lambda: not {"dispatcher", "completion", "courier-pacs", "indexer"} & names())
+    until(lambda: not {"dispatcher", "completion", "delivery to pacs", "indexer"} & names())
     node = node_in(tmp_path)
     node.start()
     node.stop()
+
+
+class MovedClock:
+    """The machine's clock, moved on by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@pytest.mark.timeout(300)
+def test_a_fault_of_each_part_in_turn_makes_health_red_and_nothing_else_clears_it(
+    tmp_path: Path,
+) -> None:
+    clock = MovedClock()
+    node = node_in(tmp_path, commitment=True, clock=clock)
+    node.start()
+    page = f"http://127.0.0.1:{node.web.port}/health"
+    try:
+        until(lambda: httpx.get(page).status_code == 200, 60)
+        works = works_of(node)
+        assert {one["name"] for one in httpx.get(page).json()["checks"]} == set(works)
+        for name, work in works.items():
+            with broken(work):
+                until(lambda name=name: "OSError" in told(page, name)["reason"], 60)
+                clock.ahead += timedelta(seconds=61)
+                for one in works.values():
+                    one.wake()
+                until(lambda name=name: failing(page) == {name}, 60)
+                assert httpx.get(page).status_code == 503
+            until(lambda: httpx.get(page).status_code == 200, 60)
+    finally:
+        node.stop()
+
+
+def fail() -> None:
+    raise OSError("broken on purpose")
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a part does, and what lets it do it now."""
+
+    of: Any
+    name: str
+    wake: Callable[[], object]
+
+
+def works_of(node: Node) -> dict[str, Work]:
+    """By the name of the part."""
+    loops = (*node._loops(), *node._proofs)
+    works = {loop._heartbeat.name: Work(loop, "_step", loop.wake) for loop in loops}
+    indexer = node._indexer
+    works["dispatcher"] = Work(node.dispatcher, "step", node.dispatcher.wake)
+    works["indexer"] = Work(indexer, "_write_what_waits", indexer._came.set)
+    return works
+
+
+@contextmanager
+def broken(work: Work) -> Iterator[None]:
+    sound = getattr(work.of, work.name)
+    setattr(work.of, work.name, fail)
+    work.wake()
+    yield
+    setattr(work.of, work.name, sound)
+    work.wake()
+
+
+def told(page: str, name: str) -> dict[str, Any]:
+    return next(one for one in httpx.get(page).json()["checks"] if one["name"] == name)
+
+
+def failing(page: str) -> set[str]:
+    return {one["name"] for one in httpx.get(page).json()["checks"] if not one["ok"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +13,10 @@ from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 from structlog.testing import capture_logs
 
 from node.delivery import backoff
-from node.delivery.delivery import Courier, Destination, start_couriers
+from node.delivery.delivery import Courier, Destination
 from node.dimse.sender import Timeouts
+from node.loop import Loop
+from node.observe.health import Heartbeat
 from storage import outbox
 from storage.errors import DatabaseUnavailable
 from storage.records import DeliveryState, Level
@@ -34,7 +35,6 @@ def courier_to(box: Outbox, port: int, ae_title: str = "FAKEPACS") -> Courier:
         box.database,
         box.results,
         box.clock,
-        threading.Event(),
         QUICK,
         random.Random(1),
     )
@@ -279,24 +279,17 @@ def test_answers_survive_a_database_that_is_away_when_they_come(
 
 
 def test_the_thread_delivers_when_woken_and_stops_when_told(box: Outbox, pacs: FakePacs) -> None:
-    wake = threading.Event()
-    courier = Courier(
-        Destination("pacs", "FAKEPACS", "127.0.0.1", pacs.port),
-        "WETREAD",
-        box.database,
-        box.results,
-        box.clock,
-        wake,
-        QUICK,
-    )
-    assert start_couriers([courier], box.database, box.clock) == 0
+    heartbeat = Heartbeat("delivery to pacs", box.clock)
+    loop = Loop(courier_to(box, pacs.port).deliver_once, heartbeat, pause_s=60)
+    loop.start()
+    until(lambda: heartbeat.check().ok)
     box.clock.advance(1)
     box.finish_job()
-    wake.set()
+    loop.wake()
     until(lambda: box.states() == [SENT, SENT])
-    until(lambda: courier.beat == box.clock())
-    assert courier.stop(5)
-    assert not courier.is_alive()
+    until(lambda: heartbeat.check().last_success_at == box.clock())
+    assert loop.stop(5)
+    assert not loop.is_alive()
 
 
 def test_what_was_being_sent_when_the_node_ended_is_sent_after_the_start(
@@ -307,9 +300,10 @@ def test_what_was_being_sent_when_the_node_ended_is_sent_after_the_start(
         assert len(outbox.claim(tx, "pacs", box.clock())) == 2
     courier = courier_to(box, pacs.port)
     assert not courier.deliver_once()
-    assert start_couriers([courier], box.database, box.clock) == 2
-    until(lambda: box.states() == [SENT, SENT])
-    assert courier.stop(5)
+    with box.database.write() as tx:
+        assert outbox.release_sending(tx, box.clock()) == 2
+    assert courier.deliver_once()
+    assert box.states() == [SENT, SENT]
 
 
 def test_every_change_of_state_is_an_event(box: Outbox, pacs: FakePacs) -> None:

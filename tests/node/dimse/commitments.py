@@ -100,7 +100,7 @@ def running_ward(folder: Path, url: str = "", missing_wait_s: float = 0.0) -> It
     try:
         yield made[0]
     finally:
-        reporter.stop(5)
+        reporter.stopping.set()
         server.drain(0)
         store.ready.forget()  # or their descriptors wait for the garbage collector
         database.close()

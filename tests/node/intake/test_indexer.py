@@ -12,8 +12,10 @@ import pydicom
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
+from node.clock import system_clock
 from node.intake.indexer import Indexer, recover
-from storage import index, quarantine
+from node.observe.health import Heartbeat
+from storage import events, index, quarantine
 from storage.attributes import extract
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
@@ -62,7 +64,7 @@ def wait(condition: object, seconds: float = 20) -> None:
 def test_what_is_submitted_is_indexed_and_no_longer_open(
     database: Database, store: InstanceStore, phantom_paths: list[Path]
 ) -> None:
-    indexer = Indexer(database, store, lambda reason: None)
+    indexer = Indexer(database, store)
     indexer.start()
     for path in phantom_paths[:5]:
         indexer.submit(stored(store, path))
@@ -75,7 +77,7 @@ def test_what_is_submitted_is_indexed_and_no_longer_open(
 def test_a_study_is_open_while_its_instances_wait_for_the_index(
     database: Database, store: InstanceStore, phantom_paths: list[Path]
 ) -> None:
-    indexer = Indexer(database, store, lambda reason: None)
+    indexer = Indexer(database, store)
     record = stored(store, phantom_paths[0])
     indexer.submit(record)
     assert indexer.open_studies() == {record.attributes.study_instance_uid}
@@ -87,7 +89,7 @@ def test_a_study_is_open_while_its_instances_wait_for_the_index(
 def test_the_same_image_sent_again_changes_nothing(
     database: Database, store: InstanceStore, phantom_paths: list[Path]
 ) -> None:
-    indexer = Indexer(database, store, lambda reason: None)
+    indexer = Indexer(database, store)
     indexer.start()
     indexer.submit(stored(store, phantom_paths[0]))
     again = stored(store, phantom_paths[0])
@@ -102,13 +104,13 @@ def test_the_same_image_sent_again_changes_nothing(
 def test_while_the_database_is_away_senders_are_told_and_nothing_is_lost(
     database: Database, store: InstanceStore, phantom_paths: list[Path], tmp_path: Path
 ) -> None:
-    faults: list[str] = []
-    indexer = Indexer(database, store, faults.append)
+    heartbeat = Heartbeat("indexer", system_clock)
+    indexer = Indexer(database, store, heartbeat)
     holder = sqlite.connect(str(tmp_path / "w.db"), isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     indexer.start()
     indexer.submit(stored(store, phantom_paths[0]))
-    wait(lambda: faults)
+    wait(lambda: "database" in heartbeat.check().reason)
     with pytest.raises(DatabaseUnavailable):
         indexer.submit(stored(store, phantom_paths[1]))
     holder.execute("ROLLBACK")
@@ -123,8 +125,7 @@ def test_while_the_database_is_away_senders_are_told_and_nothing_is_lost(
 def test_one_instance_that_cannot_be_indexed_does_not_keep_the_others_out(
     database: Database, store: InstanceStore, phantom_paths: list[Path]
 ) -> None:
-    faults: list[str] = []
-    indexer = Indexer(database, store, faults.append)
+    indexer = Indexer(database, store)
     odd = stored(store, phantom_paths[0])
     unstorable = {"InstanceNumber": object()}
     odd = replace(odd, attributes=replace(odd.attributes, instance=unstorable))
@@ -133,7 +134,9 @@ def test_one_instance_that_cannot_be_indexed_does_not_keep_the_others_out(
     indexer.start()
     indexer.stop()
     assert indexed(database) == 1
-    assert len(faults) == 1
+    with database.read() as tx:
+        (alarm,) = events.open_alarms(tx)
+    assert "cannot be indexed" in alarm.reason
     assert [name for name, _ in store.unindexed()] == [odd.placement.incoming]
 
 
@@ -151,7 +154,7 @@ def test_what_was_stored_but_not_indexed_is_found_at_the_next_start(
 def test_how_far_the_index_is_behind_can_be_asked(
     database: Database, store: InstanceStore, phantom_paths: list[Path]
 ) -> None:
-    indexer = Indexer(database, store, print)
+    indexer = Indexer(database, store)
     assert indexer.backlog() == (0, 0.0)
     records = [stored(store, path) for path in phantom_paths[:3]]
     for record in records:

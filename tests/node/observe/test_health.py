@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from node.observe.health import PARTS, Check, Health, HealthProbe
+from node.observe.health import Check, Health, Heartbeat
 
 
 class Clock:
@@ -30,123 +27,100 @@ def clock() -> Clock:
     return Clock()
 
 
-def _check(health: Health, name: str) -> Check:
-    return next(one for one in health.report().checks if one.name == name)
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
 def test_nothing_is_well_before_it_has_proved_itself(clock: Clock) -> None:
-    report = Health(clock).report()
+    health = Health(clock)
+    assert not health.report().ok
+    for name in ("database", "store"):
+        health.part(name)
+    report = health.report()
     assert not report.ok
-    assert [one.name for one in report.checks] == list(PARTS)
+    assert [one.name for one in report.checks] == ["database", "store"]
     assert {one.reason for one in report.checks} == {"has not proved itself yet"}
     assert {one.age_s for one in report.checks} == {None}
 
 
 def test_the_node_is_well_when_every_part_is(clock: Clock) -> None:
     health = Health(clock)
-    for part in PARTS[:-1]:
-        health.beat(part)
+    database, store = health.part("database"), health.part("store")
+    database.beat()
     assert not health.report().ok
-    health.beat(PARTS[-1])
+    store.beat()
     assert health.report().ok
 
 
-def test_a_success_counts_for_sixty_seconds(clock: Clock) -> None:
+def test_a_heartbeat_belongs_to_one_part(clock: Clock) -> None:
     health = Health(clock)
-    health.beat("store")
+    health.part("database")
+    with pytest.raises(ValueError, match="there is a part named 'database' already"):
+        health.part("database")
+
+
+def test_a_success_counts_for_sixty_seconds(clock: Clock) -> None:
+    store = Heartbeat("store", clock)
+    store.beat()
     clock.move(60)
-    assert _check(health, "store").ok
+    assert store.check().ok
     clock.move(1)
-    lapsed = _check(health, "store")
-    assert not lapsed.ok
-    assert lapsed.age_s == 61
-    assert lapsed.reason == "nothing done for 61 s"
+    assert store.check() == Check(
+        "store", False, clock.now - timedelta(seconds=61), 61, "nothing done for 61 s"
+    )
+
+
+def test_a_part_that_works_once_an_hour_is_well_in_between(clock: Clock) -> None:
+    rare = Heartbeat("certificates", clock, fresh_s=3660)
+    rare.beat()
+    clock.move(3600)
+    assert rare.check().ok
+    clock.move(100)
+    assert not rare.check().ok
 
 
 def test_a_fault_does_not_undo_a_fresh_success_but_is_told(clock: Clock) -> None:
-    health = Health(clock)
-    health.beat("database")
+    database = Heartbeat("database", clock)
+    database.beat()
     clock.move(20)
-    health.fault("database", "locked")
-    assert _check(health, "database").ok
-    assert _check(health, "database").reason == "locked"
+    database.fault("locked")
+    assert database.check().ok
+    assert database.check().reason == "locked"
     clock.move(41)
-    lapsed = _check(health, "database")
+    lapsed = database.check()
     assert (lapsed.ok, lapsed.reason, lapsed.age_s) == (False, "locked", 61)
 
 
+def test_a_fault_that_lasts_for_a_minute_is_not_hidden_by_rare_work(clock: Clock) -> None:
+    rare = Heartbeat("certificates", clock, fresh_s=3660)
+    rare.beat()
+    rare.fault("locked")
+    clock.move(40)
+    rare.fault("locked still")
+    assert rare.check().ok
+    clock.move(21)
+    assert (rare.check().ok, rare.check().reason) == (False, "locked still")
+
+
 def test_a_success_takes_the_fault_away(clock: Clock) -> None:
-    health = Health(clock)
-    health.fault("store", "disk full")
-    health.beat("store")
-    assert _check(health, "store") == Check("store", True, clock.now, 0, "")
+    store = Heartbeat("store", clock)
+    store.fault("disk full")
+    store.beat()
+    assert store.check() == Check("store", True, clock.now, 0, "")
 
 
-def test_a_check_that_never_comes_back_is_told_as_such(clock: Clock) -> None:
-    health = Health(clock)
-    health.fault("store", "slow")
-    health.attempt("store")
+def test_work_that_never_comes_back_is_told_as_such(clock: Clock) -> None:
+    store = Heartbeat("store", clock)
+    store.fault("slow")
+    store.begin()
     clock.move(75)
-    assert _check(health, "store").reason == "its check has not come back for 75 s"
-    health.beat("store")
-    assert _check(health, "store").reason == ""
+    assert not store.check().ok
+    assert store.check().reason == "its work has not come back for 75 s"
+    store.beat()
+    assert store.check().reason == ""
 
 
-def test_probes_beat_fault_and_do_not_hold_each_other() -> None:
-    release, health = threading.Event(), Health(lambda: datetime.now(UTC))
-
-    def hang() -> None:
-        release.wait(30)
-
-    def fail() -> None:
-        raise OSError("no space left")
-
-    def fail_silently() -> None:
-        raise TimeoutError
-
-    probes: dict[str, Callable[[], None]] = {
-        "store": hang, "database": fail, "listener": fail_silently, "workers": lambda: None
-    }  # fmt: skip
-    probe = HealthProbe(health, probes, every_s=0.01)
-    probe.start()
-    _until(lambda: _check(health, "workers").ok and "OSError" in _check(health, "database").reason)
-    assert _check(health, "database").reason == "OSError: no space left"
-    _until(lambda: _check(health, "listener").reason == "TimeoutError")
-    assert not _check(health, "store").ok
-    release.set()
-    _until(lambda: _check(health, "store").ok)
-    probe.stop()
-
-
-def test_a_part_that_recovers_is_well_again() -> None:
-    faults = iter([OSError("away"), OSError("away")])
-    health = Health(lambda: datetime.now(UTC))
-
-    def prove() -> None:
-        for fault in faults:
-            raise fault
-
-    probe = HealthProbe(health, {"store": prove}, every_s=0.01)
-    probe.start()
-    _until(lambda: _check(health, "store").ok)
-    probe.stop()
-    assert _check(health, "store").reason == ""
-
-
-def test_a_stopped_probe_tries_no_more() -> None:
-    tries: list[int] = []
-    probe = HealthProbe(Health(lambda: datetime.now(UTC)), {"store": lambda: tries.append(1)}, 0.01)
-    probe.start()
-    _until(lambda: len(tries) > 2)
-    probe.stop()
-    time.sleep(0.05)
-    done = len(tries)
-    time.sleep(0.1)
-    assert len(tries) == done
+def test_long_work_is_well_for_as_long_as_it_may_take(clock: Clock) -> None:
+    courier = Heartbeat("delivery to pacs", clock, works_s=900)
+    courier.beat()
+    courier.begin()
+    clock.move(890)
+    assert courier.check().ok
+    clock.move(20)
+    assert not courier.check().ok

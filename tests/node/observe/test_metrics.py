@@ -28,9 +28,11 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def metrics(database: Database) -> Metrics:
+    health = Health(lambda: NOON)
+    health.part("database")
     return Metrics(
         database,
-        Health(lambda: NOON),
+        health,
         lambda: Reception(associations=2, stored=40, refused=1),
         lambda: IndexQueue(waiting=7, lag_s=0.125, indexed=33),
         lambda: {"node.pem": 1.8e9},

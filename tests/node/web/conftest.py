@@ -13,7 +13,7 @@ from node.web.app import WebContext, create_app
 from node.web.server import WebServer
 from storage.database import open_database
 from storage.results import ResultStore
-from tests.node.web.sites import START, Site
+from tests.node.web.sites import PARTS, START, Site
 
 
 @pytest.fixture
@@ -23,6 +23,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     woken: list[str] = []
     made: list[Site] = []
     health = Health(lambda: made[0].now if made else START)
+    parts = {name: health.part(name) for name in PARTS}
     context = WebContext(
         database=database,
         results=results,
@@ -37,7 +38,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     server = WebServer(create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-        made.append(Site(client, server, database, results, health, woken))
+        made.append(Site(client, server, database, results, health, parts, woken))
         yield made[0]
     server.stop()
     database.close()

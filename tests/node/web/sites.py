@@ -10,7 +10,7 @@ import httpx
 import pydicom
 from PIL import Image
 
-from node.observe.health import Health
+from node.observe.health import Health, Heartbeat
 from node.web.server import WebServer
 from storage import index, ledger, outbox
 from storage.attributes import extract
@@ -27,6 +27,8 @@ from storage.records import (
 )
 from storage.results import ResultStore
 
+PARTS = ("database", "store", "listener", "dispatcher", "workers")
+
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -39,6 +41,7 @@ class Site:
     database: Database
     results: ResultStore
     health: Health
+    parts: dict[str, Heartbeat]
     woken: list[str] = field(default_factory=list)
     now: datetime = START
 

@@ -9,13 +9,12 @@ import pydicom
 import pytest
 from fastapi import FastAPI
 
-from node.observe.health import PARTS
 from node.web.server import CannotServe, WebServer
 from node.web.wording import masked
 from storage import events, index, ledger, outbox
 from storage.attributes import extract
 from storage.records import InstanceRecord, JobResults, Level, Outcome, Placement, Subject
-from tests.node.web.sites import START, Site, finish, study_with_job
+from tests.node.web.sites import PARTS, START, Site, finish, study_with_job
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -113,10 +112,10 @@ def test_what_is_not_there_is_404(site: Site, path: str) -> None:
 def test_health_is_200_only_when_every_part_did_something_in_the_last_minute(site: Site) -> None:
     assert site.client.get("/health").status_code == 503
     for part in PARTS:
-        site.health.beat(part)
+        site.parts[part].beat()
     assert site.client.get("/health").status_code == 200
     site.now += timedelta(seconds=61)
-    site.health.beat("store")
+    site.parts["store"].beat()
     answer = site.client.get("/health")
     assert answer.status_code == 503
     silent = [check["name"] for check in answer.json()["checks"] if not check["ok"]]
@@ -124,7 +123,7 @@ def test_health_is_200_only_when_every_part_did_something_in_the_last_minute(sit
 
 
 def test_a_fault_is_named_on_the_page(site: Site) -> None:
-    site.health.fault("workers", "worker 0 did not answer in 45 s")
+    site.parts["workers"].fault("worker 0 did not answer in 45 s")
     page = site.client.get("/").text
     assert "<strong>workers</strong>: worker 0 did not answer in 45 s" in page
 

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from node.observe.health import PARTS
 from storage import events
 from storage.records import Level, Subject
 from tests.node.web import browser
-from tests.node.web.sites import START, Site, fail, finish, study_with_job
+from tests.node.web.sites import PARTS, START, Site, fail, finish, study_with_job
 
 pytestmark = pytest.mark.interop
 
@@ -21,7 +20,7 @@ HOSTILE = '"><img src=x onerror="struck=1"><script>struck=1</script>'
 @pytest.fixture
 def page(site: Site, tmp_path: Path) -> Iterator[browser.Page]:
     for part in PARTS:
-        site.health.beat(part)
+        site.parts[part].beat()
     with browser.opened(tmp_path / "profile") as opened:
         yield opened
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from node.observe.health import PARTS
 from node.web import alarms
 from storage import announcements, events, gaps, index, ledger, outbox, quarantine
 from storage.announcements import NewAnnouncement
@@ -23,7 +22,7 @@ from storage.records import (
     StepStatus,
     Subject,
 )
-from tests.node.web.sites import START, Site, fail, finish, refuse_all, study_with_job
+from tests.node.web.sites import PARTS, START, Site, fail, finish, refuse_all, study_with_job
 
 MARK = {"X-Wetread": "1"}
 CLEAN_URL = re.compile(
@@ -69,7 +68,7 @@ def test_without_alike_one_alarm_is_acknowledged(site: Site) -> None:
 
 
 def test_the_page_says_so_when_the_database_is_away(site: Site, tmp_path: Path) -> None:
-    site.health.fault("database", "unable to open database file")
+    site.parts["database"].fault("unable to open database file")
     site.database.close()
     for path in tmp_path.glob("w.db*"):
         path.unlink()
@@ -188,13 +187,13 @@ def test_findings_that_are_no_numbers_do_not_break_page_or_api(
 
 def test_a_part_that_lapsed_is_named_with_its_last_success(site: Site) -> None:
     for part in PARTS:
-        site.health.beat(part)
+        site.parts[part].beat()
     assert "All parts work" in site.client.get("/").text
     site.now += timedelta(minutes=5)
     for part in PARTS:
         if part != "store":
-            site.health.beat(part)
-    site.health.fault("store", "no space left on device")
+            site.parts[part].beat()
+    site.parts["store"].fault("no space left on device")
     page = site.client.get("/").text
     assert "All parts work" not in page
     assert "<strong>store</strong>: no space left on device (last success 5 min ago)" in page
@@ -253,7 +252,7 @@ def test_errors_have_one_form(site: Site, phantom_paths: list[Path]) -> None:
 def test_health_answers_those_who_ask_for_the_head_only(site: Site) -> None:
     assert site.client.head("/health").status_code == 503
     for part in PARTS:
-        site.health.beat(part)
+        site.parts[part].beat()
     assert site.client.head("/health").status_code == 200
 
 

@@ -1,0 +1,170 @@
+"""From the settings to the parts of the node that need more than one line to be made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from importlib.metadata import version
+
+from node import network
+from node.clock import Clock
+from node.config import DestinationSettings, Settings
+from node.delivery.commitment_reports import CommitmentReporter
+from node.delivery.delivery import Courier, Destination
+from node.delivery.result_commitment import CommitmentAsker
+from node.dimse.availability import AvailabilityService
+from node.dimse.commitment import CommitmentService
+from node.dimse.mpps import StepService
+from node.dimse.receiver_pool import Callbacks, ReceiverPool
+from node.dimse.receiver_process import ProcessSettings
+from node.dimse.server import AssociationServer
+from node.loop import Loop
+from node.observe import logs
+from node.observe.certificates import CertificateWatch
+from node.observe.gaps import GapWatch
+from node.observe.health import Health
+from storage.database import Database
+from storage.instances import InstanceStore
+from storage.results import ResultStore
+
+COMPLETION_S = 0.25
+IDLE_S = 2.0
+"""How long what delivers rests when it is not woken."""
+REPORTS_S = 0.5
+GAPS_S = 15.0
+CERTIFICATES_S = 3600.0
+
+TRANSFER_S = 900.0
+"""How long sending one job's objects, or hashing what is to be committed to, may take."""
+PLANNING_S = 300.0
+
+
+def server(
+    settings: Settings,
+    own_ae_title: str,
+    database: Database,
+    store: InstanceStore,
+    commitment: CommitmentService,
+    callbacks: Callbacks,
+    clock: Clock,
+) -> AssociationServer | ReceiverPool:
+    """Who receives: in this process, or in several of its own."""
+    dimse = network.dimse_settings(settings, own_ae_title)
+    if settings.dimse.processes > 1:
+        return ReceiverPool(
+            settings.dimse.processes, _process_settings(settings, own_ae_title), dimse, callbacks
+        )
+    return AssociationServer(
+        dimse,
+        store,
+        sink=callbacks.store,
+        on_quarantined=callbacks.quarantined,
+        services=(
+            commitment,
+            StepService(database, clock),
+            AvailabilityService(database, clock),
+        ),
+    )
+
+
+def _process_settings(settings: Settings, own_ae_title: str) -> Callable[[str], ProcessSettings]:
+    prepare = functools.partial(logs.configure, settings.logs_dir, settings.node.log_level)
+    dimse = network.dimse_settings(settings, own_ae_title)
+    return lambda name: ProcessSettings(
+        name,
+        dimse,
+        settings.storage.instances,
+        settings.quarantine_dir,
+        settings.storage.sync,
+        settings.database_url(),
+        prepare,
+    )
+
+
+def couriers(
+    settings: Settings, database: Database, results: ResultStore, health: Health, clock: Clock
+) -> list[Loop]:
+    """One for each destination."""
+    loops = []
+    for one in settings.destinations:
+        title = one.calling_ae_title or settings.node.ae_title
+        courier = Courier(_destination(one), title, database, results, clock)
+        heartbeat = health.part(f"delivery to {one.name}", works_s=TRANSFER_S)
+        loops.append(Loop(courier.deliver_once, heartbeat, IDLE_S))
+    return loops
+
+
+def _destination(settings: DestinationSettings) -> Destination:
+    return Destination(
+        settings.name,
+        settings.ae_title,
+        settings.host,
+        settings.port,
+        settings.commitment,
+        network.tls_files(settings),
+        settings.tls_name,
+    )
+
+
+def askers(
+    settings: Settings,
+    database: Database,
+    service: CommitmentService,
+    health: Health,
+    clock: Clock,
+) -> list[Loop]:
+    """One for each destination that is asked to commit to results."""
+    loops = []
+    for one in settings.destinations:
+        if one.commitment:
+            peer = network.peer_of(one, settings.node.ae_title)
+            asker = CommitmentAsker(peer, database, service, clock)
+            heartbeat = health.part(f"commitment of {one.name}", works_s=TRANSFER_S)
+            loops.append(Loop(asker.ask_once, heartbeat, IDLE_S))
+    return loops
+
+
+def reporter(
+    settings: Settings,
+    database: Database,
+    store: InstanceStore,
+    receiving: AssociationServer | ReceiverPool,
+    health: Health,
+    clock: Clock,
+) -> Loop:
+    """Commits to instances, and reports to who asked."""
+    made = CommitmentReporter(
+        database,
+        store,
+        receiving.open_associations,
+        network.report_peers(settings),
+        clock,
+        settings.commitment.missing_wait_s,
+    )
+    heartbeat = health.part("commitment reports", works_s=TRANSFER_S)
+    return Loop(made.step, heartbeat, REPORTS_S, made.stopping)
+
+
+def gap_watch(settings: Settings, database: Database, health: Health, clock: Clock) -> Loop:
+    """Looks for what was left behind on its way."""
+    watch = GapWatch(database, settings.completion.gap_alarm_s, clock)
+    return Loop(watch.step, health.part("gap watch", works_s=PLANNING_S), GAPS_S)
+
+
+def certificate_watch(
+    settings: Settings, database: Database, health: Health, clock: Clock
+) -> tuple[CertificateWatch, Loop]:
+    """Looks at the ends of certificates, and its loop."""
+    watch = CertificateWatch(
+        network.tls_paths(settings),
+        database,
+        clock,
+        faults=lambda: network.tls_faults(settings),
+    )
+    heartbeat = health.part("certificates", fresh_s=CERTIFICATES_S + 60)
+    return watch, Loop(watch.step, heartbeat, CERTIFICATES_S)
+
+
+def node_version() -> str:
+    """Of the installed distribution."""
+    return version("wetread")
