@@ -7,7 +7,7 @@ one file. Knows nothing of series or geometry.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydicom.encaps import generate_frames
 from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 
+from node.series.codestreams import Sample, jpeg_has_end, sample_of
 from node.series.frames import frame_count
 from node.series.geometry import NotGreyscale, UndecodablePixels, UnreadableHeader
 
@@ -40,7 +41,12 @@ _JPEG_2000 = frozenset(uid.JPEG2000TransferSyntaxes)
 _JPEG = frozenset(
     {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1}
 )
-_END_OF_IMAGE = b"\xff\xd9"
+
+_LOSSY = frozenset({uid.JPEG2000, uid.HTJ2K, uid.JPEGLSNearLossless})
+"""Syntaxes whose streams may hold more bits than are stored, and not to the bit."""
+
+OVERSHOOT = 1 / 8
+"""Share of the stored range by which lossy coding may miss it."""
 
 _DECODING_ERRORS = (
     ArithmeticError,
@@ -132,11 +138,17 @@ def pixel_format(header: Dataset) -> PixelFormat:
         raise NotGreyscale(photometric or "of unknown colour")
     if allocated not in (8, 16, 32):
         raise NotGreyscale(f"of {allocated} bits a pixel")
-    if not 0 < stored <= allocated or header.get("HighBit", stored - 1) != stored - 1:
+    if not 0 < stored <= allocated or not stored <= _high_bit(header) + 1 <= allocated:
         raise UndecodablePixels(f"{stored} of {allocated} bits are stored in an unknown way")
     if not (rows and columns):
         raise UndecodablePixels(f"{rows} rows and {columns} columns")
     return PixelFormat(rows, columns, allocated, signed=representation == 1)
+
+
+def _high_bit(header: Dataset) -> int:
+    """High Bit: beside overlays in the low bits older images have a higher one than usual."""
+    given = header.get("HighBit")
+    return given if isinstance(given, int) else int(header.BitsStored) - 1
 
 
 def read_pixels(image: ImageFile, targets: Sequence[Target]) -> str:
@@ -181,7 +193,7 @@ def _read_native(image: ImageFile, targets: Sequence[Target]) -> None:
             file.seek(start + target.frame * frame_bytes)
             if file.readinto(target.array.data.cast("B")) != frame_bytes:
                 raise UndecodablePixels("the file ends within the pixel data")
-            _clear_unused_bits(target.array, image.header.BitsStored)
+            _clear_unused_bits(target.array, image.header.BitsStored, _high_bit(image.header))
 
 
 def _native_element(file: BinaryIO, image: ImageFile) -> tuple[int, int]:
@@ -197,12 +209,15 @@ def _native_element(file: BinaryIO, image: ImageFile) -> tuple[int, int]:
     return image.pixels_at + len(head), length
 
 
-def _clear_unused_bits(array: NDArray[Any], bits_stored: int) -> None:
-    """Bits above Bits Stored mean nothing (PS3.5 8.1.1); the sign is that of the highest stored."""
-    unused = array.dtype.itemsize * 8 - bits_stored
-    if unused:
-        np.left_shift(array, unused, out=array)
-        np.right_shift(array, unused, out=array)
+def _clear_unused_bits(array: NDArray[Any], bits_stored: int, high_bit: int) -> None:
+    """Bits above High Bit, and those below the stored ones, mean nothing here (PS3.5 8.1.1).
+
+    They may hold overlays. The sign is that of the highest bit stored.
+    """
+    allocated = array.dtype.itemsize * 8
+    if bits_stored < allocated:
+        np.left_shift(array, allocated - 1 - high_bit, out=array)
+        np.right_shift(array, allocated - bits_stored, out=array)
 
 
 # --- compressed, deflated, big endian -------------------------------------------------------------
@@ -212,26 +227,52 @@ def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str
     dataset = pydicom.dcmread(image.path)
     if "PixelData" not in dataset:
         raise UndecodablePixels("there is no Pixel Data element")
-    if syntax in _JPEG:
-        _check_ends(dataset)
+    samples = _samples(dataset, syntax)
     plugin = _plugin(syntax, dataset.BitsStored)
     if plugin == "imagecodecs":
         decoded = _imagecodecs_frames(dataset, targets, syntax)
         name = f"imagecodecs {imagecodecs.__version__}"
-    else:
-        decoded = _pydicom_frames(dataset, targets, syntax, plugin)
+    elif plugin:
+        decoded = _plugin_frames(dataset, targets, plugin, samples)
         name = f"pydicom {pydicom.__version__}"
         name += f", {_PLUGINS[plugin]} {version(_PLUGINS[plugin])}" if plugin in _PLUGINS else ""
+    else:
+        decoded = _plain_frames(dataset, targets, syntax)
+        name = f"pydicom {pydicom.__version__}"
     for target, array in zip(targets, decoded, strict=True):
+        sample = samples.get(target.frame)
         _fill(target, array)
+        if syntax in _LOSSY and sample is not None:
+            _saturate(target.array, dataset.BitsStored, sample)
+        _clear_unused_bits(target.array, *_placed(dataset, sample))
     return name
 
 
-def _check_ends(dataset: Dataset) -> None:
-    """JPEG decoders fill up a stream that was cut short, and say nothing."""
-    for stream in generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset)):
-        if not stream.rstrip(b"\0").endswith(_END_OF_IMAGE):
+def _samples(dataset: Dataset, syntax: uid.UID) -> dict[int, Sample]:
+    """What the compressed frames say of their samples, by number.
+
+    JPEG decoders fill up a stream that was cut short, and say nothing: such are refused here.
+    """
+    if not syntax.is_encapsulated:
+        return {}
+    found = {}
+    streams = generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset))
+    for number, stream in enumerate(streams):
+        if syntax in _JPEG and not jpeg_has_end(stream):
             raise UndecodablePixels("a JPEG stream has no end")
+        sample = sample_of(stream)
+        if sample is not None:
+            found[number] = sample
+    return found
+
+
+def _placed(dataset: Dataset, sample: Sample | None) -> tuple[int, int]:
+    """Bits Stored and High Bit of a decoded frame.
+
+    Encoders that leave out the bits beside the stored ones have moved these to the low end.
+    """
+    stored, high_bit = int(dataset.BitsStored), _high_bit(dataset)
+    return stored, high_bit if sample is None or sample.bits > high_bit else stored - 1
 
 
 def _plugin(syntax: uid.UID, bits_stored: int) -> str:
@@ -247,14 +288,37 @@ def _plugin(syntax: uid.UID, bits_stored: int) -> str:
     return "imagecodecs"
 
 
-def _pydicom_frames(
-    dataset: Dataset, targets: Sequence[Target], syntax: uid.UID, plugin: str
+def _plain_frames(
+    dataset: Dataset, targets: Sequence[Target], syntax: uid.UID
 ) -> Iterator[NDArray[Any]]:
     frames = [target.frame for target in targets]
     decoded = get_decoder(syntax).iter_array(
-        dataset, indices=frames, raw=True, decoding_plugin=plugin
+        dataset, indices=frames, raw=True, correct_unused_bits=False
     )
-    return (array for array, _ in decoded)
+    halves = syntax == uid.ExplicitVRBigEndian and dataset.BitsAllocated == 32
+    for array, _ in decoded:
+        yield _swapped_halves(array) if halves else array
+
+
+def _swapped_halves(array: NDArray[Any]) -> NDArray[Any]:
+    """Big endian turns over the bytes of the 16-bit words of OW, not the words (PS3.5 7.3)."""
+    return np.ascontiguousarray(array.view(np.uint16)[:, ::-1]).view(array.dtype)[:, ::-1]
+
+
+def _plugin_frames(
+    dataset: FileDataset, targets: Sequence[Target], plugin: str, samples: Mapping[int, Sample]
+) -> Iterator[NDArray[Any]]:
+    """As the decoder left them: pydicom's own corrections of the sign know no overlays.
+
+    Nor does GDCM give bits above Bits Stored: it is told of all that are in the stream.
+    """
+    decoder, frames = get_decoder(transfer_syntax(dataset)), [target.frame for target in targets]
+    bits = max((sample.bits for sample in samples.values()), default=dataset.BitsStored)
+    decoded = decoder.iter_buffer(dataset, indices=frames, decoding_plugin=plugin, bits_stored=bits)
+    for frame, (buffer, found) in zip(frames, decoded, strict=True):
+        sign = "i" if frame in samples and samples[frame].signed else "u"
+        array = np.frombuffer(buffer, f"<{sign}{int(found['bits_allocated']) // 8}")
+        yield array.reshape(dataset.Rows, dataset.Columns)
 
 
 def _imagecodecs_frames(
@@ -265,11 +329,27 @@ def _imagecodecs_frames(
     return (decode(streams[target.frame]) for target in targets)
 
 
+def _saturate(array: NDArray[Any], bits_stored: int, sample: Sample) -> None:
+    """Take values that a lossy stream has thrown a little beyond the stored bits back to their end.
+
+    Only where none lies farther beyond: there overlays share the cells. A stream without sign holds
+    negative pixels by their bits, not by their values.
+    """
+    if sample.bits <= bits_stored or sample.signed != (array.dtype.kind == "i"):
+        return
+    lowest = -(1 << (bits_stored - 1)) if sample.signed else 0
+    highest = lowest + (1 << bits_stored) - 1
+    reach = (highest - lowest) * OVERSHOOT
+    if array.min() >= lowest - reach and array.max() <= highest + reach:
+        np.clip(array, lowest, highest, out=array)
+
+
 def _fill(target: Target, array: NDArray[Any]) -> None:
-    fits = np.can_cast(array.dtype, target.array.dtype, "safe")
-    if array.shape != target.array.shape or not fits:
+    """The decoded bits, whatever sign the decoder gave them: that is for Pixel Representation."""
+    wider = array.dtype.itemsize > target.array.dtype.itemsize
+    if array.shape != target.array.shape or array.dtype.kind not in "iu" or wider:
         raise UndecodablePixels(
             f"decoded to {array.dtype.name} {array.shape}, "
             f"{target.array.dtype.name} {target.array.shape} was announced"
         )
-    target.array[...] = array
+    np.copyto(target.array, array, casting="unsafe")
