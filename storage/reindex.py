@@ -7,21 +7,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pydicom
-from pydicom.uid import UID
-
 from storage import index
-from storage.attributes import extract
 from storage.database import Database
 from storage.errors import UnreadableInstance
+from storage.header import read_attributes
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord, Outcome, Placement
-from storage.seal import dataset_digest
+from storage.seal import contradicts_seal, dataset_digest
 
 BATCH = 500
-
-_PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData", "PixelDataProviderURL")
-_DEFER_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +41,7 @@ def reindex(
         records = []
         for key in keys[start : start + BATCH]:
             try:
-                records.append(_whole_record(store, key))
+                records.append(record_of(store, store.path(key)))
             except UnreadableInstance:
                 unreadable.append(key)
         with database.write() as tx:
@@ -57,46 +51,25 @@ def reindex(
     return ReindexReport(len(keys), added, tuple(unreadable))
 
 
-def _whole_record(store: InstanceStore, key: str) -> InstanceRecord:
-    record = record_of(store, store.path(key))
-    try:
-        cut_off = _is_cut_off(store.path(key))
-    except Exception as error:  # border: pydicom raises nearly anything on damaged bytes
-        raise UnreadableInstance(f"the file cannot be read: {type(error).__name__}") from error
-    if cut_off:
-        raise UnreadableInstance("the file ends before its data set does")
-    return record
-
-
-def _is_cut_off(path: Path) -> bool:
-    """Whether elements announce more bytes than there are. pydicom skips over that in silence."""
-    with path.open("rb") as file:
-        wanted = ["SOPClassUID", "Rows", *_PIXELS]
-        dataset = pydicom.dcmread(file, specific_tags=wanted, defer_size=_DEFER_BYTES)
-        ended_at = file.tell()
-    if ended_at > path.stat().st_size or "SOPClassUID" not in dataset:
-        return True  # pydicom drops all elements when one of undefined length has no end
-    is_image = "Rows" in dataset or "Image" in UID(dataset.SOPClassUID).name
-    return is_image and not any(keyword in dataset for keyword in _PIXELS)
-
-
 def record_of(store: InstanceStore, path: Path, incoming: str = "") -> InstanceRecord:
-    """The index record of a stored file, dated by the file.
+    """The index record of a stored file, dated by the file: of all that was ever acknowledged.
 
     Raises
     ------
     UnreadableInstance
-        Also when the file is not the one that the store holds under the instance's name.
+        Also when the file does not hold what it was sealed for, or is not the one that the store
+        holds under the instance's name.
     """
     try:
-        attributes = extract(pydicom.dcmread(path, stop_before_pixels=True))
-        key = store.key_of(attributes.sop_instance_uid)
+        attributes = read_attributes(path)
         status, digest = path.stat(), dataset_digest(path)
+        is_damaged = contradicts_seal(path, digest)
+        key = store.key_of(attributes.sop_instance_uid)
         is_placed = store.path(key).samefile(path)
-    except UnreadableInstance:
-        raise
-    except Exception as error:  # border: pydicom raises nearly anything on damaged bytes
+    except OSError as error:
         raise UnreadableInstance(f"the file cannot be read: {type(error).__name__}") from error
+    if is_damaged:
+        raise UnreadableInstance("the file does not hold the bytes that were received")
     if not is_placed:
         raise UnreadableInstance("the file lies under the name of another instance")
     placement = Placement(Outcome.NEW, key, status.st_size, digest, incoming)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 PREAMBLE = 128
@@ -27,36 +28,58 @@ def seal(digest: bytes, dataset_bytes: int, sop_instance_uid: str) -> bytes:
     return _MARK.pack(_MAGIC, dataset_bytes, digest, uid)
 
 
-def sealed_uid(path: Path) -> str:
-    """The SOP Instance UID of a file that bears a valid seal; else empty."""
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """What a file says of itself."""
+
+    dataset_bytes: int
+    sha256: str
+    sop_instance_uid: str
+
+
+def read_seal(path: Path) -> Seal | None:
+    """The seal that a file bears, whether it holds or not; None where there is none."""
     with path.open("rb") as file:
         mark = file.read(_MARK.size)
     if len(mark) < _MARK.size:
-        return ""
+        return None
     magic, length, digest, uid = _MARK.unpack(mark)
-    if magic != _MAGIC or not _holds(path, length, digest):
+    if magic != _MAGIC:
+        return None
+    return Seal(length, digest.hex(), str(uid.rstrip(b"\0").decode("utf-8", "replace")))
+
+
+def sealed_uid(path: Path) -> str:
+    """The SOP Instance UID of a file that bears a valid seal; else empty."""
+    found = read_seal(path)
+    if found is None or not _has_length(path, found.dataset_bytes):
         return ""
-    return str(uid.rstrip(b"\0").decode("utf-8", "replace"))
+    return found.sop_instance_uid if dataset_digest(path) == found.sha256 else ""
 
 
-def _holds(path: Path, length: int, digest: bytes) -> bool:
+def contradicts_seal(path: Path, sha256: str) -> bool:
+    """Whether a file whose data set has this digest was sealed for other bytes."""
+    found = read_seal(path)
+    return found is not None and found.sha256 != sha256
+
+
+def _has_length(path: Path, dataset_bytes: int) -> bool:
     with path.open("rb") as file:
-        offset = _dataset_offset(file.read(PREAMBLE + 16))
-    is_long_enough = offset > 0 and path.stat().st_size - offset == length
-    return is_long_enough and dataset_digest(path) == digest.hex()
+        offset = dataset_offset(file.read(PREAMBLE + 16))
+    return offset > 0 and path.stat().st_size - offset == dataset_bytes
 
 
 def dataset_digest(path: Path) -> str:
     """sha256 of a file's data set: what follows preamble, "DICM" and the group 2 elements."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        file.seek(_dataset_offset(file.read(PREAMBLE + 16)))
+        file.seek(dataset_offset(file.read(PREAMBLE + 16)))
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
     return digest.hexdigest()
 
 
-def _dataset_offset(head: bytes) -> int:
+def dataset_offset(head: bytes) -> int:
     """Where the data set begins: after (0002,0000), whose UL value counts the rest of group 2."""
     group_length = head[PREAMBLE + 4 : PREAMBLE + 16]
     is_whole = len(group_length) == 12 and head[PREAMBLE : PREAMBLE + 4] == b"DICM"

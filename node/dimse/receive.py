@@ -7,29 +7,20 @@ sink has the instance. Nothing here may alter a data set or log what is in it.
 
 from __future__ import annotations
 
-import errno
-import io
 import struct
-import threading
 import traceback
 import uuid
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import structlog
-from pydicom import dcmread
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from node.clock import Clock
 from node.dimse import statuses
 from node.dimse.statuses import Status
+from storage import header
 from storage.attributes import extract
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
 from storage.instances import IncomingFile, InstanceStore
@@ -39,18 +30,6 @@ from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placeme
 
 IMPLEMENTATION_CLASS_UID = "2.25.204270529563174413921862470135962046913"
 IMPLEMENTATION_VERSION_NAME = "WETREAD_01"
-
-DEFERRED_BYTES = 64 * 1024
-"""Header elements longer than this are read only if somebody asks for them."""
-MAX_HEADER_BYTES = 64 * 1024 * 1024
-"""No more is read, or inflated, for a header: all that counts of it has to lie within."""
-INFLATING_AT_ONCE = 2
-"""Deflated instances whose headers may be in memory at one time."""
-
-UNDEFINED_LENGTH = 0xFFFFFFFF
-"""PS3.5 7.1.1."""
-
-_inflating = threading.Semaphore(INFLATING_AT_ONCE)
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -185,7 +164,7 @@ class Reception:
         try:
             attributes = quick_extract(incoming.beginning(), offer.transfer_syntax_uid)
             if attributes is None:
-                attributes = extract(read_header(incoming, offer))
+                attributes = extract(read_header(incoming))
         except UnreadableInstance as error:
             comment = _comment(f"Cannot understand: {error}")
             status = Status(statuses.CANNOT_UNDERSTAND, comment)
@@ -273,102 +252,20 @@ def _comment(text: str) -> str:
 # --- header ---------------------------------------------------------------------------------------
 
 
-def read_header(incoming: IncomingFile, offer: Offer) -> Dataset:
+def read_header(incoming: IncomingFile) -> Dataset:
     """The data set up to the pixels, with file meta, read from the file just written.
 
     Raises
     ------
     UnreadableInstance
         The bytes are no data set in the transfer syntax of the presentation context.
+    StoreUnavailable
     """
     incoming.flush()
     try:
-        if offer.transfer_syntax_uid == DeflatedExplicitVRLittleEndian:
-            with _inflating:
-                return _read_deflated(incoming.path, offer)
-        is_long = incoming.size_bytes > MAX_HEADER_BYTES
-        with _BoundedFile(incoming.path) if is_long else incoming.path.open("rb") as file:
-            dataset = dcmread(file, stop_before_pixels=True, defer_size=DEFERRED_BYTES)
-            _check_end(dataset, incoming.size_bytes)
-            _leave_out_long_values(dataset)
-            return dataset
-    except UnreadableInstance:
-        raise
+        return header.read_header(incoming.path).dataset
     except OSError as error:
-        if isinstance(error, EOFError):
-            raise UnreadableInstance("the data set ends within an element") from error
-        if error.errno in (None, errno.EINVAL):  # a length led to a place that no file has
-            raise UnreadableInstance("the data set cannot be parsed") from error
         raise StoreUnavailable("the file just written cannot be read") from error
-    except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
-        raise UnreadableInstance("the data set cannot be parsed") from error
-
-
-class _BoundedFile(io.FileIO):
-    """Reads no more than a header may have: lengths in a large file can claim anything."""
-
-    def __init__(self, name: str | Path, mode: str = "rb") -> None:
-        super().__init__(name, mode)
-        self._left = MAX_HEADER_BYTES
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        if size is None or size < 0 or size > self._left:
-            raise UnreadableInstance("the header is too long")
-        self._left -= size
-        return super().read(size)
-
-
-def _check_end(dataset: Dataset, file_bytes: int) -> None:
-    """pydicom takes what is left where a file ends within a value: a shortened UID, say.
-
-    Raises
-    ------
-    UnreadableInstance
-    """
-    last = next(reversed(dataset.values()), None)  # type: ignore[call-overload]
-    if not isinstance(last, RawDataElement) or last.length == UNDEFINED_LENGTH:
-        return
-    there = file_bytes - last.value_tell if last.value is None else len(last.value)
-    if there < last.length:
-        raise UnreadableInstance("the data set ends within an element")
-
-
-def _leave_out_long_values(dataset: Dataset) -> None:
-    """What was deferred for its length stays on disk: only sequences are read again."""
-    long = [
-        one
-        for one in dataset.values()
-        if isinstance(one, RawDataElement) and one.value is None and one.length
-    ]
-    for element in long:
-        if not _is_sequence(element) or element.length > MAX_HEADER_BYTES:
-            del dataset[element.tag]
-
-
-def _is_sequence(element: RawDataElement) -> bool:
-    if element.VR is not None:
-        return element.VR == "SQ"
-    return dictionary_has_tag(element.tag) and dictionary_VR(element.tag) == "SQ"
-
-
-def _read_deflated(path: Path, offer: Offer) -> Dataset:
-    """Inflate no more than the header may need: a small file can inflate to any size."""
-    plain = Offer(offer.sop_class_uid, offer.sop_instance_uid, ExplicitVRLittleEndian)
-    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), BytesIO()
-    inflated.write(file_header(plain))
-    with path.open("rb") as file:
-        file.seek(len(file_header(offer)))
-        while not inflater.eof and inflated.tell() < MAX_HEADER_BYTES:
-            packed = inflater.unconsumed_tail or file.read(DEFERRED_BYTES)
-            if not packed:
-                break
-            inflated.write(inflater.decompress(packed, DEFERRED_BYTES * 16))
-    size = inflated.seek(0, io.SEEK_END)
-    inflated.seek(0)
-    dataset = dcmread(inflated, stop_before_pixels=True)
-    _check_end(dataset, size)
-    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    return dataset
 
 
 def file_header(offer: Offer) -> bytes:

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pydicom
-from pydicom.errors import InvalidDicomError
-
 from storage.attributes import extract
 from storage.errors import UnreadableInstance
+from storage.header import read_header
 from storage.records import InstanceAttributes, StoredInstance, StoredSeries
 
 
@@ -42,8 +40,6 @@ def read_folder(folder: Path) -> FolderContents:
     for path in _files(folder):
         try:
             attributes = _attributes(path)
-        except InvalidDicomError:
-            skipped.append(Skipped(path, "not a DICOM file"))
         except UnreadableInstance as error:
             skipped.append(Skipped(path, str(error)))
         else:
@@ -55,7 +51,7 @@ def read_folder(folder: Path) -> FolderContents:
 def _attributes(path: Path) -> InstanceAttributes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values that break their VR: common, and not our matter
-        return extract(pydicom.dcmread(path, stop_before_pixels=True))
+        return extract(read_header(path).dataset)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -20,15 +20,26 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import generate_frames
-from pydicom.errors import InvalidDicomError
 from pydicom.pixels.decoders.base import get_decoder
 
 from node.series.codestreams import Sample, jpeg_has_end, sample_of
 from node.series.frames import frame_count
 from node.series.geometry import NotGreyscale, UndecodablePixels, UnreadableHeader
+from storage import header as stored_header
+from storage.errors import UnreadableInstance
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+
+LONG_VALUE_BYTES = 1 << 20
+"""Of header elements longer than this only sequences are read: no table of the standard is longer,
+raw data and what vendors keep in private elements are."""
+_OF_PIXELS = [
+    "SamplesPerPixel", "PhotometricInterpretation", "PlanarConfiguration", "NumberOfFrames",
+    "Rows", "Columns", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation",
+    "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData",
+]  # fmt: skip
+"""What decoders ask for."""
 
 _MAPPABLE = frozenset({uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian})
 """Transfer syntaxes whose pixels stand in the file as they stand in memory."""
@@ -98,7 +109,7 @@ class Target:
 
 
 def read_header(path: Path) -> ImageFile:
-    """The header of an image, without pixel data.
+    """The header of an image, without pixel data and other long values.
 
     Raises
     ------
@@ -106,11 +117,10 @@ def read_header(path: Path) -> ImageFile:
         The file is not DICOM, or ends within the header.
     """
     try:
-        with path.open("rb") as file:
-            header = pydicom.dcmread(file, stop_before_pixels=True)
-            return ImageFile(path, header, file.tell())
-    except (InvalidDicomError, EOFError, struct.error, ValueError) as error:
-        raise UnreadableHeader(f"not a DICOM file or cut short ({type(error).__name__})") from error
+        header, pixels_at = stored_header.read_header(path, LONG_VALUE_BYTES)
+    except UnreadableInstance as error:
+        raise UnreadableHeader(str(error)) from error
+    return ImageFile(path, header, pixels_at)
 
 
 def is_image(header: Dataset) -> bool:
@@ -224,7 +234,7 @@ def _clear_unused_bits(array: NDArray[Any], bits_stored: int, high_bit: int) -> 
 
 
 def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str:
-    dataset = pydicom.dcmread(image.path)
+    dataset = pydicom.dcmread(image.path, specific_tags=list(_OF_PIXELS))
     if "PixelData" not in dataset:
         raise UndecodablePixels("there is no Pixel Data element")
     samples = _samples(dataset, syntax)

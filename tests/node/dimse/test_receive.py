@@ -218,7 +218,7 @@ def test_a_deflated_bomb_is_inflated_only_as_far_as_a_header_may_reach(
 ) -> None:
     dataset = make_dataset()
     dataset.PixelData = b"\0" * (8 << 20)
-    monkeypatch.setattr("node.dimse.receive.MAX_HEADER_BYTES", 1 << 16)
+    monkeypatch.setattr("storage.header.MAX_HEADER_BYTES", 1 << 16)
     raw = encoded(dataset, DeflatedExplicitVRLittleEndian)
     assert len(raw) < 1 << 16
     status = desk.receiver.receive(offer(dataset, DeflatedExplicitVRLittleEndian), [raw])

@@ -1,0 +1,188 @@
+"""Reads headers of stored files in bounded memory, one way for all: who receives, who indexes anew.
+
+What was acknowledged was read by these functions, so a lost index takes all of it again. Values of
+more than some length are skipped on disk, whoever made them: pixels, raw data, private elements.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import struct
+import threading
+import zlib
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+from pydicom import dcmread
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.errors import InvalidDicomError
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+
+from storage.attributes import extract
+from storage.errors import UnreadableInstance
+from storage.quick_header import quick_extract
+from storage.records import InstanceAttributes
+from storage.seal import PREAMBLE, dataset_offset
+
+LONG_VALUE_BYTES = 64 * 1024
+"""Header elements longer than this are read only if somebody asks for them."""
+MAX_HEADER_BYTES = 64 * 1024 * 1024
+"""No more is read, or inflated, for a header: all that counts of it has to lie within."""
+INFLATING_AT_ONCE = 2
+"""Deflated instances whose headers may be in memory at one time."""
+BEGINNING_BYTES = 256 * 1024
+"""So much of a stored file is looked at before a real parser is asked."""
+UNDEFINED_LENGTH = 0xFFFFFFFF
+"""PS3.5 7.1.1."""
+
+_inflating = threading.Semaphore(INFLATING_AT_ONCE)
+
+
+class FileHeader(NamedTuple):
+    """What comes before the pixels; ``pixels_at`` is the offset of their element in the file."""
+
+    dataset: FileDataset
+    pixels_at: int
+
+
+def read_attributes(path: Path) -> InstanceAttributes:
+    """What the index keeps of a stored file, as it was when the file was received.
+
+    Raises
+    ------
+    UnreadableInstance, OSError
+    """
+    with path.open("rb") as file:
+        beginning = file.read(BEGINNING_BYTES)
+    syntax = _transfer_syntax(path)
+    data_set = memoryview(beginning)[dataset_offset(beginning) :]
+    return quick_extract(data_set, syntax) or extract(read_header(path).dataset)
+
+
+def read_header(path: Path, long_value_bytes: int = LONG_VALUE_BYTES) -> FileHeader:
+    """A file's data set up to the pixels, with file meta and without long values.
+
+    Raises
+    ------
+    UnreadableInstance
+        The bytes are no data set in the transfer syntax that the file names.
+    OSError
+        The disk does not give them.
+    """
+    try:
+        if _transfer_syntax(path) == DeflatedExplicitVRLittleEndian:
+            with _inflating:
+                return _read_deflated(path)
+        return _read_plain(path, long_value_bytes)
+    except UnreadableInstance:
+        raise
+    except EOFError as error:
+        raise UnreadableInstance("the data set ends within an element") from error
+    except OSError as error:
+        if error.errno in (None, errno.EINVAL):  # a length led to a place that no file has
+            raise UnreadableInstance("the data set cannot be parsed") from error
+        raise
+    except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
+        raise UnreadableInstance("the data set cannot be parsed") from error
+
+
+def _transfer_syntax(path: Path) -> str:
+    """Raises UnreadableInstance, OSError."""
+    try:
+        return str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+    except OSError:
+        raise
+    except InvalidDicomError as error:
+        raise UnreadableInstance("not a DICOM file") from error
+    except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
+        raise UnreadableInstance("the file meta information cannot be parsed") from error
+
+
+def _read_plain(path: Path, long_value_bytes: int) -> FileHeader:
+    size_bytes = path.stat().st_size
+    is_long = size_bytes > MAX_HEADER_BYTES
+    with _BoundedFile(path) if is_long else path.open("rb") as file:
+        dataset = dcmread(file, stop_before_pixels=True, defer_size=long_value_bytes)
+        pixels_at = file.tell()
+        _check_end(dataset, size_bytes)
+        _leave_out_long_values(dataset)
+    return FileHeader(dataset, pixels_at)
+
+
+class _BoundedFile(io.FileIO):
+    """Reads no more than a header may have: lengths in a large file can claim anything."""
+
+    def __init__(self, name: str | Path, mode: str = "rb") -> None:
+        super().__init__(name, mode)
+        self._left = MAX_HEADER_BYTES
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0 or size > self._left:
+            raise UnreadableInstance("the header is too long")
+        self._left -= size
+        return super().read(size)
+
+
+def _check_end(dataset: Dataset, file_bytes: int) -> None:
+    """pydicom takes what is left where a file ends within a value: a shortened UID, say.
+
+    Raises
+    ------
+    UnreadableInstance
+    """
+    last = next(reversed(dataset.values()), None)  # type: ignore[call-overload]
+    if not isinstance(last, RawDataElement) or last.length == UNDEFINED_LENGTH:
+        return
+    there = file_bytes - last.value_tell if last.value is None else len(last.value)
+    if there < last.length:
+        raise UnreadableInstance("the data set ends within an element")
+
+
+def _leave_out_long_values(dataset: Dataset) -> None:
+    """What was deferred for its length stays on disk: only sequences are read again."""
+    long = [
+        one
+        for one in dataset.values()
+        if isinstance(one, RawDataElement) and one.value is None and one.length
+    ]
+    for element in long:
+        if not _is_sequence(element) or element.length > MAX_HEADER_BYTES:
+            del dataset[element.tag]
+
+
+def _is_sequence(element: RawDataElement) -> bool:
+    if element.VR is not None:
+        return element.VR == "SQ"
+    return dictionary_has_tag(element.tag) and dictionary_VR(element.tag) == "SQ"
+
+
+def _read_deflated(path: Path) -> FileHeader:
+    """Inflate no more than the header may need: a small file can inflate to any size."""
+    inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), BytesIO()
+    inflated.write(_plain_meta())
+    with path.open("rb") as file:
+        file.seek(dataset_offset(file.read(PREAMBLE + 16)))
+        while not inflater.eof and inflated.tell() < MAX_HEADER_BYTES:
+            packed = inflater.unconsumed_tail or file.read(LONG_VALUE_BYTES)
+            if not packed:
+                break
+            inflated.write(inflater.decompress(packed, LONG_VALUE_BYTES * 16))
+    size = inflated.seek(0, io.SEEK_END)
+    inflated.seek(0)
+    dataset = dcmread(inflated, stop_before_pixels=True)
+    _check_end(dataset, size)
+    dataset.file_meta = read_file_meta_info(path)
+    return FileHeader(dataset, 0)
+
+
+def _plain_meta() -> bytes:
+    """Preamble and file meta information of a data set that was inflated. PS3.10 7.1."""
+    syntax = ExplicitVRLittleEndian.encode() + b"\0"
+    element = struct.pack("<HH2sH", 2, 0x0010, b"UI", len(syntax)) + syntax
+    length = struct.pack("<HH2sHI", 2, 0x0000, b"UL", 4, len(element))
+    return bytes(PREAMBLE) + b"DICM" + length + element
