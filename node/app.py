@@ -24,6 +24,7 @@ from node.intake.indexer import Indexer, recover
 from node.loop import Loop
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, Reception
+from node.retention import Folders
 from node.web.app import WebContext, create_app
 from node.web.server import WebServer
 from node.work.dispatcher import Dispatcher
@@ -172,8 +173,17 @@ class Node:
         certificates, self._certificates = parts.certificate_watch(
             settings, database, self.health, clock
         )
+        folders = Folders(self.store, self.results, settings.logs_dir)
+        self._retention, self._deleting = parts.retention(
+            settings, database, folders, self._open_studies, self.health, clock
+        )
         self._metrics = Metrics(
-            database, self.health, self._reception, self._index_queue, certificates.ends
+            database,
+            self.health,
+            self._reception,
+            self._index_queue,
+            certificates.ends,
+            lambda: self._retention.forecast.numbers() if self._retention.forecast else {},
         )
 
     def _make_web(self) -> WebServer:
@@ -191,6 +201,7 @@ class Node:
             indexing=self._indexer.waiting_of,
             is_synced=self.settings.storage.sync,
             allowed_hosts=self.settings.http.names,
+            disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )
         return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)
 
@@ -202,6 +213,7 @@ class Node:
             *self._askers,
             self._gaps,
             self._certificates,
+            self._deleting,
         ]
 
     # --- what they do for each other --------------------------------------------------------------

@@ -96,6 +96,33 @@ def retry(
 
 
 @app.command()
+def delete(
+    study: Annotated[
+        str, typer.Argument(help="Its number, as `wetread status` shows it, or its UID.")
+    ],
+    reason: Annotated[str, typer.Option(help="Why; it stays in the record.")] = "",
+    results: Annotated[bool, typer.Option("--results", help="Only its result files.")] = False,
+    undelivered: Annotated[
+        bool, typer.Option("--undelivered", help="Also what was not delivered or committed to.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Delete a study with its images and results; never what is in work."""
+    from node.commands import delete as command
+
+    sys.exit(command.delete(config, study, reason, results, undelivered, dry_run))
+
+
+@app.command()
+def retention(config: ConfigOption = DEFAULT_CONFIG) -> None:
+    """Show what [retention] would delete now, and when the disk will be full. Deletes nothing."""
+    from node.commands import delete as command
+
+    sys.exit(command.show_retention(config))
+
+
+@app.command()
 def reindex(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Rebuild the index from the stored files. Stop the node first."""
     from node.commands import inspect

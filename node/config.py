@@ -125,6 +125,21 @@ class CommitmentSettings(_Table):
     missing_wait_s: Seconds = 10
 
 
+Amount = Annotated[float, Field(gt=0)] | None
+"""None: without limit."""
+
+
+class RetentionSettings(_Table):
+    images_days: Amount = None
+    images_gb: Amount = None
+    results_days: Amount = None
+    results_gb: Amount = None
+    quarantine_days: Amount = None
+    quarantine_gb: Amount = None
+    events_days: Amount = None
+    logs_days: Amount = None
+
+
 class WorkerSettings(_Table):
     device: str = "auto"
     slots: Annotated[int, Field(ge=1, le=256)] = 1
@@ -247,6 +262,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     completion: CompletionSettings = CompletionSettings()
     commitment: CommitmentSettings = CommitmentSettings()
+    retention: RetentionSettings = RetentionSettings()
     workers: WorkerSettings = WorkerSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[DestinationSettings, ...] = ()

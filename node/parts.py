@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Set
 from importlib.metadata import version
 
 from node import network
@@ -23,6 +24,7 @@ from node.observe import logs
 from node.observe.certificates import CertificateWatch
 from node.observe.gaps import GapWatch
 from node.observe.health import Health
+from node.retention import Folders, Retention
 from storage.database import Database
 from storage.instances import InstanceStore
 from storage.results import ResultStore
@@ -32,6 +34,7 @@ IDLE_S = 2.0
 """How long what delivers rests when it is not woken."""
 REPORTS_S = 0.5
 GAPS_S = 15.0
+RETENTION_S = 5.0
 CERTIFICATES_S = 3600.0
 
 TRANSFER_S = 900.0
@@ -143,6 +146,21 @@ def reporter(
     )
     heartbeat = health.part("commitment reports", works_s=TRANSFER_S)
     return Loop(made.step, heartbeat, REPORTS_S, made.stopping)
+
+
+def retention(
+    settings: Settings,
+    database: Database,
+    folders: Folders,
+    open_studies: Callable[[], Set[str]],
+    health: Health,
+    clock: Clock,
+) -> tuple[Retention, Loop]:
+    """Deletes by the rules and by hand, and its loop."""
+    stopping = threading.Event()
+    keeper = Retention(database, folders, settings.retention, open_studies, clock, stopping.wait)
+    heartbeat = health.part("retention", works_s=TRANSFER_S)
+    return keeper, Loop(keeper.step, heartbeat, RETENTION_S, stopping)
 
 
 def gap_watch(settings: Settings, database: Database, health: Health, clock: Clock) -> Loop:

@@ -88,6 +88,13 @@ def acknowledge(tx: Transaction, event_id: int) -> None:
         raise NotFound(f"there is no event {event_id}")
 
 
+def settle(tx: Transaction, subject: Subject, subject_id: int) -> None:
+    """What an alarm was about is gone: nobody has to act any more."""
+    table = schema.events
+    about = (table.c.subject == subject.value, table.c.subject_id == subject_id)
+    tx.execute(sa.update(table).where(*about).values(acknowledged=True))
+
+
 def counts(tx: Transaction) -> Counts:
     """Totals by state."""
     alarms = sa.select(sa.func.count()).where(

@@ -50,6 +50,7 @@ class InstanceStore:
         self.quarantine = quarantine
         self.receiver = receiver
         self.incoming = root / "incoming"
+        self.discarded = root / "discarded"
         self.sync = sync
         self._own_incoming = self.incoming / receiver
         self.ready = ReadyFiles(self._own_incoming, receiver, sync)
@@ -58,7 +59,7 @@ class InstanceStore:
             self._make_folders()
 
     def _make_folders(self) -> None:
-        for folder in (self.root, self._own_incoming, self.quarantine):
+        for folder in (self.root, self._own_incoming, self.discarded, self.quarantine):
             folder.mkdir(parents=True, exist_ok=True)
         for name in _SHARDS:
             (self.root / name).mkdir(exist_ok=True)
@@ -188,8 +189,13 @@ class InstanceStore:
                 (self.incoming / name).unlink()
 
     def free_bytes(self) -> int:
+        return self.free_bytes_at(self.root)
+
+    @staticmethod
+    def free_bytes_at(folder: Path) -> int:
+        """Raises StoreUnavailable."""
         with named_errors(_STORE):
-            return shutil.disk_usage(self.root).free
+            return shutil.disk_usage(folder).free
 
     def has_room(self, bytes_free: int) -> bool:
         """Whether so much is free: asked of the disk a few times a second while it is so."""
@@ -223,9 +229,41 @@ class InstanceStore:
                 linked.unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
 
-    def delete(self, key: str) -> None:
+    def discard(self, key: str) -> None:
+        """Take an instance out of the store; ``give_back`` or ``purge`` decides about it.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(_STORE), suppress(FileNotFoundError):
+            self.path(key).rename(self._discarded(key))
+
+    def give_back(self, key: str) -> None:
+        """A discarded instance is wanted after all; one that came anew meanwhile stays.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(_STORE), suppress(FileNotFoundError):
+            with suppress(FileExistsError):
+                os.link(self._discarded(key), self.path(key))
+                self.sync_folder(self.path(key).parent)
+            self._discarded(key).unlink()
+
+    def purge(self, key: str) -> None:
+        """Delete a discarded instance for good.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
         with named_errors(_STORE):
-            self.path(key).unlink(missing_ok=True)
+            self._discarded(key).unlink(missing_ok=True)
+
+    def _discarded(self, key: str) -> Path:
+        return self.discarded / Path(key).name
 
 
 class IncomingFile:
@@ -406,6 +444,10 @@ class IncomingFile:
             if self._store.sync:
                 sync_file(final)
             self._sync_names(final)  # whoever placed it may not have come so far
+            if not os.path.lexists(final):
+                raise StoreUnavailable(
+                    "the same instance was being deleted; it is to be sent again"
+                )
             return Placement(Outcome.SAME, key, self.size_bytes, digest, "")
         kept = self.quarantine(RefusalKind.CONFLICT)
         return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")

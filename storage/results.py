@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from storage.disk import named_errors, sync_folder
@@ -50,7 +51,14 @@ class ResultStore:
                 sync_folder(folder)
 
     def delete(self, job_key: str) -> None:
-        shutil.rmtree(self.root / job_key, ignore_errors=True)
+        """Delete what a job made; nothing where nothing is.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(_STORE), suppress(FileNotFoundError):
+            shutil.rmtree(self.root / job_key)
 
 
 def _sync_file(path: Path) -> None:

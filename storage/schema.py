@@ -365,6 +365,37 @@ commitment_references = sa.Table(
     sa.Column("failure", sa.Integer, nullable=True),
 )
 
+deletions = sa.Table(
+    "deletions",
+    metadata,
+    _id(),
+    _moment("asked_at"),
+    _text("asked_by"),
+    _text("reason"),
+    sa.Column("scope", sa.String(16), nullable=False),
+    sa.Column("study_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("study_instance_uid", sa.String(64), nullable=False, index=True),
+    sa.Column("even_undelivered", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("last_job_id", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("last_instance_id", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    _text("answer"),
+    sa.Column("instances", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("results", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False, server_default="0"),
+    _moment("finished_at", null=True),
+)
+
+doomed_files = sa.Table(
+    "doomed_files",
+    metadata,
+    _id(),
+    _parent("deletion_id", "deletions"),
+    sa.Column("place", sa.String(16), nullable=False),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("sop_instance_uid", sa.String(64), nullable=False, server_default=""),
+)
+
 gaps = sa.Table(
     "gaps",
     metadata,

@@ -53,12 +53,15 @@ class Metrics(Collector):
         reception: Callable[[], Reception],
         index_queue: Callable[[], IndexQueue],
         certificate_ends: Callable[[], Mapping[str, float]],
+        disk: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
+        """``disk``: by name, what is known of the room for images; in bytes and days."""
         self._database = database
         self._health = health
         self._reception = reception
         self._index_queue = index_queue
         self._certificate_ends = certificate_ends
+        self._disk = disk
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -95,6 +98,8 @@ class Metrics(Collector):
             "wetread_indexed", "Instances entered into the index since the start.", queue.indexed
         )
         yield _gauge("index_lag_seconds", "Age of the oldest of them, or of the last.", queue.lag_s)
+        for name, value in self._disk().items():
+            yield _gauge(f"disk_{name}", "Room for images, and how it fills.", value)
         ends = self._certificate_ends()
         yield _gauges("certificate_end_timestamp_seconds", "When it ends.", "file", ends)
         parts = {check.name: int(check.ok) for check in self._health.report().checks}

@@ -12,7 +12,8 @@ from node.observe.metrics import CONTENT_TYPE
 from node.web import alarms, views
 from node.web.context import WebContext
 from node.web.plain import delivery_json, job_json, plain, study_json
-from storage import events, index, ledger, outbox
+from storage import deletions, events, index, ledger, outbox
+from storage.deletions import NewDeletion, Scope
 from storage.records import DeliveryState, JobState, Level, Subject
 
 _LARGEST = 2**63 - 1
@@ -21,6 +22,7 @@ _LARGEST = 2**63 - 1
 RowId = Annotated[int, Path(ge=0, le=_LARGEST)]
 SomeRowId = Annotated[int | None, Query(ge=0, le=_LARGEST)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
+Reason = Annotated[str, Query(min_length=1, max_length=1000)]
 Offset = Annotated[int, Query(ge=0, le=_LARGEST)]
 
 
@@ -105,6 +107,11 @@ def _add_history(router: APIRouter, context: WebContext) -> None:
         with read() as tx:
             return [plain(one) for one in events.list_events(tx, level=level, limit=limit)]
 
+    @router.get("/api/deletions")
+    def all_deletions(limit: Limit = 100) -> list[dict[str, Any]]:
+        with read() as tx:
+            return [plain(one) for one in deletions.newest(tx, limit)]
+
     @router.get("/api/alarms")
     def open_alarms(limit: Limit = 100) -> list[dict[str, Any]]:
         with read() as tx:
@@ -128,6 +135,17 @@ def _add_acting(router: APIRouter, context: WebContext) -> None:
                 done = "the job is due again"
         context.wake()
         return {"done": done}
+
+    @router.post("/api/studies/{study_id}/delete", dependencies=guarded)
+    def delete(study_id: RowId, reason: Reason, undelivered: bool = False) -> dict[str, str]:
+        """Have a study deleted; 409 with the condition that is not met."""
+        with context.database.write() as tx:
+            holds = deletions.holds(tx, study_id, undelivered)
+            if holds:
+                raise HTTPException(409, f"it stays: {'; '.join(holds)}")
+            wanted = NewDeletion(study_id, Scope.STUDY, reason, "the API", undelivered)
+            deletions.ask(tx, wanted, datetime.now(UTC))
+        return {"done": "the study is to be deleted"}
 
     @router.post("/api/alarms/{event_id}/acknowledge", dependencies=guarded)
     def acknowledge(event_id: RowId, alike: bool = False) -> dict[str, Any]:

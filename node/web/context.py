@@ -29,5 +29,7 @@ class WebContext:
     """How many instances of a study are stored and not yet in the index."""
     is_synced: bool = True
     """Whether what is acknowledged survives a power cut: the setting ``storage.sync``."""
+    disk: Callable[[], str] = str
+    """How the disk fills, in words; empty while that is not known."""
     allowed_hosts: tuple[str, ...] = ("*",)
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""

@@ -22,8 +22,9 @@ from sqlalchemy.exc import IntegrityError
 
 import storage.database as module
 import storage.migrations
-from storage import events, index, ledger, quarantine, schema
+from storage import deletions, events, index, ledger, quarantine, schema
 from storage.database import Database, Transaction, open_database
+from storage.deletions import NewDeletion, Scope
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.quarantine import RefusalKind, Refused
@@ -125,6 +126,11 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         ledger.done(tx, job, NOON, results())
         quarantine.enter(tx, NOON, Refused("q.dcm", RefusalKind.UNREADABLE, "unreadable", "f"))
         announce_and_commit(tx)
+        deletion = NewDeletion(add_study(tx, "5.5"), Scope.STUDY, "no consent", "a test")
+        deletions.ask(tx, deletion, NOON)
+        (wanted,) = deletions.open_ones(tx)
+        assert deletions.begin(tx, wanted) == []
+        assert deletions.take_slice(tx, wanted) == 3
     database.prove(NOON)
     with database.read() as tx:
         empty = [

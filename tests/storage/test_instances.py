@@ -359,8 +359,9 @@ def test_damage_shows_when_a_file_is_verified(store: InstanceStore) -> None:
 def test_a_deleted_instance_is_gone_and_may_come_again(store: InstanceStore) -> None:
     placement = put(store, "1.2", b"data set")
     store.forget_incoming(placement.incoming)
-    store.delete(placement.key)
-    store.delete(placement.key)
+    store.discard(placement.key)
+    store.purge(placement.key)
+    store.purge(placement.key)
     assert list(store.iterate()) == []
     assert put(store, "1.2", b"other bytes").outcome is Outcome.NEW
 

@@ -9,9 +9,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydicom
 import pytest
 
 from node.dimse.server import AssociationServer, DimseSettings
+from storage import index
+from storage.database import open_database
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
 from tests.certificates import authority
@@ -192,3 +195,29 @@ def test_status_of_a_fresh_node_is_an_empty_list(config: Path) -> None:
         "studies": [],
         "alarms": [],
     }
+
+
+def test_a_study_is_deleted_by_its_number_with_a_reason(
+    config: Path, phantom_paths: list[Path], tmp_path: Path
+) -> None:
+    var = tmp_path / "var"
+    store = InstanceStore(var / "instances", var / "quarantine")
+    for path in phantom_paths[:3]:
+        with store.open_incoming() as file:
+            file.write_header(path.read_bytes())
+            file.place(str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID))
+    store.ready.forget()
+    assert "3 new in the index" in wetread("reindex", "--config", config)
+    database = open_database(f"sqlite:///{var / 'wetread.db'}")
+    assert "still arriving" in wetread("delete", 1, "--config", config, expect=2)
+    with database.write() as tx:
+        study = index.get_study(tx, 1)
+        index.complete(tx, 1, study.last_received_at, study.last_received_at)
+    database.close()
+    assert "a reason is needed" in wetread("delete", 1, "--config", config, expect=2)
+    assert "would delete study 1" in wetread("delete", 1, "--dry-run", "--config", config)
+    gone = wetread("delete", 1, "--reason", "no consent", "--config", config)
+    assert "deleted study 1 (1 series, 3 images): 3 images and 0 results" in gone
+    assert list(store.iterate()) == []
+    assert "there is no study 1" in wetread("delete", 1, "--config", config, expect=2)
+    assert "nothing would be deleted now" in wetread("retention", "--config", config)

@@ -158,3 +158,24 @@ def test_patient_ids_are_masked(identifier: str, shown: str) -> None:
 def test_a_port_that_is_taken_is_a_named_error(site: Site) -> None:
     with pytest.raises(CannotServe, match=r"http\.port .* cannot be had"):
         WebServer(FastAPI(), "127.0.0.1", site.server.port).start()
+
+
+def test_a_study_is_deleted_through_the_api_unless_something_holds_it(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job = study_with_job(site, phantom_paths[0])
+    guard = {"X-Wetread": "1"}
+    assert site.client.post("/api/studies/1/delete?reason=x").status_code == 403
+    assert site.client.post("/api/studies/1/delete", headers=guard).status_code == 422
+    held = site.client.post("/api/studies/1/delete?reason=x", headers=guard)
+    assert held.status_code == 409
+    assert "1 jobs are due or running" in held.text
+    with site.database.write() as tx:
+        ledger.failed(tx, job, START, "broken", "")
+        study = index.get_study(tx, 1)
+        index.complete(tx, 1, START, study.last_received_at)
+    done = site.client.post("/api/studies/1/delete?reason=x", headers=guard)
+    assert done.json() == {"done": "the study is to be deleted"}
+    (record,) = site.client.get("/api/deletions").json()
+    assert (record["state"], record["reason"], record["asked_by"]) == ("asked", "x", "the API")
+    assert site.client.post("/api/studies/9/delete?reason=x", headers=guard).status_code == 404

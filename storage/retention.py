@@ -1,0 +1,191 @@
+"""How much is kept, since when, and what of it may go: the oldest first, and never what is owed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import schema
+from storage.announcements import HOLDING
+from storage.database import Transaction
+from storage.deletions import DeletionState, Scope
+from storage.records import (
+    CommitmentState,
+    DeliveryState,
+    JobState,
+    Level,
+    ResultCommitmentState,
+    StudyState,
+)
+
+AT_ONCE = 500
+"""So many rows of the history go in one transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What the index knows of, in bytes."""
+
+    images: int
+    results: int
+    images_of_last_week: int
+    """Received in the seven days before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A study that nothing holds, and what deleting it would free."""
+
+    study_id: int
+    last_received_at: datetime
+    size_bytes: int
+
+
+def usage(tx: Transaction, week_ago: datetime) -> Usage:
+    """Reads every instance's row: for now and then, outside any write."""
+    instances, results = schema.instances, schema.results
+    images, lately = tx.execute(
+        sa.select(
+            sa.func.coalesce(sa.func.sum(instances.c.size_bytes), 0),
+            sa.func.coalesce(
+                sa.func.sum(
+                    sa.case((instances.c.received_at >= week_ago, instances.c.size_bytes), else_=0)
+                ),
+                0,
+            ),
+        )
+    ).one()
+    made = tx.scalar(sa.select(sa.func.coalesce(sa.func.sum(results.c.size_bytes), 0)))
+    return Usage(int(images), int(made or 0), int(lately))
+
+
+def oldest(
+    tx: Transaction, scope: Scope, before: datetime | None = None, limit: int = 200
+) -> list[Kept]:
+    """Complete studies that have something of this kind, are owed to nobody, and may go.
+
+    before: only those whose last image came earlier.
+    """
+    studies = schema.studies
+    size = _size_of_images() if scope is Scope.STUDY else _size_of_results()
+    query = (
+        sa.select(studies.c.id, studies.c.last_received_at, size.label("size"))
+        .where(studies.c.state == StudyState.COMPLETE.value, ~_is_owed(), ~_is_being_deleted())
+        .order_by(studies.c.last_received_at)
+        .limit(limit)
+    )
+    if before is not None:
+        query = query.where(studies.c.last_received_at < before)
+    if scope is Scope.RESULTS:
+        query = query.where(_has_results())
+    return [Kept(row.id, row.last_received_at, int(row.size or 0)) for row in tx.execute(query)]
+
+
+def count_owed(tx: Transaction, before: datetime) -> int:
+    """How many studies are older, and stay because something is owed or in work."""
+    studies = schema.studies
+    query = sa.select(sa.func.count()).where(
+        studies.c.last_received_at < before,
+        sa.or_(studies.c.state != StudyState.COMPLETE.value, _is_owed()),
+    )
+    return tx.scalar(query) or 0
+
+
+def _size_of_images() -> sa.ScalarSelect[Any]:
+    instances, series, studies = schema.instances, schema.series, schema.studies
+    return (
+        sa.select(sa.func.sum(instances.c.size_bytes))
+        .select_from(instances.join(series, series.c.id == instances.c.series_id))
+        .where(series.c.study_id == studies.c.id)
+        .scalar_subquery()
+    )
+
+
+def _size_of_results() -> sa.ScalarSelect[Any]:
+    results, jobs, studies = schema.results, schema.jobs, schema.studies
+    return (
+        sa.select(sa.func.sum(results.c.size_bytes))
+        .select_from(results.join(jobs, jobs.c.id == results.c.job_id))
+        .where(jobs.c.study_id == studies.c.id)
+        .scalar_subquery()
+    )
+
+
+def _has_results() -> sa.Exists:
+    results, jobs = schema.results, schema.jobs
+    joined = sa.select(results.c.id).join(jobs, jobs.c.id == results.c.job_id)
+    return joined.where(jobs.c.study_id == schema.studies.c.id).exists()
+
+
+def _is_owed() -> sa.ColumnElement[bool]:
+    """In work, not delivered, or not committed to. What peers ask is looked at one by one."""
+    jobs, deliveries, asked = schema.jobs, schema.deliveries, schema.result_commitments
+    of_study = jobs.c.study_id == schema.studies.c.id
+    active = [JobState.PENDING.value, JobState.RUNNING.value]
+    in_work = sa.select(jobs.c.id).where(of_study, jobs.c.state.in_(active))
+    undelivered = (
+        sa.select(deliveries.c.id)
+        .join(jobs, jobs.c.id == deliveries.c.job_id)
+        .where(of_study, deliveries.c.state != DeliveryState.SENT.value)
+    )
+    open_states = [ResultCommitmentState.OWED.value, ResultCommitmentState.REQUESTED.value]
+    uncommitted = (
+        sa.select(deliveries.c.id)
+        .join(jobs, jobs.c.id == deliveries.c.job_id)
+        .join(asked, asked.c.delivery_id == deliveries.c.id)
+        .where(of_study, asked.c.state.in_(open_states))
+    )
+    return sa.or_(in_work.exists(), undelivered.exists(), uncommitted.exists())
+
+
+def _is_being_deleted() -> sa.Exists:
+    table = schema.deletions
+    states = [DeletionState.ASKED.value, DeletionState.BEGUN.value]
+    return sa.exists().where(table.c.study_id == schema.studies.c.id, table.c.state.in_(states))
+
+
+# --- the history ----------------------------------------------------------------------------------
+
+
+def forget_history(tx: Transaction, before: datetime) -> int:
+    """Delete some old events, announcements, requests and gaps that are over; gives how many.
+
+    Alarms that nobody has acknowledged stay, and so does the record of deletions.
+    """
+    events, gaps = schema.events, schema.gaps
+    announced, asked = schema.announcements, schema.commitment_requests
+    is_open = sa.and_(events.c.level == Level.ALARM.value, events.c.acknowledged.is_(False))
+    waiting = [state.value for state in HOLDING]
+    owed = [CommitmentState.RECEIVED.value, CommitmentState.CHECKED.value]
+    return sum(
+        (
+            _forget(tx, gaps, gaps.c.closed_at < before),
+            _forget(tx, events, sa.and_(events.c.at < before, ~is_open)),
+            _forget(
+                tx,
+                announced,
+                sa.and_(announced.c.changed_at < before, announced.c.state.not_in(waiting)),
+            ),
+            _forget(tx, asked, sa.and_(asked.c.received_at < before, asked.c.state.not_in(owed))),
+        )
+    )
+
+
+def _forget(tx: Transaction, table: sa.Table, which: sa.ColumnElement[bool]) -> int:
+    ids = tx.scalars(sa.select(table.c.id).where(which).limit(AT_ONCE)).all()
+    if ids:
+        tx.execute(sa.delete(table).where(table.c.id.in_(ids)))
+    return len(ids)
+
+
+def forget_quarantine(tx: Transaction, before: datetime, limit: int = AT_ONCE) -> list[str]:
+    """Delete rows of refused instances last seen earlier, the oldest first; gives their files."""
+    table = schema.quarantine
+    query = sa.select(table.c.id, table.c.key).where(table.c.last_seen_at < before)
+    rows = tx.execute(query.order_by(table.c.last_seen_at).limit(limit)).all()
+    if rows:
+        tx.execute(sa.delete(table).where(table.c.id.in_([row.id for row in rows])))
+    return [row.key for row in rows]
