@@ -14,6 +14,7 @@ import structlog
 from analyzers import devices
 from analyzers.contract import AnalyzerError
 from node import parts, proofs
+from node.cautions import cautions
 from node.clock import Clock, system_clock
 from node.config import Settings
 from node.dimse.commitment import CommitmentService
@@ -54,6 +55,7 @@ class Node:
         _check_device(settings.workers.device)  # named error now, not in the first job
         self.settings = settings
         self._clock = clock
+        self._cautions = cautions(settings)
         self.health = Health(clock)
         self._own_ae_title = f"P{secrets.token_hex(7)}".upper()  # nobody else can guess it
         self.database = open_database(settings.database_url())
@@ -88,8 +90,8 @@ class Node:
             raise
         for proof in self._proofs:
             proof.start()
-        if not self.settings.storage.sync:
-            log.warning("storage.sync is off: a power cut may take what was acknowledged")
+        for caution in self._cautions:
+            log.warning("caution", what=caution)
         log.info("node listens", ae_title=self.title, port=self.server.port, http=self.web.port)
 
     def stop(self) -> None:
@@ -200,6 +202,7 @@ class Node:
             metrics=self._metrics.text,
             indexing=self._indexer.waiting_of,
             is_synced=self.settings.storage.sync,
+            cautions=self._cautions,
             allowed_hosts=self.settings.http.names,
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )
@@ -276,6 +279,8 @@ class Node:
             outbox.release_sending(tx, now)  # of all destinations: before the first courier claims
             what = f"version {parts.node_version()}"
             events.record(tx, now, Level.INFO, Subject.NODE, 0, "", "started", what)
+            for caution in self._cautions:
+                events.record(tx, now, Level.WARNING, Subject.NODE, 0, "", "started", caution)
             self._name_lost_destinations(tx, now)
         if jobs:
             log.info("jobs are due again after an abrupt end", jobs=jobs)

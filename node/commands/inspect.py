@@ -15,6 +15,7 @@ from rich.table import Table
 
 from analyzers import registry
 from node import config
+from node.cautions import cautions
 from node.config import Settings
 from node.errors import AlreadyRunning, NodeError
 from node.intake.routing import Decision
@@ -40,6 +41,8 @@ def show_settings(path: Path) -> int:
     console.print(f"[bold]{path.resolve()}[/] is valid. In force:", soft_wrap=True)
     for key, value in _flat("", settings):
         console.print(f"  {key} = {value}", highlight=False, markup=False, soft_wrap=True)
+    for caution in cautions(settings):
+        console.print(f"[yellow]![/] {escape(caution)}", highlight=False, soft_wrap=True)
     _show_validity(settings)
     return max(_show_tls_faults(settings), _try_destinations(settings))
 

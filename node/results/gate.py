@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Registration, Segment, Segmentation
-from node.results import readback, registration, required, validator
+from node.results import inherited, readback, registration, required, validator, wellformed
 from node.results.errors import GateRefused
 from node.series.source import Source
 
@@ -48,14 +48,18 @@ def check_segmentation(path: Path, segmentation: Segmentation, source: Source) -
 
 
 def check_required(path: Path, source: Source | None = None, *, validate: bool = True) -> None:
-    """Every required attribute is there, and dciodvfy finds no error where it is installed.
+    """Every required attribute is there and well formed, and dciodvfy, if installed, agrees.
 
     What is copied from ``source`` is not judged. ``validate=False`` leaves dciodvfy out. Raises
     ``GateRefused``.
     """
     dataset = pydicom.dcmread(path, defer_size=1024)
     kind = str(dataset.get("Modality") or "object").lower()
+    judge = inherited.Judge(dataset, source)
     reasons = required.missing(dataset, source)
+    reasons += [
+        fault.sentence for fault in wellformed.faults(dataset) if not judge.is_inherited(fault.path)
+    ]
     if validate:
         reasons += validator.errors(path, source)
     _refuse(kind, reasons)

@@ -37,17 +37,18 @@ class Required:
     """Type 2."""
     items: Mapping[str, tuple[str, ...]]
     """Type 1 in every item of a sequence; the path is "Outer/Inner"."""
+    groups: tuple[str, ...] = ()
+    """Functional group macros that every frame has, its own or shared (PS3.3 C.7.6.16)."""
 
 
 _VALUED = (
     *("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality"),
     *("ManufacturerModelName", "SoftwareVersions", "DeviceSerialNumber", "Manufacturer"),
-    *("InstanceNumber", "InstanceCreationDate", "ContributingEquipmentSequence"),
+    *("InstanceNumber", "InstanceCreationDate", "ContributingEquipmentSequence", "SeriesNumber"),
 )
 _PRESENT = (
     *("PatientName", "PatientID", "PatientBirthDate", "PatientSex"),
     *("StudyDate", "StudyTime", "ReferringPhysicianName", "StudyID", "AccessionNumber"),
-    "SeriesNumber",
 )
 _EQUIPMENT_ITEM = {
     "ContributingEquipmentSequence": ("PurposeOfReferenceCodeSequence", "Manufacturer")
@@ -85,8 +86,8 @@ _SEG = Required(
         "PerFrameFunctionalGroupsSequence/FrameContentSequence": ("DimensionIndexValues",),
         "PerFrameFunctionalGroupsSequence/DerivationImageSequence": ("DerivationCodeSequence",),
         "ReferencedSeriesSequence": ("SeriesInstanceUID", "ReferencedInstanceSequence"),
-        "ReferencedSeriesSequence/ReferencedInstanceSequence": _REFERENCE,
     },
+    groups=("FrameContentSequence", "SegmentIdentificationSequence", "DerivationImageSequence"),
 )
 
 _SR = Required(
@@ -154,10 +155,23 @@ _MAP = Required(
         *(*_VALUED, "ContentDate", "ContentTime", "ContentLabel", "FloatPixelData"),
         *("Rows", "Columns", "NumberOfFrames", "FrameOfReferenceUID", "ImageType"),
         *("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
-        *("DimensionOrganizationSequence", "DimensionIndexSequence"),
+        *("DimensionOrganizationSequence", "DimensionIndexSequence", "ReferencedSeriesSequence"),
+        *("ContentQualification", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated"),
+        *("BurnedInAnnotation", "RecognizableVisualFeatures", "LossyImageCompression"),
+        "PresentationLUTShape",
     ),
-    present=(*_PRESENT, "ContentDescription", "ContentCreatorName"),
-    items=_EQUIPMENT_ITEM,
+    present=(
+        *(*_PRESENT, "ContentDescription", "ContentCreatorName", "AcquisitionContextSequence"),
+        "PositionReferenceIndicator",
+    ),
+    items={
+        **_EQUIPMENT_ITEM,
+        "ReferencedSeriesSequence": ("ReferencedInstanceSequence",),
+    },
+    groups=(
+        *("FrameContentSequence", "DerivationImageSequence", "PixelValueTransformationSequence"),
+        *("RealWorldValueMappingSequence", "ParametricMapFrameTypeSequence"),
+    ),
 )
 
 _REG = Required(
@@ -245,7 +259,23 @@ def missing(dataset: Dataset, source: Source | None = None) -> list[str]:
     for path, keywords in table.items.items():
         for item in _items([dataset], path.split("/")):
             found += [f"{path}/{word} is missing" for word in keywords if not _valued(item, word)]
+    groups = (*table.groups, *(_PLACE if table.groups and _is_placed(dataset) else ()))
+    found += [f"{word} is missing" for word in groups if not _in_every_frame(dataset, word)]
     return list(dict.fromkeys(found))
+
+
+_PLACE = ("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence")
+
+
+def _is_placed(dataset: Dataset) -> bool:
+    """Whether its frames lie in space: a segmentation of a radiograph does not."""
+    return _valued(dataset, "FrameOfReferenceUID")
+
+
+def _in_every_frame(dataset: Dataset, macro: str) -> bool:
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    return any(_valued(one, macro) for one in shared) or all(_valued(one, macro) for one in frames)
 
 
 def _valued(dataset: Dataset, keyword: str) -> bool:

@@ -6,6 +6,7 @@ the images is the modality's and stops no result.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,9 +16,12 @@ from itertools import islice
 from pathlib import Path
 
 import pydicom
+import structlog
 
 from node.results import inherited
 from node.series.source import Source
+
+log = structlog.get_logger(__name__)
 
 TIME_LIMIT_S = 60
 MAX_ERRORS = 5
@@ -32,6 +36,20 @@ def program() -> str | None:
     """Where dciodvfy lies: on the path, or beside the interpreter; None where it is not."""
     beside = Path(sys.executable).parent / "dciodvfy"
     return shutil.which("dciodvfy") or (str(beside) if beside.is_file() else None)
+
+
+def fault() -> str:
+    """Why results are not shown to dciodvfy; empty where they are."""
+    command = program()
+    if command is None:
+        return "dciodvfy is not installed"
+    try:
+        subprocess.run(
+            [command, os.devnull], capture_output=True, timeout=TIME_LIMIT_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"dciodvfy does not run ({type(error).__name__})"
+    return ""
 
 
 def errors(path: Path, source: Source | None = None) -> list[str]:
@@ -51,6 +69,9 @@ def errors(path: Path, source: Source | None = None) -> list[str]:
             timeout=TIME_LIMIT_S,
             check=False,
         )
+    except OSError as error:
+        log.warning("dciodvfy does not run", why=type(error).__name__)
+        return []
     except subprocess.TimeoutExpired:
         return [f"dciodvfy did not finish within {TIME_LIMIT_S} s"]
     found = [line for line in done.stderr.splitlines() if line.startswith("Error")]

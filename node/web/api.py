@@ -47,7 +47,11 @@ def _add_health(router: APIRouter, context: WebContext) -> None:
     @router.get("/health")
     async def health() -> JSONResponse:  # async: answers when all threads wait for a database
         report = context.health.report()
-        body = {**plain(report), "survives_power_cut": context.is_synced}
+        body = {
+            **plain(report),
+            "survives_power_cut": context.is_synced,
+            "notes": list(context.cautions),
+        }
         return JSONResponse(body, status_code=200 if report.ok else 503)
 
 

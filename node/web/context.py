@@ -33,3 +33,5 @@ class WebContext:
     """How the disk fills, in words; empty while that is not known."""
     allowed_hosts: tuple[str, ...] = ("*",)
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""
+    cautions: tuple[str, ...] = ()
+    """What whoever runs the node should know of it, a sentence each."""
