@@ -29,6 +29,12 @@ class ReadyFile:
         flags = os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC
         self.descriptor = os.open(self.path, flags, 0o644)
 
+    def discard(self) -> None:
+        """Nothing came into it, and nothing will."""
+        self.close()
+        with suppress(OSError):
+            Path(self.path).unlink()
+
     def close(self) -> None:
         descriptor, self.descriptor = self.descriptor, -1
         if descriptor >= 0:
@@ -47,6 +53,7 @@ class ReadyFiles:
         self._receiver = receiver
         self._sync = sync
         self._files: list[ReadyFile] = []
+        self._at_once = _AT_ONCE
         self._lock = threading.Lock()
         self._making = threading.Lock()
 
@@ -82,8 +89,32 @@ class ReadyFiles:
         with self._making:
             if len(self._files) > _AT_ONCE // 2:
                 return
-            made = [ReadyFile(self._folder, self._receiver) for _ in range(_AT_ONCE)]
-            if self._sync:
-                sync_folder(self._folder)
+            made = self._as_many_as_can_be()
             with self._lock:
                 self._files += made
+
+    def _as_many_as_can_be(self) -> list[ReadyFile]:
+        """Fewer than asked for where descriptors or places in the folder run out; at least one."""
+        while True:
+            try:
+                made = self._made(self._at_once)
+            except OSError:
+                if self._at_once == 1:
+                    raise
+                self._at_once //= 2
+            else:
+                self._at_once = min(2 * self._at_once, _AT_ONCE)
+                return made
+
+    def _made(self, number: int) -> list[ReadyFile]:
+        """So many, their names synced; or none at all, and nothing left behind."""
+        made: list[ReadyFile] = []
+        try:
+            made.extend(ReadyFile(self._folder, self._receiver) for _ in range(number))
+            if self._sync:
+                sync_folder(self._folder)
+        except BaseException:
+            for one in made:
+                one.discard()
+            raise
+        return made
