@@ -17,18 +17,19 @@ from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from analyzers.contract import Code, CompressedImage, Volume
-from node.results import derived, provenance, uids
+from node.results import derived, padding, provenance, uids
 from node.results.acquisition import IMAGE_TYPES, KEPT
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.source import Provenance
+from node.series.codestreams import sample_of
 from node.series.source import Source
 
 LOSSY = Code("113040", "DCM", "Lossy Compression")
 """CID 7203 Image Derivation; for pixels that are unchanged no derivation code stands there."""
 RECODED = Code("LOSSLESS_RECODING", "99WETREAD", "Lossless compression")
 SAME_MEANING = (
-    *("RescaleSlope", "RescaleIntercept", "RescaleType", "PixelPaddingValue"),
-    *("PixelPaddingRangeLimit", "SmallestImagePixelValue", "LargestImagePixelValue"),
+    *("RescaleSlope", "RescaleIntercept", "RescaleType"),
+    *("SmallestImagePixelValue", "LargestImagePixelValue"),
 )
 
 
@@ -108,26 +109,6 @@ def _listed(header: Dataset, keyword: str) -> list[object]:
     return list(value) if isinstance(value, MultiValue) else [value]
 
 
-def precision(stream: bytes) -> int | None:
-    """Bits a sample that a JPEG, JPEG-LS or JPEG 2000 code stream says it holds; None without one.
-
-    Bits Stored has to be the same (PS3.5 8.2). ISO/IEC 15444-1 A.5.1, 10918-1 B.2.2, 14495-1 C.2.2.
-    """
-    if stream[:4] == b"\xff\x4f\xff\x51" and len(stream) > _SSIZ:
-        return (stream[_SSIZ] & 0x7F) + 1
-    place = 2
-    while stream[:2] == b"\xff\xd8" and place + 4 < len(stream) and stream[place] == 0xFF:
-        if stream[place + 1] in _START_OF_FRAME:
-            return stream[place + 4]
-        place += 2 + int.from_bytes(stream[place + 2 : place + 4], "big")
-    return None
-
-
-_SSIZ = 42
-"""Where the precision of the first component stands in a JPEG 2000 code stream."""
-_START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC})
-
-
 def _pixels(
     dataset: Dataset,
     header: Dataset,
@@ -139,12 +120,14 @@ def _pixels(
     dataset.PhotometricInterpretation = header.get("PhotometricInterpretation") or "MONOCHROME2"
     dataset.Rows, dataset.Columns = header.Rows, header.Columns
     dataset.BitsAllocated = 8 * stored.itemsize
-    dataset.BitsStored = precision(image.frames[slice_index]) or dataset.BitsAllocated
+    sample = sample_of(image.frames[slice_index])
+    dataset.BitsStored = sample.bits if sample else dataset.BitsAllocated  # PS3.5 8.2
     dataset.HighBit = dataset.BitsStored - 1
     dataset.PixelRepresentation = int(stored.kind == "i")
     for keyword in SAME_MEANING:
         if keyword in header and not (image.method and keyword.endswith("ImagePixelValue")):
             dataset[keyword] = header[keyword]
+    padding.keep(dataset, header)
     dataset.PixelData = encapsulate([image.frames[slice_index]])
     dataset["PixelData"].VR = "OB"
     dataset["PixelData"].is_undefined_length = True

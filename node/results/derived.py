@@ -23,15 +23,15 @@ from pydicom.uid import (
 )
 
 from analyzers.contract import Code, DerivedImage
-from node.results import copied, origin, planes, provenance, uids
+from node.results import copied, origin, padding, planes, provenance, uids
 from node.results.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_unmet
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.origin import Origin
+from node.results.padding import HIGHEST, LOWEST
 from node.results.source import Provenance
 from node.series.source import Source
 
 SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
-LOWEST, HIGHEST = -32768, 32767
 RESCALE_TYPES: Mapping[str, str] = {CTImageStorage: "HU", MRImageStorage: "US"}
 """Where the source names none. PET has no Rescale Type, it has Units (PS3.3 C.8.9.1)."""
 MIN_STEPS = 256
@@ -99,8 +99,7 @@ def _scaling(image: DerivedImage, made_from: Origin) -> Scaling:
 
     A companion on another grid has one for all slices: a slice mixes several of it.
     """
-    lows = np.array([plane.min() for plane in image.values], np.float64)
-    highs = np.array([plane.max() for plane in image.values], np.float64)
+    lows, highs = _ranges(image, made_from)
     slices, volume = list(made_from.slices), origin.volume_of(made_from.source)
     slope, intercept = volume.slope[slices], volume.intercept[slices]
     fits = not image.role or (np.ptp(slope) == 0 and np.ptp(intercept) == 0)
@@ -113,6 +112,19 @@ def _scaling(image: DerivedImage, made_from: Origin) -> Scaling:
     kind = made_from.source.headers[0].SOPClassUID
     symmetric = kind == PositronEmissionTomographyImageStorage
     return _full_range(float(lows.min()), float(highs.max()), len(lows), symmetric)
+
+
+def _ranges(
+    image: DerivedImage, made_from: Origin
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The lowest and the highest value of each slice; padding has no say where others have."""
+    valid = None if image.role else origin.volume_of(made_from.source).valid
+    lows, highs = [], []
+    for index, plane in enumerate(image.values):
+        found = plane if valid is None or not valid[index].any() else plane[valid[index]]
+        lows.append(float(found.min()))
+        highs.append(float(found.max()))
+    return np.array(lows), np.array(highs)
 
 
 def _fine_enough(
@@ -172,7 +184,7 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     keep_acquisition(dataset, header, source, slice_index)
     if image.role:
         _move(dataset, source, slice_index)
-    _pixels(dataset, header, image.values[slice_index], series.scaling, slice_index)
+    _pixels(dataset, header, series, slice_index)
     return dataset
 
 
@@ -228,9 +240,8 @@ def keep_acquisition(dataset: Dataset, header: Dataset, source: Source, slice_in
         dataset.InstanceNumber = slice_index + 1
 
 
-def _pixels(
-    dataset: Dataset, header: Dataset, plane: NDArray[Any], scaling: Scaling, slice_index: int
-) -> None:
+def _pixels(dataset: Dataset, header: Dataset, series: _Series, slice_index: int) -> None:
+    plane, scaling = series.image.values[slice_index], series.scaling
     slope, intercept = float(scaling.slope[slice_index]), float(scaling.intercept[slice_index])
     dataset.SamplesPerPixel = 1
     dataset.PhotometricInterpretation = header.get("PhotometricInterpretation") or "MONOCHROME2"
@@ -245,6 +256,12 @@ def _pixels(
         rescale_type = header.get("RescaleType") or RESCALE_TYPES.get(str(header.SOPClassUID))
         if rescale_type:
             dataset.RescaleType = rescale_type
-    dataset.PixelData = _stored(plane, slope, intercept).tobytes()
+    stored = _stored(plane, slope, intercept)
+    if not series.image.role:
+        volume = origin.volume_of(series.source)
+        here = float(volume.slope[slice_index]), float(volume.intercept[slice_index])
+        same = here == (slope, intercept)
+        padding.mark(dataset, stored, series.source, slice_index, same_rescale=same)
+    dataset.PixelData = stored.tobytes()
     dataset["PixelData"].VR = "OW"
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

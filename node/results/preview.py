@@ -133,6 +133,8 @@ def derived(source: Source, item: DerivedImage, title: str, path: Path) -> None:
     window = _window(source, volume, [])
     before = _grey(_cut(patient, volume, "axial", middle), window)
     plane = values[middle].astype(np.float32)
+    if volume.valid is not None and not item.role:
+        plane = _dark_outside(plane, patient.view(volume.valid)[middle])
     after = _grey(plane, _window_of(plane) if item.role else window)
     size = patient.size_mm("axial", before.shape)
     cuts = [
@@ -187,7 +189,15 @@ def _cut(patient: Patient, volume: Volume, name: str, index: int) -> NDArray[np.
         np.float32
     )
     values += _plane(patient.view(intercept), name, index).astype(np.float32)
-    return values
+    valid = None if volume.valid is None else _plane(patient.view(volume.valid), name, index)
+    return _dark_outside(values, valid)
+
+
+def _dark_outside(values: NDArray[Any], valid: NDArray[np.bool_] | None) -> NDArray[Any]:
+    """Padding as dark as the darkest that was measured."""
+    if valid is None or not valid.any():
+        return values
+    return np.where(valid, values, values[valid].min())
 
 
 def _grey(values: NDArray[np.float32], window: Window) -> NDArray[np.uint8]:
@@ -209,11 +219,12 @@ def _window(source: Source, volume: Volume, kinds: Sequence[str]) -> Window:
 
 def _window_of_values(volume: Volume) -> Window:
     middle = len(volume.stored) // 2
-    return _window_of(volume.stored[middle] * volume.slope[middle] + volume.intercept[middle])
+    plane = volume.stored[middle] * volume.slope[middle] + volume.intercept[middle]
+    return _window_of(plane if volume.valid is None else plane[volume.valid[middle]])
 
 
 def _window_of(plane: NDArray[Any]) -> Window:
-    low, high = (float(value) for value in np.percentile(plane, (1, 99.5)))
+    low, high = (float(v) for v in np.percentile(plane, (1, 99.5))) if plane.size else (0.0, 1.0)
     return (low + high) / 2, max(high - low, 1e-6)
 
 

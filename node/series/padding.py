@@ -30,10 +30,18 @@ APART = 1 / 32
 
 @dataclass(frozen=True, slots=True)
 class Padding:
-    """Stored values from lowest to highest, both included."""
+    """Stored values from Pixel Padding Value to Pixel Padding Range Limit, both included."""
 
-    lowest: int
-    highest: int
+    value: int
+    limit: int | None = None
+
+    @property
+    def lowest(self) -> int:
+        return self.value if self.limit is None else min(self.value, self.limit)
+
+    @property
+    def highest(self) -> int:
+        return self.value if self.limit is None else max(self.value, self.limit)
 
 
 def padding_of(header: Dataset) -> Padding | None:
@@ -51,11 +59,7 @@ def padding_of(header: Dataset) -> Padding | None:
     if value is None:
         return None
     limit = _whole_number(header, "PixelPaddingRangeLimit")
-    stored = [
-        _as_stored(given, int(header.BitsStored), signed=header.PixelRepresentation == 1)
-        for given in (value, value if limit is None else limit)
-    ]
-    return Padding(min(stored), max(stored))
+    return Padding(_as_stored(value, header), None if limit is None else _as_stored(limit, header))
 
 
 def measured_voxels(stored: NDArray[Any], paddings: Sequence[Padding | None]) -> Mask | None:
@@ -99,10 +103,11 @@ def _whole_number(header: Dataset, keyword: str) -> int | None:
         raise UnreadableHeader(f"{keyword} is not a whole number") from error
 
 
-def _as_stored(value: int, bits: int, *, signed: bool) -> int:
+def _as_stored(value: int, header: Dataset) -> int:
     """The number that these bits of a pixel are."""
+    bits = int(header.BitsStored)
     low = value & ((1 << bits) - 1)
-    return low - (1 << bits) if signed and low >> (bits - 1) else low
+    return low - (1 << bits) if header.PixelRepresentation == 1 and low >> (bits - 1) else low
 
 
 def _measured_range(stored: NDArray[Any], padding: Mask) -> tuple[int, int] | None:

@@ -13,7 +13,6 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation
 
 from analyzers.contract import CompressedImage, Findings
-from node.results import compressed
 from node.results.errors import DerivedUnsupported, FindingsContradictImages, GateRefused
 from node.results.write import write_results
 from node.series.source import Source
@@ -122,18 +121,3 @@ def test_images_of_another_kind_are_refused_by_name(tmp_path: Path) -> None:
     source = ct_source(SOPClassUID=DigitalXRayImageStorageForPresentation)
     with pytest.raises(DerivedUnsupported, match="Digital X-Ray"):
         images(source, lossless(source), tmp_path / "job")
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_the_precision_of_a_code_stream_is_read_from_it(dtype: type) -> None:
-    plane = np.arange(64 * 64).reshape(64, 64).astype(dtype)
-    bits = 8 * plane.itemsize
-    assert compressed.precision(imagecodecs.jpeg2k_encode(plane, codecformat="j2k")) == bits
-    assert compressed.precision(imagecodecs.jpegls_encode(plane)) == bits
-    assert compressed.precision(b"\1\0\0\0 no JPEG at all") is None
-
-
-def test_twelve_bits_are_twelve_bits() -> None:
-    plane = (np.arange(64 * 64).reshape(64, 64) % 4096).astype(np.uint16)
-    stream = imagecodecs.jpeg8_encode(plane, level=90, bitspersample=12)
-    assert compressed.precision(stream) == 12

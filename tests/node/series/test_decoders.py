@@ -363,6 +363,15 @@ def test_a_stream_that_was_cut_short_is_refused(encoder: str, share: float, tmp_
         read_series([cut])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_precision_of_a_code_stream_is_read_from_it(dtype: type) -> None:
+    plane = np.arange(64 * 64).reshape(64, 64).astype(dtype)
+    sample = Sample(8 * plane.itemsize)
+    assert sample_of(imagecodecs.jpeg2k_encode(plane, codecformat="j2k")) == sample
+    assert sample_of(imagecodecs.jpegls_encode(plane)) == sample
+    assert sample_of(b"\1\0\0\0 no JPEG at all") is None
+
+
 def test_the_end_of_a_thumbnail_is_not_the_end_of_the_image() -> None:
     values = TWELVE.values().astype(np.uint16)
     stream = bytes(imagecodecs.jpeg8_encode(values, lossless=True, bitspersample=12))
