@@ -179,6 +179,7 @@ class Node:
         self._retention, self._deleting = parts.retention(
             settings, database, folders, self._open_studies, self.health, clock
         )
+        self._correcting = parts.corrections(database, self.store, self.health, clock)
         self._metrics = Metrics(
             database,
             self.health,
@@ -216,6 +217,7 @@ class Node:
             *self._askers,
             self._gaps,
             self._certificates,
+            self._correcting,
             self._deleting,
         ]
 

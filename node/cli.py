@@ -115,6 +115,31 @@ def delete(
 
 
 @app.command()
+def quarantine(
+    config: ConfigOption = DEFAULT_CONFIG,
+    limit: Annotated[int, typer.Option(min=1, help="How many, the last seen first.")] = 50,
+) -> None:
+    """List the images that were refused and kept aside, and why."""
+    from node.commands import accept as command
+
+    sys.exit(command.show_quarantine(config, limit))
+
+
+@app.command()
+def accept(
+    number: Annotated[int, typer.Argument(help="As `wetread quarantine` shows it.")],
+    study: Annotated[
+        bool, typer.Option("--study", help="All images of its study that came with other bytes.")
+    ] = False,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Accept a correction: the newer bytes of an image take the place of those stored."""
+    from node.commands import accept as command
+
+    sys.exit(command.accept(config, number, study))
+
+
+@app.command()
 def retention(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Show what [retention] would delete now, and when the disk will be full. Deletes nothing."""
     from node.commands import delete as command

@@ -19,6 +19,7 @@ from node.dimse.mpps import StepService
 from node.dimse.receiver_pool import Callbacks, ReceiverPool
 from node.dimse.receiver_process import ProcessSettings
 from node.dimse.server import AssociationServer
+from node.intake.corrections import Corrections
 from node.loop import Loop
 from node.observe import logs
 from node.observe.certificates import CertificateWatch
@@ -161,6 +162,13 @@ def retention(
     keeper = Retention(database, folders, settings.retention, open_studies, clock, stopping.wait)
     heartbeat = health.part("retention", works_s=TRANSFER_S)
     return keeper, Loop(keeper.step, heartbeat, RETENTION_S, stopping)
+
+
+def corrections(database: Database, store: InstanceStore, health: Health, clock: Clock) -> Loop:
+    """Puts accepted corrections in place."""
+    made = Corrections(database, store, clock)
+    heartbeat = health.part("corrections", works_s=TRANSFER_S)
+    return Loop(lambda: made.step() > 0, heartbeat, RETENTION_S)
 
 
 def gap_watch(settings: Settings, database: Database, health: Health, clock: Clock) -> Loop:

@@ -122,15 +122,18 @@ def holds(tx: Transaction, study_id: int, even_undelivered: bool = False) -> lis
     return found if even_undelivered else found + _undelivered(tx, study_id)
 
 
-def _in_work(tx: Transaction, study_id: int, study_instance_uid: str) -> list[str]:
+def in_work(tx: Transaction, study_id: int) -> int:
+    """How many jobs of a study are due or running."""
     jobs = schema.jobs
-    active = sa.select(sa.func.count()).where(
-        jobs.c.study_id == study_id,
-        jobs.c.state.in_([JobState.PENDING.value, JobState.RUNNING.value]),
-    )
+    active = [JobState.PENDING.value, JobState.RUNNING.value]
+    query = sa.select(sa.func.count()).where(jobs.c.study_id == study_id, jobs.c.state.in_(active))
+    return tx.scalar(query) or 0
+
+
+def _in_work(tx: Transaction, study_id: int, study_instance_uid: str) -> list[str]:
     sending = _deliveries_of(study_id, DeliveryState.SENDING)
     told = {
-        "jobs are due or running": tx.scalar(active),
+        "jobs are due or running": in_work(tx, study_id),
         "objects are being sent": tx.scalar(sending),
         "announcements still wait for images": tx.scalar(_awaited(study_instance_uid)),
         "commitment reports are owed to senders": tx.scalar(_owed_reports(study_id)),

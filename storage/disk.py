@@ -56,12 +56,12 @@ def move(path: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _copy_synced(path, target)
+        copy_synced(path, target)
         path.unlink()
 
 
-def _copy_synced(path: Path, target: Path) -> None:
-    """Under another name until it is whole: nobody meets half a file."""
+def copy_synced(path: Path, target: Path) -> None:
+    """Copy a file, under another name until it is whole: nobody meets half a file."""
     half = target.with_name(f"{secrets.token_hex(8)}.copying")
     try:
         with path.open("rb") as source, half.open("xb") as copy:

@@ -49,6 +49,39 @@ def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
     return len(fresh)
 
 
+def correct(tx: Transaction, records: Sequence[InstanceRecord]) -> None:
+    """Instances that are known have other bytes now: their rows, and all that those say above them.
+
+    The study is open again: it is analyzed anew, and the new results supersede the old.
+    """
+    by_study: dict[str, list[InstanceRecord]] = {}
+    for record in records:
+        by_study.setdefault(record.attributes.study_instance_uid, []).append(record)
+    for members in by_study.values():
+        study_id = _study_of(tx, members)
+        _renew_study(tx, study_id, members[-1])
+        series_ids = _series_of(tx, study_id, members)
+        for record in members:
+            series_id = series_ids[record.attributes.series_instance_uid]
+            _renew_series(tx, series_id, record)
+            uid = schema.instances.c.sop_instance_uid == record.attributes.sop_instance_uid
+            values = _instance_row(record, series_id)
+            tx.execute(sa.update(schema.instances).where(uid).values(**values))
+
+
+def _renew_study(tx: Transaction, study_id: int, newest: InstanceRecord) -> None:
+    values = _study_values(newest.attributes.study)
+    patient = _patient_of(tx, newest.attributes.study, newest.attributes.study_instance_uid)
+    table = schema.studies
+    tx.execute(sa.update(table).where(table.c.id == study_id).values(patient_id=patient, **values))
+
+
+def _renew_series(tx: Transaction, series_id: int, newest: InstanceRecord) -> None:
+    table = schema.series
+    values = _series_values(newest.attributes.series)
+    tx.execute(sa.update(table).where(table.c.id == series_id).values(**values))
+
+
 def _add_to_study(tx: Transaction, members: list[InstanceRecord]) -> None:
     study_id = _study_of(tx, members)
     series_ids = _series_of(tx, study_id, members)
@@ -110,13 +143,7 @@ def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -
         "patient_id": _patient_of(tx, header, attributes.study_instance_uid),
         "study_instance_uid": attributes.study_instance_uid,
         "state": StudyState.RECEIVING.value,
-        "study_date": _text(header, "StudyDate"),
-        "study_time": _text(header, "StudyTime"),
-        "accession_number": _text(header, "AccessionNumber"),
-        "study_id": _text(header, "StudyID"),
-        "study_description": _text(header, "StudyDescription"),
-        "referring_physician_name": _text(header, "ReferringPhysicianName"),
-        "header": dict(header),
+        **_study_values(header),
         "first_received_at": min(record.received_at for record in members),
         "last_received_at": last,
     }
@@ -125,6 +152,28 @@ def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -
         tx, last, Level.INFO, Subject.STUDY, study_id, "", StudyState.RECEIVING, "first instance"
     )
     return study_id
+
+
+def _study_values(header: Header) -> dict[str, Any]:
+    return {
+        "study_date": _text(header, "StudyDate"),
+        "study_time": _text(header, "StudyTime"),
+        "accession_number": _text(header, "AccessionNumber"),
+        "study_id": _text(header, "StudyID"),
+        "study_description": _text(header, "StudyDescription"),
+        "referring_physician_name": _text(header, "ReferringPhysicianName"),
+        "header": dict(header),
+    }
+
+
+def _series_values(header: Header) -> dict[str, Any]:
+    return {
+        "modality": _text(header, "Modality"),
+        "series_number": _whole(header.get("SeriesNumber")),
+        "series_description": _text(header, "SeriesDescription"),
+        "body_part_examined": _text(header, "BodyPartExamined"),
+        "header": dict(header),
+    }
 
 
 def _patient_of(tx: Transaction, header: Header, study_instance_uid: str) -> int:
@@ -168,11 +217,7 @@ def _series_of(tx: Transaction, study_id: int, members: list[InstanceRecord]) ->
         {
             "study_id": study_id,
             "series_instance_uid": uid,
-            "modality": _text(record.attributes.series, "Modality"),
-            "series_number": _whole(record.attributes.series.get("SeriesNumber")),
-            "series_description": _text(record.attributes.series, "SeriesDescription"),
-            "body_part_examined": _text(record.attributes.series, "BodyPartExamined"),
-            "header": dict(record.attributes.series),
+            **_series_values(record.attributes.series),
         }
         for uid, record in first.items()
     ]

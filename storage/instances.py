@@ -23,12 +23,20 @@ from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 
-from storage.disk import move, named_errors, start_writing, sync_file, sync_folder, write_all
+from storage.disk import (
+    copy_synced,
+    move,
+    named_errors,
+    start_writing,
+    sync_file,
+    sync_folder,
+    write_all,
+)
 from storage.errors import StoreUnavailable
 from storage.quarantine import RefusalKind, Refused
 from storage.ready_files import PART, ReadyFiles
 from storage.records import Outcome, Placement
-from storage.seal import PREAMBLE, dataset_digest, seal, sealed_uid
+from storage.seal import PREAMBLE, dataset_digest, seal, seal_file, sealed_uid
 
 _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
@@ -228,6 +236,30 @@ class InstanceStore:
             finally:
                 linked.unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
+
+    def exchange(self, key: str, kept: str, sop_instance_uid: str, old_sha256: str) -> str:
+        """Store refused bytes in the place of others, which go to quarantine: their name there.
+
+        Repeated after an abrupt end it goes on where that came to.
+
+        Raises
+        ------
+        StoreUnavailable
+            Also when what was kept aside is not there any more.
+        """
+        newer, final = self.quarantine / kept, self.path(key)
+        old = quarantine_name(RefusalKind.REPLACED, old_sha256)
+        with named_errors(_STORE):
+            if newer.exists():
+                if dataset_digest(final) == old_sha256:
+                    copy_synced(final, self.quarantine / old)
+                    self.sync_folder(self.quarantine)
+                seal_file(newer, sop_instance_uid)
+                move(newer, final)
+                self.sync_folder(final.parent)
+            elif dataset_digest(final) == old_sha256:
+                raise StoreUnavailable("the refused image is no longer in quarantine")
+        return old
 
     def discard(self, key: str) -> None:
         """Take an instance out of the store; ``give_back`` or ``purge`` decides about it.

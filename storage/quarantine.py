@@ -16,9 +16,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import events, schema
 from storage.database import Transaction
+from storage.errors import NotFound, StorageError
 from storage.records import Level, Subject
 
 _QUARANTINED = "quarantined"
+_AT_ONCE = 500
 _MAX_UID = 64
 """PS3.5 chapter 9: what is longer is no UID, and kept only in the file."""
 
@@ -28,6 +30,8 @@ class RefusalKind(StrEnum):
 
     CONFLICT = "conflict"
     """Its UID is taken by an instance with other bytes."""
+    REPLACED = "replaced"
+    """Not refused: stored, until a person accepted other bytes in its place."""
     UNREADABLE = "unreadable"
     SOP_CLASS_MISMATCH = "sop-class-mismatch"
     SOP_INSTANCE_MISMATCH = "sop-instance-mismatch"
@@ -59,6 +63,12 @@ class Quarantined:
     count: int
     first_seen_at: datetime
     last_seen_at: datetime
+    accepted_at: datetime | None = None
+    """When a person wanted it to take the place of what is stored."""
+
+
+class NoCorrection(StorageError):
+    """What was refused cannot take the place of a stored instance; the message says why not."""
 
 
 def enter(tx: Transaction, at: datetime, refused: Refused) -> None:
@@ -129,6 +139,9 @@ def _wording(row: sa.Row[Any], number: int) -> str:
     return f"{images} refused and kept in quarantine: {row.reason} (from {sender})"
 
 
+_SEEN = (schema.quarantine.c.last_seen_at, schema.quarantine.c.id)
+
+
 def newest(tx: Transaction, limit: int = 100) -> list[Quarantined]:
     """What was refused, the last seen first."""
     table = schema.quarantine
@@ -147,4 +160,69 @@ def _quarantined(row: sa.Row[Any]) -> Quarantined:
         study_instance_uid=row.study_instance_uid,
         calling_ae=row.calling_ae,
     )
-    return Quarantined(row.id, refused, row._mapping["count"], row.first_seen_at, row.last_seen_at)
+    return Quarantined(
+        row.id,
+        refused,
+        row._mapping["count"],
+        row.first_seen_at,
+        row.last_seen_at,
+        row.accepted_at,
+    )
+
+
+# --- corrections ----------------------------------------------------------------------------------
+
+
+def accept(tx: Transaction, quarantined_id: int, at: datetime, whole_study: bool = False) -> int:
+    """A person wants the newer bytes; gives how many images that concerns.
+
+    whole_study: all that was refused of the same study for the same reason; of several to one
+        UID the last seen.
+
+    Raises
+    ------
+    NotFound, NoCorrection
+    """
+    table = schema.quarantine
+    row = tx.execute(sa.select(table).where(table.c.id == quarantined_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no refused image {quarantined_id}")
+    if row.kind != RefusalKind.CONFLICT.value:
+        raise NoCorrection(f"it was refused for another reason: {row.reason}")
+    chosen = [row]
+    if whole_study and row.study_instance_uid:
+        alike = sa.select(table).where(
+            table.c.study_instance_uid == row.study_instance_uid, table.c.kind == row.kind
+        )
+        newest = {one.sop_instance_uid: one for one in tx.execute(alike.order_by(*_SEEN)).all()}
+        chosen = list(newest.values())
+    ids = [one.id for one in chosen]
+    for start in range(0, len(ids), _AT_ONCE):
+        some = table.c.id.in_(ids[start : start + _AT_ONCE])
+        tx.execute(sa.update(table).where(some).values(accepted_at=at))
+    return len(ids)
+
+
+def accepted(tx: Transaction, limit: int = _AT_ONCE) -> list[Quarantined]:
+    """What is to take the place of stored instances, study by study."""
+    table = schema.quarantine
+    query = sa.select(table).where(table.c.accepted_at.is_not(None))
+    rows = tx.execute(query.order_by(table.c.study_instance_uid, table.c.id).limit(limit))
+    return [_quarantined(row) for row in rows]
+
+
+def replaced(tx: Transaction, at: datetime, done: Quarantined, old: Refused) -> None:
+    """The newer bytes are stored; the old ones lie in quarantine, as history."""
+    table = schema.quarantine
+    event_id = tx.scalar(sa.select(table.c.event_id).where(table.c.id == done.id))
+    tx.execute(sa.delete(table).where(table.c.id == done.id))
+    left = sa.select(sa.func.count()).where(table.c.event_id == event_id)
+    if event_id is not None and not tx.scalar(left):
+        events.acknowledge(tx, event_id)
+    _count(tx, at, old)
+
+
+def drop_acceptance(tx: Transaction, done: Quarantined) -> None:
+    """It stays refused."""
+    table = schema.quarantine
+    tx.execute(sa.update(table).where(table.c.id == done.id).values(accepted_at=None))

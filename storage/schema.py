@@ -155,6 +155,7 @@ quarantine = sa.Table(
     _text("calling_ae"),
     sa.Column("count", sa.BigInteger, nullable=False, server_default="1"),
     sa.Column("event_id", sa.BigInteger, nullable=True, index=True),
+    _moment("accepted_at", null=True, index=True),
     sa.Index("ix_quarantine_study_instance_uid_kind", "study_instance_uid", "kind"),
 )
 

@@ -8,6 +8,7 @@ valid one; and the SOP Instance UID that was answered for.
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,19 @@ def seal(digest: bytes, dataset_bytes: int, sop_instance_uid: str) -> bytes:
     if not uid or len(uid) > 64:
         return b""
     return _MARK.pack(_MAGIC, dataset_bytes, digest, uid)
+
+
+def seal_file(path: Path, sop_instance_uid: str) -> None:
+    """Seal a whole file that bears no seal, and sync it; one without a preamble stays as it is."""
+    with path.open("r+b") as file:
+        offset = dataset_offset(file.read(PREAMBLE + 16))
+        if offset:
+            digest = bytes.fromhex(dataset_digest(path))
+            length = path.stat().st_size - offset
+            file.seek(0)
+            file.write(seal(digest, length, sop_instance_uid))
+            file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,9 @@ from node.observe.metrics import CONTENT_TYPE
 from node.web import alarms, views
 from node.web.context import WebContext
 from node.web.plain import delivery_json, job_json, plain, study_json
-from storage import deletions, events, index, ledger, outbox
+from storage import deletions, events, index, ledger, outbox, quarantine
 from storage.deletions import NewDeletion, Scope
+from storage.quarantine import Quarantined
 from storage.records import DeliveryState, JobState, Level, Subject
 
 _LARGEST = 2**63 - 1
@@ -111,6 +112,11 @@ def _add_history(router: APIRouter, context: WebContext) -> None:
         with read() as tx:
             return [plain(one) for one in events.list_events(tx, level=level, limit=limit)]
 
+    @router.get("/api/quarantine")
+    def refused(limit: Limit = 100) -> list[dict[str, Any]]:
+        with read() as tx:
+            return [_refused_json(one) for one in quarantine.newest(tx, limit)]
+
     @router.get("/api/deletions")
     def all_deletions(limit: Limit = 100) -> list[dict[str, Any]]:
         with read() as tx:
@@ -120,6 +126,21 @@ def _add_history(router: APIRouter, context: WebContext) -> None:
     def open_alarms(limit: Limit = 100) -> list[dict[str, Any]]:
         with read() as tx:
             return [plain(one) for one in events.open_alarms(tx, limit)]
+
+
+def _refused_json(one: Quarantined) -> dict[str, Any]:
+    """Without the image's UIDs; the file's name holds a digest."""
+    return {
+        "id": one.id,
+        "file": one.refused.key,
+        "kind": one.refused.kind,
+        "reason": one.refused.reason,
+        "from": one.refused.calling_ae,
+        "count": one.count,
+        "first_seen_at": one.first_seen_at.isoformat(),
+        "last_seen_at": one.last_seen_at.isoformat(),
+        "accepted_at": one.accepted_at.isoformat() if one.accepted_at else None,
+    }
 
 
 def _add_acting(router: APIRouter, context: WebContext) -> None:
@@ -150,6 +171,16 @@ def _add_acting(router: APIRouter, context: WebContext) -> None:
             wanted = NewDeletion(study_id, Scope.STUDY, reason, "the API", undelivered)
             deletions.ask(tx, wanted, datetime.now(UTC))
         return {"done": "the study is to be deleted"}
+
+    @router.post("/api/quarantine/{quarantined_id}/accept", dependencies=guarded)
+    def accept(quarantined_id: RowId, study: bool = False) -> dict[str, Any]:
+        """Let refused bytes take the place of what is stored; with ``study`` all of its study."""
+        with context.database.write() as tx:
+            try:
+                number = quarantine.accept(tx, quarantined_id, datetime.now(UTC), study)
+            except quarantine.NoCorrection as error:
+                raise HTTPException(409, str(error)) from error
+        return {"done": "accepted", "number": number}
 
     @router.post("/api/alarms/{event_id}/acknowledge", dependencies=guarded)
     def acknowledge(event_id: RowId, alike: bool = False) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from storage import events, gaps, index, instance_ledger, ledger, outbox, quaran
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.instance_ledger import InstanceLedger
+from storage.quarantine import RefusalKind
 from storage.records import (
     Counts,
     Delivery,
@@ -133,6 +134,10 @@ class QuarantinedFile:
     reason: str
     count: int
     """How often it was sent."""
+    id: int
+    is_correction: bool
+    """It may take the place of what is stored, if a person wants it."""
+    is_accepted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +255,14 @@ def _destinations(tx: Transaction, names: Sequence[str]) -> tuple[DestinationVie
 
 def _quarantined(tx: Transaction) -> tuple[QuarantinedFile, ...]:
     return tuple(
-        QuarantinedFile(row.last_seen_at, row.refused.key, row.refused.reason, row.count)
+        QuarantinedFile(
+            row.last_seen_at,
+            row.refused.key,
+            row.refused.reason,
+            row.count,
+            row.id,
+            row.refused.kind is RefusalKind.CONFLICT and row.accepted_at is None,
+            row.accepted_at is not None,
+        )
         for row in quarantine.newest(tx, limit=20)
     )

@@ -11,8 +11,9 @@ from fastapi import FastAPI
 
 from node.web.server import CannotServe, WebServer
 from node.web.wording import masked
-from storage import events, index, ledger, outbox
+from storage import events, index, ledger, outbox, quarantine
 from storage.attributes import extract
+from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceRecord, JobResults, Level, Outcome, Placement, Subject
 from tests.node.web.sites import PARTS, START, Site, finish, study_with_job
 
@@ -179,3 +180,21 @@ def test_a_study_is_deleted_through_the_api_unless_something_holds_it(
     (record,) = site.client.get("/api/deletions").json()
     assert (record["state"], record["reason"], record["asked_by"]) == ("asked", "x", "the API")
     assert site.client.post("/api/studies/9/delete?reason=x", headers=guard).status_code == 404
+
+
+def test_a_correction_is_accepted_by_a_button_of_the_page(site: Site) -> None:
+    refused = Refused("k.dcm", RefusalKind.CONFLICT, "other bytes", "f", "1.2.3.4", "1.2.3", "CT1")
+    other = Refused("o.dcm", RefusalKind.UNREADABLE, "unreadable", "e")
+    with site.database.write() as tx:
+        quarantine.enter(tx, START, refused)
+        quarantine.enter(tx, START, other)
+    assert 'data-post="/api/quarantine/1/accept?study=true"' in site.client.get("/").text
+    guard = {"X-Wetread": "1"}
+    assert site.client.post("/api/quarantine/1/accept").status_code == 403
+    done = site.client.post("/api/quarantine/1/accept?study=true", headers=guard)
+    assert done.json() == {"done": "accepted", "number": 1}
+    assert "accepted: put in place when" in site.client.get("/").text
+    assert site.client.post("/api/quarantine/2/accept", headers=guard).status_code == 409
+    rows = site.client.get("/api/quarantine").json()
+    assert [bool(row["accepted_at"]) for row in rows] == [False, True]
+    assert "1.2.3" not in str(rows), "no UID of an image"

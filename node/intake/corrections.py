@@ -1,0 +1,109 @@
+"""Puts accepted corrections in the place of stored instances; the old bytes stay in quarantine.
+
+What a sender corrected (a patient merged, a date put right) comes under the UID of what is stored.
+It is refused first; when a person accepts it, the study is analyzed anew, and the new results
+supersede the old.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+
+import structlog
+
+from node.clock import Clock
+from node.observe.logs import study_digest
+from storage import commitment_requests, deletions, events, index, quarantine
+from storage.database import Database
+from storage.instances import InstanceStore
+from storage.quarantine import Quarantined, RefusalKind, Refused
+from storage.records import InstanceRecord, Level, StoredInstance, Subject
+from storage.reindex import record_of
+from storage.seal import dataset_digest
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+
+class Corrections:
+    """``step`` is for one thread."""
+
+    def __init__(self, database: Database, store: InstanceStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+
+    def step(self) -> int:
+        """Put in place what was accepted; gives how many images.
+
+        A study with jobs that are due or running waits for their end.
+
+        Raises
+        ------
+        DatabaseUnavailable, StoreUnavailable
+        """
+        with self._database.read() as tx:
+            wanted = quarantine.accepted(tx)
+        done = 0
+        for study, members in groupby(wanted, key=lambda one: one.refused.study_instance_uid):
+            done += self._correct(study, list(members))
+        return done
+
+    def _correct(self, study_instance_uid: str, members: Sequence[Quarantined]) -> int:
+        with self._database.read() as tx:
+            uids = [one.refused.sop_instance_uid for one in members]
+            stored = commitment_requests.stored_instances(tx, uids)
+            study = index.find_study(tx, study_instance_uid)
+            if study is not None and deletions.in_work(tx, study.id):
+                return 0
+        known = [
+            one for one in members if one.refused.sop_instance_uid in stored and self._is_whole(one)
+        ]
+        self._drop([one for one in members if one not in known])
+        if not known:
+            return 0
+        records = [self._exchange(one, stored[one.refused.sop_instance_uid]) for one in known]
+        now = self._clock()
+        with self._database.write() as tx:
+            index.correct(tx, [record for record, _ in records])
+            for one, (_, old) in zip(known, records, strict=True):
+                quarantine.replaced(tx, now, one, old)
+            found = index.find_study(tx, study_instance_uid)
+            if found is not None:
+                reason = f"{len(known)} images replaced by accepted corrections"
+                state = found.state
+                events.record(tx, now, Level.INFO, Subject.STUDY, found.id, state, state, reason)
+        log.info("corrected", study=study_digest(study_instance_uid), images=len(known))
+        return len(known)
+
+    def _exchange(self, one: Quarantined, old: StoredInstance) -> tuple[InstanceRecord, Refused]:
+        uid = one.refused.sop_instance_uid
+        kept = self._store.exchange(old.key, one.refused.key, uid, old.sha256)
+        record = record_of(self._store, self._store.path(old.key))
+        reason = "replaced by an accepted correction"
+        study = one.refused.study_instance_uid
+        before = Refused(kept, RefusalKind.REPLACED, reason, old.sha256, uid, study, "")
+        return replace(record, received_at=self._clock(), calling_ae=one.refused.calling_ae), before
+
+    def _is_whole(self, one: Quarantined) -> bool:
+        """True also where it was put in place already, before an abrupt end."""
+        path = self._store.quarantine / one.refused.key
+        try:
+            return not path.exists() or dataset_digest(path) == one.refused.sha256
+        except OSError:
+            return False
+
+    def _drop(self, members: Sequence[Quarantined]) -> None:
+        """Nothing is stored there any more, or what was kept aside was changed since."""
+        if not members:
+            return
+        reason = (
+            f"{len(members)} accepted corrections cannot be put in place: nothing is stored under"
+            " their UIDs, or the file in quarantine was changed"
+        )
+        with self._database.write() as tx:
+            for one in members:
+                quarantine.drop_acceptance(tx, one)
+            now = self._clock()
+            events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "not corrected", reason)
