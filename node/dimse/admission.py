@@ -55,6 +55,26 @@ PEER_LIMIT_EXCEEDED = Rejection(
     0x02,
     "local limit exceeded: associations of one host",
 )
+CONGESTED = Rejection(
+    REJECTED_TRANSIENT,
+    BY_PRESENTATION_PROVIDER,
+    0x01,
+    "temporary congestion: too many requests at once",
+)
+CALLING_AE_BLANK = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, 0x03, "calling AE title is blank")
+CALLED_AE_BLANK = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, 0x07, "called AE title is blank")
+APPLICATION_CONTEXT_UNKNOWN = Rejection(
+    REJECTED_PERMANENT, BY_SERVICE_USER, 0x02, "application context name is not DICOM's"
+)
+VERSION_NOT_SUPPORTED = Rejection(
+    REJECTED_PERMANENT, BY_ACSE_PROVIDER, 0x02, "protocol version 1 is not offered"
+)
+NO_CONTEXT = Rejection(
+    REJECTED_PERMANENT, BY_ACSE_PROVIDER, 0x01, "no presentation context with an odd id"
+)
+REQUEST_UNREADABLE = Rejection(
+    REJECTED_PERMANENT, BY_ACSE_PROVIDER, 0x01, "items lie about their lengths"
+)
 TOO_MANY_CONTEXTS = Rejection(
     REJECTED_PERMANENT,
     BY_PRESENTATION_PROVIDER,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Sequence
@@ -24,10 +23,11 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from node.dimse import contexts, services, tls
 from node.dimse.admission import Claim, Peer, Rejection
+from node.dimse.association_pdus import AssociationRequest
+from node.dimse.entrance import Arrival, Entrance, Terms
 from node.dimse.event_reports import OpenAssociations
-from node.dimse.identity import UserIdentity
 from node.dimse.lane import InstanceLane
-from node.dimse.limits import SPARE_CONNECTIONS, SPARE_PER_HOST, ConnectionGate, RefusalLog
+from node.dimse.limits import RefusalLog
 from node.dimse.pdus import PduReader
 from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Receiver
 from node.dimse.services import Service
@@ -127,14 +127,17 @@ class Listener(ThreadedAssociationServer):
         self.owner = owner
         self._given = given
         self.settings = settings
-        self.tls = tls
         self.probe_only = probe_only
-        most_per_host = settings.max_associations_per_peer
-        self.gate = ConnectionGate(
-            settings.max_associations + SPARE_CONNECTIONS,
-            most_per_host + SPARE_PER_HOST if most_per_host else 0,
-        )
         self.refusals = RefusalLog()
+        self.entrance = Entrance(
+            Terms(
+                settings.negotiation_timeout_s,
+                self.begin,
+                tls.context if tls else None,
+                settings.probe_ae_title,
+            ),
+            self.refusals,
+        )
         super().__init__(
             ae, address, settings.ae_title, ae.supported_contexts, request_handler=_Connection
         )
@@ -161,31 +164,13 @@ class Listener(ThreadedAssociationServer):
             time.sleep(ACCEPT_PAUSE_S)
             raise
 
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        """Beyond the limits and their spare connections nothing is even negotiated."""
-        host = str(client_address[0])
-        reason = self.gate.enter(host)
-        if reason:
-            self.refusals.warn("connection_refused", reason, host)
-        return not reason
-
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread of its own."""
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread could be started
-            self.gate.leave(str(client_address[0]))
-            raise
+        """What is accepted waits at the entrance until it has asked for an association."""
+        self.entrance.take(request, client_address)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A connection that could not be made an association. (The base class prints.)"""
-        error = sys.exc_info()[1]
-        reason = type(error).__name__
-        if isinstance(error, ssl.SSLError):
-            reason = f"tls: {(error.reason or reason).replace('_', ' ').lower()}"
-        elif isinstance(error, TimeoutError):
-            reason = "tls: the handshake did not end in time"
-        self.refusals.warn("connection_failed", reason, str(client_address[0]))
+    def begin(self, arrival: Arrival) -> None:
+        """Make a connection that has asked an association."""
+        _Connection(arrival, self)
 
     def service_actions(self) -> None:
         """Nothing. (The base class runs the garbage collector here, which stops all threads.)"""
@@ -194,6 +179,11 @@ class Listener(ThreadedAssociationServer):
         """Stop accepting and free the port. (The base class assumes a list kept by the AE.)"""
         TCPServer.shutdown(self)
         self.server_close()
+
+    def server_close(self) -> None:
+        """Free the port, and close what has not asked yet."""
+        super().server_close()
+        self.entrance.close()
 
     def abort_all(self, timeout_s: float) -> None:
         """A-ABORT to every peer still there; sockets that do not close in time are shut."""
@@ -218,49 +208,61 @@ def _wait_for_ends(associations: Sequence[Association], timeout_s: float) -> Non
 
 
 class _Connection(RequestHandler):
-    """Wires one TCP connection: its session, its lane, its handlers."""
+    """Wires one connection that has asked: its session, its lane, its handlers."""
 
     server: Listener
-    _session: Session | None = None
-    _is_over = False
+
+    def __init__(self, arrival: Arrival, server: Listener) -> None:
+        if arrival.request is None:
+            raise ValueError("the connection has not asked for an association")
+        self._asked = arrival.request
+        self._session: Session | None = None
+        self._is_settled = False
+        super().__init__(arrival.socket, arrival.address, server)
 
     def handle(self) -> None:
-        """Shake hands where the listener has TLS, then start the association's threads."""
+        """Start the association's threads."""
         try:
-            if self.server.tls is not None:
-                context = self.server.tls.context()
-                timeout_s = self.server.settings.negotiation_timeout_s
-                self.request = tls.secured(self.request, context, timeout_s)
             super().handle()
         except BaseException:
-            self._end("lost")
+            if self._session is not None:
+                self.server.owner.close_session(self._session, "lost")
+            self._is_settled = True  # the entrance hears of it by the exception
             raise
 
     def _end(self, how: str) -> None:
         if self._session is not None:
             self.server.owner.close_session(self._session, how)
-        if not self._is_over:
-            self._is_over = True
-            self.server.gate.leave(str(self.client_address[0]))
+        self._settle()
+
+    def _settle(self) -> None:
+        """It is negotiated, or over."""
+        if not self._is_settled:
+            self._is_settled = True
+            self.server.entrance.settled(str(self.client_address[0]))
 
     def _create_association(self) -> Association:
         owner, settings = self.server.owner, self.server.settings
         association = super()._create_association()
         host = str(self.client_address[0])
         session = self._session = owner.open_session(host, tls.certificate_of(self.request))
-        reader = PduReader(self.request, settings.max_pdu_bytes, settings.negotiation_timeout_s)
+        reader = PduReader(self.request, settings.max_pdu_bytes, settings.pdu_timeout_s)
         lane = InstanceLane(
             association, owner.receiver_for(session), session, reader, on_end=self._end
         )
         owner.open_associations.prepare(association)  # before its queues are replaced
         _replace_dul(association, lane)
+        lane.ask(self._asked)
         services.bind(association, session, owner.services)
 
         def negotiate(event: evt.Event) -> None:
-            _negotiate(self.server, session, event.assoc)
-            reader.allow(settings.pdu_timeout_s)
+            _negotiate(self.server, session, event.assoc, self._asked)
+
+        def accepted(event: evt.Event) -> None:
+            self._settle()
 
         association.bind(evt.EVT_REQUESTED, negotiate)
+        association.bind(evt.EVT_ESTABLISHED, accepted)
         association.bind(evt.EVT_RELEASED, lambda _: owner.close_session(session, "released"))
         association.bind(evt.EVT_ABORTED, lambda _: owner.close_session(session, "aborted"))
         return association
@@ -273,27 +275,29 @@ def _replace_dul(association: Association, lane: InstanceLane) -> None:
     lane.event_queue = made.event_queue  # it holds Evt5, transport connection indication
     lane.artim_timer.timeout = made.artim_timer.timeout
     lane._idle_timer.timeout = made._idle_timer.timeout
-    checkpoint = Checkpoint(association.is_alive)
+    checkpoint = lane.checkpoint = Checkpoint(association.is_alive, lane.patience_s)
     association._reactor_checkpoint = checkpoint
     association.dimse.msg_queue = WakingQueue(checkpoint.wake)
     lane.to_user_queue = WakingQueue(checkpoint.wake)
     association.dul = lane
 
 
-def _negotiate(server: Listener, session: Session, association: Association) -> None:
+def _negotiate(
+    server: Listener, session: Session, association: Association, asked: AssociationRequest
+) -> None:
     """Reject, or name the contexts to accept, before pynetdicom answers the request."""
     request = association.requestor.primitive
     if not isinstance(request, A_ASSOCIATE):
-        return  # the peer aborted before it asked
+        return  # the connection was shut meanwhile
     owner = server.owner
-    session.identify(str(request.calling_ae_title).strip(), str(request.called_ae_title).strip())
-    proposed = request.presentation_context_definition_list
-    claim = Claim(len(proposed), _identity(association))
+    session.identify(asked.calling_ae, asked.called_ae)
+    claim = Claim(asked.contexts, asked.identity)
     rejection = owner.admit(session, claim, server.probe_only)
     if rejection is None:
         if session.is_verified and claim.identity is not None and claim.identity.wants_answer:
             _confirm(association)
         served = {service.sop_class_uid for service in owner.services}
+        proposed = request.presentation_context_definition_list
         association.acceptor.supported_contexts = contexts.supported(proposed, served)
         owner.open_associations.add(session.id, association, session.calling_ae, session.host)
         session.log.info("association_accepted")
@@ -301,19 +305,6 @@ def _negotiate(server: Listener, session: Session, association: Association) -> 
     session.log.warning("association_rejected", reason=rejection.reason)
     association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
     association.kill()
-
-
-def _identity(association: Association) -> UserIdentity | None:
-    """What the requestor says of its user. PS3.7 D.3.3.7.1."""
-    item = association.requestor.user_identity
-    if item is None:
-        return None
-    return UserIdentity(
-        item.user_identity_type or 0,
-        item.primary_field or b"",
-        item.secondary_field or b"",
-        bool(item.positive_response_requested),
-    )
 
 
 def _confirm(association: Association) -> None:
@@ -327,7 +318,7 @@ def application_entity(settings: DimseSettings) -> AE:
     ae = AE(ae_title=settings.ae_title)
     ae.maximum_pdu_size = settings.max_pdu_bytes
     # Counted by the server itself, which also knows whom it lets in while it drains.
-    ae.maximum_associations = settings.max_associations + SPARE_CONNECTIONS + 1
+    ae.maximum_associations = sys.maxsize
     ae.network_timeout = settings.network_timeout_s
     ae.acse_timeout = settings.negotiation_timeout_s
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID

@@ -17,12 +17,16 @@ from typing import Any
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu import A_ASSOCIATE_RQ
-from pynetdicom.pdu_primitives import A_ASSOCIATE, P_DATA
+from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse import commands, contexts, statuses
+from node.dimse.association_pdus import AssociationRequest, plain
 from node.dimse.commands import C_ECHO_RQ, C_STORE_RQ, Command
 from node.dimse.pdus import (
+    A_ABORT,
+    A_ASSOCIATE_AC,
+    A_ASSOCIATE_RJ,
+    A_ASSOCIATE_RQ,
     P_DATA_TF,
     ConnectionLost,
     Fragment,
@@ -33,7 +37,7 @@ from node.dimse.pdus import (
 from node.dimse.receive import Offer, Receiver, Reception
 from node.dimse.session import Session
 from node.dimse.statuses import Status
-from node.dimse.wakeups import LOOK_ROUND_S, WakingQueue
+from node.dimse.wakeups import IDLE_S, LOOK_ROUND_S, Checkpoint, WakingQueue
 
 AT_ONCE = 64
 """PDUs that are served before the reactor looks round."""
@@ -89,10 +93,35 @@ class InstanceLane(DULServiceProvider):
         self._other_bytes = 0
         self._transfer: _Transfer | None = None
         self._linger_until = 0.0
+        self._titles = b""
+        self._how = "lost"
+        self._is_over = False
+        self.checkpoint: Checkpoint | None = None
+        """Of the association's thread, which waits there."""
+
+    def ask(self, request: AssociationRequest) -> None:
+        """Give it the request that the connection has made; before it runs.
+
+        Raises
+        ------
+        ValueError
+        """
+        pdu, event = self._decode_pdu(bytearray(request.pdu))
+        self._titles = request.titles
+        self._recv_pdu.put(pdu)
+        self.event_queue.put(event)
+
+    def patience_s(self) -> float:
+        """How long the association's thread need not look round, unless it is woken."""
+        if self._is_over:
+            return LOOK_ROUND_S  # until this thread has ended
+        if self.network_timeout is None:
+            return IDLE_S
+        return max(float(self._idle_timer.remaining), 0.0) + LOOK_ROUND_S
 
     def run_reactor(self) -> None:
         """Run until the association is over, however it ends."""
-        how = "lost"
+        how = ""
         try:
             super().run_reactor()
         except Exception as error:
@@ -105,7 +134,10 @@ class InstanceLane(DULServiceProvider):
                 self._transfer.reception.abandon()
                 self._session.log.warning("transfer_incomplete")
             self._reader.close()
-            self._on_end(how)
+            self._on_end(how or self._how)
+            self._is_over = True
+            if self.checkpoint is not None:
+                self.checkpoint.wake()
 
     # --- pynetdicom's hooks -----------------------------------------------------------------------
 
@@ -115,6 +147,19 @@ class InstanceLane(DULServiceProvider):
         if expired:
             self._session.log.warning("association_idle", timeout_s=self.network_timeout)
         return expired
+
+    def kill_dul(self) -> None:
+        """End the thread; from any."""
+        super().kill_dul()
+        self._reader.wake()
+
+    def _send(self, pdu: Any) -> None:
+        """An acceptance repeats the titles as they came. PS3.8 9.3.3."""
+        if pdu.pdu_type == A_ASSOCIATE_AC and self.socket is not None:
+            raw = pdu.encode()
+            self.socket.send(raw[:10] + self._titles + raw[10 + len(self._titles) :])
+            return
+        super()._send(pdu)
 
     def _process_recv_primitive(self) -> bool:
         """What was to be sent when the association was aborted goes nowhere any more."""
@@ -134,7 +179,7 @@ class InstanceLane(DULServiceProvider):
         if not connected or not self._may_read():
             time.sleep(PAUSE_S)
             return False
-        if self._reader.wait(LOOK_ROUND_S):
+        if self._reader.wait(IDLE_S):
             self._read_what_is_there()
             return True
         return False
@@ -188,13 +233,12 @@ class InstanceLane(DULServiceProvider):
         if header.kind == P_DATA_TF and self.state_machine.current_state == _DATA_TRANSFER:
             self._serve(body)
             return
-        try:
-            pdu, event = self._decode_pdu(bytearray(header.raw + body))
-            if isinstance(pdu, A_ASSOCIATE_RQ):
-                _check_request(pdu.to_primitive())
-        except Exception as error:  # noqa: BLE001  border: foreign bytes
-            self._refuse(PduFault(f"undecodable PDU ({type(error).__name__})"))
+        if header.kind in (A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF):
+            self._refuse(PduFault(f"PDU type 0x{header.kind:02X} does not belong here"))
             return
+        if header.kind == A_ABORT:
+            self._how = "aborted"
+        pdu, event = self._decode_pdu(bytearray(plain(header.kind, bytes(body))))
         self._recv_pdu.put(pdu)
         self.event_queue.put(event)
 
@@ -300,22 +344,6 @@ class InstanceLane(DULServiceProvider):
             answer = commands.response(request, status.code, status.comment)
             longest = int(self.assoc.requestor.maximum_length or 0)
             self.socket.send(commands.p_data(context_id, answer, longest))
-
-
-def _check_request(request: A_ASSOCIATE) -> None:
-    """What pynetdicom would stumble over while it negotiates, in a thread that then ends.
-
-    Raises
-    ------
-    ValueError
-    """
-    contexts_by_id = {}
-    for context in request.presentation_context_definition_list:
-        if not context.abstract_syntax or not context.transfer_syntax:
-            raise ValueError("a presentation context lacks its syntaxes")
-        contexts_by_id[context.context_id] = context
-    if len(contexts_by_id) != len(request.presentation_context_definition_list):
-        raise ValueError("two presentation contexts have one id")
 
 
 def _refusal(request: Command, abstract_syntax: str) -> Status | None:

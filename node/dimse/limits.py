@@ -1,7 +1,6 @@
 """How many connections there may be, for the machine and before anything is known of who asks.
 
-Associations are counted where they are admitted; this is the gate before it, so that thousands of
-connections that never ask for one cost no more than a few threads.
+Associations are counted where they are admitted; these are the limits before it (``entrance``).
 """
 
 from __future__ import annotations
@@ -18,19 +17,27 @@ from node.dimse.errors import CannotListen
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 SPARE_CONNECTIONS = 64
-"""Connections beyond the association limit that may wait for their rejection."""
-SPARE_PER_HOST = 8
-"""The same for one host."""
+"""Requests that may be negotiated at one time, beside the associations that there are."""
+SPARE_PER_HOST = 16
+"""The same for one host; its further requests wait for their turn."""
+MOST_WAITING = 128
+"""Connections to one port that have not asked yet, or wait for their turn."""
+MOST_WAITING_PER_HOST = 64
+"""The same for one host: beyond it the one that has been silent longest is closed."""
 LOG_EVERY_S = 10.0
 """Refusals for one reason are logged at most so often: a flood must not fill the log."""
+MENTION_EVERY_S = 600.0
+"""The same for what is no fault: a load balancer that looks whether the port answers."""
+MOST_KEYS = 1024
+"""Reasons and AE titles that are counted apart."""
 
 FILES_PER_CONNECTION = 4
 """Open at once for one: its socket, its bell, its instance's file, the folder that is synced."""
 FILES_BESIDE = 256
 """Open for everything else: files made ready, database, logs, HTTP, senders, libraries."""
 
-TOO_MANY = "too many connections"
-TOO_MANY_FROM_HOST = "too many connections from one host"
+TOO_MANY = "too many connections that have not asked for an association"
+TOO_MANY_FROM_HOST = "too many connections from one host that have not asked for an association"
 
 
 def provide_files(max_associations: int) -> None:
@@ -44,6 +51,7 @@ def provide_files(max_associations: int) -> None:
         The system's limit is lower: the last of so many associations could not be accepted.
     """
     needed = FILES_BESIDE + FILES_PER_CONNECTION * (max_associations + SPARE_CONNECTIONS)
+    needed += 2 * MOST_WAITING  # plain and TLS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     unlimited = resource.RLIM_INFINITY
     if soft == unlimited or soft >= needed:
@@ -56,37 +64,6 @@ def provide_files(max_associations: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
-class ConnectionGate:
-    """Counts open connections, in all and for each host."""
-
-    def __init__(self, most: int, most_per_host: int) -> None:
-        self._most = most
-        self._most_per_host = most_per_host or most
-        self._lock = threading.Lock()
-        self._open: Counter[str] = Counter()
-
-    def enter(self, host: str) -> str:
-        """Let a connection in, or say which limit it breaks (empty: let in)."""
-        with self._lock:
-            if self._open.total() >= self._most:
-                return TOO_MANY
-            if self._open[host] >= self._most_per_host:
-                return TOO_MANY_FROM_HOST
-            self._open[host] += 1
-            return ""
-
-    def leave(self, host: str) -> None:
-        """A connection that was let in is over."""
-        with self._lock:
-            self._open[host] -= 1
-            if self._open[host] <= 0:
-                del self._open[host]
-
-    def __len__(self) -> int:
-        with self._lock:
-            return self._open.total()
-
-
 class RefusalLog:
     """Logs what may come by the thousand: once in a while, with the number of times."""
 
@@ -96,14 +73,27 @@ class RefusalLog:
         self._next: dict[str, float] = {}
         self._unsaid: Counter[str] = Counter()
 
-    def warn(self, event: str, reason: str, host: str) -> None:
+    def warn(self, event: str, reason: str, host: str, **facts: str) -> None:
         """Log a refusal, or count it towards the next line for the same event and reason."""
+        times = self._due(f"{event} {reason} {facts}", self._every_s)
+        if times:
+            log.warning(event, reason=reason, host=host, times=times, **facts)
+
+    def mention(self, event: str, host: str) -> None:
+        """The same for what is no fault of anybody's, more rarely, and for each host."""
+        times = self._due(f"{event} {host}", MENTION_EVERY_S)
+        if times:
+            log.info(event, host=host, times=times)
+
+    def _due(self, key: str, every_s: float) -> int:
+        """How often it came since the last line; 0 while it is too early for the next."""
         now = time.monotonic()
-        key = f"{event} {reason}"
         with self._lock:
+            if len(self._next) >= MOST_KEYS and key not in self._next:
+                self._next.clear()
+                self._unsaid.clear()
             self._unsaid[key] += 1
             if now < self._next.get(key, 0.0):
-                return
-            self._next[key] = now + self._every_s
-            times = self._unsaid.pop(key)
-        log.warning(event, reason=reason, host=host, times=times)
+                return 0
+            self._next[key] = now + every_s
+            return self._unsaid.pop(key)

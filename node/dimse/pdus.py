@@ -16,7 +16,8 @@ from typing import NamedTuple
 P_DATA_TF = 0x04
 PDU_TYPES = range(0x01, 0x08)
 HEADER_BYTES = 6
-A_ASSOCIATE_RQ = 0x01
+A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ = 0x01, 0x02, 0x03
+A_ABORT = 0x07
 MAX_REQUEST_BYTES = 512 * 1024
 """Of an A-ASSOCIATE-RQ: 128 contexts of all syntaxes have 150 kB, a user's token up to 64 kB."""
 MAX_CONTROL_PDU_BYTES = 1024

@@ -6,34 +6,30 @@ header is encoded anew in memory; pixel data never is.
 
 from __future__ import annotations
 
-import select
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
-from pynetdicom import AE, evt
+from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
-from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dimse import library, statuses
+from node.dimse.caller import Caller, fault_of, rejection_of
 from node.dimse.contexts import VERIFICATION
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.offers import NotSendable, Parcel, batches, proposals, read_parcel
 from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.dimse.statuses import SendOutcome
 from node.dimse.tls import ClientContext, TlsFiles, client_context
-from node.dimse.wakeups import Pause
 from node.errors import SettingsError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -244,43 +240,6 @@ def associated(
         association.release()
 
 
-class _Connection(AssociationSocket):
-    """pynetdicom's socket, closed also where the connection failed, and of any number."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether something can be read. (select() takes no descriptor above 1023.)"""
-        connected = self.socket
-        if connected is None or not self._is_connected:
-            return False
-        if isinstance(connected, ssl.SSLSocket) and connected.pending():
-            return True  # decrypted already: the socket itself may be silent
-        poll = select.poll()
-        try:
-            poll.register(connected, select.POLLIN)
-        except ValueError:  # closed meanwhile
-            self.event_queue.put("Evt17")
-            return False
-        return bool(poll.poll(0))
-
-    def _shutdown_socket(self) -> None:
-        super()._shutdown_socket()
-        if self.socket is not None:
-            self.socket.close()
-
-
-class _Caller(AE):
-    """pynetdicom's application entity with our connections in it."""
-
-    def _create_socket(
-        self, assoc: Association, address: AddressInformation, tls_args: Any
-    ) -> AssociationSocket:
-        assoc._reactor_checkpoint = Pause(assoc.is_alive)  # before the reactor starts
-        connection = _Connection(assoc, address=address)
-        connection.tls_args = tls_args
-        return connection
-
-
 def _associate(
     peer: Peer,
     contexts: list[PresentationContext],
@@ -288,7 +247,7 @@ def _associate(
     roles: Sequence[SCP_SCU_RoleSelectionNegotiation],
     handlers: Sequence[evt.EventHandlerType],
 ) -> Association:
-    ae = _Caller(ae_title=peer.calling_ae)
+    ae = Caller(ae_title=peer.calling_ae)
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.connection_timeout = timeouts.connect_s
@@ -342,8 +301,12 @@ def _refused(peer: Peer, association: Association, timed_out: bool) -> PeerUnava
     answer = association.acceptor.primitive
     where = f"{peer.host}:{peer.port}"
     if association.is_rejected and isinstance(answer, A_ASSOCIATE):
-        reason = f"association rejected by {answer.source_str}: {answer.reason_str}"
+        numbers = "/".join(str(one) for one in rejection_of(association))
+        reason = f"association rejected by {answer.source_str}: {answer.reason_str} ({numbers})"
         return PeerUnavailable(peer.name, PeerFault.REJECTED, reason)
+    if fault := fault_of(association):
+        reason = f"{where} gave an answer that cannot be read: {fault}"
+        return PeerUnavailable(peer.name, PeerFault.ABORTED, reason)
     if isinstance(answer, A_ASSOCIATE) and answer.result == 0:
         reason = "none of the presentation contexts is accepted"
         return PeerUnavailable(peer.name, PeerFault.NO_CONTEXT, reason)

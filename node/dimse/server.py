@@ -157,7 +157,8 @@ class AssociationServer:
 
     def prove(self) -> None:
         """Raise RuntimeError when a listener's thread has ended."""
-        if not all(thread.is_alive() for thread in self._threads):
+        open_to_all = all(listener.entrance.is_alive() for listener in self._listeners())
+        if not (open_to_all and all(thread.is_alive() for thread in self._threads)):
             raise ListenerEnded("a listener has ended; restart the node")
 
     def associations(self) -> list[AssociationInfo]:

@@ -261,22 +261,3 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     except OSError:
         return (0, 0, 0)
     return (status.st_mtime_ns, status.st_size, status.st_ino)
-
-
-def secured(sock: socket.socket, context: ssl.SSLContext, timeout_s: float) -> ssl.SSLSocket:
-    """The server's side of a handshake, in the thread of the one who waits for it.
-
-    Raises
-    ------
-    OSError
-        The handshake failed (ssl.SSLError) or took longer than ``timeout_s`` in all; the
-        connection is closed.
-    """
-    sock.settimeout(timeout_s)  # ssl counts it over the whole handshake
-    wrapped = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-    try:
-        wrapped.do_handshake()
-    except BaseException:
-        wrapped.close()
-        raise
-    return wrapped

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 LOOK_ROUND_S = 0.05
-"""Nobody wakes a thread for its time-outs, or to end: so often they look for these."""
+"""So long a thread that is at work waits for more before it looks round."""
+IDLE_S = 60.0
+"""The same for one that has nothing to do: it is woken for everything but its time-outs."""
 HELD_S = 0.01
 """So often it is looked whether the reactor that is to be held has ended."""
 
@@ -66,13 +68,21 @@ class Pause(threading.Event):
 class Checkpoint(Pause):
     """One whose reactor waits for work too, instead of looking round every millisecond."""
 
-    def __init__(self, is_alive: Callable[[], bool]) -> None:
+    def __init__(
+        self, is_alive: Callable[[], bool], patience_s: Callable[[], float] = lambda: LOOK_ROUND_S
+    ) -> None:
+        """``patience_s``: how long from now nothing is to be done, unless somebody wakes it."""
         super().__init__(is_alive)
+        self._patience_s = patience_s
         self._work = threading.Event()
 
     def wake(self) -> None:
         """There is something to do."""
         self._work.set()
+
+    def set(self) -> None:
+        self._work.set()  # it may be to end
+        super().set()
 
     def clear(self) -> None:
         self._work.set()  # it is held behind the wait for work
@@ -80,7 +90,7 @@ class Checkpoint(Pause):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Return when there is something to do, and the reactor is not to pause."""
-        self._work.wait(LOOK_ROUND_S)
+        self._work.wait(self._patience_s())
         self._work.clear()
         return super().wait(timeout)
 

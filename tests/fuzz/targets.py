@@ -10,6 +10,7 @@ from pydicom.uid import CTImageStorage
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from node.dimse import commands, lane, statuses
+from node.dimse.association_pdus import read_request
 from node.dimse.pdus import PduFault, fragments
 from node.dimse.receive import Offer, Receiver
 from storage.instances import InstanceStore, dataset_digest
@@ -39,15 +40,17 @@ def command(raw: bytes) -> None:
 
 
 def request(raw: bytes) -> None:
-    """An A-ASSOCIATE-RQ; whatever it raises is taken for a fault of the peer."""
-    pdu = A_ASSOCIATE_RQ()
+    """An A-ASSOCIATE-RQ: what is taken of it, pynetdicom takes too."""
     try:
-        pdu.decode(raw)
-        asked = pdu.to_primitive()
-        lane._check_request(asked)
-    except Exception:  # noqa: BLE001 - as the lane does
+        asked = read_request(raw[6:])
+    except PduFault:
         return
-    assert all(one.transfer_syntax for one in asked.presentation_context_definition_list)
+    if asked.rejection is not None:
+        return
+    pdu = A_ASSOCIATE_RQ()
+    pdu.decode(asked.pdu)
+    proposed = pdu.to_primitive().presentation_context_definition_list
+    assert proposed and all(one.transfer_syntax for one in proposed)
 
 
 def receiver(folder: Path) -> Receiver:

@@ -511,7 +511,7 @@ def test_a_thousand_connections_that_never_ask_keep_nobody_out_for_long(tmp_path
                 break
             if len(silent) % 100 == 0:
                 assert threading.active_count() < threads + 3 * 17
-        until(lambda: not len(node.server._listening().gate))
+        until(lambda: not len(node.server._listening().entrance))
         for one in silent:
             one.close()
         all_is_well(node)

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from node.dimse import lane, limits
+from node.dimse import entrance, lane, limits
 from node.dimse.errors import CannotListen
-from node.dimse.limits import TOO_MANY, TOO_MANY_FROM_HOST, ConnectionGate, RefusalLog
+from node.dimse.limits import TOO_MANY, TOO_MANY_FROM_HOST, RefusalLog
 from node.dimse.pdus import PduFault, PduReader
 from tests.instances import incoming
 from tests.node.dimse.raw_peer import (
@@ -61,7 +61,7 @@ def test_as_many_files_as_the_associations_need_may_be_opened(
     limits.provide_files(64)
     assert asked == []  # 1024 are enough for the default
     limits.provide_files(500)
-    needed = limits.FILES_BESIDE + 4 * (500 + limits.SPARE_CONNECTIONS)
+    needed = limits.FILES_BESIDE + 4 * (500 + limits.SPARE_CONNECTIONS) + 2 * limits.MOST_WAITING
     assert asked == ([(needed, hard)] if is_raised else [])
 
 
@@ -69,23 +69,9 @@ def test_more_associations_than_the_system_grants_files_are_refused_at_the_start
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
-    expected = pytest.raises(CannotListen, match=r"max_associations = 2000 needs 8512 .*NOFILE")
+    expected = pytest.raises(CannotListen, match=r"max_associations = 2000 needs 8768 .*NOFILE")
     with expected, running_node(tmp_path, max_associations=2000):
         pass
-
-
-def test_a_gate_counts_in_all_and_for_each_host() -> None:
-    gate = ConnectionGate(3, 2)
-    assert [gate.enter("a"), gate.enter("a"), gate.enter("a")] == ["", "", TOO_MANY_FROM_HOST]
-    assert [gate.enter("b"), gate.enter("c")] == ["", TOO_MANY]
-    gate.leave("a")
-    assert gate.enter("c") == ""
-    assert len(gate) == 3
-
-
-def test_a_gate_without_a_limit_for_hosts_counts_in_all_only() -> None:
-    gate = ConnectionGate(2, 0)
-    assert [gate.enter("a"), gate.enter("a"), gate.enter("a")] == ["", "", TOO_MANY]
 
 
 def test_what_comes_by_the_thousand_is_logged_once_with_its_number(
@@ -122,19 +108,20 @@ def test_one_host_cannot_take_all_places_and_is_told_so(
             second.associate()
 
 
-def test_connections_that_ask_for_nothing_are_closed_beyond_the_spare_ones(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_beyond_its_limit_a_host_loses_the_connection_that_is_silent_longest(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with running_node(tmp_path, max_associations_per_peer=1) as node, ExitStack() as stack:
-        silent = [stack.enter_context(RawPeer(node.port)) for _ in range(1 + limits.SPARE_PER_HOST)]
-        until(lambda: len(node.server._listening().gate) == len(silent))
-        with RawPeer(node.port) as refused:
-            assert refused.read() == (0, b"")
-        assert TOO_MANY_FROM_HOST in capfd.readouterr().out
-        silent[0].socket.close()
-        until(lambda: len(node.server._listening().gate) < len(silent))
+    monkeypatch.setattr(entrance, "MOST_WAITING_PER_HOST", 3)
+    with running_node(tmp_path) as node, ExitStack() as stack:
+        silent = [stack.enter_context(RawPeer(node.port)) for _ in range(3)]
+        until(lambda: len(node.server._listening().entrance) == len(silent))
         with RawPeer(node.port) as taken:
             taken.associate()
+            assert taken.store(image()) == 0x0000
+        newest = stack.enter_context(RawPeer(node.port))
+        assert silent[0].read() == (0, b"")
+        assert TOO_MANY_FROM_HOST in capfd.readouterr().out
+        newest.associate()
 
 
 def test_the_nodes_own_call_is_let_in_whatever_the_limits_say(tmp_path: Path) -> None:
@@ -267,7 +254,7 @@ def trickle(peer: RawPeer, raw: bytes, pause_s: float = 0.1) -> None:
 def test_an_association_request_that_trickles_in_is_dropped(tmp_path: Path) -> None:
     with running_node(tmp_path, negotiation_timeout_s=0.5) as node, RawPeer(node.port) as peer:
         trickle(peer, associate_rq())
-        until(lambda: not len(node.server._listening().gate))
+        until(lambda: not len(node.server._listening().entrance))
 
 
 def test_an_idle_association_is_aborted_with_a_line_that_says_so(

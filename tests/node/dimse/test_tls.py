@@ -136,7 +136,7 @@ def test_a_handshake_that_never_ends_costs_nobody_else_anything(
             one.settimeout(10)
             assert one.recv(10) == b""  # closed by the node
             one.close()
-        until(lambda: not len(node.server._secure.gate))  # type: ignore[union-attr]
+        until(lambda: not len(node.server._secure.entrance))  # type: ignore[union-attr]
         assert "the handshake did not end in time" in capfd.readouterr().out
 
 
@@ -147,7 +147,7 @@ def test_a_peer_without_tls_is_closed_and_named_in_the_log(
         with RawPeer(node.server.tls_port) as peer:
             peer.send(associate_rq())
             assert peer.read()[0] != 2
-        until(lambda: not len(node.server._secure.gate))  # type: ignore[union-attr]
+        until(lambda: not len(node.server._secure.entrance))  # type: ignore[union-attr]
         output = capfd.readouterr()
         assert "connection_failed" in output.out
         assert "Traceback" not in output.err
