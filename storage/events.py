@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,33 @@ def reword(tx: Transaction, event_id: int, reason: str) -> None:
     """Say anew what an alarm is about: more of the same has come."""
     table = schema.events
     tx.execute(sa.update(table).where(table.c.id == event_id).values(reason=reason))
+
+
+def record_all(
+    tx: Transaction,
+    at: datetime,
+    level: Level,
+    subject: Subject,
+    subject_ids: Iterable[int],
+    from_state: str,
+    to_state: str,
+    reason: str,
+) -> None:
+    """Enter the same event for each of several subjects."""
+    rows = [
+        {
+            "at": at,
+            "level": level.value,
+            "subject": subject.value,
+            "subject_id": one,
+            "from_state": str(from_state),
+            "to_state": str(to_state),
+            "reason": reason,
+        }
+        for one in subject_ids
+    ]
+    if rows:
+        tx.execute(sa.insert(schema.events), rows)
 
 
 def list_events(

@@ -75,7 +75,7 @@ def _sent(tx: Transaction, study_id: int) -> Count:
     query = (
         sa.select(sa.func.count(), _sum(done))
         .select_from(table.join(jobs, table.c.job_id == jobs.c.id))
-        .where(jobs.c.study_id == study_id)
+        .where(jobs.c.study_id == study_id, table.c.state != DeliveryState.SUPERSEDED.value)
     )
     return _count(tx, query)
 

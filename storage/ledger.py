@@ -9,13 +9,13 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from storage import events, index, outbox, schema
+from storage import events, index, outbox, schema, successors
 from storage.database import Transaction
 from storage.errors import NotFound, StorageError
 from storage.records import (
@@ -31,14 +31,20 @@ from storage.records import (
     StoredInstance,
     Subject,
 )
+from storage.successors import Superseded
 
 HEAD_START = {
-    Priority.STAT: timedelta(minutes=30),
+    Priority.STAT: timedelta(days=36_500),
     Priority.URGENT: timedelta(minutes=10),
     Priority.ROUTINE: timedelta(0),
 }
-"""By how much a job outranks a routine one of the same age. So nothing starves: a routine job that
-has waited 10 minutes goes before a fresh urgent one, after 30 before a fresh stat one."""
+"""By how much a job outranks a routine one of the same age. A routine job that has waited 10
+minutes goes before a fresh urgent one, so that it does not starve; nothing overtakes STAT."""
+
+_UNFINISHED = (JobState.PENDING.value, JobState.RUNNING.value)
+
+PREPARED = datetime(9999, 12, 31, tzinfo=UTC)
+"""When a job is due that was entered for later: never, until it is entered again."""
 
 
 class JobRunning(StorageError):
@@ -91,21 +97,92 @@ def enqueue(tx: Transaction, job: NewJob, at: datetime) -> int | None:
     An older job of the same analyzer on the study becomes its predecessor; if that one has not
     run yet, it never will.
     """
-    table = schema.jobs
-    key = key_of(job)
-    if tx.execute(sa.select(table.c.id).where(table.c.key == key)).first():
-        return None
-    predecessor = _predecessor(tx, job)
-    row = tx.execute(sa.insert(table).values(**_row(job, key, at, predecessor)))
-    job_id = int((row.inserted_primary_key or (0,))[0])
-    inputs = [{"job_id": job_id, "instance_id": one} for one in job.instance_ids]
-    if inputs:
-        tx.execute(sa.insert(schema.job_inputs), inputs)
-    _enter_companions(tx, job, job_id)
-    _enter_waits(tx, job, job_id)
-    _event(tx, at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
-    _drop_pending_predecessors(tx, job, job_id, at)
-    return job_id
+    return next(iter(enqueue_all(tx, [job], at)), None)
+
+
+def enqueue_all(tx: Transaction, jobs: Sequence[NewJob], at: datetime) -> list[int]:
+    """Enter the jobs of one study, each behind those it waits for; gives the ids of the new ones.
+
+    One that was prepared is due from now on.
+    """
+    entry = _Entry(tx, jobs, at)
+    return [job_id for job in jobs if (job_id := entry.enter(job)) is not None]
+
+
+def prepare(tx: Transaction, job: NewJob, at: datetime) -> None:
+    """Enter a job that is due only when ``enqueue_all`` is given it again.
+
+    So a job of many instances is no part of the transaction that enters all jobs of its study.
+    """
+    _Entry(tx, [job], at, PREPARED).enter(job)
+
+
+class _Entry:
+    """Jobs of one study on their way into the ledger: what stands there is read once."""
+
+    def __init__(
+        self, tx: Transaction, jobs: Sequence[NewJob], at: datetime, due_at: datetime | None = None
+    ) -> None:
+        self._tx, self._at = tx, at
+        self._due_at = due_at or at
+        table = schema.jobs
+        keys = {key for job in jobs for key in (key_of(job), *job.waits_for)}
+        known = sa.select(table.c.key, table.c.id, table.c.not_before)
+        rows = tx.execute(known.where(table.c.key.in_(keys))).all()
+        self._ids: dict[str, int] = {row.key: row.id for row in rows}
+        self._prepared = {row.key for row in rows if row.not_before >= PREPARED}
+        studies = {job.study_id for job in jobs}
+        older = sa.select(table.c.id, table.c.study_id, table.c.series_id, table.c.analyzer)
+        older = older.add_columns(table.c.state)
+        self._older = list(tx.execute(older.where(table.c.study_id.in_(studies))))
+        self._inputs: dict[tuple[int, ...], int] = {}
+
+    def enter(self, job: NewJob) -> int | None:
+        key = key_of(job)
+        job_id = self._ids.get(key)
+        if job_id is None:
+            job_id = self._ids[key] = self._insert(job, key)
+        elif key not in self._prepared or self._due_at == PREPARED:
+            return None
+        if self._due_at < PREPARED:
+            self._make_due(job, job_id)
+        return job_id
+
+    def _insert(self, job: NewJob, key: str) -> int:
+        values = _row(job, key, self._at, _predecessor(self._older, job))
+        values["not_before"] = self._due_at
+        entered = self._tx.execute(sa.insert(schema.jobs).values(**values))
+        job_id = int((entered.inserted_primary_key or (0,))[0])
+        self._enter_inputs(job, job_id)
+        _enter_companions(self._tx, job, job_id)
+        self._enter_waits(job, job_id)
+        return job_id
+
+    def _make_due(self, job: NewJob, job_id: int) -> None:
+        if key_of(job) in self._prepared:
+            rank_at = self._at - HEAD_START[job.priority]
+            _set(self._tx, job_id, not_before=self._at, rank_at=rank_at, created_at=self._at)
+        _event(self._tx, self._at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
+        _drop_pending(self._tx, self._older, job, job_id, self._at)
+
+    def _enter_inputs(self, job: NewJob, job_id: int) -> None:
+        """Jobs on the same images are many: their rows are copied inside the database."""
+        table = schema.job_inputs
+        same = self._inputs.setdefault(job.instance_ids, job_id)
+        if same != job_id:
+            copied = sa.select(sa.literal(job_id, sa.BigInteger), table.c.instance_id)
+            query = copied.where(table.c.job_id == same)
+            self._tx.execute(sa.insert(table).from_select(["job_id", "instance_id"], query))
+            return
+        rows = [{"job_id": job_id, "instance_id": one} for one in job.instance_ids]
+        if rows:
+            self._tx.execute(sa.insert(table), rows)
+
+    def _enter_waits(self, job: NewJob, job_id: int) -> None:
+        others = {self._ids[key] for key in job.waits_for if key in self._ids} - {job_id}
+        if others:
+            rows = [{"job_id": job_id, "waits_for_id": other} for other in sorted(others)]
+            self._tx.execute(sa.insert(schema.job_waits), rows)
 
 
 def _enter_companions(tx: Transaction, job: NewJob, job_id: int) -> None:
@@ -116,15 +193,6 @@ def _enter_companions(tx: Transaction, job: NewJob, job_id: int) -> None:
     ]
     if rows:
         tx.execute(sa.insert(schema.job_companions), rows)
-
-
-def _enter_waits(tx: Transaction, job: NewJob, job_id: int) -> None:
-    if not job.waits_for:
-        return
-    found = tx.scalars(sa.select(schema.jobs.c.id).where(schema.jobs.c.key.in_(job.waits_for)))
-    rows = [{"job_id": job_id, "waits_for_id": other} for other in found if other != job_id]
-    if rows:
-        tx.execute(sa.insert(schema.job_waits), rows)
 
 
 def _row(job: NewJob, key: str, at: datetime, predecessor: int | None) -> dict[str, Any]:
@@ -153,32 +221,32 @@ def _row(job: NewJob, key: str, at: datetime, predecessor: int | None) -> dict[s
     }
 
 
-def _predecessor(tx: Transaction, job: NewJob) -> int | None:
+def _predecessor(older: Sequence[Any], job: NewJob) -> int | None:
     """The newest job of the same analyzer on the study, on the same series where there is one."""
-    table = schema.jobs
-    query = (
-        sa.select(table.c.id)
-        .where(table.c.study_id == job.study_id, table.c.analyzer == job.analyzer)
-        .order_by((table.c.series_id == job.series_id).desc(), table.c.id.desc())
-        .limit(1)
-    )
-    return tx.scalar(query)
+    alike = [row for row in older if _concerns(row, job)]
+    newest = max(alike, key=lambda row: (row.series_id == job.series_id, row.id), default=None)
+    return None if newest is None else int(newest.id)
 
 
-def _drop_pending_predecessors(tx: Transaction, job: NewJob, job_id: int, at: datetime) -> None:
-    table = schema.jobs
-    query = sa.select(table.c.id).where(
-        table.c.study_id == job.study_id,
-        table.c.analyzer == job.analyzer,
-        table.c.series_id == job.series_id,
-        table.c.state == JobState.PENDING.value,
-        table.c.id != job_id,
-    )
-    reason = f"superseded by job {job_id} before it ran"
-    for old in tx.scalars(query).all():
-        values = {"state": JobState.NOT_APPLICABLE.value, "finished_at": at, "reason": reason}
-        tx.execute(sa.update(table).where(table.c.id == old).values(**values))
-        _event(tx, at, old, JobState.PENDING, JobState.NOT_APPLICABLE, reason)
+def _concerns(row: Any, job: NewJob) -> bool:
+    return bool(row.study_id == job.study_id and row.analyzer == job.analyzer)
+
+
+def _drop_pending(
+    tx: Transaction, older: Sequence[Any], job: NewJob, job_id: int, at: datetime
+) -> None:
+    for row in older:
+        is_pending = row.state == JobState.PENDING.value and row.id != job_id
+        if is_pending and _concerns(row, job) and row.series_id == job.series_id:
+            _drop(tx, row.id, job_id, at, JobState.PENDING, "before it ran")
+
+
+def _drop(
+    tx: Transaction, job_id: int, successor: int, at: datetime, before: JobState, when: str
+) -> None:
+    reason = f"superseded by job {successor} {when}"
+    _set(tx, job_id, state=JobState.NOT_APPLICABLE.value, finished_at=at, reason=reason)
+    _event(tx, at, job_id, before, JobState.NOT_APPLICABLE, reason)
 
 
 # --- transitions ----------------------------------------------------------------------------------
@@ -187,13 +255,14 @@ def _drop_pending_predecessors(tx: Transaction, job: NewJob, job_id: int, at: da
 def claim(tx: Transaction, at: datetime) -> Job | None:
     """Take the due job that ranks first: it is running now.
 
-    A job that waits for others is due when all of them have ended, however they ended.
+    A job that waits for others is due when all of them have ended, however they ended. One whose
+    place it takes is waited for too, so that the newer result is the later one.
     """
     table = schema.jobs
     query = (
         sa.select(table.c.id)
         .where(table.c.state == JobState.PENDING.value, table.c.not_before <= at)
-        .where(~_waits())
+        .where(~_waits(), ~_follows())
         .order_by(table.c.rank_at, table.c.id)
         .limit(1)
     )
@@ -223,7 +292,20 @@ def _waits() -> sa.Exists:
         sa.select(waits.c.job_id)
         .join(other, other.c.id == waits.c.waits_for_id)
         .where(waits.c.job_id == schema.jobs.c.id)
-        .where(other.c.state.in_((JobState.PENDING.value, JobState.RUNNING.value)))
+        .where(schema.unindexed(other.c.state).in_(_UNFINISHED))
+        .exists()
+    )
+
+
+def _follows() -> sa.Exists:
+    """Whether a job whose place this one takes has not ended."""
+    earlier = schema.jobs.alias("earlier")
+    return (
+        sa.select(earlier.c.id)
+        .where(successors.is_after(schema.jobs, earlier))
+        .where(schema.unindexed(earlier.c.state).in_(_UNFINISHED))
+        .where(earlier.c.not_before < PREPARED)
+        .correlate(schema.jobs)
         .exists()
     )
 
@@ -295,12 +377,40 @@ def _enter_results(tx: Transaction, job_id: int, objects: tuple[ResultObject, ..
 def retry_later(
     tx: Transaction, job_id: int, at: datetime, not_before: datetime, reason: str, traceback: str
 ) -> None:
-    """A transient failure: the job is due again at ``not_before``."""
+    """A transient failure: the job is due again at ``not_before``, unless a newer one has taken
+    its place."""
+    if _has_given_way(tx, job_id, at):
+        return
     _set(
         tx, job_id, state=JobState.PENDING.value, not_before=not_before,
         reason=reason, traceback=traceback,
     )  # fmt: skip
     _event(tx, at, job_id, JobState.RUNNING, JobState.PENDING, reason, Level.WARNING)
+
+
+def wait_for(tx: Transaction, job_id: int, at: datetime, not_before: datetime, reason: str) -> None:
+    """The job cannot go on for a reason that is not its own: due again, and no attempt.
+
+    The event of it is entered once, however often the job comes back for the same reason.
+    """
+    if _has_given_way(tx, job_id, at):
+        return
+    before, table = get(tx, job_id), schema.jobs
+    _set(
+        tx, job_id, state=JobState.PENDING.value, not_before=not_before, reason=reason,
+        traceback="", attempts=table.c.attempts - 1,
+    )  # fmt: skip
+    if before.reason != reason:
+        _event(tx, at, job_id, JobState.RUNNING, JobState.PENDING, reason, Level.WARNING)
+
+
+def _has_given_way(tx: Transaction, job_id: int, at: datetime) -> bool:
+    """A job that would run again does not, once a newer one has taken its place."""
+    successor = successors.newest_of(tx, job_id)
+    if successor is None:
+        return False
+    _drop(tx, job_id, successor, at, JobState.RUNNING, "before it ended")
+    return True
 
 
 def restart(tx: Transaction, job_id: int, at: datetime) -> None:
@@ -309,10 +419,15 @@ def restart(tx: Transaction, job_id: int, at: datetime) -> None:
     Raises
     ------
     NotFound, JobRunning
+    Superseded
+        A newer job has taken its place: that one is to be restarted.
     """
     job = get(tx, job_id)
     if job.state is JobState.RUNNING:
         raise JobRunning(f"job {job_id} is running; restart it when it has ended")
+    successor = successors.newest_of(tx, job_id)
+    if successor is not None:
+        raise Superseded(job_id, successor)
     _set(
         tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at,
         rank_at=at - HEAD_START[job.priority], reason="", traceback="", finished_at=None,
@@ -324,11 +439,16 @@ def restart(tx: Transaction, job_id: int, at: datetime) -> None:
 def release_running(
     tx: Transaction, at: datetime, but: Iterable[int] = (), why: str = "the node was restarted"
 ) -> int:
-    """What counts as running is due again, ``but`` those that do run. Gives how many."""
+    """What counts as running is due again, ``but`` those that do run. Gives how many.
+
+    A job whose place a newer one has taken is not.
+    """
     table = schema.jobs
     running = tx.scalars(sa.select(table.c.id).where(table.c.state == JobState.RUNNING.value)).all()
     stranded = [job_id for job_id in running if job_id not in set(but)]
     for job_id in stranded:
+        if _has_given_way(tx, job_id, at):
+            continue
         _set(tx, job_id, state=JobState.PENDING.value, not_before=at)
         _event(tx, at, job_id, JobState.RUNNING, JobState.PENDING, why)
     return len(stranded)

@@ -1,71 +1,154 @@
 """The outbox: which object is owed to which destination, and what became of it.
 
-pending → sending → sent | failed. Rows are entered with the job that made the objects.
+pending → sending → sent | failed, or superseded. Rows are entered with the job that made the
+objects; what a newer job has taken the place of is not sent any more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from storage import events, schema
+from storage import events, schema, successors
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.records import Delivery, DeliveryState, Level, ResultObject, Subject
+from storage.records import Delivery, DeliveryState, Level, Priority, ResultObject, Subject
+from storage.successors import Superseded
+
+_AT_ONCE = 500
+_SUPERSEDED = DeliveryState.SUPERSEDED
 
 
 def enter(tx: Transaction, job_id: int, destinations: Iterable[str], at: datetime) -> int:
-    """Owe every result of a job to every destination; what is owed or sent already stays."""
-    results, table = schema.results, schema.deliveries
+    """Owe every result of a job to every destination; what is owed or sent already stays.
+
+    What an earlier job still owes there is not sent any more, if this one has taken its place.
+    """
+    table, names = schema.deliveries, tuple(destinations)
+    rows = _rows(tx, job_id, names, at)
+    if rows:
+        tx.execute(sa.insert(table), rows)
+    _drop_what_is_older(tx, job_id, {row["destination"] for row in rows}, at)
+    return len(rows)
+
+
+def _rows(
+    tx: Transaction, job_id: int, destinations: Sequence[str], at: datetime
+) -> list[dict[str, Any]]:
+    results, table, jobs = schema.results, schema.deliveries, schema.jobs
     ids = tx.scalars(sa.select(results.c.id).where(results.c.job_id == job_id)).all()
+    if not ids:
+        return []
     query = sa.select(table.c.result_id, table.c.destination).where(table.c.job_id == job_id)
     known = {(row.result_id, row.destination) for row in tx.execute(query)}
-    rows = [
+    priority = tx.execute(sa.select(jobs.c.priority).where(jobs.c.id == job_id)).scalar_one()
+    overtaken = {one for one in destinations if successors.that_owes(tx, job_id, one)}
+    return [
         {
             "job_id": job_id,
             "result_id": result_id,
             "destination": destination,
-            "state": DeliveryState.PENDING.value,
+            "state": (_SUPERSEDED if destination in overtaken else DeliveryState.PENDING).value,
+            "urgency": urgency(Priority(priority)),
             "not_before": at,
         }
         for destination in destinations
         for result_id in ids
         if (result_id, destination) not in known
     ]
-    if rows:
-        tx.execute(sa.insert(table), rows)
-    return len(rows)
 
 
-def claim(tx: Transaction, destination: str, at: datetime, limit: int = 500) -> list[Delivery]:
-    """Take the due objects of the oldest due job: images first, then SEG, the report last.
+def _drop_what_is_older(
+    tx: Transaction, job_id: int, destinations: Iterable[str], at: datetime
+) -> None:
+    table, jobs, earlier = schema.deliveries, schema.jobs, schema.jobs.alias("earlier")
+    superseded = (
+        sa.select(earlier.c.id)
+        .select_from(jobs.join(earlier, successors.is_after(jobs, earlier)))
+        .where(jobs.c.id == job_id)
+    )
+    query = sa.select(table.c.id).where(
+        table.c.job_id.in_(superseded),
+        table.c.destination.in_(tuple(destinations)),
+        table.c.state == DeliveryState.PENDING.value,
+    )
+    _drop(tx, tx.scalars(query).all(), job_id, at, DeliveryState.PENDING)
+
+
+def _drop(
+    tx: Transaction,
+    delivery_ids: Sequence[int],
+    successor: int,
+    at: datetime,
+    before: DeliveryState = DeliveryState.SENDING,
+) -> None:
+    reason = f"not sent: job {successor} has taken its place"
+    _set_all(tx, delivery_ids, state=_SUPERSEDED.value, reason=reason)
+    _events(tx, at, Level.INFO, delivery_ids, _SUPERSEDED, reason, before)
+
+
+def urgency(priority: Priority) -> int:
+    """The place of a priority in the order of sending: 0 goes first."""
+    return list(Priority).index(priority)
+
+
+def claim(
+    tx: Transaction, destination: str, at: datetime, limit: int = 500, jobs: int = 1
+) -> list[Delivery]:
+    """Take the due objects of the next jobs: STAT first, then by age; of each job the images
+    first, then SEG, the report last.
 
     A report waits for the objects it refers to as long as these wait for another attempt.
     """
     table, results = schema.deliveries, schema.results
-    due = (
-        table.c.destination == destination,
-        table.c.state == DeliveryState.PENDING.value,
-        table.c.not_before <= at,
-        sa.or_(results.c.kind != "sr", ~_waiting_parts(at)),
-    )
-    joined = table.join(results, table.c.result_id == results.c.id)
-    job_id = tx.scalar(sa.select(sa.func.min(table.c.job_id)).select_from(joined).where(*due))
-    if job_id is None:
+    chosen = [one.job_id for one in _next_jobs(tx, destination, at, jobs)]
+    if not chosen:
         return []
     rank = sa.case({"image": 0, "seg": 1}, value=results.c.kind, else_=2)
-    query = sa.select(table.c.id).select_from(joined).where(*due, table.c.job_id == job_id)
-    ids = list(tx.scalars(query.order_by(rank, results.c.id).limit(limit)))
-    tx.execute(
-        sa.update(table)
-        .where(table.c.id.in_(ids))
-        .values(state=DeliveryState.SENDING.value, attempts=table.c.attempts + 1)
+    query = (
+        sa.select(table.c.id)
+        .join(results, table.c.result_id == results.c.id)
+        .where(table.c.job_id.in_(chosen), *_due(destination, at, schema.unindexed))
+        .order_by(table.c.urgency, table.c.job_id, rank, results.c.id)
     )
+    ids = list(tx.scalars(query.limit(limit)))
+    values = {"state": DeliveryState.SENDING.value, "attempts": table.c.attempts + 1}
+    _set_all(tx, ids, **values)
     found = {row.id: row for row in tx.execute(_deliveries().where(table.c.id.in_(ids)))}
     return [_delivery(found[one]) for one in ids]
+
+
+def next_urgency(tx: Transaction, destination: str, at: datetime) -> int | None:
+    """How urgent the job is whose objects would be claimed next; None where none is due."""
+    return next((int(row.urgency) for row in _next_jobs(tx, destination, at, 1)), None)
+
+
+def _next_jobs(tx: Transaction, destination: str, at: datetime, limit: int) -> Sequence[Any]:
+    """Along ``ix_deliveries_next``: what is put off is passed over, and nothing is sorted."""
+    table, results = schema.deliveries, schema.results
+    query = (
+        sa.select(table.c.urgency, table.c.job_id)
+        .distinct()
+        .join(results, table.c.result_id == results.c.id)
+        .where(*_due(destination, at))
+        .order_by(table.c.urgency, table.c.job_id)
+    )
+    return tx.execute(query.limit(limit)).all()
+
+
+def _due(
+    destination: str, at: datetime, state_as: Callable[[Any], Any] = lambda column: column
+) -> tuple[sa.ColumnElement[bool], ...]:
+    table, results = schema.deliveries, schema.results
+    return (
+        state_as(table.c.destination) == destination,
+        state_as(table.c.state) == DeliveryState.PENDING.value,
+        schema.unindexed(table.c.not_before) <= at,
+        sa.or_(results.c.kind != "sr", ~_waiting_parts(at)),
+    )
 
 
 def _waiting_parts(at: datetime) -> sa.Exists:
@@ -109,9 +192,59 @@ def retry_later(
     reason: str,
 ) -> None:
     """Not stored this time: due again at ``not_before``."""
+    successor = _overtaking(tx, delivery_id)
+    if successor is not None:
+        _drop(tx, [delivery_id], successor, at)
+        return
     state = DeliveryState.PENDING
     _set(tx, delivery_id, state=state.value, not_before=not_before, status=status, reason=reason)
     _event(tx, at, Level.WARNING, delivery_id, state, reason)
+
+
+def give_back(
+    tx: Transaction,
+    delivery_ids: Sequence[int],
+    at: datetime,
+    not_before: datetime,
+    reason: str = "",
+) -> None:
+    """Claimed and not offered: due again at ``not_before``, and no attempt.
+
+    ``reason`` says what is waited for; empty keeps what was said before.
+    """
+    table = schema.deliveries
+    ids = _not_overtaken(tx, delivery_ids, at)
+    values: dict[str, Any] = {
+        "state": DeliveryState.PENDING.value,
+        "attempts": table.c.attempts - 1,
+        "not_before": not_before,
+    }
+    _set_all(tx, ids, **values, **({"reason": reason} if reason else {}))
+
+
+def _not_overtaken(tx: Transaction, delivery_ids: Sequence[int], at: datetime) -> list[int]:
+    """Of what was being sent that which is still to be; a successor's is sent instead of the
+    rest."""
+    table, kept = schema.deliveries, list[int]()
+    query = sa.select(table.c.id, table.c.job_id, table.c.destination)
+    by_job: dict[tuple[int, str], list[int]] = {}
+    for part in _parts(delivery_ids):
+        for row in tx.execute(query.where(table.c.id.in_(part)).order_by(table.c.id)):
+            by_job.setdefault((row.job_id, row.destination), []).append(row.id)
+    for (job_id, destination), ids in by_job.items():
+        successor = successors.that_owes(tx, job_id, destination)
+        if successor is None:
+            kept += ids
+        else:
+            _drop(tx, ids, successor, at)
+    return kept
+
+
+def _overtaking(tx: Transaction, delivery_id: int) -> int | None:
+    table = schema.deliveries
+    query = sa.select(table.c.job_id, table.c.destination).where(table.c.id == delivery_id)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else successors.that_owes(tx, row.job_id, row.destination)
 
 
 def release_sending(tx: Transaction, at: datetime, destination: str = "") -> int:
@@ -126,22 +259,34 @@ def release_sending(tx: Transaction, at: datetime, destination: str = "") -> int
         query = query.where(table.c.destination == destination)
         why = "the database was away when it was claimed"
     sending = tx.scalars(query).all()
-    for one in sending:
-        _set(tx, one, state=DeliveryState.PENDING.value, not_before=at)
-        _event(tx, at, Level.INFO, one, DeliveryState.PENDING, why)
+    ids = _not_overtaken(tx, sending, at)
+    _set_all(tx, ids, state=DeliveryState.PENDING.value, not_before=at)
+    _events(tx, at, Level.INFO, ids, DeliveryState.PENDING, why)
     return len(sending)
 
 
 def restart_job(tx: Transaction, job_id: int, at: datetime) -> int:
-    """A person wants what failed to be sent again. Gives how many objects are due."""
+    """A person wants what failed to be sent again. Gives how many objects are due.
+
+    Raises
+    ------
+    Superseded
+        A newer job's results go there: the older ones would come to lie on top of them.
+    """
     table = schema.deliveries
     before, after = DeliveryState.FAILED, DeliveryState.PENDING
-    query = sa.select(table.c.id).where(table.c.job_id == job_id, table.c.state == before.value)
-    given_up = tx.scalars(query).all()
-    for one in given_up:
-        _set(tx, one, state=after.value, not_before=at, attempts=0)
-        _event(tx, at, Level.INFO, one, after, "restarted by a person", before)
-    return len(given_up)
+    query = sa.select(table.c.id, table.c.destination).where(
+        table.c.job_id == job_id, table.c.state == before.value
+    )
+    given_up = tx.execute(query).all()
+    for destination in {row.destination for row in given_up}:
+        successor = successors.that_owes(tx, job_id, destination)
+        if successor is not None:
+            raise Superseded(job_id, successor)
+    ids = [row.id for row in given_up]
+    _set_all(tx, ids, state=after.value, not_before=at, attempts=0)
+    _events(tx, at, Level.INFO, ids, after, "restarted by a person", before)
+    return len(ids)
 
 
 def owed(tx: Transaction) -> frozenset[str]:
@@ -225,6 +370,17 @@ def _set(tx: Transaction, delivery_id: int, **values: Any) -> None:
         raise NotFound(f"there is no delivery {delivery_id}")
 
 
+def _set_all(tx: Transaction, delivery_ids: Sequence[int], **values: Any) -> None:
+    table = schema.deliveries
+    for part in _parts(delivery_ids):
+        tx.execute(sa.update(table).where(table.c.id.in_(part)).values(**values))
+
+
+def _parts(delivery_ids: Sequence[int]) -> Iterator[Sequence[int]]:
+    for start in range(0, len(delivery_ids), _AT_ONCE):
+        yield delivery_ids[start : start + _AT_ONCE]
+
+
 def _event(
     tx: Transaction,
     at: datetime,
@@ -234,4 +390,16 @@ def _event(
     reason: str,
     before: DeliveryState = DeliveryState.SENDING,
 ) -> None:
-    events.record(tx, at, level, Subject.DELIVERY, delivery_id, before, state, reason)
+    _events(tx, at, level, [delivery_id], state, reason, before)
+
+
+def _events(
+    tx: Transaction,
+    at: datetime,
+    level: Level,
+    delivery_ids: Sequence[int],
+    state: DeliveryState,
+    reason: str,
+    before: DeliveryState = DeliveryState.SENDING,
+) -> None:
+    events.record_all(tx, at, level, Subject.DELIVERY, delivery_ids, before, state, reason)

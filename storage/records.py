@@ -30,6 +30,8 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     SENT = "sent"
     FAILED = "failed"
+    SUPERSEDED = "superseded"
+    """Not sent: a newer result of the same analysis goes to the destination."""
 
 
 class AnnouncementKind(StrEnum):

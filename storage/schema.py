@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
@@ -53,6 +54,15 @@ class PlainText(sa.types.TypeDecorator[str]):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
+def unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The same value in a form that no index is chosen for.
+
+    Said where a query has to begin at another condition, whatever statistics, which may be old,
+    make a planner believe.
+    """
+    return sa.func.coalesce(column, column)
+
+
 def _id() -> sa.Column[int]:
     big = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
     return sa.Column("id", big, primary_key=True, autoincrement=True)
@@ -95,6 +105,7 @@ studies = sa.Table(
     _uid("study_instance_uid", unique=True),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
     _text("study_date", index=True),
     _text("study_time"),
     _text("accession_number", index=True),
@@ -190,7 +201,7 @@ jobs = sa.Table(
     sa.Column("previews", sa.JSON, nullable=False),
     sa.Column("remarks", sa.JSON, nullable=False),
     sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
-    sa.Index("ix_jobs_due", "state", "rank_at"),
+    sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
 )
 
 job_inputs = sa.Table(
@@ -262,6 +273,7 @@ deliveries = sa.Table(
     _parent("result_id", "results"),
     sa.Column("destination", sa.String(64), nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("urgency", sa.Integer, nullable=False, server_default="2"),
     sa.Column("attempts", sa.Integer, nullable=False, server_default="0"),
     _moment("not_before"),
     sa.Column("status", sa.Integer, nullable=True),
@@ -269,6 +281,8 @@ deliveries = sa.Table(
     _moment("sent_at", null=True),
     sa.UniqueConstraint("result_id", "destination"),
     sa.Index("ix_deliveries_due", "destination", "state", "not_before"),
+    sa.Index("ix_deliveries_next", "destination", "state", "urgency", "job_id", "not_before"),
+    sa.Index("ix_deliveries_of_job", "job_id", "destination", "state", "not_before"),
     sa.Index("ix_deliveries_state", "state"),
 )
 
@@ -305,6 +319,7 @@ announcements = sa.Table(
     sa.Column("state", sa.String(16), nullable=False, index=True),
     _moment("announced_at"),
     _moment("changed_at"),
+    sa.Column("missing", sa.Integer, nullable=False, server_default="0"),
     sa.Column("attributes", sa.JSON, nullable=False),
     sa.UniqueConstraint("kind", "uid"),
 )
