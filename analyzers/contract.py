@@ -252,7 +252,8 @@ def _at_most(what: str, have_mm: float | None, limit_mm: float | None) -> str:
 class Measurement:
     """A number with a unit. ``name`` and ``unit`` are coded (UCUM for units).
 
-    ``derivation`` says how the number was made from many (mean, maximum …).
+    ``derivation`` says how the number was made from many (mean, maximum …). A ``value`` of nan is
+    reported as "could not be measured"; infinity is none.
     """
 
     name: Code
@@ -519,3 +520,4 @@ class AnalyzerInfo:
     defaults: ParameterValues = field(default_factory=dict)
     companions: Mapping[str, InputContract] = field(default_factory=dict)
     after: tuple[str, ...] = ()
+    family: Code | None = None

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from analyzers import declaration
 from analyzers.contract import (
     Analyzer,
     AnalyzerError,
@@ -58,31 +59,38 @@ def load(name: str) -> type[Analyzer]:
         raise UnknownAnalyzer(name, names())
     try:
         found: type[Analyzer] = entry.load()
-    except Exception as error:  # a plugin's import may raise anything
+    except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         raise BrokenAnalyzer(f"{name} ({entry.value}) does not import: {error!r}") from error
-    missing = [part for part in _PARTS if not hasattr(found, part)]
-    if missing:
-        raise BrokenAnalyzer(f"{name} ({entry.value}) lacks {', '.join(missing)}")
+    faults = declaration.faults(found)
+    if faults:
+        raise BrokenAnalyzer(f"{name} ({entry.value}) breaks the contract: {'; '.join(faults)}")
     if found.name != name:
         raise BrokenAnalyzer(f"{entry.value} calls itself {found.name!r}, registered as {name!r}")
     return found
 
 
-_PARTS = ("name", "version", "title", "inputs", "limits", "parameters", "analyze")
-
-
 def info(name: str) -> AnalyzerInfo:
-    """Name, version, input contract and default parameters of an installed analyzer."""
+    """Name, version, input contract and default parameters of an installed analyzer.
+
+    Raises
+    ------
+    UnknownAnalyzer, BrokenAnalyzer
+    """
     found = load(name)
+    try:
+        defaults = dataclasses.asdict(found.parameters())
+    except Exception as error:  # the checks of a plugin's parameters may raise anything
+        raise BrokenAnalyzer(f"{name}: its default parameters do not hold: {error!r}") from error
     return AnalyzerInfo(
         name=found.name,
         version=found.version,
         title=found.title,
         inputs=found.inputs,
         limits=found.limits,
-        defaults=dataclasses.asdict(found.parameters()),
+        defaults=defaults,
         companions=dict(getattr(found, "companions", {})),
         after=tuple(getattr(found, "after", ())),
+        family=getattr(found, "family", None),
     )
 
 
@@ -104,7 +112,9 @@ def parameters(name: str, given: ParameterValues) -> Any:
             raise InvalidParameters(f"{name}.{key} is {value!r}, {hints[key]} is needed")
     try:
         return kind(**given)
-    except (TypeError, ValueError) as error:
+    except InvalidParameters:
+        raise
+    except Exception as error:  # the checks of a plugin's parameters may raise anything
         raise InvalidParameters(f"{name}: {error}") from error
 
 

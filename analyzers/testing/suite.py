@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analyzers import registry
+from analyzers import answer, leftovers, registry
 from analyzers.contract import (
     Classification,
     ColorImage,
@@ -74,6 +74,13 @@ class AnalyzerSuite:
         assert first.remarks == second.remarks
         for one, other in zip(grids(first), grids(second), strict=True):
             assert np.array_equal(one, other)
+
+    def test_it_leaves_the_process_as_it_was(self, analyzer_name: str) -> None:
+        of = self.example(analyzer_name)
+        run(analyzer_name, of)  # what is imported at the first time stays
+        then = leftovers.before()
+        run(analyzer_name, of)
+        assert not str(leftovers.cleared(then))
 
     def test_the_patient_matters_and_not_the_storage_order(self, analyzer_name: str) -> None:
         of = self.example(analyzer_name)
@@ -158,7 +165,8 @@ class AnalyzerSuite:
 
 def run(name: str, of: Volume) -> Findings:
     """The findings of an installed analyzer with its default parameters, on the CPU."""
-    return registry.load(name)("cpu").analyze(of, registry.parameters(name, {}))
+    found = registry.load(name)("cpu").analyze(of, registry.parameters(name, {}))
+    return answer.checked(found, of)
 
 
 def check(findings: Findings, shape: tuple[int, int, int]) -> None:

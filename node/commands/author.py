@@ -22,6 +22,7 @@ from storage.records import FindingRow, JobResults, StoredSeries
 if TYPE_CHECKING:
     from node.dimse.folder import FolderSummary
     from node.dimse.sender import Peer
+    from node.work.executor import Outcome, Ticket
 
 console = Console()
 
@@ -92,7 +93,6 @@ def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[s
     from node.intake.companions import companions
     from node.intake.folder import read_folder
     from node.work.executor import Verdict
-    from node.work.job import perform
 
     try:
         info = registry.info(name)
@@ -111,7 +111,8 @@ def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[s
         return 3
     beside = companions(contents.series, series, info)
     with console.status(f"{name} on {len(series.instances)} images"):
-        outcome = perform(_ticket(series, beside, info, parameters, out), device)
+        outcome = _outcome(_ticket(series, beside, info, parameters, out), device)
+    _show_manners(outcome)
     if outcome.verdict is Verdict.FAILED:
         console.print(outcome.traceback or outcome.reason, markup=False)
         console.print(f"[red]failed:[/] {escape(outcome.reason)}")
@@ -120,6 +121,26 @@ def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[s
         console.print(f"not applicable: {outcome.reason}", markup=False)
     _show(outcome.results, out, outcome.seconds)
     return 0 if outcome.verdict is Verdict.DONE else 3
+
+
+def _outcome(ticket: Ticket, device: str) -> Outcome:
+    """Run it in a worker process, under the limits that it has in the node."""
+    from node.work.local import LocalExecutor
+
+    executor = LocalExecutor(slots=1, device=device)
+    try:
+        return executor.submit(ticket).result()
+    finally:
+        executor.stop()
+
+
+def _show_manners(outcome: Outcome) -> None:
+    """What an analyzer wrote, and what it left changed: a node logs that it did."""
+    if outcome.printed:
+        console.print("it wrote to standard output or error:")
+        console.print(outcome.printed.rstrip(), markup=False)
+    if outcome.left:
+        console.print(f"[yellow]it left behind:[/] {escape(', '.join(outcome.left))}")
 
 
 def _parameters(assignments: list[str]) -> dict[str, Any]:
@@ -156,7 +177,7 @@ def _ticket(
     info: AnalyzerInfo,
     parameters: dict[str, Any],
     out: Path,
-) -> Any:
+) -> Ticket:
     from node.work.executor import Ticket
     from storage import ledger
 
@@ -181,6 +202,8 @@ def _ticket(
         folder=out.resolve(),
         started_at=datetime.now(UTC),
         limits=info.limits,
+        title=info.title,
+        family=info.family,
         companions={
             role: tuple(Path(instance.key) for instance in one.instances)
             for role, one in beside.items()

@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from analyzers import registry
-from analyzers.contract import AnalyzerError, Limits
+from analyzers.contract import AnalyzerError, AnalyzerInfo, Limits
 from node.clock import Clock
 from node.config import WorkerSettings
 from node.observe.health import Heartbeat
@@ -141,6 +141,7 @@ class Dispatcher:
 
     def _ticket(self, tx: Transaction, job: Job) -> Ticket:
         inputs = ledger.input_instances(tx, job.id)
+        installed = _installed(job.analyzer)
         ticket = Ticket(
             job_id=job.id,
             key=job.key,
@@ -156,6 +157,8 @@ class Dispatcher:
             companions=self._companions(tx, job),
             reported=self._reported(tx, job),
             notices=job.notices,
+            title=installed.title if installed else "",
+            family=installed.family if installed else None,
         )
         if job.refusals:
             return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
@@ -221,7 +224,7 @@ class Dispatcher:
 
     def _report_failure(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         """Write the report that says so, on the slot that has just become free."""
-        notice = ticket.as_notice(Verdict.FAILED, (_first_line(outcome.reason),))
+        notice = ticket.as_notice(Verdict.FAILED, (outcome.told or _first_line(outcome.reason),))
         self._submit(notice, lambda report: (job, notice, _with_report(outcome, report)))
 
     def _finish(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
@@ -266,10 +269,16 @@ def _with_report(failure: Outcome, report: Outcome) -> Outcome:
 
 
 def _limits(analyzer: str) -> Limits:
+    installed = _installed(analyzer)
+    return installed.limits if installed else Limits()
+
+
+def _installed(analyzer: str) -> AnalyzerInfo | None:
+    """What is known of the analyzer; None where it is gone or broken: the worker says so."""
     try:
-        return registry.info(analyzer).limits
+        return registry.info(analyzer)
     except AnalyzerError:
-        return Limits()  # no longer installed: the worker says so by name
+        return None
 
 
 def _predecessor(tx: Transaction, job: Job) -> Reference | None:

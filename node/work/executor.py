@@ -13,10 +13,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from analyzers.contract import Limits, ParameterValues
+from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
 from node.results.source import Reference
 from storage.records import JobResults
+
+NOTICE_LIMITS = Limits()
+"""What writing a report without a result may take, whatever its analyzer is allowed."""
 
 
 class Verdict(StrEnum):
@@ -62,15 +65,27 @@ class Ticket:
     """Analyzers that went before, and the file that each reported into."""
     notices: bool = True
     """Whether "not applicable" is reported as an object too."""
+    title: str = ""
+    """What a person calls the analyzer; so a report that it failed needs none of its code."""
+    family: Code | None = None
 
     def as_notice(self, verdict: Verdict, reasons: tuple[str, ...]) -> Ticket:
-        """The same job, only to write the report that there is no result."""
-        return replace(self, notice=Notice(verdict, reasons))
+        """The same job, only to write the report that there is no result.
+
+        The analyzer has no part in it, nor are its limits those of the report.
+        """
+        return replace(self, notice=Notice(verdict, reasons), limits=NOTICE_LIMITS)
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a ticket. ``transient``: the same ticket may succeed later."""
+    """What became of a ticket. ``transient``: the same ticket may succeed later.
+
+    reason: for whoever runs the node or wrote the analyzer. told: for the report, in its place.
+    left: what the analyzer changed in its process and did not put back, in words.
+    printed: the beginning of what it wrote to standard output and error. It may tell of a patient:
+        shown to whoever called the analyzer by hand, never logged or kept.
+    """
 
     verdict: Verdict
     results: JobResults = field(default_factory=JobResults)
@@ -78,6 +93,9 @@ class Outcome:
     traceback: str = ""
     transient: bool = False
     seconds: float = 0.0
+    told: str = ""
+    left: tuple[str, ...] = ()
+    printed: str = ""
 
 
 class Executor(Protocol):

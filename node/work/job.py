@@ -5,17 +5,18 @@ Runs in a process of its own. Models stay loaded from one job to the next.
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 import time
 import traceback
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
 
 import structlog
 
-from analyzers import devices, registry
-from analyzers.contract import Analyzer, Findings, NotApplicable, Reported
+from analyzers import answer, devices, registry
+from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported
 from node.errors import is_transient
 from node.observe.redaction import redacted
 from node.results import reported
@@ -25,6 +26,7 @@ from node.results.write import write_notice, write_results
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
+from node.work import failures
 from node.work.executor import Outcome, Ticket, Verdict
 from storage.records import JobResults
 
@@ -33,24 +35,30 @@ log = structlog.get_logger(__name__)
 _TRACEBACK_CHARS = 20_000
 
 
-def perform(ticket: Ticket, device: str) -> Outcome:
-    """Run a ticket; whatever goes wrong comes back as an outcome, with the traceback."""
+def perform(ticket: Ticket, device: str, began: Callable[[], None] = lambda: None) -> Outcome:
+    """Run a ticket; whatever goes wrong comes back as an outcome, with the traceback.
+
+    ``began`` is called once the analyzer is loaded: what it holds by then is not the job's.
+    """
     started = time.monotonic()
     try:
-        outcome = _notice(ticket, device) if ticket.notice else _analysis(ticket, device)
+        outcome = _outcome(ticket, device, began)
     except MemoryError:
-        outcome = _failed("not enough memory for this series", traceback.format_exc(), True)
+        trace = traceback.format_exc()
+        outcome = _failed("not enough memory for this series", trace, transient=True)
+    except AnalyzerError as error:
+        outcome = _failed(str(error), traceback.format_exc(), told=failures.FAULTY)
     except Exception as error:  # noqa: BLE001 - the border of a job: a plugin may raise anything
-        reason = f"{type(error).__name__}: {error}"
-        outcome = _failed(reason, traceback.format_exc(), is_transient(error))
-    return Outcome(
-        outcome.verdict,
-        outcome.results,
-        outcome.reason,
-        outcome.traceback,
-        outcome.transient,
-        time.monotonic() - started,
-    )
+        outcome = _failed(
+            failures.raised(error),
+            traceback.format_exc(),
+            is_transient(error),
+            failures.STOPPED,
+        )
+    except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not end the worker
+        reason = failures.ended(error)
+        outcome = _failed(reason, traceback.format_exc(), told=failures.STOPPED)
+    return replace(outcome, seconds=time.monotonic() - started)
 
 
 def warm_up(names: tuple[str, ...], device: str) -> None:
@@ -65,16 +73,23 @@ def loaded(name: str, device: str) -> Analyzer:
     return registry.load(name)(device)
 
 
-def _analysis(ticket: Ticket, device: str) -> Outcome:
+def _outcome(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
+    if ticket.notice is not None:
+        return _notice(ticket, device)
+    analyzer = loaded(ticket.analyzer, devices.resolve(device))
+    began()
+    return _analysis(analyzer, ticket, device)
+
+
+def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
     found = devices.resolve(device)
-    analyzer = loaded(ticket.analyzer, found)
     if analyzer.version != ticket.analyzer_version:
         return _failed(
             f"the job is for version {ticket.analyzer_version}, {analyzer.version} is installed:"
             " send the study again"
         )
     try:
-        source = dataclasses.replace(read_series(ticket.instances), companions=_companions(ticket))
+        source = replace(read_series(ticket.instances), companions=_companions(ticket))
         findings = _analyze(analyzer, source, ticket)
     except UndecodablePixels as error:
         return _failed(str(error), traceback.format_exc())
@@ -86,7 +101,8 @@ def _analysis(ticket: Ticket, device: str) -> Outcome:
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
-        return _failed(f"{error}{_set_aside(ticket)}", traceback.format_exc())
+        reason = f"{error}{_set_aside(ticket)}"
+        return _failed(reason, traceback.format_exc(), told=failures.REFUSED)
     return Outcome(Verdict.DONE, results)
 
 
@@ -105,8 +121,8 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     parameters = registry.parameters(ticket.analyzer, ticket.parameters)
     source.volume.stored.flags.writeable = False
     companions = {role: one.volume for role, one in source.companions.items() if one.volume}
-    volume = dataclasses.replace(source.volume, companions=companions, reported=_reported(ticket))
-    return analyzer.analyze(volume, parameters)
+    volume = replace(source.volume, companions=companions, reported=_reported(ticket))
+    return answer.checked(analyzer.analyze(volume, parameters), volume)
 
 
 def _companions(ticket: Ticket) -> dict[str, Source]:
@@ -147,12 +163,13 @@ def _notice(ticket: Ticket, device: str) -> Outcome:
     return Outcome(notice.verdict, results, "; ".join(notice.reasons))
 
 
-def _failed(reason: str, trace: str = "", transient: bool = False) -> Outcome:
+def _failed(reason: str, trace: str = "", transient: bool = False, told: str = "") -> Outcome:
     return Outcome(
         Verdict.FAILED,
         reason=redacted(reason),
         traceback=redacted(trace[-_TRACEBACK_CHARS:]),
         transient=transient,
+        told=told,
     )
 
 
@@ -160,12 +177,12 @@ def _provenance(ticket: Ticket, device: str) -> Provenance:
     return Provenance(
         analyzer=ticket.analyzer,
         analyzer_version=ticket.analyzer_version,
-        analyzer_title=registry.load(ticket.analyzer).title,
+        analyzer_title=ticket.title or ticket.analyzer,
         parameters=ticket.parameters,
         device=device,
         node_version=version("wetread"),
         key=ticket.key,
         started_at=ticket.started_at,
-        family=getattr(registry.load(ticket.analyzer), "family", None),
+        family=ticket.family,
         predecessor=ticket.predecessor,
     )

@@ -1,40 +1,35 @@
-"""The local executor: one spawned worker process a slot, kept warm, killed at its limits.
+"""The local executor: one spawned worker process a slot, kept warm, ended at its limits.
 
-Each slot is a pebble pool of one worker, so that a crash, a hang or a kill meets nobody else.
+Each slot has a thread that gives its worker one task after the other, so that a crash, a hang or
+a kill meets nobody else. A worker that a job has spoilt is replaced before the next.
 """
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
-import os
-import signal
+import atexit
+import queue
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from functools import partial
-from multiprocessing.sharedctypes import Synchronized
-from pathlib import Path
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any
 
-import pebble
 import structlog
 
+from analyzers import registry
+from analyzers.contract import AnalyzerError
+from node.work import failures, inside
 from node.work.executor import Outcome, Ticket, Verdict, WorkersSilent
+from node.work.worker import Allowance, Died, Done, OutOfMemory, OverMemory, OverTime, Stop, Worker
 
 log = structlog.get_logger(__name__)
 
-T = TypeVar("T")
-
-MEMORY_CHECK_S = 0.1
 LOADING_TIME_S = 600.0
 """How long an analyzer may take to load its models ahead of the first job."""
 PROOF_TIME_S = 45.0
 """Long enough for a fresh worker to import everything on a busy machine."""
+STOP_TIME_S = 4.0
 
 
 class LocalExecutor:
@@ -45,9 +40,7 @@ class LocalExecutor:
 
     def __init__(self, slots: int, device: str, warm: tuple[str, ...] = ()) -> None:
         self._slots = [_Slot(device, warm) for _ in range(slots)]
-        self._stopping = threading.Event()
-        self._guard = threading.Thread(target=self._watch_memory, name="memory", daemon=True)
-        self._guard.start()
+        atexit.register(self.stop)  # a worker must not outlive the node, nor hold up its end
 
     @property
     def slots(self) -> int:
@@ -65,203 +58,198 @@ class LocalExecutor:
                 raise WorkersSilent(f"worker {number} did not answer in {PROOF_TIME_S:g} s")
 
     def stop(self) -> None:
-        self._stopping.set()
+        atexit.unregister(self.stop)
         for slot in self._slots:
             slot.stop()
-
-    def _watch_memory(self) -> None:
-        while not self._stopping.wait(MEMORY_CHECK_S):
-            for slot in self._slots:
-                slot.hold_to_memory_limit()
+        for slot in self._slots:
+            slot.join(STOP_TIME_S)
 
 
 class _Slot:
-    """One worker process and the ticket it holds."""
+    """One worker process, the thread that serves it, and the ticket it holds."""
 
     def __init__(self, device: str, warm: tuple[str, ...]) -> None:
-        self._context = multiprocessing.get_context("spawn")
-        self._pid: Synchronized[int] = self._context.Value("i", 0)
         self._device = device
         self._warm = list(warm)
-        self._over_memory_mb = 0
-        self.ticket: Ticket | None = None
-        self._opening = threading.RLock()
+        self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._worker: Worker | None = None
         self._stopped = False
-        self._pool = self._opened()
+        self._changing = threading.Lock()
+        """Held while the worker is replaced: a stop must not miss the new one."""
+        self.ticket: Ticket | None = None
+        self._is_loading = True
+        self._thread = threading.Thread(target=self._run, name="worker-slot", daemon=True)
+        self._thread.start()
 
     def start(self, ticket: Ticket) -> Future[Outcome]:
         self.ticket = ticket
-        self._over_memory_mb = 0
         outcome: Future[Outcome] = Future()
-        try:
-            running = self._schedule(_perform, (ticket, self._device), ticket.limits.time_s)
-        except RuntimeError as error:  # stopped, or no process can be started
-            running = Future()
-            running.set_exception(error)
-        running.add_done_callback(lambda done: self._settle(ticket, done, outcome))
+        if self._stopped:
+            self._settle(outcome, _STOPPING)
+        else:
+            self._requests.put(lambda: self._settle(outcome, self._outcome(ticket)))
         return outcome
 
     def answers(self, within_s: float) -> bool:
-        """Whether the worker does something in time. One that just took a job is busy, not dead."""
+        """Whether the worker does something in time. One that loads or just took a job is busy."""
+        done: Future[bool] = Future()
+        self._requests.put(lambda: done.set_result(self._has_answered()))
         try:
-            self._schedule(_answer).result(timeout=within_s)
-        except (FutureTimeout, pebble.ProcessExpired, BrokenProcessPool):
-            return self.ticket is not None
-        return True
-
-    def hold_to_memory_limit(self) -> None:
-        ticket, pid = self.ticket, self._pid.value
-        if ticket is None or not pid or self._over_memory_mb:
-            return
-        held_mb = _resident_mb(pid)
-        if held_mb > ticket.limits.memory_mb:
-            self._over_memory_mb = held_mb
-            log.warning("worker over its memory limit", job=ticket.job_id, held_mb=held_mb)
-            self._kill()
+            return done.result(timeout=within_s)
+        except FutureTimeout:
+            return self.ticket is not None or self._is_loading
 
     def stop(self) -> None:
-        with self._opening:
+        with self._changing:
             self._stopped = True
-        self._close()
+            if self._worker is not None:
+                self._worker.kill()
+        self._requests.put(lambda: None)
 
-    # --- the process ------------------------------------------------------------------------------
+    def join(self, within_s: float) -> None:
+        self._thread.join(within_s)
 
-    def _opened(self) -> pebble.ProcessPool:
-        self._pid.value = 0
-        pool = pebble.ProcessPool(
-            max_workers=1, context=self._context, initializer=_prepare, initargs=(self._pid,)
-        )
-        self._load_models(pool)
-        return pool
+    # --- its thread -------------------------------------------------------------------------------
 
-    def _load_models(self, pool: pebble.ProcessPool) -> None:
-        """Tasks before the first job. One that fails is left to the job that needs the analyzer."""
-        pool.schedule(_answer)  # starts the process
+    def _run(self) -> None:
+        self._renew()
+        while not self._stopped:
+            self._requests.get()()
+            if self._worker is None and not self._stopped:
+                self._renew()
+        while not self._requests.empty():
+            self._requests.get()()
+        self._give_up_worker()
+
+    def _renew(self) -> None:
+        """Start a process and load the models, ahead of the next job. Its faults are that job's."""
+        self._is_loading = True
         for name in tuple(self._warm):
-            loading = pool.schedule(_load, args=(name, self._device), timeout=LOADING_TIME_S)
-            loading.add_done_callback(partial(self._note_loading, name))
-
-    def _note_loading(self, name: str, done: Future[None]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if error is not None and not self._stopped:
-            log.error("analyzer does not load", analyzer=name, error=type(error).__name__)
-            if name in self._warm:
+            if self._stopped:
+                break
+            try:
+                within = Allowance(LOADING_TIME_S, _memory_mb(name))
+                fault = self._ask(inside.load, (name, self._device), within).answer.fault
+            except Stop as stop:
+                fault = str(stop)
+            except OSError:
+                break
+            if fault and not self._stopped:
+                log.error("analyzer does not load", analyzer=name, error=fault)
                 self._warm.remove(name)
+        self._is_loading = False
 
-    def _schedule(
-        self, function: Callable[..., T], args: tuple[object, ...] = (), time_s: float | None = None
-    ) -> Future[T]:
-        """Give the worker a task. pebble gives a pool up whose worker died idle: another is made.
+    def _has_answered(self) -> bool:
+        try:
+            self._ask(inside.answer, (), Allowance(PROOF_TIME_S))
+        except (Stop, OSError):
+            return False
+        return True
+
+    def _ask(self, task: inside.Task, args: tuple[Any, ...], within: Allowance) -> Done:
+        """Have a task done by the worker; by a new one if it has died idle.
 
         Raises
         ------
-        RuntimeError
-            Stopped, or no process can be started.
+        Stop
+        OSError
+            No process can be started.
         """
-        with self._opening:
-            try:
-                return self._pool.schedule(function, args=args, timeout=time_s)
-            except RuntimeError:
-                if self._stopped:
-                    raise
-            log.error("worker died while idle; starting another")
-            self._close()
-            self._pool = self._opened()
-            return self._pool.schedule(function, args=args, timeout=time_s)
+        try:
+            done = self._started().ask(task, args, within)
+        except Died as stop:
+            self._give_up_worker()
+            if stop.began or self._stopped:
+                raise
+            done = self._started().ask(task, args, within)
+        except Stop:
+            self._give_up_worker()
+            raise
+        if done.answer.spoilt:
+            self._give_up_worker()
+        return done
 
-    def _close(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]  # pebble's own annotation is missing
-        self._kill()
-        self._pool.join(timeout=10)
+    def _started(self) -> Worker:
+        worker = self._worker
+        if worker is not None and not worker.is_alive():
+            if not self._stopped:
+                log.error("worker died while idle; starting another")
+            self._give_up_worker()
+            worker = None
+        if worker is not None:
+            return worker
+        with self._changing:
+            if self._stopped:
+                raise Died("the node is stopping")
+            self._worker = Worker()
+            return self._worker
 
-    def _kill(self) -> None:
-        if self._pid.value:
-            with suppress(ProcessLookupError):
-                os.kill(self._pid.value, signal.SIGKILL)
+    def _give_up_worker(self) -> None:
+        with self._changing:
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.close()
 
-    # --- its answer -------------------------------------------------------------------------------
+    # --- jobs -------------------------------------------------------------------------------------
 
-    def _settle(self, ticket: Ticket, done: Future[Outcome], outcome: Future[Outcome]) -> None:
-        result = self._outcome_of(ticket, done)
+    def _settle(self, outcome: Future[Outcome], result: Outcome) -> None:
         self.ticket = None
         outcome.set_result(result)
 
-    def _outcome_of(self, ticket: Ticket, done: Future[Outcome]) -> Outcome:
-        if self._stopped or done.cancelled():
-            return Outcome(Verdict.FAILED, reason="the node is stopping", transient=True)
-        error = done.exception()
-        if error is None:
-            return done.result()
-        if isinstance(error, RuntimeError) and not isinstance(error, pebble.ProcessExpired):
-            reason = f"no worker process for the job: {type(error).__name__}"
+    def _outcome(self, ticket: Ticket) -> Outcome:
+        within = Allowance(ticket.limits.time_s, ticket.limits.memory_mb)
+        try:
+            return self._performed(ticket, within)
+        except Stop as stop:
+            return _STOPPING if self._stopped else _outcome_of(stop)
+        except OSError as error:
+            reason = f"no worker process can be started: {error.strerror or type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, transient=True)
-        if isinstance(error, FutureTimeout | pebble.ProcessExpired):
-            self._replace_worker()
-        return Outcome(Verdict.FAILED, reason=self._cause(ticket, error))
 
-    def _replace_worker(self) -> None:
-        """The worker is dead, pebble starts another: it loads its models before the next job."""
-        self._pid.value = 0
-        with suppress(RuntimeError):
-            self._load_models(self._pool)
-
-    def _cause(self, ticket: Ticket, error: BaseException) -> str:
-        limits = ticket.limits
-        if self._over_memory_mb:
-            held, limit = self._over_memory_mb, limits.memory_mb
-            return f"memory limit exceeded: {held} MB held, {limit} MB allowed"
-        if isinstance(error, FutureTimeout):
-            return f"time limit exceeded: still running after {limits.time_s:g} s"
-        if isinstance(error, pebble.ProcessExpired):
-            return f"the worker process died: {_how(error.exitcode)}"
-        return f"the worker gave no answer: {type(error).__name__}: {error}"
+    def _performed(self, ticket: Ticket, within: Allowance) -> Outcome:
+        done = self._ask(inside.perform, (ticket, self._device), within)
+        _note(ticket, done)
+        outcome = done.answer.value
+        if not isinstance(outcome, Outcome):
+            reason = f"the worker gave no outcome: {done.answer.fault}"
+            return Outcome(Verdict.FAILED, reason=reason, printed=done.printed.text)
+        return replace(outcome, left=done.answer.left, printed=done.printed.text)
 
 
-def _how(exit_code: int) -> str:
-    if exit_code >= 0:
-        return f"it ended itself with exit code {exit_code}"
-    known = {one.value: one.name for one in signal.Signals}
-    return f"killed by {known.get(-exit_code, f'signal {-exit_code}')}"
-
-
-def _resident_mb(pid: int) -> int:
+def _memory_mb(analyzer: str) -> int | None:
     try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE") // 2**20
+        return registry.info(analyzer).limits.memory_mb
+    except AnalyzerError:
+        return None  # loading it says so
 
 
-# --- inside the worker ----------------------------------------------------------------------------
+_STOPPING = Outcome(Verdict.FAILED, reason="the node is stopping", transient=True)
 
 
-def _prepare(pid: Synchronized[int]) -> None:
-    # Ctrl-C and a service manager's SIGTERM reach every process; they are the node's, which ends
-    # its workers itself. No SIG_IGN: programs that an analyzer starts would inherit it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, frame: None)
-    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
-    pid.value = os.getpid()
+def _outcome_of(stop: Stop) -> Outcome:
+    return Outcome(
+        Verdict.FAILED,
+        reason=str(stop),
+        traceback=stop.printed.fault(),
+        transient=isinstance(stop, OutOfMemory) or not stop.began,
+        told=_TOLD.get(type(stop), failures.STOPPED),
+        printed=stop.printed.text,
+    )
 
 
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(1)
+_TOLD = {
+    OverTime: failures.OVER_TIME,
+    OverMemory: failures.OVER_MEMORY,
+    OutOfMemory: failures.OVER_MEMORY,
+}
 
 
-def _load(name: str, device: str) -> None:
-    from node.work import job
-
-    job.warm_up((name,), device)
-
-
-def _perform(ticket: Ticket, device: str) -> Outcome:
-    from node.work import job
-
-    return job.perform(ticket, device)
-
-
-def _answer() -> int:
-    return os.getpid()
+def _note(ticket: Ticket, done: Done) -> None:
+    """Log what an analyzer wrote and left, by number and name: the text may tell of a patient."""
+    about = {"job": ticket.job_id, "analyzer": ticket.analyzer}
+    if done.printed.count:
+        log.info("analyzer wrote to standard output or error", bytes=done.printed.count, **about)
+    if done.answer.left:
+        level = log.warning if done.answer.spoilt else log.info
+        renewed = done.answer.spoilt
+        level("analyzer left something behind", left=done.answer.left, renewed=renewed, **about)

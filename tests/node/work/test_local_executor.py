@@ -4,61 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from analyzers import registry
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.local import LocalExecutor
-
-PLUGINS = Path(__file__).parents[2] / "plugins"
-WAIT_S = 100
-
-
-@pytest.fixture(scope="module")
-def plugins() -> Iterator[None]:
-    """The misbehaving analyzers, as an installed package would offer them."""
-    sys.path.insert(0, str(PLUGINS))
-    registry._entries.cache_clear()
-    yield
-    sys.path.remove(str(PLUGINS))
-    registry._entries.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def executor(plugins: None) -> Iterator[LocalExecutor]:
-    one = LocalExecutor(slots=1, device="cpu", warm=("counting",))
-    yield one
-    one.stop()
-
-
-def ticket(name: str, folder: Path, images: list[Path], **parameters: object) -> Ticket:
-    found = registry.info(name)
-    (folder / name).mkdir(exist_ok=True)
-    return Ticket(
-        job_id=1,
-        key="ab" * 32,
-        analyzer=name,
-        analyzer_version=found.version,
-        parameters=parameters,
-        instances=tuple(images),
-        folder=folder / name,
-        started_at=datetime(2026, 1, 2, tzinfo=UTC),
-        limits=found.limits,
-    )
+from tests.node.work.conftest import WAIT_S, numbers, ticket
 
 
 def run(executor: LocalExecutor, one: Ticket) -> Outcome:
     return executor.submit(one).result(timeout=WAIT_S)
-
-
-def numbers(outcome: Outcome) -> dict[str, float | None]:
-    return {row.name: row.value for row in outcome.results.findings}
 
 
 @pytest.mark.timeout(150)
@@ -163,7 +120,6 @@ def test_a_worker_killed_while_idle_is_replaced(
     executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
 ) -> None:
     os.kill(worker_pid(executor, tmp_path, phantom_paths), signal.SIGKILL)
-    time.sleep(1)  # pebble has noticed
     executor.prove()
     after = run(executor, ticket("counting", tmp_path, phantom_paths))
     assert after.verdict is Verdict.DONE

@@ -25,7 +25,7 @@ BUILDS = Code("builds", "99TEST", "Times built in this process")
 ONE = Code("1", "UCUM", "no units")
 
 
-class _Faulty:
+class Faulty:
     version: ClassVar[str] = "1.0"
     inputs: ClassVar[InputContract] = InputContract(modalities=frozenset({"CT"}))
     limits: ClassVar[Limits] = Limits(time_s=20, memory_mb=2048)
@@ -35,7 +35,7 @@ class _Faulty:
         self.device = device
 
 
-class Counting(_Faulty):
+class Counting(Faulty):
     """Says in which process it ran and how often it was built there."""
 
     name: ClassVar[str] = "counting"
@@ -55,7 +55,7 @@ class Counting(_Faulty):
         )
 
 
-class Segfault(_Faulty):
+class Segfault(Faulty):
     name: ClassVar[str] = "segfault"
     title: ClassVar[str] = "Segmentation fault"
 
@@ -64,7 +64,7 @@ class Segfault(_Faulty):
         return Findings()
 
 
-class Hang(_Faulty):
+class Hang(Faulty):
     name: ClassVar[str] = "hang"
     title: ClassVar[str] = "Hang"
     limits: ClassVar[Limits] = Limits(time_s=2, memory_mb=2048)
@@ -74,7 +74,7 @@ class Hang(_Faulty):
             time.sleep(60)
 
 
-class Raise(_Faulty):
+class Raise(Faulty):
     name: ClassVar[str] = "raise"
     title: ClassVar[str] = "Raise"
 
@@ -82,7 +82,7 @@ class Raise(_Faulty):
         raise ZeroDivisionError("the plugin divided by zero")
 
 
-class Glutton(_Faulty):
+class Glutton(Faulty):
     """Takes memory step by step, without end."""
 
     name: ClassVar[str] = "glutton"
@@ -96,7 +96,7 @@ class Glutton(_Faulty):
             time.sleep(0.01)
 
 
-class Declining(_Faulty):
+class Declining(Faulty):
     name: ClassVar[str] = "declining"
     title: ClassVar[str] = "Declining"
 
@@ -111,7 +111,7 @@ class FlakyParameters:
     marker: str = ""
 
 
-class Flaky(_Faulty):
+class Flaky(Faulty):
     """Fails the first time as a full disk does, then works."""
 
     name: ClassVar[str] = "flaky"
@@ -126,7 +126,7 @@ class Flaky(_Faulty):
         return Findings()
 
 
-class Slow(_Faulty):
+class Slow(Faulty):
     name: ClassVar[str] = "slow"
     title: ClassVar[str] = "Slow"
 
@@ -135,7 +135,7 @@ class Slow(_Faulty):
         return Findings()
 
 
-class Unbuildable(_Faulty):
+class Unbuildable(Faulty):
     """Raises before it can be asked anything, as a missing model file makes it."""
 
     name: ClassVar[str] = "unbuildable"
@@ -148,7 +148,7 @@ class Unbuildable(_Faulty):
         return Findings()
 
 
-class FatalStart(_Faulty):
+class FatalStart(Faulty):
     """Takes the process with it when it is built."""
 
     name: ClassVar[str] = "fatal_start"
