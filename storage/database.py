@@ -177,10 +177,7 @@ def open_database(url: str) -> Database:
     SchemaMismatch
         A newer version of the node made it, or its driver is missing or unsafe.
     """
-    try:
-        parsed = make_url(url)
-    except ArgumentError:  # its text may hold the password
-        raise DatabaseUnavailable("the database's URL cannot be read") from None
+    parsed = _parsed(url)
     database = _database(parsed)
     try:
         _migrate(parsed)
@@ -188,6 +185,26 @@ def open_database(url: str) -> Database:
         database.close()
         raise
     return database
+
+
+def join_database(url: str) -> Database:
+    """A database that another process of the node has opened: nothing is asked of it here.
+
+    So it may be locked, or away for a while.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        The URL cannot be read.
+    """
+    return _database(_parsed(url))
+
+
+def _parsed(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:  # its text may hold the password
+        raise DatabaseUnavailable("the database's URL cannot be read") from None
 
 
 def _database(url: URL, foreign_keys: bool = True) -> Database:

@@ -14,6 +14,8 @@ from node.dimse.receiver_process import PlaceWanted
 class _Place:
     wanted: PlaceWanted
     receiver: str
+    is_over: bool = False
+    """Its receiver is gone; what it brought is not all in the index yet."""
     studies: set[str] = field(default_factory=set)
 
 
@@ -30,7 +32,11 @@ class Places:
         """Give an association of a receiver its place, or say which limit it breaks."""
         with self._lock:
             if not wanted.is_probe:
-                hosts = [one.wanted.host for one in self._taken.values() if not one.wanted.is_probe]
+                hosts = [
+                    one.wanted.host
+                    for one in self._taken.values()
+                    if not (one.wanted.is_probe or one.is_over)
+                ]
                 rejection = admission.within_limits(
                     hosts, wanted.host, self._most, self._most_per_host
                 )
@@ -51,8 +57,17 @@ class Places:
         with self._lock:
             self._taken.pop(session_id, None)
 
+    def end_all(self, receiver: str) -> None:
+        """A receiver is gone, with all its associations; their studies stay open until it is known
+        what of them had been acknowledged (``leave_all``).
+        """
+        with self._lock:
+            for place in self._taken.values():
+                if place.receiver == receiver:
+                    place.is_over = True
+
     def leave_all(self, receiver: str) -> None:
-        """A receiver is gone, with all its associations."""
+        """All that a receiver had acknowledged before it went is in the index."""
         with self._lock:
             self._taken = {
                 name: one for name, one in self._taken.items() if one.receiver != receiver
@@ -62,7 +77,7 @@ class Places:
         """The receiver that has an association; empty when it is over."""
         with self._lock:
             place = self._taken.get(session_id)
-            return place.receiver if place else ""
+            return place.receiver if place and not place.is_over else ""
 
     def of_peer(self, calling_ae: str, host: str) -> list[str]:
         """The ids of a peer's associations, newest first."""
@@ -70,7 +85,9 @@ class Places:
             found = [
                 name
                 for name, one in self._taken.items()
-                if one.wanted.calling_ae == calling_ae and one.wanted.host == host
+                if not one.is_over
+                and one.wanted.calling_ae == calling_ae
+                and one.wanted.host == host
             ]
         return found[::-1]
 

@@ -2,70 +2,44 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import queue
+import itertools
 import socket
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import structlog
 
-from node.dimse import admission
-from node.dimse.admission import Rejection
 from node.dimse.connections import DimseSettings
 from node.dimse.errors import CannotListen, ListenerEnded, PeerFault, PeerUnavailable
 from node.dimse.event_reports import EventReport
 from node.dimse.limits import provide_files
-from node.dimse.link import Link, LinkLost
+from node.dimse.link import LinkLost
 from node.dimse.places import Places
-from node.dimse.receive import QuarantineSink, RecordSink
+from node.dimse.receiver_life import Callbacks, ReceiverLife, Surroundings
 from node.dimse.receiver_process import (
-    Drain,
-    IndexState,
-    Left,
-    PlaceWanted,
     ProcessSettings,
-    Quarantined,
-    Ready,
-    ReporterWanted,
     ReportWanted,
     StatusReport,
-    Stored,
-    Touched,
     listening_socket,
-    run,
 )
 from node.dimse.server import Listening, advice
 from node.dimse.session import AssociationInfo
-from storage.errors import DatabaseUnavailable, StoreUnavailable
-from storage.records import InstanceRecord
+
+__all__ = ["Callbacks", "ReceiverPool"]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 START_S = 60.0
-INBOX = 2000
-"""Messages of one receiver that may wait; then it has to."""
-RETRY_S = 0.5
 RESTART_S = 1.0
+"""Until one that ended soon after its start is started again; twice as long each time."""
+LONGEST_RESTART_S = 10.0
+STEADY_S = 10.0
+"""One that ran so long is started again at once."""
 SPARE_S = 10.0
 """Beyond the time for draining and for an answer: until the other process counts as hung."""
 
-_spawning = multiprocessing.get_context("spawn")
-
-
-@dataclass(frozen=True, slots=True)
-class Callbacks:
-    """What the node does with what its receiver processes tell; called from their threads."""
-
-    store: RecordSink
-    quarantined: QuarantineSink
-    wake_reporter: Callable[[], None]
-    recover: Callable[[str], object]
-    """Indexes what a receiver of this name had acknowledged when it died."""
-    fault: Callable[[str], None]
+_NOTHING = StatusReport((), 0, 0)
 
 
 class ReceiverPool:
@@ -80,9 +54,8 @@ class ReceiverPool:
     ) -> None:
         self.open_associations = PooledAssociations(self)
         self._dimse = dimse
-        self._callbacks = callbacks
         self.places = Places(dimse.max_associations, dimse.max_associations_per_peer)
-        self._draining = False
+        self.around = Surroundings(callbacks, self.places)
         self._listening: Listening | None = None
         self._receivers = [
             _Receiver(self, make_settings(f"receiver{number}")) for number in range(1, count + 1)
@@ -146,7 +119,7 @@ class ReceiverPool:
 
     def drain(self, timeout_s: float) -> None:
         """Reject new associations, let live ones end, abort what is left, and stop listening."""
-        self._draining = True
+        self.around.draining.set()
         for one in self._receivers:
             one.drain(timeout_s)
         deadline = time.monotonic() + timeout_s + SPARE_S
@@ -161,19 +134,12 @@ class ReceiverPool:
 
     @property
     def is_draining(self) -> bool:
-        return self._draining
+        return self.around.draining.is_set()
 
-    @property
-    def callbacks(self) -> Callbacks:
-        return self._callbacks
-
-    def place(self, receiver: str, wanted: PlaceWanted) -> Rejection | None:
-        """Decide on an association of a receiver."""
-        return admission.SHUTTING_DOWN if self._draining else self.places.take(receiver, wanted)
-
-    def receiver_of(self, session_id: str) -> _Receiver | None:
-        name = self.places.receiver_of(session_id)
-        return next((one for one in self._receivers if one.name == name), None)
+    def receiver_of(self, session_id: str) -> ReceiverLife | None:
+        folder = self.places.receiver_of(session_id)
+        lives = [one.life for one in self._receivers if one.life is not None]
+        return next((life for life in lives if life.folder == folder), None)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -216,162 +182,98 @@ class PooledAssociations:
         raise PeerUnavailable(name, fault, reason)
 
 
-_NOTHING = StatusReport((), 0, 0)
-
-
 class _Receiver:
-    """One process and the thread that listens to it; started again when it dies."""
+    """The processes of one name, one after the other, and the thread that starts them."""
 
     def __init__(self, pool: ReceiverPool, settings: ProcessSettings) -> None:
         self.name = settings.name
-        self.status = _NOTHING
+        self.life: ReceiverLife | None = None
         self._before = (0, 0)  # counted by processes that ended
         self._pool = pool
         self._settings = settings
-        self._ready: Ready | None = None
-        self._is_ready = threading.Event()
+        self._has_begun = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=self.name, daemon=True)
-        self._process: Any = None
-        self._link: Link | None = None
-        self._inbox: queue.Queue[Any] = queue.Queue(INBOX)
 
     def start(self) -> None:
         self._thread.start()
 
     def wait_until_ready(self) -> None:
         """Raise CannotListen when the process does not come to receive."""
-        self._is_ready.wait(START_S)
-        if self._ready is None or self._ready.fault:
-            why = self._ready.fault if self._ready else "it did not start in time"
+        self._has_begun.wait(START_S)
+        life = self.life
+        if life is not None:
+            life.has_spoken.wait(START_S)
+        if life is None or not life.is_serving:
+            why = life.why() if life and life.has_spoken.is_set() else "it did not start in time"
             raise CannotListen(f"{self.name}: {why}; see its log")
 
     def is_alive(self) -> bool:
-        return self._process is not None and bool(self._process.is_alive())
+        """Whether it receives."""
+        life = self.life
+        return life is not None and life.is_serving and bool(life.process.is_alive())
 
     def counts(self) -> tuple[int, int]:
         before, status = self._before, self.status
         return before[0] + status.stored, before[1] + status.refused
 
-    def call(self, message: Any, timeout_s: float) -> Any:
-        """Raises LinkLost."""
-        if self._link is None:
-            raise LinkLost("the receiver does not run")
-        return self._link.call(message, timeout_s)
+    @property
+    def status(self) -> StatusReport:
+        return self.life.status if self.life else _NOTHING
 
     def drain(self, timeout_s: float) -> None:
-        self._tell(Drain(timeout_s))
+        if self.life is not None:
+            self.life.drain(timeout_s)
 
     def join(self, timeout_s: float) -> None:
         """Wait for the end of the process; one that hangs is killed."""
         self._thread.join(timeout_s)
-        if self._thread.is_alive() and self._process is not None:
+        if self._thread.is_alive() and self.life is not None:
             log.error("receiver_killed", receiver=self.name, reason="it did not end in time")
-            self._process.kill()
+            self.life.process.kill()
             self._thread.join(SPARE_S)
-
-    def _tell(self, message: Any) -> None:
-        try:
-            if self._link is not None:
-                self._link.send(message)
-        except LinkLost:
-            pass  # its thread notices
 
     # --- the thread -------------------------------------------------------------------------------
 
     def _keep(self) -> None:
-        while not self._pool.is_draining:
-            self._live()
-            if self._pool.is_draining or self._ready is None or self._ready.fault:
-                self._is_ready.set()
+        """Start the process, and again whenever it ends. Only the first start may fail for good."""
+        around = self._pool.around
+        has_served, pause_s = False, 0.0
+        for folder in self._folders():
+            began = time.monotonic()
+            why, is_serving = self._live_and_say_why(folder)
+            has_served = has_served or is_serving
+            if around.draining.is_set() or not has_served:
+                self._has_begun.set()
                 return
-            log.error("receiver_ended", receiver=self.name, exit_code=self._process.exitcode)
-            self._pool.callbacks.fault(f"{self.name} has ended and is started again")
-            self._recover()
-            self._pool.places.leave_all(self.name)  # not before: its studies are not whole yet
-            time.sleep(RESTART_S)
+            log.error("receiver_ended", receiver=self.name, reason=why)
+            around.callbacks.fault(f"{self.name} has ended and is started again ({why})")
+            is_steady = is_serving and time.monotonic() - began >= STEADY_S
+            around.draining.wait(0.0 if is_steady else pause_s)
+            pause_s = 0.0 if is_steady else min(max(2 * pause_s, RESTART_S), LONGEST_RESTART_S)
 
-    def _live(self) -> None:
+    def _live_and_say_why(self, folder: str) -> tuple[str, bool]:
+        """A border: whatever ends a process, this thread starts the next. And whether it served."""
+        try:
+            life = self._live(folder)
+            if not self._pool.is_draining:
+                life.recover()
+        except Exception as error:  # no process or thread to be had
+            log.exception("receiver_not_started", receiver=self.name)
+            return type(error).__name__, False
+        return life.why(), life.is_serving
+
+    def _folders(self) -> Iterator[str]:
+        """Names that no process before has: what that had acknowledged is indexed meanwhile."""
+        yield self.name
+        yield from (f"{self.name}-{number}" for number in itertools.count(2))
+
+    def _live(self, folder: str) -> ReceiverLife:
         """One process, from its start to its end."""
-        ours, theirs = _spawning.Pipe()
-        arguments = (self._settings, theirs, self._pool.listening)
-        self._process = _spawning.Process(target=run, args=arguments, name=self.name, daemon=True)
-        self._process.start()
-        theirs.close()
-        self._link = Link(ours, self._inbox.put, self._answer)
-        worker = threading.Thread(target=self._work, name=f"{self.name}-messages", daemon=True)
-        worker.start()
+        life = ReceiverLife(self._settings, folder, self._pool.around, self._pool.listening)
+        self.life = life
+        self._has_begun.set()
         if self._pool.is_draining:
-            self.drain(0.0)  # it was said to the process before this one
-        self._link.serve()  # until the process is gone, or has said its last word
-        self._inbox.put(None)
-        worker.join()
-        self._process.join(SPARE_S)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
-        self._link.close()
-        self._before, self.status = self.counts(), _NOTHING
-
-    def _recover(self) -> None:
-        """What it had acknowledged and not yet passed on is in the store."""
-        while not self._pool.is_draining:
-            try:
-                self._pool.callbacks.recover(self.name)
-            except (DatabaseUnavailable, StoreUnavailable) as error:
-                log.error("receiver_not_recovered", receiver=self.name, reason=str(error))
-                time.sleep(RETRY_S)
-            else:
-                return
-
-    def _work(self) -> None:
-        """Take the messages in their order. Calls do not wait for it: the index may be away."""
-        while (message := self._inbox.get()) is not None:
-            try:
-                self._take(message)
-            except Exception as error:  # border: without this thread nothing is indexed
-                kind = type(message).__name__
-                log.exception("receiver_message_fault", receiver=self.name, message=kind)
-                self._pool.callbacks.fault(f"{self.name}: {kind}: {type(error).__name__}")
-
-    def _take(self, message: Any) -> None:
-        callbacks = self._pool.callbacks
-        if isinstance(message, Stored):
-            self._store(message.record)
-        elif isinstance(message, Touched):
-            self._pool.places.touch(message.session_id, message.study_instance_uid)
-        elif isinstance(message, Left):
-            self._pool.places.leave(message.session_id)
-        elif isinstance(message, StatusReport):
-            self.status = message
-        elif isinstance(message, ReporterWanted):
-            callbacks.wake_reporter()
-        elif isinstance(message, Ready):
-            self._ready = message
-            self._is_ready.set()
-        elif isinstance(message, Quarantined):
-            try:
-                callbacks.quarantined(message.refused)
-            except DatabaseUnavailable:
-                log.error("quarantine_not_recorded", key=message.refused.key)
-
-    def _store(self, record: InstanceRecord) -> None:
-        """Hand an instance to the index. It is acknowledged, so there is no refusing it here."""
-        was_broken = False
-        while True:
-            try:
-                self._pool.callbacks.store(record)
-                break
-            except DatabaseUnavailable:
-                if self._pool.is_draining:
-                    return  # found at the next start
-                if not was_broken:
-                    self._tell(IndexState(is_broken=True))
-                was_broken = True
-                time.sleep(RETRY_S)
-        if was_broken:
-            self._tell(IndexState(is_broken=False))
-
-    def _answer(self, message: Any) -> Any:
-        if isinstance(message, PlaceWanted):
-            return self._pool.place(self.name, message)
-        return None
+            life.drain(0.0)  # it was said to the process before this one
+        life.serve()
+        self._before, life.status = self.counts(), _NOTHING
+        return life

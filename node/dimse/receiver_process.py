@@ -34,7 +34,7 @@ from node.dimse.mpps import StepService
 from node.dimse.server import AssociationServer, Listening
 from node.dimse.session import AssociationInfo, Session
 from node.errors import NodeError
-from storage.database import open_database
+from storage.database import join_database
 from storage.errors import DatabaseUnavailable, StorageError
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
@@ -60,6 +60,9 @@ class ProcessSettings:
     database_url: str
     prepare: Callable[[str], None]
     """Called first, with the process's name: sets up its log."""
+    folder: str = ""
+    """Of its own in ``incoming``; its name where empty. One that follows a dead one has another:
+    what that had acknowledged is indexed meanwhile."""
 
 
 # --- what a receiver process tells ----------------------------------------------------------------
@@ -162,6 +165,7 @@ class _ReceiverProcess:
         self._listening = listening
         self._link = Link(connection, self._handle, self._answer)
         self._drain_s: float | None = None
+        self._told: StatusReport | None = None
         self._draining = threading.Event()
         self._is_broken = False
 
@@ -182,8 +186,10 @@ class _ReceiverProcess:
 
     def _make_server(self) -> AssociationServer:
         settings = self._settings
-        store = InstanceStore(settings.instances, settings.quarantine, settings.sync, settings.name)
-        database = open_database(settings.database_url)
+        store = InstanceStore(
+            settings.instances, settings.quarantine, settings.sync, settings.folder or settings.name
+        )
+        database = join_database(settings.database_url)
         return AssociationServer(
             settings.dimse,
             store,
@@ -239,8 +245,12 @@ class _ReceiverProcess:
     def _tell_status(self) -> None:
         stored, refused = self._server.counts()
         associations = tuple(self._server.associations())
+        report = StatusReport(associations, stored, refused)
+        if report == self._told:
+            return
         try:
-            self._link.send(StatusReport(associations, stored, refused))
+            self._link.send(report)
+            self._told = report
         except LinkLost:
             self._draining.set()
 

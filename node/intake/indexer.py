@@ -233,6 +233,8 @@ def recover(database: Database, store: InstanceStore, receiver: str = "") -> int
             try:
                 records.append(record_of(store, path, name))
             except UnreadableInstance as error:
+                if isinstance(error.__cause__, FileNotFoundError):
+                    continue  # indexed meanwhile: what a dead receiver had passed on is on its way
                 log.error("stored instance cannot be indexed", file=name, reason=str(error))
                 if not isinstance(error.__cause__, OSError):  # the disk may give it another time
                     refused.append(store.set_aside(name, str(error)))

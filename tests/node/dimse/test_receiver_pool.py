@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 from pydicom.dataset import Dataset
+from pysqlite3 import dbapi2 as sqlite
 
 from node.dimse import admission
 from node.dimse.connections import DimseSettings, TlsSettings
-from node.dimse.errors import CannotListen, PeerUnavailable
+from node.dimse.errors import CannotListen, ListenerEnded, PeerUnavailable
 from node.dimse.event_reports import EventReport
+from node.dimse.places import Places
 from node.dimse.receiver_pool import Callbacks, ReceiverPool
-from node.dimse.receiver_process import ProcessSettings
+from node.dimse.receiver_process import PlaceWanted, ProcessSettings
 from node.dimse.sender import Peer, SendResult, echo, send
 from node.dimse.tls import TlsFiles
 from node.intake.indexer import recover
@@ -63,7 +65,7 @@ class Node:
         self.records.append(record)
 
     def process_ids(self) -> list[int]:
-        return [one._process.pid for one in self.pool._receivers]
+        return [one.life.process.pid for one in self.pool._receivers]
 
     def indexed(self) -> set[str]:
         with self.database.read() as tx:
@@ -193,6 +195,59 @@ def test_a_process_that_is_killed_loses_nothing_and_comes_back(tmp_path: Path) -
         send(paths, node.peer, again.__setitem__)
         assert {one.status for one in again.values()} == {0}
         until(lambda: len(node.indexed()) == len(paths))
+
+
+def test_one_that_dies_while_the_database_is_locked_is_started_again_at_once(
+    tmp_path: Path,
+) -> None:
+    paths = [write_instance(tmp_path / f"{n}.dcm", make_dataset(n)) for n in (1, 2)]
+    with running(tmp_path) as node:
+        assert _status(paths[0], node.peer) == 0
+        until(lambda: node.indexed())
+        lock = sqlite.connect(tmp_path / "index.db", isolation_level=None)
+        try:
+            lock.execute("BEGIN IMMEDIATE")
+            before = node.process_ids()
+            for process_id in before:
+                os.kill(process_id, signal.SIGKILL)
+            until(lambda: not set(node.process_ids()) & set(before))
+            until(lambda: all(one.is_alive() for one in node.pool._receivers))
+            assert _answers(node.peer)
+            assert _status(paths[1], node.peer) == 0
+            node.pool.prove()
+        finally:
+            lock.close()
+        until(lambda: make_dataset(2).SOPInstanceUID in node.indexed())
+
+
+def test_one_that_cannot_start_again_is_tried_until_it_can(tmp_path: Path) -> None:
+    with running(tmp_path, processes=1) as node:
+        kept, aside = node.store.incoming, tmp_path / "aside"
+        kept.rename(aside)
+        kept.write_bytes(b"no folder")
+        os.kill(node.process_ids()[0], signal.SIGKILL)
+        until(lambda: sum("started again (Store" in fault for fault in node.faults) >= 2)
+        with pytest.raises(ListenerEnded, match="receiver1"):
+            node.pool.prove()
+        kept.unlink()
+        aside.rename(kept)
+        until(lambda: _answers(node.peer))
+
+
+def test_a_dead_receivers_places_are_free_at_once_and_its_studies_open_until_they_are_indexed() -> (
+    None
+):
+    places = Places(1, 0)
+    first, second = (PlaceWanted(name, "CT", "10.0.0.1", False) for name in ("one", "two"))
+    assert places.take("receiver1", first) is None
+    places.touch("one", "1.2.3")
+    assert places.take("receiver2", second) is admission.LIMIT_EXCEEDED
+    places.end_all("receiver1")
+    assert places.take("receiver2", second) is None
+    assert places.studies() == {"1.2.3"}
+    assert places.receiver_of("one") == "" and places.of_peer("CT", "10.0.0.1") == ["two"]
+    places.leave_all("receiver1")
+    assert places.studies() == set()
 
 
 def _answers(peer: Peer) -> bool:
