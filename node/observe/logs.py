@@ -7,13 +7,13 @@ out here, whoever logs it.
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import sys
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from node.observe.log_handlers import Console, LogFile
 from node.observe.redaction import redact
 from node.observe.redaction import study_digest as study_digest
 
@@ -54,7 +54,7 @@ def configure(log_folder: Path | None, level: str = "info", process: str = "") -
 
 
 def _handlers(log_folder: Path | None, process: str) -> list[logging.Handler]:
-    console = logging.StreamHandler(sys.stderr)
+    console = Console(sys.stderr)
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
@@ -63,9 +63,7 @@ def _handlers(log_folder: Path | None, process: str) -> list[logging.Handler]:
         return [console]
     log_folder.mkdir(parents=True, exist_ok=True)
     name = f"wetread-{process}.log" if process else "wetread.log"
-    file = logging.handlers.RotatingFileHandler(
-        log_folder / name, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8"
-    )
+    file = LogFile(log_folder / name, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
     file.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
     return [console, file]
 
