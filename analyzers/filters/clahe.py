@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes
 from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived
+from analyzers.filters import derived, field
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.threads import for_each
 
@@ -70,7 +70,7 @@ class Clahe:
             The series holds no image.
         """
         derived.require_image(volume)
-        values = volume.values(np.float32)
+        values = field.mirrored_values(volume)
         low, high = parameters.low, parameters.high
         if low >= high:
             low, high = grey_range(values)

@@ -67,7 +67,13 @@ def where(dimensions: str) -> str:
 def derived(
     volume: Volume, values: NDArray[Any], title: str, derivation: Code, remarks: str
 ) -> Findings:
-    """One derived image; whole numbers again where the values of the source are whole."""
+    """One derived image; whole numbers again where the values of the source are whole.
+
+    Padding is blank again, whatever the filter made of it.
+    """
+    volume.blank_padding(values)
+    if volume.valid is not None:
+        remarks += " Padding is left out."
     if has_whole_values(volume):
         values = whole(values)
     return Findings(items=(DerivedImage(values, title, derivation, remarks),))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes
 from analyzers.contract import Findings, InputContract, Limits, Volume
-from analyzers.filters import derived
+from analyzers.filters import derived, field
 from analyzers.filters.threads import bands, for_each
 
 LEAST_SIGMA_MM, LARGEST_SIGMA_MM = 0.1, 20.0
@@ -59,11 +59,7 @@ class GaussianFilter:
         """
         derived.require_image(volume)
         sigmas = sigmas_in_voxels(volume, parameters)
-        values = volume.values(np.float32)
-        if self.device.startswith("cuda"):
-            values = blur_on_device(values, sigmas, self.device)
-        else:
-            values = blur_on_cpu(values, sigmas)
+        values = field.smoothed(volume, lambda image: blurred(image, sigmas, self.device))
         return derived.derived(
             volume,
             values,
@@ -90,6 +86,15 @@ def gaussian_kernel(sigma: float) -> NDArray[np.float32]:
     weights = np.exp(-0.5 * (offsets / sigma) ** 2)
     kernel: NDArray[np.float32] = (weights / weights.sum()).astype(np.float32)
     return kernel
+
+
+def blurred(
+    values: NDArray[np.float32], sigmas: tuple[float, float, float], device: str
+) -> NDArray[np.float32]:
+    """Blur a C-contiguous float32 volume, on the CPU in place."""
+    if device.startswith("cuda"):
+        return blur_on_device(values, sigmas, device)
+    return blur_on_cpu(values, sigmas)
 
 
 def blur_on_cpu(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes
 from analyzers.contract import Findings, InputContract, Limits, Volume
-from analyzers.filters import derived
+from analyzers.filters import derived, field
 from analyzers.filters.derived import Sizes
 from analyzers.filters.gaussian import mirrored
 from analyzers.filters.threads import bands, for_each
@@ -63,11 +63,7 @@ class MeanFilter:
         """
         derived.require_image(volume)
         sizes = derived.window_in_voxels(volume, parameters.size_mm, parameters.dimensions)
-        values = volume.values(np.float32)
-        if self.device.startswith("cuda"):
-            values = mean_on_device(values, sizes, self.device)
-        else:
-            values = mean_on_cpu(values, sizes)
+        values = field.smoothed(volume, lambda image: averaged(image, sizes, self.device))
         return derived.derived(
             volume,
             values,
@@ -75,6 +71,13 @@ class MeanFilter:
             codes.SMOOTHING,
             f"Mean over {derived.in_words(sizes)} {derived.where(parameters.dimensions)}.",
         )
+
+
+def averaged(values: NDArray[np.float32], sizes: Sizes, device: str) -> NDArray[np.float32]:
+    """Average a C-contiguous float32 volume, on the CPU in place."""
+    if device.startswith("cuda"):
+        return mean_on_device(values, sizes, device)
+    return mean_on_cpu(values, sizes)
 
 
 def mean_on_cpu(values: NDArray[np.float32], sizes: Sizes) -> NDArray[np.float32]:

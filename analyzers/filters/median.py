@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes
 from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived, rank_network
+from analyzers.filters import derived, field, rank_network
 from analyzers.filters.derived import Sizes
 from analyzers.filters.threads import bands, for_each
 
@@ -90,7 +90,7 @@ class MedianFilter:
 
 def _values(volume: Volume) -> NDArray[Any]:
     """int16 where nothing is lost by it: twice as many voxels an instruction."""
-    values: NDArray[Any] = volume.values(np.float32)
+    values: NDArray[Any] = field.mirrored_values(volume)
     return derived.whole(values) if derived.has_whole_values(volume) else values
 
 

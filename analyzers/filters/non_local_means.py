@@ -16,7 +16,7 @@ import numpy as np
 
 from analyzers import codes
 from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived
+from analyzers.filters import derived, field
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.mean import box_on_cpu, box_on_device
 from analyzers.filters.threads import bands, for_each
@@ -82,7 +82,7 @@ class NonLocalMeans:
                 f"search_mm is {parameters.search_mm:g}: {derived.in_words(search)} in this "
                 f"series, at most {MOST_SHIFTS} in all are accepted"
             )
-        values = volume.values(np.float32)
+        values = field.mirrored_values(volume)
         sigma = parameters.sigma or estimated_noise(values)
         if sigma > 0:
             values = denoised(values, patch, search, (sigma, parameters.strength), self.device)

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import cv2
-import numpy as np
 
 from analyzers import codes
 from analyzers.contract import Findings, InputContract, Limits, Volume
-from analyzers.filters import derived
+from analyzers.filters import derived, field
 from analyzers.filters.gaussian import (
     LARGEST_SIGMA_MM,
     LEAST_SIGMA_MM,
@@ -68,7 +67,7 @@ class UnsharpMask:
         derived.require_image(volume)
         blur = GaussianParameters(parameters.sigma_mm, parameters.dimensions)
         values = sharpened(
-            volume.values(np.float32),
+            field.mirrored_values(volume),
             sigmas_in_voxels(volume, blur),
             parameters.amount,
             self.device,

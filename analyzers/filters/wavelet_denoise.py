@@ -18,7 +18,7 @@ import pywt
 
 from analyzers import codes
 from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived
+from analyzers.filters import derived, field
 from analyzers.filters.derived import Floats
 from analyzers.filters.threads import bands, for_each
 from analyzers.filters.wavelet_transform import decomposed, reconstruct
@@ -80,7 +80,7 @@ class WaveletDenoise:
             The series holds no image.
         """
         derived.require_image(volume)
-        values = denoised(volume.values(np.float32), parameters, self.device)
+        values = denoised(field.mirrored_values(volume), parameters, self.device)
         return derived.derived(
             volume,
             values,

@@ -5,6 +5,7 @@ No anatomy is claimed: shapes, values and noise in the range of the modality.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,18 @@ def volume(
         subject=Subject(age_years=60.0, sex="F", weight_kg=70.0, height_m=1.7),
         facts=SeriesFacts(modality, count, count, spacing_mm=SPACING_MM[0]),
     )
+
+
+def in_round_field(of: Volume, padding: int) -> Volume:
+    """As from a scanner with a round field of view: outside of it a padding value was stored."""
+    _, rows, columns = of.shape
+    y, x = np.meshgrid(np.linspace(-1, 1, rows), np.linspace(-1, 1, columns), indexing="ij")
+    valid = np.broadcast_to(np.hypot(y, x) <= 1, of.shape)
+    limits = np.iinfo(of.stored.dtype)
+    value = np.clip(padding, limits.min, limits.max).astype(of.stored.dtype)
+    stored = np.where(valid, of.stored, value)
+    stored.setflags(write=False)
+    return dataclasses.replace(of, stored=stored, valid=valid)
 
 
 def grid() -> NDArray[np.float64]:

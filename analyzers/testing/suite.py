@@ -14,6 +14,7 @@ from analyzers import answer, leftovers, registry
 from analyzers.contract import (
     Classification,
     ColorImage,
+    CompressedImage,
     DerivedImage,
     Detection,
     Findings,
@@ -127,6 +128,42 @@ class AnalyzerSuite:
             check(findings, of.shape)
             check_volumes(findings, scaled.voxel_ml)
 
+    def test_padding_is_no_tissue(self, analyzer_name: str) -> None:
+        """What was stored outside a round field of view changes no result and is marked by none."""
+        of = self.example(analyzer_name)
+        least, most = int(of.stored.min()) - 1000, int(of.stored.max()) + 4000
+        padded = [examples.in_round_field(of, value) for value in (least, most)]
+        dark, bright = (answered(analyzer_name, one) for one in padded)
+        if not isinstance(dark, Findings) or not isinstance(bright, Findings):
+            assert dark == bright
+            return
+        valid = padded[0].valid
+        assert valid is not None
+        check_padding(dark, valid)
+        check_padding(bright, valid)
+        for one, other in zip(grids(dark), grids(bright), strict=True):
+            assert np.array_equal(one[valid], other[valid])
+        if not any(
+            isinstance(item, CompressedImage) for item in dark.items
+        ):  # padding is coded too
+            assert numbers(dark) == numbers(bright)
+            assert dark.remarks == bright.remarks
+            assert answers(dark) == answers(bright)
+
+    def test_padding_does_not_leak_into_what_was_measured(self, analyzer_name: str) -> None:
+        """A flat image stays as flat beside padding as it is without."""
+        of = self.example(analyzer_name)
+        stored = np.full_like(of.stored, 40)
+        stored.setflags(write=False)
+        flat = dataclasses.replace(of, stored=stored)
+        padded = examples.in_round_field(flat, 4000)
+        whole, beside = answered(analyzer_name, flat), answered(analyzer_name, padded)
+        if not isinstance(whole, Findings) or not isinstance(beside, Findings):
+            return
+        assert padded.valid is not None
+        for one, other in zip(derived_from(whole), derived_from(beside), strict=True):
+            np.testing.assert_allclose(other[padded.valid], one[padded.valid], atol=self.tolerance)
+
     @pytest.mark.parametrize(
         "shape", [(0, 0, 0), (0, 16, 16), (1, 1, 1), (1, 16, 16), (2, 3, 300), (5, 1, 9)]
     )
@@ -169,6 +206,24 @@ def run(name: str, of: Volume) -> Findings:
     return answer.checked(found, of)
 
 
+def answered(name: str, of: Volume) -> Findings | str:
+    """As ``run``; why it is not applicable, where it is not."""
+    try:
+        return run(name, of)
+    except NotApplicable as verdict:
+        return str(verdict)
+
+
+def check_padding(findings: Findings, valid: NDArray[np.bool_]) -> None:
+    """No segment has a voxel of padding, and no box holds nothing else."""
+    for item in findings.items:
+        if isinstance(item, Segmentation):
+            assert not item.labels[~valid].any()
+        elif isinstance(item, Detection):
+            box = tuple(slice(a, b + 1) for a, b in zip(item.first, item.last, strict=True))
+            assert valid[box].any()
+
+
 def check(findings: Findings, shape: tuple[int, int, int]) -> None:
     """What holds for all findings: grids fit, labels are declared, numbers are finite."""
     assert all(grid.shape[:3] == shape for grid in grids(findings))
@@ -202,6 +257,11 @@ def grids(findings: Findings) -> list[NDArray[Any]]:
     return [grid_of(item) for item in findings.items if isinstance(item, _GRIDS)]
 
 
+def derived_from(findings: Findings) -> list[NDArray[Any]]:
+    """Images made from the input, not from a companion."""
+    return [one.values for one in findings.items if isinstance(one, DerivedImage) and not one.role]
+
+
 def grid_of(item: Segmentation | DerivedImage | ColorImage | ParametricMap) -> NDArray[Any]:
     return item.labels if isinstance(item, Segmentation) else item.values
 
@@ -219,9 +279,23 @@ def numbers(findings: Findings) -> list[float]:
     return [one.value for one in found]
 
 
+def answers(findings: Findings) -> list[Classification]:
+    """All answers and statements of the series and its structures."""
+    found: list[Classification] = []
+    for item in findings.items:
+        if isinstance(item, Classification):
+            found.append(item)
+        elif isinstance(item, Segmentation):
+            found += [one for segment in item.segments for one in segment.classifications]
+        elif isinstance(item, Detection):
+            found += item.classifications
+    return found
+
+
 def stored_otherwise(of: Volume, order: tuple[int, ...], flips: tuple[bool, ...]) -> Volume:
     """The same patient with axes in another order and direction."""
     stored = of.stored.transpose(order)
+    valid = None if of.valid is None else of.valid.transpose(order)
     affine = of.affine.copy()
     affine[:3, :3] = of.affine[:3, list(order)]
     for axis, flip in enumerate(flips):
@@ -229,6 +303,7 @@ def stored_otherwise(of: Volume, order: tuple[int, ...], flips: tuple[bool, ...]
             affine[:3, 3] += affine[:3, axis] * (stored.shape[axis] - 1)
             affine[:3, axis] *= -1
             stored = np.flip(stored, axis)
+            valid = None if valid is None else np.flip(valid, axis)
     stored = np.ascontiguousarray(stored)
     stored.setflags(write=False)
     count = len(stored)
@@ -238,6 +313,7 @@ def stored_otherwise(of: Volume, order: tuple[int, ...], flips: tuple[bool, ...]
         affine=affine,
         slope=np.full(count, of.slope[0]),
         intercept=np.full(count, of.intercept[0]),
+        valid=valid,
     )
 
 

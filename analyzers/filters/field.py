@@ -1,0 +1,71 @@
+"""How filters treat the border of what was measured, where a series has padding.
+
+Owns the one rule: no filter takes padding for a value. Smoothing by weights leaves it out of sum
+and weight alike (normalised convolution, Knutsson & Westin, DOI 10.1109/CVPR.1993.341081); every
+other filter sees the image mirrored at that border, as it sees it at the edge of the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from analyzers.contract import Volume
+from analyzers.filters.derived import Floats
+from analyzers.filters.threads import for_each
+
+Mask = NDArray[np.bool_]
+LEAST_WEIGHT = 1e-12
+
+
+def smoothed(volume: Volume, smooth: Callable[[Floats], Floats]) -> Floats:
+    """Values smoothed by positive weights that sum to 1; ``smooth`` may work in place."""
+    values = volume.values(np.float32)
+    if volume.valid is None:
+        return smooth(values)
+    weight = volume.valid.astype(np.float32)
+    middle = values.mean(where=volume.valid, dtype=np.float64)
+    values -= np.float32(middle)
+    values *= weight
+    values, weight = smooth(values), smooth(weight)
+    np.divide(values, np.maximum(weight, LEAST_WEIGHT), out=values)
+    values += np.float32(middle)
+    return values
+
+
+def mirrored_values(volume: Volume) -> Floats:
+    """Values whose padding is filled, within slices, with the image mirrored at its border."""
+    values: Floats = volume.values(np.float32)
+    valid = volume.valid
+    if valid is None:
+        return values
+    measured = np.flatnonzero(valid.any(axis=(1, 2)))
+
+    def plane(index: int) -> None:
+        _fill(values[index], valid[index])
+
+    for_each(plane, measured.tolist())
+    for index in np.flatnonzero(~valid.any(axis=(1, 2))):
+        values[index] = values[measured[np.abs(measured - index).argmin()]]
+    return values
+
+
+def _fill(plane: Floats, valid: Mask) -> None:
+    """Fill one slice in place; where the mirror shows padding, the nearest pixel is repeated."""
+    if valid.all():
+        return
+    rows, columns = np.nonzero(~valid)
+    _, labels = cv2.distanceTransformWithLabels(
+        (~valid).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    place = np.zeros(int(labels.max()) + 1, np.int64)
+    place[labels[valid]] = np.flatnonzero(valid)
+    near = np.stack(np.unravel_index(place[labels[rows, columns]], valid.shape))
+    far = 2 * near - np.stack([rows, columns])
+    limits = np.array(valid.shape)[:, None] - 1
+    far = np.clip(far, 0, limits)
+    source = np.where(valid[tuple(far)], far, near)
+    plane[rows, columns] = plane[tuple(source)]
