@@ -1,28 +1,33 @@
 """Which presentation contexts the node accepts (PS3.8 7.1.1.13, PS3.4 B.3).
 
-Verification, and every storage SOP class: the standard's, retired ones, private ones, and ones
-newer than the libraries. All other known SOP classes are refused, and so are transfer syntaxes
-in which the header cannot be read.
+Verification, and every storage SOP class of a patient's study: the standard's, retired ones,
+private ones, and ones newer than the libraries. All other known SOP classes are refused, and so
+are transfer syntaxes in which the header cannot be read.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 
+from pydicom._uid_dict import UID_dictionary
 from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom import sop_class
-from pynetdicom._globals import ALL_TRANSFER_SYNTAXES
 from pynetdicom.presentation import PresentationContext, build_context
 
-TRANSFER_SYNTAXES = frozenset(
-    # JPIP and SMPTE ST 2110 leave the pixels elsewhere: such an instance would be incomplete.
-    UID(uid)
-    for uid in ALL_TRANSFER_SYNTAXES
-    if not uid.startswith("1.2.840.10008.1.2.7.")
-    and uid.rpartition(".")[2] not in {"94", "95", "204", "205"}
+_NO_DATA_SET = re.compile(
+    r"1\.2\.840\.10008\.1\.2\.(4\.(94|95|204|205)|6\.[12]|7\.[123])|1\.2\.840\.10008\.1\.20"
 )
-"""Native, deflated, big endian, and all encapsulated ones: JPEG, JPEG-LS, JPEG 2000, HTJ2K,
-JPEG XL, RLE, MPEG-2, H.264, HEVC, deflated frames."""
+"""JPIP and SMPTE ST 2110 leave the pixels elsewhere: such an instance would be incomplete.
+MIME, XML and Papyrus 3 (all retired) are no data sets of PS3.5."""
+
+TRANSFER_SYNTAXES = frozenset(
+    UID(uid)
+    for uid, entry in UID_dictionary.items()
+    if entry[1] == "Transfer Syntax" and not _NO_DATA_SET.fullmatch(uid)
+)
+"""Native, deflated, big endian, and all encapsulated ones: JPEG (also the retired processes),
+JPEG-LS, JPEG 2000, HTJ2K, JPEG XL, RLE, MPEG-2, H.264, HEVC, deflated and uncompressed frames."""
 
 VERIFICATION = UID("1.2.840.10008.1.1")
 
@@ -30,15 +35,28 @@ NATIVE = frozenset((ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBi
 """Of messages without pixels."""
 
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
+_RETIRED_STORAGE = frozenset(
+    (
+        "1.2.840.10008.5.1.1.27",
+        "1.2.840.10008.5.1.1.29",
+        "1.2.840.10008.5.1.1.30",
+        "1.2.840.10008.5.1.4.34.1",
+    )
+)
+"""Outside the root: stored prints, hardcopies, RT beams delivery instruction (trial)."""
 _DICOM_ROOT = "1.2.840.10008."
 
 
 def is_storage(abstract_syntax: str) -> bool:
-    """Whether instances of a SOP class can be taken."""
+    """Whether instances of a SOP class can be taken.
+
+    Not those that belong to no study: palettes, hanging protocols, implant templates, defined
+    procedure protocols, inventories and the DICOMDIR.
+    """
     uid = UID(abstract_syntax)
     if not uid.startswith(_DICOM_ROOT):
         return True
-    if uid in sop_class._STORAGE_CLASSES.values():
+    if uid in _RETIRED_STORAGE or uid in sop_class._STORAGE_CLASSES.values():
         return True
     known = uid.keyword
     if not known:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pynetdicom
 import pytest
 from pynetdicom import AE, _config, sop_class
-from pynetdicom._globals import ALL_TRANSFER_SYNTAXES, MODE_ACCEPTOR
+from pynetdicom._globals import MODE_ACCEPTOR
 from pynetdicom.association import Association
 from pynetdicom.dimse import DIMSEServiceProvider
 from pynetdicom.dul import DULServiceProvider
@@ -123,7 +123,6 @@ def test_switches_and_tables_are_where_they_are_set_and_read() -> None:
     ):  # fmt: skip
         assert hasattr(_config, name)
     assert "1.2.840.10008.5.1.4.1.1.2" in sop_class._STORAGE_CLASSES.values()
-    assert "1.2.840.10008.1.2.1" in ALL_TRANSFER_SYNTAXES
 
 
 def test_time_outs_do_not_hear_of_a_step_of_the_wall_clock(

@@ -30,6 +30,7 @@ from node.dimse.server import AssociationServer, DimseSettings, Peer
 from storage.errors import DatabaseUnavailable
 from storage.records import InstanceRecord
 from tests.instances import incoming, make_dataset, write_instance
+from tests.node.dimse.raw_peer import Context, RawPeer, associate_rq, image
 from tests.node.dimse.receiving import Node, running_node
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -150,6 +151,8 @@ def test_more_than_ten_associations_work_at_once(tmp_path: Path, images: list[Pa
         "1.2.840.10008.5.1.4.1.1.66.7",  # label map segmentation
         "1.2.840.10008.5.1.4.34.10",  # RT brachy application setup delivery instruction
         "1.2.840.10008.5.1.4.1.1.999.9",  # a storage class of a later edition
+        "1.2.840.10008.5.1.1.30",  # hardcopy colour image, retired
+        "1.2.840.10008.5.1.4.34.1",  # RT beams delivery instruction, trial
         "1.3.12.2.1107.5.9.1",  # Siemens CSA non-image
         "1.2.826.0.1.3680043.2.99.1",
     ],
@@ -177,6 +180,8 @@ def test_standard_retired_future_and_private_storage_is_accepted(
         "1.2.840.10008.5.1.4.31",  # modality worklist
         "1.2.840.10008.5.1.4.1.1.201.2",  # storage management query
         "1.2.840.10008.5.1.4.38.1",  # hanging protocol: belongs to no study
+        "1.2.840.10008.5.1.4.39.1",  # color palette
+        "1.2.840.10008.5.1.4.1.1.200.1",  # defined procedure protocol
         "1.2.840.10008.1.3.10",  # DICOMDIR
     ],
 )
@@ -186,6 +191,15 @@ def test_what_is_no_image_storage_is_refused_in_negotiation(node: Node, abstract
         assert association.is_established
         assert [str(one.abstract_syntax) for one in association.accepted_contexts] == [VERIFICATION]
         assert [one.result for one in association.rejected_contexts] == [3]
+
+
+@pytest.mark.parametrize("syntax", ["98", "52", "53", "54", "55", "56", "58", "59", "61", "65"])
+def test_retired_transfer_syntaxes_are_stored_as_they_come(node: Node, syntax: str) -> None:
+    uid = b"1.2.840.10008.1.2." + (b"1." if syntax == "98" else b"4.") + syntax.encode()
+    with RawPeer(node.port) as peer:
+        peer.associate(associate_rq([Context(transfer=(uid,))]))
+        assert peer.store(image()) == 0x0000
+    assert node.records[0].attributes.transfer_syntax_uid == uid.decode()
 
 
 def test_an_unknown_transfer_syntax_is_refused_in_negotiation(node: Node) -> None:
