@@ -70,6 +70,10 @@ def test_a_start_that_fails_leaves_nothing_running_and_the_database_free(tmp_pat
     node.stop()
 
 
+PATIENCE_S = 240.0
+"""A worker may take long to start where the machine is busy; only a fault takes so long."""
+
+
 class MovedClock:
     """The machine's clock, moved on by hand."""
 
@@ -80,7 +84,7 @@ class MovedClock:
         return datetime.now(UTC) + self.ahead
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_fault_of_each_part_in_turn_makes_health_red_and_nothing_else_clears_it(
     tmp_path: Path,
 ) -> None:
@@ -89,18 +93,18 @@ def test_a_fault_of_each_part_in_turn_makes_health_red_and_nothing_else_clears_i
     node.start()
     page = f"http://127.0.0.1:{node.web.port}/health"
     try:
-        until(lambda: httpx.get(page).status_code == 200, 60)
+        until(lambda: httpx.get(page).status_code == 200, PATIENCE_S)
         works = works_of(node)
         assert {one["name"] for one in httpx.get(page).json()["checks"]} == set(works)
         for name, work in works.items():
             with broken(work):
-                until(lambda name=name: "OSError" in told(page, name)["reason"], 60)
+                until(lambda name=name: "OSError" in told(page, name)["reason"], PATIENCE_S)
                 clock.ahead += timedelta(seconds=61)
                 for one in works.values():
                     one.wake()
-                until(lambda name=name: failing(page) == {name}, 60)
+                until(lambda name=name: failing(page) == {name}, PATIENCE_S)
                 assert httpx.get(page).status_code == 503
-            until(lambda: httpx.get(page).status_code == 200, 60)
+            until(lambda: httpx.get(page).status_code == 200, PATIENCE_S)
     finally:
         node.stop()
 
