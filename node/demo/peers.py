@@ -48,6 +48,10 @@ class NodeProcess:
         self.port = 0
         self.page = ""
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def __enter__(self) -> NodeProcess:
         with self._errors.open("w") as errors:
             self._process = subprocess.Popen(
