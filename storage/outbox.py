@@ -168,11 +168,11 @@ def _waiting_parts(at: datetime) -> sa.Exists:
     )
 
 
-def sent(tx: Transaction, delivery_id: int, at: datetime, status: int) -> None:
-    """The destination has stored the object."""
+def sent(tx: Transaction, delivery_id: int, at: datetime, status: int, how: str = "") -> None:
+    """The destination has stored the object; ``how`` that is known, where not by an answer."""
     values = {"state": DeliveryState.SENT.value, "sent_at": at, "status": status, "reason": ""}
-    _set(tx, delivery_id, **values)
-    _event(tx, at, Level.INFO, delivery_id, DeliveryState.SENT, "")
+    _set(tx, delivery_id, **values, in_doubt=False)
+    _event(tx, at, Level.INFO, delivery_id, DeliveryState.SENT, how)
 
 
 def failed(
@@ -190,14 +190,16 @@ def retry_later(
     not_before: datetime,
     status: int | None,
     reason: str,
+    in_doubt: bool = False,
 ) -> None:
-    """Not stored this time: due again at ``not_before``."""
+    """Not stored this time, or ``in_doubt``: due again at ``not_before``."""
     successor = _overtaking(tx, delivery_id)
     if successor is not None:
         _drop(tx, [delivery_id], successor, at)
         return
     state = DeliveryState.PENDING
-    _set(tx, delivery_id, state=state.value, not_before=not_before, status=status, reason=reason)
+    values = {"state": state.value, "not_before": not_before, "status": status, "reason": reason}
+    _set(tx, delivery_id, **values, in_doubt=in_doubt)
     _event(tx, at, Level.WARNING, delivery_id, state, reason)
 
 
@@ -250,7 +252,8 @@ def _overtaking(tx: Transaction, delivery_id: int) -> int | None:
 def release_sending(tx: Transaction, at: datetime, destination: str = "") -> int:
     """What was being sent is due again: at start, or of one destination. Gives how many.
 
-    Of one destination when its courier holds nothing: the answer to its claim was lost.
+    At start each may have come through. Of one destination when its courier holds nothing: the
+    answer to its claim was lost.
     """
     table = schema.deliveries
     query = sa.select(table.c.id).where(table.c.state == DeliveryState.SENDING.value)
@@ -260,7 +263,8 @@ def release_sending(tx: Transaction, at: datetime, destination: str = "") -> int
         why = "the database was away when it was claimed"
     sending = tx.scalars(query).all()
     ids = _not_overtaken(tx, sending, at)
-    _set_all(tx, ids, state=DeliveryState.PENDING.value, not_before=at)
+    doubt = {} if destination else {"in_doubt": True}
+    _set_all(tx, ids, state=DeliveryState.PENDING.value, not_before=at, **doubt)
     _events(tx, at, Level.INFO, ids, DeliveryState.PENDING, why)
     return len(sending)
 
@@ -360,6 +364,7 @@ def _delivery(row: sa.Row[Any]) -> Delivery:
         status=row.status,
         reason=row.reason,
         sent_at=row.sent_at,
+        in_doubt=bool(row.in_doubt),
     )
 
 

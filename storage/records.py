@@ -334,6 +334,8 @@ class Delivery:
     """The DIMSE status of the last answer."""
     reason: str
     sent_at: datetime | None
+    in_doubt: bool = False
+    """Whether an earlier attempt may have come through: its answer is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -279,6 +279,7 @@ deliveries = sa.Table(
     sa.Column("status", sa.Integer, nullable=True),
     _text("reason"),
     _moment("sent_at", null=True),
+    sa.Column("in_doubt", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("result_id", "destination"),
     sa.Index("ix_deliveries_due", "destination", "state", "not_before"),
     sa.Index("ix_deliveries_next", "destination", "state", "urgency", "job_id", "not_before"),

@@ -19,7 +19,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification
+from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
 ORTHANC_START_S = 30
 
@@ -171,9 +171,15 @@ class FakePacs:
     deaf: bool = False
     """Associations are accepted, and then nothing is read."""
     reject: tuple[int, int, int] | None = None
+    answers_queries: bool = False
+    """Whether it takes C-FIND (Study Root), and tells what it has received."""
+    find_status: int = 0x0000
+    queries: list[Dataset] = field(default_factory=list)
     received: list[Dataset] = field(default_factory=list)
     raw: dict[str, bytes] = field(default_factory=dict)
     syntaxes: dict[str, str] = field(default_factory=dict)
+    arrived: threading.Event = field(default_factory=threading.Event)
+    """Set when something was stored."""
     associations: int = 0
     echoes: int = 0
     port: int = 0
@@ -192,12 +198,15 @@ class FakePacs:
                 ae.add_supported_context(
                     UID(str(context.abstract_syntax)), list(self.transfer_syntaxes)
                 )
+        if self.answers_queries:
+            ae.add_supported_context(StudyRootQueryRetrieveInformationModelFind)
         self._server = ae.start_server(
             ("127.0.0.1", self.port),
             block=False,
             evt_handlers=[
                 (evt.EVT_C_STORE, self._store),
                 (evt.EVT_C_ECHO, self._echo),
+                (evt.EVT_C_FIND, self._find),
                 (evt.EVT_REQUESTED, self._requested),
                 (evt.EVT_ESTABLISHED, self._established),
             ],
@@ -227,6 +236,18 @@ class FakePacs:
         self.echoes += 1
         return 0x0000
 
+    def _find(self, event: evt.Event) -> Iterator[tuple[int, Dataset | None]]:
+        """Matches by series alone, as a PACS may that does not know the key of the instance."""
+        self.queries.append(event.identifier)
+        for one in self.received:
+            if one.SeriesInstanceUID == event.identifier.SeriesInstanceUID:
+                match = Dataset()
+                match.QueryRetrieveLevel = "IMAGE"
+                match.SOPInstanceUID = one.SOPInstanceUID
+                yield 0xFF00, match
+        if self.find_status:
+            yield self.find_status, None
+
     def _store(self, event: evt.Event) -> int | Dataset:
         number = self._in_association.get(id(event.assoc), 0)
         self._in_association[id(event.assoc)] = number + 1
@@ -240,6 +261,7 @@ class FakePacs:
             self.received.append(event.dataset)
             self.raw[uid] = event.request.DataSet.getvalue()
             self.syntaxes[uid] = str(event.context.transfer_syntax)
+            self.arrived.set()
         return self._answer(status) if self.comment else status
 
     def _answer(self, status: int) -> Dataset:

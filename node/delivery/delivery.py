@@ -17,8 +17,9 @@ import structlog
 from node.clock import Clock
 from node.delivery import backoff
 from node.delivery.backoff import Circuit
-from node.dimse import sender, statuses
+from node.dimse import finder, sender, statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.finder import Unaskable
 from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
 from node.dimse.statuses import SendOutcome
 from node.dimse.tls import TlsFiles
@@ -28,6 +29,8 @@ from storage.records import Delivery, Level, Subject
 from storage.results import ResultStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+FOUND = "the destination has it: it came through before, and its answer was lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,8 @@ class _Settlement:
 
     delivery: Delivery
     result: SendResult
+    in_doubt: bool = False
+    """Whether it may have come through: the association ended before its answer."""
 
 
 class Courier:
@@ -119,7 +124,7 @@ class Courier:
         """Send what is sound; a settlement for every delivery, whatever happens."""
         settled: dict[int, SendResult] = {}
         sound: list[Delivery] = []
-        lost = ""
+        lost, under_way = "", False
         try:
             for delivery in claimed:
                 fault = self._fault_of(delivery)
@@ -127,15 +132,22 @@ class Courier:
                     settled[delivery.id] = SendResult(None, SendOutcome.REFUSED, fault)
                 else:
                     sound.append(delivery)
-            self._send(sound, settled)
+            self._find(sound, settled)
+            self._send(_unsettled(sound, settled), settled)
         except PeerUnavailable as error:
             lost = error.reason
+            under_way = error.fault in (PeerFault.ABORTED, PeerFault.TIMED_OUT)
             self._association_failed(lost)
         except Exception as error:  # noqa: BLE001  border: claimed deliveries must not stay in "sending"
             self._log.exception("delivery_fault")
-            lost = f"internal fault ({type(error).__name__})"
+            lost, under_way = f"internal fault ({type(error).__name__})", True
         unsent = SendResult(None, SendOutcome.TRANSIENT, lost or "no answer")
-        return [_Settlement(one, settled.get(one.id, unsent)) for one in claimed]
+        in_doubt = {one.id for one in claimed if one.in_doubt}
+        if under_way:
+            in_doubt |= {one.id for one in _unsettled(sound, settled)[:1]}
+        return [
+            _Settlement(one, settled.get(one.id, unsent), one.id in in_doubt) for one in claimed
+        ]
 
     def _fault_of(self, delivery: Delivery) -> str:
         """Why an object must not leave; empty when its bytes are those of the ledger."""
@@ -146,6 +158,20 @@ class Courier:
         except FileNotFoundError:
             return "the result file is missing"
         return "the result file was changed: its SHA-256 is not the one in the ledger"
+
+    def _find(self, deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> None:
+        """Ask the destination for what may have come through before: that is not sent again."""
+        doubtful = [one for one in deliveries if one.in_doubt]
+        if not doubtful:
+            return
+        paths = [self._results.path(one.object.key) for one in doubtful]
+        try:
+            found = finder.held(paths, self._peer, self._timeouts)
+        except Unaskable as error:
+            self._log.warning("objects_sent_again", objects=len(doubtful), reason=str(error))
+            return
+        for index in found:
+            settled[doubtful[index].id] = SendResult(None, SendOutcome.STORED, FOUND)
 
     def _send(self, deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> None:
         if not deliveries:
@@ -173,7 +199,8 @@ class Courier:
     def _enter(self, tx: Transaction, settlement: _Settlement) -> None:
         now, delivery, result = self._clock(), settlement.delivery, settlement.result
         if result.is_stored or _came_through_before(delivery, result):
-            outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS)
+            how = FOUND if result.status is None else ""
+            outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS, how)
             if self.destination.commitment:
                 result_commitments.owe(tx, delivery.id, now)
         elif result.outcome is not SendOutcome.TRANSIENT:
@@ -183,7 +210,8 @@ class Courier:
             outbox.failed(tx, delivery.id, now, result.status, reason)
         else:
             again = now + backoff.pause(delivery.attempts, self._chance)
-            outbox.retry_later(tx, delivery.id, now, again, result.status, result.reason)
+            doubt = result.status is None and settlement.in_doubt
+            outbox.retry_later(tx, delivery.id, now, again, result.status, result.reason, doubt)
 
     def _log_line(self, settlement: _Settlement) -> None:
         delivery, result = settlement.delivery, settlement.result
@@ -240,6 +268,11 @@ class Courier:
         reason = f"destination {self.destination.name} {what}"
         with self._database.write() as tx:
             events.record(tx, self._clock(), level, Subject.NODE, 0, before, after, reason)
+
+
+def _unsettled(deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> list[Delivery]:
+    """In the order of sending: the first is the one that was under way."""
+    return [one for one in deliveries if one.id not in settled]
 
 
 def _came_through_before(delivery: Delivery, result: SendResult) -> bool:
