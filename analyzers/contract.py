@@ -10,6 +10,7 @@ masks lie on the input grid.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -85,10 +86,12 @@ class Volume:
     affine: 4×4 float64, index → patient LPS mm.
     slope, intercept: one float64 per slice; ``value = stored * slope + intercept``.
     units: UCUM code of the values after rescale, where known (``[hnsf'U]`` for HU).
+    units_reason: why a CT's are not known, in words for the report.
     projection: a radiograph: one slice ``(1, row, column)``, brighter is denser, no place in the
         patient; the affine holds the pixel spacing only (1 mm where the header gives none).
     suv_factor: ``values * suv_factor`` is SUVbw in g/mL; None: not PET, or the header does not
         allow it.
+    suv_reason: why there is no factor, or what makes it less exact; in words for the report.
     facts: what the header says of the series.
     frame_of_reference: a name; coordinates of series with the same one can be compared. Empty: the
         header gives none.
@@ -112,6 +115,8 @@ class Volume:
     companions: Mapping[str, Volume] = field(default_factory=dict)
     reported: tuple[Reported, ...] = ()
     valid: NDArray[np.bool_] | None = None
+    units_reason: str = ""
+    suv_reason: str = ""
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -156,6 +161,11 @@ class Volume:
         return mask if self.valid is None else mask & self.valid
 
 
+def no_suv(volume: Volume) -> str:
+    """Why a PET has no SUV, for the report."""
+    return f"There is no SUV: {volume.suv_reason or 'the header does not allow it'}."
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
     """What is known of a series before a pixel is decoded. None: the header does not say."""
@@ -188,6 +198,20 @@ class InputContract:
     contrast: bool | None = None
     derived: bool = False
     """Whether images that were themselves computed (Image Type DERIVED) are accepted."""
+    any_units: bool = False
+    """Whether a CT is accepted whose header does not say that its values are HU."""
+
+    def require_units(self, volume: Volume) -> None:
+        """Whoever asks for HU is given HU.
+
+        Raises
+        ------
+        NotApplicable
+            The values of a CT are not known to be HU.
+        """
+        if volume.modality == "CT" and volume.units is None and not self.any_units:
+            reason = volume.units_reason or "the header gives no units"
+            raise NotApplicable(f"The values are not known to be HU: {reason}.")
 
     def refusals(self, series: SeriesFacts) -> tuple[str, ...]:
         """The conditions that the series does not meet, in words; empty when it is accepted."""
@@ -213,7 +237,8 @@ class InputContract:
         if series.modality in self.modalities:
             return ""
         wanted = " or ".join(sorted(self.modalities))
-        return f"modality is {series.modality or 'not given'}, {wanted} is needed"
+        said = series.modality if _CODE.fullmatch(series.modality) else "not readable"
+        return f"modality is {said if series.modality else 'not given'}, {wanted} is needed"
 
     def _image_type(self, series: SeriesFacts) -> str:
         kinds = {part.upper() for part in series.image_type}
@@ -233,6 +258,10 @@ class InputContract:
         if self.contrast is None or series.contrast is None or series.contrast == self.contrast:
             return ""
         return f"it is {'with' if series.contrast else 'without'} contrast agent"
+
+
+_CODE = re.compile(r"[A-Z0-9]{2,8}")
+"""A defined term of Modality; whatever else stands there is not repeated in a reason."""
 
 
 def _at_least(what: str, have: int, need: int) -> str:

@@ -20,6 +20,7 @@ from analyzers.contract import (
     Shades,
     Volume,
     WindowPreset,
+    no_suv,
 )
 from analyzers.filters import derived
 
@@ -66,7 +67,7 @@ class WindowPresets:
     """Offers the windows of a modality as presentation states."""
 
     name: ClassVar[str] = "window_presets"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Window presets"
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=120.0, memory_mb=4096)
@@ -109,7 +110,7 @@ def _known(volume: Volume) -> dict[str, Shades]:
 
 def _of_pet(volume: Volume) -> dict[str, Shades]:
     if not volume.suv_factor:
-        raise NotApplicable("The header does not allow SUV to be computed.")
+        raise NotApplicable(no_suv(volume))
     one = 1 / volume.suv_factor
     return {name: Shades(suv.low * one, suv.high * one) for name, suv in PET_SUV.items()}
 

@@ -20,6 +20,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Volume,
+    no_suv,
 )
 from analyzers.segmentation import pet_foci
 from analyzers.segmentation.measures import (
@@ -99,7 +100,7 @@ class PetTumour:
     """
 
     name: ClassVar[str] = "pet_tumour"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.0.2"
     title: ClassVar[str] = "Foci of uptake on PET"
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"PT"}), min_slices=3, max_spacing_mm=10.0, derived=True
@@ -121,7 +122,7 @@ class PetTumour:
         """
         require_extent(volume, LEAST_EXTENT_MM)
         if volume.suv_factor is None:
-            raise NotApplicable("The header does not allow SUV to be computed.")
+            raise NotApplicable(no_suv(volume))
         grid = patient_grid(volume)
         suv = _suv(volume, grid)
         reference = _reference(volume, grid, suv, parameters)

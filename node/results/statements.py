@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from pydicom.dataset import Dataset
@@ -24,6 +25,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Statement,
+    Volume,
     WindowPreset,
 )
 from node.results.source import Provenance
@@ -72,6 +74,20 @@ def conclusion(findings: Findings, present: Presence, provenance: Provenance) ->
     elif not sentences:
         sentences.append("The values above hold for the whole series.")
     return f"{' '.join(sentences)} {_by(provenance)}"
+
+
+def with_uptake(source: Source, findings: Findings) -> Findings:
+    """The findings, with why there is no SUV of a PET, or what makes it less exact."""
+    sources = (source, *source.companions.values())
+    volumes = [one.volume for one in sources if one.volume is not None]
+    said = [_uptake(volume) for volume in volumes if volume.modality == "PT" and volume.suv_reason]
+    remarks = tuple(one for one in dict.fromkeys(said) if one not in findings.remarks)
+    return replace(findings, remarks=(*findings.remarks, *remarks))
+
+
+def _uptake(volume: Volume) -> str:
+    why = volume.suv_reason
+    return f"No SUV: {why}." if volume.suv_factor is None else f"SUV is less exact: {why}."
 
 
 def notice(verdict: Verdict, provenance: Provenance) -> str:

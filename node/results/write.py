@@ -88,7 +88,7 @@ def write_results(
     last. Raises ``GateRefused`` and the other errors of ``node.results.errors``; what was written
     stays in the folder for whoever looks into it.
     """
-    findings = blending.those_held(source, findings)
+    findings = statements.with_uptake(source, blending.those_held(source, findings))
     with _quiet():
         desk = _Desk(source, provenance, _made(folder), validate_all)
         for number, (index, mask) in enumerate(_of_kind(findings, Segmentation)):

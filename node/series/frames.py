@@ -7,17 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
 from pydicom.dataset import Dataset
-from pydicom.multival import MultiValue
 
 from node.series.geometry import ImagePlane, NoGeometry, NonlinearValues, UnreadableHeader
 from node.series.source import Frame
+from storage import values
+from storage.values import Unknown
 
 PROJECTIONS = frozenset({"CR", "DX", "RG", "IO", "PX"})
 """Modalities of single radiographs (PS3.3 C.7.3.1.1.1); not mammography, whose views differ."""
+
+MOST_RESCALE = 1e25
+"""Beyond it, or below its inverse, values overflow single precision or become 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +65,8 @@ def frames_of(dataset: Dataset, header: int) -> list[PlacedFrame]:
 def is_projection(dataset: Dataset) -> bool:
     """Whether this is a radiograph: one frame of X-ray absorption that has no place in space."""
     return (
-        str(dataset.get("Modality") or "") in PROJECTIONS
-        and not dataset.get("ImagePositionPatient")
+        values.text(dataset, "Modality") in PROJECTIONS
+        and values.value(dataset, "ImagePositionPatient") is None
         and frame_count(dataset) == 1
     )
 
@@ -82,13 +84,14 @@ def projected(dataset: Dataset) -> PlacedFrame:
     if "ModalityLUTSequence" in dataset:
         raise NonlinearValues
     rescale = _rescale(dataset)
-    if str(dataset.get("PhotometricInterpretation")) == "MONOCHROME1":
-        slope, intercept = rescale.slope or 1.0, rescale.intercept or 0.0
+    if values.text(dataset, "PhotometricInterpretation") == "MONOCHROME1":
+        slope = 1.0 if rescale.slope is None else rescale.slope
+        intercept = rescale.intercept or 0.0
         brightest = 2 ** int(dataset.BitsStored) - 1 if dataset.PixelRepresentation == 0 else -1
         rescale = Rescale(-slope, slope * brightest + intercept)
     spacing = (1.0, 1.0)
     for keyword in ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing"):
-        if dataset.get(keyword):
+        if values.value(dataset, keyword) is not None:
             rows, columns = _vector(dataset, keyword, 2)
             spacing = (rows, columns) if min(rows, columns) > 0 else spacing
             break
@@ -98,23 +101,28 @@ def projected(dataset: Dataset) -> PlacedFrame:
 
 def frame_count(dataset: Dataset) -> int:
     """Number of Frames; 1 where it is absent."""
-    number = dataset.get("NumberOfFrames")
-    return 1 if number in (None, "") else int(_numbers(number, "NumberOfFrames")[0])
+    number = values.whole(dataset, "NumberOfFrames")
+    if isinstance(number, Unknown):
+        if number.is_given:
+            raise UnreadableHeader(f"NumberOfFrames {number.problem}")
+        return 1
+    if number < 1:
+        raise UnreadableHeader("NumberOfFrames is less than 1")
+    return number
 
 
 def _enhanced_frames(dataset: Dataset, header: int) -> list[PlacedFrame]:
-    groups = dataset.PerFrameFunctionalGroupsSequence
+    groups = values.items(dataset, "PerFrameFunctionalGroupsSequence")
     if len(groups) != frame_count(dataset):
         raise UnreadableHeader(f"{len(groups)} functional groups for {frame_count(dataset)} frames")
-    shared = dataset.get("SharedFunctionalGroupsSequence") or [Dataset()]
-    return [_enhanced_frame(own, shared[0], header, i) for i, own in enumerate(groups, start=1)]
+    shared = values.item(dataset, "SharedFunctionalGroupsSequence")
+    return [_enhanced_frame(own, shared, header, i) for i, own in enumerate(groups, start=1)]
 
 
 def _enhanced_frame(own: Dataset, shared: Dataset, header: int, number: int) -> PlacedFrame:
     def group(keyword: str) -> Dataset:
         """The functional group of this frame, else the one shared by all."""
-        items = own.get(keyword) or shared.get(keyword)
-        return items[0] if items else Dataset()
+        return values.item(own if values.items(own, keyword) else shared, keyword)
 
     plane = _plane(
         [
@@ -135,39 +143,40 @@ def _plane(holders: Sequence[Dataset]) -> ImagePlane:
         position=_vector(position, "ImagePositionPatient", 3),
         orientation=_vector(orientation, "ImageOrientationPatient", 6),
         spacing=_vector(measures, "PixelSpacing", 2),
-        thickness_mm=_number(measures, "SliceThickness"),
+        thickness_mm=values.known(values.number(measures, "SliceThickness")),
     )
 
 
 def _rescale(holder: Dataset) -> Rescale:
+    slope, intercept = _number(holder, "RescaleSlope"), _number(holder, "RescaleIntercept")
+    if slope == 0:
+        raise UnreadableHeader("RescaleSlope is 0")
+    if slope is not None and not 1 / MOST_RESCALE <= abs(slope) <= MOST_RESCALE:
+        raise UnreadableHeader("RescaleSlope is out of all proportion")
+    if intercept is not None and abs(intercept) > MOST_RESCALE:
+        raise UnreadableHeader("RescaleIntercept is out of all proportion")
     return Rescale(
-        slope=_number(holder, "RescaleSlope"),
-        intercept=_number(holder, "RescaleIntercept"),
-        kind=str(holder.get("RescaleType") or ""),
+        slope=slope,
+        intercept=intercept,
+        kind=values.text(holder, "RescaleType").upper(),
     )
 
 
 def _vector(holder: Dataset, keyword: str, length: int) -> tuple[float, ...]:
-    value = holder.get(keyword)
-    if value is None or value == "":
+    numbers = values.numbers(holder, keyword)
+    if isinstance(numbers, Unknown):
+        if numbers.is_given:
+            raise UnreadableHeader(f"{keyword} {numbers.problem}")
         raise NoGeometry(f"{keyword} is not given")
-    numbers = _numbers(value, keyword)
     if len(numbers) != length:
         raise NoGeometry(f"{keyword} has {len(numbers)} values instead of {length}")
     return numbers
 
 
 def _number(holder: Dataset, keyword: str) -> float | None:
-    value = holder.get(keyword)
-    return None if value is None or value == "" else _numbers(value, keyword)[0]
-
-
-def _numbers(value: Any, keyword: str) -> tuple[float, ...]:
-    parts = value if isinstance(value, (MultiValue, list)) else [value]
-    try:
-        numbers = tuple(float(part) for part in parts)
-    except (TypeError, ValueError) as error:
-        raise UnreadableHeader(f"{keyword} is not a number") from error
-    if not numbers or not np.isfinite(numbers).all():
-        raise UnreadableHeader(f"{keyword} is not a finite number")
-    return numbers
+    number = values.number(holder, keyword)
+    if isinstance(number, Unknown):
+        if number.is_given:
+            raise UnreadableHeader(f"{keyword} {number.problem}")
+        return None
+    return number

@@ -10,7 +10,6 @@ where it reaches the edge of its slice, and is a measured value inside the patie
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,8 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 
 from node.series.geometry import NothingMeasured, UnreadableHeader
+from storage import values
+from storage.values import Unknown
 
 Mask = NDArray[np.bool_]
 
@@ -94,13 +95,15 @@ def measured_voxels(stored: NDArray[Any], paddings: Sequence[Padding | None]) ->
 
 
 def _whole_number(header: Dataset, keyword: str) -> int | None:
-    try:
-        value = header.get(keyword)
-        if value is None or value in ("", b""):
-            return None
-        return int.from_bytes(value, "little") if isinstance(value, bytes) else int(value)
-    except (ArithmeticError, NotImplementedError, TypeError, ValueError, struct.error) as error:
-        raise UnreadableHeader(f"{keyword} is not a whole number") from error
+    value = values.value(header, keyword)
+    if isinstance(value, bytes):
+        return int.from_bytes(value, "little")
+    number = values.whole(header, keyword)
+    if isinstance(number, Unknown):
+        if number.is_given:
+            raise UnreadableHeader(f"{keyword} is not a whole number")
+        return None
+    return number
 
 
 def _as_stored(value: int, header: Dataset) -> int:

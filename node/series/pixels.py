@@ -26,7 +26,9 @@ from node.series.codestreams import Sample, jpeg_has_end, sample_of
 from node.series.frames import frame_count
 from node.series.geometry import NotGreyscale, UndecodablePixels, UnreadableHeader
 from storage import header as stored_header
+from storage import values
 from storage.errors import UnreadableInstance
+from storage.guarded import guarded_header
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -58,6 +60,14 @@ _LOSSY = frozenset({uid.JPEG2000, uid.HTJ2K, uid.JPEGLSNearLossless})
 
 OVERSHOOT = 1 / 8
 """Share of the stored range by which lossy coding may miss it."""
+
+_COLOURS = frozenset(
+    {
+        *("RGB", "HSV", "ARGB", "CMYK", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422"),
+        *("YBR_PARTIAL_422", "YBR_PARTIAL_420", "YBR_ICT", "YBR_RCT"),
+    }
+)
+"""Defined terms of Photometric Interpretation beside the monochrome ones (PS3.3 C.7.6.3.1.2)."""
 
 _DECODING_ERRORS = (
     ArithmeticError,
@@ -120,7 +130,7 @@ def read_header(path: Path) -> ImageFile:
         header, pixels_at = stored_header.read_header(path, LONG_VALUE_BYTES)
     except UnreadableInstance as error:
         raise UnreadableHeader(str(error)) from error
-    return ImageFile(path, header, pixels_at)
+    return ImageFile(path, guarded_header(header), pixels_at)
 
 
 def is_image(header: Dataset) -> bool:
@@ -143,9 +153,9 @@ def pixel_format(header: Dataset) -> PixelFormat:
     if not all(isinstance(size, int) for size in sizes):
         raise UnreadableHeader("the description of the pixels is not complete")
     rows, columns, allocated, stored, representation = sizes
-    photometric = str(header.get("PhotometricInterpretation", ""))
+    photometric = values.text(header, "PhotometricInterpretation")
     if header.get("SamplesPerPixel", 1) != 1 or not photometric.startswith("MONOCHROME"):
-        raise NotGreyscale(photometric or "of unknown colour")
+        raise NotGreyscale(photometric if photometric in _COLOURS else "of unknown colour")
     if allocated not in (8, 16, 32):
         raise NotGreyscale(f"of {allocated} bits a pixel")
     if not 0 < stored <= allocated or not stored <= _high_bit(header) + 1 <= allocated:
@@ -176,12 +186,13 @@ def read_pixels(image: ImageFile, targets: Sequence[Target]) -> str:
     try:
         return _decode(image, targets, syntax)
     except _DECODING_ERRORS as error:
-        raise UndecodablePixels(f"{syntax.name} ({type(error).__name__})") from error
+        name = syntax.name if syntax.is_transfer_syntax else "unknown transfer syntax"
+        raise UndecodablePixels(f"{name} ({type(error).__name__})") from error
 
 
 def transfer_syntax(header: FileDataset) -> uid.UID:
     """Transfer Syntax UID; where a file lacks it, that of the encoding found."""
-    given = header.file_meta.get("TransferSyntaxUID")
+    given = values.text(header.file_meta, "TransferSyntaxUID")
     if given:
         return uid.UID(given)
     implicit, _ = header.original_encoding

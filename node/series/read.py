@@ -34,6 +34,7 @@ from node.series.geometry import (
     NoPixels,
     SeveralRadiographs,
     TooLarge,
+    UnreadableHeader,
     arrange,
 )
 from node.series.padding import measured_voxels, padding_of
@@ -47,7 +48,8 @@ from node.series.pixels import (
     read_pixels,
 )
 from node.series.source import Frame, Source
-from node.series.uptake import suv_factor
+from node.series.uptake import Uptake, uptake
+from storage import values
 
 MAX_PIXELS = 2**31
 """2048 slices of 1024×1024, 4 GiB at 16 bits: the largest CT there is, several times over."""
@@ -87,17 +89,26 @@ def read_series(paths: Sequence[Path]) -> Source:
 
 
 def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
-    """The headers of images in the order given, whatever they are; for a report without a volume.
+    """The headers of those images that can be read, in the order given; for a report alone.
 
     Raises
     ------
     UnreadableHeader
-        A file is not DICOM.
-    OSError
-        A file cannot be read.
+        None of the files can be read.
     """
     with _quiet():
-        return tuple(read_header(path).header for path in paths)
+        found = [_header_or_none(path) for path in paths]
+    headers = tuple(header for header in found if header is not None)
+    if paths and not headers:
+        raise UnreadableHeader("none of the files can be read")
+    return headers
+
+
+def _header_or_none(path: Path) -> Dataset | None:
+    try:
+        return read_header(path).header
+    except (UnreadableHeader, OSError):
+        return None
 
 
 @contextmanager
@@ -136,7 +147,7 @@ def _radiograph(images: Sequence[ImageFile]) -> PlacedFrame:
 
 
 def _placed_frames(images: Sequence[ImageFile]) -> list[PlacedFrame]:
-    spaces = {image.header.get("FrameOfReferenceUID") or "" for image in images}
+    spaces = {values.text(image.header, "FrameOfReferenceUID") for image in images}
     if len(spaces) > 1:
         raise MixedFramesOfReference(len(spaces))
     return [frame for i, image in enumerate(images) for frame in frames_of(image.header, header=i)]
@@ -169,30 +180,58 @@ def _volume(
     rescales = [placed.rescale for placed in ordered]
     headers = [image.header for image in images]
     paddings = [padding_of(header) for header in headers]
+    modality = values.text(header, "Modality")
+    units, units_reason = _units(header, rescales)
+    activity = _uptake(headers, rescales) if modality == "PT" else Uptake(None)
     return Volume(
         stored=stored,
         affine=grid.affine,
-        modality=str(header.get("Modality") or ""),
+        modality=modality,
         slope=np.array([1.0 if r.slope is None else r.slope for r in rescales]),
         intercept=np.array([r.intercept or 0.0 for r in rescales]),
-        units=_units(header, rescales),
+        units=units,
+        units_reason=units_reason,
         projection=projection,
-        suv_factor=suv_factor(headers) if header.get("Modality") == "PT" else None,
+        suv_factor=activity.factor,
+        suv_reason=activity.reason,
         subject=subject(header),
         facts=facts_of(headers),
-        frame_of_reference=str(header.get("FrameOfReferenceUID") or ""),
+        frame_of_reference=values.text(header, "FrameOfReferenceUID"),
         valid=measured_voxels(stored, [paddings[placed.frame.header] for placed in ordered]),
     )
 
 
-def _units(header: Dataset, rescales: Sequence[Rescale]) -> Code | None:
-    """What the values are measured in after rescale, where the images say so."""
-    modality = header.get("Modality")
+def _units(header: Dataset, rescales: Sequence[Rescale]) -> tuple[Code | None, str]:
+    """What the values are measured in after rescale, where the images say so; or why it is open."""
+    modality = values.text(header, "Modality")
     if modality == "PT":
-        return PET_UNITS.get(str(header.get("Units") or ""))
-    # PS3.3 C.8.2.1.1: Rescale Type may be absent where it is HU.
-    known = all(r.intercept is not None and r.kind in ("HU", "") for r in rescales)
-    return HOUNSFIELD if modality == "CT" and known else None
+        return PET_UNITS.get(values.text(header, "Units").upper()), ""
+    if modality != "CT":
+        return None, ""
+    reason = _why_not_hounsfield(header, rescales)
+    return (None, reason) if reason else (HOUNSFIELD, "")
+
+
+def _uptake(headers: Sequence[Dataset], rescales: Sequence[Rescale]) -> Uptake:
+    """Without a rescale the values are in no units, whatever Units says (PS3.3 C.8.9.4)."""
+    if any(rescale.slope is None for rescale in rescales):
+        return Uptake(None, "Rescale Slope is not given")
+    return uptake(headers)
+
+
+def _why_not_hounsfield(header: Dataset, rescales: Sequence[Rescale]) -> str:
+    """Why the values of a CT are not known to be HU; empty where they are.
+
+    Rescale Type may be absent where it is HU, but not of a multi-energy CT (PS3.3 C.8.2.1.1).
+    """
+    if any(r.slope is None or r.intercept is None for r in rescales):
+        return "no rescale (Rescale Slope and Rescale Intercept are not given)"
+    if any(r.kind not in ("HU", "") for r in rescales):
+        return "Rescale Type is not HU"
+    multi_energy = values.text(header, "MultienergyCTAcquisition").upper() == "YES"
+    if multi_energy and any(not r.kind for r in rescales):
+        return "Rescale Type of a multi-energy CT is not given"
+    return ""
 
 
 def _source(

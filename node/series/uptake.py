@@ -1,19 +1,61 @@
-"""The factor from PET values to the standardized uptake value by body weight.
+"""The factor from PET values to the standardized uptake value by body weight, or why there is none.
 
 PS3.3 C.8.9.1 (PET series) and C.8.9.2 (isotope), read as QIBA's vendor-neutral pseudo-code reads
-them: qibawiki.rsna.org, "Standardized Uptake Value (SUV)".
+them: qibawiki.rsna.org, "Standardized Uptake Value (SUV)". Nothing is guessed: every quantity is
+held against what is physically possible, and the reason names the attribute, never its value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
-_PHILIPS_SUV = (0x7053, 0x1000)
-_PHILIPS_ACTIVITY = (0x7053, 0x1009)
+from node.series import nuclides
+from node.series.examined import HEAVIEST_KG
+from storage import values
+from storage.values import Moment, Unknown
+
+PHILIPS_GROUP, PHILIPS = 0x7053, "Philips PET Private Group"
+PHILIPS_SUV, PHILIPS_ACTIVITY = 0x00, 0x09
+"""(7053,xx00) and (7053,xx09): counts to SUV, counts to Bq/mL."""
+
+LIGHTEST_KG = 0.3
+LEAST_BQ, MOST_BQ = 1e6, 2e10
+"""1 MBq to 20 GBq: below lie doses written in kBq or MBq, above what nobody is given."""
+
+MOST_HALF_LIVES = 10.0
+"""After them a thousandth of the dose is left: no scanner sees it."""
+
+LIKELY_HALF_LIVES = 6.0
+"""Up to here a scan is taken for one of the last injection whose date is not given."""
+
+CLOCKS_APART_S = 120.0
+CLOCKS_APART_HALF_LIVES = 0.05
+"""So much may an injection seem to follow the start: it is timed by another clock."""
+
+OTHER_UNITS = frozenset(
+    {
+        *("CNTS", "NONE", "CM2", "CM2ML", "PCNT", "CPS", "BQML", "MGMINML", "UMOLMINML"),
+        *("MLMING", "MLG", "1CM", "UMOLML", "PROPCNT", "PROPCPS", "MLMINML", "MLML", "GML"),
+        "STDDEV",
+    }
+)
+"""Defined terms of Units (PS3.3 C.8.9.1.1.3): these may be said in a reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Uptake:
+    """``value * factor`` is SUVbw in g/mL; where it is None, the reason says why."""
+
+    factor: float | None
+    reason: str = ""
+
+
+_T = TypeVar("_T")
 
 
 class NoUptakeFactor(ValueError):
@@ -21,110 +63,243 @@ class NoUptakeFactor(ValueError):
 
 
 def suv_factor(headers: Sequence[Dataset]) -> float | None:
-    """``value * factor`` is SUVbw in g/mL; None where the header does not allow it.
+    """The factor alone."""
+    return uptake(headers).factor
 
-    headers: of all images of one PET series.
-    """
+
+def uptake(headers: Sequence[Dataset]) -> Uptake:
+    """From the headers of all images of one PET series."""
     try:
-        return _factor(headers)
-    except NoUptakeFactor:
-        return None
+        scale = _agreed(headers, _scale, "Units")
+        if scale.is_suv:
+            return Uptake(scale.factor)
+        dose = _agreed(headers, _dose, "weight, dose or times of injection")
+        if dose.injection is None:
+            return Uptake(scale.factor * dose.weight_g / dose.injected_bq)
+        left_bq = dose.injected_bq * _share_left(dose.injection, _start(headers))
+        return Uptake(scale.factor * dose.weight_g / left_bq, dose.injection.caveat)
+    except NoUptakeFactor as error:
+        return Uptake(None, str(error))
+    except OverflowError:
+        return Uptake(None, "a date is beyond the calendar")
 
 
-def _factor(headers: Sequence[Dataset]) -> float:
-    header = headers[0]
-    units = str(header.get("Units") or "")
+def _agreed(headers: Sequence[Dataset], read: Callable[[Dataset], _T], what: str) -> _T:
+    """What all images say alike."""
+    found = {read(header) for header in headers}
+    if len(found) > 1:
+        raise NoUptakeFactor(f"the images differ in {what}")
+    return found.pop()
+
+
+def _needed(value: _T | Unknown) -> _T:
+    if isinstance(value, Unknown):
+        raise NoUptakeFactor(str(value))
+    return value
+
+
+def _possible(holder: Dataset, keyword: str, least: float, most: float, unit: str) -> float:
+    """A number within its physical limits."""
+    value = _needed(values.number(holder, keyword))
+    if not least <= value <= most:
+        limits = f"from {least:g} to {most:g} {unit}"
+        raise NoUptakeFactor(f"{values.named(keyword)} is not possible ({limits} is)")
+    return value
+
+
+# --- what the values are --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Values times ``factor`` are SUVbw, or Bq/mL."""
+
+    factor: float
+    is_suv: bool
+
+
+def _scale(header: Dataset) -> _Scale:
+    """From Units (PS3.3 C.8.9.1.1.3)."""
+    units = values.text(header, "Units").upper()
+    if units == "BQML":
+        return _Scale(1.0, is_suv=False)
     if units == "GML":
-        kind = str(header.get("SUVType") or "BW")
+        kind = values.text(header, "SUVType").upper() or "BW"
         if kind != "BW":
-            raise NoUptakeFactor(f"SUV Type is {kind}, not body weight")
-        return 1.0
+            raise NoUptakeFactor("SUV Type is not body weight (BW)")
+        return _Scale(1.0, is_suv=True)
     if units == "CNTS":
-        return _philips(headers)
-    if units != "BQML":
-        raise NoUptakeFactor(f"Units are {units or 'not given'}")
-    return _by_dose(headers)
+        return _philips(header)
+    if not units:
+        raise NoUptakeFactor("Units is not given")
+    said = units if units in OTHER_UNITS else "none of the standard's"
+    raise NoUptakeFactor(f"Units are {said}, BQML or GML are needed")
 
 
-def _philips(headers: Sequence[Dataset]) -> float:
+def _philips(header: Dataset) -> _Scale:
     """Philips counts: a private factor to SUV, else one to activity concentration."""
-    uptake = _number(_private(headers[0], _PHILIPS_SUV))
-    if uptake:
-        return uptake
-    activity = _number(_private(headers[0], _PHILIPS_ACTIVITY))
-    if not activity:
-        raise NoUptakeFactor("Units are counts without a factor to activity")
-    return activity * _by_dose(headers)
+    for place, is_suv in ((PHILIPS_SUV, True), (PHILIPS_ACTIVITY, False)):
+        factor = values.private_number(header, PHILIPS_GROUP, PHILIPS, place)
+        if factor is not None and factor > 0:
+            return _Scale(factor, is_suv)
+    raise NoUptakeFactor("Units are CNTS, without a factor to activity")
 
 
-def _private(header: Dataset, tag: tuple[int, int]) -> Any:
-    return header[tag].value if tag in header else None
+# --- the dose -------------------------------------------------------------------------------------
 
 
-def _by_dose(headers: Sequence[Dataset]) -> float:
-    """Body weight in g over the dose in Bq, decayed to the time the images are corrected to."""
-    header = headers[0]
-    corrections = header.get("CorrectedImage") or ()
-    if not {"ATTN", "DECY"} <= {str(one) for one in corrections}:
-        raise NoUptakeFactor("not corrected for attenuation and decay")
-    weight_g = 1000 * (_number(header.get("PatientWeight")) or 0)
-    isotope = (header.get("RadiopharmaceuticalInformationSequence") or [Dataset()])[0]
-    dose = _number(isotope.get("RadionuclideTotalDose"))
-    if not weight_g or not dose:
-        raise NoUptakeFactor("Patient's Weight or Radionuclide Total Dose is not given")
-    correction = str(header.get("DecayCorrection") or "")
-    if correction == "ADMIN":
-        return weight_g / dose
-    if correction != "START":
-        raise NoUptakeFactor(f"Decay Correction is {correction or 'not given'}")
-    half_life = _number(isotope.get("RadionuclideHalfLife"))
-    if not half_life:
-        raise NoUptakeFactor("Radionuclide Half Life is not given")
-    start = _start(headers)
-    waited = (start - _injection(isotope, start)).total_seconds()
-    return float(weight_g / (dose * 2 ** (-waited / half_life)))
+@dataclass(frozen=True, slots=True)
+class _Injection:
+    """When it was, as the header has it, and how fast what was injected decays."""
+
+    half_life_s: float
+    time: timedelta | Unknown
+    moment: Moment | Unknown
+    zone: timedelta | Unknown
+    """Of the clock of the series, from UTC."""
+    caveat: str
+    """What makes the time less exact than it looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Dose:
+    """What was given to whom.
+
+    injection: None where the images are corrected to its time: then no other is needed.
+    """
+
+    weight_g: float
+    injected_bq: float
+    injection: _Injection | None
+
+
+def _dose(header: Dataset) -> _Dose:
+    corrections = {one.upper() for one in values.texts(header, "CorrectedImage")}
+    if not {"ATTN", "DECY"} <= corrections:
+        raise NoUptakeFactor("Corrected Image does not say that decay and attenuation were")
+    correction = values.text(header, "DecayCorrection").upper()
+    if correction not in ("START", "ADMIN"):
+        said = "NONE" if correction == "NONE" else "not given" if not correction else "not known"
+        raise NoUptakeFactor(f"Decay Correction is {said}, START or ADMIN is needed")
+    isotope = _isotope(header)
+    weight_g = 1000 * _possible(header, "PatientWeight", LIGHTEST_KG, HEAVIEST_KG, "kg")
+    injected_bq = _possible(isotope, "RadionuclideTotalDose", LEAST_BQ, MOST_BQ, "Bq")
+    injection = None if correction == "ADMIN" else _injection(header, isotope)
+    return _Dose(weight_g, injected_bq, injection)
+
+
+def _injection(header: Dataset, isotope: Dataset) -> _Injection:
+    time = values.time_of_day(isotope, "RadiopharmaceuticalStartTime")
+    moment = values.moment(isotope, "RadiopharmaceuticalStartDateTime")
+    by_time = isinstance(moment, Unknown) or moment.time is None
+    hour_only = by_time and len(values.text(isotope, "RadiopharmaceuticalStartTime")) == 2
+    return _Injection(
+        half_life_s=_half_life_s(isotope),
+        time=time,
+        moment=moment,
+        zone=values.offset(header, "TimezoneOffsetFromUTC"),
+        caveat="the time of injection is given to the hour only" if hour_only else "",
+    )
+
+
+def _isotope(header: Dataset) -> Dataset:
+    given = values.items(header, "RadiopharmaceuticalInformationSequence")
+    if not given:
+        raise NoUptakeFactor("Radiopharmaceutical Information Sequence is not given")
+    if len(given) > 1:
+        raise NoUptakeFactor("more than one radiopharmaceutical is given")
+    return given[0]
+
+
+def _half_life_s(isotope: Dataset) -> float:
+    half_life_s = _needed(values.number(isotope, "RadionuclideHalfLife"))
+    code = values.text(values.item(isotope, "RadionuclideCodeSequence"), "CodeValue")
+    nuclide = nuclides.coded(code)
+    if half_life_s <= 0 or not nuclides.decays_in(half_life_s):
+        raise NoUptakeFactor("Radionuclide Half Life is that of no nuclide of PET, in seconds")
+    if nuclide is not None and not nuclide.decays_in(half_life_s):
+        raise NoUptakeFactor(f"Radionuclide Half Life is not that of {nuclide.name}")
+    return half_life_s
+
+
+# --- times ----------------------------------------------------------------------------------------
 
 
 def _start(headers: Sequence[Dataset]) -> datetime:
     """Start of the series, or of its first acquisition where the series was written later."""
-    series = _moment(headers[0].get("SeriesDate"), headers[0].get("SeriesTime"))
-    acquired = [
-        moment
-        for header in headers
-        if (moment := _moment(header.get("AcquisitionDate"), header.get("AcquisitionTime")))
-    ]
+    series = _agreed(headers, lambda one: _when(one, "Series"), "Series Date or Series Time")
+    acquired = [when for one in headers if (when := _when(one, "Acquisition")) is not None]
     first = min(acquired, default=None)
     if series is not None and (first is None or series <= first):
         return series
     if first is None:
-        raise NoUptakeFactor("neither Series Time nor Acquisition Time is given")
+        raise NoUptakeFactor("neither Series Time nor Acquisition Time is given, with its date")
     return first
 
 
-def _injection(isotope: Dataset, start: datetime) -> datetime:
-    stamp = str(isotope.get("RadiopharmaceuticalStartDateTime") or "")
-    given = _moment(stamp[:8], stamp[8:14])
-    if given is None:
-        given = _moment(f"{start:%Y%m%d}", isotope.get("RadiopharmaceuticalStartTime"))
-        if given is not None and given > start:
-            given -= timedelta(days=1)
-    if given is None:
-        raise NoUptakeFactor("the time of injection is not given")
-    if not timedelta(0) <= start - given <= timedelta(days=1):
-        raise NoUptakeFactor("the injection lies after the scan or more than a day before it")
+def _when(header: Dataset, event: str) -> datetime | None:
+    day = values.day(header, f"{event}Date")
+    time = values.time_of_day(header, f"{event}Time")
+    if isinstance(day, Unknown) or isinstance(time, Unknown):
+        return None
+    return values.at(day, time)
+
+
+def _share_left(injection: _Injection, start: datetime) -> float:
+    """Of the activity injected, at the start."""
+    waited = start - _injected(injection, start)
+    if waited < -_clocks_apart(injection):
+        raise NoUptakeFactor("the injection lies after the start of the scan")
+    if waited > timedelta(seconds=MOST_HALF_LIVES * injection.half_life_s):
+        raise NoUptakeFactor("the injection lies too many half-lives before the scan")
+    return float(2 ** (-waited.total_seconds() / injection.half_life_s))
+
+
+def _clocks_apart(injection: _Injection) -> timedelta:
+    return timedelta(seconds=min(CLOCKS_APART_S, CLOCKS_APART_HALF_LIVES * injection.half_life_s))
+
+
+def _injected(injection: _Injection, start: datetime) -> datetime:
+    """The date and time where they are given, else the time on the likely day."""
+    moment, time = injection.moment, injection.time
+    if isinstance(moment, Unknown) and not (isinstance(time, Unknown) and moment.is_given):
+        return _on_likely_day(_needed(time), injection, start)
+    given = _needed(moment)
+    if given.time is None:
+        return values.at(given.day, _needed(time))
+    if given.offset is None:
+        return given.clock
+    return given.clock - given.offset + _zone(injection, given)
+
+
+def _zone(injection: _Injection, given: Moment) -> timedelta:
+    """How far the clock of the series is from UTC; told by the time of injection where it is not
+    said: the same event stands in both clocks."""
+    if not isinstance(injection.zone, Unknown):
+        return injection.zone
+    if not isinstance(injection.time, Unknown) and given.offset is not None:
+        apart = values.at(given.day, injection.time) - (given.clock - given.offset)
+        for days in (0, 1, -1):
+            zone = apart + timedelta(days=days)
+            if values.is_offset(zone):
+                return zone
+    raise NoUptakeFactor(
+        "the injection is given with an offset from UTC, the scan without one: "
+        "Timezone Offset From UTC is needed"
+    )
+
+
+def _on_likely_day(time: timedelta, injection: _Injection, start: datetime) -> datetime:
+    longest = timedelta(seconds=LIKELY_HALF_LIVES * injection.half_life_s)
+    latest = start + _clocks_apart(injection)
+    given = values.at(start.date(), time)
+    if given > latest:
+        given -= timedelta(days=1)
+        if start - given > longest:
+            raise NoUptakeFactor("the injection lies after the start of the scan")
+    if start - given + timedelta(days=1) <= longest:
+        raise NoUptakeFactor(
+            "the date of injection is not given, and the nuclide lives for more than a day: "
+            "Radiopharmaceutical Start DateTime is needed"
+        )
     return given
-
-
-def _moment(day: Any, time: Any) -> datetime | None:
-    try:
-        return datetime.strptime(f"{day!s:.8}{time!s:.6}", "%Y%m%d%H%M%S")
-    except ValueError:
-        return None
-
-
-def _number(value: Any) -> float | None:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        return None
-    return number if number > 0 else None

@@ -119,6 +119,7 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     if source.volume is None:
         raise UnsupportedSeries("the series has no pixels")
     parameters = registry.parameters(ticket.analyzer, ticket.parameters)
+    analyzer.inputs.require_units(source.volume)
     source.volume.stored.flags.writeable = False
     companions = {role: one.volume for role, one in source.companions.items() if one.volume}
     volume = replace(source.volume, companions=companions, reported=_reported(ticket))
@@ -128,10 +129,13 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
 def _companions(ticket: Ticket) -> dict[str, Source]:
     """The other series that make volumes; one that does not is as good as absent."""
     found: dict[str, Source] = {}
+    contracts = registry.info(ticket.analyzer).companions if ticket.companions else {}
     for role, paths in ticket.companions.items():
         try:
             source = read_series(paths)
-        except UnsupportedSeries as error:
+            if source.volume is not None and role in contracts:
+                contracts[role].require_units(source.volume)
+        except (UnsupportedSeries, NotApplicable) as error:
             log.info("companion left out", job=ticket.job_id, role=role, why=type(error).__name__)
             continue
         if source.volume is not None:
