@@ -16,9 +16,12 @@ from typing import NamedTuple, TypeVar
 
 import structlog
 from pydicom.dataset import Dataset
+from pydicom.uid import UID
 
 from node.clock import Clock
 from node.dimse import statuses
+from node.dimse.encoding import Contradiction, real_syntax
+from node.dimse.limits import RefusalLog
 from node.dimse.statuses import Status
 from storage import header
 from storage.attributes import extract
@@ -32,6 +35,8 @@ IMPLEMENTATION_CLASS_UID = "2.25.204270529563174413921862470135962046913"
 IMPLEMENTATION_VERSION_NAME = "WETREAD_01"
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+_odd_encodings = RefusalLog()
 
 T = TypeVar("T")
 RecordSink = Callable[[InstanceRecord], None]
@@ -100,6 +105,8 @@ class Reception:
         self._receiver = receiver
         self._offer = offer
         self._incoming: IncomingFile | None = None
+        self._is_begun = False
+        self._contradiction = ""
         self._failure = refusal
 
     def open(self) -> None:
@@ -129,7 +136,21 @@ class Reception:
         if receiver.min_free_bytes and not receiver.store.has_room(receiver.min_free_bytes):
             raise OutOfSpace("less free space than the settings ask for")
         self._incoming = receiver.store.open_incoming()
-        self._incoming.write_header(file_header(self._offer))
+
+    def _begin(self, incoming: IncomingFile, beginning: bytes | memoryview) -> None:
+        """Write preamble and file meta information, which name the encoding that is there."""
+        self._is_begun = True
+        announced = self._offer.transfer_syntax_uid
+        try:
+            found = real_syntax(announced, beginning)
+        except Contradiction as error:
+            self._contradiction, found = str(error), announced
+        if found != announced:
+            self._offer = self._offer._replace(transfer_syntax_uid=found)
+            reason = f"{UID(found).name} came, {UID(announced).name} was announced"
+            title = self._offer.calling_ae
+            _odd_encodings.warn("encoding_differs", reason, host="", calling_ae=title)
+        incoming.write_header(file_header(self._offer))
 
     def _append(self, chunk: bytes | memoryview) -> None:
         if self._incoming is None:
@@ -137,12 +158,16 @@ class Reception:
         limit = self._receiver.max_instance_bytes
         if limit and self._incoming.size_bytes + len(chunk) > limit:
             raise _Refused(Status(statuses.INSTANCE_TOO_LARGE, "Larger than dimse.max_instance_mb"))
+        if not self._is_begun:
+            self._begin(self._incoming, chunk)
         self._incoming.write(chunk)
 
     def _settle(self) -> Status:
         incoming = self._incoming
         if incoming is None:
             raise RuntimeError("the reception was not opened")
+        if not self._is_begun:
+            self._begin(incoming, b"")
         incoming.begin_to_place(self._offer.sop_instance_uid)
         try:
             attributes = self._identify(incoming)
@@ -162,9 +187,13 @@ class Reception:
     def _identify(self, incoming: IncomingFile) -> InstanceAttributes:
         offer = self._offer
         try:
+            if self._contradiction:
+                raise UnreadableInstance(self._contradiction)
             attributes = quick_extract(incoming.beginning(), offer.transfer_syntax_uid)
             if attributes is None:
-                attributes = extract(read_header(incoming))
+                dataset = read_header(incoming)
+                _check_meta(dataset, offer)
+                attributes = extract(dataset)
         except UnreadableInstance as error:
             comment = _comment(f"Cannot understand: {error}")
             status = Status(statuses.CANNOT_UNDERSTAND, comment)
@@ -242,6 +271,20 @@ def _internal_fault(error: Exception) -> Status:
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("receive_fault", fault=fault_id, error=type(error).__name__, traceback=frames)
     return Status(statuses.PROCESSING_FAILURE, f"Internal fault {fault_id}")
+
+
+def _check_meta(dataset: Dataset, offer: Offer) -> None:
+    """File meta information within the data set is read as the file's: it may not contradict that.
+
+    Raises
+    ------
+    UnreadableInstance
+    """
+    told = (offer.sop_class_uid, offer.sop_instance_uid, offer.transfer_syntax_uid)
+    keywords = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
+    for keyword, value in zip(keywords, told, strict=True):
+        if str(dataset.file_meta.get(keyword, "")).strip("\0 ") != value.strip("\0 "):
+            raise UnreadableInstance("group 0002 within the data set contradicts it")
 
 
 def _comment(text: str) -> str:
