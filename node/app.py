@@ -28,6 +28,7 @@ from node.observe.metrics import IndexQueue, Metrics, Reception
 from node.retention import Folders
 from node.web.app import WebContext, create_app
 from node.web.server import WebServer
+from node.web.shared import Shared
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
@@ -41,6 +42,8 @@ from storage.results import ResultStore
 log = structlog.get_logger(__name__)
 
 STOP_S = 10.0
+SHOWN_FOR_S = 1.0
+"""How old what the status page and lists show may be: open tabs share it."""
 
 
 class Node:
@@ -204,6 +207,7 @@ class Node:
             indexing=self._indexer.waiting_of,
             is_synced=self.settings.storage.sync,
             cautions=self._cautions,
+            shared=Shared(fresh_s=SHOWN_FOR_S),
             allowed_hosts=self.settings.http.names,
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )

@@ -232,13 +232,53 @@ def missing_of(tx: Transaction, announcement_id: int) -> int:
 
 def announced_in(tx: Transaction, study_instance_uid: str) -> int:
     """How many different instances the announcements of a study name."""
-    named, studies = schema.announced_instances, schema.announced_studies
+    found = announced_in_studies(tx, [study_instance_uid]).get(study_instance_uid)
+    return found.instances if found else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """What the announcements of a study name."""
+
+    instances: int
+    """Different ones."""
+    missing: int
+    """Of each announcement those that are not in the index, added up."""
+
+
+def announced_in_studies(
+    tx: Transaction, study_instance_uids: Sequence[str]
+) -> dict[str, Announced]:
+    """What was announced of studies; one that nobody announced is left out."""
+    instances, studies = schema.announced_instances, schema.announced_studies
+    joined = studies.outerjoin(instances, instances.c.announcement_id == studies.c.announcement_id)
+    study = studies.c.study_instance_uid
     query = (
-        sa.select(sa.func.count(sa.distinct(named.c.sop_instance_uid)))
-        .select_from(named.join(studies, named.c.announcement_id == studies.c.announcement_id))
-        .where(studies.c.study_instance_uid == study_instance_uid)
+        sa.select(study, sa.func.count(sa.distinct(instances.c.sop_instance_uid)))
+        .select_from(joined)
+        .where(study.in_(study_instance_uids))
+        .group_by(study)
     )
-    return tx.scalar(query) or 0
+    named = {uid: number for uid, number in tx.execute(query)}
+    missing = _missing_in(tx, list(named))
+    return {uid: Announced(number, missing.get(uid, 0)) for uid, number in named.items()}
+
+
+def _missing_in(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[str, int]:
+    """What has arrived is not looked for again."""
+    table, studies = schema.announcements, schema.announced_studies
+    named, instances = schema.announced_instances, schema.instances
+    there = sa.exists().where(instances.c.sop_instance_uid == named.c.sop_instance_uid)
+    query = (
+        sa.select(studies.c.study_instance_uid, sa.func.count())
+        .select_from(studies)
+        .join(table, table.c.id == studies.c.announcement_id)
+        .join(named, named.c.announcement_id == table.c.id)
+        .where(studies.c.study_instance_uid.in_(study_instance_uids))
+        .where(table.c.state != AnnouncementState.ARRIVED.value, ~there)
+        .group_by(studies.c.study_instance_uid)
+    )
+    return {uid: number for uid, number in tx.execute(query)} if study_instance_uids else {}
 
 
 def unannounced_in(tx: Transaction, study_id: int) -> int:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -26,13 +27,25 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage import schema
-from storage.engines import DISPATCHER_LOCK, options, server_engine, sqlite_engine
-from storage.errors import DatabaseUnavailable, SchemaMismatch
+from storage.engines import (
+    DEADLINE,
+    DISPATCHER_LOCK,
+    LOOK,
+    TOO_LONG,
+    TOO_MANY,
+    options,
+    server_engine,
+    sqlite_engine,
+)
+from storage.errors import DatabaseUnavailable, Overloaded, SchemaMismatch
 
 Transaction = sa.Connection
 
 BUSY_S = 10
 """How long a writer waits for another before the database counts as unavailable."""
+
+LOOK_S = 5.0
+"""How long whoever only looks may take."""
 
 _OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 """Faults of this program, not of the database: they pass as they are."""
@@ -41,8 +54,9 @@ _OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
 class Database:
     """An open database. All methods may be called from any thread."""
 
-    def __init__(self, engine: sa.Engine, lock_file: Path | None) -> None:
+    def __init__(self, engine: sa.Engine, looking: sa.Engine, lock_file: Path | None) -> None:
         self._engine = engine
+        self._looking = looking
         self._lock_file = lock_file
         self._lock: IO[bytes] | Transaction | None = None
         self._locking = threading.Lock()
@@ -55,8 +69,32 @@ class Database:
         ------
         DatabaseUnavailable
         """
-        with self._transaction(write=False) as tx:
+        with self._transaction(self._engine, options(self._engine, write=False)) as tx:
             yield tx
+
+    @contextmanager
+    def look(self, limit_s: float = LOOK_S) -> Iterator[Transaction]:
+        """A consistent view for pages and programs that only show: on few connections of their
+        own, so that those who receive and work never wait for them, and not for longer than
+        ``limit_s``.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        Overloaded
+            Too many look at once, or it takes too long.
+        """
+        deadline = time.monotonic() + limit_s
+        chosen = {**options(self._looking, write=False), DEADLINE: deadline}
+        try:
+            with self._transaction(self._looking, chosen) as tx:
+                yield tx
+        except DatabaseUnavailable as error:
+            if isinstance(error.__cause__, PoolTimeout):
+                raise Overloaded(TOO_MANY) from error
+            if time.monotonic() > deadline:
+                raise Overloaded(TOO_LONG) from error
+            raise
 
     @contextmanager
     def write(self) -> Iterator[Transaction]:
@@ -66,7 +104,7 @@ class Database:
         ------
         DatabaseUnavailable
         """
-        with self._transaction(write=True) as tx:
+        with self._transaction(self._engine, options(self._engine, write=True)) as tx:
             yield tx
 
     def prove(self, at: datetime) -> None:
@@ -114,14 +152,16 @@ class Database:
     def close(self) -> None:
         self.unlock_dispatcher()
         self._engine.dispose()
+        self._looking.dispose()
 
     @contextmanager
-    def _transaction(self, write: bool) -> Iterator[Transaction]:
+    def _transaction(self, engine: sa.Engine, chosen: dict[str, Any]) -> Iterator[Transaction]:
         try:
-            with self._engine.connect() as connection:
-                chosen = options(self._engine, write)
-                with connection.execution_options(**chosen).begin():
-                    yield connection
+            with (
+                engine.connect() as connection,
+                connection.execution_options(**chosen).begin(),
+            ):
+                yield connection
         except (DBAPIError, PoolTimeout) as error:
             if isinstance(error, _OURS) and not error.connection_invalidated:
                 raise
@@ -210,8 +250,9 @@ def _parsed(url: str) -> URL:
 def _database(url: URL, foreign_keys: bool = True) -> Database:
     if url.get_backend_name() == "sqlite":
         lock_file = _sqlite_folder(url)
-        return Database(sqlite_engine(url, BUSY_S, foreign_keys), lock_file)
-    return Database(server_engine(url, BUSY_S), None)
+        working = sqlite_engine(url, BUSY_S, foreign_keys)
+        return Database(working, sqlite_engine(url, BUSY_S, foreign_keys, LOOK), lock_file)
+    return Database(server_engine(url, BUSY_S), server_engine(url, BUSY_S, LOOK), None)
 
 
 def _sqlite_folder(url: URL) -> Path:

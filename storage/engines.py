@@ -7,12 +7,13 @@ nature, PostgreSQL is told to do. So code that is right on one is right on the o
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL
 
-from storage.errors import SchemaMismatch
+from storage.errors import Overloaded, SchemaMismatch
 
 SAFE_SQLITE = (3, 51, 3)
 """Older ones can corrupt a WAL database that several connections share (the WAL-reset bug)."""
@@ -20,12 +21,44 @@ SAFE_SQLITE = (3, 51, 3)
 WRITE = "wetread_write"
 """Execution option of a connection: whether its transactions write."""
 
-_POOL = {"pool_size": 8, "max_overflow": 24}
+DEADLINE = "wetread_deadline"
+"""Execution option of a connection: when (``time.monotonic``) its transaction has to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """How many connections there are, and how long one waits for one of them."""
+
+    size: int
+    overflow: int
+    wait_s: float
+
+    def options(self) -> dict[str, Any]:
+        """The pool's part of the arguments of an engine."""
+        return {
+            "pool_size": self.size,
+            "max_overflow": self.overflow,
+            "pool_timeout": self.wait_s,
+        }
+
+
+WORK = Pool(8, 24, 10.0)
+"""For receiving, jobs and deliveries."""
+LOOK = Pool(4, 0, 2.0)
+"""For whoever only looks: few, so that many who look keep nobody from working."""
+
+TOO_LONG = "what was asked for takes too long: ask for less, or again later"
+TOO_MANY = "too many ask at once: ask again in a moment"
+
+_LOOK_EVERY = 20_000
+"""After so many steps of a statement SQLite asks whether its time is over: about a millisecond."""
 _WRITER_LOCK = 0x57657477  # any numbers that no other program on the server uses
 DISPATCHER_LOCK = 0x57657472
 
 
-def sqlite_engine(url: URL, busy_s: float, foreign_keys: bool = True) -> sa.Engine:
+def sqlite_engine(
+    url: URL, busy_s: float, foreign_keys: bool = True, pool: Pool = WORK
+) -> sa.Engine:
     """An engine on pysqlite3.
 
     Raises
@@ -44,10 +77,9 @@ def sqlite_engine(url: URL, busy_s: float, foreign_keys: bool = True) -> sa.Engi
         url.set(drivername="sqlite+pysqlite"),
         module=dbapi2,
         poolclass=sa.pool.QueuePool,
-        pool_timeout=busy_s,
         connect_args={"check_same_thread": False, "timeout": busy_s},
         hide_parameters=True,  # errors are logged, and parameters are patients' data
-        **_POOL,
+        **pool.options(),
     )
 
     def set_pragmas(connection: Any, record: object) -> None:
@@ -59,6 +91,7 @@ def sqlite_engine(url: URL, busy_s: float, foreign_keys: bool = True) -> sa.Engi
 
     sa.event.listen(engine, "connect", set_pragmas)
     sa.event.listen(engine, "begin", _begin_sqlite)
+    sa.event.listen(engine, "before_cursor_execute", _in_time)
     return engine
 
 
@@ -78,11 +111,39 @@ def _use_wal(connection: Any, busy_s: float, locked: type[Exception]) -> None:
 
 def _begin_sqlite(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get(WRITE, False)
+    _interrupt_at(connection.connection.driver_connection, _deadline_of(connection))
     connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-def server_engine(url: URL, busy_s: float) -> sa.Engine:
+def _deadline_of(connection: sa.Connection) -> float | None:
+    deadline: float | None = connection.get_execution_options().get(DEADLINE)
+    return deadline
+
+
+def _interrupt_at(connection: Any, deadline: float | None) -> None:
+    """SQLite has no time limit of its own: it asks now and then whether to go on."""
+    if deadline is None:
+        connection.set_progress_handler(None, 0)
+    else:
+        connection.set_progress_handler(lambda: time.monotonic() > deadline, _LOOK_EVERY)
+
+
+def _in_time(
+    connection: sa.Connection,
+    cursor: Any,
+    statement: str,
+    parameters: Any,
+    context: Any,
+    many: bool,
+) -> None:
+    """Before a statement: the time of all together is limited, not only that of each."""
+    deadline = _deadline_of(connection)
+    if deadline is not None and time.monotonic() > deadline:
+        raise Overloaded(TOO_LONG)
+
+
+def server_engine(url: URL, busy_s: float, pool: Pool = WORK) -> sa.Engine:
     """An engine on PostgreSQL.
 
     Raises
@@ -96,10 +157,9 @@ def server_engine(url: URL, busy_s: float) -> sa.Engine:
         engine = sa.create_engine(
             url,
             pool_pre_ping=True,
-            pool_timeout=busy_s,
             connect_args={"connect_timeout": max(round(busy_s), 2)},
             hide_parameters=True,
-            **_POOL,
+            **pool.options(),
         )
     except ImportError as error:
         raise SchemaMismatch(
@@ -107,12 +167,17 @@ def server_engine(url: URL, busy_s: float) -> sa.Engine:
         ) from error
 
     def begin(connection: sa.Connection) -> None:
+        deadline = _deadline_of(connection)
+        if deadline is not None:
+            left_ms = max(1, round((deadline - time.monotonic()) * 1000))
+            connection.exec_driver_sql(f"SET LOCAL statement_timeout = {left_ms}")
         if connection.get_execution_options().get(WRITE, False):
             wait = f"SET LOCAL lock_timeout = {round(busy_s * 1000)}"
             connection.exec_driver_sql(wait)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
 
     sa.event.listen(engine, "begin", begin)
+    sa.event.listen(engine, "before_cursor_execute", _in_time)
     return engine
 
 

@@ -11,6 +11,11 @@ class DatabaseUnavailable(StorageError):
     """The database cannot be reached, is locked by another for too long, or its disk is full."""
 
 
+class Overloaded(StorageError):
+    """Whoever only looks must wait: too many look at once, or it takes too long. Nothing is wrong
+    with the database, and nobody who works on it is kept waiting."""
+
+
 class SchemaMismatch(StorageError):
     """The database was made by a newer version of this node."""
 

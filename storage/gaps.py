@@ -6,7 +6,7 @@ was raised. It is closed, and its alarm acknowledged, when the gap is no longer 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -191,10 +191,18 @@ def open_gaps(tx: Transaction, study_id: int | None = None) -> list[Gap]:
     query = sa.select(table).where(table.c.closed_at.is_(None)).order_by(table.c.id)
     if study_id is not None:
         query = query.where(table.c.study_id == study_id)
-    return [
-        Gap(Stage(row.stage), row.missing, row.since, row.study_id, row.announcement_id)
-        for row in tx.execute(query)
-    ]
+    return [_gap(row) for row in tx.execute(query)]
+
+
+def open_gaps_of(tx: Transaction, study_ids: Sequence[int]) -> list[Gap]:
+    """The open gaps of some studies, oldest first."""
+    table = schema.gaps
+    query = sa.select(table).where(table.c.closed_at.is_(None), table.c.study_id.in_(study_ids))
+    return [_gap(row) for row in tx.execute(query.order_by(table.c.id))]
+
+
+def _gap(row: sa.Row[Any]) -> Gap:
+    return Gap(Stage(row.stage), row.missing, row.since, row.study_id, row.announcement_id)
 
 
 def count_open(tx: Transaction) -> dict[Stage, int]:

@@ -20,6 +20,7 @@ from storage.records import (
     Level,
     StoredInstance,
     StoredSeries,
+    StudyPlace,
     StudyRow,
     StudyState,
     Subject,
@@ -360,13 +361,44 @@ def get_study(tx: Transaction, study_id: int) -> StudyRow:
     return rows[0]
 
 
-def list_studies(tx: Transaction, limit: int = 50, offset: int = 0) -> list[StudyRow]:
-    """Studies, the one that received last first."""
+def list_studies(
+    tx: Transaction,
+    limit: int = 50,
+    offset: int = 0,
+    before: StudyPlace | None = None,
+) -> list[StudyRow]:
+    """Studies, the one that received last first; with ``before`` those further down."""
     table = schema.studies
+    key = sa.tuple_(table.c.last_received_at, table.c.id)
     order = (table.c.last_received_at.desc(), table.c.id.desc())
     query = sa.select(table.c.id).order_by(*order).limit(limit).offset(offset)
-    rows = {row.id: row for row in _study_rows(tx, query)}
-    return sorted(rows.values(), key=lambda row: (row.last_received_at, row.id), reverse=True)
+    if before is not None:
+        query = query.where(key < _literal(before))
+    return _study_rows(tx, query)
+
+
+def list_newer_studies(tx: Transaction, limit: int, after: StudyPlace) -> list[StudyRow]:
+    """The studies next above a place in that list, in its order."""
+    table = schema.studies
+    key = sa.tuple_(table.c.last_received_at, table.c.id)
+    query = sa.select(table.c.id).where(key > _literal(after))
+    query = query.order_by(table.c.last_received_at, table.c.id).limit(limit)
+    return _study_rows(tx, query)[::-1]
+
+
+def _literal(place: StudyPlace) -> sa.Tuple:
+    at = sa.literal(place.last_received_at, schema.studies.c.last_received_at.type)
+    return sa.tuple_(at, sa.literal(place.id))
+
+
+def get_studies(tx: Transaction, ids: Iterable[int]) -> list[StudyRow]:
+    """Studies in the order of ``ids``; unknown ones are left out."""
+    wanted = list(ids)
+    table = schema.studies
+    rows = {
+        row.id: row for row in _study_rows(tx, sa.select(table.c.id).where(table.c.id.in_(wanted)))
+    }
+    return [rows[one] for one in wanted if one in rows]
 
 
 def _study_rows(tx: Transaction, chosen: sa.Select[tuple[int]]) -> list[StudyRow]:

@@ -505,15 +505,32 @@ def list_jobs(
     state: JobState | None = None,
     limit: int = 100,
     offset: int = 0,
+    before: int | None = None,
 ) -> list[Job]:
-    """Jobs, newest first."""
+    """Jobs, newest first; with ``before`` those entered before that one."""
     table = schema.jobs
-    query = _jobs().order_by(table.c.id.desc()).limit(limit).offset(offset)
+    chosen = sa.select(table.c.id).order_by(table.c.id.desc()).limit(limit).offset(offset)
     if study_id is not None:
-        query = query.where(table.c.study_id == study_id)
+        chosen = chosen.where(table.c.study_id == study_id)
     if state is not None:
-        query = query.where(table.c.state == state.value)
+        chosen = chosen.where(table.c.state == state.value)
+    if before is not None:
+        chosen = chosen.where(table.c.id < before)
+    return read_jobs(tx, chosen)
+
+
+def read_jobs(tx: Transaction, chosen: sa.Select[tuple[int]]) -> list[Job]:
+    """The jobs whose ids a query gives, newest first."""
+    table = schema.jobs
+    query = _jobs().where(table.c.id.in_(chosen)).order_by(table.c.id.desc())
     return [_job(row) for row in tx.execute(query)]
+
+
+def studies_of(tx: Transaction, job_ids: Iterable[int]) -> dict[int, int]:
+    """The study of each job, by row numbers; unknown jobs are left out."""
+    table = schema.jobs
+    query = sa.select(table.c.id, table.c.study_id).where(table.c.id.in_(list(job_ids)))
+    return {row.id: row.study_id for row in tx.execute(query)}
 
 
 def results_of(tx: Transaction, job_id: int) -> JobResults:

@@ -301,6 +301,14 @@ class JobResults:
 
 
 @dataclass(frozen=True, slots=True)
+class StudyPlace:
+    """Where a study stands in the list, which is by the moment of its last image."""
+
+    last_received_at: datetime
+    id: int
+
+
+@dataclass(frozen=True, slots=True)
 class StudyRow:
     """A line of the list of studies."""
 
@@ -317,6 +325,10 @@ class StudyRow:
     completed_at: datetime | None
     note: str = ""
     """Why nothing was run, when no rule fired."""
+
+    @property
+    def place(self) -> StudyPlace:
+        return StudyPlace(self.last_received_at, self.id)
 
 
 @dataclass(frozen=True, slots=True)

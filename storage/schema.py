@@ -202,6 +202,7 @@ jobs = sa.Table(
     sa.Column("remarks", sa.JSON, nullable=False),
     sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
     sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
+    sa.Index("ix_jobs_state_id", "state", "id"),
 )
 
 job_inputs = sa.Table(
@@ -440,6 +441,7 @@ events = sa.Table(
     sa.Column("acknowledged", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Index("ix_events_subject", "subject", "subject_id"),
     sa.Index("ix_events_open", "level", "acknowledged"),
+    sa.Index("ix_events_level_id", "level", "id"),
 )
 
 heartbeat = sa.Table(

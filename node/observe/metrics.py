@@ -106,7 +106,7 @@ class Metrics(Collector):
         yield _gauges("healthy", "Whether a part did something lately.", "part", parts)
 
     def _of_database(self) -> Iterable[Metric]:
-        with self._database.read() as tx:
+        with self._database.look() as tx:
             counts = events.counts(tx)
             open_gaps = gaps.count_open(tx)
             waiting = expected.count(tx)

@@ -5,16 +5,16 @@ A destination that refuses a series of 400 images raises 400 alarms; they say on
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from storage import events, ledger, outbox
+from storage import events, ledger
+from storage import open_alarms as standing
 from storage.database import Transaction
-from storage.errors import NotFound
-from storage.records import Delivery, DeliveryState, Event, Subject
+from storage.open_alarms import AlarmKind
+from storage.records import Subject
 
-READ_AT_MOST = 2000
 SHOWN = 8
 """Kinds that the page lists; the rest are counted."""
 _SUBJECTS = {
@@ -31,36 +31,16 @@ class Alarm:
     at: datetime
     text: str
     reason: str
-    ids: tuple[int, ...]
+    count: int
     study_id: int | None
     """The study it is about, to show it; None for the node itself and for kinds not shown."""
-
-    @property
-    def count(self) -> int:
-        return len(self.ids)
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """What makes two alarms alike."""
-
-    subject: Subject
-    text: str
-    reason: str
-    job_id: int | None
 
 
 def open_alarms(tx: Transaction) -> tuple[Alarm, ...]:
     """What nobody has acknowledged, the newest first."""
-    found = events.open_alarms(tx, limit=READ_AT_MOST)
-    owed = _refused(tx) if any(one.subject is Subject.DELIVERY for one in found) else {}
-    grouped: dict[_Kind, list[Event]] = {}
-    for one in found:
-        grouped.setdefault(_kind(one, owed), []).append(one)
-    return tuple(
-        _alarm(kind, members, _study_of(tx, members[0], kind.job_id) if place < SHOWN else None)
-        for place, (kind, members) in enumerate(grouped.items())
-    )
+    kinds = standing.kinds(tx)
+    studies = _studies_of(tx, kinds[:SHOWN])
+    return tuple(_alarm(kind, studies.get(kind.id)) for kind in kinds)
 
 
 def acknowledge(tx: Transaction, event_id: int, alike: bool) -> int:
@@ -72,55 +52,31 @@ def acknowledge(tx: Transaction, event_id: int, alike: bool) -> int:
     ------
     NotFound
     """
-    ids = {event_id}
     if alike:
-        for alarm in open_alarms(tx):
-            if event_id in alarm.ids:
-                ids |= {one for one in alarm.ids if one < event_id}
-    for one in ids:
-        events.acknowledge(tx, one)
-    return len(ids)
+        return standing.acknowledge_alike(tx, event_id)
+    events.acknowledge(tx, event_id)
+    return 1
 
 
-def _refused(tx: Transaction) -> dict[int, Delivery]:
-    rows = outbox.list_deliveries(tx, state=DeliveryState.FAILED, limit=READ_AT_MOST)
-    return {row.id: row for row in rows}
+def _alarm(kind: AlarmKind, study_id: int | None) -> Alarm:
+    return Alarm(kind.id, kind.at, _text(kind), kind.reason, kind.number, study_id)
 
 
-def _kind(event: Event, refused: Mapping[int, Delivery]) -> _Kind:
-    if event.subject is Subject.DELIVERY:
-        delivery = refused.get(event.subject_id)
-        if delivery is None:  # sent again since
-            return _Kind(event.subject, "Delivery failed", event.reason, None)
-        text = f"Delivery to {delivery.destination} failed (job {delivery.job_id})"
-        return _Kind(event.subject, text, event.reason, delivery.job_id)
-    if event.subject is Subject.JOB:
-        text = f"Job {event.subject_id} {event.to_state}"
-        return _Kind(event.subject, text, event.reason, event.subject_id)
-    if event.subject is Subject.INSTANCE:
-        return _Kind(event.subject, f"Image {event.to_state}", event.reason, None)
-    text = _SUBJECTS.get(event.subject, event.subject.capitalize())
-    return _Kind(event.subject, text, event.reason, None)
+def _text(kind: AlarmKind) -> str:
+    if kind.subject is Subject.DELIVERY:
+        if not kind.destination:  # sent again since
+            return "Delivery failed"
+        return f"Delivery to {kind.destination} failed (job {kind.job_id})"
+    if kind.subject is Subject.JOB:
+        return f"Job {kind.job_id} {kind.to_state}"
+    if kind.subject is Subject.INSTANCE:
+        return f"Image {kind.to_state}"
+    return _SUBJECTS.get(kind.subject, kind.subject.capitalize())
 
 
-def _alarm(kind: _Kind, members: list[Event], study_id: int | None) -> Alarm:
-    newest = members[0]
-    return Alarm(
-        id=newest.id,
-        at=newest.at,
-        text=kind.text,
-        reason=kind.reason,
-        ids=tuple(one.id for one in members),
-        study_id=study_id,
-    )
-
-
-def _study_of(tx: Transaction, event: Event, job_id: int | None) -> int | None:
-    if event.subject is Subject.STUDY:
-        return event.subject_id
-    if job_id is None:
-        return None
-    try:
-        return ledger.get(tx, job_id).study_id
-    except NotFound:  # deleted since
-        return None
+def _studies_of(tx: Transaction, kinds: Iterable[AlarmKind]) -> dict[int, int]:
+    """The study that each kind is about; a job's that has been deleted since is left out."""
+    shown = list(kinds)
+    of_jobs = ledger.studies_of(tx, [kind.job_id for kind in shown if kind.job_id])
+    found = {kind.id: kind.subject_id for kind in shown if kind.subject is Subject.STUDY}
+    return found | {kind.id: of_jobs[kind.job_id] for kind in shown if kind.job_id in of_jobs}

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.trustedhost import TrustedHostMiddleware
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
-from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from node.web import api, page
+from node.web import api, page, refusals
 from node.web.context import WebContext as WebContext
-from storage.errors import DatabaseUnavailable, NotFound, StorageError
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -33,7 +31,8 @@ def create_app(context: WebContext) -> FastAPI:
     app.mount("/static", StaticFiles(directory=page.HERE / "static"), name="static")
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(context.allowed_hosts))
     _add_safety(app)
-    _add_errors(app)
+    app.add_middleware(_AnswersHead)
+    refusals.add(app)
     app.include_router(page.routes(context))
     app.include_router(api.routes(context))
     return app
@@ -52,27 +51,13 @@ def _add_safety(app: FastAPI) -> None:
         return answer
 
 
-def _add_errors(app: FastAPI) -> None:
-    def answer(message: str, status: int) -> JSONResponse:
-        return JSONResponse({"error": message}, status_code=status)
+class _AnswersHead:
+    """Whatever can be asked for can be asked for by HEAD: the server leaves the body out."""
 
-    @app.exception_handler(HTTPException)
-    async def refused(request: Request, error: HTTPException) -> Response:
-        return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
-    @app.exception_handler(RequestValidationError)
-    async def senseless(request: Request, error: RequestValidationError) -> Response:
-        wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        return answer("; ".join(wrong), 422)
-
-    @app.exception_handler(DatabaseUnavailable)
-    async def unavailable(request: Request, error: DatabaseUnavailable) -> Response:
-        return answer(f"the database is not available: {error}", 503)
-
-    @app.exception_handler(NotFound)
-    async def missing(request: Request, error: NotFound) -> Response:
-        return answer(str(error), 404)
-
-    @app.exception_handler(StorageError)
-    async def conflicting(request: Request, error: StorageError) -> Response:
-        return answer(str(error), 409)
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)

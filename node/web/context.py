@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from node.observe.health import Health
+from node.web.shared import Shared
 from storage.database import Database
 from storage.results import ResultStore
 
@@ -31,6 +32,8 @@ class WebContext:
     """Whether what is acknowledged survives a power cut: the setting ``storage.sync``."""
     disk: Callable[[], str] = str
     """How the disk fills, in words; empty while that is not known."""
+    shared: Shared = field(default_factory=lambda: Shared(fresh_s=0))
+    """What several ask for at once is computed once."""
     allowed_hosts: tuple[str, ...] = ("*",)
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""
     cautions: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ Rendered on the server; names and descriptions come from images and are escaped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, HTTPException, Query
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
-from node.web import alarms, views, wording
-from node.web.api import RowId, SomeRowId
+from node.web import alarms, places, views, wording
+from node.web.api import PlaceText, RowId, SomeRowId, place_of
 from node.web.context import WebContext
 from node.web.views import Selection, StatusView
-from storage import gaps, ledger
+from storage import gaps, overview
 from storage.errors import DatabaseUnavailable
 
 HERE = Path(__file__).parent
@@ -27,9 +29,15 @@ PREVIEW_S = 60
 Offset = Annotated[int, Query(ge=0, le=10**9)]
 
 
-def select(offset: Offset = 0, study: SomeRowId = None, problems: bool = False) -> Selection:
+def select(
+    offset: Offset = 0,
+    study: SomeRowId = None,
+    problems: bool = False,
+    before: PlaceText = None,
+    after: PlaceText = None,
+) -> Selection:
     """The selection that a URL asks for."""
-    return Selection(offset, study, problems)
+    return Selection(offset, study, problems, place_of("before", before), place_of("after", after))
 
 
 Selected = Annotated[Selection, Depends(select)]
@@ -41,16 +49,16 @@ def routes(context: WebContext) -> APIRouter:
 
     @router.get("/")
     def page(selection: Selected) -> HTMLResponse:
-        return render("page.html", selection)
+        return render.page(selection)
 
     @router.get("/fragment")
     def fragment(selection: Selected) -> HTMLResponse:
-        return render("fragment.html", selection)
+        return render.fragment(selection)
 
     @router.get("/previews/{job_id}/{number}.png")
     def preview(job_id: RowId, number: int) -> FileResponse:
-        with context.database.read() as tx:
-            keys = ledger.results_of(tx, job_id).previews
+        with context.database.look() as tx:
+            keys = overview.previews_of(tx, job_id)
         if not 0 <= number < len(keys) or not context.results.path(keys[number]).is_file():
             raise HTTPException(404, "there is no such preview")
         headers = {"Cache-Control": f"private, max-age={PREVIEW_S}"}
@@ -58,6 +66,14 @@ def routes(context: WebContext) -> APIRouter:
         return FileResponse(path, media_type="image/png", headers=headers)
 
     return router
+
+
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """A fragment as it is sent, to all who show the same selection."""
+
+    text: str
+    status: int
 
 
 class _Renderer:
@@ -71,21 +87,37 @@ class _Renderer:
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
+            auto_reload=False,
         )
         host = context.dimse_host
         self._templates.globals.update(
             node=context,
             words=wording,
+            places=places,
             gap_words=gaps.WORDS,
-            page_size=views.PAGE,
             alarms_shown=alarms.SHOWN,
             host=wording.reachable_host(host),
             only_local=wording.is_local(host),
         )
 
-    def __call__(self, template: str, selection: Selection) -> HTMLResponse:
+    def page(self, selection: Selection) -> HTMLResponse:
+        """The whole page: the fragment in its frame."""
+        drawn = self._drawn(selection)
+        frame = self._templates.get_template("page.html")
+        text = frame.render(selection=selection, fragment=Markup(drawn.text))
+        return HTMLResponse(text, drawn.status)
+
+    def fragment(self, selection: Selection) -> HTMLResponse:
+        """What the page replaces itself with."""
+        drawn = self._drawn(selection)
+        return HTMLResponse(drawn.text, drawn.status)
+
+    def _drawn(self, selection: Selection) -> _Drawn:
+        return self._context.shared.get(selection, lambda: self._draw(selection))
+
+    def _draw(self, selection: Selection) -> _Drawn:
         view, fault = self._read(selection)
-        text = self._templates.get_template(template).render(
+        text = self._templates.get_template("fragment.html").render(
             view=view,
             fault=fault,
             health=self._context.health.report(),
@@ -93,12 +125,13 @@ class _Renderer:
             port=self._context.dimse_port(),
             now=datetime.now(UTC),
         )
-        return HTMLResponse(text, status_code=503 if fault else 200)
+        sound = text.encode("utf-8", "replace").decode()  # descriptions come from images
+        return _Drawn(sound, 503 if fault else 200)
 
     def _read(self, selection: Selection) -> tuple[StatusView | None, str]:
         """Without its database the page still says what is wrong."""
         try:
-            with self._context.database.read() as tx:
+            with self._context.database.look() as tx:
                 shown = self._context
                 return views.status(tx, selection, shown.destinations, shown.indexing), ""
         except DatabaseUnavailable as error:

@@ -9,45 +9,63 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.web import alarms, wording
+from node.web import alarms, places, wording
 from node.web.alarms import Alarm
-from storage import events, gaps, index, instance_ledger, ledger, outbox, quarantine
+from storage import events, index, instance_ledger, outbox, overview, quarantine
 from storage.database import Transaction
-from storage.errors import NotFound
 from storage.instance_ledger import InstanceLedger
+from storage.overview import DeliveryCount
 from storage.quarantine import RefusalKind
 from storage.records import (
     Counts,
-    Delivery,
     DeliveryState,
     Job,
     JobResults,
     JobState,
+    StudyPlace,
     StudyRow,
-    Subject,
 )
 
-PAGE = 10
-PROBLEMS_AT_MOST = 1000
 _WAITING = (DeliveryState.PENDING, DeliveryState.SENDING)
+PAGE = 10
+JOBS_EACH = 50
+"""Jobs of a study that are shown; the newest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which studies the page shows: all, one, or those where something failed."""
+    """Which studies the page shows: all, one, or those where something failed; and from where."""
 
     offset: int = 0
     study: int | None = None
     problems: bool = False
+    before: StudyPlace | None = None
+    after: StudyPlace | None = None
 
-    def query(self, offset: int | None = None) -> str:
-        """The selection as the query of a URL, perhaps at another offset."""
-        parts = [f"offset={self.offset if offset is None else max(0, offset)}"]
+    def query(self) -> str:
+        """The selection as the query of a URL."""
+        ends = (("before", self.before), ("after", self.after))
+        parts = [f"{name}={places.written(place)}" for name, place in ends if place]
+        if self.offset:
+            parts.append(f"offset={self.offset}")
         if self.study is not None:
             parts.append(f"study={self.study}")
         if self.problems:
             parts.append("problems=true")
         return "&".join(parts)
+
+    def older(self, than: StudyPlace) -> str:
+        """The query for what stands below a place."""
+        return Selection(problems=self.problems, before=than).query()
+
+    def newer(self, than: StudyPlace) -> str:
+        """The query for what stands above a place."""
+        return Selection(problems=self.problems, after=than).query()
+
+    @property
+    def is_further_down(self) -> bool:
+        """Whether it does not begin with the newest."""
+        return bool(self.offset or self.before or self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +167,10 @@ class StatusView:
     destinations: tuple[DestinationView, ...]
     quarantined: tuple[QuarantinedFile, ...]
     studies: tuple[StudyView, ...]
-    has_older: bool
+    newer: StudyPlace | None
+    """The place above which there are more; None where there are none."""
+    older: StudyPlace | None
+    """The place below which there are more."""
 
 
 Indexing = Callable[[str], int]
@@ -160,96 +181,130 @@ def status(
     tx: Transaction, selection: Selection, destinations: Sequence[str], indexing: Indexing
 ) -> StatusView:
     """What the page shows, newest study first."""
-    studies = _selected(tx, selection)
+    chosen = _selected(tx, selection)
     counts = events.counts(tx)
     return StatusView(
         counts=counts,
         alarms=alarms.open_alarms(tx) if counts.alarms else (),
         destinations=_destinations(tx, destinations),
         quarantined=_quarantined(tx) if counts.quarantined else (),
-        studies=tuple(study_view(tx, study, indexing) for study in studies[:PAGE]),
-        has_older=len(studies) > PAGE,
+        studies=tuple(study_views(tx, chosen.studies, indexing)),
+        newer=chosen.newer,
+        older=chosen.older,
     )
 
 
-def _selected(tx: Transaction, selection: Selection) -> list[StudyRow]:
-    """One more than fit on the page, if there are more."""
+# --- which studies --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    studies: Sequence[StudyRow]
+    newer: StudyPlace | None = None
+    older: StudyPlace | None = None
+
+
+def _selected(tx: Transaction, selection: Selection) -> _Chosen:
     if selection.study is not None:
-        try:
-            return [index.get_study(tx, selection.study)]
-        except NotFound:
-            return []
-    if selection.problems:
-        ids = _with_problems(tx)[selection.offset : selection.offset + PAGE + 1]
-        return [index.get_study(tx, one) for one in ids]
-    return index.list_studies(tx, limit=PAGE + 1, offset=selection.offset)
-
-
-def _with_problems(tx: Transaction) -> list[int]:
-    """The studies with a failed job, a refused object or a gap, newest first."""
-    failed = ledger.list_jobs(tx, state=JobState.FAILED, limit=PROBLEMS_AT_MOST)
-    refused = outbox.list_deliveries(tx, state=DeliveryState.FAILED, limit=PROBLEMS_AT_MOST)
-    others = {one.job_id for one in refused} - {job.id for job in failed}
-    found = {job.study_id for job in failed} | {ledger.get(tx, one).study_id for one in others}
-    found |= {gap.study_id for gap in gaps.open_gaps(tx) if gap.study_id is not None}
-    return sorted(found, reverse=True)
-
-
-def study_view(tx: Transaction, study: StudyRow, indexing: Indexing) -> StudyView:
-    """One study with its jobs, newest first."""
-    jobs = ledger.list_jobs(tx, study_id=study.id, limit=50)
-    modalities = {str(one.header.get("Modality", "?")) for one in index.series_heads(tx, study.id)}
-    return StudyView(
-        study=study,
-        modalities="/".join(sorted(modalities)),
-        title=str(study.header.get("StudyDescription") or "Study without description"),
-        date=wording.study_date(study.header),
-        patient=wording.masked(str(study.header.get("PatientID", ""))),
-        jobs=tuple(job_view(tx, job) for job in jobs),
-        ledger=instance_ledger.of_study(tx, study),
-        indexing=indexing(study.study_instance_uid),
+        return _Chosen(index.get_studies(tx, [selection.study]))
+    if selection.after is not None:
+        above = _above(tx, selection.problems, selection.after)
+        if len(above) >= PAGE:
+            more = above[0].place if len(above) > PAGE else None
+            shown = above[-PAGE:]
+            return _Chosen(shown, shown[0].place if more else None, shown[-1].place)
+        selection = Selection(problems=selection.problems)  # the first page
+    below = _below(tx, selection)
+    shown = below[:PAGE]
+    if not shown:
+        return _Chosen(shown)
+    return _Chosen(
+        shown,
+        shown[0].place if selection.is_further_down else None,
+        shown[-1].place if len(below) > PAGE else None,
     )
 
 
-def job_view(tx: Transaction, job: Job) -> JobView:
-    """One job with findings and deliveries."""
-    deliveries = outbox.list_deliveries(tx, job_id=job.id, limit=100_000)
-    return JobView(
-        job, ledger.results_of(tx, job.id), _by_destination(deliveries), _last_start(tx, job)
-    )
+def _below(tx: Transaction, selection: Selection) -> list[StudyRow]:
+    """One more than fit on the page, if there are more."""
+    if not selection.problems:
+        return index.list_studies(tx, PAGE + 1, selection.offset, selection.before)
+    before = selection.before.id if selection.before else None
+    ids = overview.troubled_studies(tx, PAGE + 1, selection.offset, before)
+    return index.get_studies(tx, ids)
 
 
-def _last_start(tx: Transaction, job: Job) -> datetime | None:
-    history = events.list_events(tx, Subject.JOB, job.id, limit=20)
-    return next((one.at for one in history if one.to_state == JobState.RUNNING.value), None)
+def _above(tx: Transaction, problems: bool, after: StudyPlace) -> list[StudyRow]:
+    if not problems:
+        return index.list_newer_studies(tx, PAGE + 1, after)
+    return index.get_studies(tx, overview.troubled_studies_above(tx, PAGE + 1, after.id))
 
 
-def _by_destination(deliveries: Sequence[Delivery]) -> tuple[DeliveryView, ...]:
-    found: dict[str, list[Delivery]] = {}
-    for one in deliveries:
+# --- cards ----------------------------------------------------------------------------------------
+
+
+def study_views(
+    tx: Transaction, studies: Sequence[StudyRow], indexing: Indexing, objects: bool = False
+) -> list[StudyView]:
+    """Studies with their jobs, newest first; asks no more for many than for one."""
+    ids = [study.id for study in studies]
+    jobs = overview.jobs_of_studies(tx, ids, JOBS_EACH)
+    views = job_views(tx, [job for members in jobs.values() for job in members], objects)
+    shown = {view.job.id: view for view in views}
+    modalities = overview.modalities(tx, ids)
+    ways = instance_ledger.of_studies(tx, studies)
+    return [
+        StudyView(
+            study=study,
+            modalities="/".join(one or "?" for one in modalities.get(study.id, ())),
+            title=str(study.header.get("StudyDescription") or "Study without description"),
+            date=wording.study_date(study.header),
+            patient=wording.masked(str(study.header.get("PatientID", ""))),
+            jobs=tuple(shown[job.id] for job in jobs.get(study.id, ())),
+            ledger=ways[study.id],
+            indexing=indexing(study.study_instance_uid),
+        )
+        for study in studies
+    ]
+
+
+def job_views(tx: Transaction, jobs: Sequence[Job], objects: bool = False) -> list[JobView]:
+    """Jobs with findings and deliveries; with ``objects`` also what they made."""
+    ids = [job.id for job in jobs]
+    results = overview.results_of_jobs(tx, ids, objects)
+    sent = overview.deliveries_of_jobs(tx, ids)
+    starts = overview.last_starts(tx, ids)
+    return [
+        JobView(job, results[job.id], _by_destination(sent.get(job.id, ())), starts.get(job.id))
+        for job in jobs
+    ]
+
+
+def _by_destination(counts: Sequence[DeliveryCount]) -> tuple[DeliveryView, ...]:
+    found: dict[str, list[DeliveryCount]] = {}
+    for one in counts:
         found.setdefault(one.destination, []).append(one)
-    return tuple(_delivery_view(name, rows) for name, rows in sorted(found.items()))
+    return tuple(_delivery_view(name, members) for name, members in sorted(found.items()))
 
 
-def _delivery_view(name: str, rows: Sequence[Delivery]) -> DeliveryView:
-    waiting = [one for one in rows if one.state in _WAITING]
+def _delivery_view(name: str, counts: Sequence[DeliveryCount]) -> DeliveryView:
     return DeliveryView(
         destination=name,
-        sent=sum(one.state is DeliveryState.SENT for one in rows),
-        failed=sum(one.state is DeliveryState.FAILED for one in rows),
-        waiting=len(waiting),
-        next_try=min((one.not_before for one in waiting if one.attempts), default=None),
-        reason=next((one.reason for one in rows if one.reason), ""),
+        sent=sum(one.number for one in counts if one.state is DeliveryState.SENT),
+        failed=sum(one.number for one in counts if one.state is DeliveryState.FAILED),
+        waiting=sum(one.number for one in counts if one.state in _WAITING),
+        next_try=min((one.next_try for one in counts if one.next_try), default=None),
+        reason=next((one.reason for one in counts if one.reason), ""),
     )
+
+
+# --- the rest of the page -------------------------------------------------------------------------
 
 
 def _destinations(tx: Transaction, names: Sequence[str]) -> tuple[DestinationView, ...]:
-    reasons: dict[str, str] = {}
-    for one in outbox.list_deliveries(tx, state=DeliveryState.PENDING, limit=200):
-        if one.reason:
-            reasons.setdefault(one.destination, one.reason)
     return tuple(
-        DestinationView(name, outbox.next_due(tx, name), reasons.get(name, "")) for name in names
+        DestinationView(name, outbox.next_due(tx, name), overview.why_put_off(tx, name))
+        for name in names
     )
 
 

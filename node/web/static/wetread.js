@@ -11,18 +11,21 @@ let timer = 0;
 
 async function refresh() {
   clearTimeout(timer);
+  let answered = false;
   try {
     const answer = await ask(`/fragment?${status.dataset.query}`);
+    answered = true;
     if (!(answer.headers.get("content-type") || "").startsWith("text/html")) {
-      throw new Error(`status ${answer.status}`);
+      throw new Error((await answer.json()).error || `status ${answer.status}`);
     }
     const fresh = document.createElement("template");
     fresh.innerHTML = await answer.text();
     morph(status, fresh.content);
     seen = new Date();
     offline.hidden = true;
-  } catch {
-    offline.textContent = `✕ The node does not answer. This is how it stood at ${seen.toLocaleTimeString()}.`;
+  } catch (fault) {
+    const why = answered ? `Not fresh: ${fault.message}.` : "The node does not answer.";
+    offline.textContent = `✕ ${why} This is how it stood at ${seen.toLocaleTimeString()}.`;
     offline.hidden = false;
   }
   entitle();

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from node.observe.health import Health
@@ -13,7 +14,6 @@ from node.observe.metrics import IndexQueue, Metrics, Reception
 from storage import announcements, commitment_requests, gaps, index
 from storage.announcements import NewAnnouncement
 from storage.database import Database, open_database
-from storage.errors import DatabaseUnavailable
 from storage.records import AnnouncementKind, Reference, StepStatus
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record
 
@@ -95,13 +95,35 @@ def test_no_label_names_a_peer_a_patient_or_an_instance(database: Database) -> N
 
 
 def test_without_the_database_the_process_is_still_measured(
-    database: Database, monkeypatch: pytest.MonkeyPatch
+    database: Database, tmp_path: Path
 ) -> None:
-    def away() -> None:
-        raise DatabaseUnavailable("away")
-
-    monkeypatch.setattr(database, "read", away)
+    database.close()
+    for path in tmp_path.glob("w.db*"):
+        path.unlink()
+    (tmp_path / "w.db").mkdir()
     found = samples(metrics(database))
     assert found["wetread_database_up"] == 0
     assert found["wetread_index_waiting"] == 7
     assert "wetread_jobs|pending" not in found
+
+
+def test_they_ask_the_same_of_the_database_however_much_there_is(database: Database) -> None:
+    asked: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        asked.append(statement)
+
+    def number() -> int:
+        asked.clear()
+        metrics(database).text()
+        return len(asked)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    few = number()
+    for one in range(20):
+        with database.write() as tx:
+            study_id = add_study(tx, f"1.2.{one}", instances=20)
+            enqueue(tx, new_job(tx, study_id, inputs=f"i{one}"))
+    many = number()
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)
+    assert many == few < 16

@@ -256,6 +256,55 @@ def test_health_answers_those_who_ask_for_the_head_only(site: Site) -> None:
     assert site.client.head("/health").status_code == 200
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/fragment", "/health", "/metrics", "/api/studies", "/api/jobs", "/api/events",
+     "/static/wetread.css", "/openapi.json"],
+)  # fmt: skip
+def test_whatever_can_be_got_can_be_asked_for_by_its_head(site: Site, path: str) -> None:
+    head, got = site.client.head(path), site.client.get(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+ODD = (
+    "/?offset=-1", "/?offset=1e9", "/?offset=", "/?offset=%00", "/?offset=%ff", "/?offset=0x10",
+    "/?study=-1", "/?study=99999999999999999999", "/?problems=perhaps", "/?before=yesterday",
+    "/?offset=" + "9" * 4000,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ODD)
+def test_an_odd_address_of_the_page_is_answered_by_a_page_with_a_plain_sentence(
+    site: Site, path: str
+) -> None:
+    answer = site.client.get(path)
+    assert 400 <= answer.status_code < 500
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "This cannot be shown" in answer.text
+    name = path.split("?")[1].split("=")[0]
+    assert re.search(rf"<p>{name.capitalize()}: [A-Za-z ,0-9.]+\.</p>", answer.text)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/previews/1/99999999999999999999.png", "/previews/1/-1.png", "/previews/x/0.png",
+     "/static/%00", "/static/..%2f..%2fapp.py", "/%00", "/api/jobs/%C0%80", "/api/jobs/1.5",
+     "/?offset=0&offset=-1", "/api/events?level=ALARM&limit=%F0%9F%98%80", "/nowhere"],
+)  # fmt: skip
+def test_nothing_that_can_be_asked_is_an_internal_fault(site: Site, path: str) -> None:
+    assert 400 <= site.client.get(path).status_code < 500
+    browser = site.client.get(path, headers={"Accept": "text/html,*/*;q=0.8"})
+    assert 400 <= browser.status_code < 500
+    assert "Traceback" not in browser.text
+
+
+def test_a_browser_is_told_of_an_unknown_address_on_a_page(site: Site) -> None:
+    answer = site.client.get("/nowhere", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == 404
+    assert "There is no such page" in answer.text
+
+
 def test_the_api_describes_itself(site: Site) -> None:
     paths = site.client.get("/openapi.json").json()["paths"]
     assert "/api/jobs/{job_id}/retry" in paths
