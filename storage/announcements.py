@@ -173,24 +173,94 @@ class Standing:
         return not self.missing and self.announcement.status is StepStatus.COMPLETED
 
 
-def standing(tx: Transaction, *states: AnnouncementState) -> list[Standing]:
-    """The announcements in these states and what they lack, oldest first."""
-    return [Standing(one, missing_of(tx, one.id)) for one in in_state(tx, *states)]
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """An announcement, and what has happened to it and to its studies; no instance is counted."""
+
+    id: int
+    state: AnnouncementState
+    is_final: bool
+    """Whether its list is."""
+    changed_at: datetime
+    last_received_at: datetime | None
+    """When something came for one of its studies."""
+    revision: int
+    """Another one whenever something has come for its studies, or for any, if it names none."""
+
+    @property
+    def mark(self) -> tuple[datetime, int]:
+        """While it stays the same, the same instances are missing."""
+        return self.changed_at, self.revision
+
+
+def glances(tx: Transaction, *states: AnnouncementState) -> list[Glance]:
+    """All announcements in these states, oldest first."""
+    table = schema.announcements
+    return _glances(tx, table.c.state.in_([state.value for state in states]))
 
 
 def reopened(tx: Transaction) -> list[Standing]:
     """What was given up and whose study has got late images."""
+    found = get_all(tx, [one.id for one in reopened_glances(tx)])
+    return [Standing(one, missing_of(tx, one.id)) for one in found]
+
+
+def reopened_glances(tx: Transaction) -> list[Glance]:
+    """Those that were given up and whose studies are open, oldest first."""
     table, named, studies = schema.announcements, schema.announced_studies, schema.studies
-    open_ones = (
+    of_open_studies = (
         sa.select(named.c.announcement_id)
         .join(studies, named.c.study_instance_uid == studies.c.study_instance_uid)
         .where(studies.c.state == StudyState.RECEIVING.value)
     )
-    query = sa.select(table).where(
-        table.c.state == AnnouncementState.GIVEN_UP.value, table.c.id.in_(open_ones)
+    given_up = schema.unindexed(table.c.state) == AnnouncementState.GIVEN_UP.value
+    return _glances(tx, given_up, table.c.id.in_(of_open_studies))
+
+
+def _glances(tx: Transaction, *which: sa.ColumnElement[bool]) -> list[Glance]:
+    table, named, studies = schema.announcements, schema.announced_studies, schema.studies
+    newest = sa.select(sa.func.max(schema.instances.c.id)).scalar_subquery()
+    named_none = sa.func.count(named.c.study_instance_uid) == 0
+    query = (
+        sa.select(
+            table.c.id,
+            table.c.state,
+            table.c.status,
+            table.c.changed_at,
+            sa.func.max(studies.c.last_received_at).label("last_received_at"),
+            sa.case((named_none, newest), else_=sa.func.sum(studies.c.revision)).label("revision"),
+        )
+        .select_from(table)
+        .outerjoin(named, named.c.announcement_id == table.c.id)
+        .outerjoin(studies, studies.c.study_instance_uid == named.c.study_instance_uid)
+        .where(*which)
+        .group_by(table.c.id)
+        .order_by(table.c.id)
     )
-    found = _announcements(tx, tx.execute(query).all())
-    return [Standing(one, missing_of(tx, one.id)) for one in found]
+    return [
+        Glance(
+            row.id,
+            AnnouncementState(row.state),
+            row.status == StepStatus.COMPLETED.value,
+            row.changed_at,
+            row.last_received_at,
+            int(row.revision or 0),
+        )
+        for row in tx.execute(query)
+    ]
+
+
+def held_studies(tx: Transaction) -> frozenset[str]:
+    """UIDs of the studies that announcements keep open."""
+    table, named = schema.announcements, schema.announced_studies
+    query = sa.select(named.c.study_instance_uid).join(table)
+    states = [state.value for state in HOLDING]
+    return frozenset(tx.scalars(query.where(table.c.state.in_(states))))
+
+
+def standing(tx: Transaction, *states: AnnouncementState) -> list[Standing]:
+    """The announcements in these states and what they lack, oldest first."""
+    return [Standing(one, missing_of(tx, one.id)) for one in in_state(tx, *states)]
 
 
 def arrived(tx: Transaction, announcement: Announcement, at: datetime) -> None:
@@ -199,15 +269,33 @@ def arrived(tx: Transaction, announcement: Announcement, at: datetime) -> None:
 
 
 def give_up(tx: Transaction, announcement: Announcement, at: datetime, why: str) -> None:
-    """Stop holding studies open for an announcement. It still counts as a gap."""
+    """Stop holding studies open for an announcement. What it lacks still counts as a gap."""
     _move(tx, announcement, at, AnnouncementState.GIVEN_UP, why, Level.WARNING)
+    count_missing(tx, announcement.id)
 
 
-def in_state(tx: Transaction, *states: AnnouncementState, limit: int = 1000) -> list[Announcement]:
-    """The announcements in these states, oldest first."""
+def count_missing(tx: Transaction, announcement_id: int) -> int:
+    """Count what an announcement lacks that is waited for no longer, and keep the number."""
+    missing = missing_of(tx, announcement_id)
+    _set(tx, announcement_id, missing=missing)
+    return missing
+
+
+def get_all(tx: Transaction, ids: Sequence[int]) -> list[Announcement]:
+    """Announcements by row id, oldest first."""
+    table = schema.announcements
+    found: list[Announcement] = []
+    for start in range(0, len(ids), _AT_ONCE):
+        query = sa.select(table).where(table.c.id.in_(ids[start : start + _AT_ONCE]))
+        found += _announcements(tx, tx.execute(query.order_by(table.c.id)).all())
+    return found
+
+
+def in_state(tx: Transaction, *states: AnnouncementState) -> list[Announcement]:
+    """All announcements in these states, oldest first."""
     table = schema.announcements
     query = sa.select(table).where(table.c.state.in_([state.value for state in states]))
-    return _announcements(tx, tx.execute(query.order_by(table.c.id).limit(limit)).all())
+    return _announcements(tx, tx.execute(query.order_by(table.c.id)).all())
 
 
 def of_study(tx: Transaction, study_instance_uid: str) -> list[Announcement]:
@@ -228,6 +316,16 @@ def missing_of(tx: Transaction, announcement_id: int) -> int:
     there = sa.exists().where(instances.c.sop_instance_uid == named.c.sop_instance_uid)
     query = sa.select(sa.func.count()).where(named.c.announcement_id == announcement_id, ~there)
     return tx.scalar(query) or 0
+
+
+def is_missing_any(tx: Transaction, announcement_id: int) -> bool:
+    """Whether an announced instance is not in the index; looks no further than the first."""
+    named, instances = schema.announced_instances, schema.instances
+    there = sa.exists().where(instances.c.sop_instance_uid == named.c.sop_instance_uid)
+    query = sa.select(named.c.sop_instance_uid).where(
+        named.c.announcement_id == announcement_id, ~there
+    )
+    return tx.execute(query.limit(1)).first() is not None
 
 
 def announced_in(tx: Transaction, study_instance_uid: str) -> int:
@@ -322,7 +420,7 @@ def vouched_studies(tx: Transaction) -> list[int]:
             table.c.state == AnnouncementState.ARRIVED.value,
             table.c.kind.in_(strong),
         )
-        .limit(_AT_ONCE)
+        .order_by(studies.c.id)
     )
     return [int(one) for one in tx.scalars(query)]
 

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
-from storage import announcements, events, index, schema
+from storage import announcements, events, index, ledger, schema
 from storage.database import Transaction
 from storage.records import (
     AnnouncementState,
     DeliveryState,
     JobState,
     Level,
+    Priority,
     ResultCommitmentState,
     Stage,
+    StepStatus,
     Subject,
 )
+
+ENDLESS_FOR = timedelta(days=7)
+"""So long a step that was begun and never ended is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +69,38 @@ def find(tx: Transaction, before: datetime) -> list[Gap]:
 
 
 def _not_received(tx: Transaction, before: datetime) -> Iterable[Gap]:
-    """What was waited for in vain is a gap at once; a step without an end when it is old."""
-    states = (AnnouncementState.AWAITED, AnnouncementState.GIVEN_UP)
-    for one in announcements.standing(tx, *states):
-        announcement = one.announcement
-        given_up = announcement.state is AnnouncementState.GIVEN_UP and one.missing
-        if one.has_arrived or not (given_up or announcement.changed_at <= before):
-            continue
-        studies = [index.find_study(tx, uid) for uid in announcement.studies]
-        study_id = next((study.id for study in studies if study is not None), None)
-        yield Gap(Stage.RECEIVED, one.missing, announcement.changed_at, study_id, announcement.id)
+    """What was waited for in vain is a gap at once, what is still waited for when it is old.
+
+    Of a step that nobody ends its end is missing. No image can bring that: some days later it is no
+    gap any more, as every modality that was switched off in the middle leaves such a step behind.
+    """
+    table, named, studies = schema.announcements, schema.announced_studies, schema.studies
+    study_id = sa.func.min(studies.c.id).label("study_id")
+    awaited = sa.and_(
+        table.c.state == AnnouncementState.AWAITED.value, table.c.changed_at <= before
+    )
+    endless = sa.and_(
+        table.c.status == StepStatus.IN_PROGRESS.value,
+        table.c.changed_at.between(before - ENDLESS_FOR, before),
+    )
+    given_up = sa.and_(
+        table.c.state == AnnouncementState.GIVEN_UP.value,
+        sa.or_(schema.unindexed(table.c.missing) > 0, endless),
+    )
+    query = (
+        sa.select(table.c.id, table.c.state, table.c.changed_at, table.c.missing, study_id)
+        .select_from(table)
+        .outerjoin(named, named.c.announcement_id == table.c.id)
+        .outerjoin(studies, studies.c.study_instance_uid == named.c.study_instance_uid)
+        .where(sa.or_(awaited, given_up))
+        .group_by(table.c.id)
+        .order_by(table.c.id)
+    )
+    for row in tx.execute(query).all():
+        is_counted = row.state == AnnouncementState.GIVEN_UP.value
+        missing = row.missing or 1 if is_counted else announcements.missing_of(tx, row.id)
+        if missing:
+            yield Gap(Stage.RECEIVED, missing, row.changed_at, row.study_id, row.id)
 
 
 def _not_complete(tx: Transaction, before: datetime) -> Iterable[Gap]:
@@ -82,14 +109,28 @@ def _not_complete(tx: Transaction, before: datetime) -> Iterable[Gap]:
 
 
 def _not_analyzed(tx: Transaction, before: datetime) -> Iterable[Gap]:
+    """Since a job was entered or restarted: one that is put off again and again has not ended."""
     table = schema.jobs
     waiting = (JobState.PENDING.value, JobState.RUNNING.value)
-    query = (
-        sa.select(table.c.study_id, sa.func.count(), sa.func.min(table.c.not_before))
-        .where(table.c.state.in_(waiting), table.c.not_before <= before)
-        .group_by(table.c.study_id)
+    is_old = sa.or_(
+        *(
+            sa.and_(table.c.priority == priority.value, table.c.rank_at <= before - head_start)
+            for priority, head_start in ledger.HEAD_START.items()
+        )
     )
-    return _by_study(tx, query, Stage.ANALYZED)
+    query = (
+        sa.select(table.c.study_id, table.c.priority, sa.func.count(), sa.func.min(table.c.rank_at))
+        .where(table.c.state.in_(waiting), table.c.not_before < ledger.PREPARED, is_old)
+        .group_by(table.c.study_id, table.c.priority)
+    )
+    found: dict[int, Gap] = {}
+    for study_id, priority, number, rank_at in tx.execute(query):
+        since = rank_at + ledger.HEAD_START[Priority(priority)]
+        other = found.get(study_id)
+        if other is not None:
+            number, since = number + other.missing, min(since, other.since)
+        found[study_id] = Gap(Stage.ANALYZED, number, since, study_id)
+    return found.values()
 
 
 def _not_sent(tx: Transaction, before: datetime) -> Iterable[Gap]:
@@ -133,32 +174,46 @@ class Change:
     closed: bool
 
 
-def watch(tx: Transaction, found: Iterable[Gap], at: datetime) -> list[Change]:
-    """Raise an alarm for each new gap, close what is no longer one; gives what changed."""
+def watch(
+    tx: Transaction, found: Iterable[Gap], at: datetime, limit: int | None = None
+) -> list[Change]:
+    """Raise an alarm for each new gap, close what is no longer one; gives what changed.
+
+    limit: so many changes at most; the rest is for the next call.
+    """
     table = schema.gaps
     open_rows = {
         (Stage(row.stage), row.study_id, row.announcement_id): row
         for row in tx.execute(sa.select(table).where(table.c.closed_at.is_(None)))
     }
-    changes = []
-    for gap in found:
-        row = open_rows.pop(gap.key, None)
-        if row is None:
-            _open(tx, gap, at)
-            changes.append(Change(gap, closed=False))
-        elif row.missing != gap.missing:
-            tx.execute(sa.update(table).where(table.c.id == row.id).values(missing=gap.missing))
-    for row in open_rows.values():
+    gaps = list(found)
+    new = [gap for gap in gaps if gap.key not in open_rows][:limit]
+    for gap in new:
+        _open(tx, gap, at)
+    _recount(tx, [(open_rows[gap.key], gap) for gap in gaps if gap.key in open_rows], limit)
+    still = {gap.key for gap in gaps}
+    old = [row for key, row in open_rows.items() if key not in still][:limit]
+    for row in old:
         _close(tx, row, at)
-        gap = Gap(Stage(row.stage), row.missing, row.since, row.study_id, row.announcement_id)
-        changes.append(Change(gap, closed=True))
-    return changes
+    closed = [_gap(row) for row in old]
+    return [Change(gap, closed=False) for gap in new] + [Change(gap, True) for gap in closed]
+
+
+def _recount(tx: Transaction, pairs: Sequence[tuple[Any, Gap]], limit: int | None) -> None:
+    table = schema.gaps
+    for row, gap in [pair for pair in pairs if pair[0].missing != pair[1].missing][:limit]:
+        tx.execute(sa.update(table).where(table.c.id == row.id).values(missing=gap.missing))
+
+
+def _gap(row: Any) -> Gap:
+    return Gap(Stage(row.stage), row.missing, row.since, row.study_id, row.announcement_id)
 
 
 def _open(tx: Transaction, gap: Gap, at: datetime) -> None:
     subject, subject_id = _subject(gap.study_id, gap.announcement_id)
-    events.record(tx, at, Level.ALARM, subject, subject_id, "", gap.stage, WORDS[gap.stage])
-    event = events.list_events(tx, subject, subject_id, Level.ALARM, limit=1)[0]
+    event_id = events.record(
+        tx, at, Level.ALARM, subject, subject_id, "", gap.stage, WORDS[gap.stage]
+    )
     tx.execute(
         sa.insert(schema.gaps).values(
             study_id=gap.study_id,
@@ -166,7 +221,7 @@ def _open(tx: Transaction, gap: Gap, at: datetime) -> None:
             stage=gap.stage.value,
             missing=gap.missing,
             since=gap.since,
-            event_id=event.id,
+            event_id=event_id,
         )
     )
 
@@ -199,10 +254,6 @@ def open_gaps_of(tx: Transaction, study_ids: Sequence[int]) -> list[Gap]:
     table = schema.gaps
     query = sa.select(table).where(table.c.closed_at.is_(None), table.c.study_id.in_(study_ids))
     return [_gap(row) for row in tx.execute(query.order_by(table.c.id))]
-
-
-def _gap(row: sa.Row[Any]) -> Gap:
-    return Gap(Stage(row.stage), row.missing, row.since, row.study_id, row.announcement_id)
 
 
 def count_open(tx: Transaction) -> dict[Stage, int]:

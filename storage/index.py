@@ -126,6 +126,7 @@ def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
         .values(
             state=StudyState.RECEIVING.value,
             last_received_at=max(last, row.last_received_at),
+            revision=table.c.revision + 1,
         )
     )
     if row.state == StudyState.COMPLETE.value:
@@ -147,6 +148,7 @@ def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -
         **_study_values(header),
         "first_received_at": min(record.received_at for record in members),
         "last_received_at": last,
+        "revision": 1,
     }
     study_id = _insert_id(tx, schema.studies, values)
     events.record(
@@ -231,7 +233,7 @@ def _series_of(tx: Transaction, study_id: int, members: list[InstanceRecord]) ->
 
 
 def due_studies(tx: Transaction, quiet_before: datetime) -> list[StudyRow]:
-    """Open studies to which nothing came since ``quiet_before``, the longest waiting first."""
+    """All open studies to which nothing came since ``quiet_before``, the longest waiting first."""
     table = schema.studies
     return _study_rows(
         tx,
@@ -239,9 +241,28 @@ def due_studies(tx: Transaction, quiet_before: datetime) -> list[StudyRow]:
         .where(
             table.c.state == StudyState.RECEIVING.value, table.c.last_received_at <= quiet_before
         )
-        .order_by(table.c.last_received_at)
-        .limit(_IN_LIMIT),
+        .order_by(table.c.last_received_at),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStudy:
+    """A study that is not complete, as much of it as says when it is."""
+
+    id: int
+    study_instance_uid: str
+    revision: int
+    """Another one whenever instances have come."""
+    last_received_at: datetime
+
+
+def open_studies(tx: Transaction) -> list[OpenStudy]:
+    """All studies that are not complete, the longest waiting first; no instance is read."""
+    table = schema.studies
+    columns = (table.c.id, table.c.study_instance_uid, table.c.revision, table.c.last_received_at)
+    query = sa.select(*columns).where(table.c.state == StudyState.RECEIVING.value)
+    ordered = query.order_by(table.c.last_received_at, table.c.id)
+    return [OpenStudy(*row) for row in tx.execute(ordered)]
 
 
 def complete(
@@ -250,16 +271,16 @@ def complete(
     at: datetime,
     seen_last_received_at: datetime,
     evidence: str = "associations ended, quiet period over",
+    seen_revision: int | None = None,
 ) -> bool:
     """Mark a study complete, unless an instance came since it was looked at."""
     table = schema.studies
+    unchanged = table.c.last_received_at == seen_last_received_at
+    if seen_revision is not None:
+        unchanged = table.c.revision == seen_revision
     done = tx.execute(
         sa.update(table)
-        .where(
-            table.c.id == study_id,
-            table.c.state == StudyState.RECEIVING.value,
-            table.c.last_received_at == seen_last_received_at,
-        )
+        .where(table.c.id == study_id, table.c.state == StudyState.RECEIVING.value, unchanged)
         .values(state=StudyState.COMPLETE.value, generation=table.c.generation + 1, completed_at=at)
     )
     if done.rowcount == 0:
@@ -313,6 +334,35 @@ def _series(row: sa.Row[Any], members: tuple[StoredInstance, ...]) -> StoredSeri
         instances=members,
         own=bool(row.own),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A series as its first image shows it."""
+
+    study_id: int
+    header: Header
+
+
+def glances(tx: Transaction, study_ids: Sequence[int]) -> list[Glance]:
+    """The series of some studies, without reading more than one instance of each."""
+    series, studies, instances = schema.series, schema.studies, schema.instances
+    members = instances.alias("members")
+    first = (
+        sa.select(sa.func.min(members.c.id))
+        .where(members.c.series_id == series.c.id)
+        .correlate(series)
+        .scalar_subquery()
+    )
+    columns = (series.c.study_id, series.c.header, studies.c.header, instances.c.header)
+    found: list[Glance] = []
+    for start in range(0, len(study_ids), _IN_LIMIT):
+        part = study_ids[start : start + _IN_LIMIT]
+        query = sa.select(*columns).select_from(series.join(studies))
+        query = query.join(instances, instances.c.id == first)
+        for study_id, own, above, image in tx.execute(query.where(series.c.study_id.in_(part))):
+            found.append(Glance(study_id, {**image, **own, **above}))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,11 +451,16 @@ def get_studies(tx: Transaction, ids: Iterable[int]) -> list[StudyRow]:
     return [rows[one] for one in wanted if one in rows]
 
 
-def _study_rows(tx: Transaction, chosen: sa.Select[tuple[int]]) -> list[StudyRow]:
+def _study_rows(tx: Transaction, chosen: sa.Select[Any]) -> list[StudyRow]:
+    ids: list[int] = list(tx.scalars(chosen))
+    rows: dict[int, StudyRow] = {}
+    for start in range(0, len(ids), _IN_LIMIT):
+        rows |= _counted(tx, ids[start : start + _IN_LIMIT])
+    return [rows[one] for one in ids]
+
+
+def _counted(tx: Transaction, ids: Sequence[int]) -> dict[int, StudyRow]:
     studies, series, instances = schema.studies, schema.series, schema.instances
-    ids = [row[0] for row in tx.execute(chosen)]
-    if not ids:
-        return []
     counts = (
         sa.select(
             series.c.study_id,
@@ -422,8 +477,7 @@ def _study_rows(tx: Transaction, chosen: sa.Select[tuple[int]]) -> list[StudyRow
         .outerjoin(counts, counts.c.study_id == studies.c.id)
         .where(studies.c.id.in_(ids))
     )
-    rows = {row.id: _study(row) for row in tx.execute(query)}
-    return [rows[one] for one in ids]
+    return {row.id: _study(row) for row in tx.execute(query)}
 
 
 def _study(row: sa.Row[Any]) -> StudyRow:

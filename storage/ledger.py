@@ -117,6 +117,20 @@ def prepare(tx: Transaction, job: NewJob, at: datetime) -> None:
     _Entry(tx, [job], at, PREPARED).enter(job)
 
 
+def drop_prepared(tx: Transaction, study_id: int, at: datetime) -> None:
+    """What was prepared and not entered after all will not run: other images have come since."""
+    table = schema.jobs
+    query = sa.select(table.c.id).where(
+        table.c.study_id == study_id,
+        schema.unindexed(table.c.state) == JobState.PENDING.value,
+        table.c.not_before == PREPARED,
+    )
+    reason = "not run: other images came while it was planned"
+    for job_id in tx.scalars(query).all():
+        _set(tx, job_id, state=JobState.NOT_APPLICABLE.value, finished_at=at, reason=reason)
+        _event(tx, at, job_id, JobState.PENDING, JobState.NOT_APPLICABLE, reason)
+
+
 class _Entry:
     """Jobs of one study on their way into the ledger: what stands there is read once."""
 
@@ -161,7 +175,9 @@ class _Entry:
     def _make_due(self, job: NewJob, job_id: int) -> None:
         if key_of(job) in self._prepared:
             rank_at = self._at - HEAD_START[job.priority]
-            _set(self._tx, job_id, not_before=self._at, rank_at=rank_at, created_at=self._at)
+            values = {"not_before": self._at, "rank_at": rank_at, "created_at": self._at}
+            waits = {"state": JobState.PENDING.value, "finished_at": None, "reason": ""}
+            _set(self._tx, job_id, **values, **waits)
         _event(self._tx, self._at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
         _drop_pending(self._tx, self._older, job, job_id, self._at)
 

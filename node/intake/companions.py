@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from analyzers.contract import AnalyzerInfo, InputContract
+from node.intake.descriptions import Descriptions
 from node.intake.routing import is_foreign
-from node.series.facts import facts
 from storage.records import StoredSeries
 
 
 def companions(
-    series: Sequence[StoredSeries], chosen: StoredSeries, info: AnalyzerInfo
+    series: Sequence[StoredSeries],
+    chosen: StoredSeries,
+    info: AnalyzerInfo,
+    described: Descriptions | None = None,
 ) -> dict[str, StoredSeries]:
     """The best series of the study for each role that has one; ``chosen`` plays none."""
     others = [one for one in series if is_foreign(one) and one.id != chosen.id]
-    found = {role: _best(others, contract) for role, contract in info.companions.items()}
+    known = described or Descriptions()
+    found = {role: _best(others, contract, known) for role, contract in info.companions.items()}
     return {role: one for role, one in found.items() if one is not None}
 
 
@@ -42,8 +46,10 @@ def in_order(names: Sequence[str], installed: Mapping[str, AnalyzerInfo]) -> lis
     return ordered
 
 
-def _best(series: Sequence[StoredSeries], contract: InputContract) -> StoredSeries | None:
-    described = [(one, facts(one)) for one in series]
+def _best(
+    series: Sequence[StoredSeries], contract: InputContract, known: Descriptions
+) -> StoredSeries | None:
+    described = [(one, known.of(one)) for one in series]
     accepted = [(one, known) for one, known in described if not contract.refusals(known)]
     ranked = sorted(
         accepted, key=lambda pair: (contract.preference(pair[1]), pair[0].series_instance_uid)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
@@ -19,17 +20,19 @@ from node.clock import Clock
 from node.config import CompletionSettings, RuleSettings
 from node.intake.announced import EVIDENCE, Announced
 from node.intake.companions import companions, in_order
+from node.intake.descriptions import Descriptions
 from node.intake.routing import Decision, route
+from node.intake.rules import unmet
 from node.observe.logs import study_digest
-from storage import events, index, ledger
+from storage import events, index, ledger, outbox
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
+from storage.index import OpenStudy
 from storage.records import (
     Level,
     NewJob,
     Priority,
     StoredSeries,
-    StudyRow,
     StudyState,
     Subject,
 )
@@ -37,6 +40,13 @@ from storage.records import (
 log = structlog.get_logger(__name__)
 
 QUIET = "associations ended, quiet period over"
+
+AT_ONCE = 20
+"""So many studies are planned before it is looked what has become due, and is more urgent."""
+ROUNDS = 50
+"""So often in one step: whoever watches over it sees that it goes on."""
+ROWS_AT_ONCE = 5_000
+"""So many instances may the jobs of a study name that are entered in one transaction."""
 
 
 class Completion:
@@ -62,23 +72,39 @@ class Completion:
         self._open_studies = open_studies
         self._clock = clock
         self._started_at = clock()
+        self._urgency: dict[tuple[int, int], int] = {}
 
     def step(self) -> int:
-        """Complete every study that is due; gives how many jobs were entered."""
+        """Complete every study that is due; gives how many jobs were entered.
+
+        The most urgent goes first: also before what waits, if it has become due meanwhile.
+        """
+        entered, seen = 0, set[tuple[int, int]]()
+        for _ in range(ROUNDS):
+            due = [one for one in self._due() if (one.study.id, one.study.revision) not in seen]
+            for one in self._most_urgent(due):
+                seen.add((one.study.id, one.study.revision))
+                entered += self._complete_or_say_why(one.study, one.evidence)
+            if len(due) <= AT_ONCE:
+                break
+        return entered
+
+    def _due(self) -> list[_Due]:
+        """What is complete by evidence, then what has been quiet for long enough."""
         now = self._clock()
         quiet = timedelta(seconds=self._settings.quiet_period_s)
         word = self._announced.step(now)
-        entered = sum(self._complete_or_say_why(study, EVIDENCE) for study in word.vouched)
+        vouched = [_Due(study, EVIDENCE) for study in word.vouched]
         if now - self._started_at < quiet:
-            return entered  # senders that a restart cut off get the quiet period to come back
-        with self._database.read() as tx:
-            due = index.due_studies(tx, now - quiet)
-        closed = (
-            study for study in self._closed(due, now) if study.study_instance_uid not in word.held
-        )
-        return entered + sum(self._complete_or_say_why(study, QUIET) for study in closed)
+            return vouched  # senders that a restart cut off get the quiet period to come back
+        known = {one.study.id for one in vouched}
+        return vouched + [
+            _Due(study, QUIET)
+            for study in self._closed([one for one in word.open if _is_quiet(one, now, quiet)], now)
+            if study.id not in known and study.study_instance_uid not in word.held
+        ]
 
-    def _closed(self, due: list[StudyRow], now: datetime) -> list[StudyRow]:
+    def _closed(self, due: list[OpenStudy], now: datetime) -> list[OpenStudy]:
         if not due:
             return []
         longest = timedelta(seconds=self._settings.open_association_quiet_s)
@@ -89,7 +115,20 @@ class Completion:
             if study.study_instance_uid not in still_open or now - study.last_received_at > longest
         ]
 
-    def _complete_or_say_why(self, study: StudyRow, evidence: str) -> int:
+    def _most_urgent(self, due: list[_Due]) -> list[_Due]:
+        """The next few; of one urgency those that have waited longest."""
+        if len(due) <= 1:
+            return due
+        known = {key: self._urgency.get(key) for key in (_key(one.study) for one in due)}
+        new = [study_id for (study_id, _), rank in known.items() if rank is None]
+        if new:
+            with self._database.read() as tx:
+                ranks = self._planner.urgencies(tx, new)
+            known |= {key: ranks[key[0]] for key in known if key[0] in ranks}
+        self._urgency = {key: rank for key, rank in known.items() if rank is not None}
+        return sorted(due, key=lambda one: self._urgency.get(_key(one.study), 0))[:AT_ONCE]
+
+    def _complete_or_say_why(self, study: OpenStudy, evidence: str) -> int:
         try:
             return self._complete(study, evidence)
         except DatabaseUnavailable:
@@ -99,7 +138,7 @@ class Completion:
             self._complete_without_jobs(study, error)
             return 0
 
-    def _complete_without_jobs(self, study: StudyRow, error: Exception) -> None:
+    def _complete_without_jobs(self, study: OpenStudy, error: Exception) -> None:
         now = self._clock()
         why = f"not analyzed: a fault of this node ({type(error).__name__}), see its log"
         with self._database.write() as tx:
@@ -108,20 +147,70 @@ class Completion:
                 state = StudyState.COMPLETE
                 events.record(tx, now, Level.ALARM, Subject.STUDY, study.id, state, state, why)
 
-    def _complete(self, study: StudyRow, evidence: str) -> int:
+    def _complete(self, study: OpenStudy, evidence: str) -> int:
+        """Plan without keeping a writer waiting; enter the plan if the study is still the same."""
         now = self._clock()
+        with self._database.read() as tx:
+            plan = self._planner.plan(tx, study.id, now)
+        for job in plan.to_prepare():
+            with self._database.write() as tx:
+                ledger.prepare(tx, job, now)
+        seen = study.last_received_at
         with self._database.write() as tx:
-            if not index.complete(tx, study.id, now, study.last_received_at, evidence):
+            if not index.complete(tx, study.id, now, seen, evidence, study.revision):
                 return 0
-            entered = self._planner.plan(tx, study.id, now)
+            entered = plan.enter(tx)
         log.info(
             "study complete",
             study=study_digest(study.study_instance_uid),
-            instances=study.instances,
+            instances=plan.instances,
             jobs=entered,
             evidence=evidence,
         )
         return entered
+
+
+def _is_quiet(study: OpenStudy, now: datetime, quiet: timedelta) -> bool:
+    return study.last_received_at <= now - quiet
+
+
+def _key(study: OpenStudy) -> tuple[int, int]:
+    return study.id, study.revision
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A study that is to be completed, and by what evidence."""
+
+    study: OpenStudy
+    evidence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be entered for a study, as it was when it was read."""
+
+    study_id: int
+    at: datetime
+    instances: int
+    jobs: tuple[NewJob, ...]
+    note: str
+
+    def to_prepare(self) -> tuple[NewJob, ...]:
+        """The jobs that are too large to be entered all in one transaction, in their order."""
+        rows = sum(_rows_of(job) for job in self.jobs)
+        return self.jobs if rows > ROWS_AT_ONCE else ()
+
+    def enter(self, tx: Transaction) -> int:
+        """Enter the jobs; gives how many are new."""
+        index.note(tx, self.study_id, self.note)
+        entered = ledger.enqueue_all(tx, self.jobs, self.at)
+        ledger.drop_prepared(tx, self.study_id, self.at)
+        return len(entered)
+
+
+def _rows_of(job: NewJob) -> int:
+    return len(job.instance_ids) + sum(len(ids) for ids in job.companions.values())
 
 
 class Planner:
@@ -138,17 +227,37 @@ class Planner:
             for name in names
         }
 
-    def plan(self, tx: Transaction, study_id: int, at: datetime) -> int:
-        """Enter the study's jobs; gives how many are new."""
-        series = index.series_of(tx, study_id)
-        decisions = route(series, self._rules, self._installed)
+    def plan(self, tx: Transaction, study_id: int, at: datetime) -> Plan:
+        """What is to be done with a study, read and thought over; ``Plan.enter`` enters it."""
+        series, known = index.series_of(tx, study_id), Descriptions()
+        decisions = route(series, self._rules, self._installed, known)
         fired = [decision for decision in decisions if decision.fired]
-        index.note(tx, study_id, "" if fired else _why_nothing(decisions))
-        jobs = self._jobs(study_id, series, fired)
-        return sum(ledger.enqueue(tx, job, at) is not None for job in jobs)
+        return Plan(
+            study_id,
+            at,
+            sum(len(one.instances) for one in series),
+            tuple(self._jobs(study_id, series, fired, known)),
+            "" if fired else _why_nothing(decisions),
+        )
+
+    def urgencies(self, tx: Transaction, study_ids: Sequence[int]) -> dict[int, int]:
+        """How urgent studies look, 0 first: by the rules whose conditions a first image meets."""
+        ranks = {rule.name: outbox.urgency(rule.priority) for rule in self._rules}
+        lowest = max(ranks.values(), default=0)
+        found = dict.fromkeys(study_ids, lowest)
+        if min(ranks.values(), default=0) == lowest:
+            return found  # nothing is more urgent than anything else
+        for one in index.glances(tx, study_ids):
+            met = (ranks[rule.name] for rule in self._rules if not unmet(rule.when, one.header))
+            found[one.study_id] = min((found[one.study_id], *met))
+        return found
 
     def _jobs(
-        self, study_id: int, series: Sequence[StoredSeries], fired: Sequence[Decision]
+        self,
+        study_id: int,
+        series: Sequence[StoredSeries],
+        fired: Sequence[Decision],
+        known: Descriptions,
     ) -> list[NewJob]:
         """The jobs, each behind those whose findings its analyzer wants."""
         jobs: list[NewJob] = []
@@ -157,7 +266,7 @@ class Planner:
             after = self._installed[name].after
             earlier = tuple(ledger.key_of(job) for job in jobs if job.analyzer in after)
             jobs += merged(
-                self._job(study_id, decision, series, earlier)
+                self._job(study_id, decision, series, earlier, known)
                 for decision in fired
                 if decision.analyzer == name
             )
@@ -169,16 +278,17 @@ class Planner:
         decision: Decision,
         study: Sequence[StoredSeries],
         waits_for: tuple[str, ...],
+        known: Descriptions,
     ) -> NewJob:
         info = self._installed[decision.analyzer]
         series, refusals = _inputs(decision)
-        beside = {} if refusals else companions(study, series, info)
+        beside = {} if refusals else companions(study, series, info, known)
         waits_for = () if refusals else waits_for
         parameters = self._parameters[decision.analyzer]
         return NewJob(
             inputs_digest=ledger.joined_digest(
-                ledger.inputs_digest(series.instances),
-                {role: ledger.inputs_digest(one.instances) for role, one in beside.items()},
+                known.digest(series),
+                {role: known.digest(one) for role, one in beside.items()},
                 waits_for,
             ),
             analyzer=info.name,

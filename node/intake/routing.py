@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from analyzers.contract import AnalyzerInfo
 from node.config import RuleSettings
+from node.intake.descriptions import Descriptions
 from node.intake.rules import unmet
-from node.series.facts import facts
 from storage.records import StoredSeries
 
 
@@ -54,6 +54,7 @@ def route(
     series: Sequence[StoredSeries],
     rules: Sequence[RuleSettings],
     installed: Mapping[str, AnalyzerInfo],
+    described: Descriptions | None = None,
 ) -> tuple[Decision, ...]:
     """One decision for each rule and each of its analyzers, in the order of the rules.
 
@@ -61,8 +62,9 @@ def route(
     close a loop.
     """
     foreign = [one for one in series if is_foreign(one)]
+    known = described or Descriptions()
     return tuple(
-        _decide(foreign, rule, installed[name]) for rule in rules for name in rule.analyzers
+        _decide(foreign, rule, installed[name], known) for rule in rules for name in rule.analyzers
     )
 
 
@@ -77,20 +79,16 @@ def _made_here(series: StoredSeries) -> bool:
     return derived and series.header.get("Manufacturer") == "Wetread"
 
 
-def _decide(series: Sequence[StoredSeries], rule: RuleSettings, info: AnalyzerInfo) -> Decision:
+def _decide(
+    series: Sequence[StoredSeries], rule: RuleSettings, info: AnalyzerInfo, known: Descriptions
+) -> Decision:
     by_rule = [Verdict(one, unmet(rule.when, one.header)) for one in series]
     matched = [verdict.series for verdict in by_rule if not verdict.reasons]
-    described = {one.series_instance_uid: facts(one) for one in matched}
-    by_contract = [
-        Verdict(one, info.inputs.refusals(described[one.series_instance_uid])) for one in matched
-    ]
+    by_contract = [Verdict(one, info.inputs.refusals(known.of(one))) for one in matched]
     accepted = [verdict.series for verdict in by_contract if not verdict.reasons]
     chosen = min(
         accepted,
-        key=lambda one: (
-            info.inputs.preference(described[one.series_instance_uid]),
-            one.series_instance_uid,
-        ),
+        key=lambda one: (info.inputs.preference(known.of(one)), one.series_instance_uid),
         default=None,
     )
     return Decision(

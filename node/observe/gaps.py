@@ -15,6 +15,10 @@ from storage.gaps import Change
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
+AT_ONCE = 50
+"""So many alarms are raised, and so many gaps closed, in one transaction: others write too."""
+
+
 class GapWatch:
     """Finds what stands still for longer than ``alarm_s``: ``step``, again and again."""
 
@@ -34,7 +38,7 @@ class GapWatch:
         with self._database.read() as tx:
             found = gaps.find(tx, now - self._alarm)
         with self._database.write() as tx:
-            changes = gaps.watch(tx, found, now)
+            changes = gaps.watch(tx, found, now, AT_ONCE)
             studies = {
                 change.gap.study_id: index.get_study(tx, change.gap.study_id).study_instance_uid
                 for change in changes

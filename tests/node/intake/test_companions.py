@@ -114,7 +114,7 @@ def plan(database: Database, *names: str) -> list[Job]:
     with database.write() as tx:
         (study,) = index.list_studies(tx)
         before = {job.id for job in ledger.list_jobs(tx)}
-        planner.plan(tx, study.id, NOON)
+        planner.plan(tx, study.id, NOON).enter(tx)
         jobs = [job for job in ledger.list_jobs(tx) if job.id not in before]
     return sorted(jobs, key=lambda job: job.id)
 
