@@ -11,7 +11,11 @@ import io
 import struct
 import threading
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,8 +25,14 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+)
 
+from storage.abridged import NotPlain, abridge
 from storage.attributes import extract
 from storage.errors import UnreadableInstance
 from storage.quick_header import quick_extract
@@ -61,7 +71,21 @@ def read_attributes(path: Path) -> InstanceAttributes:
         beginning = file.read(BEGINNING_BYTES)
     syntax = _transfer_syntax(path)
     data_set = memoryview(beginning)[dataset_offset(beginning) :]
-    return quick_extract(data_set, syntax) or extract(read_header(path).dataset)
+    return quick_extract(data_set, syntax) or parse_attributes(path)
+
+
+def parse_attributes(path: Path) -> InstanceAttributes:
+    """The same by a parser, which sees no more of the header than it has to.
+
+    Raises
+    ------
+    UnreadableInstance, OSError
+    """
+    try:
+        with _named_faults():
+            return _abridged_attributes(path)
+    except NotPlain:
+        return extract(read_header(path).dataset)
 
 
 def read_header(path: Path, long_value_bytes: int = LONG_VALUE_BYTES) -> FileHeader:
@@ -74,12 +98,19 @@ def read_header(path: Path, long_value_bytes: int = LONG_VALUE_BYTES) -> FileHea
     OSError
         The disk does not give them.
     """
-    try:
+    with _named_faults():
         if _transfer_syntax(path) == DeflatedExplicitVRLittleEndian:
             with _inflating:
                 return _read_deflated(path)
         return _read_plain(path, long_value_bytes)
-    except UnreadableInstance:
+
+
+@contextmanager
+def _named_faults() -> Iterator[None]:
+    """Whatever foreign bytes make a parser raise becomes UnreadableInstance."""
+    try:
+        yield
+    except (UnreadableInstance, NotPlain):
         raise
     except EOFError as error:
         raise UnreadableInstance("the data set ends within an element") from error
@@ -92,15 +123,47 @@ def read_header(path: Path, long_value_bytes: int = LONG_VALUE_BYTES) -> FileHea
 
 
 def _transfer_syntax(path: Path) -> str:
-    """Raises UnreadableInstance, OSError."""
+    return str(file_meta(path).get("TransferSyntaxUID", ""))
+
+
+def file_meta(path: Path) -> Dataset:
+    """A file's meta information, with what of it stands within the data set.
+
+    Raises
+    ------
+    UnreadableInstance, OSError
+    """
     try:
-        return str(read_file_meta_info(path).get("TransferSyntaxUID", ""))
+        return read_file_meta_info(path)
     except OSError:
         raise
     except InvalidDicomError as error:
         raise UnreadableInstance("not a DICOM file") from error
     except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
         raise UnreadableInstance("the file meta information cannot be parsed") from error
+
+
+def _abridged_attributes(path: Path) -> InstanceAttributes:
+    """Raises NotPlain where the whole header has to be parsed."""
+    syntax = UID(_transfer_syntax(path))
+    if syntax.is_private or not syntax.is_transfer_syntax or not syntax.is_little_endian:
+        raise NotPlain
+    if syntax == DeflatedExplicitVRLittleEndian:
+        with _inflating:
+            inflated = _inflate(path)
+            abridged = abridge(inflated.getbuffer(), len(_plain_meta()), is_explicit=True)
+    else:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            start = dataset_offset(data[: PREAMBLE + 16])
+            abridged = abridge(data, start, not syntax.is_implicit_VR)
+    encoding = ImplicitVRLittleEndian if syntax.is_implicit_VR else ExplicitVRLittleEndian
+    dataset = dcmread(BytesIO(_plain_meta(encoding) + abridged.data_set))
+    dataset.file_meta = read_file_meta_info(path)
+    found = extract(dataset)
+    instance = {name: value for name, value in found.instance.items() if name != "FramePositions"}
+    if abridged.positions is not None:
+        instance["FramePositions"] = abridged.positions
+    return replace(found, instance=instance)
 
 
 def _read_plain(path: Path, long_value_bytes: int) -> FileHeader:
@@ -162,7 +225,17 @@ def _is_sequence(element: RawDataElement) -> bool:
 
 
 def _read_deflated(path: Path) -> FileHeader:
-    """Inflate no more than the header may need: a small file can inflate to any size."""
+    inflated = _inflate(path)
+    size = inflated.seek(0, io.SEEK_END)
+    inflated.seek(0)
+    dataset = dcmread(inflated, stop_before_pixels=True)
+    _check_end(dataset, size)
+    dataset.file_meta = read_file_meta_info(path)
+    return FileHeader(dataset, 0)
+
+
+def _inflate(path: Path) -> BytesIO:
+    """No more than the header may need: a small file can inflate to any size."""
     inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), BytesIO()
     inflated.write(_plain_meta())
     with path.open("rb") as file:
@@ -172,17 +245,12 @@ def _read_deflated(path: Path) -> FileHeader:
             if not packed:
                 break
             inflated.write(inflater.decompress(packed, LONG_VALUE_BYTES * 16))
-    size = inflated.seek(0, io.SEEK_END)
-    inflated.seek(0)
-    dataset = dcmread(inflated, stop_before_pixels=True)
-    _check_end(dataset, size)
-    dataset.file_meta = read_file_meta_info(path)
-    return FileHeader(dataset, 0)
+    return inflated
 
 
-def _plain_meta() -> bytes:
-    """Preamble and file meta information of a data set that was inflated. PS3.10 7.1."""
-    syntax = ExplicitVRLittleEndian.encode() + b"\0"
+def _plain_meta(encoding: str = ExplicitVRLittleEndian) -> bytes:
+    """Preamble and file meta information of a data set in memory. PS3.10 7.1."""
+    syntax = encoding.encode() + b"\0" * (len(encoding) % 2)
     element = struct.pack("<HH2sH", 2, 0x0010, b"UI", len(syntax)) + syntax
     length = struct.pack("<HH2sHI", 2, 0x0000, b"UL", 4, len(element))
     return bytes(PREAMBLE) + b"DICM" + length + element

@@ -24,7 +24,6 @@ from node.dimse.encoding import Contradiction, real_syntax
 from node.dimse.limits import RefusalLog
 from node.dimse.statuses import Status
 from storage import header
-from storage.attributes import extract
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
 from storage.instances import IncomingFile, InstanceStore
 from storage.quarantine import RefusalKind, Refused
@@ -191,9 +190,7 @@ class Reception:
                 raise UnreadableInstance(self._contradiction)
             attributes = quick_extract(incoming.beginning(), offer.transfer_syntax_uid)
             if attributes is None:
-                dataset = read_header(incoming)
-                _check_meta(dataset, offer)
-                attributes = extract(dataset)
+                attributes = parse(incoming, offer)
         except UnreadableInstance as error:
             comment = _comment(f"Cannot understand: {error}")
             status = Status(statuses.CANNOT_UNDERSTAND, comment)
@@ -273,7 +270,7 @@ def _internal_fault(error: Exception) -> Status:
     return Status(statuses.PROCESSING_FAILURE, f"Internal fault {fault_id}")
 
 
-def _check_meta(dataset: Dataset, offer: Offer) -> None:
+def _check_meta(meta: Dataset, offer: Offer) -> None:
     """File meta information within the data set is read as the file's: it may not contradict that.
 
     Raises
@@ -283,7 +280,7 @@ def _check_meta(dataset: Dataset, offer: Offer) -> None:
     told = (offer.sop_class_uid, offer.sop_instance_uid, offer.transfer_syntax_uid)
     keywords = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
     for keyword, value in zip(keywords, told, strict=True):
-        if str(dataset.file_meta.get(keyword, "")).strip("\0 ") != value.strip("\0 "):
+        if str(meta.get(keyword, "")).strip("\0 ") != value.strip("\0 "):
             raise UnreadableInstance("group 0002 within the data set contradicts it")
 
 
@@ -295,8 +292,8 @@ def _comment(text: str) -> str:
 # --- header ---------------------------------------------------------------------------------------
 
 
-def read_header(incoming: IncomingFile) -> Dataset:
-    """The data set up to the pixels, with file meta, read from the file just written.
+def parse(incoming: IncomingFile, offer: Offer) -> InstanceAttributes:
+    """What the index keeps, read from the file just written where that is not plain to do.
 
     Raises
     ------
@@ -306,7 +303,8 @@ def read_header(incoming: IncomingFile) -> Dataset:
     """
     incoming.flush()
     try:
-        return header.read_header(incoming.path).dataset
+        _check_meta(header.file_meta(incoming.path), offer)
+        return header.parse_attributes(incoming.path)
     except OSError as error:
         raise StoreUnavailable("the file just written cannot be read") from error
 
