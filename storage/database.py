@@ -16,14 +16,7 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import (
-    ArgumentError,
-    DataError,
-    DBAPIError,
-    IntegrityError,
-    NotSupportedError,
-    ProgrammingError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage import schema
@@ -38,6 +31,7 @@ from storage.engines import (
     sqlite_engine,
 )
 from storage.errors import DatabaseUnavailable, Overloaded, SchemaMismatch
+from storage.faults import is_refused
 
 Transaction = sa.Connection
 
@@ -46,9 +40,6 @@ BUSY_S = 10
 
 LOOK_S = 5.0
 """How long whoever only looks may take."""
-
-_OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)
-"""Faults of this program, not of the database: they pass as they are."""
 
 
 class Database:
@@ -163,8 +154,8 @@ class Database:
             ):
                 yield connection
         except (DBAPIError, PoolTimeout) as error:
-            if isinstance(error, _OURS) and not error.connection_invalidated:
-                raise
+            if isinstance(error, DBAPIError) and is_refused(error):
+                raise  # a fault of this program or of a value, not of the database
             raise DatabaseUnavailable(_cause(error)) from error
 
     def _lock_on_server(self) -> Transaction | None:
@@ -286,6 +277,8 @@ def _upgrade(tx: Transaction) -> None:
     from alembic.runtime.migration import MigrationContext
     from alembic.util import CommandError
 
+    if tx.dialect.name == "postgresql":
+        tx.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table takes its time
     tables = set(sa.inspect(tx).get_table_names())
     if "alembic_version" not in tables and tables & schema.metadata.tables.keys():
         raise SchemaMismatch("the database holds tables of another program")

@@ -50,6 +50,19 @@ LOOK = Pool(4, 0, 2.0)
 TOO_LONG = "what was asked for takes too long: ask for less, or again later"
 TOO_MANY = "too many ask at once: ask again in a moment"
 
+_ALIVE = {
+    "keepalives": 1,
+    "keepalives_idle": 20,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""libpq's: a server that is silent for half a minute, cable pulled or firewall restarted, counts as
+away. Without them a statement waits for it for hours."""
+
+_LIMITS_S = {"statement_timeout": 60, "idle_in_transaction_session_timeout": 60}
+"""The server's: no statement, and no transaction whose owner was stopped, keeps others waiting."""
+
 _LOOK_EVERY = 20_000
 """After so many steps of a statement SQLite asks whether its time is over: about a millisecond."""
 _WRITER_LOCK = 0x57657477  # any numbers that no other program on the server uses
@@ -157,7 +170,7 @@ def server_engine(url: URL, busy_s: float, pool: Pool = WORK) -> sa.Engine:
         engine = sa.create_engine(
             url,
             pool_pre_ping=True,
-            connect_args={"connect_timeout": max(round(busy_s), 2)},
+            connect_args={"connect_timeout": max(round(busy_s), 2), **_ALIVE},
             hide_parameters=True,
             **pool.options(),
         )
@@ -165,6 +178,13 @@ def server_engine(url: URL, busy_s: float, pool: Pool = WORK) -> sa.Engine:
         raise SchemaMismatch(
             f"the driver for {url.drivername} is missing: pip install 'wetread[postgres]'"
         ) from error
+
+    def limit(connection: Any, record: object) -> None:
+        """By statements, as a pooler between us and the server may not pass options on."""
+        with connection.cursor() as cursor:
+            for name, limit_s in _LIMITS_S.items():
+                cursor.execute(f"SET {name} = {round(limit_s * 1000)}")
+        connection.commit()
 
     def begin(connection: sa.Connection) -> None:
         deadline = _deadline_of(connection)
@@ -176,6 +196,7 @@ def server_engine(url: URL, busy_s: float, pool: Pool = WORK) -> sa.Engine:
             connection.exec_driver_sql(wait)
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITER_LOCK)))
 
+    sa.event.listen(engine, "connect", limit)
     sa.event.listen(engine, "begin", begin)
     sa.event.listen(engine, "before_cursor_execute", _in_time)
     return engine

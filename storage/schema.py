@@ -54,6 +54,22 @@ class PlainText(sa.types.TypeDecorator[str]):
         return value.replace("\0", "").encode("utf-8", "replace").decode()
 
 
+class IndexedText(PlainText):
+    """Text of which an index keeps at most ``MOST`` characters, as the column does.
+
+    A header may hold any length; PostgreSQL takes no index entry above 2,704 bytes. The whole value
+    stands in the header. What is looked for is cut alike.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+    MOST = 256
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        plain = super().process_bind_param(value, dialect)
+        return None if plain is None else plain[: self.MOST]
+
+
 def unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """The same value in a form that no index is chosen for.
 
@@ -73,7 +89,13 @@ def _uid(name: str, unique: bool = False, index: bool = False) -> sa.Column[str]
 
 
 def _text(name: str, index: bool = False) -> sa.Column[str]:
-    return sa.Column(name, PlainText, nullable=False, server_default="", index=index)
+    kind = IndexedText if index else PlainText
+    return sa.Column(name, kind, nullable=False, server_default="", index=index)
+
+
+def _indexed_text(name: str) -> sa.Column[str]:
+    """For an index of several columns, which stands with the table."""
+    return sa.Column(name, IndexedText, nullable=False, server_default="")
 
 
 def _parent(name: str, target: str, null: bool = False) -> sa.Column[int]:
@@ -158,11 +180,11 @@ quarantine = sa.Table(
     _moment("first_seen_at"),
     _moment("last_seen_at", index=True),
     sa.Column("key", sa.Text, nullable=False, unique=True),
-    _text("kind"),
+    _indexed_text("kind"),
     _text("reason"),
     _text("sha256"),
     _text("sop_instance_uid"),
-    _text("study_instance_uid"),
+    _indexed_text("study_instance_uid"),
     _text("calling_ae"),
     sa.Column("count", sa.BigInteger, nullable=False, server_default="1"),
     sa.Column("event_id", sa.BigInteger, nullable=True, index=True),

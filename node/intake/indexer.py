@@ -21,6 +21,7 @@ from storage import events, index, quarantine
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
 from storage.instances import InstanceStore
+from storage.quarantine import Refused
 from storage.records import InstanceRecord, Level, Placement, Subject
 from storage.reindex import record_of
 
@@ -224,11 +225,12 @@ def recover(database: Database, store: InstanceStore, receiver: str = "") -> int
     """Index what was acknowledged but not indexed when the node, or one receiver, died.
 
     Gives how many. What turns out to be no instance, and so was never acknowledged, goes to
-    quarantine.
+    quarantine; so does, with its alarm, what the index will never take.
     """
     found = store.unindexed(receiver)
     for start in range(0, len(found), BATCH):
-        records, refused = [], []
+        records: list[InstanceRecord] = []
+        refused: list[Refused] = []
         for name, path in found[start : start + BATCH]:
             try:
                 records.append(record_of(store, path, name))
@@ -238,11 +240,48 @@ def recover(database: Database, store: InstanceStore, receiver: str = "") -> int
                 log.error("stored instance cannot be indexed", file=name, reason=str(error))
                 if not isinstance(error.__cause__, OSError):  # the disk may give it another time
                     refused.append(store.set_aside(name, str(error)))
-        with database.write() as tx:
-            index.add(tx, records)
-            for one in refused:
-                quarantine.enter(tx, system_clock(), one)
-        store.settle(record.placement for record in records)
+        indexed = _enter_or_set_aside(database, store, records, refused)
+        store.settle(record.placement for record in indexed)
     if found:
         log.info("instances indexed after an abrupt end", instances=len(found))
     return len(found)
+
+
+def _enter_or_set_aside(
+    database: Database,
+    store: InstanceStore,
+    records: list[InstanceRecord],
+    refused: list[Refused],
+) -> list[InstanceRecord]:
+    """Enter all, or else one by one; what the index will never take is kept aside, with an alarm.
+
+    Gives what was entered. A database that is away is no reason to set anything aside.
+    """
+    try:
+        _enter(database, records, refused)
+        return records
+    except DatabaseUnavailable:
+        raise
+    except Exception:  # border: one instance must not keep the node from starting
+        log.exception("batch not indexed, going one by one")
+    entered = []
+    for record in records:
+        try:
+            _enter(database, [record], [])
+            entered.append(record)
+        except DatabaseUnavailable:
+            raise
+        except Exception as error:
+            name = record.placement.incoming
+            log.exception("stored instance cannot be indexed", file=name)
+            reason = f"it was stored and cannot be indexed ({type(error).__name__}, see the log)"
+            refused.append(store.set_aside(name, reason))
+    _enter(database, [], refused)
+    return entered
+
+
+def _enter(database: Database, records: list[InstanceRecord], refused: list[Refused]) -> None:
+    with database.write() as tx:
+        index.add(tx, records)
+        for one in refused:
+            quarantine.enter(tx, system_clock(), one)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from node.intake.indexer import Indexer, recover
 from node.observe.health import Heartbeat
 from storage import events, index, quarantine
 from storage.attributes import extract
-from storage.database import Database, open_database
+from storage.database import Database, Transaction, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord, Outcome
@@ -190,3 +191,51 @@ def test_what_was_cut_short_before_it_was_found_to_be_no_instance_goes_to_quaran
     assert kept.refused.reason == "the data set ends within an element"
     assert kept.refused.sop_instance_uid == "1.2.3"
     assert indexed(database) == 0 and list(again.iterate()) == [] == again.unindexed()
+
+
+def refuse(database: Database, uid: str) -> None:
+    """From now on the database takes everything but one instance."""
+    with database.write() as tx:
+        tx.exec_driver_sql(
+            "CREATE TRIGGER refuses BEFORE INSERT ON instances"
+            f" WHEN NEW.sop_instance_uid = '{uid}' BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        )
+
+
+def test_what_the_index_will_never_take_does_not_keep_the_node_from_starting(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    odd, *_ = [stored(store, path) for path in phantom_paths[:4]]
+    refuse(database, odd.attributes.sop_instance_uid)
+    assert recover(database, store) == 4
+    assert indexed(database) == 3
+    assert store.unindexed() == []
+    with database.read() as tx:
+        (aside,) = quarantine.newest(tx)
+        (alarm,) = events.open_alarms(tx)
+    assert "stored and cannot be indexed" in alarm.reason
+    kept = (store.quarantine / aside.refused.key).read_bytes()
+    assert kept.endswith(phantom_paths[0].read_bytes()[-1000:]), "nothing is lost"
+    assert recover(database, store) == 0
+
+
+def test_a_database_that_is_away_is_no_reason_to_set_anything_aside(
+    store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    record = stored(store, phantom_paths[0])
+    with pytest.raises(DatabaseUnavailable):
+        recover(Away(), store)
+    assert [name for name, _ in store.unindexed()] == [record.placement.incoming]
+    assert list(store.quarantine.iterdir()) == []
+
+
+class Away(Database):
+    """A database that does not answer."""
+
+    def __init__(self) -> None:
+        return
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        raise DatabaseUnavailable("no connection")
+        yield
