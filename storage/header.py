@@ -32,8 +32,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from storage.abridged import NotPlain, abridge
+from storage.abridged import abridge
 from storage.attributes import extract
+from storage.elements import NotPlain
 from storage.errors import UnreadableInstance
 from storage.quick_header import quick_extract
 from storage.records import InstanceAttributes

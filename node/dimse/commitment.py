@@ -21,7 +21,7 @@ from node.dimse import services, statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.event_reports import EventReport
 from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
-from node.dimse.services import Answer, Operation, Refusal, Request, references
+from node.dimse.services import Answer, Operation, Refusal, Request
 from storage import commitment_requests, result_commitments
 from storage.commitment_requests import TransactionUIDTaken
 from storage.database import Database
@@ -75,7 +75,7 @@ class CommitmentService:
         transaction_uid = services.require_uid(
             services.required(request.dataset, "TransactionUID"), "TransactionUID"
         )
-        wanted = references(services.required(request.dataset, "ReferencedSOPSequence"))
+        wanted = services.listed(request, "ReferencedSOPSequence")
         try:
             with self._database.write() as tx:
                 commitment_requests.enter(
@@ -105,11 +105,12 @@ class CommitmentService:
         transaction_uid = services.require_uid(
             services.required(data, "TransactionUID"), "TransactionUID"
         )
-        committed = references(data.get("ReferencedSOPSequence") or [])
-        refused = data.get("FailedSOPSequence") or []
-        reasons = [int(item.get("FailureReason", PROCESSING_FAILURE)) for item in refused]
+        committed = [
+            services.reference_of(one) for one in request.lists.get("ReferencedSOPSequence", ())
+        ]
         failed = {
-            references([item])[0]: reason for item, reason in zip(refused, reasons, strict=True)
+            services.reference_of(one): one.failure_reason or PROCESSING_FAILURE
+            for one in request.lists.get("FailedSOPSequence", ())
         }
         with self._database.write() as tx:
             settled = result_commitments.settle(

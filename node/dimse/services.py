@@ -5,24 +5,30 @@ A service is a pure matter of requests and answers; this module alone ties it to
 
 from __future__ import annotations
 
+import threading
 import traceback
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Protocol
+from io import BytesIO
+from typing import Any, Protocol, TypeVar
 
 import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
+from pynetdicom.dsutils import decode
 
 from node.clock import system_clock
-from node.dimse import statuses
+from node.dimse import reference_lists, statuses
 from node.dimse.event_reports import OrderedDimse
+from node.dimse.reference_lists import Listed, Lists
 from node.dimse.session import Session
-from storage.errors import DatabaseUnavailable
+from storage.elements import NotPlain
+from storage.errors import DatabaseUnavailable, UnreadableInstance
 from storage.records import Reference
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -41,6 +47,13 @@ UNRECOGNISED_OPERATION = 0x0211
 RESOURCE_LIMITATION = 0x0213
 
 MAX_UID_LENGTH = 64
+LARGE_BYTES = 256 * 1024
+"""Of a data set: beyond it, it costs memory to read."""
+LARGE_AT_ONCE = 2
+"""So many large ones are served at one time, whoever sends them; the others wait."""
+
+_large = threading.Semaphore(LARGE_AT_ONCE)
+T = TypeVar("T")
 
 
 class Operation(StrEnum):
@@ -65,6 +78,8 @@ class Request:
     calling_ae: str = ""
     host: str = ""
     association: str = ""
+    lists: Lists = field(default_factory=dict)
+    """The lists of instances of an N-ACTION or N-EVENT-REPORT; they are not in the ``dataset``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +139,24 @@ def _serve(
     by_class: Mapping[str, Service],
     session: Session,
 ) -> tuple[Dataset, Dataset | None]:
-    """Always an answer: whatever goes wrong is a status."""
+    """Always an answer: whatever goes wrong is a status. Few large ones are served at one time."""
+    with _large if _is_large(event.request) else nullcontext():
+        return _served(event, operation, read, by_class, session)
+
+
+def _is_large(request: Any) -> bool:
+    names = ("AttributeList", "ModificationList", "ActionInformation", "EventInformation")
+    sets = (getattr(request, name, None) for name in names)
+    return any(isinstance(one, BytesIO) and one.getbuffer().nbytes > LARGE_BYTES for one in sets)
+
+
+def _served(
+    event: evt.Event,
+    operation: Operation,
+    read: Callable[[evt.Event], Request],
+    by_class: Mapping[str, Service],
+    session: Session,
+) -> tuple[Dataset, Dataset | None]:
     if operation is Operation.ACTION and isinstance(event.assoc.dimse, OrderedDimse):
         event.assoc.dimse.action_received()
     try:
@@ -154,15 +186,8 @@ def _identified(request: Request, session: Session, abstract_syntax: str) -> Req
         raise Refusal(NO_SUCH_SOP_CLASS, "SOP class differs from the presentation context's")
     if request.sop_instance_uid or request.operation is not Operation.CREATE:
         require_uid(request.sop_instance_uid, "SOP Instance UID")
-    return Request(
-        request.operation,
-        request.sop_class_uid,
-        request.sop_instance_uid,
-        request.dataset,
-        request.type_id,
-        session.calling_ae,
-        session.host,
-        session.id,
+    return replace(
+        request, calling_ae=session.calling_ae, host=session.host, association=session.id
     )
 
 
@@ -184,18 +209,18 @@ def _modified(event: evt.Event) -> Request:
 
 def _acted(event: evt.Event) -> Request:
     asked: Any = event.request
-    data = _decoded(lambda: event.action_information)
+    data, lists = _with_lists(event, asked.ActionInformation)
     class_uid, instance_uid = _uid(asked.RequestedSOPClassUID), _uid(asked.RequestedSOPInstanceUID)
-    return Request(Operation.ACTION, class_uid, instance_uid, data, int(asked.ActionTypeID or 0))
+    type_id = int(asked.ActionTypeID or 0)
+    return Request(Operation.ACTION, class_uid, instance_uid, data, type_id, lists=lists)
 
 
 def _reported(event: evt.Event) -> Request:
     asked: Any = event.request
-    data = _decoded(lambda: event.event_information)
+    data, lists = _with_lists(event, asked.EventInformation)
     class_uid, instance_uid = _uid(asked.AffectedSOPClassUID), _uid(asked.AffectedSOPInstanceUID)
-    return Request(
-        Operation.EVENT_REPORT, class_uid, instance_uid, data, int(asked.EventTypeID or 0)
-    )
+    type_id = int(asked.EventTypeID or 0)
+    return Request(Operation.EVENT_REPORT, class_uid, instance_uid, data, type_id, lists=lists)
 
 
 _READ: dict[Operation, tuple[evt.EventType, Callable[[evt.Event], Request]]] = {
@@ -206,7 +231,24 @@ _READ: dict[Operation, tuple[evt.EventType, Callable[[evt.Event], Request]]] = {
 }
 
 
-def _decoded(read: Callable[[], Dataset]) -> Dataset:
+def _with_lists(event: evt.Event, information: BytesIO | None) -> tuple[Dataset, Lists]:
+    """A data set and its lists of instances, which may be long."""
+    raw = information.getvalue() if information is not None else b""
+    syntax = event.context.transfer_syntax
+    if syntax.is_little_endian:
+        try:
+            rest, lists = reference_lists.split(raw, not syntax.is_implicit_VR)
+        except UnreadableInstance as error:
+            raise Refusal(INVALID_ARGUMENT, "The data set cannot be read") from error
+        except NotPlain:
+            pass
+        else:
+            return _decoded(lambda: decode(BytesIO(rest), syntax.is_implicit_VR, True)), lists
+    dataset = _decoded(lambda: decode(BytesIO(raw), syntax.is_implicit_VR, syntax.is_little_endian))
+    return dataset, _decoded(lambda: reference_lists.lists_of(dataset))
+
+
+def _decoded(read: Callable[[], T]) -> T:
     try:
         found = read()
     except Exception as error:
@@ -280,6 +322,34 @@ def required(dataset: Dataset, keyword: str) -> Any:
     if value is None or (hasattr(value, "__len__") and len(value) == 0):
         raise Refusal(MISSING_ATTRIBUTE_VALUE, f"{keyword} is empty")
     return value
+
+
+def listed(request: Request, keyword: str) -> tuple[Reference, ...]:
+    """The instances of a list of type 1, each once.
+
+    Raises
+    ------
+    Refusal
+        0x0120 where it is missing, 0x0121 where it is empty.
+    """
+    if keyword not in request.lists:
+        raise Refusal(MISSING_ATTRIBUTE, f"{keyword} is missing")
+    if not request.lists[keyword]:
+        raise Refusal(MISSING_ATTRIBUTE_VALUE, f"{keyword} is empty")
+    return tuple(dict.fromkeys(reference_of(one) for one in request.lists[keyword]))
+
+
+def reference_of(one: Listed) -> Reference:
+    """An item of a list.
+
+    Raises
+    ------
+    Refusal
+    """
+    return Reference(
+        require_uid(one.sop_class_uid, "ReferencedSOPClassUID"),
+        require_uid(one.sop_instance_uid, "ReferencedSOPInstanceUID"),
+    )
 
 
 def references(items: Sequence[Dataset]) -> tuple[Reference, ...]:

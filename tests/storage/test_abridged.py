@@ -21,8 +21,9 @@ from pydicom.uid import (
     JPEG2000Lossless,
 )
 
-from storage.abridged import MAX_SEQUENCE_BYTES, Abridged, NotPlain, abridge
+from storage.abridged import MAX_SEQUENCE_BYTES, Abridged, abridge
 from storage.attributes import MAX_FRAMES, extract
+from storage.elements import NotPlain
 from storage.errors import UnreadableInstance
 from storage.header import parse_attributes, read_header
 from storage.records import InstanceAttributes

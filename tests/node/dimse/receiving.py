@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from node.dimse.server import AssociationServer, DimseSettings
+from node.dimse.services import Service
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import InstanceRecord
@@ -36,7 +37,7 @@ class Node:
 
 
 @contextmanager
-def running_node(folder: Path, **settings: Any) -> Iterator[Node]:
+def running_node(folder: Path, services: Sequence[Service] = (), **settings: Any) -> Iterator[Node]:
     store = InstanceStore(folder / "instances", folder / "quarantine")
     records: list[InstanceRecord] = []
     hooks: list[Callable[[InstanceRecord], None]] = []
@@ -57,6 +58,7 @@ def running_node(folder: Path, **settings: Any) -> Iterator[Node]:
         sink,
         on_released=released.append,
         on_quarantined=quarantined.append,
+        services=services,
     )
     server.start()
     try:
