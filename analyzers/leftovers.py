@@ -7,7 +7,6 @@ names of settings, never their values: these may tell of a patient.
 from __future__ import annotations
 
 import builtins
-import dataclasses
 import gc
 import locale
 import logging
@@ -33,11 +32,15 @@ THREAD_GRACE_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """Something that holds for the whole process."""
+    """Something that holds for the whole process.
+
+    for_loading: what loads may set it for as long as it is loaded, for its libraries need it.
+    """
 
     name: str
     read: Callable[[], Any]
     put_back: Callable[[Any], object]
+    for_loading: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,9 @@ def before() -> Before:
 
 
 def with_what_is_held(then: Before) -> Before:
-    """The same, but threads and files of now are not left by what follows."""
-    return dataclasses.replace(then, threads=_threads(), files=_files())
+    """The same, but what is loaded by now keeps its threads, its files and what it has set up."""
+    loaded = {one.name: one.read() for one in _settings() if one.for_loading}
+    return Before({**then.settings, **loaded}, _threads(), _files())
 
 
 def cleared(then: Before) -> Leftovers:
@@ -152,9 +156,11 @@ def _restore_environment(values: dict[str, str]) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+    """Read, not set and reset: other threads may be making files."""
+    status = Path("/proc/self/status")
+    lines = status.read_text(errors="replace").splitlines() if status.exists() else []
+    found = next((line.split()[1] for line in lines if line.startswith("Umask:")), "")
+    return int(found, 8) if found else 0o022
 
 
 def _signal_numbers() -> list[signal.Signals]:
@@ -226,7 +232,7 @@ def _cannot(_: object) -> None:
 _SYSTEM = (
     _Setting("standard output or error", _streams, _cannot),
     _Setting("the working directory", lambda: str(Path.cwd()), os.chdir),
-    _Setting("environment variables", _environment, _restore_environment),
+    _Setting("environment variables", _environment, _restore_environment, for_loading=True),
     _Setting("the file mode mask", _umask, os.umask),
     _Setting("signal handlers", _handlers, _restore_handlers),
     _Setting("blocked signals", lambda: signal.pthread_sigmask(0, ()), _restore_mask),
@@ -255,7 +261,7 @@ def _list(owner: Any, attribute: str, name: str) -> _Setting:
     def put_back(value: list[Any]) -> None:
         getattr(owner, attribute)[:] = value
 
-    return _Setting(name, lambda: list(getattr(owner, attribute)), put_back)
+    return _Setting(name, lambda: list(getattr(owner, attribute)), put_back, for_loading=True)
 
 
 def _restore_filters(filters: list[Any]) -> None:
@@ -280,7 +286,7 @@ def _logging() -> tuple[int, list[logging.Handler], int]:
 
 
 _PYTHON = (
-    _Setting("warning filters", lambda: list(warnings.filters), _restore_filters),
+    _Setting("warning filters", lambda: list(warnings.filters), _restore_filters, True),
     _attribute(warnings, "showwarning", "the way warnings are shown"),
     _attribute(sys, "stdout", "sys.stdout"),
     _attribute(sys, "stderr", "sys.stderr"),
@@ -291,11 +297,11 @@ _PYTHON = (
     _attribute(builtins, "open", "the function open"),
     _list(sys, "path", "sys.path"),
     _list(sys, "argv", "sys.argv"),
-    _Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
+    _Setting("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, True),
     _Setting("the trace function", sys.gettrace, sys.settrace),
     _Setting("the profile function", sys.getprofile, sys.setprofile),
     _Setting("garbage collection", gc.isenabled, _restore_collection),
-    _Setting("the root logger", _logging, _restore_logging),
+    _Setting("the root logger", _logging, _restore_logging, True),
     _Setting("the sockets' time-out", socket.getdefaulttimeout, socket.setdefaulttimeout),
     _Setting("the state of random", random.getstate, random.setstate),
 )
@@ -339,10 +345,11 @@ def _torch() -> tuple[_Setting, ...]:
         _Setting("torch's gradients", torch.is_grad_enabled, torch.set_grad_enabled),
         _Setting("torch's default type", torch.get_default_dtype, torch.set_default_dtype),
         _Setting("torch's default device", torch.get_default_device, torch.set_default_device),
-        _Setting("torch's number of threads", torch.get_num_threads, torch.set_num_threads),
+        _Setting("torch's number of threads", torch.get_num_threads, torch.set_num_threads, True),
         _Setting(
             "torch's deterministic mode",
             torch.are_deterministic_algorithms_enabled,
             torch.use_deterministic_algorithms,
+            for_loading=True,
         ),
     )

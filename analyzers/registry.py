@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from analyzers import declaration
+from analyzers import declaration, leftovers
 from analyzers.contract import (
     Analyzer,
     AnalyzerError,
@@ -57,10 +57,13 @@ def load(name: str) -> type[Analyzer]:
     entry = _entries().get(name)
     if entry is None:
         raise UnknownAnalyzer(name, names())
+    then = leftovers.before()
     try:
         found: type[Analyzer] = entry.load()
     except (Exception, SystemExit) as error:  # a plugin's import may raise anything
         raise BrokenAnalyzer(f"{name} ({entry.value}) does not import: {error!r}") from error
+    finally:  # a plugin must not move the node to another directory, or take its signals
+        leftovers.cleared(leftovers.with_what_is_held(then))
     faults = declaration.faults(found)
     if faults:
         raise BrokenAnalyzer(f"{name} ({entry.value}) breaks the contract: {'; '.join(faults)}")

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -178,6 +178,8 @@ class FakePacs:
     received: list[Dataset] = field(default_factory=list)
     raw: dict[str, bytes] = field(default_factory=dict)
     syntaxes: dict[str, str] = field(default_factory=dict)
+    on_stored: Callable[[], object] = lambda: None
+    """Called when something is stored and not yet answered."""
     arrived: threading.Event = field(default_factory=threading.Event)
     """Set when something was stored."""
     associations: int = 0
@@ -262,6 +264,7 @@ class FakePacs:
             self.raw[uid] = event.request.DataSet.getvalue()
             self.syntaxes[uid] = str(event.context.transfer_syntax)
             self.arrived.set()
+            self.on_stored()
         return self._answer(status) if self.comment else status
 
     def _answer(self, status: int) -> Dataset:

@@ -66,7 +66,7 @@ def _analyzer_table(rows: list[dict[str, Any]]) -> Table:
     table = Table("name", "version", "input", "parameters", "device")
     for row in rows:
         if "error" in row:
-            table.add_row(row["name"], "", f"[red]{row['error']}[/]", "", "")
+            table.add_row(row["name"], "", f"[red]{escape(row['error'])}[/]", "", "")
             continue
         table.add_row(
             row["name"],

@@ -72,7 +72,7 @@ def serve(tasks: Connection, output: Connection) -> None:
     """Do tasks until the node closes the connection. The main function of a worker process."""
     _prepare(output)
     teller = _Teller(tasks)
-    structlog.configure(processors=[teller.say])
+    structlog.configure(processors=[teller.say], logger_factory=_Logger)
     while True:
         try:
             function, args = tasks.recv()
@@ -83,6 +83,13 @@ def serve(tasks: Connection, output: Connection) -> None:
             with suppress(OSError, ValueError):  # closed by the task
                 stream.flush()
         teller.tell(answer)
+
+
+class _Logger:
+    """What structlog calls a logger: its name."""
+
+    def __init__(self, name: str = "", *more: object) -> None:
+        self.name = name
 
 
 class _Teller:
@@ -96,7 +103,11 @@ class _Teller:
         with self._lock, suppress(BrokenPipeError):
             self._connection.send(message)
 
-    def say(self, logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    def say(self, logger: _Logger, method: str, event: MutableMapping[str, Any]) -> str:
+        """structlog's processor. A plugin's lines are for standard error, as all that it writes."""
+        if not logger.name.startswith(("node.", "storage.")):
+            print(event, file=sys.stderr)
+            raise structlog.DropEvent
         fields = {key: _plain(value) for key, value in event.items() if key != "event"}
         if fields.pop("exc_info", None):
             fields["exception"] = traceback.format_exc()

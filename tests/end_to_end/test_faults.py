@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from node.dimse.folder import send_folder
 from node.dimse.sender import Peer
 from storage.records import DeliveryState, JobState
 from tests.node_process import Node, destination, rule, running_node
-from tests.peers import FakePacs, free_port
+from tests.peers import FakePacs, free_port, running_pacs
 from tests.postgres import Postgres
 
 FAULTY = ("segfault", "hang", "raise", "glutton", "declining", "counting")
@@ -226,3 +227,30 @@ def test_results_for_a_destination_that_left_the_settings_are_an_alarm(
     with running_node(tmp_path, rule("gaussian_filter", to="")) as node:
         alarms = [alarm.reason for alarm in node.state().alarms]
         assert "results wait for destination 'gone', which is no longer in the settings" in alarms
+
+
+@pytest.mark.timeout(240)
+def test_an_object_that_came_through_as_the_node_was_killed_is_not_sent_again(
+    tmp_path: Path, phantom_folder: Path
+) -> None:
+    with running_pacs(answers_queries=True) as pacs:
+        text = destination(pacs.port, pacs.ae_title) + rule("lung_segmentation")
+        node = Node(tmp_path, text).start()
+
+        def kill() -> None:
+            if node.process is not None:
+                node.process.send_signal(signal.SIGKILL)
+
+        pacs.on_stored = kill
+        push(node, phantom_folder)
+        assert pacs.arrived.wait(100)
+        node.kill()
+        pacs.on_stored = lambda: None
+        node.start()
+        try:
+            state = node.wait_for_results()
+        finally:
+            node.stop()
+        assert {one.state for one in state.deliveries} == {DeliveryState.SENT}
+        assert len(pacs.uids()) == len(set(pacs.uids())) == len(state.deliveries) == 2
+        assert pacs.queries

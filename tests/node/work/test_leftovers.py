@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import signal
+from pathlib import Path
 
+import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
+from analyzers import registry
 from node.work.executor import Verdict
 from node.work.output import KEPT_BYTES
 from tests.node.work.conftest import Run, numbers
@@ -54,6 +58,13 @@ def test_what_can_be_put_back_is_put_back_and_named(run: Run, mess: str, name: s
     assert "DOE" not in str(lines)
     assert pid(run) == before, "the worker is still good"
     assert run("messy").left == ()
+
+
+def test_what_a_plugin_logs_is_counted_as_printed_and_does_not_fill_the_log(run: Run) -> None:
+    with capture_logs() as lines:
+        assert run("messy", mess="log").verdict is Verdict.DONE
+    assert [one["event"] for one in lines] == ["analyzer wrote to standard output or error"]
+    assert "DOE" not in str(lines)
 
 
 @pytest.mark.parametrize(("mess", "name"), LASTING.items())
@@ -109,3 +120,18 @@ def test_a_crash_names_the_line_of_the_analyzer_and_nothing_that_it_printed(run:
     failed = run("segfault")
     assert failed.traceback.startswith("Fatal Python error: Segmentation fault")
     assert "in analyze" in failed.traceback
+
+
+def test_an_import_moves_neither_the_node_nor_takes_its_signals(
+    plugins: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULTY_LIBRARY_THREADS", "")
+    before = Path.cwd(), np.geterr(), signal.getsignal(signal.SIGUSR2)
+    registry.load("imported")
+    assert (Path.cwd(), np.geterr(), signal.getsignal(signal.SIGUSR2)) == before
+
+
+def test_what_a_library_is_told_by_the_environment_when_it_is_loaded_stays(run: Run) -> None:
+    for _ in range(2):
+        ended = run("imported")
+        assert (ended.verdict, ended.left, ended.results.remarks) == (Verdict.DONE, (), ("1",))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+import structlog
 
 from analyzers.contract import Findings, Volume
 from faulty import Faulty
@@ -29,6 +31,12 @@ def _flood() -> None:
     for _ in range(40):
         print(f"{SECRET} " * 20_000)
     os.write(2, SECRET.encode())
+
+
+def _log() -> None:
+    for _ in range(1000):
+        structlog.get_logger("messy").error(SECRET, patient_name=SECRET)
+        logging.getLogger("messy").error(SECRET)
 
 
 def _thread() -> None:
@@ -63,6 +71,7 @@ def _close_output() -> None:
 
 MESSES: dict[str, Callable[[], object]] = {
     "print": _flood,
+    "log": _log,
     "thread": _thread,
     "process": _process,
     "daemon": _daemon,
