@@ -33,6 +33,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 FOUND = "the destination has it: it came through before, and its answer was lost"
 
 
+RECORDED_AT_ONCE = 100
+"""So many answers are entered in one transaction: others write too."""
+
+
 @dataclass(frozen=True, slots=True)
 class Destination:
     """Where results go. ``name`` is that of the rules and of the outbox."""
@@ -54,6 +58,8 @@ class _Settlement:
     delivery: Delivery
     result: SendResult
     in_doubt: bool = False
+    was_offered: bool = True
+    """Else the destination was away before it could be: it waits, and that is no attempt."""
     """Whether it may have come through: the association ended before its answer."""
 
 
@@ -136,17 +142,22 @@ class Courier:
             self._send(_unsettled(sound, settled), settled)
         except PeerUnavailable as error:
             lost = error.reason
-            under_way = error.fault in (PeerFault.ABORTED, PeerFault.TIMED_OUT)
+            under_way = error.was_established
             self._association_failed(lost)
         except Exception as error:  # noqa: BLE001  border: claimed deliveries must not stay in "sending"
             self._log.exception("delivery_fault")
             lost, under_way = f"internal fault ({type(error).__name__})", True
         unsent = SendResult(None, SendOutcome.TRANSIENT, lost or "no answer")
         in_doubt = {one.id for one in claimed if one.in_doubt}
-        if under_way:
-            in_doubt |= {one.id for one in _unsettled(sound, settled)[:1]}
+        tried = {one.id for one in _unsettled(sound, settled)[:1]} if under_way else set()
         return [
-            _Settlement(one, settled.get(one.id, unsent), one.id in in_doubt) for one in claimed
+            _Settlement(
+                one,
+                settled.get(one.id, unsent),
+                one.id in in_doubt | tried,
+                was_offered=one.id in settled or one.id in tried,
+            )
+            for one in claimed
         ]
 
     def _fault_of(self, delivery: Delivery) -> str:
@@ -187,14 +198,24 @@ class Courier:
     # --- the books --------------------------------------------------------------------------------
 
     def _record(self) -> None:
-        if not self._unrecorded:
-            return
-        with self._database.write() as tx:
-            for settlement in self._unrecorded:
+        while self._unrecorded:
+            part = self._unrecorded[:RECORDED_AT_ONCE]
+            with self._database.write() as tx:
+                self._enter_all(tx, part)
+            self._unrecorded = self._unrecorded[RECORDED_AT_ONCE:]
+            for settlement in part:
+                self._log_line(settlement)
+
+    def _enter_all(self, tx: Transaction, settlements: Sequence[_Settlement]) -> None:
+        for settlement in settlements:
+            if settlement.was_offered:
                 self._enter(tx, settlement)
-        for settlement in self._unrecorded:
-            self._log_line(settlement)
-        self._unrecorded = []
+        waiting = [one for one in settlements if not one.was_offered]
+        if waiting:
+            now = self._clock()
+            ids = [one.delivery.id for one in waiting]
+            reason = f"waits: {waiting[0].result.reason}"
+            outbox.give_back(tx, ids, now, self.circuit.probe_at or now, reason)
 
     def _enter(self, tx: Transaction, settlement: _Settlement) -> None:
         now, delivery, result = self._clock(), settlement.delivery, settlement.result
@@ -215,6 +236,8 @@ class Courier:
 
     def _log_line(self, settlement: _Settlement) -> None:
         delivery, result = settlement.delivery, settlement.result
+        if not settlement.was_offered:
+            return  # that the destination is away is said once for all
         line = self._log.info if result.is_stored else self._log.warning
         line(
             "object_sent" if result.is_stored else "object_not_sent",

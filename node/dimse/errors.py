@@ -32,8 +32,11 @@ class PeerFault(StrEnum):
 class PeerUnavailable(NodeError):
     """No association with a peer, or one that ended before all was done."""
 
-    def __init__(self, peer: str, fault: PeerFault, reason: str) -> None:
+    def __init__(
+        self, peer: str, fault: PeerFault, reason: str, was_established: bool = False
+    ) -> None:
         super().__init__(f"{peer}: {reason}")
+        self.was_established = was_established
         self.peer = peer
         self.fault = fault
         self.reason = reason

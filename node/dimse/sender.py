@@ -322,6 +322,6 @@ def _refused(peer: Peer, association: Association, timed_out: bool) -> PeerUnava
 def _lost(peer: Peer, association: Association) -> PeerUnavailable:
     if association._sent_abort:  # pynetdicom aborts by itself only when a response is overdue
         reason = "no response in time; association aborted"
-        return PeerUnavailable(peer.name, PeerFault.TIMED_OUT, reason)
+        return PeerUnavailable(peer.name, PeerFault.TIMED_OUT, reason, was_established=True)
     reason = "the association was aborted or the connection lost"
-    return PeerUnavailable(peer.name, PeerFault.ABORTED, reason)
+    return PeerUnavailable(peer.name, PeerFault.ABORTED, reason, was_established=True)

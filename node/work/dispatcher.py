@@ -10,7 +10,8 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
@@ -19,20 +20,25 @@ from analyzers import registry
 from analyzers.contract import AnalyzerError, AnalyzerInfo, Limits
 from node.clock import Clock
 from node.config import WorkerSettings
+from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
 from node.results import reported
 from node.results.source import Reference
 from node.work.executor import Executor, Outcome, Ticket, Verdict
-from storage import ledger
+from storage import events, ledger
 from storage.database import Database, Transaction
-from storage.errors import StorageError
+from storage.errors import StorageError, StoreUnavailable
 from storage.instances import InstanceStore
-from storage.records import Job, JobState
+from storage.records import Job, JobState, Level, Subject
 from storage.results import ResultStore
 
 log = structlog.get_logger(__name__)
 
 _Arrival = tuple[Job, Ticket, Outcome]
+
+WAIT_S = 10.0
+"""The first pause of a job that waits for what is not its own; doubles up to ``LONGEST_WAIT_S``."""
+LONGEST_WAIT_S = 60.0
 
 POLL_S = 0.5
 """How often the ledger is asked without being woken: for jobs restarted by another process."""
@@ -66,6 +72,9 @@ class Dispatcher:
         self._running = 0
         self._in_hand: set[int] = set()
         self._claim_is_open = False
+        self._waits: dict[int, int] = {}
+        self._held_until: datetime | None = None
+        self._waiting_for = ""
         self._stopping = threading.Event()
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
@@ -98,6 +107,8 @@ class Dispatcher:
             self._settle_or_fail(*self._unsettled[0])
             self._unsettled.pop(0)
         while self._running < self._executor.slots and not self._stopping.is_set():
+            if self._is_held():
+                return
             job, ticket = self._claim()
             if job is None or ticket is None:
                 return
@@ -131,6 +142,9 @@ class Dispatcher:
             return None, None
         try:
             return job, self._ticket(tx, job)
+        except StoreUnavailable:
+            self._held_until = self._clock() + timedelta(seconds=WAIT_S)
+            raise
         except StorageError:
             raise
         except Exception as error:  # border: one job must not hold up the others
@@ -201,14 +215,42 @@ class Dispatcher:
             self._finish(job, ticket, Outcome(Verdict.FAILED, reason=reason, traceback=trace))
 
     def _settle(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
-        if self._stopping.is_set() and outcome.transient:
+        if self._stopping.is_set() and (outcome.transient or outcome.waits_for):
             return  # cut off by the stop: still running in the ledger, so due at the next start
-        if outcome.verdict is Verdict.FAILED and outcome.transient and self._has_attempts(job):
+        if outcome.verdict is Verdict.FAILED and outcome.waits_for:
+            self._wait_for(job, outcome)
+        elif outcome.verdict is Verdict.FAILED and outcome.transient and self._has_attempts(job):
             self._retry_later(job, outcome)
         elif outcome.verdict is Verdict.FAILED and ticket.notice is None and job.notices:
             self._report_failure(job, ticket, outcome)
         else:
             self._finish(job, ticket, outcome)
+
+    def _wait_for(self, job: Job, outcome: Outcome) -> None:
+        """Put the job off without counting it. What all jobs need holds them all."""
+        now, missing = self._clock(), outcome.waits_for
+        times = self._waits[job.id] = self._waits.get(job.id, 0) + 1
+        due = now + timedelta(seconds=min(WAIT_S * 2 ** min(times - 1, 10), LONGEST_WAIT_S))
+        with self._database.write() as tx:
+            ledger.wait_for(tx, job.id, now, due, f"waits for {missing}")
+            if missing != DEVICE_MEMORY and not self._waiting_for:
+                self._note(tx, Level.ALARM, f"no job can go on: waits for {missing}")
+        if missing != DEVICE_MEMORY:
+            self._held_until, self._waiting_for = due, missing
+        self._in_hand.discard(job.id)
+        log.warning("job waits", job=job.id, waits_for=missing, reason=_loggable(outcome))
+
+    def _is_held(self) -> bool:
+        return self._held_until is not None and self._clock() < self._held_until
+
+    def _go_on(self, tx: Transaction) -> None:
+        """A job has ended: whatever was waited for is there again."""
+        if self._waiting_for:
+            self._note(tx, Level.INFO, f"jobs go on: {self._waiting_for} is there again")
+
+    def _note(self, tx: Transaction, level: Level, reason: str) -> None:
+        states = ("working", "waiting") if level is Level.ALARM else ("waiting", "working")
+        events.record(tx, self._clock(), level, Subject.NODE, 0, *states, reason)
 
     def _has_attempts(self, job: Job) -> bool:
         return job.attempts < self._settings.attempts
@@ -230,6 +272,7 @@ class Dispatcher:
     def _finish(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         now = self._clock()
         with self._database.write() as tx:
+            self._go_on(tx)
             match outcome.verdict:
                 case Verdict.DONE:
                     ledger.done(tx, job.id, now, outcome.results)
@@ -240,6 +283,8 @@ class Dispatcher:
                         tx, job.id, now, outcome.reason, outcome.traceback, outcome.results
                     )
         self._in_hand.discard(job.id)
+        self._waits.pop(job.id, None)
+        self._held_until, self._waiting_for = None, ""
         log.log(
             40 if outcome.verdict is Verdict.FAILED else 20,
             "job ended",
@@ -254,6 +299,8 @@ class Dispatcher:
 
 def _with_report(failure: Outcome, report: Outcome) -> Outcome:
     """The failure, with the report about it; or with why that could not be written either."""
+    if report.waits_for:
+        return replace(failure, waits_for=report.waits_for)
     if report.traceback or not report.results.objects:
         reason = f"{failure.reason} (and no report of it could be written: {report.reason})"
         return Outcome(

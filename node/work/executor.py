@@ -92,6 +92,8 @@ class Outcome:
     reason: str = ""
     traceback: str = ""
     transient: bool = False
+    waits_for: str = ""
+    """What the job waits for, in words: no fault of its own, so no attempt."""
     seconds: float = 0.0
     told: str = ""
     left: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ import structlog
 
 from analyzers import answer, devices, registry
 from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported
-from node.errors import is_transient
+from node.errors import awaited, is_transient
 from node.observe.redaction import redacted
 from node.results import reported
 from node.results.errors import DerivedUnsupported, GateRefused
@@ -47,13 +47,16 @@ def perform(ticket: Ticket, device: str, began: Callable[[], None] = lambda: Non
         trace = traceback.format_exc()
         outcome = _failed("not enough memory for this series", trace, transient=True)
     except AnalyzerError as error:
-        outcome = _failed(str(error), traceback.format_exc(), told=failures.FAULTY)
+        outcome = _failed(
+            str(error), traceback.format_exc(), told=failures.FAULTY, waits_for=awaited(error)
+        )
     except Exception as error:  # noqa: BLE001 - the border of a job: a plugin may raise anything
         outcome = _failed(
             failures.raised(error),
             traceback.format_exc(),
             is_transient(error),
             failures.STOPPED,
+            awaited(error),
         )
     except BaseException as error:  # noqa: BLE001 - sys.exit in a plugin must not end the worker
         reason = failures.ended(error)
@@ -92,7 +95,7 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         source = replace(read_series(ticket.instances), companions=_companions(ticket))
         findings = _analyze(analyzer, source, ticket)
     except UndecodablePixels as error:
-        return _failed(str(error), traceback.format_exc())
+        return _failed(str(error), traceback.format_exc(), waits_for=awaited(error))
     except (UnsupportedSeries, NotApplicable) as error:
         return _not_applicable(ticket, device, (str(error),))
     try:
@@ -102,7 +105,8 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
         reason = f"{error}{_set_aside(ticket)}"
-        return _failed(reason, traceback.format_exc(), told=failures.REFUSED)
+        trace, missing = traceback.format_exc(), awaited(error)
+        return _failed(reason, trace, told=failures.REFUSED, waits_for=missing)
     return Outcome(Verdict.DONE, results)
 
 
@@ -167,12 +171,15 @@ def _notice(ticket: Ticket, device: str) -> Outcome:
     return Outcome(notice.verdict, results, "; ".join(notice.reasons))
 
 
-def _failed(reason: str, trace: str = "", transient: bool = False, told: str = "") -> Outcome:
+def _failed(
+    reason: str, trace: str = "", transient: bool = False, told: str = "", waits_for: str = ""
+) -> Outcome:
     return Outcome(
         Verdict.FAILED,
         reason=redacted(reason),
         traceback=redacted(trace[-_TRACEBACK_CHARS:]),
         transient=transient,
+        waits_for=waits_for,
         told=told,
     )
 

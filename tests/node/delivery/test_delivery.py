@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 from structlog.testing import capture_logs
 
@@ -219,12 +220,12 @@ def test_a_destination_that_is_off_gets_only_probes_and_is_an_alarm_after_five_m
     for _ in range(3):
         assert courier.deliver_once()
     assert courier.circuit.is_open
-    attempts = sum(one.attempts for one in _all(box))
-    assert attempts == 3
     for _ in range(40):
         box.clock.advance(10)
         assert not courier.deliver_once()
-    assert sum(one.attempts for one in _all(box)) == 3, "probes must not use up attempts"
+    assert sum(one.attempts for one in _all(box)) == 0, "a PACS that is away is waited for"
+    waiting = [one.reason for one in _all(box) if one.reason]
+    assert len(waiting) == 3 and all("waits: no connection to" in one for one in waiting)
     (alarm,) = box.alarms()
     assert "destination pacs does not answer since 2026-01-05 09:00" in alarm.reason
     with running_pacs(port=port) as pacs:
@@ -341,3 +342,49 @@ def test_orthanc_holds_the_results_after_delivery(
         held.add(hashlib.sha256(dataset_bytes(copy)).hexdigest())
     paths = [box.results.path(one.object.key) for one in deliveries]
     assert held == {hashlib.sha256(dataset_bytes(path)).hexdigest() for path in paths}
+
+
+def test_a_pacs_that_is_away_for_weeks_costs_no_attempt_and_then_gets_everything(
+    box: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backoff, "MAX_ATTEMPTS", 2)
+    with running_pacs(reject=(2, 3, 2)) as pacs:
+        for _ in range(2):
+            box.finish_job()
+        courier = courier_to(box, pacs.port)
+        for _ in range(30):
+            courier.deliver_once()
+            box.clock.advance(86_400)
+        assert box.states() == [PENDING] * 4
+        assert {one.attempts for one in _all(box)} == {0}
+        pacs.reject = None
+        while courier.deliver_once():
+            pass
+    assert box.states() == [SENT] * 4
+    assert {one.attempts for one in _all(box)} == {1}
+
+
+def test_of_a_lost_association_only_the_object_under_way_was_an_attempt(box: Outbox) -> None:
+    with running_pacs(abort_at=0) as pacs:
+        box.finish_job()
+        courier_to(box, pacs.port).deliver_once()
+    deliveries = box.deliveries()
+    assert (deliveries["seg"].attempts, deliveries["sr"].attempts) == (1, 0)
+    assert deliveries["sr"].reason.startswith("waits: ")
+
+
+def test_many_answers_are_entered_a_few_at_a_time(
+    box: Outbox, pacs: FakePacs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.delivery.delivery.RECORDED_AT_ONCE", 1)
+    box.finish_job()
+    courier = courier_to(box, pacs.port)
+    begun: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *_: object) -> None:
+        begun.append(statement)
+
+    sa.event.listen(box.database._engine, "before_cursor_execute", note)
+    assert courier.deliver_once()
+    assert begun.count("BEGIN IMMEDIATE") == 3, "one claim, two answers"
+    assert box.states() == [SENT, SENT]

@@ -13,9 +13,10 @@ import pytest
 
 from analyzers.contract import Limits
 from node.config import WorkerSettings
+from node.errors import DEVICE_MEMORY, DISK
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
-from storage import index, ledger, outbox
+from storage import events, index, ledger, outbox
 from storage.attributes import extract
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
@@ -30,6 +31,7 @@ from storage.records import (
     NewJob,
     Priority,
     ResultObject,
+    Subject,
 )
 from storage.results import ResultStore
 from tests.storage.samples import LosingAnswers
@@ -349,3 +351,97 @@ def test_a_claim_whose_answer_was_lost_strands_no_job_and_leaves_the_running_one
     dispatcher.step()
     assert [ticket.job_id for ticket in executor.tickets] == [first, second]
     assert bench.job(first).attempts == 1
+
+
+# --- waiting --------------------------------------------------------------------------------------
+
+
+def waiting_for(what: str) -> Outcome:
+    return Outcome(
+        Verdict.FAILED, reason="OutOfSpace: full", traceback="Traceback", transient=True,
+        waits_for=what,
+    )  # fmt: skip
+
+
+def alarms(bench: Bench) -> list[str]:
+    with bench.database.read() as tx:
+        return [one.reason for one in events.open_alarms(tx)]
+
+
+def test_a_full_disk_uses_up_no_attempt_and_work_goes_on_by_itself(bench: Bench) -> None:
+    jobs = [bench.enter(name) for name in ("a", "b", "c")]
+    executor = ScriptedExecutor(lambda ticket: waiting_for(DISK))
+    dispatcher = bench.dispatcher(executor, attempts=2)
+    for _ in range(60):
+        bench.run(dispatcher, rounds=1)
+        bench.clock.pass_s(10)
+    assert {bench.job(one).state for one in jobs} == {JobState.PENDING}
+    assert {bench.job(one).attempts for one in jobs} == {0}
+    assert {bench.job(one).reason for one in jobs} >= {f"waits for {DISK}"}
+    assert len(executor.tickets) <= 30, "one tries now and then, the others are held"
+    assert alarms(bench) == [f"no job can go on: waits for {DISK}"]
+    executor.answer = lambda ticket: Outcome(Verdict.DONE)
+    bench.clock.pass_s(60)
+    bench.run(dispatcher)
+    assert {bench.job(one).state for one in jobs} == {JobState.DONE}
+    assert {bench.job(one).attempts for one in jobs} == {1}
+    with bench.database.read() as tx:
+        nodes = [one.reason for one in events.list_events(tx, Subject.NODE)]
+    assert nodes[0] == f"jobs go on: {DISK} is there again"
+
+
+def test_a_job_that_waits_for_the_device_keeps_no_other_from_running(bench: Bench) -> None:
+    large, small = bench.enter("large"), bench.enter("small")
+    executor = ScriptedExecutor(
+        lambda ticket: (
+            waiting_for(DEVICE_MEMORY) if ticket.analyzer == "large" else Outcome(Verdict.DONE)
+        )
+    )
+    dispatcher = bench.dispatcher(executor, attempts=1)
+    for _ in range(10):
+        bench.run(dispatcher, rounds=2)
+        bench.clock.pass_s(60)
+    assert bench.job(small).state is JobState.DONE
+    job = bench.job(large)
+    assert (job.state, job.attempts, job.reason) == (
+        JobState.PENDING,
+        0,
+        f"waits for {DEVICE_MEMORY}",
+    )
+    with bench.database.read() as tx:
+        history = [one.reason for one in events.list_events(tx, Subject.JOB, large)]
+    assert history.count(job.reason) == 1, "the same reason is entered once"
+    assert alarms(bench) == []
+
+
+def test_a_failure_whose_report_finds_no_room_waits_with_it(bench: Bench) -> None:
+    job_id = bench.enter()
+    broken = Outcome(Verdict.FAILED, reason="broken", traceback="Traceback")
+    executor = ScriptedExecutor(lambda ticket: waiting_for(DISK) if ticket.notice else broken)
+    dispatcher = bench.dispatcher(executor)
+    bench.run(dispatcher)
+    assert (bench.job(job_id).state, bench.job(job_id).attempts) == (JobState.PENDING, 0)
+    executor.answer = lambda ticket: (
+        Outcome(Verdict.FAILED, results("sr")) if ticket.notice else broken
+    )
+    bench.clock.pass_s(60)
+    bench.run(dispatcher)
+    assert bench.job(job_id).state is JobState.FAILED
+    assert bench.deliveries() == ["sr"]
+
+
+def test_a_superseded_job_that_waits_gives_way(bench: Bench) -> None:
+    first = bench.enter()
+
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.job_id == first:
+            bench.enter(inputs_digest="larger")
+            return waiting_for(DISK)
+        return Outcome(Verdict.DONE)
+
+    dispatcher = bench.dispatcher(ScriptedExecutor(answer))
+    bench.run(dispatcher)
+    bench.clock.pass_s(60)
+    bench.run(dispatcher)
+    assert bench.job(first).state is JobState.NOT_APPLICABLE
+    assert bench.job(first + 1).state is JobState.DONE
