@@ -13,7 +13,7 @@ import structlog
 
 from analyzers import devices
 from analyzers.contract import AnalyzerError
-from node import parts, proofs
+from node import exposure, parts, proofs
 from node.cautions import cautions
 from node.clock import Clock, system_clock
 from node.config import Settings
@@ -55,6 +55,7 @@ class Node:
         clock: Clock = system_clock,
         prove_every_s: float = proofs.EVERY_S,
     ) -> None:
+        exposure.check(settings)
         _check_device(settings.workers.device)  # named error now, not in the first job
         self.settings = settings
         self._clock = clock

