@@ -138,10 +138,14 @@ class RawPeer:
 
     port: int
     timeout_s: float = 20
+    source: str = ""
+    """The address to call from; one of this machine's."""
     socket: socket.socket = field(init=False)
 
     def __post_init__(self) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", self.port), self.timeout_s)
+        where = ("127.0.0.1", self.port)
+        source = (self.source, 0) if self.source else None
+        self.socket = socket.create_connection(where, self.timeout_s, source)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def __enter__(self) -> RawPeer:

@@ -40,12 +40,7 @@ def listener_of(node: Node) -> Listener:
 
 def from_elsewhere(node: Node) -> RawPeer:
     """A peer with another address of this machine."""
-    peer = RawPeer(node.port)
-    peer.socket.close()
-    peer.socket = socket.create_connection(
-        ("127.0.0.1", node.port), 20, source_address=("127.0.0.2", 0)
-    )
-    return peer
+    return RawPeer(node.port, source="127.0.0.2")
 
 
 def test_hundreds_that_close_without_asking_keep_nobody_out(

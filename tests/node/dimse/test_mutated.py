@@ -7,6 +7,8 @@ import queue
 import socket
 import threading
 import time
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,7 +40,7 @@ def _watch(event, arguments, folder=os.environ["WATCHED_FOLDER"], report=os.envi
         return
     for path in paths:
         path = os.path.abspath(os.fsdecode(path))
-        if path.startswith((folder + os.sep, "/dev/")) or path in (folder, report):
+        if path.startswith((folder + os.sep, "/dev/", "/proc/self/")) or path in (folder, report):
             continue
         descriptor = os.open(report, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, f"{event} {path}\\n".encode())
@@ -56,6 +58,8 @@ class Tally:
     pdus: int = 0
     connections: int = 0
     served: int = 0
+    knocks: int = 0
+    visits: int = 0
     slowest_s: float = 0.0
     faults: list[str] = field(default_factory=list)
     memory_kb: list[int] = field(default_factory=list)
@@ -114,6 +118,39 @@ def bystander(port: int, tally: Tally, stop: threading.Event) -> None:
         tally.faults.append(f"bystander: {type(error).__name__}: {error}")
 
 
+def knocker(port: int, tally: Tally, stop: threading.Event) -> None:
+    """A port scan, a health check, and connections that are silent or half asked."""
+    silent: deque[socket.socket] = deque(maxlen=200)
+    while not stop.wait(0.005):
+        tally.knocks += 1
+        with suppress(OSError):  # one too many
+            one = socket.create_connection(("127.0.0.1", port), 10)
+            one.sendall(
+                (b"", associate_rq()[:50], b"GET / HTTP/1.1\r\n\r\n", b"")[tally.knocks % 4]
+            )
+            if tally.knocks % 4:
+                one.close()
+                continue
+            if len(silent) == silent.maxlen:
+                silent[0].close()
+            silent.append(one)
+    for one in silent:
+        one.close()
+
+
+def visitor(port: int, tally: Tally, stop: threading.Event) -> None:
+    """A modality at another address, which opens an association for every image."""
+    while not stop.wait(0.1):
+        uid = f"1.4.{tally.visits}".encode()
+        try:
+            with RawPeer(port, timeout_s=30, source="127.0.0.2") as peer:
+                peer.associate(associate_rq(calling=b"CT2"))
+                assert peer.store(image(uid, b"1.4"), uid) == 0
+        except Exception as error:  # noqa: BLE001 - the report must tell
+            tally.faults.append(f"visitor: {type(error).__name__}: {error}")
+        tally.visits += 1
+
+
 def run(folder: Path, wanted: int, every_s: float = 5.0) -> tuple[Tally, Node]:
     """Attack a node process until so many mutated PDUs were sent."""
     hook, report = folder / "hook", folder / "written-elsewhere"
@@ -136,15 +173,19 @@ def run(folder: Path, wanted: int, every_s: float = 5.0) -> tuple[Tally, Node]:
             threading.Thread(target=attacker, args=(node.port, seeds, tally, wanted), daemon=True)
             for _ in range(ATTACKERS)
         ]
-        threads.append(threading.Thread(target=bystander, args=(node.port, tally, stop)))
-        for thread in threads:
+        others = [
+            threading.Thread(target=other, args=(node.port, tally, stop))
+            for other in (bystander, knocker, visitor)
+        ]
+        for thread in threads + others:
             thread.start()
-        while any(thread.is_alive() for thread in threads[:-1]):
+        while any(thread.is_alive() for thread in threads):
             time.sleep(every_s)
             tally.memory_kb.append(memory_kb(node))
             print(f"{tally.pdus} PDUs, {tally.connections} connections, {tally.memory_kb[-1]} kB")
         stop.set()
-        threads[-1].join()
+        for thread in others:
+            thread.join()
         assert node.process is not None and node.process.poll() is None, "the node has ended"
         assert node.get("/health").status_code == 200, node.get("/health").text
         elsewhere = report.read_text().splitlines() if report.exists() else []
@@ -160,11 +201,12 @@ def check(tally: Tally, node: Node, wanted: int) -> None:
     print(
         f"{tally.pdus} mutated PDUs over {tally.connections} connections; memory {first} kB, then"
         f" {last} kB, at most {max(tally.memory_kb)} kB; {tally.served} rounds of another"
-        f" association, the slowest {tally.slowest_s:.2f} s"
+        f" association, the slowest {tally.slowest_s:.2f} s; {tally.visits} visits from another"
+        f" address, beside {tally.knocks} connections that never asked"
     )
     assert tally.faults == []
     assert tally.pdus >= wanted
-    assert tally.served > 0
+    assert tally.served > 0 and tally.visits > 0 and tally.knocks > 0
     log = node.log()
     assert "association_fault" not in log
     assert "receive_fault" not in log

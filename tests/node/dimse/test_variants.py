@@ -34,7 +34,7 @@ from tests.node.dimse.variants import (
     results,
     user,
 )
-from tests.peers import free_port
+from tests.peers import free_port, running_orthanc
 
 QUICK = Timeouts(connect_s=5, negotiation_s=10, response_s=10, network_s=10)
 
@@ -94,6 +94,15 @@ def test_dcmtk_takes_the_same_requests(tmp_path: Path) -> None:
     finally:
         storescp.kill()
         storescp.wait()
+
+
+@pytest.mark.interop
+def test_orthanc_takes_the_same_requests(tmp_path: Path) -> None:
+    with running_orthanc(tmp_path) as orthanc:
+        refused = {
+            name for name, request in SERVED.items() if not _is_accepted(orthanc.port, request)
+        }
+        assert refused == set()
 
 
 def _wait_for(port: int) -> None:
