@@ -119,6 +119,15 @@ def _stripped(part: object) -> str:
     return str(part).strip(" \0\t\r\n")
 
 
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+
+
+def uid(holder: Dataset, keyword: str) -> str:
+    """A UID of whatever root (PS3.5 9); empty where there is none."""
+    given = text(holder, keyword)
+    return given if len(given) <= 64 and _UID.fullmatch(given) else ""
+
+
 def number(holder: Dataset, keyword: str) -> float | Unknown:
     """One finite number."""
     found = numbers(holder, keyword)

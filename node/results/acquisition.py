@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
+from storage import values
+
 COMMON = (
     "BodyPartExamined",
     "PatientPosition",
@@ -199,8 +201,8 @@ def settle_laterality(dataset: Dataset) -> None:
 def _settle_window(dataset: Dataset) -> None:
     """A linear window is at least 1 wide, and has a centre (PS3.3 C.11.2.1.2)."""
     least = 0.0 if dataset.get("VOILUTFunction") in ("LINEAR_EXACT", "SIGMOID") else 1.0
-    widths = [float(width) for width in _listed(dataset.get("WindowWidth"))]
-    centres = _listed(dataset.get("WindowCenter"))
+    widths = values.known(values.numbers(dataset, "WindowWidth")) or ()
+    centres = values.known(values.numbers(dataset, "WindowCenter")) or ()
     if not widths or len(widths) != len(centres) or not all(w > 0 and w >= least for w in widths):
         for keyword in _WINDOW:
             dataset.pop(keyword, None)

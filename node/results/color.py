@@ -7,7 +7,6 @@ Parametric Map, becomes one too: the radiograph in grey, the map in colour above
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +14,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from analyzers.contract import Code, ColorImage, ParametricMap, Volume
-from node.results import derived, planes, provenance, uids
+from node.results import copied, derived, planes, provenance, uids
 from node.results.errors import FindingsContradictImages
 from node.results.source import Provenance
 from node.series.source import Source
+from storage import values
 
 COMBINATION = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""
@@ -74,12 +74,13 @@ def _instance(
     role = f"color-{index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
-    dataset.Modality = header.get("Modality") or "OT"
+    dataset.Modality = copied.modality_of(header)
     dataset.ConversionType = "WSD"
     dataset.SeriesNumber = provenance.series_number(source, 70 + index)
     dataset.InstanceNumber = slice_index + 1
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
-    dataset.PatientOrientation = header.get("PatientOrientation") or ""
+    orientation = copied.of(header, "PatientOrientation")
+    dataset.PatientOrientation = "" if orientation is None else orientation.value
     dataset.ImageType = ["DERIVED", "SECONDARY"]
     dataset.BurnedInAnnotation = "NO"
     dataset.Laterality = ""
@@ -104,9 +105,9 @@ def _place(dataset: Dataset, header: Dataset, source: Source, slice_index: int) 
     """Where the image lies, as standard extension of the class: viewers link scrolling by it."""
     here = planes.plane(source, slice_index)
     if here is None:
-        spacing = header.get("PixelSpacing")
+        spacing = values.known(values.numbers(header, "PixelSpacing"))
         if spacing and min(spacing) > 0:  # 0 stands in old radiographs for "not known"
-            dataset.PixelSpacing = deepcopy(spacing)
+            dataset.PixelSpacing = [planes.decimal(value) for value in spacing]
         return
     dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
     dataset.PositionReferenceIndicator = ""

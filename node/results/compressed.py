@@ -13,11 +13,10 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
-from pydicom.multival import MultiValue
 from pydicom.uid import UID
 
 from analyzers.contract import Code, CompressedImage, Volume
-from node.results import derived, padding, provenance, uids
+from node.results import copied, derived, padding, provenance, uids
 from node.results.acquisition import IMAGE_TYPES, KEPT
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.source import Provenance
@@ -77,7 +76,7 @@ def _instance(
     role = f"compressed-{index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
-    dataset.Modality = header.Modality
+    dataset.Modality = copied.modality_of(header)
     dataset.SeriesNumber = provenance.series_number(source, 60 + index)
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
@@ -103,10 +102,10 @@ def _note_losses(dataset: Dataset, header: Dataset, image: CompressedImage) -> N
 
 
 def _listed(header: Dataset, keyword: str) -> list[object]:
-    value = header.get(keyword)
-    if value in (None, ""):
+    element = copied.of(header, keyword)
+    if element is None or element.is_empty:
         return []
-    return list(value) if isinstance(value, MultiValue) else [value]
+    return list(element.value) if element.VM > 1 else [element.value]
 
 
 def _pixels(
@@ -125,8 +124,9 @@ def _pixels(
     dataset.HighBit = dataset.BitsStored - 1
     dataset.PixelRepresentation = int(stored.kind == "i")
     for keyword in SAME_MEANING:
-        if keyword in header and not (image.method and keyword.endswith("ImagePixelValue")):
-            dataset[keyword] = header[keyword]
+        element = copied.of(header, keyword)
+        if element is not None and not (image.method and keyword.endswith("ImagePixelValue")):
+            dataset[keyword] = element
     padding.keep(dataset, header)
     dataset.PixelData = encapsulate([image.frames[slice_index]])
     dataset["PixelData"].VR = "OB"

@@ -11,18 +11,44 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 from pydicom import config
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
 from pydicom.valuerep import STR_VR, format_number_as_ds, validate_value
+
+from storage import values
+from storage.guarded import undecoded
+
+
+def of(header: Dataset, keyword: str) -> DataElement | None:
+    """The attribute of a header as it may be copied; None where there is none, or none sound."""
+    element = values.element(header, keyword)
+    return None if element is None else sound(element)
+
+
+def text_of(header: Dataset, keyword: str) -> str:
+    """A text of a header as it may be copied; empty where there is none, or none sound."""
+    element = of(header, keyword)
+    return "" if element is None or element.VM > 1 else str(element.value or "")
+
+
+def modality_of(header: Dataset) -> str:
+    """Modality where it is a code string, else other (OT)."""
+    return text_of(header, "Modality") or "OT"
 
 
 def sound(element: DataElement) -> DataElement | None:
     """A copy that keeps to its value representation (PS3.5 6.2); None where its value cannot."""
+    if not _is_of_its_kind(element):
+        return None
     if element.VR == "SQ":
         return DataElement(element.tag, "SQ", [_sound_item(item) for item in element.value])
     if element.VR not in STR_VR or element.is_empty:
         return deepcopy(element)
     given = [str(value) for value in (element.value if element.VM > 1 else [element.value])]
+    if any(undecoded(value) is not None for value in given):
+        return None
     mended = [_MENDED[element.VR](value) for value in given] if element.VR in _MENDED else given
     if not all(_keeps_to(element.VR, value) for value in mended):
         return None
@@ -38,6 +64,16 @@ def _sound_item(item: Dataset) -> Dataset:
         if mended is not None:
             copy.add(mended)
     return copy
+
+
+def _is_of_its_kind(element: DataElement) -> bool:
+    """Whether a standard attribute has one of the representations that the standard gives it."""
+    if not dictionary_has_tag(element.tag):
+        return element.tag.is_private
+    kinds = dictionary_VR(element.tag)
+    if kinds == "SQ" and not isinstance(element.value, Items):
+        return element.VR == "SQ" and element.is_empty
+    return element.VR in kinds.split(" or ")
 
 
 def _keeps_to(vr: str, value: str) -> bool:

@@ -173,7 +173,7 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     role = f"derived-{series.index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
-    dataset.Modality = header.Modality
+    dataset.Modality = copied.modality_of(header)
     dataset.SeriesNumber = provenance.series_number(source, 50 + series.index)
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
@@ -228,7 +228,7 @@ def keep_acquisition(dataset: Dataset, header: Dataset, source: Source, slice_in
     """Copy what the new image keeps of the one it was made from, and settle what depends on it."""
     kind = str(header.SOPClassUID)
     for keyword in KEPT[kind]:
-        element = copied.sound(header[keyword]) if keyword in header else None
+        element = copied.of(header, keyword)
         if element is not None:
             dataset[keyword] = element
     for keyword, value in DEFAULTS[kind].items():
@@ -253,7 +253,9 @@ def _pixels(dataset: Dataset, header: Dataset, series: _Series, slice_index: int
     if "RescaleSlope" in header or (slope, intercept) != (1.0, 0.0):
         dataset.RescaleIntercept = planes.decimal(intercept)
         dataset.RescaleSlope = planes.decimal(slope)
-        rescale_type = header.get("RescaleType") or RESCALE_TYPES.get(str(header.SOPClassUID))
+        rescale_type = copied.text_of(header, "RescaleType") or RESCALE_TYPES.get(
+            str(header.SOPClassUID)
+        )
         if rescale_type:
             dataset.RescaleType = rescale_type
     stored = _stored(plane, slope, intercept)

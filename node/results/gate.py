@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Registration, Segment, Segmentation
-from node.results import inherited, readback, registration, required, validator, wellformed
+from node.results import inherited, readback, registration, required, uids, validator, wellformed
 from node.results.errors import GateRefused
 from node.series.source import Source
 
@@ -206,8 +206,8 @@ def _segments_by_number(
 
 
 def _frame_of_reference(dataset: Dataset, source: Source) -> list[str]:
-    given = source.headers[0].get("FrameOfReferenceUID")
-    if given and dataset.get("FrameOfReferenceUID") not in (given, None):
+    given = uids.frame_of_reference_uid(source)
+    if dataset.get("FrameOfReferenceUID") not in (given, None):
         return ["the frame of reference is not that of the images"]
     return []
 

@@ -131,9 +131,8 @@ def is_gap(keyword: str, dataset: Dataset, source: Source) -> bool:
 
 def _is_empty(header: Dataset, keyword: str) -> bool:
     """Also where the value breaks its value representation, and so is not copied."""
-    if keyword not in header or header[keyword].is_empty:
-        return True
-    return copied.sound(header[keyword]) is None
+    element = copied.of(header, keyword)
+    return element is None or element.is_empty
 
 
 def _headers(source: Source) -> list[Dataset]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,8 @@ from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 from analyzers.contract import Volume
 from node.results import copied, uids
 from node.series.source import Source
+from storage import values
+from storage.values import Unknown
 
 STAND_IN_ROOT = "2.25.1."
 """Stand-ins are numbered by slice below this root; no stand-in's UID is ever written."""
@@ -46,12 +47,7 @@ def plane(source: Source, index: int) -> Plane | None:
     spacing, thickness = _find(groups, "PixelSpacing"), _find(groups, "SliceThickness")
     if position is None or orientation is None or spacing is None:
         return None
-    return Plane(
-        tuple(float(value) for value in position),
-        tuple(float(value) for value in orientation),
-        tuple(float(value) for value in spacing),
-        float(thickness) if thickness else None,
-    )
+    return Plane(position, orientation, spacing, thickness[0] if thickness else None)
 
 
 _ORIENTATION = "ImageOrientationPatient"
@@ -141,15 +137,16 @@ def _identity(source: Source, volume: Volume) -> Dataset:
     stand_in.SOPClassUID = CTImageStorage
     stand_in.StudyInstanceUID = header.StudyInstanceUID
     stand_in.SeriesInstanceUID = header.SeriesInstanceUID
-    stand_in.Modality = header.get("Modality") or "OT"
+    stand_in.Modality = copied.modality_of(header)
     stand_in.Rows, stand_in.Columns = volume.shape[1:]
     for keyword in ("PatientID", "PatientName", "PatientBirthDate", "PatientSex"):
         setattr(stand_in, keyword, "")
     for keyword in ("AccessionNumber", "StudyID", "StudyDate", "StudyTime"):
         setattr(stand_in, keyword, "")
     for keyword in _LOSSY:
-        if header.get(keyword):
-            stand_in[keyword] = header[keyword]
+        element = copied.of(header, keyword)
+        if element is not None and not element.is_empty:
+            stand_in[keyword] = element
     return stand_in
 
 
@@ -160,9 +157,8 @@ def _orient(common: Dataset, source: Source, volume: Volume, first: Plane) -> No
     """The grid that all stand-ins share; the first slice speaks for all."""
     common.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
     common.PositionReferenceIndicator = None
-    if "PositionReferenceIndicator" in source.headers[0]:
-        landmark = copied.sound(source.headers[0]["PositionReferenceIndicator"])
-        common.PositionReferenceIndicator = landmark.value if landmark else None
+    landmark = copied.text_of(source.headers[0], "PositionReferenceIndicator")
+    common.PositionReferenceIndicator = landmark or None
     common.ImageOrientationPatient = _decimals(first.orientation)
     common.PixelSpacing = _decimals(first.spacing)
     gap = distance_mm(volume)
@@ -188,20 +184,20 @@ def decimal(value: float) -> str:
 def _groups(header: Dataset, number: int) -> list[Dataset]:
     """The functional groups of a frame, its own before the shared ones."""
     own = header.PerFrameFunctionalGroupsSequence[number - 1]
-    shared = (header.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    shared = values.item(header, "SharedFunctionalGroupsSequence")
     found: list[Dataset] = []
     for groups in (own, shared):
         for keyword in _MACROS:
-            found.extend(groups.get(keyword) or [])
+            found.extend(values.items(groups, keyword))
     return found
 
 
 _MACROS = ("PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence")
 
 
-def _find(groups: list[Dataset], keyword: str) -> Any:
+def _find(groups: list[Dataset], keyword: str) -> tuple[float, ...] | None:
     for group in groups:
-        value = group.get(keyword)
-        if value is not None and value != "":
-            return value
+        found = values.numbers(group, keyword)
+        if not isinstance(found, Unknown):
+            return found
     return None

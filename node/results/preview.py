@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from analyzers.contract import DerivedImage, Detection, Segment, Segmentation, Volume
 from node.results.page import RADIOGRAPH, Box, Cut, Entry, draw
 from node.series.source import Source
+from storage import values
 
 Window = tuple[float, float]
 """Centre and width, in the units of the values."""
@@ -229,14 +230,10 @@ def _window_of(plane: NDArray[Any]) -> Window:
 
 
 def _header_window(header: Dataset) -> Window | None:
-    centre, width = _first(header.get("WindowCenter")), _first(header.get("WindowWidth"))
+    centre, width = _first(header, "WindowCenter"), _first(header, "WindowWidth")
     return (centre, width) if centre is not None and width is not None and width > 0 else None
 
 
-def _first(value: Any) -> float | None:
-    if value in (None, ""):
-        return None
-    try:
-        return float(value)
-    except TypeError:
-        return float(value[0]) if len(value) else None
+def _first(header: Dataset, keyword: str) -> float | None:
+    found = values.known(values.numbers(header, keyword))
+    return found[0] if found else None

@@ -6,8 +6,7 @@ Owns the equipment and algorithm identification (IHE AIR), dates and file meta.
 from __future__ import annotations
 
 import hashlib
-import re
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 import highdicom as hd
 from pydicom.dataset import Dataset, FileMetaDataset
@@ -18,6 +17,8 @@ from analyzers.contract import Code
 from node.results import copied, subject, uids
 from node.results.source import Provenance
 from node.series.source import Source
+from storage import values
+from storage.values import Unknown
 
 MANUFACTURER = "Wetread"
 ALGORITHM_FAMILY = Code("123110", "DCM", "Artificial Intelligence")
@@ -77,8 +78,7 @@ def concept(code: Code) -> hd.sr.CodedConcept:
 
 def series_number(source: Source, offset: int) -> int:
     """Sorts a result behind the series it was made from: series 4 → 401, 402 …"""
-    given = source.headers[0].get("SeriesNumber")
-    number = int(given) if given not in (None, "") else 0
+    number = values.known(values.whole(source.headers[0], "SeriesNumber")) or 0
     return (number if 0 < number < 10_000_000 else 0) * 100 + offset
 
 
@@ -95,12 +95,10 @@ def text(value: str, limit: int = 64) -> str:
 
 def local_time(source: Source, provenance: Provenance) -> datetime:
     """The start of the analysis in the source's time zone, or in this machine's."""
-    offset = utc_offset(source.headers[0])
-    if not offset:
+    offset = values.offset(source.headers[0], "TimezoneOffsetFromUTC")
+    if isinstance(offset, Unknown):
         return provenance.started_at.astimezone()
-    minutes = int(offset[1:3]) * 60 + int(offset[3:])
-    zone = timezone(timedelta(minutes=-minutes if offset[0] == "-" else minutes))
-    return provenance.started_at.astimezone(zone)
+    return provenance.started_at.astimezone(timezone(offset))
 
 
 def utc_offset(header: Dataset) -> str:
@@ -108,11 +106,8 @@ def utc_offset(header: Dataset) -> str:
 
     PS3.3 C.12.1.1.8: from -1200 to +1400.
     """
-    offset = str(header.get("TimezoneOffsetFromUTC") or "").strip()
-    known = re.fullmatch(
-        r"-(0[0-9]|1[01])[0-5][0-9]|-1200|\+(0[0-9]|1[0-3])[0-5][0-9]|\+1400", offset
-    )
-    return offset if known else ""
+    offset = values.offset(header, "TimezoneOffsetFromUTC")
+    return "" if isinstance(offset, Unknown) else values.text(header, "TimezoneOffsetFromUTC")
 
 
 def stamp(dataset: Dataset, source: Source, provenance: Provenance) -> None:
@@ -120,12 +115,7 @@ def stamp(dataset: Dataset, source: Source, provenance: Provenance) -> None:
     _stamp_equipment(dataset, source, provenance)
     _stamp_time(dataset, source, provenance)
     _name_private_scheme(dataset)
-    charset = subject.character_set(dataset, source.headers[0])
-    subject.copy(dataset, source.headers[0])
-    if charset is None:
-        dataset.pop("SpecificCharacterSet", None)
-    else:
-        dataset.SpecificCharacterSet = charset
+    subject.stamp(dataset, source.headers[0])
     dataset.file_meta = _file_meta(dataset, provenance)
 
 
@@ -141,9 +131,7 @@ def _stamp_equipment(dataset: Dataset, source: Source, provenance: Provenance) -
 
 def _earlier_equipment(header: Dataset) -> list[Dataset]:
     """The items of the images that say who contributed what: both are type 1."""
-    if "ContributingEquipmentSequence" not in header:
-        return []
-    element = copied.sound(header["ContributingEquipmentSequence"])
+    element = copied.of(header, "ContributingEquipmentSequence")
     items: list[Dataset] = [] if element is None else list(element.value)
     return [
         item

@@ -130,13 +130,13 @@ def _encode(
         transfer_syntax_uid=ExplicitVRLittleEndian,
         omit_empty_frames=True,
     )
-    if source.headers[0].get("BodyPartExamined"):
-        part = copied.sound(source.headers[0]["BodyPartExamined"])
-        if part is not None:
-            dataset["BodyPartExamined"] = part
+    part = copied.of(source.headers[0], "BodyPartExamined")
+    if part is not None and not part.is_empty:
+        dataset["BodyPartExamined"] = part
     dataset.ContentCreatorName = ""
     if "FrameOfReferenceUID" not in dataset:
-        dataset.PatientOrientation = source.headers[0].get("PatientOrientation") or ""
+        orientation = copied.of(source.headers[0], "PatientOrientation")
+        dataset.PatientOrientation = "" if orientation is None else orientation.value
     return dataset
 
 

@@ -15,11 +15,13 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage
 
 from analyzers.contract import Code, Findings, Statement
-from node.results import groups, provenance, statements, uids
+from node.results import copied, groups, provenance, statements, uids
 from node.results.source import Provenance, Reference
 from node.results.statements import Verdict
 from node.results.subject import REQUIRED_OF_SUBJECT
 from node.series.source import Source
+from storage import values
+from storage.guarded import undecoded
 
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
@@ -121,7 +123,7 @@ def _report(
     measured: Sequence[groups.Group],
     sentences: Sequence[hd.sr.ContentItem],
 ) -> hd.sr.MeasurementReport:
-    procedure = PROCEDURES.get(str(source.headers[0].get("Modality")), ANY_PROCEDURE)
+    procedure = PROCEDURES.get(copied.modality_of(source.headers[0]), ANY_PROCEDURE)
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(
             observer_device_context=hd.sr.ObserverContext(
@@ -239,14 +241,20 @@ _REQUEST = (
 
 def _refer_to_request(document: Dataset, header: Dataset) -> None:
     """The request that the images answer, where they name it (PS3.3 C.17.2)."""
-    requests = header.get("RequestAttributesSequence") or []
-    if not requests and not header.get("AccessionNumber"):
+    requests = values.items(header, "RequestAttributesSequence")
+    if not requests and not _request_text(header, "AccessionNumber"):
         return
     item = Dataset()
     item.StudyInstanceUID = header.StudyInstanceUID
     item.ReferencedStudySequence = []
     item.RequestedProcedureCodeSequence = []
     for keyword in _REQUEST:
-        values = [request.get(keyword) for request in (*requests[:1], header)]
-        setattr(item, keyword, next((value for value in values if value), ""))
+        given = (_request_text(request, keyword) for request in (*requests[:1], header))
+        setattr(item, keyword, next((text for text in given if text), ""))
     document.ReferencedRequestSequence = [item]
+
+
+def _request_text(holder: Dataset, keyword: str) -> str:
+    """As it is, also where it is too long; empty where it does not decode."""
+    text = values.text(holder, keyword)
+    return "" if undecoded(text) is not None else text

@@ -30,6 +30,7 @@ from analyzers.contract import (
 )
 from node.results.source import Provenance
 from node.series.source import Source
+from storage import values
 
 MAX_REASON = 300
 """Characters of a reason; what is longer was not written for a reader."""
@@ -161,9 +162,9 @@ def _reason(header: Dataset, reason: str) -> str:
 
 def _identifying(header: Dataset) -> list[str]:
     """Values of the header that name the patient or the visit, longest first."""
-    values = {
-        str(header.get(keyword) or "")
+    found = {
+        values.text(header, keyword)
         for keyword in ("PatientName", "PatientID", "PatientBirthDate", "AccessionNumber")
     }
-    values |= {part for name in values for part in re.split(r"[\^=]", name)}
-    return sorted((value for value in values if len(value) > 2), key=len, reverse=True)
+    found |= {part for name in found for part in re.split(r"[\^=]", name)}
+    return sorted((value for value in found if len(value) > 2), key=len, reverse=True)

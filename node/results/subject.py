@@ -6,12 +6,20 @@ files by them. What the node says itself is encoded so that nothing of it is los
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterator
 from copy import deepcopy
 
 from pydicom.charset import convert_encodings, python_encoding
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
+
+from storage import values
+from storage.guarded import TEXT, undecoded
+
+Charset = str | list[str] | None
+"""Specific Character Set as it is declared: no term, one, or several."""
 
 REQUIRED_OF_SUBJECT = (
     "PatientName",
@@ -78,18 +86,35 @@ OPTIONAL_OF_SUBJECT = (
 _NAMES = (*REQUIRED_OF_SUBJECT, *OPTIONAL_OF_SUBJECT)
 
 
-def copy(dataset: Dataset, header: Dataset) -> None:
-    """Patient, study and accession attributes of the images; type 2 ones empty where missing."""
+def stamp(dataset: Dataset, header: Dataset) -> None:
+    """Patient, study and accession attributes of the images, and the character set of all text."""
+    charset = character_set(dataset, header)
+    if any(undecoded(text) is not None for text in _of_subject(header)):
+        _spell_simply(dataset, charset)
+    copy(dataset, header, charset)
+    if charset is None:
+        dataset.pop("SpecificCharacterSet", None)
+    else:
+        dataset.SpecificCharacterSet = charset
+
+
+def copy(dataset: Dataset, header: Dataset, charset: Charset = None) -> None:
+    """Patient, study and accession attributes of the images; type 2 ones empty where missing.
+
+    Text that does not decode keeps its very bytes: ``charset`` has to be that of the images.
+    """
     for keyword in REQUIRED_OF_SUBJECT:
-        if keyword in header:
-            dataset[keyword] = deepcopy(header[keyword])
-        else:
+        element = values.element(header, keyword)
+        if element is None:
             setattr(dataset, keyword, "")
-    for keyword in OPTIONAL_OF_SUBJECT:
-        if keyword in header and not header[keyword].is_empty:
-            dataset[keyword] = deepcopy(header[keyword])
         else:
+            dataset[keyword] = _unaltered(element, charset)
+    for keyword in OPTIONAL_OF_SUBJECT:
+        element = values.element(header, keyword)
+        if element is None or element.is_empty:
             dataset.pop(keyword, None)
+        else:
+            dataset[keyword] = _unaltered(element, charset)
     if dataset.get("PatientIdentityRemoved") == "YES" and not _says_how(dataset):
         dataset.DeidentificationMethod = "Not stated in the source images"
 
@@ -99,21 +124,53 @@ def _says_how(dataset: Dataset) -> bool:
     return "DeidentificationMethod" in dataset or "DeidentificationMethodCodeSequence" in dataset
 
 
-def character_set(dataset: Dataset, header: Dataset) -> str | list[str] | None:
+def _unaltered(element: DataElement, charset: Charset) -> DataElement:
+    """A copy, with its own bytes where they are no text in the character set."""
+    if element.VR == "SQ":
+        items = [_unaltered_item(item, charset) for item in element.value or ()]
+        return DataElement(element.tag, "SQ", items)
+    if element.VR not in TEXT or not any(undecoded(text) is not None for text in _parts(element)):
+        return deepcopy(element)
+    raw = b"\\".join(
+        part.encode("ascii", "surrogateescape")
+        if undecoded(part) is not None
+        else part.encode(convert_encodings(charset)[0], "replace")
+        for part in _parts(element)
+    )
+    if element.VR == "PN":
+        return DataElement(element.tag, "PN", PersonName(raw, convert_encodings(charset)))
+    copied = DataElement(element.tag, element.VR, None)
+    copied.value = raw
+    return copied
+
+
+def _unaltered_item(item: Dataset, charset: Charset) -> Dataset:
+    copied = Dataset()
+    for element in item:
+        copied.add(_unaltered(element, charset))
+    return copied
+
+
+def character_set(dataset: Dataset, header: Dataset) -> Charset:
     """The source's character set, or UTF-8 where it cannot spell what the object says itself.
 
-    A source that declares none is read as Latin-1 by pydicom; that is then declared. What has a
-    name that the standard does not know was read as far as it could be, and is UTF-8 from here on.
+    A source that declares none is read as Latin-1 by pydicom; that is then declared. Where text of
+    the source does not decode, its character set stays as it is declared. Else what has a name that
+    the standard does not know was read as far as it could be, and is UTF-8 from here on.
     """
-    given = header.get("SpecificCharacterSet") or None
+    terms = list(values.texts(header, "SpecificCharacterSet"))
+    given: Charset = terms if len(terms) > 1 else terms[0] if terms and terms[0] else None
+    of_subject = list(_of_subject(header))
+    if any(undecoded(text) is not None for text in of_subject):
+        return given or "ISO_IR 100"
     if given is not None and not _known(given):
         return "ISO_IR 192"
-    own = [value for value in _strings(dataset) if not value.isascii()]
-    if own and not all(_spelled(value, given) for value in own):
+    own = [text for text in _strings(dataset) if not text.isascii()]
+    if own and not all(_spelled(text, given) for text in own):
         return "ISO_IR 192"
-    if given is None and not all(str(header.get(word, "")).isascii() for word in _NAMES):
+    if given is None and not all(text.isascii() for text in of_subject):
         return "ISO_IR 100"
-    return given if given is None or isinstance(given, str) else list(given)
+    return given
 
 
 def _known(charset: str | list[str]) -> bool:
@@ -122,20 +179,63 @@ def _known(charset: str | list[str]) -> bool:
     return all(term in python_encoding for term in terms)
 
 
-def _spelled(value: str, charset: str | list[str] | None) -> bool:
+def _spelled(text: str, charset: Charset) -> bool:
     try:
-        value.encode(convert_encodings(charset)[0])
+        text.encode(convert_encodings(charset)[0])
     except UnicodeEncodeError:
         return False
     return True
 
 
+def _spell_simply(dataset: Dataset, charset: Charset) -> None:
+    """Write what the object says itself in letters that its character set has."""
+    for element in elements(dataset):
+        if element.VR not in TEXT or all(part.isascii() for part in _parts(element)):
+            continue
+        simple = [
+            part if _spelled(part, charset) and not isinstance(charset, list) else _in_ascii(part)
+            for part in _parts(element)
+        ]
+        element.value = simple if len(simple) > 1 else simple[0]
+
+
+def _in_ascii(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text)
+    return (
+        "".join(one for one in plain if not unicodedata.combining(one))
+        .encode("ascii", "replace")
+        .decode()
+    )
+
+
+def _of_subject(header: Dataset) -> Iterator[str]:
+    """Every text that is copied from the images unaltered."""
+    for keyword in _NAMES:
+        element = values.element(header, keyword)
+        if element is not None:
+            yield from _texts_in(element)
+
+
+def _texts_in(element: DataElement) -> Iterator[str]:
+    if element.VR == "SQ":
+        for item in element.value or ():
+            for inner in item:
+                yield from _texts_in(inner)
+    elif element.VR in TEXT:
+        yield from _parts(element)
+
+
+def _parts(element: DataElement) -> list[str]:
+    if element.is_empty:
+        return []
+    return [str(part) for part in (element.value if element.VM > 1 else [element.value])]
+
+
 def _strings(dataset: Dataset) -> Iterator[str]:
     """Every text in the object that the node wrote itself."""
     for element in elements(dataset):
-        if element.VR in ("LO", "SH", "ST", "LT", "UT", "UC", "PN"):
-            values = element.value if element.VM > 1 else [element.value]
-            yield from (str(value) for value in values)
+        if element.VR in TEXT:
+            yield from _parts(element)
 
 
 def elements(dataset: Dataset) -> Iterator[DataElement]:

@@ -10,6 +10,7 @@ import hashlib
 from pydicom.uid import UID
 
 from node.series.source import Source
+from storage import values
 
 IMPLEMENTATION_CLASS_UID = UID("2.25.112418640245318823519342067291364409277")
 """Names this implementation in file meta (PS3.10 7.1)."""
@@ -39,8 +40,10 @@ def device_uid(analyzer: str, version: str) -> UID:
 def frame_of_reference_uid(source: Source) -> UID:
     """The source's frame of reference; derived from the series where the header has none."""
     header = source.headers[0]
-    given = header.get("FrameOfReferenceUID")
-    return UID(given) if given else _derived("frame of reference", str(header.SeriesInstanceUID))
+    given = values.uid(header, "FrameOfReferenceUID")
+    if given:
+        return UID(given)
+    return _derived("frame of reference", str(header.SeriesInstanceUID))
 
 
 def _derived(*names: str) -> UID:
