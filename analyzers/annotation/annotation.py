@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from analyzers import families
 from analyzers.annotation.engine import conclude
 from analyzers.annotation.rules import BrokenRules, RuleSet, load_file, load_shipped, shipped
 from analyzers.contract import (
+    Code,
     Findings,
     InputContract,
     InvalidParameters,
@@ -52,6 +54,7 @@ class RuleAnnotation:
     name: ClassVar[str] = "rule_annotation"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Rule-based annotation"
+    family: ClassVar[Code] = families.WRITTEN_RULES
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX", "US"}), derived=True
     )

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from analyzers import families
 from analyzers.classification import concepts
 from analyzers.classification.multimodal_input import (
     IMAGES,
@@ -29,6 +30,7 @@ from analyzers.classification.opacity import (
 )
 from analyzers.classification.opacity_features import features
 from analyzers.contract import (
+    Code,
     Findings,
     InputContract,
     Limits,
@@ -52,6 +54,7 @@ class MultimodalClassifier:
     name: ClassVar[str] = "multimodal_classifier"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Lung opacity (images and header)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     companions: ClassVar[Mapping[str, InputContract]] = {"second": INPUTS}
     limits: ClassVar[Limits] = LIMITS

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from analyzers import families
 from analyzers.classification import concepts
 from analyzers.classification.chest_frame import SIZE
 from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
@@ -24,6 +25,7 @@ from analyzers.classification.opacity import (
 from analyzers.classification.opacity_features import zone_of
 from analyzers.classification.opacity_network import CROP, OpacityNetwork, network_input
 from analyzers.contract import (
+    Code,
     Findings,
     InputContract,
     InvalidParameters,
@@ -59,6 +61,7 @@ class OpacityCnn:
     name: ClassVar[str] = "opacity_cnn"
     version: ClassVar[str] = "2.1.0"
     title: ClassVar[str] = "Lung opacity (neural network)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[OpacityCnnParameters]] = OpacityCnnParameters

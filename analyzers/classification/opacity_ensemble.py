@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers import families
 from analyzers.classification import concepts
 from analyzers.classification.learners import Calibration, Linear
 from analyzers.classification.opacity import (
@@ -23,6 +24,7 @@ from analyzers.classification.opacity import (
 from analyzers.classification.opacity_features import Kind, features, traits
 from analyzers.classification.opacity_places import FIELD, PlaceForest, zones
 from analyzers.contract import (
+    Code,
     Findings,
     InputContract,
     Limits,
@@ -48,6 +50,7 @@ class OpacityEnsemble:
     name: ClassVar[str] = "opacity_ensemble"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Lung opacity (ensemble)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters

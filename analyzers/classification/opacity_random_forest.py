@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from analyzers import families
 from analyzers.classification import concepts
 from analyzers.classification.learners import Forest
 from analyzers.classification.opacity import (
@@ -28,7 +29,15 @@ from analyzers.classification.opacity_features import (
     features,
     traits,
 )
-from analyzers.contract import Findings, InputContract, Limits, Measurement, NoParameters, Volume
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    Volume,
+)
 from analyzers.models import stored_model
 
 
@@ -43,6 +52,7 @@ class OpacityRandomForest:
     name: ClassVar[str] = "opacity_random_forest"
     version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung opacity (random forest)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers import families
 from analyzers.classification.learners import SupportVectors
 from analyzers.classification.opacity import (
     ADDED,
@@ -27,7 +28,7 @@ from analyzers.classification.opacity_features import (
     features,
     traits,
 )
-from analyzers.contract import Findings, InputContract, Limits, NoParameters, Volume
+from analyzers.contract import Code, Findings, InputContract, Limits, NoParameters, Volume
 from analyzers.models import stored_model
 
 
@@ -41,6 +42,7 @@ class OpacitySvm:
     name: ClassVar[str] = "opacity_svm"
     version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung opacity (support vector machine)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from analyzers import families
 from analyzers.classification import concepts
 from analyzers.classification.body_region import Region, cross_sections, shares
 from analyzers.contract import (
@@ -71,6 +72,7 @@ class SeriesClassifier:
     name: ClassVar[str] = "series_classifier"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Series classifier"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     Classification,
     Code,
@@ -40,8 +40,10 @@ REGROWTH_SHARE, MOST_REGROWTH_MM = 0.3, 2.0
 
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
 NODULE = Code("27925004", "SCT", "Nodule")
-IS_NODULE = Code("NODULE", codes.PRIVATE_SCHEME, "Candidate is a lung nodule")
-YES = Code("373066001", "SCT", "Yes")
+IS_NODULE = Code("NODULE", codes.PRIVATE_SCHEME, "Solid lung nodule")
+POSSIBLE = Code("371930009", "SCT", "Possible")
+MOST_CERTAIN = 0.9
+"""No mark is given more: how often marks on real patients are right has not been measured."""
 LONG_AXIS = Code("103339001", "SCT", "Long Axis")
 SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 MILLIMETER = Code("mm", "UCUM", "mm")
@@ -83,8 +85,9 @@ class LungNodule:
     """
 
     name: ClassVar[str] = "lung_nodule"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung nodules"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=20, max_spacing_mm=2.5
     )
@@ -225,8 +228,20 @@ def _segment(
                 codes.MEAN,
             ),
         ),
-        classifications=(Classification(IS_NODULE, YES, round(found.probability, 3), point),),
+        classifications=(_possible(found.probability, point),),
     )
+
+
+def _possible(probability: float, point: OperatingPoint | None) -> Classification:
+    """A mark to look at, no diagnosis: the model knows drawn nodules only."""
+    limits = [
+        "A mark to look at: the model has learned from nodules drawn into a few real lungs, and has"
+        f" not been measured on real ones. No certainty above {100 * MOST_CERTAIN:.0f} % is given."
+    ]
+    if point is not None:
+        limits.append(f"It found {100 * point.sensitivity:.0f} % of {point.evaluated_on}.")
+    certainty = min(round(probability, 3), MOST_CERTAIN)
+    return Classification(IS_NODULE, POSSIBLE, certainty, None, tuple(limits))
 
 
 def _axes_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[float, float]:

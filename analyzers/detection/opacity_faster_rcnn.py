@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.classification import concepts
 from analyzers.classification.learners import Calibration
 from analyzers.classification.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
@@ -65,6 +65,7 @@ class OpacityFasterRcnn:
     name: ClassVar[str] = "opacity_faster_rcnn"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[OpacityBoxParameters]] = OpacityBoxParameters

@@ -15,8 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
-from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers import codes, families
+from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
 from analyzers.filters import derived, field
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.threads import for_each
@@ -54,6 +54,7 @@ class Clahe:
     name: ClassVar[str] = "clahe"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Adaptive contrast enhancement (CLAHE)"
+    family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
     parameters: ClassVar[type[ClaheParameters]] = ClaheParameters

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     AnalyzerError,
     Code,
@@ -100,6 +100,7 @@ class Compression:
     name: ClassVar[str] = "compression"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Compression"
+    family: ClassVar[Code] = families.MULTI_SCALE_FILTERING
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
     )

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
-from analyzers.contract import Findings, InputContract, Limits, Volume
+from analyzers import codes, families
+from analyzers.contract import Code, Findings, InputContract, Limits, Volume
 from analyzers.filters import derived, field
 from analyzers.filters.derived import Sizes
 from analyzers.filters.gaussian import mirrored
@@ -46,6 +46,7 @@ class MeanFilter:
     name: ClassVar[str] = "mean_filter"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Mean filter"
+    family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
     parameters: ClassVar[type[MeanParameters]] = MeanParameters

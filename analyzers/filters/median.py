@@ -16,8 +16,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
-from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers import codes, families
+from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
 from analyzers.filters import derived, field, rank_network
 from analyzers.filters.derived import Sizes
 from analyzers.filters.threads import bands, for_each
@@ -50,6 +50,7 @@ class MedianFilter:
     name: ClassVar[str] = "median_filter"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Median filter"
+    family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=6144)
     parameters: ClassVar[type[MedianParameters]] = MedianParameters

@@ -14,8 +14,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from analyzers import codes
-from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers import codes, families
+from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
 from analyzers.filters import derived, field
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.mean import box_on_cpu, box_on_device
@@ -56,6 +56,7 @@ class NonLocalMeans:
     name: ClassVar[str] = "non_local_means"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Non-local means"
+    family: ClassVar[Code] = families.ADAPTIVE_FILTERING
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=1800.0, memory_mb=8192)
     parameters: ClassVar[type[NonLocalMeansParameters]] = NonLocalMeansParameters

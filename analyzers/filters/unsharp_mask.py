@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import cv2
 
-from analyzers import codes
-from analyzers.contract import Findings, InputContract, Limits, Volume
+from analyzers import codes, families
+from analyzers.contract import Code, Findings, InputContract, Limits, Volume
 from analyzers.filters import derived, field
 from analyzers.filters.gaussian import (
     LARGEST_SIGMA_MM,
@@ -49,6 +49,7 @@ class UnsharpMask:
     name: ClassVar[str] = "unsharp_mask"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Unsharp mask"
+    family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)
     parameters: ClassVar[type[UnsharpMaskParameters]] = UnsharpMaskParameters

@@ -16,8 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pywt
 
-from analyzers import codes
-from analyzers.contract import Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers import codes, families
+from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
 from analyzers.filters import derived, field
 from analyzers.filters.derived import Floats
 from analyzers.filters.threads import bands, for_each
@@ -64,6 +64,7 @@ class WaveletDenoise:
     name: ClassVar[str] = "wavelet_denoise"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Wavelet denoising (BayesShrink)"
+    family: ClassVar[Code] = families.MULTI_SCALE_FILTERING
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=8192)
     parameters: ClassVar[type[WaveletParameters]] = WaveletParameters

@@ -11,7 +11,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from analyzers import families
 from analyzers.contract import (
+    Code,
     Findings,
     InputContract,
     InvalidParameters,
@@ -69,6 +71,7 @@ class WindowPresets:
     name: ClassVar[str] = "window_presets"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Window presets"
+    family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=120.0, memory_mb=4096)
     parameters: ClassVar[type[WindowPresetsParameters]] = WindowPresetsParameters

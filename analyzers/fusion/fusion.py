@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     Blending,
     Code,
@@ -100,6 +100,7 @@ class Fusion:
     name: ClassVar[str] = "fusion"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Fusion"
+    family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR"}), min_slices=4, derived=True
     )
@@ -111,7 +112,6 @@ class Fusion:
     )
     limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=8192)
     parameters: ClassVar[type[FusionParameters]] = FusionParameters
-    family: ClassVar[Code] = Code("123105", "DCM", "Histogram Analysis")
 
     def __init__(self, device: str) -> None:
         self.device = device

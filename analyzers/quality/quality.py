@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.classification.body_region import Region
 from analyzers.classification.series_classifier import said_regions
 from analyzers.contract import (
@@ -42,7 +42,7 @@ UNFAMILIAR = Code(
     "UNFAMILIAR", codes.PRIVATE_SCHEME, "Distance from training images over its 99th percentile"
 )
 MILLIMETER = Code("mm", "UCUM", "mm")
-RATIO = Code("{ratio}", "UCUM", "ratio")
+RATIO = Code("1", "UCUM", "no units")
 LEAST_PIXELS = 32
 
 
@@ -97,6 +97,7 @@ class Quality:
     name: ClassVar[str] = "quality"
     version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Image quality"
+    family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
     )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     Code,
     Findings,
@@ -43,6 +43,7 @@ class AirwaySegmentation:
     name: ClassVar[str] = "airway_segmentation"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Airway segmentation"
+    family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=10, max_spacing_mm=3.0
     )

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     Code,
     Findings,
@@ -71,6 +71,7 @@ class BodyComposition:
     name: ClassVar[str] = "body_composition"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Body composition"
+    family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=1, max_spacing_mm=10.0
     )

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
+    Code,
     Findings,
     InputContract,
     Limits,
@@ -36,6 +37,7 @@ class BoneSegmentation:
     name: ClassVar[str] = "bone_segmentation"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Bone segmentation"
+    family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=3, max_spacing_mm=10.0
     )

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     Code,
     Findings,
@@ -60,6 +60,7 @@ class CalciumScoring:
     name: ClassVar[str] = "calcium_score"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Thoracic calcium score, not ECG-gated"
+    family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}),
         min_slices=10,

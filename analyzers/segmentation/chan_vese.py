@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.contract import Findings, InputContract, Limits, Volume
+from analyzers import families
+from analyzers.contract import Code, Findings, InputContract, Limits, Volume
 from analyzers.segmentation.balls import Spacing
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
@@ -50,6 +51,7 @@ class ChanVese:
     name: ClassVar[str] = "chan_vese"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Chan-Vese segmentation"
+    family: ClassVar[Code] = families.DEFORMABLE_MODELS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True
     )

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.classification import concepts
 from analyzers.contract import (
     Code,
@@ -119,6 +119,7 @@ class HippocampusUNet(HippocampusNetwork):
     name: ClassVar[str] = "hippocampus_unet"
     version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Hippocampus (3-D U-Net)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
 
 
 class HippocampusFPN(HippocampusNetwork):
@@ -127,6 +128,7 @@ class HippocampusFPN(HippocampusNetwork):
     name: ClassVar[str] = "hippocampus_fpn"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Hippocampus (feature pyramid network)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
 
 
 @dataclass(frozen=True, slots=True, eq=False)

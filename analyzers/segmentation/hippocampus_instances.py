@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     Classification,
     Code,
@@ -58,6 +58,7 @@ class HippocampusMaskRcnn:
     name: ClassVar[str] = "hippocampus_mask_rcnn"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Hippocampus (Mask R-CNN)"
+    family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = HippocampusNetwork.inputs
     limits: ClassVar[Limits] = HippocampusNetwork.limits
     parameters: ClassVar[type[InstanceParameters]] = InstanceParameters

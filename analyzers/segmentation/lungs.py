@@ -7,8 +7,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
+    Code,
     Findings,
     InputContract,
     Limits,
@@ -44,6 +45,7 @@ class LungSegmentation:
     name: ClassVar[str] = "lung_segmentation"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Lung segmentation"
+    family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=5, max_spacing_mm=10.0
     )

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import codes, families
 from analyzers.contract import (
     Code,
     Findings,
@@ -102,6 +102,7 @@ class PetTumour:
     name: ClassVar[str] = "pet_tumour"
     version: ClassVar[str] = "1.0.2"
     title: ClassVar[str] = "Foci of uptake on PET"
+    family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"PT"}), min_slices=3, max_spacing_mm=10.0, derived=True
     )

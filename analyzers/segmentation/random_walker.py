@@ -8,7 +8,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.contract import Findings, InputContract, Limits, Volume
+from analyzers import families
+from analyzers.contract import Code, Findings, InputContract, Limits, Volume
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
 
@@ -42,6 +43,7 @@ class RandomWalker:
     name: ClassVar[str] = "random_walker"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Random walker segmentation"
+    family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True
     )

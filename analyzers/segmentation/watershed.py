@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from analyzers.contract import Findings, InputContract, Limits, Volume
+from analyzers import families
+from analyzers.contract import Code, Findings, InputContract, Limits, Volume
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
 
@@ -38,6 +39,7 @@ class Watershed:
     name: ClassVar[str] = "watershed"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Watershed segmentation"
+    family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True
     )

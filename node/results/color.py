@@ -22,6 +22,8 @@ from storage import values
 
 COMBINATION = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""
+OWN_MODALITY = "OT"
+"""PS3.3 C.7.3.1.1.1: no modality made these; hanging protocols for the originals pass them over."""
 MOST_OPAQUE = 0.6
 """Share of colour where the map is highest."""
 
@@ -74,11 +76,13 @@ def _instance(
     role = f"color-{index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
-    dataset.Modality = copied.modality_of(header)
+    dataset.Modality = OWN_MODALITY
     dataset.ConversionType = "WSD"
     dataset.SeriesNumber = provenance.series_number(source, 70 + index)
     dataset.InstanceNumber = slice_index + 1
-    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
+    dataset.SeriesDescription = provenance.titled(
+        provenance_.analyzer_title, f"{image.title}, colour picture"
+    )
     orientation = copied.of(header, "PatientOrientation")
     dataset.PatientOrientation = "" if orientation is None else orientation.value
     dataset.ImageType = ["DERIVED", "SECONDARY"]

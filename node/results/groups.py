@@ -1,7 +1,7 @@
 """Findings as measurement groups of a TID 1500 report (PS3.16 TID 1410, 1411, 1501).
 
-Owns the content items below "Imaging Measurements". Units are UCUM, numbers have six significant
-digits.
+Owns the content items below "Imaging Measurements". Units are UCUM. Numeric Value (0040,A30A) is
+what viewers show and has three significant digits; Floating Point Value (0040,A161) has six.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from analyzers.contract import (
     Segmentation,
     Statement,
 )
-from node.results import planes, provenance, seg, statements, uids
+from node.results import numbers, planes, provenance, seg, statements, uids
 from node.results.errors import FindingsContradictImages
 from node.results.source import Provenance
 from node.series.source import Source
@@ -224,12 +224,20 @@ def _measurements(measurements: Sequence[Measurement]) -> list[hd.sr.Measurement
 
 
 def _measurement(measurement: Measurement) -> hd.sr.Measurement:
-    return hd.sr.Measurement(
+    made = hd.sr.Measurement(
         name=provenance.concept(measurement.name),
-        value=significant(measurement.value),
+        value=measurement.value,
         unit=provenance.concept(measurement.unit),
         derivation=provenance.concept(measurement.derivation) if measurement.derivation else None,
     )
+    _write(made[0], numbers.shown(measurement.value), numbers.kept(measurement.value))
+    return made
+
+
+def _write(item: Dataset, shown: float, kept: float) -> None:
+    measured = item.MeasuredValueSequence[0]
+    measured.NumericValue = numbers.written(shown)
+    measured.FloatingPointValue = kept
 
 
 def _unmeasured(measurements: Iterable[Measurement]) -> list[hd.sr.ContentItem]:
@@ -241,16 +249,13 @@ def _unmeasured(measurements: Iterable[Measurement]) -> list[hd.sr.ContentItem]:
     ]
 
 
-def significant(value: float) -> float:
-    """``value`` to six significant digits."""
-    return float(f"{value:.6g}")
-
-
 def _classification(item: Classification) -> hd.sr.ContentItem:
     answer = _code_item(item.question, item.answer)
     children = []
     if item.probability is not None:
-        children.append(_certainty(item.probability, HAS_PROPERTIES))
+        point = item.operating_point
+        limit = point.threshold if point is not None else None
+        children.append(_certainty(item.probability, HAS_PROPERTIES, limit))
     if item.operating_point is not None:
         children += _operating_point(item.operating_point)
     children += [text_item(COMMENT, reason, INFERRED_FROM) for reason in item.reasons]
@@ -261,26 +266,31 @@ def _classification(item: Classification) -> hd.sr.ContentItem:
 
 def _operating_point(point: OperatingPoint) -> list[hd.sr.ContentItem]:
     return [
-        _percentage(THRESHOLD, point.threshold, HAS_PROPERTIES),
-        _percentage(SENSITIVITY, point.sensitivity, HAS_PROPERTIES),
-        _percentage(SPECIFICITY, point.specificity, HAS_PROPERTIES),
+        _percentage(THRESHOLD, numbers.shown(point.threshold * 100), HAS_PROPERTIES),
+        _percentage(SENSITIVITY, numbers.shown(point.sensitivity * 100), HAS_PROPERTIES),
+        _percentage(SPECIFICITY, numbers.shown(point.specificity * 100), HAS_PROPERTIES),
         text_item(COMMENT, f"Measured on {point.evaluated_on}.", HAS_PROPERTIES),
     ]
 
 
-def _certainty(probability: float, relation: hd.sr.RelationshipTypeValues) -> hd.sr.ContentItem:
-    return _percentage(CERTAINTY, probability, relation)
+def _certainty(
+    probability: float, relation: hd.sr.RelationshipTypeValues, threshold: float | None = None
+) -> hd.sr.ContentItem:
+    percent = numbers.certainty_percent(probability, threshold)
+    return _percentage(CERTAINTY, percent, relation)
 
 
 def _percentage(
-    name: Code, share: float, relation: hd.sr.RelationshipTypeValues
+    name: Code, percent: float, relation: hd.sr.RelationshipTypeValues
 ) -> hd.sr.ContentItem:
-    return hd.sr.NumContentItem(
+    item = hd.sr.NumContentItem(
         name=provenance.concept(name),
-        value=significant(share * 100),
+        value=percent,
         unit=provenance.concept(PERCENT),
         relationship_type=relation,
     )
+    _write(item, percent, percent)
+    return item
 
 
 def statement_item(statement: Statement) -> hd.sr.ContentItem:

@@ -93,6 +93,12 @@ def text(value: str, limit: int = 64) -> str:
     return line.encode()[: limit - 3].decode(errors="ignore").rstrip() + "..."
 
 
+def titled(title: str, what: str) -> str:
+    """``title: what`` as a Series Description (VR LO): where it is too long, the title is cut."""
+    room = 64 - len(f": {text(what, 48)}".encode())
+    return f"{text(title, room)}: {text(what, 48)}"
+
+
 def local_time(source: Source, provenance: Provenance) -> datetime:
     """The start of the analysis in the source's time zone, or in this machine's."""
     offset = values.offset(source.headers[0], "TimezoneOffsetFromUTC")

@@ -15,7 +15,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage
 
 from analyzers.contract import Code, Findings, Statement
-from node.results import copied, groups, provenance, statements, uids
+from node.results import groups, procedures, provenance, statements, uids
 from node.results.source import Provenance, Reference
 from node.results.statements import Verdict
 from node.results.subject import REQUIRED_OF_SUBJECT
@@ -26,18 +26,6 @@ from storage.guarded import undecoded
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 ENGLISH = Code("en", "RFC5646", "English")
-
-PROCEDURES: Mapping[str, Code] = {
-    "CT": Code("25045-6", "LN", "CT unspecified body region"),
-    "MR": Code("25056-3", "LN", "MRI unspecified body region"),
-    "PT": Code("44136-0", "LN", "PET unspecified body region"),
-    "NM": Code("49118-3", "LN", "NM unspecified body region"),
-    **dict.fromkeys(
-        ("CR", "DX", "RF", "XA", "RG"), Code("43468-8", "LN", "XR unspecified body region")
-    ),
-}
-"""PS3.16 CID 100, by modality."""
-ANY_PROCEDURE = Code("363679005", "SCT", "Imaging procedure")
 
 
 def build(
@@ -63,9 +51,9 @@ def build(
         *_derived_series(derived),
     ]
     made = [reference(dataset) for dataset in segs.values()] + [*derived, *further]
-    document = _document(
-        source, provenance_, groups.measurement_groups(findings, context), sentences, made
-    )
+    measured = groups.measurement_groups(findings, context)
+    verdict = statements.verdict(findings, present)
+    document = _document(source, provenance_, measured, sentences, made, verdict)
     document.CompletionFlag = "COMPLETE"
     return document
 
@@ -81,7 +69,8 @@ def build_notice(
         groups.text_item(groups.CONCLUSION, statements.notice(verdict, provenance_)),
         *(groups.text_item(REASON, text) for text in statements.reason_texts(source, reasons)),
     ]
-    document = _document(source, provenance_, [], sentences, [], ":".join((verdict, *reasons)))
+    role = ":".join((verdict, *reasons))
+    document = _document(source, provenance_, [], sentences, [], str(verdict), role)
     document.CompletionFlag = "PARTIAL" if verdict is Verdict.FAILED else "COMPLETE"
     return document
 
@@ -92,6 +81,7 @@ def _document(
     measured: Sequence[groups.Group],
     sentences: Sequence[hd.sr.ContentItem],
     made: Sequence[Reference],
+    verdict: str,
     role: str = "",
 ) -> Dataset:
     report = _report(source, provenance_, measured, sentences)
@@ -107,7 +97,7 @@ def _document(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        series_description=provenance.text(f"{provenance_.analyzer_title}: report"),
+        series_description=provenance.titled(provenance_.analyzer_title, verdict),
     )
     document.CurrentRequestedProcedureEvidenceSequence = _hierarchy(evidence)
     if provenance_.predecessor is not None:
@@ -123,7 +113,6 @@ def _report(
     measured: Sequence[groups.Group],
     sentences: Sequence[hd.sr.ContentItem],
 ) -> hd.sr.MeasurementReport:
-    procedure = PROCEDURES.get(copied.modality_of(source.headers[0]), ANY_PROCEDURE)
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(
             observer_device_context=hd.sr.ObserverContext(
@@ -131,7 +120,7 @@ def _report(
                 observer_identifying_attributes=provenance.device_observer(provenance_),
             )
         ),
-        procedure_reported=provenance.concept(procedure),
+        procedure_reported=provenance.concept(procedures.of(source.headers[0])),
         imaging_measurements=measured or [_placeholder(source, provenance_)],
         language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
             provenance.concept(ENGLISH)

@@ -6,8 +6,9 @@ done. No sentence holds a traceback, a path or a value that names the patient.
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 
@@ -15,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import (
     Blending,
+    Classification,
     ColorImage,
     CompressedImage,
     DerivedImage,
@@ -28,6 +30,7 @@ from analyzers.contract import (
     Volume,
     WindowPreset,
 )
+from node.results import numbers
 from node.results.source import Provenance
 from node.series.source import Source
 from storage import values
@@ -89,6 +92,40 @@ def with_uptake(source: Source, findings: Findings) -> Findings:
 def _uptake(volume: Volume) -> str:
     why = volume.suv_reason
     return f"No SUV: {why}." if volume.suv_factor is None else f"SUV is less exact: {why}."
+
+
+def verdict(findings: Findings, present: Presence) -> str:
+    """The result in a few words, for a list of series: "found, 5.2 L", "not found", "2 found"."""
+    looked_for = [one for one in findings.items if isinstance(one, Segmentation | Detection)]
+    if looked_for:
+        return _found_in_words(findings, present)
+    answers = [one for one in findings.items if isinstance(one, Classification)]
+    if answers:
+        return answers[0].answer.meaning
+    concluded = [one for one in findings.items if isinstance(one, Statement)]
+    if concluded:
+        more = f" and {len(concluded) - 1} more" if len(concluded) > 1 else ""
+        return f"{concluded[0].conclusion.meaning}{more}"
+    measured = _measured(findings.items)
+    if measured:
+        return f"{measured[0].name.meaning} {numbers.in_words(measured[0])}"
+    return "nothing found" if not findings.items else "new images, report"
+
+
+def _found_in_words(findings: Findings, present: Presence) -> str:
+    here: list[Segment | Detection] = [one for some in present.values() for one in some]
+    here += [one for one in findings.items if isinstance(one, Detection)]
+    if not here:
+        return "not found"
+    whole = _measured(findings.items)
+    if not whole and len(here) > 1:
+        return f"{len(here)} found"
+    measured = whole or _measured([one for each in here for one in each.measurements])
+    return ", ".join(["found", *(numbers.in_words(one) for one in measured[:1])])
+
+
+def _measured(items: Iterable[object]) -> list[Measurement]:
+    return [one for one in items if isinstance(one, Measurement) and math.isfinite(one.value)]
 
 
 def notice(verdict: Verdict, provenance: Provenance) -> str:

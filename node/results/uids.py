@@ -16,9 +16,13 @@ IMPLEMENTATION_CLASS_UID = UID("2.25.112418640245318823519342067291364409277")
 """Names this implementation in file meta (PS3.10 7.1)."""
 
 
+FORM = "2"
+"""Raised whenever the same findings are written otherwise: other bytes have another UID."""
+
+
 def object_uid(key: str, role: str, index: int = 0) -> UID:
     """The UID of one thing that a job makes: ``role`` says which ("seg", "sr-series" …)."""
-    return _derived("object", key, role, str(index))
+    return _derived("object", FORM, key, role, str(index))
 
 
 def tracking_uid(source: Source, analyzer: str, finding_key: str) -> UID:

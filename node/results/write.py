@@ -22,7 +22,6 @@ from pydicom.dataset import Dataset
 from analyzers.contract import (
     Blending,
     Classification,
-    Code,
     ColorImage,
     CompressedImage,
     DerivedImage,
@@ -42,7 +41,7 @@ from node.results import (
     compressed,
     derived,
     gate,
-    groups,
+    numbers,
     origin,
     parametric,
     presentation,
@@ -356,7 +355,7 @@ def _of_kind(findings: Findings, kind: type[_K]) -> list[tuple[int, _K]]:
 def _object_row(item: _Object) -> FindingRow:
     """The line of what is an object of its own."""
     if isinstance(item, ParametricMap):
-        return FindingRow(item.title, "Parametric map", None, _shown(item.unit), "")
+        return FindingRow(item.title, "Parametric map", None, numbers.unit_words(item.unit), "")
     if isinstance(item, Registration):
         return FindingRow(item.title, "Registration", None, "", "")
     if isinstance(item, Blending | WindowPreset):
@@ -378,7 +377,7 @@ def _segment_rows(segment: Segment, present: bool) -> Iterator[FindingRow]:
 
 def _detection_rows(detection: Detection) -> Iterator[FindingRow]:
     name = statements.detection_name(detection)
-    score = None if detection.score is None else groups.significant(detection.score * 100)
+    score = None if detection.score is None else numbers.certainty_percent(detection.score)
     yield FindingRow(name, "Certainty", score, "" if score is None else "%", detection.key)
     for measurement in detection.measurements:
         yield _measurement_row(name, measurement)
@@ -388,16 +387,16 @@ def _detection_rows(detection: Detection) -> Iterator[FindingRow]:
 
 def _measurement_row(structure: str, item: Measurement) -> FindingRow:
     derivation = f" ({item.derivation.meaning.lower()})" if item.derivation else ""
-    value = groups.significant(item.value) if math.isfinite(item.value) else None
+    value = numbers.kept(item.value) if math.isfinite(item.value) else None
     note = "" if value is not None else "could not be measured"
-    return FindingRow(structure, f"{item.name.meaning}{derivation}", value, _shown(item.unit), note)
-
-
-def _shown(unit: Code) -> str:
-    """A UCUM unit as people write it."""
-    return {"[hnsf'U]": "HU", "1": ""}.get(unit.value, unit.value)
+    return FindingRow(
+        structure, f"{item.name.meaning}{derivation}", value, numbers.unit_words(item.unit), note
+    )
 
 
 def _classification_row(structure: str, item: Classification) -> FindingRow:
-    sure = "" if item.probability is None else f" ({item.probability:.0%})"
+    sure = ""
+    if item.probability is not None:
+        limit = item.operating_point.threshold if item.operating_point else None
+        sure = f" ({numbers.certainty_percent(item.probability, limit):g}%)"
     return FindingRow(structure, item.question.meaning, None, "", f"{item.answer.meaning}{sure}")

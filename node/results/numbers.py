@@ -1,0 +1,61 @@
+"""Numbers and units as people read them: what a report, a title and the page show.
+
+Owns the digits that are shown. Nothing is decided on a rounded number: the value to six digits
+stands beside it, and rules read what the analyzer measured.
+"""
+
+from __future__ import annotations
+
+import re
+
+from analyzers.contract import Code, Measurement
+
+SHOWN_DIGITS, KEPT_DIGITS = 3, 6
+"""Significant digits: three change a value by half a per cent at most."""
+MOST_CERTAIN_PERCENT = 99.0
+"""No model is certain."""
+
+_WORDS = {"[hnsf'U]": "HU", "deg": "°", "mo": "months", "a": "years", "1": "", "Cel": "°C"}
+_POWER = re.compile(r"(?<=[A-Za-z])[23](?![0-9])")
+_ANNOTATION = re.compile(r"\{[^{}]*\}")
+
+
+def kept(value: float) -> float:
+    """``value`` to six significant digits."""
+    return float(f"{value:.{KEPT_DIGITS}g}")
+
+
+def shown(value: float, limit: float | None = None) -> float:
+    """``value`` to three significant digits; to more where else it would cross ``limit``."""
+    for digits in range(SHOWN_DIGITS, KEPT_DIGITS):
+        rounded = float(f"{value:.{digits}g}")
+        if limit is None or (rounded >= limit) == (value >= limit):
+            return rounded
+    return kept(value)
+
+
+def written(value: float) -> str:
+    """As a decimal string: 47, not 47.0."""
+    return f"{value:.{KEPT_DIGITS}g}"
+
+
+def certainty_percent(probability: float, threshold: float | None = None) -> float:
+    """A probability (0–1) in per cent, on its side of ``threshold`` and never 100."""
+    limit = None if threshold is None else shown(threshold * 100)
+    return min(shown(probability * 100, limit), MOST_CERTAIN_PERCENT)
+
+
+def unit_words(unit: Code) -> str:
+    """A unit as people write it: HU, mm³, g/mL; empty for what has none."""
+    if unit.value in _WORDS:
+        return _WORDS[unit.value]
+    plain = _ANNOTATION.sub("", unit.value).replace("/ml", "/mL")
+    return _POWER.sub(lambda match: "²³"[int(match[0]) - 2], plain)
+
+
+def in_words(measurement: Measurement) -> str:
+    """A number with its unit, as short as it can be: "5.2 L", "16.1 mm"."""
+    value, unit = measurement.value, unit_words(measurement.unit)
+    if unit == "mL" and abs(value) >= 1000:
+        return f"{value / 1000:.2g} L"
+    return f"{written(shown(value))} {unit}".rstrip()
