@@ -16,6 +16,7 @@ from pydicom.dataset import Dataset
 
 from node.series import nuclides
 from node.series.examined import HEAVIEST_KG
+from node.series.nuclides import Nuclide
 from storage import values
 from storage.values import Moment, Unknown
 
@@ -159,6 +160,8 @@ class _Injection:
     """Of the clock of the series, from UTC."""
     caveat: str
     """What makes the time less exact than it looks."""
+    coded_half_life_s: float | None = None
+    """Of the nuclide that the header's code names, where that is another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +196,15 @@ def _injection(header: Dataset, isotope: Dataset) -> _Injection:
     moment = values.moment(isotope, "RadiopharmaceuticalStartDateTime")
     by_time = isinstance(moment, Unknown) or moment.time is None
     hour_only = by_time and len(values.text(isotope, "RadiopharmaceuticalStartTime")) == 2
+    half_life_s, nuclide = _half_life_s(isotope), _coded(isotope)
+    agrees = nuclide is None or nuclide.decays_in(half_life_s)
     return _Injection(
-        half_life_s=_half_life_s(isotope),
+        half_life_s=half_life_s,
         time=time,
         moment=moment,
         zone=values.offset(header, "TimezoneOffsetFromUTC"),
         caveat="the time of injection is given to the hour only" if hour_only else "",
+        coded_half_life_s=None if nuclide is None or agrees else nuclide.half_life_s,
     )
 
 
@@ -213,13 +219,14 @@ def _isotope(header: Dataset) -> Dataset:
 
 def _half_life_s(isotope: Dataset) -> float:
     half_life_s = _needed(values.number(isotope, "RadionuclideHalfLife"))
-    code = values.text(values.item(isotope, "RadionuclideCodeSequence"), "CodeValue")
-    nuclide = nuclides.coded(code)
     if half_life_s <= 0 or not nuclides.decays_in(half_life_s):
         raise NoUptakeFactor("Radionuclide Half Life is that of no nuclide of PET, in seconds")
-    if nuclide is not None and not nuclide.decays_in(half_life_s):
-        raise NoUptakeFactor(f"Radionuclide Half Life is not that of {nuclide.name}")
     return half_life_s
+
+
+def _coded(isotope: Dataset) -> Nuclide | None:
+    code = values.text(values.item(isotope, "RadionuclideCodeSequence"), "CodeValue")
+    return nuclides.coded(code)
 
 
 # --- times ----------------------------------------------------------------------------------------
@@ -252,7 +259,18 @@ def _share_left(injection: _Injection, start: datetime) -> float:
         raise NoUptakeFactor("the injection lies after the start of the scan")
     if waited > timedelta(seconds=MOST_HALF_LIVES * injection.half_life_s):
         raise NoUptakeFactor("the injection lies too many half-lives before the scan")
+    _check_code(injection, waited)
     return float(2 ** (-waited.total_seconds() / injection.half_life_s))
+
+
+def _check_code(injection: _Injection, waited: timedelta) -> None:
+    """A code that names another nuclide is wrong only if nothing of that one could be left.
+
+    Else nobody knows which of the two is: the half-life enters the factor.
+    """
+    other_s = injection.coded_half_life_s
+    if other_s is not None and waited <= timedelta(seconds=MOST_HALF_LIVES * other_s):
+        raise NoUptakeFactor("Radionuclide Half Life is not that of the nuclide in its code")
 
 
 def _clocks_apart(injection: _Injection) -> timedelta:

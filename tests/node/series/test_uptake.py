@@ -136,7 +136,7 @@ def test_a_time_to_the_hour_is_said_to_be_less_exact() -> None:
         ({"RadionuclideTotalDose": None}, "Radionuclide Total Dose is not given"),
         ({"RadionuclideHalfLife": "109.8"}, "Half Life is that of no nuclide of PET, in seconds"),
         ({"RadionuclideHalfLife": "1.83"}, "Half Life is that of no nuclide of PET"),
-        ({"RadionuclideHalfLife": "4062.6"}, "Half Life is not that of F-18"),
+        ({"RadionuclideHalfLife": "4062.6"}, "Half Life is not that of the nuclide in its code"),
         ({"RadionuclideHalfLife": None}, "Radionuclide Half Life is not given"),
         ({"RadiopharmaceuticalStartTime": None}, "Radiopharmaceutical Start Time is not given"),
         ({"RadiopharmaceuticalStartTime": "9"}, "Start Time is not a time of day"),
@@ -192,3 +192,12 @@ def test_philips_counts_need_the_factor_of_their_vendor() -> None:
     assert suv_factor([header]) == pytest.approx(2.5 * after(HOUR))
     block.add_new(0x00, "DS", "0.002")
     assert suv_factor([header]) == pytest.approx(0.002)
+
+
+def test_a_code_is_not_believed_where_nothing_of_its_nuclide_could_be_left() -> None:
+    """Days after an injection of Y-90, on a scanner whose protocol still names F-18."""
+    header = pet(RadionuclideHalfLife="230600", RadiopharmaceuticalStartDateTime="20260102100000")
+    expected = after(timedelta(days=3, hours=1), 230600)
+    assert suv_factor([header]) == pytest.approx(expected, rel=1e-6)
+    soon = pet(RadionuclideHalfLife="230600")
+    assert uptake([soon]).reason == "Radionuclide Half Life is not that of the nuclide in its code"
