@@ -53,6 +53,9 @@ bench: venv peers
 bench-receive: venv peers
 	$(BIN)/python -m benchmarks.receive
 
+bench-scale: venv
+	$(BIN)/python -m benchmarks.scale
+
 bench-analyzers: venv
 	$(BIN)/python -m benchmarks.analyzers --device $(DEVICE)
 

@@ -25,17 +25,16 @@ def record(
     reason: str,
 ) -> int:
     """Enter one event; gives its id."""
-    entered = tx.execute(
-        sa.insert(schema.events).values(
-            at=at,
-            level=level.value,
-            subject=subject.value,
-            subject_id=subject_id,
-            from_state=str(from_state),
-            to_state=str(to_state),
-            reason=reason,
-        )
-    )
+    row = {
+        "at": at,
+        "level": level.value,
+        "subject": subject.value,
+        "subject_id": subject_id,
+        "from_state": str(from_state),
+        "to_state": str(to_state),
+        "reason": reason,
+    }
+    entered = tx.execute(sa.insert(schema.events), row)
     return int((entered.inserted_primary_key or (0,))[0])
 
 

@@ -103,10 +103,12 @@ def enqueue(tx: Transaction, job: NewJob, at: datetime) -> int | None:
 def enqueue_all(tx: Transaction, jobs: Sequence[NewJob], at: datetime) -> list[int]:
     """Enter the jobs of one study, each behind those it waits for; gives the ids of the new ones.
 
-    One that was prepared is due from now on.
+    One that was prepared is due from now on; what was prepared and is not among them never will be.
     """
     entry = _Entry(tx, jobs, at)
-    return [job_id for job in jobs if (job_id := entry.enter(job)) is not None]
+    entered = [job_id for job in jobs if (job_id := entry.enter(job)) is not None]
+    entry.drop_prepared(entered)
+    return entered
 
 
 def prepare(tx: Transaction, job: NewJob, at: datetime) -> None:
@@ -115,20 +117,6 @@ def prepare(tx: Transaction, job: NewJob, at: datetime) -> None:
     So a job of many instances is no part of the transaction that enters all jobs of its study.
     """
     _Entry(tx, [job], at, PREPARED).enter(job)
-
-
-def drop_prepared(tx: Transaction, study_id: int, at: datetime) -> None:
-    """What was prepared and not entered after all will not run: other images have come since."""
-    table = schema.jobs
-    query = sa.select(table.c.id).where(
-        table.c.study_id == study_id,
-        schema.unindexed(table.c.state) == JobState.PENDING.value,
-        table.c.not_before == PREPARED,
-    )
-    reason = "not run: other images came while it was planned"
-    for job_id in tx.scalars(query).all():
-        _set(tx, job_id, state=JobState.NOT_APPLICABLE.value, finished_at=at, reason=reason)
-        _event(tx, at, job_id, JobState.PENDING, JobState.NOT_APPLICABLE, reason)
 
 
 class _Entry:
@@ -141,15 +129,19 @@ class _Entry:
         self._due_at = due_at or at
         table = schema.jobs
         keys = {key for job in jobs for key in (key_of(job), *job.waits_for)}
-        known = sa.select(table.c.key, table.c.id, table.c.not_before)
-        rows = tx.execute(known.where(table.c.key.in_(keys))).all()
+        query = sa.select(
+            table.c.id, table.c.key, table.c.study_id, table.c.series_id, table.c.analyzer,
+            table.c.state, table.c.not_before,
+        )  # fmt: skip
+        studies = {job.study_id for job in jobs}
+        rows = tx.execute(
+            query.where(sa.or_(table.c.study_id.in_(studies), table.c.key.in_(keys)))
+        ).all()
         self._ids: dict[str, int] = {row.key: row.id for row in rows}
         self._prepared = {row.key for row in rows if row.not_before >= PREPARED}
-        studies = {job.study_id for job in jobs}
-        older = sa.select(table.c.id, table.c.study_id, table.c.series_id, table.c.analyzer)
-        older = older.add_columns(table.c.state)
-        self._older = list(tx.execute(older.where(table.c.study_id.in_(studies))))
+        self._older = rows
         self._inputs: dict[tuple[int, ...], int] = {}
+        self._dropped: set[int] = set()
 
     def enter(self, job: NewJob) -> int | None:
         key = key_of(job)
@@ -162,10 +154,22 @@ class _Entry:
             self._make_due(job, job_id)
         return job_id
 
+    def drop_prepared(self, entered: Sequence[int]) -> None:
+        """Other images came while these were planned."""
+        reason = "not run: other images came while it was planned"
+        for row in self._older:
+            if row.key not in self._prepared or row.id in entered:
+                continue
+            if row.state == JobState.PENDING.value and row.id not in self._dropped:
+                ended = {"finished_at": self._at, "reason": reason}
+                _set(self._tx, row.id, state=JobState.NOT_APPLICABLE.value, **ended)
+                before, after = JobState.PENDING, JobState.NOT_APPLICABLE
+                _event(self._tx, self._at, row.id, before, after, reason)
+
     def _insert(self, job: NewJob, key: str) -> int:
         values = _row(job, key, self._at, _predecessor(self._older, job))
         values["not_before"] = self._due_at
-        entered = self._tx.execute(sa.insert(schema.jobs).values(**values))
+        entered = self._tx.execute(sa.insert(schema.jobs), values)
         job_id = int((entered.inserted_primary_key or (0,))[0])
         self._enter_inputs(job, job_id)
         _enter_companions(self._tx, job, job_id)
@@ -179,7 +183,7 @@ class _Entry:
             waits = {"state": JobState.PENDING.value, "finished_at": None, "reason": ""}
             _set(self._tx, job_id, **values, **waits)
         _event(self._tx, self._at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
-        _drop_pending(self._tx, self._older, job, job_id, self._at)
+        self._dropped |= _drop_pending(self._tx, self._older, job, job_id, self._at)
 
     def _enter_inputs(self, job: NewJob, job_id: int) -> None:
         """Jobs on the same images are many: their rows are copied inside the database."""
@@ -250,11 +254,14 @@ def _concerns(row: Any, job: NewJob) -> bool:
 
 def _drop_pending(
     tx: Transaction, older: Sequence[Any], job: NewJob, job_id: int, at: datetime
-) -> None:
+) -> set[int]:
+    dropped = set()
     for row in older:
         is_pending = row.state == JobState.PENDING.value and row.id != job_id
         if is_pending and _concerns(row, job) and row.series_id == job.series_id:
             _drop(tx, row.id, job_id, at, JobState.PENDING, "before it ran")
+            dropped.add(int(row.id))
+    return dropped
 
 
 def _drop(

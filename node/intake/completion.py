@@ -204,9 +204,7 @@ class Plan:
     def enter(self, tx: Transaction) -> int:
         """Enter the jobs; gives how many are new."""
         index.note(tx, self.study_id, self.note)
-        entered = ledger.enqueue_all(tx, self.jobs, self.at)
-        ledger.drop_prepared(tx, self.study_id, self.at)
-        return len(entered)
+        return len(ledger.enqueue_all(tx, self.jobs, self.at))
 
 
 def _rows_of(job: NewJob) -> int:
