@@ -199,5 +199,5 @@ def test_a_code_is_not_believed_where_nothing_of_its_nuclide_could_be_left() -> 
     header = pet(RadionuclideHalfLife="230600", RadiopharmaceuticalStartDateTime="20260102100000")
     expected = after(timedelta(days=3, hours=1), 230600)
     assert suv_factor([header]) == pytest.approx(expected, rel=1e-6)
-    soon = pet(RadionuclideHalfLife="230600")
+    soon = pet(RadionuclideHalfLife="230600", RadiopharmaceuticalStartDateTime="20260105100000")
     assert uptake([soon]).reason == "Radionuclide Half Life is not that of the nuclide in its code"
