@@ -39,9 +39,12 @@ OOM_SCORE = 500
 
 @dataclass(frozen=True, slots=True)
 class Began:
-    """From here on the memory of a task counts; what the worker holds already does not."""
+    """A task is under way. What the worker holds already is not counted as the task's.
 
-    idle_mb: int
+    idle_mb: None as long as the node itself still loads what it needs.
+    """
+
+    idle_mb: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,10 +134,10 @@ class _Scene:
         self._teller = teller
         self._leftovers = leftovers
         self._then = leftovers.before()
-        self._family: frozenset[int] = frozenset()
+        self._family = frozenset(processes.family(os.getpid()))
         self._held_mb = _held_mb()
         _Scene.own_mb = _Scene.own_mb or self._held_mb
-        self.begin()
+        teller.tell(Began(None))
 
     def begin(self) -> None:
         """What is held by now is the node's, or an analyzer's for as long as it is loaded."""
@@ -183,6 +186,8 @@ def load(name: str, device: str, began: Callable[[], None]) -> None:
     """Load an analyzer ahead of its first job."""
     from node.work import job
 
+    job.prepare()
+    began()
     job.warm_up((name,), device)
     began()
 
@@ -191,6 +196,7 @@ def perform(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
     """Run a ticket."""
     from node.work import job
 
+    job.prepare()
     began()  # what importing took is the node's
     return job.perform(ticket, device, began)
 

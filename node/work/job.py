@@ -22,7 +22,7 @@ from node.observe.redaction import redacted
 from node.results import reported
 from node.results.errors import DerivedUnsupported, GateRefused
 from node.results.source import Provenance
-from node.results.write import write_notice, write_results
+from node.results.write import load_tables, write_notice, write_results
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
@@ -62,6 +62,11 @@ def perform(ticket: Ticket, device: str, began: Callable[[], None] = lambda: Non
         reason = failures.ended(error)
         outcome = _failed(reason, traceback.format_exc(), told=failures.STOPPED)
     return replace(outcome, seconds=time.monotonic() - started)
+
+
+def prepare() -> None:
+    """Load what every job needs, so that it is no job's memory."""
+    load_tables()
 
 
 def warm_up(names: tuple[str, ...], device: str) -> None:

@@ -160,12 +160,12 @@ class _Watch:
         self._pid = pid
         self._within = within
         self._started = time.monotonic()
-        self._idle_mb = 0
+        self._idle_mb: int | None = None
         self._held_mb = 0
         self._family_mb = 0
         self._family_at = self._started
 
-    def begin(self, idle_mb: int) -> None:
+    def begin(self, idle_mb: int | None) -> None:
         self.began = True
         self._idle_mb = idle_mb
 
@@ -175,7 +175,7 @@ class _Watch:
         if now - self._started > self._within.time_s:
             limit = f"{self._within.time_s:g} s"
             raise OverTime(f"time limit exceeded: still running after {limit}")
-        if self._within.memory_mb is None or not self.began:
+        if self._within.memory_mb is None or self._idle_mb is None:
             return
         self._held_mb = processes.held_mb(self._pid) + self._with_family(now)
         if self._held_mb - self._idle_mb > self._within.memory_mb:
@@ -183,10 +183,11 @@ class _Watch:
 
     def words(self) -> str:
         """How much is held, and how much may be."""
-        grown = max(self._held_mb - self._idle_mb, 0)
+        idle_mb = self._idle_mb or 0
+        grown = max(self._held_mb - idle_mb, 0)
         allowed = self._within.memory_mb
         limit = f", memory_mb allows {allowed} MB" if allowed is not None else ""
-        return f"the job took {grown} MB beyond the {self._idle_mb} MB of the idle worker{limit}"
+        return f"the job took {grown} MB beyond the {idle_mb} MB of the idle worker{limit}"
 
     def _with_family(self, now: float) -> int:
         if now - self._family_at >= FAMILY_CHECK_S:

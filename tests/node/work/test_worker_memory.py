@@ -27,6 +27,17 @@ def test_an_analyzer_that_takes_nothing_runs_under_a_limit_below_what_an_idle_wo
     assert run("frugal").verdict is Verdict.DONE
 
 
+def test_a_first_job_is_not_charged_for_what_the_node_loads(
+    plugins: None, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    cold = LocalExecutor(slots=1, device="cpu")
+    try:
+        first = cold.submit(ticket("frugal", tmp_path, phantom_paths)).result(timeout=WAIT_S)
+    finally:
+        cold.stop()
+    assert (first.verdict, first.reason) == (Verdict.DONE, "")
+
+
 def test_what_an_analyzer_loads_is_not_counted_among_what_a_run_takes(run: Run) -> None:
     first, second = run("heavy"), run("heavy")
     assert (first.verdict, first.reason) == (Verdict.DONE, "")
