@@ -16,7 +16,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StringConstraints,
     ValidationError,
     field_validator,
     model_validator,
@@ -26,21 +25,36 @@ from pydantic_settings import (
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
+from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from analyzers.devices import is_device_name
-from node import config_faults
+from node import config_environment, config_faults
+from node.config_values import (
+    AETitle,
+    AllowedHost,
+    Days,
+    Finite,
+    Gigabytes,
+    Host,
+    Name,
+    Port,
+    Seconds,
+    SomeHost,
+    SomeSeconds,
+    check_plain,
+)
 from node.dimse import tls
 from node.errors import SettingsError
 from storage.records import Priority
 
-AETitle = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=16)]
-Port = Annotated[int, Field(ge=0, le=65535)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Seconds = Annotated[float, Field(ge=0)]
-
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        return check_plain(value)
 
 
 class NodeSettings(_Table):
@@ -55,7 +69,7 @@ class TlsSettings(_Table):
     key_password_file: Path | None = None
     ca: Path | None = None
     crl: Path | None = None
-    host: str | None = None
+    host: Host | None = None
     port: Port = tls.PORT
     only: bool = False
 
@@ -72,7 +86,7 @@ class IdentitySettings(_Table):
 
 
 class DimseSettings(_Table):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 11112
     accept_any_peer: bool = True
     require_called_ae_title: bool = False
@@ -82,18 +96,18 @@ class DimseSettings(_Table):
     max_contexts: Annotated[int, Field(ge=1, le=128)] = 128
     max_instance_mb: Annotated[int, Field(ge=0)] = 8192
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
-    network_timeout_s: Annotated[float, Field(gt=0)] = 60
-    pdu_timeout_s: Annotated[float, Field(gt=0)] = 30
-    negotiation_timeout_s: Annotated[float, Field(gt=0)] = 15
+    network_timeout_s: SomeSeconds = 60
+    pdu_timeout_s: SomeSeconds = 30
+    negotiation_timeout_s: SomeSeconds = 15
     drain_timeout_s: Seconds = 30
     tls: TlsSettings | None = None
     identity: IdentitySettings | None = None
 
 
 class HttpSettings(_Table):
-    host: str = "127.0.0.1"
+    host: Host = "127.0.0.1"
     port: Port = 8080
-    allowed_hosts: tuple[str, ...] = ()
+    allowed_hosts: tuple[AllowedHost, ...] = ()
     without_login: Literal["refused", "accepted"] = "refused"
 
     @property
@@ -126,19 +140,15 @@ class CommitmentSettings(_Table):
     missing_wait_s: Seconds = 10
 
 
-Amount = Annotated[float, Field(gt=0)] | None
-"""None: without limit."""
-
-
 class RetentionSettings(_Table):
-    images_days: Amount = None
-    images_gb: Amount = None
-    results_days: Amount = None
-    results_gb: Amount = None
-    quarantine_days: Amount = None
-    quarantine_gb: Amount = None
-    events_days: Amount = None
-    logs_days: Amount = None
+    images_days: Days = None
+    images_gb: Gigabytes = None
+    results_days: Days = None
+    results_gb: Gigabytes = None
+    quarantine_days: Days = None
+    quarantine_gb: Gigabytes = None
+    events_days: Days = None
+    logs_days: Days = None
 
 
 class WorkerSettings(_Table):
@@ -157,11 +167,11 @@ class WorkerSettings(_Table):
 
 class PeerSettings(_Table):
     ae_title: AETitle
-    host: str = ""
+    host: Host = ""
     port: Annotated[int, Field(ge=1, le=65535)] | None = None
     certificate: str = ""
     tls: bool = False
-    tls_name: str = ""
+    tls_name: Host = ""
     ca: Path | None = None
 
     @field_validator("certificate")
@@ -183,12 +193,12 @@ class PeerSettings(_Table):
 class DestinationSettings(_Table):
     name: Name
     ae_title: AETitle
-    host: str
+    host: SomeHost
     port: Annotated[int, Field(ge=1, le=65535)]
     calling_ae_title: AETitle | None = None
     commitment: bool = False
     tls: bool = False
-    tls_name: str = ""
+    tls_name: Host = ""
     ca: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
@@ -201,13 +211,15 @@ class DestinationSettings(_Table):
 
 
 class RangeCondition(_Table):
-    min: float | None = None
-    max: float | None = None
+    min: Finite | None = None
+    max: Finite | None = None
 
     @model_validator(mode="after")
     def _has_a_bound(self) -> RangeCondition:
         if self.min is None and self.max is None:
             raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError("min is larger than max: no value fits")
         return self
 
 
@@ -254,7 +266,10 @@ class Settings(BaseSettings):
     """All settings of a node. Paths are absolute once read by ``load``."""
 
     model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, env_prefix="WETREAD_", env_nested_delimiter="__"
+        extra="forbid",
+        frozen=True,
+        env_prefix=config_environment.PREFIX,
+        env_nested_delimiter=config_environment.DELIMITER,
     )
 
     node: NodeSettings = NodeSettings()
@@ -337,19 +352,22 @@ def load(path: Path) -> Settings:
     text, raw = _read(path)
     try:
         settings = Settings(**raw)
+    except UnreadableVariable as error:
+        raise SettingsError(config_faults.explain_variable(str(error))) from error
     except ValidationError as error:
         raise SettingsError(config_faults.explain(error, Settings, path, text)) from error
     settings = _with_absolute_paths(settings, path.resolve().parent)
     faults = config_faults.cross_check(settings)
-    if faults:
-        lines = [config_faults.at(path, text, location) + message for location, message in faults]
+    lines = [config_faults.at(path, text, location) + message for location, message in faults]
+    lines += config_environment.misspelt(Settings.model_fields)
+    if lines:
         raise SettingsError("\n".join(lines))
     return settings
 
 
 def _read(path: Path) -> tuple[str, dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
         return text, tomllib.loads(text)
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: there is no such file; give one with --config") from error

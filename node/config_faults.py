@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
+from node import config_environment
+
 if TYPE_CHECKING:
     from node.config import Settings
 
@@ -26,7 +28,26 @@ def cross_check(settings: Settings) -> list[tuple[Location, str]]:
         *_bad_parameters(settings),
         *_bad_store(settings),
         *_unbindable(settings),
+        *_same_port(settings),
     ]
+
+
+def _same_port(settings: Settings) -> list[tuple[Location, str]]:
+    """Two listeners at one place: the second would not start."""
+    dimse, http = settings.dimse, settings.http
+    places: list[tuple[Location, str, int]] = [
+        (("dimse", "port"), dimse.host, dimse.port),
+        (("http", "port"), http.host, http.port),
+    ]
+    if dimse.tls is not None:
+        places.append((("dimse", "tls", "port"), dimse.tls.host or dimse.host, dimse.tls.port))
+    faults: list[tuple[Location, str]] = []
+    for number, (location, host, port) in enumerate(places):
+        for other, at_host, taken in places[:number]:
+            everywhere = {host, at_host} & {"", "0.0.0.0", "::"}
+            if port and port == taken and (host == at_host or everywhere):
+                faults.append((location, f"{port} is {'.'.join(map(str, other))} too"))
+    return faults
 
 
 def _unbindable(settings: Settings) -> list[tuple[Location, str]]:
@@ -41,9 +62,13 @@ def _unbindable(settings: Settings) -> list[tuple[Location, str]]:
 
 
 def _bad_store(settings: Settings) -> list[tuple[Location, str]]:
+    from storage.database import is_url
+
     scheme, _, rest = settings.storage.database.partition("://")
     if scheme not in {"sqlite", "postgresql+psycopg"}:
         return [(("storage", "database"), 'use "sqlite:///…" or "postgresql+psycopg://…"')]
+    if not is_url(settings.storage.database):
+        return [(("storage", "database"), "is no URL of a database")]
     if ":" in rest.rpartition("@")[0]:
         message = "holds a password: name it in database_password_file or database_password_env"
         return [(("storage", "database"), message)]
@@ -135,6 +160,9 @@ def explain(error: ValidationError, model: type[BaseModel], path: Path, text: st
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
             message = f"unknown key{_nearest(str(location[-1]), _known_keys(model, location[:-1]))}"
+        if fault["type"] == "missing" and config_environment.variable_of(location[:-1]):
+            message = f"{location[-1]}: {message}"
+            location = location[:-1]
         lines[at(path, text, _without_union_tags(location)) + message] = None
     return "\n".join(lines)
 
@@ -158,11 +186,33 @@ def _known_keys(settings: type[BaseModel], table: Location) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
+def explain_variable(message: str) -> str:
+    """Of a variable that should hold a whole table or list: it is not JSON."""
+    named = re.search(r'field "([^"]+)"', message)
+    variable = config_environment.variable_for(named[1] if named else "")
+    return (
+        f"environment variable {variable}: is no JSON; one key of a table is set by"
+        f" {config_environment.PREFIX}TABLE{config_environment.DELIMITER}KEY"
+    )
+
+
 def at(path: Path, text: str, location: Location) -> str:
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
-    line = line_of(text, location)
-    where = f"{path}:{line}: " if line else f"{path}: "
-    return f"{where}{key.lstrip('.')}: " if key else where
+    """What a fault begins with: the variable that gives the value, else the file, line and key."""
+    variable = config_environment.variable_of(location)
+    if variable is not None:
+        key = _dotted(config_environment.key_within(variable, location))
+        where = f"environment variable {variable}: "
+    else:
+        key = _dotted(location)
+        line = line_of(text, location)
+        where = f"{path}:{line}: " if line else f"{path}: "
+    return f"{where}{key}: " if key else where
+
+
+def _dotted(location: Location) -> str:
+    return "".join(
+        f"[{part}]" if isinstance(part, int) else f".{part}" for part in location
+    ).lstrip(".")
 
 
 _HEADER = re.compile(r"\s*(\[\[?)\s*([^\[\]]+?)\s*\]\]?\s*(#.*)?")

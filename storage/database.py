@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.engine import URL, make_url
@@ -30,14 +31,18 @@ from storage.engines import (
     server_engine,
     sqlite_engine,
 )
-from storage.errors import DatabaseUnavailable, Overloaded, SchemaMismatch
+from storage.errors import DatabaseUnavailable, NoDatabase, Overloaded, SchemaMismatch
 from storage.faults import is_refused
+
+if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
 
 Transaction = sa.Connection
 
 BUSY_S = 10
 """How long a writer waits for another before the database counts as unavailable."""
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 LOOK_S = 5.0
 """How long whoever only looks may take."""
 
@@ -198,6 +203,15 @@ def _lock_on_file(path: Path) -> IO[bytes] | None:
     return handle
 
 
+def is_url(text: str) -> bool:
+    """Whether a text can be read as the URL of a database."""
+    try:
+        make_url(text)
+    except (ArgumentError, ValueError):  # ValueError: a port that is no number
+        return False
+    return True
+
+
 def open_database(url: str) -> Database:
     """Open a database, made and migrated to the newest schema where needed.
 
@@ -218,6 +232,68 @@ def open_database(url: str) -> Database:
     return database
 
 
+def visit_database(url: str, read_only: bool = True) -> Database:
+    """A database that a node has made, perhaps running now: nothing is made or migrated.
+
+    Raises
+    ------
+    DatabaseUnavailable
+        It cannot be reached.
+    NoDatabase
+        No node has worked here.
+    SchemaMismatch
+        Its schema is older than this version's, or newer.
+    """
+    database = _existing(_parsed(url), read_only)
+    try:
+        with database.read() as tx:
+            _compare_schema(tx)
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _existing(url: URL, read_only: bool) -> Database:
+    if url.get_backend_name() != "sqlite":
+        return _database(url)
+    path = Path(url.database or "")
+    if not path.is_file() or not path.stat().st_size:
+        raise NoDatabase(f"no node here: there is no database {path}")
+    if not read_only:
+        return _database(url)
+    name = f"file:{quote(str(path))}"  # opened for reading: even a faulty statement changes nothing
+    only = URL.create("sqlite", database=name, query={"mode": "ro", "uri": "true"})
+    return Database(sqlite_engine(only, BUSY_S), sqlite_engine(only, BUSY_S, pool=LOOK), None)
+
+
+def _compare_schema(tx: Transaction) -> None:
+    from alembic.runtime.migration import MigrationContext
+
+    found = set(MigrationContext.configure(tx).get_current_heads())
+    if not found:
+        raise NoDatabase("no node here: the database holds no tables of one")
+    revisions = _revisions()
+    if found == set(revisions.get_heads()):
+        return
+    known = {one.revision for one in revisions.walk_revisions()}
+    if found <= known:
+        raise SchemaMismatch(
+            "the schema of the database is older than this version's: it is brought up to date"
+            " when the node is started with this version"
+        )
+    raise SchemaMismatch(
+        "the schema of the database is newer than this version's: use the version that the node"
+        " runs"
+    )
+
+
+def _revisions() -> ScriptDirectory:
+    from alembic.script import ScriptDirectory
+
+    return ScriptDirectory(str(MIGRATIONS))
+
+
 def join_database(url: str) -> Database:
     """A database that another process of the node has opened: nothing is asked of it here.
 
@@ -234,7 +310,7 @@ def join_database(url: str) -> Database:
 def _parsed(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError:  # its text may hold the password
+    except (ArgumentError, ValueError):  # their text may hold the password
         raise DatabaseUnavailable("the database's URL cannot be read") from None
 
 
@@ -283,8 +359,7 @@ def _upgrade(tx: Transaction) -> None:
     if "alembic_version" not in tables and tables & schema.metadata.tables.keys():
         raise SchemaMismatch("the database holds tables of another program")
     config = Config()
-    folder = str(Path(__file__).parent / "migrations")
-    config.set_main_option("script_location", folder.replace("%", "%%"))
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = tx
     context = MigrationContext.configure(tx)
     before = context.get_current_heads()

@@ -16,6 +16,10 @@ class Overloaded(StorageError):
     with the database, and nobody who works on it is kept waiting."""
 
 
+class NoDatabase(StorageError):
+    """No node has worked here: there is no database, or an empty one."""
+
+
 class SchemaMismatch(StorageError):
     """The database was made by a newer version of this node."""
 

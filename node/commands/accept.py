@@ -14,7 +14,7 @@ from node.clock import system_clock
 from node.commands.inspect import Refused
 from node.intake.corrections import Corrections
 from storage import quarantine
-from storage.database import open_database
+from storage.database import visit_database
 from storage.errors import StorageError
 from storage.instances import InstanceStore
 
@@ -23,7 +23,7 @@ console = Console()
 
 def show_quarantine(path: Path, limit: int) -> int:
     """Print what was refused, the last seen first."""
-    database = open_database(config.load(path).database_url())
+    database = visit_database(config.load(path).database_url())
     with database.read() as tx:
         found = quarantine.newest(tx, limit)
     database.close()
@@ -47,7 +47,7 @@ def accept(path: Path, number: int, whole_study: bool) -> int:
         There is no such image, or it was refused for another reason.
     """
     settings = config.load(path)
-    database = open_database(settings.database_url())
+    database = visit_database(settings.database_url(), read_only=False)
     try:
         with database.write() as tx:
             images = quarantine.accept(tx, number, datetime.now(UTC), whole_study)

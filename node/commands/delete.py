@@ -14,7 +14,7 @@ from node.config import Settings
 from node.errors import NodeError
 from node.retention import Folders, Retention, forecast
 from storage import deletions, index
-from storage.database import Database, Transaction, open_database
+from storage.database import Database, Transaction, visit_database
 from storage.deletions import NewDeletion, Scope
 from storage.errors import NotFound, StorageError
 from storage.instances import InstanceStore
@@ -108,7 +108,7 @@ def show_retention(path: Path) -> int:
 
 def _open(settings: Settings) -> Database:
     try:
-        return open_database(settings.database_url())
+        return visit_database(settings.database_url(), read_only=False)
     except StorageError as error:
         raise NotDeleted(str(error)) from error
 

@@ -20,7 +20,7 @@ from node.config import Settings
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.routing import Decision
 from storage import events, index, ledger, outbox
-from storage.database import Database, open_database
+from storage.database import Database, open_database, visit_database
 from storage.errors import StorageError
 from storage.records import Delivery, DeliveryState, Job, JobState, StudyRow
 
@@ -157,7 +157,7 @@ def _show_decision(decision: Decision) -> None:
 
 def show_status(path: Path, limit: int, as_json: bool) -> None:
     """Print the newest studies with jobs and deliveries, and open alarms."""
-    database = _open(path)
+    database = _visit(path, read_only=True)
     with database.read() as tx:
         studies = index.list_studies(tx, limit=limit)
         jobs = {study.id: ledger.list_jobs(tx, study_id=study.id) for study in studies}
@@ -242,7 +242,7 @@ def _sent(deliveries: list[Delivery]) -> str:
 
 def retry(path: Path, job_id: int) -> int:
     """Make a job due again; where it is done and only sending failed, send again."""
-    database = _open(path)
+    database = _visit(path)
     now = datetime.now(UTC)
     try:
         with database.write() as tx:
@@ -268,7 +268,7 @@ def reindex(path: Path) -> int:
     from storage.reindex import reindex as read_all
 
     settings = config.load(path)
-    database = _open(path)
+    database = _make(settings)
     if not database.try_lock_dispatcher():
         database.close()
         raise AlreadyRunning("a node works on this database: stop it first")
@@ -286,9 +286,17 @@ def reindex(path: Path) -> int:
     return int(bool(report.unreadable))
 
 
-def _open(path: Path) -> Database:
-    settings = config.load(path)
+def _make(settings: Settings) -> Database:
     try:
         return open_database(settings.database_url())
+    except StorageError as error:
+        raise Refused(str(error)) from error
+
+
+def _visit(path: Path, read_only: bool = False) -> Database:
+    """The database of a node that may be running: it is neither made nor migrated here."""
+    settings = config.load(path)
+    try:
+        return visit_database(settings.database_url(), read_only)
     except StorageError as error:
         raise Refused(str(error)) from error

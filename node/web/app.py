@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from fastapi import FastAPI, Request
-from fastapi.middleware.trustedhost import TrustedHostMiddleware
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.web import api, page, refusals
 from node.web.context import WebContext as WebContext
+from node.web.hosts import KnownHosts
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -29,7 +29,7 @@ def create_app(context: WebContext) -> FastAPI:
     """The application over a node's parts."""
     app = FastAPI(title=context.title, version=context.version, docs_url=None, redoc_url=None)
     app.mount("/static", StaticFiles(directory=page.HERE / "static"), name="static")
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(context.allowed_hosts))
+    app.add_middleware(KnownHosts, allowed=context.allowed_hosts)
     _add_safety(app)
     app.add_middleware(_AnswersHead)
     refusals.add(app)

@@ -39,6 +39,8 @@ _Arrival = tuple[Job, Ticket, Outcome]
 WAIT_S = 10.0
 """The first pause of a job that waits for what is not its own; doubles up to ``LONGEST_WAIT_S``."""
 LONGEST_WAIT_S = 60.0
+LONGEST_RETRY_S = 86_400.0
+"""How far the pause before another attempt doubles."""
 
 POLL_S = 0.5
 """How often the ledger is asked without being woken: for jobs restarted by another process."""
@@ -257,7 +259,8 @@ class Dispatcher:
 
     def _retry_later(self, job: Job, outcome: Outcome) -> None:
         now = self._clock()
-        delay_s = self._settings.retry_delay_s * 2 ** (job.attempts - 1)
+        doubled_s = self._settings.retry_delay_s * 2 ** min(job.attempts - 1, 16)
+        delay_s = min(doubled_s, max(LONGEST_RETRY_S, self._settings.retry_delay_s))
         due = now + timedelta(seconds=delay_s)
         with self._database.write() as tx:
             ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)

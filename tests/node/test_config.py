@@ -213,3 +213,100 @@ def test_settings_of_tls_that_mean_nothing_are_named(tmp_path: Path, text: str, 
 def test_a_peer_is_bound_to_a_certificate_where_certificates_are_asked_for(tmp_path: Path) -> None:
     text = TLS + '[[peers]]\nae_title = "A"\ncertificate = "CN=a, O=Hospital"\n'
     assert load(written(tmp_path, text)).peers[0].certificate == "CN=a, O=Hospital"
+
+
+# --- values that would only fail later ------------------------------------------------------------
+
+PACS = '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[node]\nae_title = "WÉT"\n', "node.ae_title"),
+        ('[node]\nae_title = "WET\\\\READ"\n', "node.ae_title"),
+        ('[node]\nae_title = "WET\\u0007READ"\n', "node.ae_title"),
+        ('[node]\nae_title = "   "\n', "node.ae_title"),
+        ('[[peers]]\nae_title = "ＣＴ１"\n', "peers[0].ae_title"),
+        (PACS.replace('"P"', '"PÄCS"'), "destinations[0].ae_title"),
+        (PACS + 'calling_ae_title = "nœud"\n', "destinations[0].calling_ae_title"),
+        (PACS.replace('"h"', '""'), "destinations[0].host"),
+        (PACS.replace('"h"', '"10.0.0.1:104"'), "destinations[0].host"),
+        (PACS.replace('"h"', '"pacs hospital"'), "destinations[0].host"),
+        (PACS.replace('"h"', '"dicom://pacs"'), "destinations[0].host"),
+        (f'[dimse]\nhost = "{"é" * 70}"\n', "dimse.host"),
+        ('[dimse]\nhost = "a..b"\n', "dimse.host"),
+        ('[http]\nhost = "[::1]"\n', "http.host"),
+        ('[http]\nallowed_hosts = ["wet*read"]\n', "http.allowed_hosts"),
+        ('[http]\nallowed_hosts = [""]\n', "http.allowed_hosts"),
+        ('[http]\nallowed_hosts = ["wetread:8080"]\n', "http.allowed_hosts"),
+        ('[node]\ndata_dir = "a\\u0000b"\n', "node.data_dir"),
+        ('[completion]\nquiet_period_s = inf\n', "completion.quiet_period_s"),
+        ('[completion]\ngap_alarm_s = 1e300\n', "completion.gap_alarm_s"),
+        ('[dimse]\nnetwork_timeout_s = inf\n', "dimse.network_timeout_s"),
+        ('[dimse]\npdu_timeout_s = nan\n', "dimse.pdu_timeout_s"),
+        ('[retention]\nimages_days = 1e9\n', "retention.images_days"),
+        ('[workers]\nretry_delay_s = inf\n', "workers.retry_delay_s"),
+        ('[storage]\ndatabase = "postgresql+psycopg://u@h:port/db"\n', "storage.database"),
+        ('[dimse]\nport = 8080\n', "http.port"),
+        ('[dimse.tls]\ncertificate = "c"\nport = 11112\n', "dimse.tls.port"),
+        (RULE + "when = { Rows = { min = 5, max = 1 } }\n", "rules[0].when.Rows"),
+        (RULE + "when = { Rows = { min = nan } }\n", "rules[0].when.Rows"),
+    ],
+)  # fmt: skip
+def test_a_value_that_would_only_fail_later_is_refused_by_name_when_the_file_is_read(
+    tmp_path: Path, text: str, key: str
+) -> None:
+    message = refusal(tmp_path, text)
+    assert message.startswith(str(tmp_path / "config.toml")), message
+    assert f": {key}" in message, message
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[node]\nae_title = "A B-1.~"\n', '[dimse]\nhost = "::1"\n',
+     '[dimse]\nhost = "ct.münchen.example"\n',
+     '[http]\nallowed_hosts = ["*.example.org", "[::1]", "*", "Wetread.local"]\n',
+     '[dimse]\nport = 0\n[http]\nport = 0\n', '\ufeff[node]\n'],
+)  # fmt: skip
+def test_what_can_work_is_taken(tmp_path: Path, text: str) -> None:
+    load(written(tmp_path, text))
+
+
+# --- faults of the environment --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("WETREAD_DIMSE__PORT", "none", "valid integer"),
+        ("wetread_dimse__port", "-1", "greater than or equal to 0"),
+        ("WETREAD_NODE__AE_TITLE", "WÉT", "plain ASCII"),
+        ("WETREAD_DIMSE__PROT", "104", "unknown key; did you mean 'port'?"),
+        ("WETREAD_DIMSE", '{"port": "x"}', "valid integer"),
+        ("WETREAD_DIMSE", "{port", "is no JSON"),
+        ("WETREAD_RULES", "chest", "is no JSON"),
+        ("WETREAD_DESTINATIONS", '[{"name": "p"}]', "Field required"),
+        ("WETREAD_STORAGE__DATABASE", "mysql://x", "sqlite:///"),
+        ("WETREAD_DIMSE_PORT", "104", "did you mean WETREAD_DIMSE__PORT?"),
+        ("WETREAD_DMSE__PORT", "104", "there is no table 'dmse'"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_the_environment_names_the_variable_and_no_line_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    message = refusal(tmp_path, '[dimse]\nport = 1\n[node]\nae_title = "X"\n')
+    assert message.startswith(f"environment variable {name}: ")
+    assert said in message
+    assert "config.toml" not in message
+
+
+def test_a_fault_of_the_file_is_not_blamed_on_a_variable_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WETREAD_DIMSE__PORT", "104")
+    monkeypatch.setenv("WETREAD_DIMSE", '{"host": "10.0.0.1"}')
+    message = refusal(tmp_path, "[dimse]\nmax_contexts = 0\n")
+    assert "config.toml:2: dimse.max_contexts" in message
+    assert "environment" not in message

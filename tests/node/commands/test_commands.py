@@ -190,11 +190,12 @@ def test_send_says_what_is_wrong_with_an_address(phantom_folder: Path) -> None:
     assert "write it as HOST:PORT" in shown
 
 
-def test_status_of_a_fresh_node_is_an_empty_list(config: Path) -> None:
-    assert json.loads(wetread("status", "--json", "--config", config)) == {
-        "studies": [],
-        "alarms": [],
-    }
+def test_status_where_no_node_has_worked_says_so_and_makes_nothing(
+    config: Path, tmp_path: Path
+) -> None:
+    said = wetread("status", "--json", "--config", config, expect=2)
+    assert said.startswith("no node here: there is no database")
+    assert not (tmp_path / "var").exists()
 
 
 def test_a_study_is_deleted_by_its_number_with_a_reason(
