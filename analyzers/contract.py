@@ -173,7 +173,7 @@ class SeriesFacts:
     modality: str
     instances: int
     slices: int
-    """Frames that have a place in space, and radiographs; 0 when there is none."""
+    """Frames of images, whether their place in space can be read or not; 0 when there is none."""
     plane: Plane | None = None
     spacing_mm: float | None = None
     """Median distance between slices."""

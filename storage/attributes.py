@@ -95,6 +95,23 @@ def instance_values(dataset: Dataset) -> dict[str, Any]:
     return _values(dataset, INSTANCE) | _frames(dataset)
 
 
+_CAPTURES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66")
+"""Secondary captures; raw data, segmentations and the like."""
+
+
+def readability(instance: Header) -> int:
+    """How likely an analyzer can read an image, by its ``InstanceAttributes.instance``.
+
+    2: grey, and with a place in space; 1: grey; 0: colour, a capture of a screen, or no image.
+    """
+    grey = str(instance.get("PhotometricInterpretation", "")).startswith("MONOCHROME")
+    captured = str(instance.get("SOPClassUID", "")).startswith(_CAPTURES)
+    if not grey or captured or "Rows" not in instance:
+        return 0
+    placed = instance.get("ImagePositionPatient") or instance.get("FramePositions")
+    return 2 if placed else 1
+
+
 def _uid(dataset: Dataset, keyword: str) -> str:
     try:
         value = str(dataset.get(keyword) or "").strip("\0 ")

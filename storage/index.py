@@ -11,11 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import events, schema
-from storage.attributes import patient_key
+from storage.attributes import patient_key, readability
 from storage.database import Transaction
 from storage.errors import NotFound
+from storage.identity import IDENTITY, disagreements
 from storage.records import (
     Header,
+    InstanceAttributes,
     InstanceRecord,
     Level,
     StoredInstance,
@@ -61,12 +63,13 @@ def correct(tx: Transaction, records: Sequence[InstanceRecord]) -> None:
     for members in by_study.values():
         study_id = _study_of(tx, members)
         _renew_study(tx, study_id, members[-1])
-        series_ids = _series_of(tx, study_id, members)
+        newest = {one.attributes.series_instance_uid: one for one in members}
+        for series_uid, head in _series_of(tx, study_id, members).items():
+            _renew_series(tx, head.id, newest[series_uid])
+        series = _series_of(tx, study_id, members)
         for record in members:
-            series_id = series_ids[record.attributes.series_instance_uid]
-            _renew_series(tx, series_id, record)
             uid = schema.instances.c.sop_instance_uid == record.attributes.sop_instance_uid
-            values = _instance_row(record, series_id)
+            values = _instance_row(record, series[record.attributes.series_instance_uid])
             tx.execute(sa.update(schema.instances).where(uid).values(**values))
 
 
@@ -85,29 +88,40 @@ def _renew_series(tx: Transaction, series_id: int, newest: InstanceRecord) -> No
 
 def _add_to_study(tx: Transaction, members: list[InstanceRecord]) -> None:
     study_id = _study_of(tx, members)
-    series_ids = _series_of(tx, study_id, members)
+    series = _series_of(tx, study_id, members)
     rows = [
-        _instance_row(record, series_ids[record.attributes.series_instance_uid])
-        for record in members
+        _instance_row(record, series[record.attributes.series_instance_uid]) for record in members
     ]
     tx.execute(sa.insert(schema.instances), rows)
 
 
-def _instance_row(record: InstanceRecord, series_id: int) -> dict[str, Any]:
+def _instance_row(record: InstanceRecord, series: SeriesHead) -> dict[str, Any]:
     attributes, placement = record.attributes, record.placement
     return {
-        "series_id": series_id,
+        "series_id": series.id,
         "sop_instance_uid": attributes.sop_instance_uid,
         "sop_class_uid": attributes.sop_class_uid,
         "transfer_syntax_uid": attributes.transfer_syntax_uid,
         "instance_number": _whole(attributes.instance.get("InstanceNumber")),
-        "header": dict(attributes.instance),
+        "header": {**attributes.instance, **_otherwise(attributes, series.header)},
         "key": placement.key,
         "size_bytes": placement.size_bytes,
         "sha256": placement.sha256,
         "received_at": record.received_at,
         "calling_ae": record.calling_ae,
     }
+
+
+def _otherwise(attributes: InstanceAttributes, above: Header) -> dict[str, Any]:
+    """What an instance says of its series, study and patient other than their rows do.
+
+    None where it says nothing.
+    """
+    said = {**attributes.series, **attributes.study}
+    if said == above:
+        return {}
+    words = said.keys() | above.keys()
+    return {word: said.get(word) for word in words if said.get(word) != above.get(word)}
 
 
 def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
@@ -211,8 +225,11 @@ def _compare_patients(
         events.record(tx, at, Level.WARNING, Subject.STUDY, study_id, state, state, reason)
 
 
-def _series_of(tx: Transaction, study_id: int, members: list[InstanceRecord]) -> dict[str, int]:
-    table = schema.series
+def _series_of(
+    tx: Transaction, study_id: int, members: list[InstanceRecord]
+) -> dict[str, SeriesHead]:
+    """The series of the instances by UID, with what their rows and the study's say."""
+    table, studies = schema.series, schema.studies
     first: dict[str, InstanceRecord] = {}
     for record in members:
         first.setdefault(record.attributes.series_instance_uid, record)
@@ -225,8 +242,13 @@ def _series_of(tx: Transaction, study_id: int, members: list[InstanceRecord]) ->
         for uid, record in first.items()
     ]
     _insert_missing(tx, table, rows)
-    query = sa.select(table.c.series_instance_uid, table.c.id).where(table.c.study_id == study_id)
-    return {row.series_instance_uid: row.id for row in tx.execute(query)}
+    columns = (table.c.series_instance_uid, table.c.id, table.c.header, studies.c.header)
+    query = sa.select(*columns).select_from(table.join(studies))
+    chosen = (table.c.study_id == study_id, table.c.series_instance_uid.in_(first))
+    return {
+        uid: SeriesHead(series_id, {**own, **above})
+        for uid, series_id, own, above in tx.execute(query.where(*chosen))
+    }
 
 
 # --- completion -----------------------------------------------------------------------------------
@@ -325,15 +347,25 @@ def series_of(tx: Transaction, study_id: int) -> list[StoredSeries]:
 
 
 def _series(row: sa.Row[Any], members: tuple[StoredInstance, ...]) -> StoredSeries:
-    first = members[0].header if members else {}
+    above = {**row.header, **row.study_header}
+    shown = max(members, key=lambda one: readability(one.header)).header if members else {}
+    header = {word: value for word, value in {**above, **shown}.items() if value is not None}
     return StoredSeries(
         id=row.id,
         study_id=row.study_id,
         series_instance_uid=row.series_instance_uid,
-        header={**first, **row.header, **row.study_header},
+        header=header,
         instances=members,
         own=bool(row.own),
+        disagreements=_disagreements(members, above),
     )
+
+
+def _disagreements(members: Sequence[StoredInstance], above: Header) -> tuple[str, ...]:
+    """On what the images of a series disagree; most repeat nothing of their patient."""
+    if not any(word in one.header for one in members for word in IDENTITY):
+        return ()
+    return disagreements({**above, **one.header} for one in members)
 
 
 @dataclass(frozen=True, slots=True)

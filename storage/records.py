@@ -190,8 +190,9 @@ class StoredInstance:
 class StoredSeries:
     """An indexed series with its instances, as routing and the input contracts see it.
 
-    ``header`` is that of the first instance (study, series and instance level together).
-    ``own`` is true when the node made the series itself.
+    ``header`` is that of the first instance that an analyzer could read, or else of the first
+    (study, series and instance level together). ``own`` is true when the node made the series
+    itself. ``disagreements``: attributes of the patient on which the images disagree.
     """
 
     id: int
@@ -200,6 +201,7 @@ class StoredSeries:
     header: Header
     instances: tuple[StoredInstance, ...]
     own: bool = False
+    disagreements: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

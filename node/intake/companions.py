@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from analyzers.contract import AnalyzerInfo, InputContract
 from node.intake.descriptions import Descriptions
 from node.intake.routing import is_foreign
+from storage.identity import disagreements
 from storage.records import StoredSeries
 
 
@@ -20,10 +21,17 @@ def companions(
     described: Descriptions | None = None,
 ) -> dict[str, StoredSeries]:
     """The best series of the study for each role that has one; ``chosen`` plays none."""
-    others = [one for one in series if is_foreign(one) and one.id != chosen.id]
+    others = [one for one in series if is_foreign(one) and _is_beside(one, chosen)]
     known = described or Descriptions()
     found = {role: _best(others, contract, known) for role, contract in info.companions.items()}
     return {role: one for role, one in found.items() if one is not None}
+
+
+def _is_beside(other: StoredSeries, chosen: StoredSeries) -> bool:
+    """Whether another series shows the same patient."""
+    if other.id == chosen.id or other.disagreements:
+        return False
+    return not disagreements((other.header, chosen.header))
 
 
 def in_order(names: Sequence[str], installed: Mapping[str, AnalyzerInfo]) -> list[str]:

@@ -21,7 +21,7 @@ from node.config import CompletionSettings, RuleSettings
 from node.intake.announced import EVIDENCE, Announced
 from node.intake.companions import companions, in_order
 from node.intake.descriptions import Descriptions
-from node.intake.routing import Decision, route
+from node.intake.routing import Decision, Verdict, is_foreign, mixed_patients, route
 from node.intake.rules import unmet
 from node.observe.logs import study_digest
 from storage import events, index, ledger, outbox
@@ -195,6 +195,7 @@ class Plan:
     instances: int
     jobs: tuple[NewJob, ...]
     note: str
+    alarms: tuple[str, ...] = ()
 
     def to_prepare(self) -> tuple[NewJob, ...]:
         """The jobs that are too large to be entered all in one transaction, in their order."""
@@ -204,6 +205,11 @@ class Plan:
     def enter(self, tx: Transaction) -> int:
         """Enter the jobs; gives how many are new."""
         index.note(tx, self.study_id, self.note)
+        for text in self.alarms:
+            state = StudyState.COMPLETE
+            events.record(
+                tx, self.at, Level.ALARM, Subject.STUDY, self.study_id, state, state, text
+            )
         return len(ledger.enqueue_all(tx, self.jobs, self.at))
 
 
@@ -236,6 +242,7 @@ class Planner:
             sum(len(one.instances) for one in series),
             tuple(self._jobs(study_id, series, fired, known)),
             "" if fired else _why_nothing(decisions),
+            tuple(_alarm(one) for one in series if one.disagreements and is_foreign(one)),
         )
 
     def urgencies(self, tx: Transaction, study_ids: Sequence[int]) -> dict[int, int]:
@@ -307,6 +314,10 @@ class Planner:
             },
             waits_for=waits_for,
         )
+
+
+def _alarm(series: StoredSeries) -> str:
+    return f"{Verdict(series, (mixed_patients(series),)).sentence()}: it is not analyzed"
 
 
 def merged(jobs: Iterable[NewJob]) -> list[NewJob]:

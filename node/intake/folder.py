@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.attributes import extract
+from storage.attributes import extract, readability
 from storage.errors import UnreadableInstance
 from storage.header import read_header
+from storage.identity import disagreements
 from storage.records import InstanceAttributes, StoredInstance, StoredSeries
 
 
@@ -64,12 +65,13 @@ def _files(folder: Path) -> Iterator[Path]:
 
 
 def _series(number: int, members: list[tuple[Path, InstanceAttributes]]) -> StoredSeries:
-    first = members[0][1]
+    _, shown = max(members, key=lambda one: readability(one[1].instance))
     return StoredSeries(
         id=number,
         study_id=0,
-        series_instance_uid=first.series_instance_uid,
-        header={**first.instance, **first.series, **first.study},
+        series_instance_uid=shown.series_instance_uid,
+        header={**shown.instance, **shown.series, **shown.study},
+        disagreements=disagreements(attributes.study for _, attributes in members),
         instances=tuple(
             StoredInstance(
                 id=position,

@@ -79,12 +79,22 @@ def _made_here(series: StoredSeries) -> bool:
     return derived and series.header.get("Manufacturer") == "Wetread"
 
 
+def _refusals(series: StoredSeries, info: AnalyzerInfo, known: Descriptions) -> tuple[str, ...]:
+    mixed = (mixed_patients(series),) if series.disagreements else ()
+    return (*mixed, *info.inputs.refusals(known.of(series)))
+
+
+def mixed_patients(series: StoredSeries) -> str:
+    """That the images are not all of one patient, by the attributes that tell, without values."""
+    return f"its images do not agree on whom they show ({', '.join(series.disagreements)})"
+
+
 def _decide(
     series: Sequence[StoredSeries], rule: RuleSettings, info: AnalyzerInfo, known: Descriptions
 ) -> Decision:
     by_rule = [Verdict(one, unmet(rule.when, one.header)) for one in series]
     matched = [verdict.series for verdict in by_rule if not verdict.reasons]
-    by_contract = [Verdict(one, info.inputs.refusals(known.of(one))) for one in matched]
+    by_contract = [Verdict(one, _refusals(one, info, known)) for one in matched]
     accepted = [verdict.series for verdict in by_contract if not verdict.reasons]
     chosen = min(
         accepted,

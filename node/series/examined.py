@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Subject
+from node.series.geometry import MixedPatients
 from storage import values
+from storage.identity import IDENTITY, disagreements
 from storage.values import Unknown
 
 _AGE = re.compile(r"([0-9]{3})([DWMY])")
@@ -24,6 +27,20 @@ def subject(header: Dataset) -> Subject:
         weight_kg=_number(header, "PatientWeight", HEAVIEST_KG),
         height_m=_number(header, "PatientSize", TALLEST_M),
     )
+
+
+def require_one_patient(headers: Iterable[Dataset]) -> None:
+    """All images show the same person.
+
+    Raises
+    ------
+    MixedPatients
+    """
+    found = disagreements(
+        {word: values.text(header, word) for word in IDENTITY} for header in headers
+    )
+    if found:
+        raise MixedPatients(tuple(values.named(word) for word in found))
 
 
 def _age_years(header: Dataset) -> float | None:

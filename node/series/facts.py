@@ -39,7 +39,7 @@ def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:
     return SeriesFacts(
         modality=_text(series, "Modality"),
         instances=len(headers),
-        slices=len(positions) or _radiographs(series, headers),
+        slices=_slices(series, headers),
         plane=plane,
         spacing_mm=_spacing_mm(headers, positions) if plane else None,
         thickness_mm=median(thicknesses) if thicknesses else None,
@@ -51,9 +51,19 @@ def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:
     )
 
 
-def _radiographs(series: Header, headers: Sequence[Header]) -> int:
-    """Radiographs have no place in space, and each is the one slice of a volume all the same."""
-    return len(headers) if _text(series, "Modality") in PROJECTIONS else 0
+def _slices(series: Header, headers: Sequence[Header]) -> int:
+    """Frames that have a place; of an image without one its frames, so that whoever reads it says
+    by name what is wrong with it. Radiographs have none, and are the one slice of a volume."""
+    if _text(series, "Modality") in PROJECTIONS and not any(map(_positions, headers)):
+        return len(headers)
+    return sum(len(_positions(header)) or _frames(header) for header in headers)
+
+
+def _frames(header: Header) -> int:
+    if "Rows" not in header:
+        return 0
+    number = _numbers(header, "NumberOfFrames")
+    return max(int(number[0]), 1) if number else 1
 
 
 def _plane(headers: Sequence[Header]) -> Plane | None:

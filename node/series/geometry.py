@@ -81,6 +81,16 @@ class NoGeometry(UnsupportedSeries):
 
 
 @dataclass(eq=False)
+class MixedPatients(UnsupportedSeries):
+    """The images are not of one patient, or nobody can tell."""
+
+    attributes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"the images do not agree on whom they show ({', '.join(self.attributes)})"
+
+
+@dataclass(eq=False)
 class NotGreyscale(UnsupportedSeries):
     """The pixels are not one number each (RGB, YBR, PALETTE COLOR …)."""
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Volume
-from node.series.examined import subject
+from node.series.examined import require_one_patient, subject
 from node.series.facts import facts_of
 from node.series.frames import (
     PlacedFrame,
@@ -78,6 +78,7 @@ def read_series(paths: Sequence[Path]) -> Source:
     """
     with _quiet():
         images = [read_header(path) for path in paths]
+        require_one_patient(image.header for image in images)
         form = _common_format(images)
         projection = bool(images) and all(is_projection(image.header) for image in images)
         frames = [_radiograph(images)] if projection else _placed_frames(images)

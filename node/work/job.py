@@ -23,6 +23,7 @@ from node.results import reported
 from node.results.errors import DerivedUnsupported, GateRefused
 from node.results.source import Provenance
 from node.results.write import load_tables, write_notice, write_results
+from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
@@ -97,7 +98,8 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
             " send the study again"
         )
     try:
-        source = replace(read_series(ticket.instances), companions=_companions(ticket))
+        alone = read_series(ticket.instances)
+        source = replace(alone, companions=_companions(ticket, alone))
         findings = _analyze(analyzer, source, ticket)
     except UndecodablePixels as error:
         return _failed(str(error), traceback.format_exc(), waits_for=awaited(error))
@@ -135,13 +137,14 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     return answer.checked(analyzer.analyze(volume, parameters), volume)
 
 
-def _companions(ticket: Ticket) -> dict[str, Source]:
-    """The other series that make volumes; one that does not is as good as absent."""
+def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:
+    """The other series of the patient that make volumes; one that does not is as good as absent."""
     found: dict[str, Source] = {}
     contracts = registry.info(ticket.analyzer).companions if ticket.companions else {}
     for role, paths in ticket.companions.items():
         try:
             source = read_series(paths)
+            require_one_patient((*beside.headers[:1], *source.headers[:1]))
             if source.volume is not None and role in contracts:
                 contracts[role].require_units(source.volume)
         except (UnsupportedSeries, NotApplicable) as error:
