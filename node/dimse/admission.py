@@ -61,6 +61,7 @@ CONGESTED = Rejection(
     0x01,
     "temporary congestion: too many requests at once",
 )
+FAULT = Rejection(REJECTED_TRANSIENT, BY_ACSE_PROVIDER, 0x01, "a fault of this node")
 CALLING_AE_BLANK = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, 0x03, "calling AE title is blank")
 CALLED_AE_BLANK = Rejection(REJECTED_PERMANENT, BY_SERVICE_USER, 0x07, "called AE title is blank")
 APPLICATION_CONTEXT_UNKNOWN = Rejection(

@@ -21,7 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.dimse import contexts, services, tls
+from node.dimse import admission, contexts, services, tls
 from node.dimse.admission import Claim, Peer, Rejection
 from node.dimse.association_pdus import AssociationRequest
 from node.dimse.entrance import Arrival, Entrance, Terms
@@ -168,6 +168,11 @@ class Listener(ThreadedAssociationServer):
         """What is accepted waits at the entrance until it has asked for an association."""
         self.entrance.take(request, client_address)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A connection that could not be taken. (The base class prints.)"""
+        reason = type(sys.exc_info()[1]).__name__
+        self.refusals.warn("connection_failed", reason, str(client_address[0]))
+
     def begin(self, arrival: Arrival) -> None:
         """Make a connection that has asked an association."""
         _Connection(arrival, self)
@@ -256,7 +261,11 @@ class _Connection(RequestHandler):
         services.bind(association, session, owner.services)
 
         def negotiate(event: evt.Event) -> None:
-            _negotiate(self.server, session, event.assoc, self._asked)
+            try:
+                _negotiate(self.server, session, event.assoc, self._asked)
+            except Exception as error:  # pynetdicom would go on, and accept
+                session.log.exception("negotiation_fault", error=type(error).__name__)
+                _reject(event.assoc, admission.FAULT)
 
         def accepted(event: evt.Event) -> None:
             self._settle()
@@ -264,7 +273,9 @@ class _Connection(RequestHandler):
         association.bind(evt.EVT_REQUESTED, negotiate)
         association.bind(evt.EVT_ESTABLISHED, accepted)
         association.bind(evt.EVT_RELEASED, lambda _: owner.close_session(session, "released"))
-        association.bind(evt.EVT_ABORTED, lambda _: owner.close_session(session, "aborted"))
+        association.bind(
+            evt.EVT_ABORTED, lambda _: owner.close_session(session, lane.how or "aborted")
+        )
         return association
 
 
@@ -303,6 +314,10 @@ def _negotiate(
         session.log.info("association_accepted")
         return
     session.log.warning("association_rejected", reason=rejection.reason)
+    _reject(association, rejection)
+
+
+def _reject(association: Association, rejection: Rejection) -> None:
     association.acse.send_reject(rejection.result, rejection.source, rejection.diagnostic)
     association.kill()
 

@@ -27,6 +27,7 @@ from node.dimse.pdus import (
     A_ASSOCIATE_AC,
     A_ASSOCIATE_RJ,
     A_ASSOCIATE_RQ,
+    A_RELEASE_RQ,
     P_DATA_TF,
     ConnectionLost,
     Fragment,
@@ -53,6 +54,7 @@ PAUSE_S = 0.002
 LINGER_S = 1.0
 """How long what a refused peer still sends is dropped, so that it can read the A-ABORT."""
 
+_ENDS = {A_ABORT: "aborted", A_RELEASE_RQ: "released"}
 _AWAITING_ANSWER = "Sta3"
 _DATA_TRANSFER = "Sta6"
 _AWAITING_CLOSE = "Sta13"
@@ -94,7 +96,8 @@ class InstanceLane(DULServiceProvider):
         self._transfer: _Transfer | None = None
         self._linger_until = 0.0
         self._titles = b""
-        self._how = "lost"
+        self.how = ""
+        """How the peer ended the association; empty while it has not."""
         self._is_over = False
         self.checkpoint: Checkpoint | None = None
         """Of the association's thread, which waits there."""
@@ -134,7 +137,7 @@ class InstanceLane(DULServiceProvider):
                 self._transfer.reception.abandon()
                 self._session.log.warning("transfer_incomplete")
             self._reader.close()
-            self._on_end(how or self._how)
+            self._on_end(how or self.how or "lost")
             self._is_over = True
             if self.checkpoint is not None:
                 self.checkpoint.wake()
@@ -225,6 +228,7 @@ class InstanceLane(DULServiceProvider):
         except ConnectionLost as lost:
             if self.state_machine.current_state == _DATA_TRANSFER:
                 self._session.log.warning("connection_lost", reason=str(lost))
+                self.how = "lost"
             self.event_queue.put(_CONNECTION_CLOSED)
             return
         except PduFault as fault:
@@ -236,8 +240,8 @@ class InstanceLane(DULServiceProvider):
         if header.kind in (A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF):
             self._refuse(PduFault(f"PDU type 0x{header.kind:02X} does not belong here"))
             return
-        if header.kind == A_ABORT:
-            self._how = "aborted"
+        if header.kind in _ENDS:
+            self.how = _ENDS[header.kind]
         pdu, event = self._decode_pdu(bytearray(plain(header.kind, bytes(body))))
         self._recv_pdu.put(pdu)
         self.event_queue.put(event)

@@ -144,6 +144,22 @@ def test_who_waits_too_long_for_its_turn_is_told_of_congestion(
         assert peer.rejection() == (told.result, told.source, told.diagnostic) == (2, 3, 1)
 
 
+def test_a_fault_while_a_request_is_decided_on_lets_nobody_in(
+    node: Node, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def admit(*facts: object) -> None:
+        raise LookupError("a bug")
+
+    with monkeypatch.context() as patch, RawPeer(node.port) as peer:
+        patch.setattr(node.server, "admit", admit)
+        told = admission.FAULT
+        assert peer.rejection() == (told.result, told.source, told.diagnostic) == (2, 2, 1)
+    assert "negotiation_fault" in capfd.readouterr().out
+    until(lambda: len(listener_of(node).entrance) == 0)
+    with RawPeer(node.port) as peer:
+        peer.associate()
+
+
 @pytest.mark.parametrize("sent", [b"GET / HTTP/1.1\r\n\r\n", pdu(RELEASE_RQ, bytes(4)), bytes(6)])
 def test_what_is_no_request_is_aborted_without_a_thread(
     tmp_path: Path, sent: bytes, capfd: pytest.CaptureFixture[str]
