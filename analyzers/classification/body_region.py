@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers import contract
 from analyzers.contract import Volume
 
 LOOKED_AT = 24
@@ -67,7 +68,10 @@ def cross_sections(volume: Volume) -> list[CrossSection]:
     found = []
     for index in chosen:
         part = volume.stored[index, ::step, ::step].astype(np.float32)
-        found.append(_measured(part * volume.slope[index] + volume.intercept[index], pixel_cm2))
+        hu = part * volume.slope[index] + volume.intercept[index]
+        if volume.valid is not None:
+            hu[~volume.valid[index, ::step, ::step]] = contract.AIR_HU
+        found.append(_measured(hu, pixel_cm2))
     return found
 
 

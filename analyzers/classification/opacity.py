@@ -27,6 +27,7 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
+from analyzers.filters.field import repeated_values
 from analyzers.models.stored_model import StoredModel
 
 INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
@@ -56,7 +57,7 @@ def framed_chest(volume: Volume, mean: NDArray[np.generic]) -> FramedChest:
     """
     if not volume.projection or volume.shape[0] != 1:
         raise NotApplicable("Lung opacity is judged on a single radiograph; this is none.")
-    values = volume.values(np.float32)[0]
+    values = repeated_values(volume)[0]
     if not np.isfinite(values).all() or np.ptp(values) == 0:
         raise NotApplicable("The radiograph holds no contrast.")
     try:
@@ -104,9 +105,11 @@ def evidence(
 ) -> ParametricMap:
     """A chart of the frame ``(240, 240)``, back on the radiograph it was made from."""
     rows, columns = volume.shape[1:]
-    lifted = unsquared(chest.frame.lift(framed), (rows, columns))
+    lifted = unsquared(chest.frame.lift(framed), (rows, columns))[None]
+    if volume.valid is not None:
+        lifted = np.where(volume.valid, lifted, 0)
     return ParametricMap(
-        values=np.ascontiguousarray(lifted[None], np.float32),
+        values=np.ascontiguousarray(lifted, np.float32),
         title=title,
         quantity=quantity,
         unit=concepts.NO_UNIT,

@@ -153,7 +153,7 @@ def contrast_agent(volume: Volume) -> list[_Opinion]:
     trunk = {Region.CHEST, Region.ABDOMEN}
     if _readable_ct(volume) and trunk & set(shares(cross_sections(volume))):
         values = volume.values(np.float32)
-        seen = contrast_ml(values, foreground(values, "CT"), volume.voxel_ml)
+        seen = contrast_ml(values, foreground(values, "CT", volume.valid), volume.voxel_ml)
         answer = concepts.YES if seen > VESSEL_ML else concepts.NO
         return [_Opinion(answer, None, f"the largest uniform bright structure has {seen:.0f} mL")]
     if said is None:

@@ -31,7 +31,12 @@ from analyzers.detection.nodule_shape import Piece, cut_out
 from analyzers.segmentation.balls import Mask
 from analyzers.segmentation.lung_masks import lung_masks
 from analyzers.segmentation.lung_sides import LEFT_LABEL
-from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+from analyzers.segmentation.patient_grid import (
+    clear_padding,
+    hounsfield,
+    patient_grid,
+    require_extent,
+)
 
 LEAST_EXTENT_MM = 40.0
 LEAST_LUNG_ML = 20.0
@@ -111,11 +116,13 @@ class LungNodule:
         patient = patient_grid(volume)
         hu = hounsfield(volume, patient)
         lungs = lung_masks(hu, patient.spacing_mm)
+        clear_padding(volume, patient, lungs)
         if float(np.count_nonzero(lungs)) * volume.voxel_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
         found = self._nodules(hu, lungs, patient.spacing_mm, parameters)
         labels = np.zeros(hu.shape, np.uint8)
         for number, one in enumerate(found, 1):
+            clear_padding(volume, patient, one.mask)
             labels[one.mask & (labels == 0)] = number
         segments = [
             _segment(number, one, hu, patient.spacing_mm, self._point(parameters))

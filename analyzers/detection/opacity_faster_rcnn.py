@@ -29,10 +29,13 @@ from analyzers.contract import (
 from analyzers.detection.opacity_detector import Marks, fitted, log_odds, marks
 from analyzers.detection.opacity_evidence import grad_cam
 from analyzers.detection.opacity_window import SIDE, Window, channels, window
+from analyzers.filters.field import repeated_values
 from analyzers.models import stored_model
 
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
 OPACITY = Code("112001", "DCM", "Opacity")
+LEAST_MEASURED = 0.5
+"""Part of a box that must be no padding."""
 """CID 6102 Chest Finding or Feature."""
 SCORE_SPREAD = Code(
     "SCORESPREAD", codes.PRIVATE_SCHEME, "Spread of the score between image and mirror image"
@@ -82,14 +85,18 @@ class OpacityFasterRcnn:
         chest = framed_chest(volume, self.mean)
         shape = (volume.shape[1], volume.shape[2])
         place = window(chest.frame, shape)
-        view = place.view(volume.values(np.float32)[0])
+        view = place.view(repeated_values(volume)[0])
         x = torch.from_numpy(channels(view)).to(self.device)
         found = marks(self.network, x)
         threshold = parameters.threshold or self.model.number("box_point", "threshold")
-        boxes = self._detections(found, place, shape, threshold)
+        boxes = [
+            box
+            for box in self._detections(found, place, shape, threshold)
+            if volume.valid is None or _measured_share(box, volume.valid) >= LEAST_MEASURED
+        ]
         items: list[Finding] = [self._verdict(found, boxes), *boxes]
         if parameters.evidence == "grad_cam":
-            items.append(_map(grad_cam(self.network, x), place, shape))
+            items.append(_map(grad_cam(self.network, x), place, volume))
         return Findings(tuple(items), (self._remark(threshold),))
 
     def _verdict(self, found: Marks, boxes: list[Detection]) -> Finding:
@@ -127,6 +134,12 @@ class OpacityFasterRcnn:
         )
 
 
+def _measured_share(box: Detection, valid: NDArray[np.bool_]) -> float:
+    """The part of a box that is no padding."""
+    corners = zip(box.first, box.last, strict=True)
+    return float(valid[tuple(slice(first, last + 1) for first, last in corners)].mean())
+
+
 def _detection(
     number: int,
     box: NDArray[np.float64],
@@ -160,10 +173,13 @@ def _corners(
     return (low[0], low[1]), (max(high[0], low[0]), max(high[1], low[1]))
 
 
-def _map(chart: NDArray[np.float32], place: Window, shape: tuple[int, int]) -> ParametricMap:
-    """The chart of the view back on the radiograph."""
+def _map(chart: NDArray[np.float32], place: Window, volume: Volume) -> ParametricMap:
+    """The chart of the view back on the radiograph; 0 over padding."""
+    laid = place.laid_back(chart, (volume.shape[1], volume.shape[2]))[None]
+    if volume.valid is not None:
+        laid = np.where(volume.valid, laid, 0)
     return ParametricMap(
-        values=np.ascontiguousarray(place.laid_back(chart, shape)[None], np.float32),
+        values=np.ascontiguousarray(laid, np.float32),
         title="Grad-CAM: what the surest opacity rests on",
         quantity=concepts.OPACITY_EVIDENCE,
         unit=concepts.NO_UNIT,

@@ -124,7 +124,8 @@ class Compression:
         derived.require_image(volume)
         method = Method(parameters.method)
         encoding = ENCODINGS[method]
-        frames, fidelity = _encoded(volume.stored, method, parameters)
+        stored = _blank(volume) if encoding.term else volume.stored
+        frames, fidelity = _encoded(stored, method, parameters, volume.valid)
         if not encoding.term and fidelity.largest_error:
             raise LosslessBroken(f"{encoding.title} changed pixels of this series")
         ratio = volume.stored.nbytes / sum(len(frame) for frame in frames)
@@ -139,8 +140,19 @@ class Compression:
         return Findings((image, *_measurements(ratio, fidelity)), remarks=(image.remarks,))
 
 
+def _blank(volume: Volume) -> NDArray[Any]:
+    """Stored values with the lowest measured one over padding, which lossy coding would smear."""
+    if volume.valid is None:
+        return volume.stored
+    lowest = volume.stored[volume.valid].min(initial=volume.stored.max())
+    return np.where(volume.valid, volume.stored, lowest)
+
+
 def _encoded(
-    stored: NDArray[Any], method: Method, parameters: CompressionParameters
+    stored: NDArray[Any],
+    method: Method,
+    parameters: CompressionParameters,
+    valid: NDArray[np.bool_] | None,
 ) -> tuple[list[bytes], Fidelity]:
     require_fit(stored, method)
     options = frame_codecs.Options(parameters.ratio, parameters.quality, parameters.largest_error)
@@ -153,7 +165,7 @@ def _encoded(
         decoded[index] = codec.decode(frames[index], stored.dtype)
 
     for_each(frame, range(len(stored)))
-    return frames, compared(stored, decoded)
+    return frames, compared(stored, decoded, valid)
 
 
 def require_fit(stored: NDArray[Any], method: Method) -> None:

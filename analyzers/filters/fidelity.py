@@ -30,29 +30,41 @@ class Fidelity:
     ssim: float
 
 
-def compared(source: NDArray[Any], other: NDArray[Any]) -> Fidelity:
-    """Both ``(slice, row, column)`` of one shape and dtype."""
+def compared(
+    source: NDArray[Any], other: NDArray[Any], valid: NDArray[np.bool_] | None = None
+) -> Fidelity:
+    """Both ``(slice, row, column)`` of one shape and dtype. valid: what was measured; None: all."""
     if np.array_equal(source, other):
         return Fidelity(0.0, None, 1.0)
-    span = float(source.max()) - float(source.min()) or 1.0
+    counted = source if valid is None else source[valid]
+    span = float(counted.max()) - float(counted.min()) or 1.0
+    seen = [slice(None) if valid is None else valid[index] for index in range(len(source))]
     largest, squares, ssims = ([0.0] * len(source) for _ in range(3))
 
     def plane(index: int) -> None:
         one, two = source[index].astype(np.float64), other[index].astype(np.float64)
         error = one - two
-        largest[index] = float(np.abs(error).max())
-        squares[index] = float(np.square(error).mean())
-        ssims[index] = ssim(one, two, span)
+        largest[index] = float(np.abs(error[seen[index]]).max(initial=0.0))
+        squares[index] = float(np.square(error[seen[index]]).sum())
+        ssims[index] = ssim(one, two, span, None if valid is None else valid[index])
 
     for_each(plane, range(len(source)))
-    mean_square = float(np.mean(squares))
-    return Fidelity(max(largest), 10 * math.log10(span**2 / mean_square), float(np.mean(ssims)))
+    mean_square = float(np.sum(squares)) / counted.size
+    if not mean_square:
+        return Fidelity(0.0, None, 1.0)
+    return Fidelity(max(largest), 10 * math.log10(span**2 / mean_square), float(np.nanmean(ssims)))
 
 
-def ssim(one: NDArray[np.float64], other: NDArray[np.float64], span: float) -> float:
+def ssim(
+    one: NDArray[np.float64],
+    other: NDArray[np.float64],
+    span: float,
+    valid: NDArray[np.bool_] | None = None,
+) -> float:
     """Mean structural similarity of two slices whose values span a range.
 
-    The border of 5 pixels is left out where the slice has more than that.
+    The border of 5 pixels is left out where the slice has more than that; padding (where ``valid``
+    is False) is left out, NaN where all is.
     """
 
     def local(values: NDArray[np.float64]) -> Any:
@@ -68,4 +80,7 @@ def ssim(one: NDArray[np.float64], other: NDArray[np.float64], span: float) -> f
     index = (2 * product + c1) * (2 * covariance + c2) / ((squares + c1) * (variances + c2))
     if min(index.shape) > 2 * RADIUS:
         index = index[RADIUS:-RADIUS, RADIUS:-RADIUS]
-    return float(index.mean())
+        valid = valid if valid is None else valid[RADIUS:-RADIUS, RADIUS:-RADIUS]
+    if valid is None:
+        return float(index.mean())
+    return float(index[valid].mean()) if valid.any() else math.nan

@@ -53,9 +53,18 @@ def mirrored_values(volume: Volume) -> Floats:
     return values
 
 
-def _fill(plane: Floats, valid: Mask) -> None:
+def repeated_values(volume: Volume) -> Floats:
+    """Values whose padding is filled, within slices, with the nearest pixel that was measured."""
+    values: Floats = volume.values(np.float32)
+    if volume.valid is not None:
+        for plane, valid in zip(values, volume.valid, strict=True):
+            _fill(plane, valid, mirrored=False)
+    return values
+
+
+def _fill(plane: Floats, valid: Mask, *, mirrored: bool = True) -> None:
     """Fill one slice in place; where the mirror shows padding, the nearest pixel is repeated."""
-    if valid.all():
+    if valid.all() or not valid.any():
         return
     rows, columns = np.nonzero(~valid)
     _, labels = cv2.distanceTransformWithLabels(
@@ -64,7 +73,7 @@ def _fill(plane: Floats, valid: Mask) -> None:
     place = np.zeros(int(labels.max()) + 1, np.int64)
     place[labels[valid]] = np.flatnonzero(valid)
     near = np.stack(np.unravel_index(place[labels[rows, columns]], valid.shape))
-    far = 2 * near - np.stack([rows, columns])
+    far = 2 * near - np.stack([rows, columns]) if mirrored else near
     limits = np.array(valid.shape)[:, None] - 1
     far = np.clip(far, 0, limits)
     source = np.where(valid[tuple(far)], far, near)

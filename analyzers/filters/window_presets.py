@@ -105,7 +105,7 @@ def _known(volume: Volume) -> dict[str, Shades]:
     if volume.modality == "PT":
         return _of_pet(volume)
     values = volume.values(np.float32)
-    finite = values[np.isfinite(values)]
+    finite = values[volume.measured(np.isfinite(values))]
     if finite.size == 0 or finite.min() == finite.max():
         raise NotApplicable("All voxels have the same value: there is no contrast to be shown.")
     return {name: _percentiles(finite, share) for name, share in MR_PERCENT.items()}

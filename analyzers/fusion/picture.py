@@ -57,6 +57,8 @@ def usual_shades(volume: Volume) -> Shades:
     if volume.modality == "CT":
         return SOFT_TISSUE_HU
     values = np.nan_to_num(volume.values(np.float32))
+    if volume.valid is not None:
+        values = values[volume.valid]
     if volume.modality == "PT":
         return _apart(0.0, float(np.percentile(values, PET_PERCENTILE)))
     low, high = (float(value) for value in np.percentile(values, PERCENTILES))
@@ -76,7 +78,10 @@ def blended(
     for index, plane in enumerate(under.stored):
         values = plane.astype(np.float32) * np.float32(under.slope[index])
         values += np.float32(under.intercept[index])
-        grey = np.repeat(_shade(values, how.under)[..., None], 3, axis=-1).astype(np.float32)
+        shade = _shade(values, how.under)
+        if under.valid is not None:
+            shade[~under.valid[index]] = 0
+        grey = np.repeat(shade[..., None], 3, axis=-1).astype(np.float32)
         colour = how.palette[_shade(above[index], how.above)]
         share = np.where(covered[index], opacity, np.float32(0))[..., None]
         out[index] = np.rint(grey * (1 - share) + colour * share)

@@ -82,7 +82,7 @@ def normal(volume: Volume) -> NDArray[np.float32]:
     values: NDArray[np.float32] = np.nan_to_num(
         volume.values(np.float32), nan=0.0, posinf=0.0, neginf=0.0
     )
-    low, high = _range(values, volume.modality)
+    low, high = _range(values if volume.valid is None else values[volume.valid], volume.modality)
     values -= low
     values /= np.maximum(high - low, np.float32(1e-12))
     np.clip(values, 0, 1, out=values)

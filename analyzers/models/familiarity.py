@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from analyzers.classification.chest_frame import Image, register, standardised
 from analyzers.contract import NotApplicable, Volume
+from analyzers.filters.field import mirrored_values, repeated_values
 from analyzers.models import stored_model
 from analyzers.models.hippocampus_input import Resampling, normalized
 from analyzers.segmentation.hippocampus import require_crop
@@ -70,7 +71,7 @@ def distance(features: Features, model: stored_model.StoredModel) -> float:
 
 def of_radiograph(volume: Volume, model: stored_model.StoredModel) -> Features:
     """Shades, texture, symmetry and likeness to a mean chest of a standardised radiograph."""
-    image = standardised(volume.values(np.float32)[0])
+    image = standardised(repeated_values(volume)[0])
     return of_standardised(image, np.asarray(model.arrays["mean_chest"], np.float32))
 
 
@@ -95,7 +96,7 @@ def of_crop(volume: Volume, model: stored_model.StoredModel) -> Features:
     """
     require_crop(volume)
     grid = patient_grid(volume)
-    values = np.nan_to_num(grid.view(volume.values()))
+    values = np.nan_to_num(grid.view(mirrored_values(volume)))
     return of_normalized(normalized(Resampling(values.shape, grid.spacing_mm).forward(values)))
 
 

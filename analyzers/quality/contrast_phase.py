@@ -70,6 +70,7 @@ def _sampled(volume: Volume) -> Sampled:
         affine=np.diag((*grid.spacing_mm, 1.0))[[2, 1, 0, 3]],
         slope=np.ones(len(hu)),
         intercept=np.zeros(len(hu)),
+        valid=None,
     )
     width_mm = np.count_nonzero((hu > BODY_HU).any(axis=(0, 1))) * grid.spacing_mm[2]
     told = set(shares(cross_sections(axial)))

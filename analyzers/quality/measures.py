@@ -23,13 +23,14 @@ UNSTEADY = 0.6
 """Pixels by which the outline may differ from slice to slice before motion cannot be told."""
 
 
-def foreground(values: Values, modality: str) -> Mask:
+def foreground(values: Values, modality: str, valid: Mask | None = None) -> Mask:
     """The body: above ``BODY_HU`` on CT, else above a tenth of the way to the bright end; holes
-    within slices are filled and what is smaller than the largest piece is left out."""
+    within slices are filled and what is smaller than the largest piece is left out, as is padding
+    (where ``valid`` is False)."""
     if modality == "CT":
         rough = values > BODY_HU
     else:
-        low, high = np.percentile(values, (1, 99.5))
+        low, high = np.percentile(values if valid is None else values[valid], (1, 99.5))
         rough = values > low + 0.1 * (high - low)
     found = np.zeros(values.shape, np.bool_)
     for index, plane in enumerate(rough):
@@ -38,7 +39,7 @@ def foreground(values: Values, modality: str) -> Mask:
         if count > 1:
             largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
             found[index] = ndimage.binary_fill_holes(labels == largest)
-    return found
+    return found if valid is None else found & valid
 
 
 def local_deviation(plane: Values) -> NDArray[np.float32]:
@@ -84,15 +85,20 @@ def soft_tissue(values: Values, body: Mask, margin_hu: float) -> Mask:
     return found
 
 
-def edge_width_mm(values: Values, body: Mask, spacing_mm: tuple[float, float]) -> float | None:
+def edge_width_mm(
+    values: Values, body: Mask, spacing_mm: tuple[float, float], valid: Mask | None = None
+) -> float | None:
     """How many mm the outer border of the body takes in-plane: its step over its steepest slope.
 
-    The median over border pixels; a sharp one takes about one and a half pixels. None: no border.
+    The median over border pixels away from padding; a sharp one takes about one and a half pixels.
+    None: no border.
     """
     reach = max(2, round(6.0 / min(spacing_mm)))
     widths = []
-    for plane, inside in zip(values, body, strict=True):
+    for index, (plane, inside) in enumerate(zip(values, body, strict=True)):
         border = inside & ~ndimage.binary_erosion(inside)
+        if valid is not None:
+            border &= ndimage.binary_erosion(valid[index], iterations=reach)
         border[:reach], border[-reach:] = False, False
         border[:, :reach], border[:, -reach:] = False, False
         if np.count_nonzero(border) < 30:
@@ -131,8 +137,15 @@ def saturated_share(values: Values, body: Mask) -> float:
     return float(np.mean(inside == values.max()))
 
 
-def truncated_share(body: Mask) -> float:
-    """Share of the four sides of the slices that the body touches, at its worst over the slices."""
+def truncated_share(body: Mask, valid: Mask | None = None) -> float:
+    """Share of the border of the field of view that the body touches, at its worst over the slices.
+
+    The border are the four sides of a slice, with padding (where ``valid`` is False) its outline.
+    """
+    if valid is not None:
+        rims = [one & ~ndimage.binary_erosion(one) for one in valid]
+        met = [float(one[rim].mean()) for one, rim in zip(body, rims, strict=True) if rim.any()]
+        return max(met, default=0.0)
     sides = [body[:, 0], body[:, -1], body[:, :, 0], body[:, :, -1]]
     touched = sum(np.count_nonzero(side, axis=1) for side in sides)
     length = sum(side.shape[1] for side in sides)

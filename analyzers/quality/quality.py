@@ -138,9 +138,9 @@ class _Check:
         self.measurements: list[Measurement] = []
         self._volume, self._values, self._limits = volume, values, limits
         self._body = (
-            np.ones(values.shape, np.bool_)
+            volume.measured(np.ones(values.shape, np.bool_))
             if volume.projection
-            else measures.foreground(values, volume.modality)
+            else measures.foreground(values, volume.modality, volume.valid)
         )
 
     def reasons(self) -> Iterator[Reason]:
@@ -179,7 +179,9 @@ class _Check:
         noise = measures.noise_level(self._values, self._body)
         if not noise:
             return
-        floor = float(np.percentile(self._values, 1)) if self._volume.projection else 0.0
+        floor = (
+            float(np.percentile(self._values[self._body], 1)) if self._volume.projection else 0.0
+        )
         ratio = (float(np.median(self._values[self._body])) - floor) / noise
         self._measured(SNR, ratio, RATIO)
         warn, refuse = self._limits.snr_warn, self._limits.snr_refuse
@@ -191,7 +193,7 @@ class _Check:
     def _sharpness(self) -> Iterator[Reason]:
         spacing = self._volume.spacing_mm
         width = measures.edge_width_mm(
-            self._values, self._body, (float(spacing[1]), float(spacing[2]))
+            self._values, self._body, (float(spacing[1]), float(spacing[2])), self._volume.valid
         )
         if width is None:
             return
@@ -234,7 +236,7 @@ class _Check:
             yield Reason(
                 Level.WARN, f"The lungs reach the {' and the '.join(ends)} slice: not whole."
             )
-        share = measures.truncated_share(self._body)
+        share = measures.truncated_share(self._body, self._volume.valid)
         if share > 0.1:
             yield Reason(
                 Level.WARN, f"The body is cut off by the field of view ({share:.0%} of its sides)."

@@ -22,7 +22,12 @@ from analyzers.contract import (
 from analyzers.segmentation.airway_tree import airway_tree
 from analyzers.segmentation.balls import Mask, Spacing
 from analyzers.segmentation.measures import SQUARE_MILLIMETER, measured
-from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+from analyzers.segmentation.patient_grid import (
+    clear_padding,
+    hounsfield,
+    patient_grid,
+    require_extent,
+)
 
 TRACHEA_AND_BRONCHUS = Code("110726009", "SCT", "Trachea and Bronchus")
 TRACHEA = Code("44567001", "SCT", "Trachea")
@@ -68,6 +73,7 @@ class AirwaySegmentation:
         tree = airway_tree(hu, grid.spacing_mm)
         if tree is None:
             raise NotApplicable("The images show no trachea or main bronchi between aerated lungs.")
+        clear_padding(volume, grid, tree.mask)
         volume_ml = np.count_nonzero(tree.mask) * volume.voxel_ml
         segment = Segment(
             key="airways",

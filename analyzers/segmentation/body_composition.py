@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from analyzers import codes, families
 from analyzers.contract import (
@@ -27,7 +28,9 @@ from analyzers.segmentation.bone_masks import bone_mask
 from analyzers.segmentation.measures import AREA, SQUARE_CENTIMETER, TISSUE, measured
 from analyzers.segmentation.patient_grid import (
     PatientGrid,
+    clear_padding,
     hounsfield,
+    measured_here,
     patient_grid,
     require_extent,
 )
@@ -103,6 +106,7 @@ class BodyComposition:
             if found is None:
                 raise NotApplicable("The images show no abdomen at the level.")
             labels[z] = _labels(found)
+        clear_padding(volume, grid, labels)
         segments = tuple(
             _segment(kind, labels, hu, len(planes), grid)
             for kind in (MUSCLE, SUBCUTANEOUS, VISCERAL)
@@ -113,7 +117,7 @@ class BodyComposition:
             f"{'s' if len(planes) > 1 else ''}."
         )
         whole = Segmentation(grid.restore(labels), segments, title="Body composition")
-        return Findings((whole,), (remark, *_cut_off(hu, planes)))
+        return Findings((whole,), (remark, *_cut_off(hu, measured_here(volume, grid), planes)))
 
 
 def _heights(volume: Volume, grid: PatientGrid) -> NDArray[np.float64]:
@@ -194,10 +198,18 @@ def _segment(
     return Segment(key, kind, label, TISSUE, code, rgb=rgb, measurements=tuple(measurements))
 
 
-def _cut_off(hu: NDArray[np.int16], planes: list[int]) -> tuple[str, ...]:
-    """A sentence when the body meets the left, right, front or back edge of the images."""
-    plane = hu[planes[len(planes) // 2]] > -250
+def _cut_off(
+    hu: NDArray[np.int16], valid: NDArray[np.bool_] | None, planes: list[int]
+) -> tuple[str, ...]:
+    """A sentence when the body meets the left, right, front or back edge of the images.
+
+    Or the border of a field of view that is smaller than they are.
+    """
+    middle = planes[len(planes) // 2]
+    plane = hu[middle] > -250
     edges = [plane[:, 0], plane[:, -1], plane[0], plane[-1]]
-    if any(float(edge.mean()) > 0.05 for edge in edges):
+    if valid is not None:
+        edges.append(plane[valid[middle] & ~ndimage.binary_erosion(valid[middle])])
+    if any(edge.size and float(edge.mean()) > 0.05 for edge in edges):
         return ("The body is cut by the edge of the images: subcutaneous fat is of a part.",)
     return ()

@@ -20,7 +20,12 @@ from analyzers.contract import (
 )
 from analyzers.segmentation.bone_masks import METAL_HU, bone_mask
 from analyzers.segmentation.measures import volume_and_attenuation
-from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+from analyzers.segmentation.patient_grid import (
+    clear_padding,
+    hounsfield,
+    patient_grid,
+    require_extent,
+)
 
 LEAST_EXTENT_MM = 20.0
 LEAST_BONE_ML = 1.0
@@ -60,6 +65,7 @@ class BoneSegmentation:
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)
         bone = bone_mask(hu, grid.spacing_mm)
+        clear_padding(volume, grid, bone)
         bone_ml = float(np.count_nonzero(bone)) * volume.voxel_ml
         if bone_ml < LEAST_BONE_ML:
             raise NotApplicable("The images show no bone.")

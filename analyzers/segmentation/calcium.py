@@ -24,7 +24,12 @@ from analyzers.segmentation.agatston import THRESHOLD_HU, CalciumScore, agatston
 from analyzers.segmentation.balls import Mask
 from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, NO_UNIT, measured
 from analyzers.segmentation.mediastinum import mediastinum
-from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+from analyzers.segmentation.patient_grid import (
+    clear_padding,
+    hounsfield,
+    patient_grid,
+    require_extent,
+)
 
 CALCIUM_SCORE = Code("112058", "DCM", "Calcium score")
 CALCIFICATION = Code("18115005", "SCT", "Pathologic calcification, calcified structure")
@@ -87,10 +92,12 @@ class CalciumScoring:
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)
         region = mediastinum(hu, grid.spacing_mm)
+        clear_padding(volume, grid, region)
         if np.count_nonzero(region) * volume.voxel_ml < LEAST_REGION_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")
         _refuse_contrast_agent(hu, region)
         found = agatston(hu, region, grid.spacing_mm)
+        clear_padding(volume, grid, found.mask)
         labels = grid.restore(found.mask.view(np.uint8))
         segment = Segment(
             key="calcium",

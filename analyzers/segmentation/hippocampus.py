@@ -27,12 +27,18 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
+from analyzers.filters.field import mirrored_values
 from analyzers.models import hippocampus_networks as networks
 from analyzers.models import stored_model
 from analyzers.models.engine import averaged
 from analyzers.models.evidence import entropy, grad_cam
 from analyzers.models.hippocampus_input import Resampling, normalized
-from analyzers.segmentation.patient_grid import PatientGrid, patient_grid
+from analyzers.segmentation.patient_grid import (
+    PatientGrid,
+    clear_padding,
+    measured_here,
+    patient_grid,
+)
 
 LEAST_EXTENT_MM, MOST_EXTENT_MM = 20.0, 80.0
 HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")
@@ -101,6 +107,7 @@ class HippocampusNetwork:
         crop = crop_of(volume)
         answer = averaged(self.network, crop.image, self.run)
         labels = crop.back(answer.shares).argmax(0).astype(np.uint8)
+        clear_padding(volume, crop.grid, labels)
         items: tuple[Finding, ...] = (
             *parts_found(crop, labels, volume.voxel_ml),
             Measurement(AGREEMENT, round(100 * answer.agreement, 1), codes.PERCENT),
@@ -138,6 +145,8 @@ class Crop:
     grid: PatientGrid
     resampling: Resampling
     image: NDArray[np.float32]
+    valid: NDArray[np.bool_] | None = None
+    """What was measured of the crop's own voxels, patient axes; None: all."""
 
     def back(self, fields: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fields ``(n, z, y, x)`` of the networks' grid on the crop's own voxels, patient axes."""
@@ -154,12 +163,12 @@ def crop_of(volume: Volume) -> Crop:
     """
     require_crop(volume)
     grid = patient_grid(volume)
-    values = np.nan_to_num(grid.view(volume.values()))
+    values = np.nan_to_num(grid.view(mirrored_values(volume)))
     resampling = Resampling(values.shape, grid.spacing_mm)
     image = normalized(resampling.forward(values))
     if not image.any():
         raise NotApplicable("All pixels of the series have the same value.")
-    return Crop(grid, resampling, image)
+    return Crop(grid, resampling, image, measured_here(volume, grid))
 
 
 def require_crop(volume: Volume) -> None:
@@ -214,7 +223,10 @@ def _remarks(
 
 
 def _map(crop: Crop, chart: NDArray[np.float32], title: str, quantity: Code) -> ParametricMap:
-    values = np.ascontiguousarray(crop.grid.restore(crop.resampling.back(chart)), np.float32)
+    own = crop.resampling.back(chart)
+    if crop.valid is not None:
+        own = np.where(crop.valid, own, 0)
+    values = np.ascontiguousarray(crop.grid.restore(own), np.float32)
     return ParametricMap(values, f"{title}: hippocampus", quantity, concepts.NO_UNIT)
 
 

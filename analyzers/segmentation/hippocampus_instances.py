@@ -30,6 +30,7 @@ from analyzers.segmentation.hippocampus import (
     crop_of,
     parts_found,
 )
+from analyzers.segmentation.patient_grid import clear_padding
 
 PART = Code("HIPPOPART", codes.PRIVATE_SCHEME, "Part of the hippocampus")
 SIDES = {
@@ -85,6 +86,7 @@ class HippocampusMaskRcnn:
         crop = crop_of(volume)
         answer = marked(self.network, crop.image, networks.CLASSES, self.device)
         labels = labelled(crop.back(answer.fields))
+        clear_padding(volume, crop.grid, labels)
         stored = crop.grid.restore(labels)
         boxes = [
             _box(part, stored == number, _score(answer, number))

@@ -23,7 +23,12 @@ from analyzers.contract import (
 from analyzers.segmentation.lung_masks import lung_masks
 from analyzers.segmentation.lung_sides import LEFT_LABEL, RIGHT_LABEL
 from analyzers.segmentation.measures import measured, volume_and_attenuation
-from analyzers.segmentation.patient_grid import hounsfield, patient_grid, require_extent
+from analyzers.segmentation.patient_grid import (
+    clear_padding,
+    hounsfield,
+    patient_grid,
+    require_extent,
+)
 
 LOW_ATTENUATION_HU = -950
 LEAST_EXTENT_MM = 40.0
@@ -72,6 +77,7 @@ class LungSegmentation:
                 "The images show a strip of the body too narrow to tell left from right."
             )
         labels = lung_masks(hu, grid.spacing_mm)
+        clear_padding(volume, grid, labels)
         sides = [_side(hu, labels, label, volume.voxel_ml) for label in (RIGHT_LABEL, LEFT_LABEL)]
         total_ml = float(np.count_nonzero(labels)) * volume.voxel_ml
         if total_ml < LEAST_LUNG_ML:

@@ -29,6 +29,7 @@ from analyzers.segmentation.measures import (
     VALUE,
     measured,
 )
+from analyzers.segmentation.patient_grid import clear_padding
 from analyzers.segmentation.places import Index
 from analyzers.segmentation.target import Scene, TargetParameters
 
@@ -57,6 +58,7 @@ def outlined(
     part = mask[of.window]
     for z in range(len(part)):
         part[z] = of.coarse.plane(inside, z) > 0.5
+    clear_padding(volume, of.grid, mask)
     if of.seed:
         mask = _at_seed(mask, of, of.seed, parameters.neck_mm)
     else:

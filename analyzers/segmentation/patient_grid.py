@@ -76,6 +76,18 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
     return np.ascontiguousarray(grid.view(out))
 
 
+def measured_here(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:
+    """``Volume.valid`` on axes (z, y, x); None: everywhere."""
+    return None if volume.valid is None else grid.view(volume.valid)
+
+
+def clear_padding(volume: Volume, grid: PatientGrid, found: NDArray[Any]) -> None:
+    """Set a mask or labels on axes (z, y, x) to 0 where nothing was measured, in place."""
+    valid = measured_here(volume, grid)
+    if valid is not None:
+        found[~valid] = 0
+
+
 def require_extent(volume: Volume, least_mm: float) -> None:
     """Refuse what is too small to hold the organ.
 

@@ -66,12 +66,17 @@ class Neighbourhood:
     body: Mask
     distance_mm: NDArray[np.float64]
     others: Mask
+    """Hot neighbours and padding."""
 
 
 def delineate(
-    suv: NDArray[np.float32], spacing_mm: Spacing, start: Start, rule: Rule
+    suv: NDArray[np.float32],
+    spacing_mm: Spacing,
+    start: Start,
+    rule: Rule,
+    valid: Mask | None = None,
 ) -> list[Focus]:
-    """The foci, each cut by its own threshold; hottest first."""
+    """The foci, each cut by its own threshold; hottest first. valid: None: all was measured."""
     labels = cc3d.connected_components(suv >= start.level, connectivity=18)
     counts = np.bincount(labels.ravel())
     least = start.least_ml * 1000.0 / float(np.prod(spacing_mm))
@@ -83,7 +88,10 @@ def delineate(
         near = labels[window]
         body = near == label
         distance = ndimage.distance_transform_edt(~body, sampling=spacing_mm)
-        around = Neighbourhood(suv[window], body, distance, (near > 0) & ~body)
+        others = (near > 0) & ~body
+        if valid is not None:
+            others |= ~valid[window]
+        around = Neighbourhood(suv[window], body, distance, others)
         threshold = rule(around)
         mask = (around.suv >= threshold) & (distance <= MARGIN_MM) & ~around.others
         found.append(Focus(window, _reached(mask, body), threshold))
@@ -139,10 +147,12 @@ def adaptive(around: Neighbourhood) -> float:
 # --- SUVpeak --------------------------------------------------------------------------------------
 
 
-def suv_peak(suv: NDArray[np.float32], focus: Focus, spacing_mm: Spacing) -> float:
+def suv_peak(
+    suv: NDArray[np.float32], focus: Focus, spacing_mm: Spacing, valid: Mask | None = None
+) -> float:
     """Highest mean SUV of a 1 mL sphere centred on a voxel of the focus.
 
-    A voxel weighs as much as the part of it that lies in the sphere.
+    A voxel weighs as much as the part of it that lies in the sphere; padding weighs nothing.
     """
     kernel = sphere_weights(PEAK_RADIUS_MM, spacing_mm)
     reach = [size // 2 for size in kernel.shape]
@@ -150,7 +160,12 @@ def suv_peak(suv: NDArray[np.float32], focus: Focus, spacing_mm: Spacing) -> flo
         slice(max(part.start - r, 0), part.stop + r)
         for part, r in zip(focus.window, reach, strict=True)
     )
-    means = ndimage.convolve(suv[window], kernel, mode="nearest")
+    if valid is None:
+        means = ndimage.convolve(suv[window], kernel, mode="nearest")
+    else:
+        weight = valid[window].astype(np.float32)
+        means = ndimage.convolve(suv[window] * weight, kernel, mode="nearest")
+        means /= np.maximum(ndimage.convolve(weight, kernel, mode="nearest"), kernel.max() / 2)
     inner = tuple(
         slice(part.start - wide.start, part.stop - wide.start)
         for part, wide in zip(focus.window, window, strict=True)

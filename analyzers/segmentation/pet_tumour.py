@@ -23,13 +23,19 @@ from analyzers.contract import (
     no_suv,
 )
 from analyzers.segmentation import pet_foci
+from analyzers.segmentation.balls import Mask
 from analyzers.segmentation.measures import (
     LESION,
     MAXIMUM,
     MORPHOLOGICALLY_ABNORMAL,
     measured,
 )
-from analyzers.segmentation.patient_grid import PatientGrid, patient_grid, require_extent
+from analyzers.segmentation.patient_grid import (
+    PatientGrid,
+    measured_here,
+    patient_grid,
+    require_extent,
+)
 from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv_peak
 from analyzers.segmentation.pet_reference import Reference, find_liver, reference_at
 from analyzers.segmentation.places import index_of, require_point
@@ -127,11 +133,13 @@ class PetTumour:
         grid = patient_grid(volume)
         suv = _suv(volume, grid)
         reference = _reference(volume, grid, suv, parameters)
-        foci = _foci(suv, grid, parameters, reference)
+        valid = measured_here(volume, grid)
+        foci = _foci(suv, valid, grid, parameters, reference)
         remarks = _remarks(foci, parameters, reference)
         if parameters.seed_mm:
             foci = _at_seed(foci, index_of(volume, grid, parameters.seed_mm), grid)
-        return _findings(suv, grid, foci[: parameters.max_foci], volume.voxel_ml, remarks)
+        foci = foci[: parameters.max_foci]
+        return _findings(suv, valid, grid, foci, volume.voxel_ml, remarks)
 
 
 def _suv(volume: Volume, grid: PatientGrid) -> NDArray[np.float32]:
@@ -161,6 +169,7 @@ def _reference(
 
 def _foci(
     suv: NDArray[np.float32],
+    valid: Mask | None,
     grid: PatientGrid,
     parameters: PetTumourParameters,
     reference: Reference | None,
@@ -169,10 +178,10 @@ def _foci(
     level = reference.threshold if reference else LEVELS.get(method)
     if level is not None:
         start = Start(level, parameters.least_ml)
-        return delineate(suv, grid.spacing_mm, start, pet_foci.constant(level))
+        return delineate(suv, grid.spacing_mm, start, pet_foci.constant(level), valid)
     rule = pet_foci.fixed_share if method is Method.FIXED else pet_foci.adaptive
     start = Start(parameters.start_suv, parameters.least_ml)
-    return delineate(suv, grid.spacing_mm, start, rule)
+    return delineate(suv, grid.spacing_mm, start, rule, valid)
 
 
 def _at_seed(foci: list[Focus], seed: tuple[int, int, int], grid: PatientGrid) -> list[Focus]:
@@ -194,6 +203,7 @@ def _at_seed(foci: list[Focus], seed: tuple[int, int, int], grid: PatientGrid) -
 
 def _findings(
     suv: NDArray[np.float32],
+    valid: Mask | None,
     grid: PatientGrid,
     foci: list[Focus],
     voxel_ml: float,
@@ -208,7 +218,7 @@ def _findings(
         if values.size == 0:
             continue
         totals += values.size * voxel_ml * np.array([1.0, values.mean()])
-        peak = suv_peak(suv, focus, grid.spacing_mm)
+        peak = suv_peak(suv, focus, grid.spacing_mm, valid)
         segments.append(_segment(number, values, voxel_ml, peak))
     title = "Foci of uptake"
     if not segments:

@@ -21,6 +21,7 @@ from analyzers.segmentation.patient_grid import (
     PatientGrid,
     coarse_grid,
     hounsfield,
+    measured_here,
     patient_grid,
     reduce_to,
     require_extent,
@@ -123,11 +124,14 @@ def scene(volume: Volume, parameters: TargetParameters) -> Scene:
     aim_mm = max(min(grid.spacing_mm), float(np.cbrt(extent_mm3 / MOST_VOXELS)))
     coarse = coarse_grid(part.shape, grid.spacing_mm, aim_mm)
     image = reduce_to(coarse, part)
+    seen = _seen(volume, grid, coarse, window)
     away = None
     if seed is not None:
         away = _distance_from(seed, window, coarse, image.shape)
-    low, high = _range(image, away, parameters)
-    membership = _membership(image, low, high)
+    low, high = _range(
+        _seen_of(image, seen), None if away is None else _seen_of(away, seen), parameters
+    )
+    membership = _membership(image, seen, low, high)
     if away is None:
         core = membership >= min(0.9, float(membership.max()))
         outside = membership <= max(0.1, float(membership.min()))
@@ -136,6 +140,8 @@ def scene(volume: Volume, parameters: TargetParameters) -> Scene:
         core &= (membership > 0.5) | (away <= away.min())
         outside = (away > parameters.reach_mm) | ((membership < 0.1) & (away > FAR_MM))
         membership = np.where(away > parameters.reach_mm, np.float32(0), membership)
+    if seen is not None:
+        core, outside = core & seen, outside | ~seen
     return Scene(grid, values, window, coarse, membership, core, outside, seed, low, high)
 
 
@@ -148,6 +154,23 @@ def image_values(volume: Volume, grid: PatientGrid) -> NDArray[Any]:
     if volume.suv_factor is not None:
         values *= np.float32(volume.suv_factor)
     return values
+
+
+def _seen(
+    volume: Volume, grid: PatientGrid, coarse: CoarseGrid, window: tuple[slice, ...]
+) -> Mask | None:
+    """Working voxels of which at least half was measured; None: all."""
+    valid = measured_here(volume, grid)
+    if valid is None:
+        return None
+    seen: Mask = reduce_to(coarse, valid[window].astype(np.uint8)) >= 0.5
+    if not seen.any():
+        raise NotApplicable("Nothing was measured there: the images hold padding only.")
+    return seen
+
+
+def _seen_of(values: NDArray[np.float32], seen: Mask | None) -> NDArray[np.float32]:
+    return values if seen is None else values[seen]
 
 
 def _window(
@@ -254,9 +277,12 @@ def _separability(values: NDArray[np.float32], threshold: float) -> float:
     return apart / max(float(np.sqrt(within)), 1e-9)
 
 
-def _membership(image: NDArray[np.float32], low: float, high: float) -> NDArray[np.float32]:
+def _membership(
+    image: NDArray[np.float32], seen: Mask | None, low: float, high: float
+) -> NDArray[np.float32]:
     """1 well inside the range, ½ at its ends, 0 well outside, with straight ramps between."""
-    inside = image[(image >= low) & (image <= high)]
+    values = _seen_of(image, seen)
+    inside = values[(values >= low) & (values <= high)]
     if inside.size == 0:
         raise NotApplicable("No voxel of the images lies in the range of values.")
     middle = float(np.median(inside))
@@ -265,4 +291,6 @@ def _membership(image: NDArray[np.float32], low: float, high: float) -> NDArray[
         if np.isfinite(border):
             half = max(RAMP_SHARE * abs(middle - border), 1e-6)
             np.minimum(out, 0.5 + side * (image - border) / (2 * half), out=out)
+    if seen is not None:
+        out[~seen] = 0
     return np.clip(out, 0.0, 1.0)
