@@ -73,11 +73,11 @@ def draw_chest(canvas: Canvas, gravity: Point, emphysema_mm: float, seed: int) -
     masks["body"] = canvas.mask(SKIN)
     canvas.draw(SKIN, FAT_HU)
     canvas.draw(MUSCLE, MUSCLE_HU)
-    masks["bone"] = _draw_bones(canvas)
+    masks |= _draw_bones(canvas)
     masks |= _draw_lungs(canvas, gravity)
     _draw_vessels(canvas, masks, seed)
     masks["emphysema"] = _draw_emphysema(canvas, masks["right_lung"], emphysema_mm)
-    masks |= _draw_organs(canvas, gravity, masks["bone"])
+    masks |= _draw_organs(canvas, gravity, masks["bone"] | masks["discs"])
     masks["airways"] = _draw_airways(canvas, masks)
     for lung in ("right_lung", "left_lung"):
         masks[lung] &= ~masks["airways"]
@@ -97,7 +97,8 @@ def _draw_table(canvas: Canvas, gravity: Point) -> Mask:
     return canvas.mask(table)
 
 
-def _draw_bones(canvas: Canvas) -> Mask:
+def _draw_bones(canvas: Canvas) -> dict[str, Mask]:
+    """Bone with its marrow; the discs between the vertebrae are none."""
     bones = (
         RibCage(),
         Box((-16, -100, -60), (16, -90, 110)),  # sternum
@@ -106,11 +107,13 @@ def _draw_bones(canvas: Canvas) -> Mask:
     )
     for bone in bones:
         canvas.draw(bone, CORTEX_HU)
+    canvas.draw(Box((-13, -98, -57), (13, -92, 107)), MARROW_HU)
     canvas.draw(Column(0, 62, 17, 13), MARROW_HU)
     for bottom in np.arange(-10, 10) * VERTEBRA_MM:
         canvas.draw(Column(0, 62, 19, 15, bottom, bottom + DISC_MM), DISC_HU)
     canvas.draw(Column(0, 82, 8, 6), MUSCLE_HU)  # spinal canal
-    return np.asarray(canvas.hu >= DISC_HU, np.bool_)
+    discs = np.asarray(canvas.hu == np.float32(DISC_HU), np.bool_)
+    return {"bone": np.asarray(canvas.hu > DISC_HU, np.bool_), "discs": discs}
 
 
 def _draw_lungs(canvas: Canvas, gravity: Point) -> dict[str, Mask]:
@@ -164,8 +167,8 @@ def _draw_emphysema(canvas: Canvas, lung: Mask, radius_mm: float) -> Mask:
     return pocket
 
 
-def _draw_organs(canvas: Canvas, gravity: Point, bone: Mask) -> dict[str, Mask]:
-    inside = canvas.mask(PLEURAL_SPACE) & ~bone
+def _draw_organs(canvas: Canvas, gravity: Point, spine: Mask) -> dict[str, Mask]:
+    inside = canvas.mask(PLEURAL_SPACE) & ~spine
     organs: dict[str, tuple[Solid, ...]] = {
         "stomach": (STOMACH,),
         "liver": (LIVER,),

@@ -92,8 +92,8 @@ ACQUISITIONS: Mapping[str, Acquisition] = MappingProxyType(
 class Truth:
     """What is in the phantom, on the grid of its series.
 
-    masks: right_lung, left_lung (with their vessels, without airways), airways, bone, heart, aorta,
-    liver, stomach, emphysema, body, table. emphysema_percent: part of each lung, and of both
+    masks: right_lung, left_lung (with their vessels, without airways), airways, bone, discs, heart,
+    aorta, liver, stomach, emphysema, body, table. emphysema_percent: part of each lung, and of both
     ("lungs"), below −950 HU.
     """
 

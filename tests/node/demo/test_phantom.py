@@ -14,6 +14,8 @@ import pydicom
 import pytest
 from pydicom import uid
 
+from analyzers.contract import NoParameters, Segmentation, Volume
+from analyzers.segmentation.bones import BoneSegmentation
 from node.demo.ct_files import CtFiles, CtSeries
 from node.demo.phantom import ACQUISITIONS, ChestPhantom
 
@@ -145,3 +147,15 @@ def test_one_instance_has_one_uid(phantom_paths: list[Path], tmp_path: Path) -> 
         assert all(
             image.file_meta.MediaStorageSOPInstanceUID == image.SOPInstanceUID for image in images
         )
+
+
+def test_the_bone_of_the_demo_measures_what_its_truth_says() -> None:
+    phantom = ChestPhantom()
+    truth, slices = phantom.truth, phantom.grid_shape[0]
+    volume = Volume(truth.hu, phantom.affine, "CT", np.ones(slices), np.zeros(slices))
+    (found,) = BoneSegmentation("cpu").analyze(volume, NoParameters()).items
+    assert isinstance(found, Segmentation)
+    measured = found.segments[0].measurements[0]
+    assert measured.unit.value == "mL"
+    assert measured.value == pytest.approx(truth.volumes_ml["bone"], rel=0.02)
+    assert not (truth.masks["bone"] & truth.masks["discs"]).any()
