@@ -20,7 +20,7 @@ from node.config import Settings
 from node.dimse.commitment import CommitmentService
 from node.dimse.receiver_pool import Callbacks
 from node.errors import AlreadyRunning, NodeError, SettingsError
-from node.intake.completion import Completion, Planner
+from node.intake.completion import Completion, Planner, tells_not_applicable
 from node.intake.indexer import Indexer, recover
 from node.loop import Loop
 from node.observe.health import Health
@@ -159,6 +159,7 @@ class Node:
             self._clock,
             self.health.part("dispatcher"),
             self._wake_couriers,
+            functools.partial(tells_not_applicable, self.settings.rules),
         )
         self._dispatching = threading.Thread(
             target=self.dispatcher.run, name="dispatcher", daemon=True

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+import typing
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -244,13 +245,32 @@ Scalar = str | int | float
 Condition = Scalar | list[Scalar] | RangeCondition | MatchesCondition | ExistsCondition
 
 
+Notice = Literal["failed", "not applicable"]
+
+
 class RuleSettings(_Table):
     name: Name
     when: dict[str, Condition] = Field(default_factory=dict)
     analyzers: tuple[str, ...] = Field(min_length=1)
     destinations: tuple[str, ...] = ()
     priority: Priority = Priority.ROUTINE
-    notices: bool = True
+    notices: tuple[Notice, ...] = ("failed",)
+    """Of which verdicts a report goes to the destinations; the page shows all."""
+
+    @property
+    def tells_failed(self) -> bool:
+        return "failed" in self.notices
+
+    @property
+    def tells_not_applicable(self) -> bool:
+        return "not applicable" in self.notices
+
+    @field_validator("notices", mode="before")
+    @classmethod
+    def _all_or_none(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return typing.get_args(Notice) if value else ()
+        return value
 
     @field_validator("when", mode="before")
     @classmethod

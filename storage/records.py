@@ -225,7 +225,7 @@ class NewJob:
     destinations: tuple[str, ...]
     refusals: tuple[str, ...] = ()
     notices: bool = True
-    """Whether "not applicable" and "failed" are reported to the destinations too."""
+    """Whether a failure is reported to the destinations too."""
     companions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Instances of other series of the study, by the role they play."""
     waits_for: tuple[str, ...] = ()

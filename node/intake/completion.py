@@ -307,7 +307,7 @@ class Planner:
             priority=decision.rule.priority,
             destinations=decision.rule.destinations,
             refusals=refusals,
-            notices=decision.rule.notices,
+            notices=decision.rule.tells_failed,
             companions={
                 role: tuple(instance.id for instance in one.instances)
                 for role, one in beside.items()
@@ -318,6 +318,12 @@ class Planner:
 
 def _alarm(series: StoredSeries) -> str:
     return f"{Verdict(series, (mixed_patients(series),)).sentence()}: it is not analyzed"
+
+
+def tells_not_applicable(rules: Sequence[RuleSettings], named: str) -> bool:
+    """Whether a job's rule wants a report of what did not apply; rules that share a job stand in
+    its ``rule`` side by side."""
+    return any(rule.tells_not_applicable and f", {rule.name}, " in f", {named}, " for rule in rules)
 
 
 def merged(jobs: Iterable[NewJob]) -> list[NewJob]:

@@ -24,6 +24,7 @@ from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
 from node.results import reported
 from node.results.source import Reference
+from node.work import notices
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from storage import events, ledger
 from storage.database import Database, Transaction
@@ -50,6 +51,7 @@ class Dispatcher:
     """Call ``run`` in a thread, ``wake`` when there may be work, ``stop`` to end.
 
     on_settled: called whenever a job's results were committed: there is something to deliver.
+    tells_not_applicable: whether a rule, by its name, wants a report of what did not apply.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Dispatcher:
         clock: Clock,
         heartbeat: Heartbeat | None = None,
         on_settled: Callable[[], None] = lambda: None,
+        tells_not_applicable: Callable[[str], bool] = lambda rule: False,
     ) -> None:
         self._database = database
         self._instances = instances
@@ -80,6 +83,7 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
+        self._tells_not_applicable = tells_not_applicable
 
     def wake(self) -> None:
         """There may be a due job."""
@@ -172,7 +176,7 @@ class Dispatcher:
             predecessor=_predecessor(tx, job),
             companions=self._companions(tx, job),
             reported=self._reported(tx, job),
-            notices=job.notices,
+            notices=False,
             title=installed.title if installed else "",
             family=installed.family if installed else None,
         )
@@ -212,6 +216,8 @@ class Dispatcher:
             raise
         except Exception as error:  # border: one job must not hold up the others
             log.exception("outcome not recorded", job=job.id)
+            if _tells(ticket):
+                return  # the job itself has ended long ago
             reason = f"the outcome cannot be recorded: {type(error).__name__}"
             trace = traceback.format_exc()
             self._finish(job, ticket, Outcome(Verdict.FAILED, reason=reason, traceback=trace))
@@ -269,7 +275,8 @@ class Dispatcher:
 
     def _report_failure(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         """Write the report that says so, on the slot that has just become free."""
-        notice = ticket.as_notice(Verdict.FAILED, (outcome.told or _first_line(outcome.reason),))
+        told = outcome.told or _first_line(outcome.reason)
+        notice = replace(ticket, notices=True).as_notice(Verdict.FAILED, (told,))
         self._submit(notice, lambda report: (job, notice, _with_report(outcome, report)))
 
     def _finish(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
@@ -298,6 +305,40 @@ class Dispatcher:
             reason=_loggable(outcome),
         )
         self._on_settled()
+        if not _tells(ticket):
+            self._tell(job)
+
+    def _tell(self, job: Job) -> None:
+        """Report what did not apply, once all jobs of the rule have ended."""
+        if not self._tells_not_applicable(job.rule):
+            return
+        with self._database.read() as tx:
+            found = notices.due(tx, job)
+            ticket = self._ticket(tx, found.holder) if found else None
+        if found is None or ticket is None:
+            return
+        told = replace(ticket, notices=True, title=found.titles(_title), predecessor=None)
+        notice = told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(_title))
+        holder = found.holder
+        self._submit(notice, lambda report: (holder, notice, _as_it_was(holder, report)))
+
+
+def _title(analyzer: str) -> str:
+    installed = _installed(analyzer)
+    return installed.title if installed else analyzer
+
+
+def _tells(ticket: Ticket) -> bool:
+    """Whether it is the one report of what did not apply."""
+    notice = ticket.notice
+    return ticket.notices and notice is not None and notice.verdict is Verdict.NOT_APPLICABLE
+
+
+def _as_it_was(job: Job, report: Outcome) -> Outcome:
+    """A job that did not apply, for the reason that it had, with the report of it."""
+    if report.verdict is not Verdict.NOT_APPLICABLE:
+        log.error("no report of what did not apply", job=job.id, reason=_loggable(report))
+    return Outcome(Verdict.NOT_APPLICABLE, report.results, job.reason)
 
 
 def _with_report(failure: Outcome, report: Outcome) -> Outcome:

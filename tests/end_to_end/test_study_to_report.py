@@ -218,16 +218,16 @@ def test_real_ct_series_come_out_as_results_or_as_a_named_refusal(
     state = finished(node, uid, timeout_s=200)
     (job,) = [job for job in state.jobs if job.study_instance_uid == uid]
     assert job.state is REAL_CT[name], job.reason
+    if job.state is JobState.NOT_APPLICABLE:
+        assert "tilt" in job.reason
+        return  # stands on the page; nothing is sent unless the rule wants it
     results = in_pacs(pacs, uid)
     (report,) = of_class(results, REPORT)
-    segmentations = of_class(results, SEGMENTATION)
-    assert len(segmentations) == (1 if job.state is JobState.DONE else 0)
-    for one in (report, *segmentations):
+    (segmentation,) = of_class(results, SEGMENTATION)
+    for one in (report, segmentation):
         path = tmp_path / f"{one.Modality}.dcm"
         one.save_as(path)
         assert validator_errors(path) == []
-    if job.state is JobState.NOT_APPLICABLE:
-        assert "tilt" in job.reason
 
 
 @pytest.mark.interop
@@ -258,7 +258,8 @@ def test_compressed_images_with_empty_uids_are_refused_and_run_once_filled(
     state = finished(node, uid)
     (job,) = [job for job in state.jobs if job.study_instance_uid == uid]
     assert job.state in (JobState.DONE, JobState.NOT_APPLICABLE), job.reason
-    assert len(of_class(in_pacs(pacs, uid), REPORT)) == 1
+    if job.state is JobState.DONE:
+        assert len(of_class(in_pacs(pacs, uid), REPORT)) == 1
 
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
