@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -132,17 +133,25 @@ class _Slot:
                 fault = self._ask(inside.load, (name, self._device), within).answer.fault
             except Stop as stop:
                 fault = str(stop)
-            except OSError:
+            except OSError:  # no process can be started now: the next job tries again
                 break
+            except Exception as error:  # border: the thread of a slot outlives any fault
+                log.exception("worker fault")
+                fault = type(error).__name__
             if fault and not self._stopped:
                 log.error("analyzer does not load", analyzer=name, error=fault)
                 self._warm.remove(name)
+        if self._worker is None and not self._stopped:
+            self._has_answered()  # so that a process is there
         self._is_loading = False
 
     def _has_answered(self) -> bool:
         try:
             self._ask(inside.answer, (), Allowance(PROOF_TIME_S))
-        except (Stop, OSError):
+        except Stop:
+            return False
+        except Exception:  # border: the thread of a slot outlives any fault
+            log.exception("worker fault")
             return False
         return True
 
@@ -205,6 +214,11 @@ class _Slot:
         except OSError as error:
             reason = f"no worker process can be started: {error.strerror or type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, transient=True)
+        except Exception as error:  # border: the thread of a slot outlives any fault
+            log.exception("worker fault", job=ticket.job_id)
+            self._give_up_worker()
+            reason = f"a fault of the node, not of the analyzer: {type(error).__name__}"
+            return Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
 
     def _performed(self, ticket: Ticket, within: Allowance) -> Outcome:
         done = self._ask(inside.perform, (ticket, self._device), within)

@@ -195,9 +195,9 @@ def test_the_node_runs_on_postgresql_and_survives_a_kill(
     node = Node(tmp_path, rule("slow", to=""), database=postgres.url("node"))
     try:
         node.start(plugins=True)
+        assert "another node works on this database" in command(node, "serve").stderr
         push(node, phantom_folder)
         node.wait(lambda state: any(job.state is JobState.RUNNING for job in state.jobs))
-        assert "another node works on this database" in command(node, "serve").stderr
         node.kill()
         node.start(plugins=True)
         (job,) = node.wait_for_results().jobs
