@@ -16,6 +16,8 @@ MOST_CERTAIN_PERCENT = 99.0
 """No model is certain."""
 
 _WORDS = {"[hnsf'U]": "HU", "deg": "°", "mo": "months", "a": "years", "1": "", "Cel": "°C"}
+_ASCII = str.maketrans({"²": "2", "³": "3", "°": " deg"})
+"""In objects: a title beyond ASCII would change the character set of all that is copied."""
 _POWER = re.compile(r"(?<=[A-Za-z])[23](?![0-9])")
 _ANNOTATION = re.compile(r"\{[^{}]*\}")
 
@@ -54,8 +56,8 @@ def unit_words(unit: Code) -> str:
 
 
 def in_words(measurement: Measurement) -> str:
-    """A number with its unit, as short as it can be: "5.2 L", "16.1 mm"."""
-    value, unit = measurement.value, unit_words(measurement.unit)
+    """A number with its unit, as short as it can be and in ASCII: "5.2 L", "2020 mm3"."""
+    value, unit = measurement.value, unit_words(measurement.unit).translate(_ASCII)
     if unit == "mL" and abs(value) >= 1000:
         return f"{value / 1000:.2g} L"
     return f"{written(shown(value))} {unit}".rstrip()

@@ -101,6 +101,11 @@ def test_units_are_written_as_people_write_them(unit: str, written: str) -> None
     assert numbers.unit_words(Code(unit, "UCUM", unit)) == written
 
 
+def test_a_title_needs_no_other_character_set() -> None:
+    volume = Measurement(sources.VOLUME, 2016.6, Code("mm3", "UCUM", "mm3"))
+    assert numbers.in_words(volume) == "2020 mm3"
+
+
 WHOLE = Measurement(Code("TLVCT", "99WETREAD", "Volume of both lungs on CT"), 5234.0, sources.ML)
 YES = Code("52101004", "SCT", "Present")
 TITLES: dict[str, tuple[tuple[Finding, ...], str]] = {
