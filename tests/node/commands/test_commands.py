@@ -205,7 +205,10 @@ def test_a_study_is_deleted_by_its_number_with_a_reason(
     store = InstanceStore(var / "instances", var / "quarantine")
     for path in phantom_paths[:3]:
         with store.open_incoming() as file:
-            file.write_header(path.read_bytes())
+            whole = path.read_bytes()
+            start = 144 + int.from_bytes(whole[140:144], "little")
+            file.write_header(whole[:start])
+            file.write(whole[start:])
             file.place(str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID))
     store.ready.forget()
     assert "3 new in the index" in wetread("reindex", "--config", config)
