@@ -27,6 +27,7 @@ from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, Reception
 from node.retention import Folders
 from node.web.app import WebContext, create_app
+from node.web.context import Away
 from node.web.server import WebServer
 from node.web.shared import Shared
 from node.work.dispatcher import Dispatcher
@@ -168,7 +169,9 @@ class Node:
     def _make_delivery(self) -> None:
         """From results to destinations, and commitment both ways."""
         settings, database, clock = self.settings, self.database, self._clock
-        self._couriers = parts.couriers(settings, database, self.results, self.health, clock)
+        couriers = parts.couriers(settings, database, self.results, clock)
+        self._circuits = {name: one.circuit for name, one in couriers.items()}
+        self._couriers = parts.delivery_loops(couriers, self.health)
         self._askers = parts.askers(settings, database, self._commitment, self.health, clock)
         self._reporter = parts.reporter(
             settings, database, self.store, self.server, self.health, clock
@@ -209,6 +212,7 @@ class Node:
             indexing=self._indexer.waiting_of,
             is_synced=self.settings.storage.sync,
             cautions=self._cautions,
+            away=self._away,
             shared=Shared(fresh_s=SHOWN_FOR_S),
             allowed_hosts=self.settings.http.names,
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
@@ -241,6 +245,11 @@ class Node:
     def _complete(self) -> None:
         if self._completion.step():
             self.dispatcher.wake()
+
+    def _away(self) -> dict[str, Away]:
+        """The destinations that do not answer."""
+        down = {name: (one.down_since, one.probe_at) for name, one in self._circuits.items()}
+        return {name: Away(since, again) for name, (since, again) in down.items() if since}
 
     def _wake_couriers(self) -> None:
         for courier in self._couriers:

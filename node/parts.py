@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from importlib.metadata import version
 
 from node import network
@@ -86,14 +86,26 @@ def _process_settings(settings: Settings, own_ae_title: str) -> Callable[[str], 
 
 
 def couriers(
-    settings: Settings, database: Database, results: ResultStore, health: Health, clock: Clock
-) -> list[Loop]:
-    """One for each destination."""
+    settings: Settings, database: Database, results: ResultStore, clock: Clock
+) -> dict[str, Courier]:
+    """One for each destination, by its name."""
+    return {
+        one.name: Courier(
+            _destination(one),
+            one.calling_ae_title or settings.node.ae_title,
+            database,
+            results,
+            clock,
+        )
+        for one in settings.destinations
+    }
+
+
+def delivery_loops(found: Mapping[str, Courier], health: Health) -> list[Loop]:
+    """What keeps the couriers going."""
     loops = []
-    for one in settings.destinations:
-        title = one.calling_ae_title or settings.node.ae_title
-        courier = Courier(_destination(one), title, database, results, clock)
-        heartbeat = health.part(f"delivery to {one.name}", works_s=TRANSFER_S)
+    for name, courier in found.items():
+        heartbeat = health.part(f"delivery to {name}", works_s=TRANSFER_S)
         loops.append(Loop(courier.deliver_once, heartbeat, IDLE_S))
     return loops
 

@@ -311,7 +311,7 @@ def _negotiate(
         proposed = request.presentation_context_definition_list
         association.acceptor.supported_contexts = contexts.supported(proposed, served)
         owner.open_associations.add(session.id, association, session.calling_ae, session.host)
-        session.log.info("association_accepted")
+        session.log_of_course("association_accepted")
         return
     session.log.warning("association_rejected", reason=rejection.reason)
     _reject(association, rejection)

@@ -288,7 +288,7 @@ class AssociationServer:
         studies = session.studies()
         if session.accepted:
             info = session.info()
-            log_line = session.log.info if how == "released" else session.log.warning
+            log_line = session.log_of_course if how == "released" else session.log.warning
             log_line(f"association_{how}", instances=info.instances, refused=info.refused)
         try:
             if studies:

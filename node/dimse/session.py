@@ -57,6 +57,12 @@ class Session:
         self.calling_ae, self.called_ae = calling_ae, called_ae
         self.log = self.log.bind(calling_ae=calling_ae)
 
+    def log_of_course(self, event: str, **facts: object) -> None:
+        """What happens to every association; of the node's own, every few seconds, in detail
+        only."""
+        line = self.log.debug if self.is_probe else self.log.info
+        line(event, **facts)
+
     def touch(self, study_instance_uid: str) -> bool:
         """Note a study; true for its first instance."""
         with self._lock:

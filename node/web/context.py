@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from node.observe.health import Health
 from node.web.shared import Shared
 from storage.database import Database
 from storage.results import ResultStore
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """A destination that does not answer."""
+
+    since: datetime
+    next_try: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,8 @@ class WebContext:
     """Whether what is acknowledged survives a power cut: the setting ``storage.sync``."""
     disk: Callable[[], str] = str
     """How the disk fills, in words; empty while that is not known."""
+    away: Callable[[], Mapping[str, Away]] = dict
+    """The destinations that do not answer at the moment, by name."""
     shared: Shared = field(default_factory=lambda: Shared(fresh_s=0))
     """What several ask for at once is computed once."""
     allowed_hosts: tuple[str, ...] = ("*",)

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from node.web import alarms, places, views, wording
+from node.web import alarms, verdict, views, wording
 from node.web.api import PlaceText, RowId, SomeRowId, place_of
 from node.web.context import WebContext
 from node.web.views import Selection, StatusView
@@ -93,7 +93,7 @@ class _Renderer:
         self._templates.globals.update(
             node=context,
             words=wording,
-            places=places,
+            verdict=verdict,
             gap_words=gaps.WORDS,
             alarms_shown=alarms.SHOWN,
             host=wording.reachable_host(host),
@@ -120,6 +120,7 @@ class _Renderer:
         text = self._templates.get_template("fragment.html").render(
             view=view,
             fault=fault,
+            away=self._context.away(),
             health=self._context.health.report(),
             selection=selection,
             port=self._context.dimse_port(),

@@ -50,6 +50,13 @@ def until(moment: datetime | None, now: datetime) -> str:
     return f"in {span((moment - now).total_seconds())}"
 
 
+def next_try(moment: datetime | None, now: datetime) -> str:
+    """When what waits is tried again; what is due is in a queue, not under way."""
+    if moment is None or moment <= now:
+        return "due, next in turn"
+    return f"next try in {span((moment - now).total_seconds())}"
+
+
 def exact(moment: datetime) -> str:
     """To the second, with its zone: for the tooltip of a coarse time."""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,89 @@
+"""What became of a study, in the words and the colour of its badge: green only for what is true.
+
+"Complete" says that all images have come, not that anything was found in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from storage.records import JobState, StudyState
+
+if TYPE_CHECKING:
+    from node.web.views import DeliveryView, JobView, StudyView
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """``look`` is a state that the page has a sign and a colour for."""
+
+    look: str
+    words: str
+
+
+def of_study(card: StudyView) -> Verdict:
+    """The worst that holds of the newest job of each kind, else how far it has come."""
+    if card.study.state is StudyState.RECEIVING:
+        return Verdict("receiving", "receiving")
+    jobs = standing(card.jobs)
+    if not jobs:
+        return Verdict("not_applicable", "nothing was analyzed")
+    return _troubled(card, jobs) or _under_way(jobs) or _ended(jobs)
+
+
+def standing(jobs: Sequence[JobView]) -> list[JobView]:
+    """The jobs that no newer one has taken the place of."""
+    replaced = {one.job.predecessor_id for one in jobs}
+    return [one for one in jobs if one.job.id not in replaced]
+
+
+def _troubled(card: StudyView, jobs: Sequence[JobView]) -> Verdict | None:
+    failed = sum(one.job.state is JobState.FAILED for one in jobs)
+    if failed:
+        return Verdict("failed", f"{failed} of {len(jobs)} analyses failed")
+    refused = sum(to.failed for one in jobs for to in one.deliveries)
+    if refused:
+        return Verdict("failed", f"{refused} result{_s(refused)} not delivered")
+    if card.ledger.missing:
+        return Verdict("failed", f"{card.ledger.missing} announced images missing")
+    return Verdict("failed", "stands still") if card.ledger.gaps else None
+
+
+def _under_way(jobs: Sequence[JobView]) -> Verdict | None:
+    states = {one.job.state for one in jobs}
+    if JobState.RUNNING in states:
+        return Verdict("running", "being analyzed")
+    if JobState.PENDING in states:
+        return Verdict("pending", "waits for analysis")
+    waiting = sum(to.waiting for one in jobs for to in one.deliveries)
+    if waiting:
+        return Verdict("pending", f"{waiting} result{_s(waiting)} to be sent")
+    return None
+
+
+def _ended(jobs: Sequence[JobView]) -> Verdict:
+    if any(one.job.state is JobState.DONE for one in jobs):
+        return Verdict("done", "analyzed")
+    return Verdict("not_applicable", "no analysis applies")
+
+
+def of_delivery(job: JobView, to: DeliveryView) -> Verdict:
+    """What a destination was sent of a job, and whether that is a result.
+
+    A job that failed, or does not apply, sends the report that says so and nothing else.
+    """
+    report = {
+        JobState.FAILED: "the report of the failure",
+        JobState.NOT_APPLICABLE: "the report that it does not apply",
+    }.get(job.job.state)
+    if report is None or to.sent + to.waiting + to.failed != 1:
+        return Verdict(to.state, f"{to.sent} sent")
+    if to.sent:
+        return Verdict("not_applicable", f"only {report} was sent")
+    return Verdict(to.state, f"{report}: 0 sent")
+
+
+def _s(number: int) -> str:
+    return "" if number == 1 else "s"

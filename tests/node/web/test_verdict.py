@@ -1,0 +1,136 @@
+"""The badge of a study and the lines of its deliveries say what is true, in green only what is
+good."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from node.web.app import WebContext
+from node.web.context import Away
+from node.web.page import _Renderer
+from node.web.views import Selection
+from storage import index, ledger, outbox
+from storage.records import JobResults
+from tests.node.web.sites import START, Site, fail, finish, refuse_all, study_with_job
+from tests.storage.samples import add_study, result
+
+BADGE = re.compile(r'<span class="badge (\w+)"><span aria-hidden="true">(.)</span> ([^<]+)</span>')
+REPORT = JobResults(objects=(result("1.2.9", "sr"),))
+
+
+def badge(site: Site) -> tuple[str, str, str]:
+    """Class, sign and words of the first study's badge."""
+    look, sign, words = BADGE.findall(site.client.get("/").text)[0]
+    return look, sign, words
+
+
+def complete(site: Site) -> None:
+    with site.database.write() as tx:
+        (study,) = index.list_studies(tx)
+        index.complete(tx, study.id, START, study.last_received_at)
+
+
+def test_a_complete_study_of_which_nothing_was_analyzed_is_not_green(site: Site) -> None:
+    with site.database.write() as tx:
+        index.note(tx, add_study(tx), "no rule fires")
+    assert badge(site) == ("not_applicable", "–", "nothing was analyzed")
+
+
+def test_a_study_with_failed_jobs_says_how_many(site: Site, phantom_paths: list[Path]) -> None:
+    fail(site, study_with_job(site, phantom_paths[0]))
+    complete(site)
+    assert badge(site) == ("failed", "✕", "1 of 1 analyses failed")
+
+
+def test_a_study_is_analyzed_when_its_results_are_where_they_belong(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    assert badge(site)[0] == "receiving"
+    complete(site)
+    assert badge(site) == ("running", "▶", "being analyzed")
+    finish(site, job_id, objects=2)
+    assert badge(site) == ("pending", "○", "2 results to be sent")
+    with site.database.write() as tx:
+        for one in outbox.claim(tx, "pacs", START + timedelta(hours=1)):
+            outbox.sent(tx, one.id, START, 0)
+    assert badge(site) == ("done", "✓", "analyzed")
+
+
+def test_a_study_whose_results_are_refused_is_not_green(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]), objects=3)
+    complete(site)
+    refuse_all(site)
+    assert badge(site) == ("failed", "✕", "3 results not delivered")
+
+
+def end_with_a_report(site: Site, end: Callable[..., None], job_id: int, *words: str) -> str:
+    with site.database.write() as tx:
+        end(tx, job_id, START, *words, REPORT)
+        for one in outbox.claim(tx, "pacs", START + timedelta(hours=1)):
+            outbox.sent(tx, one.id, START, 0)
+    page = site.client.get("/").text
+    (line,) = re.findall(r'<li class="\w+"><span aria-hidden="true">.</span> pacs: [^<]*', page)
+    return re.sub(r"<[^>]+>", "", line)
+
+
+def test_what_was_sent_of_a_failed_job_is_called_the_report_of_the_failure(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    said = end_with_a_report(site, ledger.failed, job_id, "it broke", "Traceback")
+    assert said == "– pacs: only the report of the failure was sent"
+
+
+def test_what_was_sent_of_a_job_that_does_not_apply_is_called_so(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job_id = study_with_job(site, phantom_paths[0])
+    said = end_with_a_report(site, ledger.not_applicable, job_id, "no CT")
+    assert said == "– pacs: only the report that it does not apply was sent"
+    complete(site)
+    assert badge(site) == ("not_applicable", "–", "no analysis applies")
+
+
+def drawn(site: Site, away: dict[str, Away]) -> str:
+    context = WebContext(
+        database=site.database,
+        results=site.results,
+        health=site.health,
+        title="WETREAD",
+        version="1",
+        dimse_host="127.0.0.1",
+        dimse_port=lambda: 1,
+        destinations=("pacs",),
+        wake=lambda: None,
+        away=lambda: away,
+    )
+    text = bytes(_Renderer(context).fragment(Selection()).body).decode()
+    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
+
+
+@pytest.mark.parametrize(
+    ("again_s", "said"), [(400, "it is asked again in 7 min"), (-5, "it is being asked again")]
+)
+def test_while_a_destination_is_away_nothing_is_tried_now(
+    site: Site, phantom_paths: list[Path], again_s: float, said: str
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    with site.database.write() as tx:
+        (one,) = outbox.claim(tx, "pacs", START + timedelta(hours=1))
+        outbox.retry_later(tx, one.id, START, START, None, "no route")
+    now = datetime.now(UTC)
+    away = {"pacs": Away(now - timedelta(minutes=20), now + timedelta(seconds=again_s))}
+    text = drawn(site, away)
+    assert "pacs has not answered for 20 min: no route" in text
+    assert said in text
+    assert "1 waiting (until it answers)" in text
+    assert "next try now" not in text
+    assert "due, next in turn" in drawn(site, {})
