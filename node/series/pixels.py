@@ -6,6 +6,7 @@ one file. Knows nothing of series or geometry.
 
 from __future__ import annotations
 
+import errno
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -185,7 +186,9 @@ def read_pixels(image: ImageFile, targets: Sequence[Target]) -> str:
         return f"pydicom {pydicom.__version__}"
     try:
         return _decode(image, targets, syntax)
-    except _DECODING_ERRORS as error:
+    except (*_DECODING_ERRORS, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the disk's: not of the stream, nor of a length that leads out of the file
         name = syntax.name if syntax.is_transfer_syntax else "unknown transfer syntax"
         raise UndecodablePixels(f"{name} ({type(error).__name__})") from error
 
