@@ -13,12 +13,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.contract import Volume
+from analyzers.contract import AIR_HU, Volume
 from analyzers.filters.derived import Floats
 from analyzers.filters.threads import for_each
 
 Mask = NDArray[np.bool_]
 LEAST_WEIGHT = 1e-12
+AIR_SPREAD_HU = 100
+BACKGROUND_SHARE = 1 / 32
+"""Part of the measured range within which padding is as dark as the darkest measured."""
 
 
 def smoothed(volume: Volume, smooth: Callable[[Floats], Floats]) -> Floats:
@@ -78,3 +81,21 @@ def _fill(plane: Floats, valid: Mask, *, mirrored: bool = True) -> None:
     far = np.clip(far, 0, limits)
     source = np.where(valid[tuple(far)], far, near)
     plane[rows, columns] = plane[tuple(source)]
+
+
+def field_of_view(volume: Volume) -> Mask | None:
+    """Where the scanner looked, if padding tells it; None: everywhere, or padding does not tell.
+
+    Some vendors declare as padding what air and empty background measure: its outline is that of
+    the patient then, not that of a field of view.
+    """
+    valid = volume.valid
+    if valid is None:
+        return None
+    place = np.unravel_index(int(valid.argmin()), valid.shape)
+    raw = float(volume.stored[place]) * volume.slope[place[0]] + volume.intercept[place[0]]
+    if volume.modality == "CT":
+        return None if abs(raw - AIR_HU) <= AIR_SPREAD_HU else valid
+    measured = volume.values(np.float32)[valid]
+    lowest, highest = float(measured.min()), float(measured.max())
+    return None if abs(raw - lowest) <= BACKGROUND_SHARE * (highest - lowest) else valid

@@ -24,6 +24,7 @@ from analyzers.contract import (
     NotApplicable,
     Volume,
 )
+from analyzers.filters.field import field_of_view
 from analyzers.models.familiarity import judge
 from analyzers.quality import measures, words
 from analyzers.quality.contrast_phase import contrast_phase
@@ -137,6 +138,7 @@ class _Check:
     def __init__(self, volume: Volume, values: measures.Values, limits: QualityParameters) -> None:
         self.measurements: list[Measurement] = []
         self._volume, self._values, self._limits = volume, values, limits
+        self._field = field_of_view(volume)
         self._body = (
             volume.measured(np.ones(values.shape, np.bool_))
             if volume.projection
@@ -193,7 +195,7 @@ class _Check:
     def _sharpness(self) -> Iterator[Reason]:
         spacing = self._volume.spacing_mm
         width = measures.edge_width_mm(
-            self._values, self._body, (float(spacing[1]), float(spacing[2])), self._volume.valid
+            self._values, self._body, (float(spacing[1]), float(spacing[2])), self._field
         )
         if width is None:
             return
@@ -236,7 +238,7 @@ class _Check:
             yield Reason(
                 Level.WARN, f"The lungs reach the {' and the '.join(ends)} slice: not whole."
             )
-        share = measures.truncated_share(self._body, self._volume.valid)
+        share = measures.truncated_share(self._body, self._field)
         if share > 0.1:
             yield Reason(
                 Level.WARN, f"The body is cut off by the field of view ({share:.0%} of its sides)."

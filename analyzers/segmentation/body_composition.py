@@ -22,6 +22,7 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
+from analyzers.filters.field import field_of_view
 from analyzers.segmentation.abdominal_level import Level, third_lumbar
 from analyzers.segmentation.abdominal_wall import Compartments, compartments
 from analyzers.segmentation.bone_masks import bone_mask
@@ -30,7 +31,6 @@ from analyzers.segmentation.patient_grid import (
     PatientGrid,
     clear_padding,
     hounsfield,
-    measured_here,
     patient_grid,
     require_extent,
 )
@@ -117,7 +117,7 @@ class BodyComposition:
             f"{'s' if len(planes) > 1 else ''}."
         )
         whole = Segmentation(grid.restore(labels), segments, title="Body composition")
-        return Findings((whole,), (remark, *_cut_off(hu, measured_here(volume, grid), planes)))
+        return Findings((whole,), (remark, *_cut_off(hu, _field(volume, grid), planes)))
 
 
 def _heights(volume: Volume, grid: PatientGrid) -> NDArray[np.float64]:
@@ -198,8 +198,14 @@ def _segment(
     return Segment(key, kind, label, TISSUE, code, rgb=rgb, measurements=tuple(measurements))
 
 
+def _field(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:
+    """The field of view on axes (z, y, x), where padding tells it."""
+    field = field_of_view(volume)
+    return None if field is None else grid.view(field)
+
+
 def _cut_off(
-    hu: NDArray[np.int16], valid: NDArray[np.bool_] | None, planes: list[int]
+    hu: NDArray[np.int16], field: NDArray[np.bool_] | None, planes: list[int]
 ) -> tuple[str, ...]:
     """A sentence when the body meets the left, right, front or back edge of the images.
 
@@ -208,8 +214,8 @@ def _cut_off(
     middle = planes[len(planes) // 2]
     plane = hu[middle] > -250
     edges = [plane[:, 0], plane[:, -1], plane[0], plane[-1]]
-    if valid is not None:
-        edges.append(plane[valid[middle] & ~ndimage.binary_erosion(valid[middle])])
+    if field is not None:
+        edges.append(plane[field[middle] & ~ndimage.binary_erosion(field[middle])])
     if any(edge.size and float(edge.mean()) > 0.05 for edge in edges):
         return ("The body is cut by the edge of the images: subcutaneous fat is of a part.",)
     return ()

@@ -114,6 +114,20 @@ def test_a_body_cut_off_by_a_round_field_of_view_is_cut_off() -> None:
     assert any("cut off by the field of view" in remark for remark in within)
 
 
+def test_air_declared_as_padding_does_not_cut_the_body_off() -> None:
+    """Its outline is the skin: neither sharpness nor coverage is judged by it."""
+    of = ct()
+    air = np.where(of.stored < -900, -1024, of.stored).astype(np.int16)
+    plain = examples.volume(air, "CT")
+    padded = dataclasses.replace(plain, valid=air > -1024)
+    one, other = (run("quality", each, read=False) for each in (plain, padded))
+    assert not any("cut off" in remark for remark in (*one.remarks, *other.remarks))
+    widths = [[m for m in each.items if isinstance(m, Measurement)] for each in (one, other)]
+    edges = [[m.value for m in each if m.name.value == "EDGEWIDTH"] for each in widths]
+    assert edges[0] == pytest.approx(edges[1], abs=0.05)
+    assert edges[0]
+
+
 @pytest.mark.parametrize("padding", [DARK, BRIGHT], ids=["dark", "bright"])
 def test_windows_of_mr_are_those_of_what_was_measured(padding: int) -> None:
     plain, within = run("window_presets", mr()), run("window_presets", framed(mr(), padding))
