@@ -159,6 +159,7 @@ class Bench:
         return {
             "small": self.small,
             "large": self.large,
+            "resend": self.resend,
             "four": self.four,
             "nagle": self.nagle,
             "echo": self.echo,
@@ -175,6 +176,21 @@ class Bench:
         count = self._plan.large
         images = Images(self._folder / "large", count, 512)
         self._store(f"{count} × 0.5 MB", images, count, "large-sides")
+
+    def resend(self) -> None:
+        """Studies that the node has already, beside those that are new to it."""
+        for count, rows, size in (
+            (self._plan.small, 128, "36 kB"),
+            (self._plan.large, 512, "0.5 MB"),
+        ):
+            images = Images(self._folder / f"resend{rows}", count, rows)
+            values: dict[str, list[float]] = {"Wetread": [], "Wetread, new": []}
+            with wetread(self._folder / f"resend-node{rows}") as side:
+                for _ in range(self._plan.runs):
+                    folder = images.fresh()
+                    values["Wetread, new"].append(_send([folder], side, count))
+                    values["Wetread"].append(_send([folder], side, count))
+            self._table.add(f"{count} × {size}, sent again", "/s", values)
 
     def four(self) -> None:
         """Four senders, a quarter of the instances each."""
@@ -347,7 +363,7 @@ def _fill(database: Path, rows: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one run of little: no figures")
-    parser.add_argument("--only", help="small, large, four, nagle, echo, memory or growth")
+    parser.add_argument("--only", help="small, large, resend, four, nagle, echo, memory or growth")
     parser.add_argument("--folder", type=Path, help="where the files lie while it runs")
     options = parser.parse_args()
     table = Table()

@@ -34,7 +34,7 @@ from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
 from storage.database import Transaction, open_database
-from storage.errors import DatabaseUnavailable
+from storage.errors import DatabaseUnavailable, FolderTaken
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import Level, Subject
@@ -68,7 +68,7 @@ class Node:
             settings.storage.instances, settings.quarantine_dir, settings.storage.sync
         )
         self.results = ResultStore(settings.results_dir)
-        self._lock_dispatcher()
+        self._lock()
         self._make_intake()
         self._make_work()
         self._make_delivery()
@@ -115,8 +115,7 @@ class Node:
         self._indexer.stop()
         self.web.stop()
         self._release()
-        self.database.unlock_dispatcher()
-        self.database.close()
+        self._unlock()
 
     # --- the parts, in the order of the data's way ------------------------------------------------
 
@@ -280,13 +279,31 @@ class Node:
 
     # --- start and end ----------------------------------------------------------------------------
 
-    def _lock_dispatcher(self) -> None:
-        if not self.database.try_lock_dispatcher():
-            self.database.close()
+    def _lock(self) -> None:
+        """Be the one node of this database and these folders, or touch nothing."""
+        try:
+            if not self.database.try_lock_dispatcher():
+                raise AlreadyRunning(
+                    "another node works on this database: stop it, or give this one a data_dir of"
+                    " its own (node.data_dir)"
+                )
+            self.store.lock()
+            self.results.lock()
+        except FolderTaken as error:
+            self._unlock()
             raise AlreadyRunning(
-                "another node works on this database: stop it, or give this one a data_dir of its"
-                " own (node.data_dir)"
-            )
+                f"{error}: stop it, or give this one folders of its own (node.data_dir,"
+                " storage.instances)"
+            ) from error
+        except Exception:
+            self._unlock()
+            raise
+
+    def _unlock(self) -> None:
+        self.results.unlock()
+        self.store.unlock()
+        self.database.unlock_dispatcher()
+        self.database.close()
 
     def _recover(self) -> None:
         recover(self.database, self.store)

@@ -32,6 +32,10 @@ class OutOfSpace(StoreUnavailable):
     """The disk or the quota of the instance store is full (ENOSPC, EDQUOT)."""
 
 
+class FolderTaken(StorageError):
+    """Another node works in this folder; the message names it."""
+
+
 class UnreadableInstance(StorageError):
     """A data set lacks what identifies it, or cannot be parsed; the message says what.
 

@@ -19,30 +19,27 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from types import TracebackType
+from typing import IO
 
-from storage.disk import (
-    copy_synced,
-    move,
-    named_errors,
-    start_writing,
-    sync_file,
-    sync_folder,
-    write_all,
-)
-from storage.errors import StoreUnavailable
+from storage import folder_lock
+from storage.disk import copy_synced, move, named_errors, sync_folder
+from storage.errors import StorageError, StoreUnavailable
+from storage.incoming import IncomingFile, quarantine_name
 from storage.quarantine import RefusalKind, Refused
 from storage.ready_files import PART, ReadyFiles
-from storage.records import Outcome, Placement
-from storage.seal import PREAMBLE, dataset_digest, seal, seal_file, sealed_uid
+from storage.records import Placement
+from storage.reservations import Reservations
+from storage.seal import dataset_digest, seal_file, sealed_uid
 
-_SPILL = 256 * 1024
-"""So much of an instance is gathered in memory before it is written."""
-_PAGE = 4096
 _ROOM_S = 0.1
+_RECEIVERS_END_S = 10.0
+"""How long receivers of a node that was killed may take to notice."""
+_PLACING = ".placing"
+_RECEIVERS = ".receivers.lock"
 _STORE = "the instance store"
+_FOLDER = "the folder of instances"
 
 
 class InstanceStore:
@@ -62,6 +59,8 @@ class InstanceStore:
         self.sync = sync
         self._own_incoming = self.incoming / receiver
         self.ready = ReadyFiles(self._own_incoming, receiver, sync)
+        self.reservations = Reservations(root / _PLACING if receiver else None)
+        self._held: IO[bytes] | None = None
         self._room_until = 0.0
         with named_errors(_STORE):
             self._make_folders()
@@ -74,6 +73,44 @@ class InstanceStore:
         parents = (self.root, self.root.parent, self.quarantine.parent, self._own_incoming.parent)
         for folder in dict.fromkeys(parents):
             self.sync_folder(folder)
+
+    def lock(self) -> None:
+        """Be the one node that works here, until unlocked or the process ends.
+
+        A receiver process only keeps the next node from starting while it is at work.
+
+        Raises
+        ------
+        FolderTaken, StoreUnavailable
+        """
+        if self.receiver:
+            self._held = folder_lock.share(self.root, _FOLDER, _RECEIVERS)
+            return
+        self._held = folder_lock.lock(self.root, _FOLDER)
+        try:
+            folder_lock.lock(self.root, _FOLDER, _RECEIVERS, _RECEIVERS_END_S).close()
+        except StorageError:
+            self.unlock()
+            raise
+
+    def unlock(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """``lock`` for as long as something is done.
+
+        Raises
+        ------
+        FolderTaken, StoreUnavailable
+        """
+        self.lock()
+        try:
+            yield
+        finally:
+            self.unlock()
 
     def sync_folder(self, folder: Path) -> None:
         """Make the names in a folder survive a power cut, unless the store is not to sync."""
@@ -137,7 +174,11 @@ class InstanceStore:
         return found
 
     def _restore(self, path: Path) -> bool:
-        """Give a sealed file its final name; false where it is not sealed, or not needed."""
+        """Give a sealed file its final name; false where it is not sealed, or not needed.
+
+        A final name that is there already, without being a link to it, comes of a copy of the
+        folder that knew no hard links: then it is linked anew.
+        """
         uid = sealed_uid(path)
         if not uid:
             return False
@@ -145,9 +186,12 @@ class InstanceStore:
         try:
             os.link(path, final)
         except FileExistsError:
-            if dataset_digest(final) != dataset_digest(path):
-                self._keep_aside(path, RefusalKind.CONFLICT, dataset_digest(path))
-            return False
+            sha256 = dataset_digest(path)
+            if dataset_digest(final) != sha256:
+                self.keep_aside(path, RefusalKind.CONFLICT, sha256)
+                return False
+            path.unlink()
+            os.link(final, path)
         return True
 
     def set_aside(self, name: str, reason: str) -> Refused:
@@ -163,11 +207,11 @@ class InstanceStore:
             final = self.path(self.key_of(uid))
             if final.exists() and final.samefile(path):
                 final.unlink()
-            kept = self._keep_aside(path, RefusalKind.UNREADABLE, sha256)
+            kept = self.keep_aside(path, RefusalKind.UNREADABLE, sha256)
         return Refused(kept, RefusalKind.UNREADABLE, reason, sha256, uid)
 
-    def _keep_aside(self, path: Path, kind: RefusalKind, sha256: str) -> str:
-        """Move a synced file to quarantine; the same bytes are there once. Raises OSError."""
+    def keep_aside(self, path: Path, kind: RefusalKind, sha256: str) -> str:
+        """Move a synced file to quarantine, and give its name there. Raises OSError."""
         kept = quarantine_name(kind, sha256)
         move(path, self.quarantine / kept)
         self.sync_folder(self.quarantine)
@@ -298,203 +342,4 @@ class InstanceStore:
         return self.discarded / Path(key).name
 
 
-class IncomingFile:
-    """One instance while it is received."""
-
-    def __init__(self, store: InstanceStore) -> None:
-        self._store = store
-        self.size_bytes = 0
-        self._hash = hashlib.sha256()
-        self._pending = bytearray()
-        self._first: bytearray | None = None
-        self._header_bytes = self._hashed_from = 0
-        self._can_be_sealed = False
-        self._mark = b""
-        self._begun_for: str | None = None
-        self._key = ""
-        self._is_taken = False
-        self._settled = False
-        with named_errors(_STORE):
-            self._ready = store.ready.take()
-        self.name = self._ready.name
-        self._file = self._ready.path
-
-    def __enter__(self) -> IncomingFile:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Nothing more comes: what was not placed or put into quarantine is deleted."""
-        self._ready.close()
-        if not self._settled:
-            with suppress(OSError):
-                self.path.unlink(missing_ok=True)
-
-    @property
-    def path(self) -> Path:
-        return Path(self._file)
-
-    def write_header(self, data: bytes) -> None:
-        """Preamble and file meta information, before all else: ours, so not part of the digest."""
-        self._can_be_sealed = data[PREAMBLE : PREAMBLE + 4] == b"DICM"
-        self._pending += data
-        self._header_bytes = self._hashed_from = len(data)
-        self.size_bytes += len(data)
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Data set bytes, as received."""
-        self._pending += data
-        self.size_bytes += len(data)
-        if len(self._pending) >= _SPILL:
-            self.flush()
-
-    def beginning(self) -> memoryview:
-        """The data set's first bytes, a few hundred kB or all that came; valid until a write."""
-        return memoryview(self._first or self._pending)[self._header_bytes :]
-
-    def flush(self) -> None:
-        """Make what was written readable at ``path``; it is hashed while the disk begins."""
-        self._write_pending(_PAGE)  # the first page is yet to bear the seal
-
-    def _write_pending(self, begin_at: int) -> None:
-        if not self._pending:
-            return
-        with named_errors(_STORE):
-            write_all(self._ready.descriptor, self._pending)
-            if self._store.sync:
-                start_writing(self._ready.descriptor, begin_at)
-        self._digest_pending()
-        if self._first is None:
-            self._first = self._pending
-        self._pending = bytearray()
-        self._hashed_from = 0
-
-    def _digest_pending(self) -> None:
-        with memoryview(self._pending) as pending:
-            self._hash.update(pending[self._hashed_from :])
-        self._hashed_from = len(self._pending)
-
-    def begin_to_place(self, sop_instance_uid: str) -> None:
-        """All bytes came: seal and write them, so that the disk begins while others look at them.
-
-        ``place`` finishes it; with another UID, or in quarantine, the file bears no such seal.
-
-        Raises
-        ------
-        OutOfSpace, StoreUnavailable
-        """
-        self._key = self._store.key_of(sop_instance_uid)
-        final = f"{self._store.root}/{self._key}"
-        if len(self._pending) < self.size_bytes:
-            self.flush()
-        self._digest_pending()
-        with named_errors(_STORE):
-            self._unseal()
-            self._is_taken = os.path.lexists(final)  # what is not taken must not bear a seal
-            if self._can_be_sealed and not self._is_taken:
-                self._seal(sop_instance_uid)
-        self._write_pending(0)
-        self._begun_for = sop_instance_uid
-
-    def place(self, sop_instance_uid: str) -> Placement:
-        """Give the instance its name; when this returns it survives a power cut.
-
-        Raises
-        ------
-        OutOfSpace, StoreUnavailable
-        """
-        if self._begun_for != sop_instance_uid:
-            self.begin_to_place(sop_instance_uid)
-        key, final = self._key, f"{self._store.root}/{self._key}"
-        with named_errors(_STORE):
-            if self._is_taken:
-                return self._place_beside(key, Path(final))
-            self._sync()
-            try:
-                os.link(self._file, final)
-            except FileExistsError:
-                return self._place_beside(key, Path(final))
-            self._settled = True  # from here on others are told that it is there: it must be found
-            if not self._mark:
-                self._sync_names(Path(final))
-        return Placement(Outcome.NEW, key, self.size_bytes, self._hash.hexdigest(), self.name)
-
-    def _seal(self, sop_instance_uid: str) -> None:
-        """Write the seal; into what waits in memory, where it is all there."""
-        digest, size_bytes = self._hash.digest(), self.size_bytes - self._header_bytes
-        self._mark = seal(digest, size_bytes, sop_instance_uid)
-        if self._pending:
-            self._pending[: len(self._mark)] = self._mark
-        else:
-            os.pwrite(self._ready.descriptor, self._mark, 0)
-
-    def _unseal(self) -> None:
-        if self._mark:
-            os.pwrite(self._ready.descriptor, bytes(len(self._mark)), 0)
-            self._mark = b""
-
-    @property
-    def sha256(self) -> str:
-        """Of the data set bytes that came until now."""
-        self._digest_pending()
-        return self._hash.hexdigest()
-
-    def quarantine(self, kind: RefusalKind) -> str:
-        """Keep a refused instance aside; gives its name there.
-
-        What lies there already, with the same bytes, stays as it is.
-        """
-        name = quarantine_name(kind, self.sha256)
-        with named_errors(_STORE):
-            if _has_size(self._store.quarantine / name, self.size_bytes):
-                return name  # close() deletes what came now
-            self._unseal()
-            self._sync()
-            self._store._keep_aside(self.path, kind, self.sha256)
-            self._settled = True
-        return name
-
-    def _sync(self) -> None:
-        self.flush()
-        if self._store.sync:
-            os.fdatasync(self._ready.descriptor)
-
-    def _sync_names(self, final: Path) -> None:
-        self._store.sync_folder(final.parent)
-        self._store.sync_folder(Path(self._file).parent)
-
-    def _place_beside(self, key: str, final: Path) -> Placement:
-        digest = self._hash.hexdigest()
-        if dataset_digest(final) == digest:
-            if self._store.sync:
-                sync_file(final)
-            self._sync_names(final)  # whoever placed it may not have come so far
-            if not os.path.lexists(final):
-                raise StoreUnavailable(
-                    "the same instance was being deleted; it is to be sent again"
-                )
-            return Placement(Outcome.SAME, key, self.size_bytes, digest, "")
-        kept = self.quarantine(RefusalKind.CONFLICT)
-        return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")
-
-
 _SHARDS = tuple(f"{number:02x}" for number in range(256))
-
-
-def quarantine_name(kind: RefusalKind, sha256: str) -> str:
-    """The name of refused bytes in quarantine: the same bytes have the same name."""
-    return f"{kind}-{sha256}.dcm"
-
-
-def _has_size(path: Path, size_bytes: int) -> bool:
-    try:
-        return path.stat().st_size == size_bytes
-    except FileNotFoundError:
-        return False

@@ -76,6 +76,11 @@ class ReadyFiles:
                 return taken
             self._make()
 
+    def give_back(self, file: ReadyFile) -> None:
+        """Nothing came into it: somebody else may have it."""
+        with self._lock:
+            self._files.append(file)
+
     def forget(self) -> None:
         """Leave those that are there to whoever deletes what lies in the folder."""
         with self._lock:

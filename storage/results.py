@@ -7,7 +7,9 @@ import shutil
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
+from storage import folder_lock
 from storage.disk import named_errors, sync_folder
 
 _STORE = "the results folder"
@@ -20,6 +22,21 @@ class ResultStore:
         self.root = root
         with named_errors(_STORE):
             root.mkdir(parents=True, exist_ok=True)
+        self._held: IO[bytes] | None = None
+
+    def lock(self) -> None:
+        """Be the one node that works here, until unlocked or the process ends.
+
+        Raises
+        ------
+        FolderTaken, StoreUnavailable
+        """
+        self._held = folder_lock.lock(self.root, _STORE)
+
+    def unlock(self) -> None:
+        if self._held is not None:
+            self._held.close()
+            self._held = None
 
     def folder(self, job_key: str) -> Path:
         """The folder of a job, made if it is not there.

@@ -17,16 +17,18 @@ PREAMBLE = 128
 """Bytes before "DICM". PS3.10 7.1."""
 
 _MAGIC = b"WETREAD1"
+_UNSYNCED = b"WETREAD0"
+"""Of a store that does not wait for the disk."""
 _MARK = struct.Struct("<8sQ32s64s")  # magic, bytes of the data set, their SHA-256, UID
 _CHUNK = 1 << 20
 
 
-def seal(digest: bytes, dataset_bytes: int, sop_instance_uid: str) -> bytes:
+def seal(digest: bytes, dataset_bytes: int, sop_instance_uid: str, synced: bool) -> bytes:
     """The mark for a data set; empty for a UID that is none: it has no place for more."""
     uid = sop_instance_uid.encode("utf-8", "replace")
     if not uid or len(uid) > 64:
         return b""
-    return _MARK.pack(_MAGIC, dataset_bytes, digest, uid)
+    return _MARK.pack(_MAGIC if synced else _UNSYNCED, dataset_bytes, digest, uid)
 
 
 def seal_file(path: Path, sop_instance_uid: str) -> None:
@@ -37,7 +39,7 @@ def seal_file(path: Path, sop_instance_uid: str) -> None:
             digest = bytes.fromhex(dataset_digest(path))
             length = path.stat().st_size - offset
             file.seek(0)
-            file.write(seal(digest, length, sop_instance_uid))
+            file.write(seal(digest, length, sop_instance_uid, synced=True))
             file.flush()
         os.fsync(file.fileno())
 
@@ -49,6 +51,8 @@ class Seal:
     dataset_bytes: int
     sha256: str
     sop_instance_uid: str
+    synced: bool
+    """Whether the file was synced before it got its final name."""
 
 
 def read_seal(path: Path) -> Seal | None:
@@ -58,9 +62,30 @@ def read_seal(path: Path) -> Seal | None:
     if len(mark) < _MARK.size:
         return None
     magic, length, digest, uid = _MARK.unpack(mark)
-    if magic != _MAGIC:
+    if magic not in (_MAGIC, _UNSYNCED):
         return None
-    return Seal(length, digest.hex(), str(uid.rstrip(b"\0").decode("utf-8", "replace")))
+    text = str(uid.rstrip(b"\0").decode("utf-8", "replace"))
+    return Seal(length, digest.hex(), text, magic == _MAGIC)
+
+
+def is_safe(final: Path) -> bool:
+    """Whether a file under its final name survives a power cut, as its seal says.
+
+    It was synced under another name, itself synced, before it got this one; and the seal gives it
+    this one back.
+    """
+    found = read_seal(final)
+    return found is not None and found.synced
+
+
+def holds(path: Path, dataset: memoryview) -> bool:
+    """Whether a file's data set is this one."""
+    with path.open("rb") as file:
+        offset = dataset_offset(file.read(PREAMBLE + 16))
+        if os.fstat(file.fileno()).st_size - offset != len(dataset):
+            return False
+        file.seek(offset)
+        return file.read() == dataset
 
 
 def sealed_uid(path: Path) -> str:

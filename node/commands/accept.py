@@ -56,7 +56,8 @@ def accept(path: Path, number: int, whole_study: bool) -> int:
             console.print("the running node puts them in place within a few seconds")
             return 0
         store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
-        done = Corrections(database, store, system_clock).step()
+        with store.locked():
+            done = Corrections(database, store, system_clock).step()
         console.print(f"{done} images are in place; the study is analyzed anew by the next start")
     except StorageError as error:
         raise Refused(str(error)) from error

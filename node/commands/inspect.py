@@ -274,12 +274,14 @@ def reindex(path: Path) -> int:
         raise AlreadyRunning("a node works on this database: stop it first")
     store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
     columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("files", total=None)
-        report = read_all(
-            database, store, lambda done, total: progress.update(bar, completed=done, total=total)
-        )
-    database.close()
+    try:
+        with store.locked(), Progress(*columns, console=console) as progress:
+            bar = progress.add_task("files", total=None)
+            report = read_all(
+                database, store, lambda done, all_: progress.update(bar, completed=done, total=all_)
+            )
+    finally:
+        database.close()
     console.print(f"{report.found} files, {report.added} new in the index")
     for name in report.unreadable:
         console.print(f"[red]unreadable:[/] {name}", soft_wrap=True)

@@ -25,7 +25,8 @@ from node.dimse.limits import RefusalLog
 from node.dimse.statuses import Status
 from storage import header
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
-from storage.instances import IncomingFile, InstanceStore
+from storage.incoming import IncomingFile
+from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind, Refused
 from storage.quick_header import quick_extract
 from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placement

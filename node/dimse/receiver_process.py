@@ -189,6 +189,7 @@ class _ReceiverProcess:
         store = InstanceStore(
             settings.instances, settings.quarantine, settings.sync, settings.folder or settings.name
         )
+        store.lock()
         database = join_database(settings.database_url)
         return AssociationServer(
             settings.dimse,

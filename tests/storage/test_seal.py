@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from storage.incoming import IncomingFile
 from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, sealed_uid
 from tests.instances import incoming
-from tests.storage.test_instances import header, put
+from tests.storage.test_instances import header, put, run_child
 
 
 def lose_final_name(store: InstanceStore, placement: Placement) -> None:
@@ -151,3 +155,154 @@ def test_a_sync_that_fails_places_nothing(
     with pytest.raises(Exception, match="Input/output error"):
         put(store, "1.2", b"data set")
     assert list(store.iterate()) == [] == incoming(store)
+
+
+# --- two of one UID, and a power cut --------------------------------------------------------------
+
+
+@contextmanager
+def begun(store: InstanceStore, *contents: bytes) -> Iterator[list[IncomingFile]]:
+    """Files of one UID at once, as far as others may look at them."""
+    with ExitStack() as stack:
+        files = []
+        for content in contents:
+            file = stack.enter_context(store.open_incoming())
+            file.write_header(header())
+            file.write(content)
+            file.begin_to_place("1.2.3")
+            files.append(file)
+        yield files
+
+
+@pytest.mark.parametrize("size", [1_000, 700_000])
+@pytest.mark.parametrize("winner", [0, 1, 2])
+def test_a_power_cut_never_puts_what_was_not_acknowledged_in_the_place_of_what_was(
+    store: InstanceStore, monkeypatch: pytest.MonkeyPatch, winner: int, size: int
+) -> None:
+    contents = [bytes([n]) * size for n in range(3)]
+    with begun(store, *contents) as files:
+        seen = syncs(monkeypatch)
+        acknowledged = files[winner].place("1.2.3")
+        for other in files:
+            other._sync()  # its thread stands before the link
+        assert acknowledged.outcome is Outcome.NEW
+        if acknowledged.key[:2] not in seen:
+            lose_final_name(store, acknowledged)
+        again = InstanceStore(store.root, store.quarantine)
+        [(_, path)] = again.unindexed()
+        assert again.verify(acknowledged.key, acknowledged.sha256)
+        assert path.read_bytes().endswith(contents[winner])
+
+
+def test_of_files_of_one_uid_only_one_is_sealed_and_who_has_none_syncs_names(
+    store: InstanceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with begun(store, b"one", b"two", b"three") as files:
+        assert [sealed_uid(one.path) for one in files] == ["1.2.3", "", ""]
+        seen = syncs(monkeypatch)
+        placed = files[1].place("1.2.3")
+        assert seen[:3] == [files[1].path.name, placed.key[:2], "incoming"]
+        assert sealed_uid(store.path(placed.key)) == "1.2.3", "when its names are safe"
+        assert files[0].place("1.2.3").outcome is Outcome.CONFLICT
+        assert files[2].place("1.2.3").outcome is Outcome.CONFLICT
+    with begun(store, b"four") as [file]:
+        assert file.place("1.2.3").outcome is Outcome.CONFLICT
+
+
+def test_whoever_comes_when_another_gave_up_seals_again(store: InstanceStore) -> None:
+    with begun(store, b"one") as [first]:
+        assert sealed_uid(first.path) == "1.2.3"
+    with begun(store, b"two") as [second]:
+        assert sealed_uid(second.path) == "1.2.3"
+
+
+def test_a_file_that_is_given_up_bears_no_seal_that_a_power_cut_could_bring_back(
+    store: InstanceStore,
+) -> None:
+    with begun(store, b"one") as [file]:
+        descriptor = os.dup(file._ready.descriptor)
+    try:
+        assert os.pread(descriptor, PREAMBLE, 0) == bytes(PREAMBLE)
+    finally:
+        os.close(descriptor)
+
+
+def test_other_processes_know_what_is_being_placed(store: InstanceStore) -> None:
+    script = """
+import sys
+from pathlib import Path
+from storage.instances import InstanceStore
+from storage.seal import sealed_uid
+from tests.storage.test_instances import header
+store = InstanceStore(Path(sys.argv[1]), Path(sys.argv[2]), receiver="receiver2")
+with store.open_incoming() as file:
+    file.write_header(header())
+    file.write(b"two")
+    file.begin_to_place("1.2.3")
+    print(repr(sealed_uid(file.path)))
+"""
+    ours = InstanceStore(store.root, store.quarantine, receiver="receiver1")
+    with begun(ours, b"one"):
+        assert run_child(store, script).stdout.strip() == "''"
+    assert run_child(store, script).stdout.strip() == "'1.2.3'"
+
+
+# --- a copy of the folder -------------------------------------------------------------------------
+
+
+def test_a_folder_that_was_copied_without_hard_links_still_knows_what_lacks_its_row(
+    store: InstanceStore, tmp_path: Path
+) -> None:
+    """cp -r, rsync -a and most programs that make backups copy each name as a file."""
+    placements = [put(store, f"1.2.{number}", os.urandom(5_000)) for number in range(5)]
+    store.settle(placements[:2])
+    restored = InstanceStore(
+        Path(shutil.copytree(store.root, tmp_path / "restored")), tmp_path / "q"
+    )
+    found = restored.unindexed()
+    assert {name for name, _ in found} == {one.incoming for one in placements[2:]}
+    for one, (_, path) in zip(
+        sorted(placements[2:], key=lambda one: one.incoming), found, strict=True
+    ):
+        assert path.samefile(restored.path(one.key))
+        assert restored.verify(one.key, one.sha256)
+    assert list(restored.quarantine.iterdir()) == []
+    assert restored.unindexed() == found
+
+
+# --- the same again -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1_000, 100_000, 700_000])
+def test_the_same_again_is_compared_and_costs_no_sync(
+    store: InstanceStore, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    data = os.urandom(size)
+    first = put(store, "1.2", data)
+    ready = incoming_names(store)
+    seen = syncs(monkeypatch)
+    for _ in range(40):
+        assert put(store, "1.2", data).outcome is Outcome.SAME
+    assert set(seen) <= {"incoming"} and len(seen) <= 2, "names of files that are made ready"
+    if size < 256 * 1024:
+        assert incoming_names(store) == ready, "nothing was written, and no file used up"
+    monkeypatch.undo()
+    store.path(first.key).write_bytes(store.path(first.key).read_bytes()[:-1] + b"?")
+    if data[-1:] != b"?":
+        assert put(store, "1.2", data).outcome is Outcome.CONFLICT, "a seal alone is not believed"
+
+
+def incoming_names(store: InstanceStore) -> set[str]:
+    return {path.name for path in store.incoming.iterdir()}
+
+
+def test_what_a_store_without_sync_took_is_synced_before_it_is_confirmed_to_be_safe(
+    store: InstanceStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unsynced = InstanceStore(store.root, store.quarantine, sync=False)
+    first = put(unsynced, "1.2", b"data set")
+    assert sealed_uid(store.path(first.key)) == "1.2"
+    put(store, "1.3", b"makes the ready names")
+    seen = syncs(monkeypatch)
+    assert put(store, "1.2", b"data set").outcome is Outcome.SAME
+    assert seen == [Path(first.key).name, first.key[:2], "incoming"]

@@ -1,0 +1,268 @@
+"""One instance while it is received: written, sealed, named or put aside."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from storage.disk import named_errors, start_writing, sync_file, write_all
+from storage.errors import StoreUnavailable
+from storage.quarantine import RefusalKind
+from storage.records import Outcome, Placement
+from storage.seal import PREAMBLE, dataset_digest, holds, is_safe, seal
+
+if TYPE_CHECKING:
+    from storage.instances import InstanceStore
+
+_SPILL = 256 * 1024
+"""So much of an instance is gathered in memory before it is written."""
+_PAGE = 4096
+_STORE = "the instance store"
+
+
+class IncomingFile:
+    """One instance while it is received."""
+
+    def __init__(self, store: InstanceStore) -> None:
+        self._store = store
+        self.size_bytes = 0
+        self._hash = hashlib.sha256()
+        self._pending = bytearray()
+        self._first: bytearray | None = None
+        self._header_bytes = self._hashed_from = 0
+        self._can_be_sealed = False
+        self._mark = b""
+        self._begun_for: str | None = None
+        self._key = ""
+        self._is_touched = False
+        """Whether something was written into the file: else all that came is in memory."""
+        self._is_reserved = self._is_taken = self._is_closed = False
+        self._settled = False
+        with named_errors(_STORE):
+            self._ready = store.ready.take()
+        self.name = self._ready.name
+        self._file = self._ready.path
+
+    def __enter__(self) -> IncomingFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing more comes: what was not placed or put into quarantine is deleted."""
+        if self._settled or self._is_closed:
+            self._ready.close()
+        elif self._is_touched:
+            with suppress(OSError):
+                self._unseal_for_good()
+            self._ready.discard()
+        else:
+            self._store.ready.give_back(self._ready)
+        self._is_closed = True
+        self._release()
+
+    def _unseal_for_good(self) -> None:
+        """A file whose deletion a power cut may undo must not bear a seal then."""
+        if self._mark:
+            self._unseal()
+            if self._store.sync:
+                os.fdatasync(self._ready.descriptor)
+
+    @property
+    def path(self) -> Path:
+        return Path(self._file)
+
+    def write_header(self, data: bytes) -> None:
+        """Preamble and file meta information, before all else: ours, so not part of the digest."""
+        self._can_be_sealed = data[PREAMBLE : PREAMBLE + 4] == b"DICM"
+        self._pending += data
+        self._header_bytes = self._hashed_from = len(data)
+        self.size_bytes += len(data)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Data set bytes, as received."""
+        self._pending += data
+        self.size_bytes += len(data)
+        if len(self._pending) >= _SPILL:
+            self.flush()
+
+    def beginning(self) -> memoryview:
+        """The data set's first bytes, a few hundred kB or all that came; valid until a write."""
+        return memoryview(self._first or self._pending)[self._header_bytes :]
+
+    def flush(self) -> None:
+        """Make what was written readable at ``path``; it is hashed while the disk begins."""
+        self._write_pending(_PAGE)  # the first page is yet to bear the seal
+
+    def _write_pending(self, begin_at: int) -> None:
+        if not self._pending:
+            return
+        self._is_touched = True
+        with named_errors(_STORE):
+            write_all(self._ready.descriptor, self._pending)
+            if self._store.sync:
+                start_writing(self._ready.descriptor, begin_at)
+        self._digest_pending()
+        if self._first is None:
+            self._first = self._pending
+        self._pending = bytearray()
+        self._hashed_from = 0
+
+    def _digest_pending(self) -> None:
+        with memoryview(self._pending) as pending:
+            self._hash.update(pending[self._hashed_from :])
+        self._hashed_from = len(self._pending)
+
+    def begin_to_place(self, sop_instance_uid: str) -> None:
+        """All bytes came: seal and write them, so that the disk begins while others look at them.
+
+        ``place`` finishes it; with another UID, or in quarantine, the file bears no such seal. Nor
+        does it where the name is taken, or others bring the same instance at this moment: of one
+        UID no two files are sealed that could both be taken for what was acknowledged.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
+        """
+        self._release()
+        self._key = self._store.key_of(sop_instance_uid)
+        self._begun_for = sop_instance_uid
+        if self._is_touched:
+            self.flush()
+        self._digest_pending()
+        with named_errors(_STORE):
+            self._unseal()
+            self._is_reserved = self._store.reservations.take(self._key)
+            self._is_taken = os.path.lexists(self._final)
+            if self._is_taken:
+                return  # most likely the same again: then nothing needs to be written
+            if self._is_reserved:
+                self._seal(sop_instance_uid)
+        self._write_pending(0)
+
+    @property
+    def _final(self) -> str:
+        return f"{self._store.root}/{self._key}"
+
+    def _release(self) -> None:
+        if self._is_reserved:
+            self._is_reserved = False
+            self._store.reservations.release(self._key)
+
+    def place(self, sop_instance_uid: str) -> Placement:
+        """Give the instance its name; when this returns it survives a power cut.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
+        """
+        if self._begun_for != sop_instance_uid:
+            self.begin_to_place(sop_instance_uid)
+        with named_errors(_STORE):
+            if self._is_taken:
+                return self._place_beside()
+            self._sync()
+            try:
+                os.link(self._file, self._final)
+            except FileExistsError:
+                return self._place_beside()
+            self._settled = True  # from here on others are told that it is there: it must be found
+            if not self._mark:
+                self._vouch_without_seal(sop_instance_uid)
+        digest = self._hash.hexdigest()
+        return Placement(Outcome.NEW, self._key, self.size_bytes, digest, self.name)
+
+    def _vouch_without_seal(self, sop_instance_uid: str) -> None:
+        """Sync the names: no seal gives them back. The seal comes when they are safe."""
+        self._sync_names()
+        self._seal(sop_instance_uid)
+        if self._mark and self._store.sync:
+            os.fdatasync(self._ready.descriptor)
+
+    def _seal(self, sop_instance_uid: str) -> None:
+        """Write the seal; into what waits in memory, where it is all there."""
+        if not self._can_be_sealed:
+            return
+        digest, size_bytes = self._hash.digest(), self.size_bytes - self._header_bytes
+        self._mark = seal(digest, size_bytes, sop_instance_uid, self._store.sync)
+        if self._pending:
+            self._pending[: len(self._mark)] = self._mark
+        else:
+            os.pwrite(self._ready.descriptor, self._mark, 0)
+
+    def _unseal(self) -> None:
+        if self._mark:
+            os.pwrite(self._ready.descriptor, bytes(len(self._mark)), 0)
+            self._mark = b""
+
+    @property
+    def sha256(self) -> str:
+        """Of the data set bytes that came until now."""
+        self._digest_pending()
+        return self._hash.hexdigest()
+
+    def quarantine(self, kind: RefusalKind) -> str:
+        """Keep a refused instance aside; gives its name there.
+
+        What lies there already, with the same bytes, stays as it is.
+        """
+        name = quarantine_name(kind, self.sha256)
+        with named_errors(_STORE):
+            if _has_size(self._store.quarantine / name, self.size_bytes):
+                return name  # close() deletes what came now
+            self._unseal()
+            self._sync()
+            self._store.keep_aside(self.path, kind, self.sha256)
+            self._settled = True
+        return name
+
+    def _sync(self) -> None:
+        self.flush()
+        if self._store.sync:
+            os.fdatasync(self._ready.descriptor)
+
+    def _sync_names(self) -> None:
+        self._store.sync_folder(Path(self._final).parent)
+        self._store.sync_folder(Path(self._file).parent)
+
+    def _place_beside(self) -> Placement:
+        """Another file has the name: is it the same instance, and safe?"""
+        digest, final = self.sha256, Path(self._final)
+        if not self._is_the_same(final):
+            kept = self.quarantine(RefusalKind.CONFLICT)
+            return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")
+        if self._store.sync and not is_safe(final):
+            sync_file(final)
+            self._sync_names()  # whoever placed it may not have come so far
+        if not os.path.lexists(final):
+            raise StoreUnavailable("the same instance was being deleted; it is to be sent again")
+        return Placement(Outcome.SAME, self._key, self.size_bytes, digest, "")
+
+    def _is_the_same(self, final: Path) -> bool:
+        """Whether the data set there is that which came: its bytes are read, not its seal."""
+        if self._is_touched:
+            return dataset_digest(final) == self.sha256
+        with memoryview(self._pending) as pending:
+            return holds(final, pending[self._header_bytes :])
+
+
+def quarantine_name(kind: RefusalKind, sha256: str) -> str:
+    """The name of refused bytes in quarantine: the same bytes have the same name."""
+    return f"{kind}-{sha256}.dcm"
+
+
+def _has_size(path: Path, size_bytes: int) -> bool:
+    try:
+        return path.stat().st_size == size_bytes
+    except FileNotFoundError:
+        return False
