@@ -29,9 +29,14 @@ def companions(
 
 def _is_beside(other: StoredSeries, chosen: StoredSeries) -> bool:
     """Whether another series shows the same patient."""
-    if other.id == chosen.id or other.disagreements:
+    return other.id != chosen.id and same_patient(other, chosen)
+
+
+def same_patient(one: StoredSeries, other: StoredSeries) -> bool:
+    """Whether all images of two series show one patient."""
+    if one.disagreements or other.disagreements:
         return False
-    return not disagreements((other.header, chosen.header))
+    return not disagreements((one.header, other.header))
 
 
 def in_order(names: Sequence[str], installed: Mapping[str, AnalyzerInfo]) -> list[str]:

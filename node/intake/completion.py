@@ -19,7 +19,7 @@ from analyzers.contract import AnalyzerInfo, ParameterValues
 from node.clock import Clock
 from node.config import CompletionSettings, RuleSettings
 from node.intake.announced import EVIDENCE, Announced
-from node.intake.companions import companions, in_order
+from node.intake.companions import companions, in_order, same_patient
 from node.intake.descriptions import Descriptions
 from node.intake.routing import Decision, Verdict, is_foreign, mixed_patients, route
 from node.intake.rules import unmet
@@ -269,7 +269,7 @@ class Planner:
         names = list(dict.fromkeys(decision.analyzer for decision in fired))
         for name in in_order(names, self._installed):
             after = self._installed[name].after
-            earlier = tuple(ledger.key_of(job) for job in jobs if job.analyzer in after)
+            earlier = tuple(job for job in jobs if job.analyzer in after)
             jobs += merged(
                 self._job(study_id, decision, series, earlier, known)
                 for decision in fired
@@ -282,13 +282,13 @@ class Planner:
         study_id: int,
         decision: Decision,
         study: Sequence[StoredSeries],
-        waits_for: tuple[str, ...],
+        earlier: tuple[NewJob, ...],
         known: Descriptions,
     ) -> NewJob:
         info = self._installed[decision.analyzer]
         series, refusals = _inputs(decision)
         beside = {} if refusals else companions(study, series, info, known)
-        waits_for = () if refusals else waits_for
+        waits_for = () if refusals else _heard(earlier, series, study)
         parameters = self._parameters[decision.analyzer]
         return NewJob(
             inputs_digest=ledger.joined_digest(
@@ -324,6 +324,14 @@ def tells_not_applicable(rules: Sequence[RuleSettings], named: str) -> bool:
     """Whether a job's rule wants a report of what did not apply; rules that share a job stand in
     its ``rule`` side by side."""
     return any(rule.tells_not_applicable and f", {rule.name}, " in f", {named}, " for rule in rules)
+
+
+def _heard(
+    earlier: Sequence[NewJob], series: StoredSeries, study: Sequence[StoredSeries]
+) -> tuple[str, ...]:
+    """The keys of the jobs whose findings are wanted: those on series of the same patient."""
+    same = {one.id for one in study if one.id == series.id or same_patient(one, series)}
+    return tuple(ledger.key_of(job) for job in earlier if job.series_id in same)
 
 
 def merged(jobs: Iterable[NewJob]) -> list[NewJob]:

@@ -153,3 +153,44 @@ def test_an_analyzer_waits_for_those_that_are_routed_and_hears_of_new_ones(
     with database.read() as tx:
         waited = ledger.waited_for(tx, again[1].id)
     assert [job.analyzer for job in waited] == ["fusion", "lungs"]
+
+
+def receive_as(database: Database, paths: list[Path], numbers: range, modality: str) -> None:
+    """Images of another patient in a series of their own, under the same study."""
+    records = []
+    for number in numbers:
+        header = pydicom.dcmread(paths[number], stop_before_pixels=True)
+        header.Modality, header.PatientID = modality, "SOMEBODY ELSE"
+        header.SeriesInstanceUID = f"{header.SeriesInstanceUID}.7"
+        placement = Placement(Outcome.NEW, f"other{number}", 1, f"{number:064d}", "")
+        records.append(InstanceRecord(extract(header), placement, NOON, "CT1"))
+    with database.write() as tx:
+        index.add(tx, records)
+
+
+@pytest.mark.usefixtures("installed")
+def test_a_series_of_another_patient_is_no_companion(
+    database: Database, phantom_paths: list[Path]
+) -> None:
+    receive(database, phantom_paths, 0, 3, "CT")
+    receive_as(database, phantom_paths, range(3, 6), "PT")
+    (job,) = plan(database, "fusion")
+    with database.read() as tx:
+        assert ledger.companions_of(tx, job.id) == {}
+
+
+@pytest.mark.usefixtures("installed")
+def test_what_was_found_on_another_patient_is_not_listened_to(
+    database: Database, phantom_paths: list[Path]
+) -> None:
+    receive(database, phantom_paths, 0, 3, "CT")
+    receive_as(database, phantom_paths, range(3, 6), "CT")
+    theirs = RuleSettings(name="a", when={"PatientID": "SOMEBODY ELSE"}, analyzers=("lungs",))
+    own = pydicom.dcmread(phantom_paths[0], stop_before_pixels=True).PatientID
+    ours = RuleSettings(name="b", when={"PatientID": own}, analyzers=("rules",))
+    with database.write() as tx:
+        (study,) = index.list_studies(tx)
+        Planner((theirs, ours), {}).plan(tx, study.id, NOON).enter(tx)
+        jobs = {job.analyzer: job for job in ledger.list_jobs(tx)}
+        assert set(jobs) == {"lungs", "rules"}
+        assert ledger.waited_for(tx, jobs["rules"].id) == []
