@@ -217,9 +217,18 @@ class FakePacs:
 
     def stop(self) -> None:
         self.gate.set()
+        self._let_those_end_that_do()
         for association in self._server.active_associations:
             association.abort()
         self._server.shutdown()
+
+    def _let_those_end_that_do(self) -> None:
+        """pynetdicom's shutdown aborts them too, and its thread stumbles over that."""
+        deadline = time.monotonic() + 2
+        while time.monotonic() < deadline and any(
+            not one.is_established for one in self._server.active_associations
+        ):
+            time.sleep(0.005)
 
     def uids(self) -> list[str]:
         return [str(one.SOPInstanceUID) for one in self.received]

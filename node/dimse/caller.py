@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import select
 import ssl
+import threading
+import time
+from contextlib import suppress
 from typing import Any
 
 from pynetdicom import AE
@@ -13,12 +17,42 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dimse.association_pdus import plain
 from node.dimse.pdus import A_ASSOCIATE_RJ, HEADER_BYTES, P_DATA_TF, PduFault
-from node.dimse.wakeups import Pause
+from node.dimse.wakeups import LOOK_ROUND_S, Checkpoint, WakingQueue
+
+PAUSE_S = 0.001
+"""While there is no connection."""
+_AWAITING_CLOSE = "Sta13"
+_SOURCES = {
+    1: "Service User",
+    2: "Service Provider (ACSE)",
+    3: "Service Provider (Presentation)",
+}
+_REASONS = {
+    (1, 1): "No reason given",
+    (1, 2): "Application context name not supported",
+    (1, 3): "Calling AE title not recognised",
+    (1, 7): "Called AE title not recognised",
+    (2, 1): "No reason given",
+    (2, 2): "Protocol version not supported",
+    (3, 1): "Temporary congestion",
+    (3, 2): "Local limit exceeded",
+}
+"""PS3.8 Table 9-21."""
 
 
-def rejection_of(association: Association) -> bytes:
-    """Result, source and reason of an A-ASSOCIATE-RJ, as they came."""
-    return association.dul.rejection if isinstance(association.dul, _Dul) else b""
+def rejection_of(association: Association) -> str:
+    """By whom and why it was rejected, in words and as it came; empty where it was not.
+
+    Asked of the thread that read it: pynetdicom takes a rejection that comes at once for a failure
+    to connect.
+    """
+    told = association.dul.rejection if isinstance(association.dul, _Dul) else b""
+    if len(told) < 3:
+        return ""
+    result, source, reason = told[:3]
+    by = _SOURCES.get(source, "an unknown source")
+    why = _REASONS.get((source, reason), "a reserved reason")
+    return f"rejected by {by}: {why} ({result}/{source}/{reason})"
 
 
 def fault_of(association: Association) -> str:
@@ -32,8 +66,16 @@ class _Connection(AssociationSocket):
     @property
     def ready(self) -> bool:
         """Whether something can be read. (select() takes no descriptor above 1023.)"""
+        return self._poll(0.0)
+
+    def is_readable(self, bell: int) -> bool:
+        """The same within a moment, which the bell ends."""
+        return self._poll(LOOK_ROUND_S, bell)
+
+    def _poll(self, timeout_s: float, bell: int = -1) -> bool:
         connected = self.socket
         if connected is None or not self._is_connected:
+            time.sleep(min(timeout_s, PAUSE_S))
             return False
         if isinstance(connected, ssl.SSLSocket) and connected.pending():
             return True  # decrypted already: the socket itself may be silent
@@ -43,7 +85,9 @@ class _Connection(AssociationSocket):
         except ValueError:  # closed meanwhile
             self.event_queue.put("Evt17")
             return False
-        return bool(poll.poll(0))
+        if bell >= 0:
+            poll.register(bell, select.POLLIN)
+        return any(descriptor != bell for descriptor, _ in poll.poll(timeout_s * 1000))
 
     def _shutdown_socket(self) -> None:
         super()._shutdown_socket()
@@ -56,6 +100,53 @@ class _Dul(DULServiceProvider):
 
     fault = ""
     rejection = b""
+
+    def __init__(self, association: Association) -> None:
+        super().__init__(association)
+        self._run_loop_delay = 0.0  # the waiting is done in poll(), which data ends at once
+        self._bell = -1
+        self._lock = threading.Lock()
+        self.to_provider_queue = WakingQueue(self.wake)
+
+    def wake(self) -> None:
+        """End a wait. From any thread."""
+        with self._lock:
+            if self._bell >= 0:
+                os.eventfd_write(self._bell, 1)
+
+    def kill_dul(self) -> None:
+        super().kill_dul()
+        self.wake()
+
+    def run_reactor(self) -> None:
+        bell = self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        try:
+            super().run_reactor()
+        finally:
+            with self._lock:
+                self._bell = -1
+            os.close(bell)
+
+    def _process_recv_primitive(self) -> bool:
+        """What was to be sent when the association was aborted goes nowhere any more."""
+        if self.state_machine.current_state == _AWAITING_CLOSE:
+            while not self.to_provider_queue.empty():
+                self.to_provider_queue.get(False)
+            return False
+        return bool(super()._process_recv_primitive())
+
+    def _is_transport_event(self) -> bool:
+        is_idle = self.event_queue.empty() and self.to_provider_queue.empty()
+        if is_idle and self.state_machine.current_state != _AWAITING_CLOSE:
+            self._wait()
+        return bool(super()._is_transport_event())
+
+    def _wait(self) -> None:
+        connection = self.socket
+        if isinstance(connection, _Connection) and connection.is_readable(self._bell):
+            return
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
 
     def _decode_pdu(self, bytestream: bytearray) -> Any:
         kind, body = bytestream[0], bytes(bytestream[HEADER_BYTES:])
@@ -76,8 +167,11 @@ class Caller(AE):
     def _create_socket(
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
-        assoc._reactor_checkpoint = Pause(assoc.is_alive)  # before the reactor starts
+        checkpoint = Checkpoint(assoc.is_alive)
+        assoc._reactor_checkpoint = checkpoint  # before the reactor starts
         made, assoc.dul = assoc.dul, _Dul(assoc)
+        assoc.dimse.msg_queue = WakingQueue(checkpoint.wake)
+        assoc.dul.to_user_queue = WakingQueue(checkpoint.wake)
         assoc.dul.artim_timer.timeout = made.artim_timer.timeout
         assoc.dul._idle_timer.timeout = made._idle_timer.timeout
         connection = _Connection(assoc, address=address)

@@ -300,10 +300,8 @@ def _tls_context(peer: Peer) -> ClientContext | None:
 def _refused(peer: Peer, association: Association, timed_out: bool) -> PeerUnavailable:
     answer = association.acceptor.primitive
     where = f"{peer.host}:{peer.port}"
-    if association.is_rejected and isinstance(answer, A_ASSOCIATE):
-        numbers = "/".join(str(one) for one in rejection_of(association))
-        reason = f"association rejected by {answer.source_str}: {answer.reason_str} ({numbers})"
-        return PeerUnavailable(peer.name, PeerFault.REJECTED, reason)
+    if rejection := rejection_of(association):
+        return PeerUnavailable(peer.name, PeerFault.REJECTED, f"association {rejection}")
     if fault := fault_of(association):
         reason = f"{where} gave an answer that cannot be read: {fault}"
         return PeerUnavailable(peer.name, PeerFault.ABORTED, reason)
