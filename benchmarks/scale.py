@@ -10,6 +10,8 @@ other can write. A database that is given is filled only if it is empty, and is 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import functools
 import logging
 import tempfile
 import time
@@ -18,15 +20,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import sqlalchemy as sa
 import structlog
+from fastapi import FastAPI
 
 from node.config import CompletionSettings, RuleSettings
 from node.intake.completion import Completion, Planner
 from node.observe.gaps import GapWatch
-from node.web import views
-from storage import events, expected, gaps, index, ledger, outbox, schema
+from node.observe.health import Health
+from node.observe.metrics import IndexQueue, Metrics, Reception
+from node.web.app import WebContext, create_app
+from storage import ledger, outbox, schema
 from storage.database import Database, Transaction, open_database
+from storage.results import ResultStore
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FILL = Path(__file__).with_name("scale.sql")
@@ -59,7 +66,8 @@ class Meter:
         self._statements = 0
         self._writes: list[float] = []
         self._since = 0.0
-        sa.event.listen(database._engine, "before_cursor_execute", self._executes)
+        for engine in (database._engine, database._looking):
+            sa.event.listen(engine, "before_cursor_execute", self._executes)
         sa.event.listen(database._engine, "commit", self._ends)
         sa.event.listen(database._engine, "rollback", self._ends)
 
@@ -102,7 +110,7 @@ def fill(database: Database, studies: int) -> None:
             return
         for statement in FILL.read_text().split(";\n"):
             if statement.strip():
-                tx.execute(sa.text(statement), {"studies": studies})
+                tx.exec_driver_sql(statement.replace(":studies", str(studies)))
 
 
 def measures(database: Database) -> list[Measure]:
@@ -116,29 +124,42 @@ def measures(database: Database) -> list[Measure]:
     return found
 
 
+PATHS = (
+    "/", "/?problems=true", "/api/studies", "/api/jobs?state=done", "/api/events?level=info",
+    "/metrics",
+)  # fmt: skip
+"""What browsers and programs ask for every few seconds."""
+
+
 def _readers(database: Database) -> list[tuple[str, Callable[[], object]]]:
-    def look(ask: Callable[[Transaction], object]) -> Callable[[], object]:
-        def act() -> None:
-            with database.read() as tx:
-                ask(tx)
+    """Whole answers, as they leave the application."""
+    health = Health(lambda: NOW)
+    metrics = Metrics(
+        database, health, lambda: Reception(0, 0, 0), lambda: IndexQueue(0, 0.0, 0), dict
+    )
+    context = WebContext(
+        database=database,
+        results=ResultStore(Path(tempfile.gettempdir()) / "wetread-scale"),
+        health=health,
+        title="WETREAD",
+        version="0",
+        dimse_host="127.0.0.1",
+        dimse_port=lambda: 0,
+        destinations=("pacs",),
+        wake=lambda: None,
+        metrics=metrics.text,
+    )
+    app = create_app(context)
+    return [(f"GET {path}", functools.partial(_get, app, path)) for path in PATHS]
 
-        return act
 
-    return [
-        ("status page", look(lambda tx: views.status(tx, views.Selection(), ["pacs"], _none))),
-        (
-            "/api/studies?limit=50",
-            look(lambda tx: views.study_views(tx, index.list_studies(tx, 50), _none)),
-        ),
-        (
-            "/metrics",
-            look(lambda tx: (events.counts(tx), gaps.count_open(tx), expected.count(tx))),
-        ),
-    ]
+def _get(app: FastAPI, path: str) -> None:
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+            (await client.get(path)).raise_for_status()
 
-
-def _none(study_instance_uid: str) -> int:
-    return 0
+    asyncio.run(ask())
 
 
 def _claim(meter: Meter, database: Database, put_off: int, due: int) -> Measure:

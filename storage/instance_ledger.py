@@ -21,7 +21,7 @@ from storage.records import (
     StudyRow,
 )
 
-_ENDED = (JobState.DONE.value, JobState.NOT_APPLICABLE.value, JobState.FAILED.value)
+_ANALYZED = (JobState.DONE.value, JobState.NOT_APPLICABLE.value)
 _AT_ONCE = 1000
 
 
@@ -47,6 +47,7 @@ class InstanceLedger:
     stored: int
     """Synced on disk and indexed."""
     jobs: Count
+    """Those that came to a result, be it that they do not apply; what failed did not."""
     sent: Count
     """Results, once for each destination."""
     committed: Count
@@ -108,7 +109,7 @@ def _ledger(
 
 def _jobs(tx: Transaction, study_ids: Sequence[int]) -> dict[int, Count]:
     table = schema.jobs
-    done = sa.case((table.c.state.in_(_ENDED), 1), else_=0)
+    done = sa.case((table.c.state.in_(_ANALYZED), 1), else_=0)
     query = sa.select(table.c.study_id, sa.func.count(), _sum(done))
     return _counts(tx, query.where(table.c.study_id.in_(study_ids)).group_by(table.c.study_id))
 

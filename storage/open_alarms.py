@@ -13,7 +13,7 @@ from storage import events, schema
 from storage.database import Transaction
 from storage.records import DeliveryState, Level, Subject
 
-READ_AT_MOST = 2000
+READ_AT_MOST = 1000
 """The newest alarms that are counted; the older ones follow when these are acknowledged."""
 
 _SAME_STATE = (Subject.JOB.value, Subject.INSTANCE.value)

@@ -45,6 +45,7 @@ def test_a_study_with_failed_jobs_says_how_many(site: Site, phantom_paths: list[
     fail(site, study_with_job(site, phantom_paths[0]))
     complete(site)
     assert badge(site) == ("failed", "✕", "1 of 1 analyses failed")
+    assert "analyzed</span> 0 of 1" in site.client.get("/").text
 
 
 def test_a_study_is_analyzed_when_its_results_are_where_they_belong(
