@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
 from node.config import Condition, ExistsCondition, MatchesCondition, RangeCondition
 from storage.records import Header
 
@@ -16,6 +18,10 @@ IDENTIFYING = frozenset(
     }
 )  # fmt: skip
 """Their values stay out of the reasons, which stand on the status page and in reports."""
+
+_CODED = frozenset({"CS", "DS", "IS", "US", "SS", "UL", "SL", "FD", "FL", "UI"})
+_CODE = re.compile(r"[A-Z0-9_ .+\-]{1,64}")
+"""A code string, a number or a UID."""
 
 
 def unmet(when: Mapping[str, Condition], header: Header) -> tuple[str, ...]:
@@ -38,8 +44,7 @@ def _reason(keyword: str, wanted: Condition, found: object) -> str:
         return f"{keyword} is missing"
     if any(_meets(value, wanted) for value in values):
         return ""
-    found_words = "another" if keyword in IDENTIFYING else _words(values)
-    return f"{keyword} is {found_words}, not {_describe(wanted)}"
+    return f"{keyword} is {_said(keyword, values)}, not {_describe(wanted)}"
 
 
 def _meets(value: object, wanted: Condition) -> bool:
@@ -86,6 +91,14 @@ def _describe(wanted: Condition) -> str:
             return "one of " + ", ".join(str(one) for one in wanted)
         case _:
             return str(wanted)
+
+
+def _said(keyword: str, values: list[object]) -> str:
+    """Codes and numbers as they are; what may be free text, and so a name, is only "another"."""
+    is_coded = dictionary_has_tag(keyword) and dictionary_VR(keyword) in _CODED
+    if keyword in IDENTIFYING or not is_coded:
+        return "another"
+    return _words(values) if all(_CODE.fullmatch(str(one)) for one in values) else "another"
 
 
 def _words(values: list[object]) -> str:

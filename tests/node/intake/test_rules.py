@@ -60,3 +60,12 @@ def test_a_rule_without_conditions_always_fires() -> None:
 def test_a_reason_does_not_say_who_the_patient_is(keyword: str) -> None:
     (reason,) = unmet({keyword: MatchesCondition(matches="^TEST")}, {keyword: "DOE^JOHN"})
     assert reason == f"{keyword} is another, not matched by '^TEST'"
+
+
+@pytest.mark.parametrize(
+    ("keyword", "value"),
+    [("SeriesDescription", "Doe, Jane: chest"), ("Modality", "Doe^Jane"), ("ProtocolName", "Jane")],
+)
+def test_free_text_of_a_header_is_not_repeated_in_a_reason(keyword: str, value: str) -> None:
+    (reason,) = unmet({keyword: "CT"}, {keyword: value})
+    assert reason == f"{keyword} is another, not CT"
