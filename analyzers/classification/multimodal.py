@@ -52,7 +52,7 @@ class MultimodalClassifier:
     """
 
     name: ClassVar[str] = "multimodal_classifier"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung opacity (images and header)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS

@@ -59,7 +59,7 @@ class OpacityCnn:
     mirror image, a map of the evidence, and the zones that weigh most."""
 
     name: ClassVar[str] = "opacity_cnn"
-    version: ClassVar[str] = "2.1.0"
+    version: ClassVar[str] = "2.1.1"
     title: ClassVar[str] = "Lung opacity (neural network)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS

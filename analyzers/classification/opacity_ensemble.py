@@ -48,7 +48,7 @@ class OpacityEnsemble:
     """
 
     name: ClassVar[str] = "opacity_ensemble"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung opacity (ensemble)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS

@@ -50,7 +50,7 @@ class OpacityRandomForest:
     """
 
     name: ClassVar[str] = "opacity_random_forest"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Lung opacity (random forest)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS

@@ -40,7 +40,7 @@ class OpacitySvm:
     """
 
     name: ClassVar[str] = "opacity_svm"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Lung opacity (support vector machine)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS

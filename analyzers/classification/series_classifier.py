@@ -70,7 +70,7 @@ class SeriesClassifier:
     that agree, not calibrated; where nothing can be told, nothing is answered."""
 
     name: ClassVar[str] = "series_classifier"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Series classifier"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = InputContract(

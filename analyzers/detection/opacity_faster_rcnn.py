@@ -66,7 +66,7 @@ class OpacityFasterRcnn:
     mirror image disagree; whether there is an opacity at all; a map of what the marks rest on."""
 
     name: ClassVar[str] = "opacity_faster_rcnn"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS

@@ -52,7 +52,7 @@ class Clahe:
     """Derives a series with evened local contrast on the same grid, in the range of the source."""
 
     name: ClassVar[str] = "clahe"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Adaptive contrast enhancement (CLAHE)"
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS

@@ -98,7 +98,7 @@ class Compression:
     """Gives the series in another encoding, with ratio, PSNR and SSIM."""
 
     name: ClassVar[str] = "compression"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Compression"
     family: ClassVar[Code] = families.MULTI_SCALE_FILTERING
     inputs: ClassVar[InputContract] = InputContract(

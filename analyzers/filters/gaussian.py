@@ -40,7 +40,7 @@ class GaussianFilter:
     """Derives a smoothed series on the same grid, in the same units."""
 
     name: ClassVar[str] = "gaussian_filter"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Gaussian filter"
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS

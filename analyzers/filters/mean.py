@@ -44,7 +44,7 @@ class MeanFilter:
     """Derives a series of local means on the same grid, in the same units."""
 
     name: ClassVar[str] = "mean_filter"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Mean filter"
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS

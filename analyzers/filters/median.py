@@ -48,7 +48,7 @@ class MedianFilter:
     """Derives a series of local medians on the same grid, in the same units."""
 
     name: ClassVar[str] = "median_filter"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Median filter"
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS

@@ -54,7 +54,7 @@ class NonLocalMeans:
     """Derives a denoised series on the same grid, in the same units."""
 
     name: ClassVar[str] = "non_local_means"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Non-local means"
     family: ClassVar[Code] = families.ADAPTIVE_FILTERING
     inputs: ClassVar[InputContract] = derived.INPUTS

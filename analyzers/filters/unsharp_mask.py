@@ -47,7 +47,7 @@ class UnsharpMask:
     """Derives a sharpened series on the same grid, in the same units."""
 
     name: ClassVar[str] = "unsharp_mask"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Unsharp mask"
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS

@@ -62,7 +62,7 @@ class WaveletDenoise:
     """Derives a denoised series on the same grid, in the same units."""
 
     name: ClassVar[str] = "wavelet_denoise"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Wavelet denoising (BayesShrink)"
     family: ClassVar[Code] = families.MULTI_SCALE_FILTERING
     inputs: ClassVar[InputContract] = derived.INPUTS

@@ -46,7 +46,7 @@ class AirwaySegmentation:
     """
 
     name: ClassVar[str] = "airway_segmentation"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Airway segmentation"
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(

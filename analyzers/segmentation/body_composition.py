@@ -72,7 +72,7 @@ class BodyComposition:
     """
 
     name: ClassVar[str] = "body_composition"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Body composition"
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(

@@ -40,7 +40,7 @@ class BoneSegmentation:
     """
 
     name: ClassVar[str] = "bone_segmentation"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Bone segmentation"
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(

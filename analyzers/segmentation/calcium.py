@@ -63,7 +63,7 @@ class CalciumScoring:
     """
 
     name: ClassVar[str] = "calcium_score"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Thoracic calcium score, not ECG-gated"
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(

@@ -49,7 +49,7 @@ class ChanVese:
     """
 
     name: ClassVar[str] = "chan_vese"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Chan-Vese segmentation"
     family: ClassVar[Code] = families.DEFORMABLE_MODELS
     inputs: ClassVar[InputContract] = InputContract(

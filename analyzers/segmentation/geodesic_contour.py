@@ -46,7 +46,7 @@ class GeodesicContour:
     """
 
     name: ClassVar[str] = "geodesic_contour"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Geodesic contour segmentation"
     family: ClassVar[Code] = families.DEFORMABLE_MODELS
     inputs: ClassVar[InputContract] = InputContract(

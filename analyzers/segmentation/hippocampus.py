@@ -124,7 +124,7 @@ class HippocampusUNet(HippocampusNetwork):
     """A 3-D U-Net (10.1007/978-3-319-46723-8_49)."""
 
     name: ClassVar[str] = "hippocampus_unet"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Hippocampus (3-D U-Net)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
 
@@ -133,7 +133,7 @@ class HippocampusFPN(HippocampusNetwork):
     """A 3-D feature pyramid network (10.1109/CVPR.2017.106, 10.1109/CVPR.2019.00656)."""
 
     name: ClassVar[str] = "hippocampus_fpn"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Hippocampus (feature pyramid network)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
 

@@ -57,7 +57,7 @@ class HippocampusMaskRcnn:
     """
 
     name: ClassVar[str] = "hippocampus_mask_rcnn"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Hippocampus (Mask R-CNN)"
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = HippocampusNetwork.inputs

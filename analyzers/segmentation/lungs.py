@@ -48,7 +48,7 @@ class LungSegmentation:
     """
 
     name: ClassVar[str] = "lung_segmentation"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung segmentation"
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(

@@ -41,7 +41,7 @@ class RandomWalker:
     """
 
     name: ClassVar[str] = "random_walker"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Random walker segmentation"
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(

@@ -37,7 +37,7 @@ class Watershed:
     """
 
     name: ClassVar[str] = "watershed"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Watershed segmentation"
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
