@@ -43,6 +43,12 @@ BUSY_S = 10
 """How long a writer waits for another before the database counts as unavailable."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+
+ENOUGH = 10_000
+"""From so many instances on statistics are kept: those of a few rows mislead."""
+_LOOKED_AT = 400
+"""Of each index so many entries: SQLite's own advice, some milliseconds."""
+
 LOOK_S = 5.0
 """How long whoever only looks may take."""
 
@@ -113,6 +119,31 @@ class Database:
         with self.write() as tx:
             tx.execute(sa.delete(schema.heartbeat))
             tx.execute(sa.insert(schema.heartbeat).values(id=1, at=at))
+
+    def refresh_statistics(self) -> bool:
+        """Tell the planner of statements how much there is; false while there is too little for it
+        to matter. What has changed little since the last time is not looked at again.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
+        with self.read() as tx:
+            newest = tx.scalar(sa.select(sa.func.max(schema.instances.c.id))) or 0
+        if newest < ENOUGH:
+            return False
+        for statement in self._due_statistics():  # one a transaction: others write in between
+            with self.write() as tx:
+                if tx.dialect.name == "sqlite":
+                    tx.exec_driver_sql(f"PRAGMA analysis_limit = {_LOOKED_AT}")
+                tx.exec_driver_sql(statement)
+        return True
+
+    def _due_statistics(self) -> list[str]:
+        with self.write() as tx:
+            if tx.dialect.name == "sqlite":  # says what it would do, and does not do it
+                return list(tx.exec_driver_sql("PRAGMA optimize = 0x10003").scalars())
+        return [f"ANALYZE {name}" for name in schema.metadata.tables]
 
     def try_lock_dispatcher(self) -> bool:
         """Become the one dispatcher of this database, until unlocked or the process ends.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -15,6 +15,8 @@ from storage.gaps import Change
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 
+REFRESH_S = 3600.0
+"""So often the database looks how much there is: what is asked here goes through all of it."""
 AT_ONCE = 50
 """So many alarms are raised, and so many gaps closed, in one transaction: others write too."""
 
@@ -26,6 +28,7 @@ class GapWatch:
         self._database = database
         self._alarm = timedelta(seconds=alarm_s)
         self._clock = clock
+        self._refresh_at = clock()
 
     def step(self) -> list[Change]:
         """Look once; gives the gaps that were opened or closed.
@@ -35,6 +38,7 @@ class GapWatch:
         DatabaseUnavailable
         """
         now = self._clock()
+        self._refresh_statistics(now)
         with self._database.read() as tx:
             found = gaps.find(tx, now - self._alarm)
         with self._database.write() as tx:
@@ -56,3 +60,8 @@ class GapWatch:
                 since=gap.since.isoformat(),
             )
         return changes
+
+    def _refresh_statistics(self, now: datetime) -> None:
+        if now >= self._refresh_at:
+            self._database.refresh_statistics()
+            self._refresh_at = now + timedelta(seconds=REFRESH_S)

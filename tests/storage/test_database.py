@@ -407,3 +407,21 @@ def test_a_lock_that_cannot_be_asked_for_is_a_named_error(tmp_path: Path) -> Non
     with pytest.raises(DatabaseUnavailable, match="cannot be opened"):
         database.try_lock_dispatcher()
     database.close()
+
+
+def test_statistics_are_kept_once_there_is_enough_for_them(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with database.write() as tx:
+        add_study(tx, instances=30)
+    assert not database.refresh_statistics(), "those of a few rows mislead"
+    monkeypatch.setattr(module, "ENOUGH", 10)
+    assert database.refresh_statistics()
+    with database.read() as tx:
+        if tx.dialect.name == "sqlite":
+            known = set(tx.exec_driver_sql("SELECT DISTINCT tbl FROM sqlite_stat1").scalars())
+        else:
+            known = set(tx.exec_driver_sql("SELECT DISTINCT tablename FROM pg_stats").scalars())
+    assert {"studies", "series", "instances"} <= known
+    with database.write() as tx:
+        assert index.add(tx, [record(31)]) == 1
