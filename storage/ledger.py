@@ -379,6 +379,7 @@ def _end(
         remarks=list(results.remarks),
     )
     _enter_results(tx, job_id, results.objects)
+    outbox.drop_overwritten(tx, job_id, results.objects, at)
     outbox.enter(tx, job_id, before.destinations, at)
     _event(tx, at, job_id, before.state, state, reason)
 

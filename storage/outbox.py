@@ -78,6 +78,28 @@ def _drop_what_is_older(
     _drop(tx, tx.scalars(query).all(), job_id, at, DeliveryState.PENDING)
 
 
+def drop_overwritten(
+    tx: Transaction, job_id: int, objects: Iterable[ResultObject], at: datetime
+) -> None:
+    """The job ran again: what it still owes of objects whose files it wrote over is not sent."""
+    table, results = schema.deliveries, schema.results
+    now_there = {one.key: one.sop_instance_uid for one in objects}
+    query = (
+        sa.select(table.c.id, results.c.key, results.c.sop_instance_uid)
+        .join(results, results.c.id == table.c.result_id)
+        .where(table.c.job_id == job_id, table.c.state == DeliveryState.PENDING.value)
+    )
+    gone = [
+        row.id
+        for row in tx.execute(query)
+        if now_there.get(row.key, row.sop_instance_uid) != row.sop_instance_uid
+    ]
+    if gone:
+        reason = "not sent: its job ran again, and made it anew"
+        _set_all(tx, gone, state=_SUPERSEDED.value, reason=reason)
+        _events(tx, at, Level.INFO, gone, _SUPERSEDED, reason, DeliveryState.PENDING)
+
+
 def _drop(
     tx: Transaction,
     delivery_ids: Sequence[int],

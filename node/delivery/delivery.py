@@ -219,7 +219,7 @@ class Courier:
 
     def _enter(self, tx: Transaction, settlement: _Settlement) -> None:
         now, delivery, result = self._clock(), settlement.delivery, settlement.result
-        if result.is_stored or _came_through_before(delivery, result):
+        if result.is_stored or _is_there(result):
             how = FOUND if result.status is None else ""
             outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS, how)
             if self.destination.commitment:
@@ -298,12 +298,13 @@ def _unsettled(deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -
     return [one for one in deliveries if one.id not in settled]
 
 
-def _came_through_before(delivery: Delivery, result: SendResult) -> bool:
-    """A duplicate at a repeated attempt: the object arrived, only its answer was lost.
+def _is_there(result: SendResult) -> bool:
+    """A duplicate: the destination has the object, from an attempt whose answer was lost, or from
+    before this database was.
 
-    Results are deterministic, so what the destination has under this UID is this object.
+    UIDs derive from all that enters an object's bytes, so what has its UID is this object.
     """
-    return result.status == statuses.DUPLICATE_SOP_INSTANCE and delivery.attempts > 1
+    return result.status == statuses.DUPLICATE_SOP_INSTANCE
 
 
 def _loggable(result: SendResult) -> str:

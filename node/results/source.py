@@ -29,7 +29,8 @@ class Provenance:
     device: str
     node_version: str
     key: str
-    """The job's key (sha256 hex of inputs, analyzer, version, parameters): UIDs derive from it."""
+    """The job's key (sha256 hex of inputs, analyzer, version, parameters). Where objects are made
+    it is that of the run, from which their UIDs derive: see ``node.results.identity``."""
     started_at: datetime
     """Start of the first analysis (aware): Content Date and Time of every object."""
     family: Code | None = None

@@ -1,4 +1,4 @@
-"""Derived UIDs: the same inputs give the same UIDs, so that a repeat makes the same objects.
+"""Derived UIDs: the same run gives the same UIDs, so that a repeat makes the same objects.
 
 Owns every UID the node makes. Nothing here is random, nothing comes from a clock.
 """
@@ -21,7 +21,7 @@ FORM = "2"
 
 
 def object_uid(key: str, role: str, index: int = 0) -> UID:
-    """The UID of one thing that a job makes: ``role`` says which ("seg", "sr-series" …)."""
+    """The UID of one thing that a run makes: ``role`` says which ("seg", "sr-series" …)."""
     return _derived("object", FORM, key, role, str(index))
 
 

@@ -1,7 +1,7 @@
 """From findings to files that may leave: builds every object, writes it, and asks the gate.
 
 The one entrance to this room. Everything lies in one folder, named relative to its parent. The
-same findings with the same provenance give the same bytes.
+same findings with the same provenance give the same bytes; what differs in anything has other UIDs.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from node.results import (
     compressed,
     derived,
     gate,
+    identity,
     numbers,
     origin,
     parametric,
@@ -90,6 +91,7 @@ def write_results(
     stays in the folder for whoever looks into it.
     """
     findings = statements.with_uptake(source, blending.those_held(source, findings))
+    provenance = identity.of_run(source, findings, provenance)
     with _quiet():
         desk = _Desk(source, provenance, _made(folder), validate_all)
         for number, (index, mask) in enumerate(_of_kind(findings, Segmentation)):
@@ -141,6 +143,7 @@ def write_notice(
     folder: Path,
 ) -> JobResults:
     """Write the report that there is no result; ``verdict`` is "not applicable" or "failed"."""
+    provenance = identity.of_run(source, (str(verdict), list(reasons)), provenance)
     with _quiet():
         desk = _Desk(source, provenance, _made(folder), validate_all=False)
         desk.report(sr.build_notice(source, Verdict(verdict), reasons, provenance))

@@ -19,8 +19,9 @@ from analyzers import answer, devices, registry
 from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported
 from node.errors import awaited, is_transient
 from node.observe.redaction import redacted
-from node.results import reported
+from node.results import kept, reported
 from node.results.errors import DerivedUnsupported, GateRefused
+from node.results.kept import Kept
 from node.results.source import Provenance
 from node.results.write import load_tables, write_notice, write_results
 from node.series.examined import require_one_patient
@@ -83,6 +84,37 @@ def loaded(name: str, device: str) -> Analyzer:
 
 
 def _outcome(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
+    """What the job comes to; it is kept beside the results, for the next that has their key."""
+    found = _found_again(ticket)
+    if found is not None:
+        return found
+    outcome = _worked_out(ticket, device, began)
+    if outcome.results.objects:
+        reasons = ticket.notice.reasons if ticket.notice else (outcome.reason,)
+        kept.write(
+            Kept(outcome.verdict, reasons, outcome.results), ticket.started_at, ticket.folder
+        )
+    return outcome
+
+
+def _found_again(ticket: Ticket) -> Outcome | None:
+    """What the job came to before the database was lost; None where it has to be worked out."""
+    known = kept.read(ticket.started_at, ticket.folder)
+    if known is None:
+        return None
+    if ticket.notice is not None:
+        is_it = (known.verdict, known.reasons) == (ticket.notice.verdict, ticket.notice.reasons)
+    else:
+        is_it = known.verdict != Verdict.FAILED
+    if not is_it:
+        return None
+    kept.write(known, ticket.started_at, ticket.folder)
+    log.info("results found again", job=ticket.job_id, objects=len(known.results.objects))
+    reason = "" if known.verdict == Verdict.DONE else "; ".join(known.reasons)
+    return Outcome(Verdict(known.verdict), known.results, reason)
+
+
+def _worked_out(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
     if ticket.notice is not None:
         return _notice(ticket, device)
     analyzer = loaded(ticket.analyzer, devices.resolve(device))

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from storage import events, ledger, outbox
 from storage.database import Database, Transaction
 from storage.errors import NotFound
-from storage.records import DeliveryState, Level, Subject
-from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, results
+from storage.records import DeliveryState, JobResults, Level, Subject
+from tests.storage.samples import (
+    NOON,
+    add_study,
+    enqueue,
+    minutes,
+    new_job,
+    result,
+    results,
+)
 
 
 def done(tx: Transaction, name: str, *destinations: str, at_min: float = 0) -> int:
@@ -192,3 +202,21 @@ def test_a_report_goes_out_although_a_segmentation_was_refused_for_good(
         outbox.failed(tx, seg.id, NOON, 0x0122, "SOP class not supported")
         outbox.retry_later(tx, report.id, NOON, NOON + minutes(1), None, "aborted")
         assert [one.object.kind for one in outbox.claim(tx, "pacs", NOON + minutes(1))] == ["sr"]
+
+
+def test_what_a_job_wrote_over_when_it_ran_again_is_owed_no_more(database: Database) -> None:
+    """The report that it failed, say: its file holds the result now."""
+    told = replace(result("9.1", "sr"), key="job/report.dcm")
+    made = replace(result("9.2", "sr"), key="job/report.dcm")
+    with database.write() as tx:
+        job = enqueue(tx, new_job(tx, add_study(tx)))
+        ledger.claim(tx, NOON)
+        ledger.failed(tx, job, NOON, "broken", "", JobResults((told,)))
+        ledger.restart(tx, job, NOON)
+        ledger.claim(tx, NOON)
+        ledger.done(tx, job, NOON, JobResults((made,)))
+        states = {
+            one.object.sop_instance_uid: one.state
+            for one in outbox.list_deliveries(tx, job_id=job, limit=10)
+        }
+    assert states == {"9.1": DeliveryState.SUPERSEDED, "9.2": DeliveryState.PENDING}
