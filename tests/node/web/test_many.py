@@ -229,34 +229,37 @@ def test_forty_readers_of_a_long_list_leave_the_connections_for_work_alone(site:
 
 
 def test_an_answer_is_computed_once_for_all_who_ask_meanwhile() -> None:
-    shared = Shared(fresh_s=0, now=iter(range(1000)).__next__)
-    begun, asked, go_on = threading.Event(), threading.Semaphore(0), threading.Event()
+    """None is given what was begun before it asked: the five share the second computation."""
+    looked, go_on, begun = threading.Semaphore(0), threading.Event(), threading.Event()
+    moments = iter(range(1000))
     computed: list[int] = []
-
-    def compute() -> int:
-        computed.append(len(computed))
-        begun.set()
-        go_on.wait()
-        return computed[-1]
-
     answers: list[int] = []
 
-    def ask() -> None:
-        asked.release()
-        answers.append(shared.get("page", compute))
+    def now() -> float:
+        looked.release()
+        return float(next(moments))
 
-    first = threading.Thread(target=ask)
-    first.start()
+    def compute() -> int:
+        computed.append(1)
+        begun.set()
+        go_on.wait()
+        return len(computed)
+
+    shared = Shared(fresh_s=0, now=now)
+    askers = [
+        threading.Thread(target=lambda: answers.append(shared.get("page", compute)))
+        for _ in range(6)
+    ]
+    askers[0].start()
     begun.wait()
-    others = [threading.Thread(target=ask) for _ in range(5)]
-    for one in others:
+    for one in askers[1:]:
         one.start()
-    for _ in range(6):
-        asked.acquire()
+    for _ in range(7):  # two looks at the clock by the first, one by each of the others
+        looked.acquire()
     go_on.set()
-    for one in [first, *others]:
+    for one in askers:
         one.join()
-    assert 0 in answers and len(answers) == 6
+    assert sorted(answers) == [1, 2, 2, 2, 2, 2]
 
 
 def test_open_tabs_share_what_is_fresh_and_a_click_makes_it_anew() -> None:
