@@ -40,7 +40,8 @@ def _watch(event, arguments, folder=os.environ["WATCHED_FOLDER"], report=os.envi
         return
     for path in paths:
         path = os.path.abspath(os.fsdecode(path))
-        if path.startswith((folder + os.sep, "/dev/", "/proc/self/")) or path in (folder, report):
+        own = (folder, report, "/proc/self/oom_score_adj")  # the last by workers
+        if path.startswith((folder + os.sep, "/dev/")) or path in own:
             continue
         descriptor = os.open(report, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, f"{event} {path}\\n".encode())
