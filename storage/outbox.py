@@ -120,15 +120,16 @@ def urgency(priority: Priority) -> int:
 def claim(
     tx: Transaction, destination: str, at: datetime, limit: int = 500, jobs: int = 1
 ) -> list[Delivery]:
-    """Take the due objects of the next jobs: STAT first, then by age; of each job the images
-    first, then SEG, the report last.
+    """Take the due objects of the next jobs that are equally urgent: STAT first, then by age; of
+    each job the images first, then SEG, the report last.
 
     A report waits for the objects it refers to as long as these wait for another attempt.
     """
     table, results = schema.deliveries, schema.results
-    chosen = [one.job_id for one in _next_jobs(tx, destination, at, jobs)]
-    if not chosen:
+    due = _next_jobs(tx, destination, at, jobs)
+    if not due:
         return []
+    chosen = [one.job_id for one in due if one.urgency == due[0].urgency]
     rank = sa.case({"image": 0, "seg": 1}, value=results.c.kind, else_=2)
     query = (
         sa.select(table.c.id)
@@ -141,11 +142,6 @@ def claim(
     _set_all(tx, ids, **values)
     found = {row.id: row for row in tx.execute(_deliveries().where(table.c.id.in_(ids)))}
     return [_delivery(found[one]) for one in ids]
-
-
-def next_urgency(tx: Transaction, destination: str, at: datetime) -> int | None:
-    """How urgent the job is whose objects would be claimed next; None where none is due."""
-    return next((int(row.urgency) for row in _next_jobs(tx, destination, at, 1)), None)
 
 
 def _next_jobs(tx: Transaction, destination: str, at: datetime, limit: int) -> Sequence[Any]:

@@ -33,6 +33,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 FOUND = "the destination has it: it came through before, and its answer was lost"
 
 
+JOBS_AT_ONCE = 10
+"""So many share a claim and an association; what is more urgent waits for no more than these."""
 RECORDED_AT_ONCE = 100
 """So many answers are entered in one transaction: others write too."""
 
@@ -97,7 +99,7 @@ class Courier:
         self._log = log.bind(destination=destination.name)
 
     def deliver_once(self) -> bool:
-        """One round: record, probe, or send one job's due objects. False when there was nothing.
+        """One round: record, probe, or send some jobs' due objects. False when there was nothing.
 
         Raises
         ------
@@ -115,16 +117,16 @@ class Courier:
         return True
 
     def _claim(self) -> list[Delivery]:
-        """The next job's due objects. A claim whose answer was lost may have been committed."""
+        """The next jobs' due objects. A claim whose answer was lost may have been committed."""
         doubtful, self._claim_is_open = self._claim_is_open, True
         with self._database.write() as tx:
             if doubtful:
                 outbox.release_sending(tx, self._clock(), self.destination.name)
-            claimed = outbox.claim(tx, self.destination.name, self._clock())
+            claimed = outbox.claim(tx, self.destination.name, self._clock(), jobs=JOBS_AT_ONCE)
         self._claim_is_open = False
         return claimed
 
-    # --- one job's objects ------------------------------------------------------------------------
+    # --- the claimed objects ----------------------------------------------------------------------
 
     def _deliver(self, claimed: Sequence[Delivery]) -> list[_Settlement]:
         """Send what is sound; a settlement for every delivery, whatever happens."""

@@ -17,7 +17,7 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dimse.association_pdus import plain
 from node.dimse.pdus import A_ASSOCIATE_RJ, HEADER_BYTES, P_DATA_TF, PduFault
-from node.dimse.wakeups import LOOK_ROUND_S, Checkpoint, WakingQueue
+from node.dimse.wakeups import LOOK_ROUND_S, Checkpoint, WakingQueue, hold_by
 
 PAUSE_S = 0.001
 """While there is no connection."""
@@ -168,7 +168,7 @@ class Caller(AE):
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
         checkpoint = Checkpoint(assoc.is_alive)
-        assoc._reactor_checkpoint = checkpoint  # before the reactor starts
+        hold_by(assoc, checkpoint)
         made, assoc.dul = assoc.dul, _Dul(assoc)
         assoc.dimse.msg_queue = WakingQueue(checkpoint.wake)
         assoc.dul.to_user_queue = WakingQueue(checkpoint.wake)

@@ -33,7 +33,7 @@ from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_
 from node.dimse.services import Service
 from node.dimse.session import Session
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
-from node.dimse.wakeups import Checkpoint, WakingQueue
+from node.dimse.wakeups import Checkpoint, WakingQueue, hold_by
 
 ACCEPT_PAUSE_S = 0.1
 """When no connection can be accepted: how long until the next try."""
@@ -287,7 +287,7 @@ def _replace_dul(association: Association, lane: InstanceLane) -> None:
     lane.artim_timer.timeout = made.artim_timer.timeout
     lane._idle_timer.timeout = made._idle_timer.timeout
     checkpoint = lane.checkpoint = Checkpoint(association.is_alive, lane.patience_s)
-    association._reactor_checkpoint = checkpoint
+    hold_by(association, checkpoint)
     association.dimse.msg_queue = WakingQueue(checkpoint.wake)
     lane.to_user_queue = WakingQueue(checkpoint.wake)
     association.dul = lane

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from pynetdicom.association import Association
+
 LOOK_ROUND_S = 0.05
 """So long a thread that is at work waits for more before it looks round."""
 IDLE_S = 60.0
@@ -93,6 +95,32 @@ class Checkpoint(Pause):
         self._work.wait(self._patience_s())
         self._work.clear()
         return super().wait(timeout)
+
+
+class _Held(Association):
+    """An association of whose reactor only the reactor itself says that it is paused.
+
+    pynetdicom serves an N-EVENT-REPORT in a thread of its own, and that thread too says afterwards
+    that the reactor goes on: whoever holds the reactor at that moment would wait for ever.
+    """
+
+    _paused: bool
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._paused
+
+    @_is_paused.setter
+    def _is_paused(self, value: bool) -> None:
+        if self._kill or threading.get_ident() == self.ident:
+            self._paused = value
+
+
+def hold_by(association: Association, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint in the place of pynetdicom's, before the reactor starts."""
+    association._reactor_checkpoint = checkpoint
+    association.__class__ = _Held
+    vars(association)["_paused"] = False
 
 
 class WakingQueue(queue.Queue[Any]):

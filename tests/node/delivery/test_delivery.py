@@ -216,12 +216,13 @@ def test_a_destination_that_is_off_gets_only_probes_and_is_an_alarm_after_five_m
     box: Outbox,
 ) -> None:
     port = free_port()
-    for _ in range(5):
-        box.finish_job(("sr",))
     courier = courier_to(box, port)
     for _ in range(3):
+        box.finish_job(("sr",))
         assert courier.deliver_once()
     assert courier.circuit.is_open
+    for _ in range(2):
+        box.finish_job(("sr",))
     for _ in range(40):
         box.clock.advance(10)
         assert not courier.deliver_once()
@@ -246,10 +247,9 @@ def _all(box: Outbox) -> list[outbox.Delivery]:
 
 def test_probes_keep_the_back_off_pace(box: Outbox) -> None:
     with running_pacs(reject=(2, 3, 2)) as pacs:
-        for _ in range(3):
-            box.finish_job(("sr",))
         courier = courier_to(box, pacs.port)
         for _ in range(3):
+            box.finish_job(("sr",))
             courier.deliver_once()
         assert pacs.associations == 3
         for _ in range(60):

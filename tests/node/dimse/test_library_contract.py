@@ -102,6 +102,17 @@ def test_the_reactor_waits_at_its_checkpoint_before_it_looks_for_work(
     assert "self.msg_queue" in inspect.getsource(DIMSEServiceProvider.get_msg)
 
 
+def test_who_says_that_a_reactor_is_paused() -> None:
+    for held in (Association.release, Association.send_c_echo, Association.send_n_action):
+        assert "while not self._is_paused" in inspect.getsource(held)
+    killed = inspect.getsource(Association.kill)
+    assert killed.index("self._kill = True") < killed.index("self._is_paused = True")
+    assert "target=make_target(self.assoc._serve_request)" in inspect.getsource(
+        DIMSEServiceProvider.receive_primitive
+    )
+    assert "self._is_paused = False" in inspect.getsource(Association._serve_request)
+
+
 def test_a_server_has_what_is_used_of_it() -> None:
     assert callable(RequestHandler._create_association)
     assert callable(AssociationSocket._shutdown_socket)
@@ -146,7 +157,7 @@ PROVEN = {
     "_accepted_cx", "_config", "_create_association", "_create_socket", "_globals",
     "_idle_timer", "_is_transport_event", "_kill_thread", "_process_recv_primitive",
     "_reactor_checkpoint", "_read_pdu_data", "_recv_pdu", "_run_loop_delay", "_sent_abort",
-    "_shutdown_socket", "_STORAGE_CLASSES", "_decode_pdu", "_send", "_is_connected",
+    "_shutdown_socket", "_STORAGE_CLASSES", "_decode_pdu", "_send", "_is_connected", "_kill",
 }  # fmt: skip
 """The private names that the tests above pin."""
 

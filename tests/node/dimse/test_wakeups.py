@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
+from pynetdicom import AE
 from pynetdicom.association import Association
 
-from node.dimse.wakeups import Checkpoint, Pause
+from node.dimse.wakeups import Checkpoint, Pause, hold_by
 
 
 class Reactor(threading.Thread):
@@ -93,3 +94,21 @@ def test_pynetdicom_says_that_it_is_paused_before_it_waits() -> None:
     assert said < waits < source.index("_is_paused = False", waits)
     sending = inspect.getsource(Association.send_c_store)
     assert sending.index("_reactor_checkpoint.clear()") < sending.index("not self._is_paused")
+
+
+def test_a_thread_that_serves_a_report_does_not_say_that_the_reactor_goes_on() -> None:
+    """pynetdicom's does (dimse.py), and whoever releases meanwhile would wait for ever."""
+    association = Association(AE(), "requestor")
+    said: list[bool] = []
+
+    def run() -> None:
+        association._is_paused = True  # as _run_reactor says it
+        serving = in_a_thread(lambda: setattr(association, "_is_paused", False))
+        serving.join()
+        said.append(association._is_paused)
+
+    association.run = run
+    hold_by(association, Checkpoint(association.is_alive))
+    association.start()
+    association.join()
+    assert said == [True]
