@@ -204,6 +204,7 @@ def _ticket(
         limits=info.limits,
         title=info.title,
         family=info.family,
+        is_kept=False,  # what lies there may be of other images, or of other code
         companions={
             role: tuple(Path(instance.key) for instance in one.instances)
             for role, one in beside.items()

@@ -68,6 +68,9 @@ class Ticket:
     title: str = ""
     """What a person calls the analyzer; so a report that it failed needs none of its code."""
     family: Code | None = None
+    is_kept: bool = True
+    """Whether what it comes to is kept in the folder and found again there; not where the folder
+    is not the job's own."""
 
     def as_notice(self, verdict: Verdict, reasons: tuple[str, ...]) -> Ticket:
         """The same job, only to write the report that there is no result.

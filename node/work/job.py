@@ -85,11 +85,11 @@ def loaded(name: str, device: str) -> Analyzer:
 
 def _outcome(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
     """What the job comes to; it is kept beside the results, for the next that has their key."""
-    found = _found_again(ticket)
+    found = _found_again(ticket) if ticket.is_kept else None
     if found is not None:
         return found
     outcome = _worked_out(ticket, device, began)
-    if outcome.results.objects:
+    if ticket.is_kept and outcome.results.objects:
         reasons = ticket.notice.reasons if ticket.notice else (outcome.reason,)
         kept.write(
             Kept(outcome.verdict, reasons, outcome.results), ticket.started_at, ticket.folder

@@ -210,3 +210,4 @@ def test_the_analyze_command_shows_what_an_analyzer_wrote_and_left(
     assert "DOE^JOHN 4711" in capsys.readouterr().out
     assert author.analyze(phantom_folder, "messy", out, "cpu", ["mess=directory"]) == 0
     assert "it left behind: the working directory" in capsys.readouterr().out
+    assert not (out / "results.json").exists(), "what was written before is not found again"
