@@ -25,11 +25,11 @@ from node.intake.indexer import Indexer, recover
 from node.loop import Loop
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, Reception
+from node.observe.shared import Shared
 from node.retention import Folders
 from node.web.app import WebContext, create_app
 from node.web.context import Away
 from node.web.server import WebServer
-from node.web.shared import Shared
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
@@ -194,6 +194,7 @@ class Node:
             self._index_queue,
             certificates.ends,
             lambda: self._retention.forecast.numbers() if self._retention.forecast else {},
+            Shared(fresh_s=SHOWN_FOR_S),
         )
 
     def _make_web(self) -> WebServer:

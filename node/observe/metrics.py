@@ -14,6 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from node.observe.health import Health
+from node.observe.shared import Shared
 from storage import events, expected, gaps
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -44,7 +45,8 @@ class IndexQueue:
 
 
 class Metrics(Collector):
-    """Collects at every scrape; keeps nothing itself."""
+    """Collects at every scrape. What the process counts is of this moment; what the database is
+    asked may be a second old, so that no scraper costs it more than one look in that time."""
 
     def __init__(
         self,
@@ -54,6 +56,7 @@ class Metrics(Collector):
         index_queue: Callable[[], IndexQueue],
         certificate_ends: Callable[[], Mapping[str, float]],
         disk: Callable[[], Mapping[str, float]] = dict,
+        shared: Shared | None = None,
     ) -> None:
         """``disk``: by name, what is known of the room for images; in bytes and days."""
         self._database = database
@@ -62,12 +65,13 @@ class Metrics(Collector):
         self._index_queue = index_queue
         self._certificate_ends = certificate_ends
         self._disk = disk
+        self._shared = shared or Shared(fresh_s=0)
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """All metrics, as they are at this moment."""
+        """All metrics."""
         return generate_latest(self._registry)
 
     def describe(self) -> Iterable[Metric]:
@@ -76,7 +80,7 @@ class Metrics(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from self._of_process()
         try:
-            found = list(self._of_database())
+            found = self._shared.get("metrics", lambda: list(self._of_database()))
         except DatabaseUnavailable:
             found = [_gauge("database_up", "Whether the database answers.", 0)]
         yield from found

@@ -83,7 +83,7 @@ def _add_health(router: APIRouter, context: WebContext) -> None:
 def _add_metrics(router: APIRouter, context: WebContext) -> None:
     @router.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        return Response(context.shared.get("metrics", context.metrics), media_type=CONTENT_TYPE)
+        return Response(context.metrics(), media_type=CONTENT_TYPE)
 
 
 def _add_studies_and_jobs(router: APIRouter, context: WebContext) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from node.observe.health import Health
-from node.web.shared import Shared
+from node.observe.shared import Shared
 from storage.database import Database
 from storage.results import ResultStore
 

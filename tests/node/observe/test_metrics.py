@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, Reception
+from node.observe.shared import Shared
 from storage import announcements, commitment_requests, gaps, index
 from storage.announcements import NewAnnouncement
 from storage.database import Database, open_database
@@ -127,3 +128,24 @@ def test_they_ask_the_same_of_the_database_however_much_there_is(database: Datab
     many = number()
     sa.event.remove(sa.Engine, "before_cursor_execute", note)
     assert many == few < 16
+
+
+def test_what_the_process_counts_is_never_old_but_the_database_is_asked_once(
+    database: Database,
+) -> None:
+    health = Health(lambda: NOON)
+    indexed = iter((1, 2))
+    made = Metrics(
+        database,
+        health,
+        lambda: Reception(0, 0, 0),
+        lambda: IndexQueue(0, 0.0, next(indexed)),
+        dict,
+        shared=Shared(fresh_s=3600),
+    )
+    first = samples(made)
+    with database.write() as tx:
+        add_study(tx)
+    second = samples(made)
+    assert (first["wetread_indexed_total"], second["wetread_indexed_total"]) == (1, 2)
+    assert second["wetread_studies|complete"] == first["wetread_studies|complete"] == 0

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from node.web.shared import Shared
+from node.observe.shared import Shared
 from storage import events, index, ledger, outbox
 from storage.engines import LOOK
 from storage.records import Level, Subject
