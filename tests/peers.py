@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
 import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,16 @@ ORTHANC_START_S = 30
 
 
 def free_port() -> int:
-    """A port that was free a moment ago: for programs that cannot be asked which they took."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that was free a moment ago: for programs that cannot be asked which they took.
+
+    From below those that the system gives to outgoing connections (32768 on Linux), or one of the
+    many that other tests make could take it before the program does.
+    """
+    for port in random.SystemRandom().sample(range(15_000, 32_000), 200):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port below those of outgoing connections")
 
 
 # --- Orthanc --------------------------------------------------------------------------------------
