@@ -106,12 +106,13 @@ def test_results_wait_for_a_pacs_that_is_away_and_are_sent_when_it_comes(
     with running_node(tmp_path, text) as node:
         push(node, phantom_folder)
         state = node.wait(
-            lambda now: bool(now.deliveries) and all(one.attempts for one in now.deliveries)
+            lambda now: bool(now.deliveries) and all(one.reason for one in now.deliveries)
         )
         assert {one.state for one in state.deliveries} <= {
             DeliveryState.PENDING,
             DeliveryState.SENDING,
         }
+        assert all(one.reason.startswith("waits: no connection") for one in state.deliveries)
         assert "waiting" in node.get("/").text
         pacs.start()
         try:
