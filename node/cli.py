@@ -211,7 +211,7 @@ def evaluate(
 @app.command()
 def password(name: Annotated[str, typer.Argument(help="The user's name.")]) -> None:
     """Ask for a passcode and print the user's line for dimse.identity.users_file."""
-    from node.dimse import identity
+    from node.dimse.association import identity
 
     passcode = typer.prompt("Passcode", hide_input=True, confirmation_prompt=True, err=True)
     try:

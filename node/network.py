@@ -9,8 +9,8 @@ from pathlib import Path
 
 from node.config import DestinationSettings, Settings
 from node.dimse import sender, tls
-from node.dimse.admission import Peer
-from node.dimse.connections import DimseSettings, TlsSettings
+from node.dimse.association.admission import Peer
+from node.dimse.association.connections import DimseSettings, TlsSettings
 from node.dimse.tls import TlsFiles
 from node.errors import SettingsError
 

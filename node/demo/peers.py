@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from node.dimse.server import AssociationServer, DimseSettings
+from node.dimse.association.server import AssociationServer, DimseSettings
 from node.errors import NodeError
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-from node.dimse import admission
-from node.dimse.admission import Rejection
+from node.dimse.association import admission
+from node.dimse.association.admission import Rejection
 from node.dimse.receiver_process import PlaceWanted
 
 

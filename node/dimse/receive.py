@@ -20,8 +20,8 @@ from pydicom.uid import UID
 
 from node.clock import Clock
 from node.dimse import statuses
+from node.dimse.association.limits import RefusalLog
 from node.dimse.encoding import Contradiction, real_syntax
-from node.dimse.limits import RefusalLog
 from node.dimse.statuses import Status
 from storage import header
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance

@@ -12,8 +12,9 @@ from typing import Any
 
 import structlog
 
-from node.dimse import admission
-from node.dimse.admission import Rejection
+from node.dimse.association import admission
+from node.dimse.association.admission import Rejection
+from node.dimse.association.server import Listening
 from node.dimse.link import Link, LinkLost
 from node.dimse.places import Places
 from node.dimse.receive import QuarantineSink, RecordSink
@@ -31,7 +32,6 @@ from node.dimse.receiver_process import (
     Touched,
     run,
 )
-from node.dimse.server import Listening
 from storage.errors import DatabaseUnavailable, StoreUnavailable
 from storage.records import InstanceRecord
 

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from node.dimse.connections import DimseSettings
+from node.dimse.association.connections import DimseSettings
+from node.dimse.association.limits import provide_files
+from node.dimse.association.server import Listening, advice
 from node.dimse.errors import CannotListen, ListenerEnded, PeerFault, PeerUnavailable
 from node.dimse.event_reports import EventReport
-from node.dimse.limits import provide_files
 from node.dimse.link import LinkLost
 from node.dimse.places import Places
 from node.dimse.receiver_life import Callbacks, ReceiverLife, Surroundings
@@ -23,7 +24,6 @@ from node.dimse.receiver_process import (
     StatusReport,
     listening_socket,
 )
-from node.dimse.server import Listening, advice
 from node.dimse.session import AssociationInfo
 
 __all__ = ["Callbacks", "ReceiverPool"]

@@ -22,16 +22,16 @@ from typing import Any
 import structlog
 
 from node.clock import system_clock
-from node.dimse import admission
-from node.dimse.admission import Rejection
+from node.dimse.association import admission
+from node.dimse.association.admission import Rejection
+from node.dimse.association.connections import DimseSettings
+from node.dimse.association.server import AssociationServer, Listening
 from node.dimse.availability import AvailabilityService
 from node.dimse.commitment import CommitmentService
-from node.dimse.connections import DimseSettings
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.event_reports import EventReport
 from node.dimse.link import Link, LinkLost
 from node.dimse.mpps import StepService
-from node.dimse.server import AssociationServer, Listening
 from node.dimse.session import AssociationInfo, Session
 from node.errors import NodeError
 from storage.database import join_database

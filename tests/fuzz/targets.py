@@ -9,9 +9,10 @@ from pathlib import Path
 from pydicom.uid import CTImageStorage
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from node.dimse import commands, lane, statuses
-from node.dimse.association_pdus import read_request
-from node.dimse.pdus import PduFault, fragments
+from node.dimse import statuses
+from node.dimse.association import commands, lane
+from node.dimse.association.negotiation import read_request
+from node.dimse.association.pdus import PduFault, fragments
 from node.dimse.receive import Offer, Receiver
 from storage.instances import InstanceStore, dataset_digest
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from node.dimse.server import AssociationServer, DimseSettings
+from node.dimse.association.server import AssociationServer, DimseSettings
 from storage import index
 from storage.database import open_database
 from storage.instances import InstanceStore

@@ -15,6 +15,7 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
 from node.delivery.commitment_reports import CommitmentReporter
+from node.dimse.association.server import AssociationServer, DimseSettings
 from node.dimse.availability import INSTANCE_AVAILABILITY, AvailabilityService
 from node.dimse.commitment import (
     REQUEST_COMMITMENT,
@@ -24,7 +25,6 @@ from node.dimse.commitment import (
 )
 from node.dimse.mpps import MPPS, StepService
 from node.dimse.sender import Peer, Timeouts, send
-from node.dimse.server import AssociationServer, DimseSettings
 from storage import index
 from storage.database import Database, open_database
 from storage.instances import InstanceStore

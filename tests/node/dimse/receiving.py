@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from node.dimse.server import AssociationServer, DimseSettings
+from node.dimse.association.server import AssociationServer, DimseSettings
 from node.dimse.services import Service
 from storage.instances import InstanceStore
 from storage.quarantine import Refused

@@ -14,7 +14,8 @@ from pydicom.uid import MRImageStorage
 from pynetdicom.association import Association
 from pynetdicom.dimse_primitives import N_ACTION
 
-from node.dimse import lane, wakeups
+from node.dimse import wakeups
+from node.dimse.association import lane
 from node.dimse.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
 from storage import commitment_requests, events
 from storage.records import CommitmentState, Level

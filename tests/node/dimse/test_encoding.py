@@ -14,8 +14,8 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
 from node.dimse import receive
+from node.dimse.association.limits import RefusalLog
 from node.dimse.encoding import Contradiction, real_syntax
-from node.dimse.limits import RefusalLog
 from tests.instances import make_dataset
 from tests.node.dimse.raw_peer import Context, RawPeer, associate_rq, explicit, uid
 from tests.node.dimse.receiving import Node

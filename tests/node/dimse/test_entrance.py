@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from node.dimse import admission, entrance
-from node.dimse.connections import Listener
+from node.dimse.association import admission, entrance
+from node.dimse.association.connections import Listener
 from node.dimse.sender import Peer, Timeouts, echo
 from tests.node.dimse.raw_peer import (
     ABORT,

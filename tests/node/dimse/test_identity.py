@@ -10,8 +10,8 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from typer.testing import CliRunner
 
 from node import cli
-from node.dimse import identity
-from node.dimse.identity import UserIdentity, Users
+from node.dimse.association import identity
+from node.dimse.association.identity import UserIdentity, Users
 from node.errors import SettingsError
 from tests.node.dimse.raw_peer import RawPeer, associate_rq, image, user_identity
 from tests.node.dimse.receiving import running_node

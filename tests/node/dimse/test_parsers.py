@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.dimse.admission import Claim, Peer, recognise
-from node.dimse.identity import UserIdentity
-from node.dimse.pdus import ConnectionLost, Fragment, PduFault, PduReader, fragments
+from node.dimse.association.admission import Claim, Peer, recognise
+from node.dimse.association.identity import UserIdentity
+from node.dimse.association.pdus import ConnectionLost, Fragment, PduFault, PduReader, fragments
 from node.dimse.receive import Offer, Receiver, file_header
 from node.dimse.tls import PeerCertificate, fingerprint_of, subject_of
 from storage.instances import InstanceStore, dataset_digest

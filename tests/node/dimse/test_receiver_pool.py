@@ -16,8 +16,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pysqlite3 import dbapi2 as sqlite
 
-from node.dimse import admission
-from node.dimse.connections import DimseSettings, TlsSettings
+from node.dimse.association import admission
+from node.dimse.association.connections import DimseSettings, TlsSettings
 from node.dimse.errors import CannotListen, ListenerEnded, PeerUnavailable
 from node.dimse.event_reports import EventReport
 from node.dimse.places import Places

@@ -19,7 +19,7 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
-from node.dimse import limits
+from node.dimse.association import limits
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.offers import Parcel, batches, proposals
 from node.dimse.sender import Peer, SendResult, Timeouts, echo, send

@@ -25,8 +25,8 @@ from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import build_context
 
+from node.dimse.association.server import AssociationServer, DimseSettings, Peer
 from node.dimse.errors import CannotListen
-from node.dimse.server import AssociationServer, DimseSettings, Peer
 from storage.errors import DatabaseUnavailable
 from storage.records import InstanceRecord
 from tests.instances import incoming, make_dataset, write_instance

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from node.dimse import tls
-from node.dimse.admission import Peer as AdmittedPeer
-from node.dimse.connections import TlsSettings
+from node.dimse.association.admission import Peer as AdmittedPeer
+from node.dimse.association.connections import TlsSettings
 from node.dimse.errors import PeerUnavailable
 from node.dimse.sender import Peer, SendResult, echo, send
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles

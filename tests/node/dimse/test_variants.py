@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from node.dimse.association_pdus import plain, read_request, title
+from node.dimse.association.negotiation import plain, read_request, title
+from node.dimse.association.pdus import PduFault
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.pdus import PduFault
 from node.dimse.sender import Peer, Timeouts, echo
 from tests.node.dimse.raw_peer import ABORT, AC, DATA, RELEASE_RP, RELEASE_RQ, RJ, RawPeer, pdu
 from tests.node.dimse.raw_peer import image as image_of
@@ -135,7 +135,7 @@ def test_an_identity_that_is_unknown_counts_as_none_where_users_are_required(
 
 
 def test_a_title_that_is_none_is_nobodys_that_the_settings_name(tmp_path: Path) -> None:
-    from node.dimse.admission import Peer as Sender
+    from node.dimse.association.admission import Peer as Sender
 
     named = (Sender("M?LLER"), Sender("MODALITY"))
     with running_node(tmp_path, accept_any_peer=False, peers=named) as node:

@@ -24,15 +24,9 @@ from typing import Any
 
 import structlog
 
-from node.dimse import admission
-from node.dimse.admission import Rejection
-from node.dimse.association_pdus import (
-    AssociationRequest,
-    abort_pdu,
-    read_request,
-    rejection_pdu,
-)
-from node.dimse.limits import (
+from node.dimse.association import admission
+from node.dimse.association.admission import Rejection
+from node.dimse.association.limits import (
     MOST_WAITING,
     MOST_WAITING_PER_HOST,
     SPARE_CONNECTIONS,
@@ -41,7 +35,13 @@ from node.dimse.limits import (
     TOO_MANY_FROM_HOST,
     RefusalLog,
 )
-from node.dimse.pdus import A_ASSOCIATE_RQ, HEADER_BYTES, MAX_REQUEST_BYTES, PduFault
+from node.dimse.association.negotiation import (
+    AssociationRequest,
+    abort_pdu,
+    read_request,
+    rejection_pdu,
+)
+from node.dimse.association.pdus import A_ASSOCIATE_RQ, HEADER_BYTES, MAX_REQUEST_BYTES, PduFault
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -21,14 +21,15 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.dimse import admission, contexts, services, tls
-from node.dimse.admission import Claim, Peer, Rejection
-from node.dimse.association_pdus import AssociationRequest
-from node.dimse.entrance import Arrival, Entrance, Terms
+from node.dimse import contexts, services, tls
+from node.dimse.association import admission
+from node.dimse.association.admission import Claim, Peer, Rejection
+from node.dimse.association.entrance import Arrival, Entrance, Terms
+from node.dimse.association.lane import InstanceLane
+from node.dimse.association.limits import RefusalLog
+from node.dimse.association.negotiation import AssociationRequest
+from node.dimse.association.pdus import PduReader
 from node.dimse.event_reports import OpenAssociations
-from node.dimse.lane import InstanceLane
-from node.dimse.limits import RefusalLog
-from node.dimse.pdus import PduReader
 from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Receiver
 from node.dimse.services import Service
 from node.dimse.session import Session

@@ -19,10 +19,11 @@ from pynetdicom.dsutils import decode
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from node.dimse import commands, contexts, statuses
-from node.dimse.association_pdus import AssociationRequest, plain
-from node.dimse.commands import C_ECHO_RQ, C_STORE_RQ, Command
-from node.dimse.pdus import (
+from node.dimse import contexts, statuses
+from node.dimse.association import commands
+from node.dimse.association.commands import C_ECHO_RQ, C_STORE_RQ, Command
+from node.dimse.association.negotiation import AssociationRequest, plain
+from node.dimse.association.pdus import (
     A_ABORT,
     A_ASSOCIATE_AC,
     A_ASSOCIATE_RJ,

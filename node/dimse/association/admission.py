@@ -7,7 +7,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from node.dimse.identity import UserIdentity
+from node.dimse.association.identity import UserIdentity
 from node.dimse.tls import PeerCertificate
 
 REJECTED_PERMANENT = 0x01

@@ -17,13 +17,14 @@ from typing import Protocol
 import structlog
 
 from node.clock import Clock, system_clock
-from node.dimse import admission, library
-from node.dimse.admission import Claim, Peer, Rejection
-from node.dimse.connections import DimseSettings, Listener, application_entity
+from node.dimse import library
+from node.dimse.association import admission
+from node.dimse.association.admission import Claim, Peer, Rejection
+from node.dimse.association.connections import DimseSettings, Listener, application_entity
+from node.dimse.association.identity import USER_NAME_AND_PASSCODE, Users
+from node.dimse.association.limits import provide_files
 from node.dimse.errors import CannotListen, ListenerEnded
 from node.dimse.event_reports import OpenAssociations
-from node.dimse.identity import USER_NAME_AND_PASSCODE, Users
-from node.dimse.limits import provide_files
 from node.dimse.receive import QuarantineSink, Receiver, RecordSink
 from node.dimse.services import Service
 from node.dimse.session import AssociationInfo, Session

@@ -14,10 +14,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from node.dimse import admission
-from node.dimse.admission import Rejection
-from node.dimse.identity import UserIdentity
-from node.dimse.pdus import (
+from node.dimse.association import admission
+from node.dimse.association.admission import Rejection
+from node.dimse.association.identity import UserIdentity
+from node.dimse.association.pdus import (
     A_ABORT,
     A_ASSOCIATE_AC,
     A_ASSOCIATE_RJ,
