@@ -23,8 +23,8 @@ from pathlib import Path
 from analyzers import devices, registry
 from node.demo.peers import Archive, NodeProcess
 from node.demo.phantom import ChestPhantom
-from node.dimse.folder import send_folder
-from node.dimse.sender import Peer, send
+from node.dimse.scu.folder import send_folder
+from node.dimse.scu.sender import Peer, send
 from node.results.source import Provenance
 from node.results.write import write_results
 from node.series.read import read_series

@@ -30,7 +30,7 @@ from node.demo.ct_files import CtSeries
 from node.demo.peers import Archive, NodeProcess
 from node.demo.phantom import ChestPhantom
 from node.dimse.errors import PeerUnavailable
-from node.dimse.sender import Peer, send
+from node.dimse.scu.sender import Peer, send
 from node.observe import logs
 from storage import events, outbox
 from storage.database import open_database

@@ -17,15 +17,15 @@ from node import exposure, parts, proofs
 from node.cautions import cautions
 from node.clock import Clock, system_clock
 from node.config import Settings
-from node.dimse.commitment import CommitmentService
-from node.dimse.receiver_pool import Callbacks
+from node.dimse.receivers.pool import Callbacks
+from node.dimse.services.commitment import CommitmentService
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.completion import Completion, Planner, tells_not_applicable
-from node.intake.indexer import Indexer, recover
 from node.loop import Loop
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, Reception
 from node.observe.shared import Shared
+from node.receive.indexer import Indexer, recover
 from node.retention import Folders
 from node.web.app import WebContext, create_app
 from node.web.context import Away

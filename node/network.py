@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 
 from node.config import DestinationSettings, Settings
-from node.dimse import sender, tls
+from node.dimse import tls
 from node.dimse.association.admission import Peer
 from node.dimse.association.connections import DimseSettings, TlsSettings
+from node.dimse.scu import sender
 from node.dimse.tls import TlsFiles
 from node.errors import SettingsError
 

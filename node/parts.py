@@ -14,11 +14,11 @@ from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier, Destination
 from node.delivery.result_commitment import CommitmentAsker
 from node.dimse.association.server import AssociationServer
-from node.dimse.availability import AvailabilityService
-from node.dimse.commitment import CommitmentService
-from node.dimse.mpps import StepService
-from node.dimse.receiver_pool import Callbacks, ReceiverPool
-from node.dimse.receiver_process import ProcessSettings
+from node.dimse.receivers.pool import Callbacks, ReceiverPool
+from node.dimse.receivers.process import ProcessSettings
+from node.dimse.services.availability import AvailabilityService
+from node.dimse.services.commitment import CommitmentService
+from node.dimse.services.mpps import StepService
 from node.intake.corrections import Corrections
 from node.loop import Loop
 from node.observe import logs

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from node.clock import Clock
 from node.config import Settings
-from node.dimse import sender
+from node.dimse.scu import sender
 from node.errors import AlreadyRunning
 from node.loop import Loop
 from node.observe.health import Health

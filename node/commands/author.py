@@ -20,8 +20,8 @@ from node.errors import SettingsError
 from storage.records import FindingRow, JobResults, StoredSeries
 
 if TYPE_CHECKING:
-    from node.dimse.folder import FolderSummary
-    from node.dimse.sender import Peer
+    from node.dimse.scu.folder import FolderSummary
+    from node.dimse.scu.sender import Peer
     from node.work.executor import Outcome, Ticket
 
 console = Console()
@@ -242,7 +242,7 @@ def findings_table(findings: tuple[FindingRow, ...]) -> Table:
 
 def send(folder: Path, to: str, aet: str, calling_aet: str) -> int:
     """Push a folder to HOST:PORT; 1 when something was not stored."""
-    from node.dimse.sender import Peer
+    from node.dimse.scu.sender import Peer
 
     host, colon, port = to.rpartition(":")
     if not colon or not port.isdigit():
@@ -253,7 +253,7 @@ def send(folder: Path, to: str, aet: str, calling_aet: str) -> int:
 
 def push(folder: Path, peer: Peer) -> FolderSummary:
     """Send every DICOM file below a folder, with a progress bar and a line about the end."""
-    from node.dimse.folder import send_folder
+    from node.dimse.scu.folder import send_folder
 
     columns = (TextColumn("pushed"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:

@@ -97,8 +97,8 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
 
 def _try_destinations(settings: Settings) -> int:
     from node import network
-    from node.dimse import sender
     from node.dimse.errors import PeerUnavailable
+    from node.dimse.scu import sender
 
     silent = 0
     for one in settings.destinations:

@@ -16,15 +16,16 @@ import structlog
 
 from node.clock import Clock
 from node.delivery import backoff
-from node.dimse import commitment, statuses
-from node.dimse.commitment import (
+from node.dimse import statuses
+from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
+from node.dimse.services import commitment
+from node.dimse.services.commitment import (
     CLASS_INSTANCE_CONFLICT,
     NO_SUCH_OBJECT_INSTANCE,
     PROCESSING_FAILURE,
 )
-from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.event_reports import Associations, EventReport
-from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
+from node.dimse.services.event_reports import Associations, EventReport
 from node.dimse.statuses import SendOutcome
 from storage import announcements, commitment_requests
 from storage.announcements import NewAnnouncement

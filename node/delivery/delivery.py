@@ -17,10 +17,11 @@ import structlog
 from node.clock import Clock
 from node.delivery import backoff
 from node.delivery.backoff import Circuit
-from node.dimse import finder, sender, statuses
+from node.dimse import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.finder import Unaskable
-from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
+from node.dimse.scu import finder, sender
+from node.dimse.scu.finder import Unaskable
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
 from node.dimse.statuses import SendOutcome
 from node.dimse.tls import TlsFiles
 from storage import events, outbox, result_commitments

@@ -13,10 +13,11 @@ from pydicom.uid import generate_uid
 
 from node.clock import Clock
 from node.delivery import backoff
-from node.dimse import commitment, statuses
-from node.dimse.commitment import CommitmentService
+from node.dimse import statuses
 from node.dimse.errors import PeerUnavailable
-from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
+from node.dimse.services import commitment
+from node.dimse.services.commitment import CommitmentService
 from storage import result_commitments
 from storage.database import Database
 from storage.records import ResultToCommit

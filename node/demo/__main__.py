@@ -20,7 +20,7 @@ from rich.table import Table
 
 from node.demo.peers import Archive, NodeProcess
 from node.demo.phantom import ChestPhantom, Truth
-from node.dimse import sender
+from node.dimse.scu import sender
 from node.observe import logs
 from storage import ledger, outbox
 from storage.database import Database, open_database

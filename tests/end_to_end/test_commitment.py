@@ -11,8 +11,8 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from node.dimse.folder import send_folder
-from node.dimse.sender import Peer
+from node.dimse.scu.folder import send_folder
+from node.dimse.scu.sender import Peer
 from storage.instances import InstanceStore
 from storage.records import StudyState
 from tests.node.dimse.commitments import Requestor, ask, wait_until

@@ -15,7 +15,7 @@ import pytest
 from node.demo.ct_files import CtSeries
 from node.demo.phantom import ChestPhantom
 from node.dimse.errors import PeerUnavailable
-from node.dimse.sender import Peer, SendResult, send
+from node.dimse.scu.sender import Peer, SendResult, send
 from storage.instances import InstanceStore, dataset_digest
 from storage.records import JobState
 from tests.node_process import Node, destination, rule

@@ -16,8 +16,8 @@ from pydicom.uid import generate_uid
 from analyzers import registry
 from node.demo.ct_files import CtSeries
 from node.demo.phantom import ChestPhantom
-from node.dimse.folder import send_folder
-from node.dimse.sender import Peer
+from node.dimse.scu.folder import send_folder
+from node.dimse.scu.sender import Peer
 from storage.records import Delivery, DeliveryState, Job, JobState
 from tests.node_process import Node, State, destination, running_node
 from tests.peers import Orthanc, running_orthanc

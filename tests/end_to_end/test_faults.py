@@ -12,8 +12,8 @@ import httpx
 import pytest
 from pysqlite3 import dbapi2 as sqlite
 
-from node.dimse.folder import send_folder
-from node.dimse.sender import Peer
+from node.dimse.scu.folder import send_folder
+from node.dimse.scu.sender import Peer
 from storage.records import DeliveryState, JobState
 from tests.node_process import Node, destination, rule, running_node
 from tests.peers import FakePacs, free_port, running_pacs

@@ -13,7 +13,7 @@ from node.dimse import statuses
 from node.dimse.association import commands, lane
 from node.dimse.association.negotiation import read_request
 from node.dimse.association.pdus import PduFault, fragments
-from node.dimse.receive import Offer, Receiver
+from node.receive.reception import Offer, Receiver
 from storage.instances import InstanceStore, dataset_digest
 
 ANSWERS = {

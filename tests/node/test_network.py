@@ -11,9 +11,9 @@ from pynetdicom import AE, evt
 
 from node import network
 from node.config import Settings, load
-from node.dimse import commitment
-from node.dimse.commitment import STORAGE_COMMITMENT
 from node.dimse.errors import PeerUnavailable
+from node.dimse.services import commitment
+from node.dimse.services.commitment import STORAGE_COMMITMENT
 from node.errors import SettingsError
 from storage.records import CheckedReference, Reference
 from tests.certificates import Authority, authority

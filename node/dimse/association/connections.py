@@ -21,7 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.dimse import contexts, services, tls
+from node.dimse import contexts, tls
 from node.dimse.association import admission
 from node.dimse.association.admission import Claim, Peer, Rejection
 from node.dimse.association.entrance import Arrival, Entrance, Terms
@@ -29,12 +29,13 @@ from node.dimse.association.lane import InstanceLane
 from node.dimse.association.limits import RefusalLog
 from node.dimse.association.negotiation import AssociationRequest
 from node.dimse.association.pdus import PduReader
-from node.dimse.event_reports import OpenAssociations
-from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Receiver
-from node.dimse.services import Service
+from node.dimse.services import requests
+from node.dimse.services.event_reports import OpenAssociations
+from node.dimse.services.requests import Service
 from node.dimse.session import Session
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
 from node.dimse.wakeups import Checkpoint, WakingQueue, hold_by
+from node.receive.reception import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Receiver
 
 ACCEPT_PAUSE_S = 0.1
 """When no connection can be accepted: how long until the next try."""
@@ -259,7 +260,7 @@ class _Connection(RequestHandler):
         owner.open_associations.prepare(association)  # before its queues are replaced
         _replace_dul(association, lane)
         lane.ask(self._asked)
-        services.bind(association, session, owner.services)
+        requests.bind(association, session, owner.services)
 
         def negotiate(event: evt.Event) -> None:
             try:

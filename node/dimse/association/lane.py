@@ -36,10 +36,10 @@ from node.dimse.association.pdus import (
     PduReader,
     fragments,
 )
-from node.dimse.receive import Offer, Receiver, Reception
 from node.dimse.session import Session
 from node.dimse.statuses import Status
 from node.dimse.wakeups import IDLE_S, LOOK_ROUND_S, Checkpoint, WakingQueue
+from node.receive.reception import Offer, Receiver, Reception
 
 AT_ONCE = 64
 """PDUs that are served before the reactor looks round."""

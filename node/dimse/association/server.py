@@ -24,11 +24,11 @@ from node.dimse.association.connections import DimseSettings, Listener, applicat
 from node.dimse.association.identity import USER_NAME_AND_PASSCODE, Users
 from node.dimse.association.limits import provide_files
 from node.dimse.errors import CannotListen, ListenerEnded
-from node.dimse.event_reports import OpenAssociations
-from node.dimse.receive import QuarantineSink, Receiver, RecordSink
-from node.dimse.services import Service
+from node.dimse.services.event_reports import OpenAssociations
+from node.dimse.services.requests import Service
 from node.dimse.session import AssociationInfo, Session
 from node.dimse.tls import PeerCertificate, ServerTls
+from node.receive.reception import QuarantineSink, Receiver, RecordSink
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from node.delivery.commitment_reports import INDEX_WAIT_S, CommitmentReporter
-from node.dimse.event_reports import EventReport
-from node.dimse.sender import Peer
+from node.dimse.scu.sender import Peer
+from node.dimse.services.event_reports import EventReport
 from storage import commitment_requests, index
 from storage.database import Database, open_database
 from storage.instances import InstanceStore

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from node.delivery import backoff
 from node.delivery.delivery import Courier, Destination
-from node.dimse.sender import Timeouts
+from node.dimse.scu.sender import Timeouts
 from node.loop import Loop
 from node.observe.health import Heartbeat
 from storage import events, outbox

@@ -10,9 +10,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.delivery.delivery import FOUND, Courier, Destination
-from node.dimse import finder
-from node.dimse.finder import Unaskable
-from node.dimse.sender import Peer, Timeouts
+from node.dimse.scu import finder
+from node.dimse.scu.finder import Unaskable
+from node.dimse.scu.sender import Peer, Timeouts
 from storage import events, outbox
 from storage.records import DeliveryState, Subject
 from tests.node.delivery.outboxes import Outbox

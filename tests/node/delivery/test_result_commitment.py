@@ -16,8 +16,8 @@ from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
 from node.delivery.result_commitment import CommitmentAsker
-from node.dimse.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
-from node.dimse.sender import Peer
+from node.dimse.scu.sender import Peer
+from node.dimse.services.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
 from storage import index, instance_ledger, ledger, outbox, result_commitments
 from storage.records import DeliveryState
 from tests.node.dimse.commitments import QUICK, Ward, running_ward, wait_until

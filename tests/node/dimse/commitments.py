@@ -16,15 +16,15 @@ from pynetdicom.association import Association
 
 from node.delivery.commitment_reports import CommitmentReporter
 from node.dimse.association.server import AssociationServer, DimseSettings
-from node.dimse.availability import INSTANCE_AVAILABILITY, AvailabilityService
-from node.dimse.commitment import (
+from node.dimse.scu.sender import Peer, Timeouts, send
+from node.dimse.services.availability import INSTANCE_AVAILABILITY, AvailabilityService
+from node.dimse.services.commitment import (
     REQUEST_COMMITMENT,
     STORAGE_COMMITMENT,
     WELL_KNOWN_INSTANCE,
     CommitmentService,
 )
-from node.dimse.mpps import MPPS, StepService
-from node.dimse.sender import Peer, Timeouts, send
+from node.dimse.services.mpps import MPPS, StepService
 from storage import index
 from storage.database import Database, open_database
 from storage.instances import InstanceStore

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from node.dimse.association.server import AssociationServer, DimseSettings
-from node.dimse.services import Service
+from node.dimse.services.requests import Service
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import InstanceRecord

@@ -16,7 +16,7 @@ from pynetdicom.dimse_primitives import N_ACTION
 
 from node.dimse import wakeups
 from node.dimse.association import lane
-from node.dimse.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
+from node.dimse.services.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
 from storage import commitment_requests, events
 from storage.records import CommitmentState, Level
 from tests.instances import make_dataset, write_instance

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from node.dimse.sender import Peer, SendResult, send
+from node.dimse.scu.sender import Peer, SendResult, send
 from node.dimse.statuses import SendOutcome
 from storage import index
 from storage.database import open_database

@@ -13,9 +13,9 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
-from node.dimse import receive
 from node.dimse.association.limits import RefusalLog
-from node.dimse.encoding import Contradiction, real_syntax
+from node.receive import reception
+from node.receive.encoding import Contradiction, real_syntax
 from tests.instances import make_dataset
 from tests.node.dimse.raw_peer import Context, RawPeer, associate_rq, explicit, uid
 from tests.node.dimse.receiving import Node
@@ -76,7 +76,7 @@ def test_a_native_data_set_is_taken_for_what_it_is(
     node: Node, announced: str, real: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told = Told()
-    monkeypatch.setattr(receive, "_odd_encodings", told)
+    monkeypatch.setattr(reception, "_odd_encodings", told)
     raw = encoded(image(), real)
     assert sent(node, raw, announced) == 0x0000
     (record,) = node.records

@@ -13,7 +13,7 @@ import pytest
 
 from node.dimse.association import admission, entrance
 from node.dimse.association.connections import Listener
-from node.dimse.sender import Peer, Timeouts, echo
+from node.dimse.scu.sender import Peer, Timeouts, echo
 from tests.node.dimse.raw_peer import (
     ABORT,
     ECHO,

@@ -14,7 +14,7 @@ from pynetdicom.dimse_primitives import C_STORE, N_ACTION, N_EVENT_REPORT
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.event_reports import EventReport, OpenAssociations, OrderedDimse
+from node.dimse.services.event_reports import EventReport, OpenAssociations, OrderedDimse
 
 COMMITMENT = "1.2.840.10008.1.20.1"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pydicom import dcmread
 
-from node.dimse.folder import FolderSummary, find_instances, send_folder
-from node.dimse.sender import Peer, Timeouts
+from node.dimse.scu.folder import FolderSummary, find_instances, send_folder
+from node.dimse.scu.sender import Peer, Timeouts
 from tests.instances import make_dataset, write_instance
 from tests.peers import FakePacs, free_port, running_pacs
 

@@ -17,7 +17,7 @@ from pydicom.uid import (
     HTJ2KLossless,
 )
 
-from node.dimse.sender import Peer, SendResult, echo, send
+from node.dimse.scu.sender import Peer, SendResult, echo, send
 from node.dimse.statuses import SendOutcome
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.receiving import Node

@@ -10,8 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom.association import Association
 
-from node.dimse.availability import INSTANCE_AVAILABILITY
-from node.dimse.mpps import MPPS
+from node.dimse.services.availability import INSTANCE_AVAILABILITY
+from node.dimse.services.mpps import MPPS
 from storage import announcements
 from storage.errors import DatabaseUnavailable
 from storage.records import Announcement, AnnouncementKind, StepStatus

@@ -22,7 +22,7 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from node.dimse.receive import Offer, Receiver, file_header
+from node.receive.reception import Offer, Receiver, file_header
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.quarantine import Refused

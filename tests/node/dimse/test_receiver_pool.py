@@ -19,13 +19,13 @@ from pysqlite3 import dbapi2 as sqlite
 from node.dimse.association import admission
 from node.dimse.association.connections import DimseSettings, TlsSettings
 from node.dimse.errors import CannotListen, ListenerEnded, PeerUnavailable
-from node.dimse.event_reports import EventReport
-from node.dimse.places import Places
-from node.dimse.receiver_pool import Callbacks, ReceiverPool
-from node.dimse.receiver_process import PlaceWanted, ProcessSettings
-from node.dimse.sender import Peer, SendResult, echo, send
+from node.dimse.receivers.places import Places
+from node.dimse.receivers.pool import Callbacks, ReceiverPool
+from node.dimse.receivers.process import PlaceWanted, ProcessSettings
+from node.dimse.scu.sender import Peer, SendResult, echo, send
+from node.dimse.services.event_reports import EventReport
 from node.dimse.tls import TlsFiles
-from node.intake.indexer import recover
+from node.receive.indexer import recover
 from storage import index
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable

@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
-from node.dimse import services
-from node.dimse.commitment import REQUEST_COMMITMENT, STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
-from node.dimse.reference_lists import Listed, Split, lists_of, split
-from node.dimse.services import Answer, Request
+from node.dimse.services import requests
+from node.dimse.services.commitment import (
+    REQUEST_COMMITMENT,
+    STORAGE_COMMITMENT,
+    WELL_KNOWN_INSTANCE,
+)
+from node.dimse.services.reference_lists import Listed, Split, lists_of, split
+from node.dimse.services.requests import Answer, Request
 from storage.elements import NotPlain
 from storage.errors import UnreadableInstance
 from tests.node.dimse.raw_peer import (
@@ -123,7 +127,7 @@ class Clerk:
         self.requests: list[Request] = []
 
     def serve(self, request: Request) -> Answer:
-        services.listed(request, "ReferencedSOPSequence")
+        requests.listed(request, "ReferencedSOPSequence")
         self.requests.append(request)
         return Answer()
 
@@ -181,16 +185,16 @@ def test_a_request_without_its_list_is_refused_by_the_standards_status(
 def test_large_requests_are_served_few_at_a_time_while_images_go_on(tmp_path: Path) -> None:
     clerk = Clerk()
     raw = encoded(message(2000), True)
-    assert len(raw) > services.LARGE_BYTES
+    assert len(raw) > requests.LARGE_BYTES
     with running_node(tmp_path, services=[clerk]) as node, RawPeer(node.port) as peer:
         peer.associate(associate_rq(commitment(IMPLICIT)))
-        held = [services._large.acquire(timeout=10) for _ in range(services.LARGE_AT_ONCE)]
+        held = [requests._large.acquire(timeout=10) for _ in range(requests.LARGE_AT_ONCE)]
         try:
             action(peer, raw, 3)
             assert peer.store(image()) == 0x0000  # over the same association
             assert clerk.requests == []
         finally:
             for _ in held:
-                services._large.release()
+                requests._large.release()
         assert peer.status() == 0x0000
     assert len(clerk.requests[0].lists["ReferencedSOPSequence"]) == 2000

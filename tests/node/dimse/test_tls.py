@@ -19,7 +19,7 @@ from node.dimse import tls
 from node.dimse.association.admission import Peer as AdmittedPeer
 from node.dimse.association.connections import TlsSettings
 from node.dimse.errors import PeerUnavailable
-from node.dimse.sender import Peer, SendResult, echo, send
+from node.dimse.scu.sender import Peer, SendResult, echo, send
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
 from node.errors import SettingsError
 from tests.certificates import Authority, Certificate, authority

@@ -14,8 +14,8 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from node.clock import system_clock
-from node.intake.indexer import Indexer, recover
 from node.observe.health import Heartbeat
+from node.receive.indexer import Indexer, recover
 from storage import events, index, quarantine
 from storage.attributes import extract
 from storage.database import Database, Transaction, open_database

@@ -17,8 +17,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
-from node.dimse.receive import Offer, Receiver
-from node.intake.indexer import recover
+from node.receive.indexer import recover
+from node.receive.reception import Offer, Receiver
 from node.series.read import read_headers
 from storage import index
 from storage.database import Database, open_database

@@ -23,9 +23,10 @@ from pynetdicom.association import Association
 from pynetdicom.dsutils import decode
 
 from node.clock import system_clock
-from node.dimse import reference_lists, statuses
-from node.dimse.event_reports import OrderedDimse
-from node.dimse.reference_lists import Listed, Lists
+from node.dimse import statuses
+from node.dimse.services import reference_lists
+from node.dimse.services.event_reports import OrderedDimse
+from node.dimse.services.reference_lists import Listed, Lists
 from node.dimse.session import Session
 from storage.elements import NotPlain
 from storage.errors import DatabaseUnavailable, UnreadableInstance

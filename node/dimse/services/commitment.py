@@ -17,11 +17,12 @@ from pynetdicom import build_role, evt
 from pynetdicom.presentation import build_context
 
 from node.clock import Clock
-from node.dimse import services, statuses
+from node.dimse import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.event_reports import EventReport
-from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
-from node.dimse.services import Answer, Operation, Refusal, Request
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
+from node.dimse.services import requests
+from node.dimse.services.event_reports import EventReport
+from node.dimse.services.requests import Answer, Operation, Refusal, Request
 from storage import commitment_requests, result_commitments
 from storage.commitment_requests import TransactionUIDTaken
 from storage.database import Database
@@ -60,22 +61,22 @@ class CommitmentService:
 
     def serve(self, request: Request) -> Answer:
         if request.sop_instance_uid != WELL_KNOWN_INSTANCE:
-            raise Refusal(services.NO_SUCH_INSTANCE, "Not the well-known SOP instance")
+            raise Refusal(requests.NO_SUCH_INSTANCE, "Not the well-known SOP instance")
         if request.operation is Operation.ACTION:
             self._take_request(request)
         elif request.operation is Operation.EVENT_REPORT:
             self._take_report(request)
         else:
-            raise Refusal(services.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+            raise Refusal(requests.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
         return Answer()
 
     def _take_request(self, request: Request) -> None:
         if request.type_id != REQUEST_COMMITMENT:
-            raise Refusal(services.NO_SUCH_ACTION, "No such action type")
-        transaction_uid = services.require_uid(
-            services.required(request.dataset, "TransactionUID"), "TransactionUID"
+            raise Refusal(requests.NO_SUCH_ACTION, "No such action type")
+        transaction_uid = requests.require_uid(
+            requests.required(request.dataset, "TransactionUID"), "TransactionUID"
         )
-        wanted = services.listed(request, "ReferencedSOPSequence")
+        wanted = requests.listed(request, "ReferencedSOPSequence")
         try:
             with self._database.write() as tx:
                 commitment_requests.enter(
@@ -89,7 +90,7 @@ class CommitmentService:
                 )
         except TransactionUIDTaken as error:
             comment = "Transaction UID is in use for other instances"
-            raise Refusal(services.INVALID_ARGUMENT, comment) from error
+            raise Refusal(requests.INVALID_ARGUMENT, comment) from error
         log.info(
             "commitment_requested",
             association=request.association,
@@ -100,16 +101,16 @@ class CommitmentService:
 
     def _take_report(self, request: Request) -> None:
         if request.type_id not in (ALL_COMMITTED, FAILURES_EXIST):
-            raise Refusal(services.NO_SUCH_EVENT_TYPE, "No such event type")
+            raise Refusal(requests.NO_SUCH_EVENT_TYPE, "No such event type")
         data = request.dataset
-        transaction_uid = services.require_uid(
-            services.required(data, "TransactionUID"), "TransactionUID"
+        transaction_uid = requests.require_uid(
+            requests.required(data, "TransactionUID"), "TransactionUID"
         )
         committed = [
-            services.reference_of(one) for one in request.lists.get("ReferencedSOPSequence", ())
+            requests.reference_of(one) for one in request.lists.get("ReferencedSOPSequence", ())
         ]
         failed = {
-            services.reference_of(one): one.failure_reason or PROCESSING_FAILURE
+            requests.reference_of(one): one.failure_reason or PROCESSING_FAILURE
             for one in request.lists.get("FailedSOPSequence", ())
         }
         with self._database.write() as tx:
@@ -117,7 +118,7 @@ class CommitmentService:
                 tx, transaction_uid, committed, failed, self._clock()
             )
         if settled is None:
-            raise Refusal(services.INVALID_ARGUMENT, "No such transaction")
+            raise Refusal(requests.INVALID_ARGUMENT, "No such transaction")
         line = log.warning if failed else log.info
         line(
             "commitment_reported",
@@ -193,7 +194,7 @@ def request_commitment(
     came = threading.Event()
 
     def take(event: evt.Event) -> tuple[Dataset, Dataset | None]:
-        answer = services.serve_over(event, Operation.EVENT_REPORT, service, peer.ae_title)
+        answer = requests.serve_over(event, Operation.EVENT_REPORT, service, peer.ae_title)
         came.set()
         return answer
 

@@ -23,14 +23,14 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiat
 from pynetdicom.presentation import PresentationContext, build_context
 
 from node.dimse import library, statuses
-from node.dimse.caller import Caller, fault_of, rejection_of
 from node.dimse.contexts import VERIFICATION
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.offers import NotSendable, Parcel, batches, proposals, read_parcel
-from node.dimse.receive import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.dimse.scu.caller import Caller, fault_of, rejection_of
+from node.dimse.scu.parcels import NotSendable, Parcel, batches, proposals, read_parcel
 from node.dimse.statuses import SendOutcome
 from node.dimse.tls import ClientContext, TlsFiles, client_context
 from node.errors import SettingsError
+from node.receive.reception import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -21,8 +21,8 @@ from pydicom.uid import UID
 from node.clock import Clock
 from node.dimse import statuses
 from node.dimse.association.limits import RefusalLog
-from node.dimse.encoding import Contradiction, real_syntax
 from node.dimse.statuses import Status
+from node.receive.encoding import Contradiction, real_syntax
 from storage import header
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
 from storage.incoming import IncomingFile

@@ -13,8 +13,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from node.clock import Clock
-from node.dimse import services, statuses
-from node.dimse.services import Answer, Operation, Refusal, Request, references, required
+from node.dimse import statuses
+from node.dimse.services import requests
+from node.dimse.services.requests import Answer, Operation, Refusal, Request, references, required
 from storage import announcements
 from storage.announcements import DuplicateAnnouncement, NewAnnouncement
 from storage.database import Database
@@ -66,7 +67,7 @@ class StepService:
         elif request.operation is Operation.SET:
             answer = self._set(request)
         else:
-            raise Refusal(services.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+            raise Refusal(requests.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
         self._on_change()
         return answer
 
@@ -74,11 +75,11 @@ class StepService:
         data = request.dataset
         if _status(required(data, "PerformedProcedureStepStatus")) is not StepStatus.IN_PROGRESS:
             comment = "A step is created with the status IN PROGRESS"
-            raise Refusal(services.INVALID_ATTRIBUTE_VALUE, comment)
+            raise Refusal(requests.INVALID_ATTRIBUTE_VALUE, comment)
         for keyword in REQUIRED_AT_CREATION:
             required(data, keyword)
         studies = tuple(
-            services.require_uid(required(item, "StudyInstanceUID"), "StudyInstanceUID")
+            requests.require_uid(required(item, "StudyInstanceUID"), "StudyInstanceUID")
             for item in data.ScheduledStepAttributesSequence
         )
         uid = request.sop_instance_uid or generate_uid(prefix=None)
@@ -107,7 +108,7 @@ class StepService:
                 tx, AnnouncementKind.MPPS, request.sop_instance_uid, for_update=True
             )
             if step is None:
-                raise Refusal(services.NO_SUCH_INSTANCE, "No such step")
+                raise Refusal(requests.NO_SUCH_INSTANCE, "No such step")
             if step.status is not StepStatus.IN_PROGRESS:
                 raise Refusal(
                     statuses.PROCESSING_FAILURE, NO_LONGER_UPDATED_COMMENT, NO_LONGER_UPDATED
@@ -136,7 +137,7 @@ def _status(value: object) -> StepStatus:
         return StepStatus(str(value).strip())
     except ValueError as error:
         comment = "PerformedProcedureStepStatus is none of the defined terms"
-        raise Refusal(services.INVALID_ATTRIBUTE_VALUE, comment) from error
+        raise Refusal(requests.INVALID_ATTRIBUTE_VALUE, comment) from error
 
 
 def _kept(data: Dataset) -> dict[str, str | int]:
@@ -152,15 +153,15 @@ def _check_final(attributes: Header) -> None:
     """What a completed step has to have, by whichever request it came."""
     for keyword in (*REQUIRED_AT_COMPLETION, SERIES):
         if keyword not in attributes:
-            raise Refusal(services.MISSING_ATTRIBUTE, f"{keyword} is missing")
+            raise Refusal(requests.MISSING_ATTRIBUTE, f"{keyword} is missing")
     if not attributes[SERIES]:
-        raise Refusal(services.MISSING_ATTRIBUTE_VALUE, f"{SERIES} is empty")
+        raise Refusal(requests.MISSING_ATTRIBUTE_VALUE, f"{SERIES} is empty")
 
 
 def _instances(data: Dataset) -> tuple[Reference, ...]:
     found: list[Reference] = []
     for series in data.get("PerformedSeriesSequence") or []:
-        services.require_uid(required(series, "SeriesInstanceUID"), "SeriesInstanceUID")
+        requests.require_uid(required(series, "SeriesInstanceUID"), "SeriesInstanceUID")
         for keyword in _INSTANCE_SEQUENCES:
             found += references(series.get(keyword) or [])
     return tuple(dict.fromkeys(found))

@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
 
 STUDY_ROOT = UID("1.2.840.10008.5.1.4.1.2.2.1")
 PATIENT_ROOT = UID("1.2.840.10008.5.1.4.1.2.1.1")

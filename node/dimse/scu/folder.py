@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.dimse.errors import PeerUnavailable
-from node.dimse.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts, send
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts, send
 from node.dimse.statuses import SendOutcome
 
 RECONNECTS = 6

@@ -26,12 +26,12 @@ from node.dimse.association import admission
 from node.dimse.association.admission import Rejection
 from node.dimse.association.connections import DimseSettings
 from node.dimse.association.server import AssociationServer, Listening
-from node.dimse.availability import AvailabilityService
-from node.dimse.commitment import CommitmentService
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.event_reports import EventReport
-from node.dimse.link import Link, LinkLost
-from node.dimse.mpps import StepService
+from node.dimse.receivers.link import Link, LinkLost
+from node.dimse.services.availability import AvailabilityService
+from node.dimse.services.commitment import CommitmentService
+from node.dimse.services.event_reports import EventReport
+from node.dimse.services.mpps import StepService
 from node.dimse.session import AssociationInfo, Session
 from node.errors import NodeError
 from storage.database import join_database

@@ -13,8 +13,9 @@ from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
 from node.clock import Clock
-from node.dimse import services, statuses
-from node.dimse.services import Answer, Operation, Refusal, Request, references, required
+from node.dimse import statuses
+from node.dimse.services import requests
+from node.dimse.services.requests import Answer, Operation, Refusal, Request, references, required
 from storage import announcements
 from storage.announcements import DuplicateAnnouncement, NewAnnouncement
 from storage.database import Database
@@ -43,9 +44,9 @@ class AvailabilityService:
 
     def serve(self, request: Request) -> Answer:
         if request.operation is not Operation.CREATE:
-            raise Refusal(services.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+            raise Refusal(requests.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
         data = request.dataset
-        study = services.require_uid(required(data, "StudyInstanceUID"), "StudyInstanceUID")
+        study = requests.require_uid(required(data, "StudyInstanceUID"), "StudyInstanceUID")
         uid = request.sop_instance_uid or generate_uid(prefix=None)
         new = NewAnnouncement(
             AnnouncementKind.IAN,
@@ -76,12 +77,12 @@ def _expected(data: Dataset) -> tuple[Reference, ...]:
     """The instances that the sender can give out. PS3.4 Table R.3.2-1."""
     found: list[Reference] = []
     for series in required(data, "ReferencedSeriesSequence"):
-        services.require_uid(required(series, "SeriesInstanceUID"), "SeriesInstanceUID")
+        requests.require_uid(required(series, "SeriesInstanceUID"), "SeriesInstanceUID")
         for item in required(series, "ReferencedSOPSequence"):
             availability = str(required(item, "InstanceAvailability")).strip()
             if availability not in AVAILABILITIES:
                 comment = "InstanceAvailability is none of the defined terms"
-                raise Refusal(services.INVALID_ATTRIBUTE_VALUE, comment)
+                raise Refusal(requests.INVALID_ATTRIBUTE_VALUE, comment)
             if availability != NOT_EXPECTED:
                 found += references([item])
     return tuple(dict.fromkeys(found))

@@ -14,16 +14,16 @@ from node.dimse.association.connections import DimseSettings
 from node.dimse.association.limits import provide_files
 from node.dimse.association.server import Listening, advice
 from node.dimse.errors import CannotListen, ListenerEnded, PeerFault, PeerUnavailable
-from node.dimse.event_reports import EventReport
-from node.dimse.link import LinkLost
-from node.dimse.places import Places
-from node.dimse.receiver_life import Callbacks, ReceiverLife, Surroundings
-from node.dimse.receiver_process import (
+from node.dimse.receivers.life import Callbacks, ReceiverLife, Surroundings
+from node.dimse.receivers.link import LinkLost
+from node.dimse.receivers.places import Places
+from node.dimse.receivers.process import (
     ProcessSettings,
     ReportWanted,
     StatusReport,
     listening_socket,
 )
+from node.dimse.services.event_reports import EventReport
 from node.dimse.session import AssociationInfo
 
 __all__ = ["Callbacks", "ReceiverPool"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from node.dimse.association import admission
 from node.dimse.association.admission import Rejection
-from node.dimse.receiver_process import PlaceWanted
+from node.dimse.receivers.process import PlaceWanted
 
 
 @dataclass(slots=True)

@@ -15,10 +15,9 @@ import structlog
 from node.dimse.association import admission
 from node.dimse.association.admission import Rejection
 from node.dimse.association.server import Listening
-from node.dimse.link import Link, LinkLost
-from node.dimse.places import Places
-from node.dimse.receive import QuarantineSink, RecordSink
-from node.dimse.receiver_process import (
+from node.dimse.receivers.link import Link, LinkLost
+from node.dimse.receivers.places import Places
+from node.dimse.receivers.process import (
     Drain,
     IndexState,
     Left,
@@ -32,6 +31,7 @@ from node.dimse.receiver_process import (
     Touched,
     run,
 )
+from node.receive.reception import QuarantineSink, RecordSink
 from storage.errors import DatabaseUnavailable, StoreUnavailable
 from storage.records import InstanceRecord
 
