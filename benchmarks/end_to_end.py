@@ -25,7 +25,7 @@ from node.demo.peers import Archive, NodeProcess
 from node.demo.phantom import ChestPhantom
 from node.dimse.scu.folder import send_folder
 from node.dimse.scu.sender import Peer, send
-from node.results.source import Provenance
+from node.results.modules.source import Provenance
 from node.results.write import write_results
 from node.series.read import read_series
 from storage import index, ledger, outbox

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from node import exposure
 from node.config import Settings
-from node.results import validator
+from node.results.gate import validator
 
 
 def cautions(settings: Settings) -> tuple[str, ...]:

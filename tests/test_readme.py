@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from node.results.source import Provenance
+from node.results.modules.source import Provenance
 from node.results.write import write_results
 from node.series.read import read_series
 

@@ -27,8 +27,8 @@ from analyzers import registry
 from analyzers.contract import AnalyzerInfo, Volume
 from node.intake.companions import companions
 from node.intake.folder import read_folder
-from node.results.page import BACKGROUND, FAINT, INK
-from node.results.preview import Patient
+from node.results.pictures.page import BACKGROUND, FAINT, INK
+from node.results.pictures.preview import Patient
 from node.series.facts import facts
 from node.series.read import read_series
 from node.work.executor import Outcome, Ticket, Verdict

@@ -16,8 +16,8 @@ from functools import cache
 
 import numpy as np
 
-from node.results import provenance
-from node.results.source import Provenance
+from node.results.modules import provenance
+from node.results.modules.source import Provenance
 from node.series.source import Source
 
 _WRITERS = ("highdicom", "imagecodecs", "numpy", "pillow", "pydicom")

@@ -24,7 +24,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
 )
-from node.results.seg import present_segments
+from node.results.objects.seg import present_segments
 from storage.disk import sync_folder
 
 NAME = "reported.json"

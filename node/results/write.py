@@ -37,26 +37,24 @@ from analyzers.contract import (
     Statement,
     WindowPreset,
 )
-from node.results import (
+from node.results import identity
+from node.results.errors import DerivedUnsupported, FindingsContradictImages
+from node.results.gate import gate
+from node.results.modules import origin
+from node.results.modules.source import Provenance, Reference
+from node.results.objects import (
     blending,
     color,
     compressed,
     derived,
-    gate,
-    identity,
-    numbers,
-    origin,
     parametric,
     presentation,
-    preview,
     registration,
     seg,
-    sr,
-    statements,
 )
-from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.source import Provenance, Reference
-from node.results.statements import Verdict
+from node.results.pictures import preview
+from node.results.report import numbers, sr, statements
+from node.results.report.statements import Verdict
 from node.series.source import Source
 from storage.disk import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject

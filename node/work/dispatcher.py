@@ -23,7 +23,7 @@ from node.config import WorkerSettings
 from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
 from node.results import reported
-from node.results.source import Reference
+from node.results.modules.source import Reference
 from node.work import notices
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from storage import events, ledger

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
-from node.results.source import Reference
+from node.results.modules.source import Reference
 from storage.records import JobResults
 
 NOTICE_LIMITS = Limits()

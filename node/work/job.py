@@ -22,7 +22,7 @@ from node.observe.redaction import redacted
 from node.results import kept, reported
 from node.results.errors import DerivedUnsupported, GateRefused
 from node.results.kept import Kept
-from node.results.source import Provenance
+from node.results.modules.source import Provenance
 from node.results.write import load_tables, write_notice, write_results
 from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries

@@ -13,7 +13,7 @@ from node import config
 from node.app import Node
 from node.cautions import cautions
 from node.commands import inspect
-from node.results import validator
+from node.results.gate import validator
 from storage import events
 from storage.records import Level
 

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittleEndian
 
 from analyzers.contract import Code, Measurement, Segment, Segmentation, Volume
-from node.results.source import Provenance
+from node.results.modules.source import Provenance
 from node.series.source import Frame, Source
 
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")

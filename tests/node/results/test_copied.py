@@ -8,7 +8,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
-from node.results.copied import sound
+from node.results.modules.copied import sound
 
 
 def element(keyword: str, vr: str, value: Any) -> DataElement:

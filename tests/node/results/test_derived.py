@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydicom.uid import MRImageStorage, PositronEmissionTomographyImageStorage
 
 from analyzers.contract import DerivedImage
-from node.results import derived
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
+from node.results.objects import derived
 from node.series.source import Source
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source

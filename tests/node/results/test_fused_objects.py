@@ -24,9 +24,10 @@ from analyzers.contract import (
     Registration,
     Shades,
 )
-from node.results import gate, registration
 from node.results.errors import FindingsContradictImages, GateRefused
-from node.results.origin import companion, volume_of
+from node.results.gate import gate
+from node.results.modules.origin import companion, volume_of
+from node.results.objects import registration
 from node.results.write import write_results
 from node.series.read import read_series
 from node.series.source import Source

@@ -10,8 +10,10 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Segmentation
-from node.results import gate, seg, sr, validator
 from node.results.errors import GateRefused
+from node.results.gate import gate, validator
+from node.results.objects import seg
+from node.results.report import sr
 from node.series.source import Source
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single

@@ -14,7 +14,7 @@ import pytest
 
 from analyzers.contract import Code, Findings, Measurement
 from node.results import identity
-from node.results.source import Provenance
+from node.results.modules.source import Provenance
 from node.results.write import write_notice, write_results
 from storage.records import JobResults
 from tests.node.results.sources import PROVENANCE, ct_source

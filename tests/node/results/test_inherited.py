@@ -9,8 +9,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import ColorImage, DerivedImage, Findings
-from node.results import gate, seg, validator
 from node.results.errors import GateRefused
+from node.results.gate import gate, validator
+from node.results.objects import seg
 from node.results.write import write_notice, write_results
 from node.series.source import Source
 from tests.node.results.sources import BLUR, PROVENANCE, ct_source, lungs

@@ -14,7 +14,7 @@ import pydicom
 import pytest
 
 from analyzers.contract import DerivedImage, Detection, Findings, Segmentation
-from node.results import validator
+from node.results.gate import validator
 from node.results.write import write_notice, write_results
 from node.series.read import read_series
 from node.series.source import Source

@@ -27,9 +27,9 @@ from analyzers.contract import (
     Statement,
 )
 from node.results.errors import FindingsContradictImages
-from node.results.page import GAP, HEAD, HEIGHT
-from node.results.preview import BOX_RGB
-from node.results.source import Provenance
+from node.results.modules.source import Provenance
+from node.results.pictures.page import GAP, HEAD, HEIGHT
+from node.results.pictures.preview import BOX_RGB
 from node.results.write import write_results
 from node.series.read import read_series
 from node.series.source import Source

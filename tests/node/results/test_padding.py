@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzers.contract import DerivedImage, Findings
-from node.results import derived
+from node.results.objects import derived
 from node.results.write import write_results
 from node.series.padding import measured_voxels, padding_of
 from node.series.read import read_series

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from analyzers.contract import DerivedImage, Detection, Segment, Segmentation
-from node.results import preview
-from node.results.page import GAP, HEAD, HEIGHT
+from node.results.pictures import preview
+from node.results.pictures.page import GAP, HEAD, HEIGHT
 from node.series.source import Source
 from tests.node.results import sources
 from tests.node.results.sources import ct_source

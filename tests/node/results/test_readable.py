@@ -23,7 +23,7 @@ from analyzers.contract import (
     OperatingPoint,
     ParametricMap,
 )
-from node.results import numbers
+from node.results.report import numbers
 from node.results.write import write_notice, write_results
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, lungs, single

@@ -11,8 +11,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Segment
-from node.results import seg
 from node.results.errors import EmptySegmentation, FindingsContradictImages
+from node.results.objects import seg
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single
 

@@ -10,10 +10,12 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Classification, Code, Detection, Findings, Measurement
-from node.results import seg, sr, uids
+from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Reference
-from node.results.statements import Verdict
+from node.results.modules.source import Reference
+from node.results.objects import seg
+from node.results.report import sr
+from node.results.report.statements import Verdict
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single
 

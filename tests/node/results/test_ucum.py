@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.results.ucum import is_unit
+from node.results.gate.ucum import is_unit
 
 _LIST = """
 mL % 1 [hnsf'U] g/ml{SUVbw} g/mL{SUVbw} {ratio} mm mm2 cm3 m2 /min 10*3/uL 10*-6.mm2/s um2/s kg/m2

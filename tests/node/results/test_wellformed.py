@@ -22,8 +22,8 @@ from analyzers.contract import (
     Shades,
     WindowPreset,
 )
-from node.results import gate, validator
 from node.results.errors import GateRefused
+from node.results.gate import gate, validator
 from node.results.write import write_results
 from tests.node.results import sources
 from tests.node.results.sources import HU, PROVENANCE, ct_source, lungs

@@ -15,7 +15,7 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from analyzers.contract import Findings, Shades, WindowPreset
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.origin import volume_of
+from node.results.modules.origin import volume_of
 from node.results.write import write_results
 from node.series.read import read_series
 from node.series.source import Source

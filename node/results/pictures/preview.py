@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import DerivedImage, Detection, Segment, Segmentation, Volume
-from node.results.page import RADIOGRAPH, Box, Cut, Entry, draw
+from node.results.pictures.page import RADIOGRAPH, Box, Cut, Entry, draw
 from node.series.source import Source
 from storage import values
 

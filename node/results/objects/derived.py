@@ -23,12 +23,13 @@ from pydicom.uid import (
 )
 
 from analyzers.contract import Code, DerivedImage
-from node.results import copied, origin, padding, planes, provenance, uids
-from node.results.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_unmet
+from node.results import uids
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.origin import Origin
-from node.results.padding import HIGHEST, LOWEST
-from node.results.source import Provenance
+from node.results.modules import copied, origin, padding, planes, provenance
+from node.results.modules.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_unmet
+from node.results.modules.origin import Origin
+from node.results.modules.padding import HIGHEST, LOWEST
+from node.results.modules.source import Provenance
 from node.series.source import Source
 
 SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")

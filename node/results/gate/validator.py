@@ -18,7 +18,7 @@ from pathlib import Path
 import pydicom
 import structlog
 
-from node.results import inherited
+from node.results.gate import inherited
 from node.series.source import Source
 
 log = structlog.get_logger(__name__)

@@ -2,7 +2,7 @@
 
 Owns the rules that hold in every object: value representations and multiplicities (PS3.5 6.2,
 PS3.6), coded entries (PS3.3 Table 8.8-1), units (UCUM), UIDs, value types of content items (PS3.3
-C.17.3). Which attributes an object must hold at all is ``node.results.required``.
+C.17.3). Which attributes an object must hold at all is ``node.results.gate.required``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 from pydicom.valuerep import STR_VR, validate_value
 
-from node.results import macros, ucum
-from node.results.inherited import SUBJECT, Step
+from node.results.gate import macros, ucum
+from node.results.gate.inherited import SUBJECT, Step
 
 OWN_UID = re.compile(r"2\.25\.(0|[1-9][0-9]{0,38})")
 """Every UID of the node is derived from a UUID (PS3.5 B.2)."""

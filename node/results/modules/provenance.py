@@ -14,8 +14,9 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from analyzers.contract import Code
-from node.results import copied, subject, uids
-from node.results.source import Provenance
+from node.results import uids
+from node.results.modules import copied, subject
+from node.results.modules.source import Provenance
 from node.series.source import Source
 from storage import values
 from storage.values import Unknown

@@ -16,10 +16,12 @@ from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
 from analyzers.contract import Code, CompressedImage, Volume
-from node.results import copied, derived, padding, provenance, uids
-from node.results.acquisition import IMAGE_TYPES, KEPT
+from node.results import uids
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import copied, padding, provenance
+from node.results.modules.acquisition import IMAGE_TYPES, KEPT
+from node.results.modules.source import Provenance
+from node.results.objects import derived
 from node.series.codestreams import sample_of
 from node.series.source import Source
 

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Registration, Segment, Segmentation
-from node.results import inherited, readback, registration, required, uids, validator, wellformed
+from node.results import uids
 from node.results.errors import GateRefused
+from node.results.gate import inherited, readback, required, validator, wellformed
+from node.results.objects import registration
 from node.series.source import Source
 
 MIN_DICE = 0.999

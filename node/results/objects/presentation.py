@@ -11,9 +11,10 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from analyzers.contract import Shades, WindowPreset
-from node.results import origin, planes, provenance, uids
+from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import origin, planes, provenance
+from node.results.modules.source import Provenance
 from node.series.source import Source
 
 

@@ -16,9 +16,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from analyzers.contract import Code, Segment, Segmentation, Volume
-from node.results import copied, planes, provenance, uids
+from node.results import uids
 from node.results.errors import EmptySegmentation, FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import copied, planes, provenance
+from node.results.modules.source import Provenance
 from node.series.source import Source
 
 ANATOMICAL_STRUCTURES = frozenset({"91723000", "123037004"})

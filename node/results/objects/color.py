@@ -14,9 +14,11 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from analyzers.contract import Code, ColorImage, ParametricMap, Volume
-from node.results import copied, derived, planes, provenance, uids
+from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import copied, planes, provenance
+from node.results.modules.source import Provenance
+from node.results.objects import derived
 from node.series.source import Source
 from storage import values
 

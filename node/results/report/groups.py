@@ -26,9 +26,12 @@ from analyzers.contract import (
     Segmentation,
     Statement,
 )
-from node.results import numbers, planes, provenance, seg, statements, uids
+from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import planes, provenance
+from node.results.modules.source import Provenance
+from node.results.objects import seg
+from node.results.report import numbers, statements
 from node.series.source import Source
 
 PRESENCE = Code("121052", "DCM", "Presence of property")

@@ -12,9 +12,10 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import SpatialRegistrationStorage
 
 from analyzers.contract import Registration
-from node.results import origin, planes, provenance, uids
+from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import origin, planes, provenance
+from node.results.modules.source import Provenance
 from node.series.source import Source
 
 LABEL = "REGISTRATION"

@@ -17,9 +17,11 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import BlendingSoftcopyPresentationStateStorage
 
 from analyzers.contract import Blending, Findings, Shades
-from node.results import planes, presentation, provenance, uids
+from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import planes, provenance
+from node.results.modules.source import Provenance
+from node.results.objects import presentation
 from node.series.source import Source
 
 LABEL = "BLENDING"

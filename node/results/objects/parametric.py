@@ -8,9 +8,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from analyzers.contract import ParametricMap, Volume
-from node.results import planes, provenance, uids
+from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.source import Provenance
+from node.results.modules import planes, provenance
+from node.results.modules.source import Provenance
 from node.series.source import Source
 
 

@@ -1,6 +1,6 @@
 """What the items of a sequence must hold wherever it stands: macros of PS3.3, written down by hand.
 
-Type 1 only. What an object must hold at its top is ``node.results.required``.
+Type 1 only. What an object must hold at its top is ``node.results.gate.required``.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Code
-from node.results import copied
+from node.results.modules import copied
 
 OF_A_REGION: Mapping[tuple[str, str], Code] = {
     ("CT", "chest"): Code("24627-2", "LN", "CT Chest"),

@@ -30,8 +30,8 @@ from analyzers.contract import (
     Volume,
     WindowPreset,
 )
-from node.results import numbers
-from node.results.source import Provenance
+from node.results.modules.source import Provenance
+from node.results.report import numbers
 from node.series.source import Source
 from storage import values
 

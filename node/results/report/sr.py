@@ -15,10 +15,12 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage
 
 from analyzers.contract import Code, Findings, Statement
-from node.results import groups, procedures, provenance, statements, uids
-from node.results.source import Provenance, Reference
-from node.results.statements import Verdict
-from node.results.subject import REQUIRED_OF_SUBJECT
+from node.results import uids
+from node.results.modules import provenance
+from node.results.modules.source import Provenance, Reference
+from node.results.modules.subject import REQUIRED_OF_SUBJECT
+from node.results.report import groups, procedures, statements
+from node.results.report.statements import Verdict
 from node.series.source import Source
 from storage import values
 from storage.guarded import undecoded

@@ -16,7 +16,8 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from analyzers.contract import Volume
-from node.results import copied, uids
+from node.results import uids
+from node.results.modules import copied
 from node.series.source import Source
 from storage import values
 from storage.values import Unknown

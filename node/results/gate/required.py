@@ -23,7 +23,7 @@ from pydicom.uid import (
     SpatialRegistrationStorage,
 )
 
-from node.results import inherited
+from node.results.gate import inherited
 from node.series.source import Source
 
 

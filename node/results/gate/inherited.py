@@ -17,9 +17,9 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.tag import Tag
 
-from node.results import copied
-from node.results.acquisition import KEPT
-from node.results.subject import OPTIONAL_OF_SUBJECT, REQUIRED_OF_SUBJECT
+from node.results.modules import copied
+from node.results.modules.acquisition import KEPT
+from node.results.modules.subject import OPTIONAL_OF_SUBJECT, REQUIRED_OF_SUBJECT
 from node.series.source import Source
 
 SUBJECT = frozenset((*REQUIRED_OF_SUBJECT, *OPTIONAL_OF_SUBJECT, "ReferencedRequestSequence"))
