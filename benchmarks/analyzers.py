@@ -36,7 +36,7 @@ from analyzers.filters import (
     unsharp_mask,
     wavelet_denoise,
 )
-from analyzers.filters.threads import for_each
+from analyzers.threads import for_each
 
 Floats = NDArray[np.float32]
 Work = Callable[[Floats], object]

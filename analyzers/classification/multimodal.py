@@ -20,15 +20,6 @@ from analyzers.classification.multimodal_input import (
     inputs,
 )
 from analyzers.classification.multimodal_network import FusionNetwork, Inputs
-from analyzers.classification.opacity import (
-    INPUTS,
-    LIMITS,
-    calibration_of,
-    framed_chest,
-    in_words,
-    verdict,
-)
-from analyzers.classification.opacity_features import features
 from analyzers.contract import (
     Code,
     Findings,
@@ -40,6 +31,15 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.radiograph.opacity import (
+    INPUTS,
+    LIMITS,
+    calibration_of,
+    framed_chest,
+    in_words,
+    verdict,
+)
+from analyzers.radiograph.opacity_features import features
 
 
 class MultimodalClassifier:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification.learners import Arrays
 from analyzers.classification.multimodal_network import Inputs
-from analyzers.classification.opacity_features import Kind
 from analyzers.contract import Subject
+from analyzers.models.learners import Arrays
+from analyzers.radiograph.opacity_features import Kind
 
 KINDS: tuple[Kind, ...] = ("edges", "density")
 IMAGES = ("the radiograph", "the second radiograph")

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from analyzers.classification.chest_frame import SIZE
-from analyzers.classification.opacity import on_frame
-from analyzers.classification.opacity_network import CROP, SIDE, OpacityNetwork, network_input
+from analyzers.radiograph.chest_frame import SIZE
+from analyzers.radiograph.opacity import on_frame
+from analyzers.radiograph.opacity_network import CROP, SIDE, OpacityNetwork, network_input
 
 COVER = 8.0
 """Standard deviation of the spot that occlusion covers, in pixels of the network's input."""

@@ -11,19 +11,7 @@ from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.classification import concepts
-from analyzers.classification.chest_frame import SIZE
 from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
-from analyzers.classification.opacity import (
-    INPUTS,
-    LIMITS,
-    calibration_of,
-    evidence,
-    framed_chest,
-    in_words,
-    verdict,
-)
-from analyzers.classification.opacity_features import zone_of
-from analyzers.classification.opacity_network import CROP, OpacityNetwork, network_input
 from analyzers.contract import (
     Code,
     Findings,
@@ -35,6 +23,18 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.radiograph.chest_frame import SIZE
+from analyzers.radiograph.opacity import (
+    INPUTS,
+    LIMITS,
+    calibration_of,
+    evidence,
+    framed_chest,
+    in_words,
+    verdict,
+)
+from analyzers.radiograph.opacity_features import zone_of
+from analyzers.radiograph.opacity_network import CROP, OpacityNetwork, network_input
 
 MAP = "Grad-CAM: evidence for lung opacity"
 COVERED_MAP = "Occlusion: what speaks for lung opacity (positive) and against it (log odds)"

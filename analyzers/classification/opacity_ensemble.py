@@ -9,19 +9,6 @@ from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.classification import concepts
-from analyzers.classification.learners import Calibration, Linear
-from analyzers.classification.opacity import (
-    INPUTS,
-    LIMITS,
-    calibration_of,
-    evidence,
-    framed_chest,
-    in_words,
-    on_frame,
-    summed,
-    verdict,
-)
-from analyzers.classification.opacity_features import Kind, features, traits
 from analyzers.classification.opacity_places import FIELD, PlaceForest, zones
 from analyzers.contract import (
     Code,
@@ -33,6 +20,19 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.models.learners import Calibration, Linear
+from analyzers.radiograph.opacity import (
+    INPUTS,
+    LIMITS,
+    calibration_of,
+    evidence,
+    framed_chest,
+    in_words,
+    on_frame,
+    summed,
+    verdict,
+)
+from analyzers.radiograph.opacity_features import Kind, features, traits
 
 KINDS: tuple[Kind, ...] = ("edges", "density")
 MEMBERS = ("linear", "places")

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification.chest_frame import Image, locally_standardised
-from analyzers.classification.learners import Arrays, Forest
-from analyzers.classification.opacity_features import zone_of
+from analyzers.models.learners import Arrays, Forest
 from analyzers.models.stored_model import part_of
+from analyzers.radiograph.chest_frame import Image, locally_standardised
+from analyzers.radiograph.opacity_features import zone_of
 
 FIELD = slice(20, 220)
 """Rows and columns of the framed image (240×240) that are divided into places: the lungs."""

@@ -8,8 +8,18 @@ import numpy as np
 
 from analyzers import families
 from analyzers.classification import concepts
-from analyzers.classification.learners import Forest
-from analyzers.classification.opacity import (
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    Volume,
+)
+from analyzers.models import stored_model
+from analyzers.models.learners import Forest
+from analyzers.radiograph.opacity import (
     ADDED,
     INPUTS,
     LIMITS,
@@ -21,7 +31,7 @@ from analyzers.classification.opacity import (
     summed,
     verdict,
 )
-from analyzers.classification.opacity_features import (
+from analyzers.radiograph.opacity_features import (
     INNER,
     KINDS,
     PLACES,
@@ -29,16 +39,6 @@ from analyzers.classification.opacity_features import (
     features,
     traits,
 )
-from analyzers.contract import (
-    Code,
-    Findings,
-    InputContract,
-    Limits,
-    Measurement,
-    NoParameters,
-    Volume,
-)
-from analyzers.models import stored_model
 
 
 class OpacityRandomForest:

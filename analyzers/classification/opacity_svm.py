@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.classification.learners import SupportVectors
-from analyzers.classification.opacity import (
+from analyzers.contract import Code, Findings, InputContract, Limits, NoParameters, Volume
+from analyzers.models import stored_model
+from analyzers.models.learners import SupportVectors
+from analyzers.radiograph.opacity import (
     ADDED,
     INPUTS,
     LIMITS,
@@ -20,7 +22,7 @@ from analyzers.classification.opacity import (
     on_frame,
     verdict,
 )
-from analyzers.classification.opacity_features import (
+from analyzers.radiograph.opacity_features import (
     INNER,
     KINDS,
     PLACES,
@@ -28,8 +30,6 @@ from analyzers.classification.opacity_features import (
     features,
     traits,
 )
-from analyzers.contract import Code, Findings, InputContract, Limits, NoParameters, Volume
-from analyzers.models import stored_model
 
 
 class OpacitySvm:

@@ -12,8 +12,8 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import families
+from analyzers.anatomy.body_region import Region, cross_sections, shares
 from analyzers.classification import concepts
-from analyzers.classification.body_region import Region, cross_sections, shares
 from analyzers.contract import (
     Classification,
     Code,

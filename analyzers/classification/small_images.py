@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from analyzers.classification.learners import SupportVectors
-from analyzers.classification.residual import Residual
+from analyzers.models.learners import SupportVectors
+from analyzers.models.residual import Residual
 from analyzers.models.stored_model import StoredModel, part_of
 
 SIDE = 28

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers import codes, families
+from analyzers.anatomy.lung_masks import lung_masks
+from analyzers.anatomy.lung_sides import LEFT_LABEL
 from analyzers.contract import (
     Classification,
     Code,
@@ -28,10 +30,8 @@ from analyzers.contract import (
 from analyzers.detection import nodule_model
 from analyzers.detection.nodule_candidates import STEP_MM, LungGrid, candidates, lung_grid
 from analyzers.detection.nodule_shape import Piece, cut_out
-from analyzers.segmentation.balls import Mask
-from analyzers.segmentation.lung_masks import lung_masks
-from analyzers.segmentation.lung_sides import LEFT_LABEL
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.balls import Mask
+from analyzers.grid.patient_grid import (
     clear_padding,
     hounsfield,
     patient_grid,

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.filters.gaussian import blur_on_cpu, blur_on_device
-from analyzers.segmentation.balls import Mask, Spacing
+from analyzers.grid.balls import Mask, Spacing
 
 STEP_MM = 1.0
 MARGIN_MM = 8.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.detection.nodule_candidates import STEP_MM, Candidate, LungGrid
-from analyzers.segmentation.balls import Mask
+from analyzers.grid.balls import Mask
 
 LUNG_HU = -850.0
 THRESHOLD_HU = (-650.0, -350.0)

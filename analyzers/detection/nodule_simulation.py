@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.detection.nodule_candidates import LungGrid
-from analyzers.segmentation.balls import Mask
+from analyzers.grid.balls import Mask
 
 DIAMETERS_MM = (5.0, 25.0)
 EDGE_MM = 0.6

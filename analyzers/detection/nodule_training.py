@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
 
-from analyzers.classification.training.figures import Interval
+from analyzers.anatomy.lung_masks import lung_masks
+from analyzers.anatomy.lung_sides import LEFT_LABEL
 from analyzers.contract import OperatingPoint, Volume
 from analyzers.detection.nodule_candidates import STEP_MM, LungGrid, candidates, lung_grid
 from analyzers.detection.nodule_model import NAMES, NoduleModel, prepared
 from analyzers.detection.nodule_shape import cut_out
 from analyzers.detection.nodule_simulation import Inserted, insert
-from analyzers.segmentation.balls import Mask
-from analyzers.segmentation.lung_masks import lung_masks
-from analyzers.segmentation.lung_sides import LEFT_LABEL
-from analyzers.segmentation.patient_grid import hounsfield, patient_grid
+from analyzers.grid.balls import Mask
+from analyzers.grid.patient_grid import hounsfield, patient_grid
+from analyzers.models.training.figures import Interval
 
 ROUNDS = 16
 NODULES_A_ROUND = 8

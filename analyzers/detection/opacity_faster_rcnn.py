@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.classification import concepts
-from analyzers.classification.learners import Calibration
-from analyzers.classification.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
-from analyzers.classification.opacity_features import zone_of
 from analyzers.contract import (
     Code,
     Detection,
@@ -29,8 +26,11 @@ from analyzers.contract import (
 from analyzers.detection.opacity_detector import Marks, fitted, log_odds, marks
 from analyzers.detection.opacity_evidence import grad_cam
 from analyzers.detection.opacity_window import SIDE, Window, channels, window
-from analyzers.filters.field import repeated_values
+from analyzers.grid.field import repeated_values
 from analyzers.models import stored_model
+from analyzers.models.learners import Calibration
+from analyzers.radiograph.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
+from analyzers.radiograph.opacity_features import zone_of
 
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
 OPACITY = Code("112001", "DCM", "Opacity")

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification.chest_frame import COARSE, TRIM, Frame, Image, locally_standardised
+from analyzers.radiograph.chest_frame import COARSE, TRIM, Frame, Image, locally_standardised
 
 SIDE = 256
 """Pixels of the detector's input."""

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived, field
+from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
-from analyzers.filters.threads import for_each
+from analyzers.grid import field
+from analyzers.threads import for_each
 
 BINS = 1024
 SHARE_BELOW, SHARE_ABOVE = 0.001, 0.999

@@ -27,7 +27,7 @@ from analyzers.contract import (
 )
 from analyzers.filters import derived, frame_codecs
 from analyzers.filters.fidelity import Fidelity, compared
-from analyzers.filters.threads import for_each
+from analyzers.threads import for_each
 
 
 class Method(StrEnum):

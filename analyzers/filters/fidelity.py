@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.filters.threads import for_each
+from analyzers.threads import for_each
 
 RADIUS = 5
 K1, K2 = 0.01, 0.03

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import Code, Findings, InputContract, Limits, Volume
-from analyzers.filters import derived, field
-from analyzers.filters.threads import bands, for_each
+from analyzers.filters import derived
+from analyzers.grid import field
+from analyzers.threads import bands, for_each
 
 LEAST_SIGMA_MM, LARGEST_SIGMA_MM = 0.1, 20.0
 TRUNCATE = 4.0

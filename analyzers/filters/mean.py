@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import Code, Findings, InputContract, Limits, Volume
-from analyzers.filters import derived, field
+from analyzers.filters import derived
 from analyzers.filters.derived import Sizes
 from analyzers.filters.gaussian import mirrored
-from analyzers.filters.threads import bands, for_each
+from analyzers.grid import field
+from analyzers.threads import bands, for_each
 
 LEAST_MM, LARGEST_MM = 0.1, 100.0
 COLUMNS_AT_ONCE = 2048

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived, field, rank_network
+from analyzers.filters import derived, rank_network
 from analyzers.filters.derived import Sizes
-from analyzers.filters.threads import bands, for_each
+from analyzers.grid import field
+from analyzers.threads import bands, for_each
 
 LEAST_MM, LARGEST_MM = 0.1, 50.0
 MOST_VOXELS = 343

@@ -16,12 +16,13 @@ import numpy as np
 
 from analyzers import codes, families
 from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived, field
+from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.mean import box_on_cpu, box_on_device
-from analyzers.filters.threads import bands, for_each
 from analyzers.filters.wavelet_denoise import noise_deviation
 from analyzers.filters.wavelet_transform import decomposed
+from analyzers.grid import field
+from analyzers.threads import bands, for_each
 
 MOST_SHIFTS = 1500
 SLAB = 4

@@ -12,7 +12,7 @@ import cv2
 
 from analyzers import codes, families
 from analyzers.contract import Code, Findings, InputContract, Limits, Volume
-from analyzers.filters import derived, field
+from analyzers.filters import derived
 from analyzers.filters.gaussian import (
     LARGEST_SIGMA_MM,
     LEAST_SIGMA_MM,
@@ -21,7 +21,8 @@ from analyzers.filters.gaussian import (
     blur_on_device,
     sigmas_in_voxels,
 )
-from analyzers.filters.threads import for_each
+from analyzers.grid import field
+from analyzers.threads import for_each
 
 LARGEST_AMOUNT = 10.0
 

@@ -18,10 +18,11 @@ import pywt
 
 from analyzers import codes, families
 from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
-from analyzers.filters import derived, field
+from analyzers.filters import derived
 from analyzers.filters.derived import Floats
-from analyzers.filters.threads import bands, for_each
 from analyzers.filters.wavelet_transform import decomposed, reconstruct
+from analyzers.grid import field
+from analyzers.threads import bands, for_each
 
 MEDIAN_OF_NORMAL = 0.6744897501960817
 """Median of the absolute value of a standard normal variable."""

@@ -17,7 +17,7 @@ import numpy as np
 import pywt
 from numpy.typing import NDArray
 
-from analyzers.filters.threads import bands, for_each
+from analyzers.threads import bands, for_each
 
 BLOCK = 64
 """Outputs a block: enough for the BLAS, few enough to skip most zeros."""

@@ -31,7 +31,7 @@ from analyzers.fusion.registration import Alignment, measure, register
 from analyzers.fusion.resampling import background, resampled
 from analyzers.fusion.rigid import angles_deg, corners, moved
 from analyzers.fusion.scan import scan
-from analyzers.segmentation.patient_grid import require_extent
+from analyzers.grid.patient_grid import require_extent
 
 BLENDED = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""

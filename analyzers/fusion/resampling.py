@@ -7,9 +7,9 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers.contract import Volume
-from analyzers.filters.field import mirrored_values
 from analyzers.fusion.rigid import Matrix
 from analyzers.fusion.scan import at
+from analyzers.grid.field import mirrored_values
 
 AIR_HU = -1024.0
 LEAST_SHARE = 0.5

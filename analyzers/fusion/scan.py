@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from analyzers.contract import Volume
 from analyzers.fusion.rigid import Matrix
-from analyzers.segmentation.patient_grid import patient_grid
+from analyzers.grid.patient_grid import patient_grid
 
 CT_WINDOW_HU = (-300.0, 500.0)
 """From fat to dense bone: what CT shares with the other modalities."""

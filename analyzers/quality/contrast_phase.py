@@ -12,11 +12,11 @@ import dataclasses
 import numpy as np
 
 from analyzers import codes
-from analyzers.classification.body_region import Region, cross_sections, shares
+from analyzers.anatomy.body_region import Region, cross_sections, shares
+from analyzers.anatomy.trunk import Sampled, sample
 from analyzers.classification.series_classifier import said_regions
 from analyzers.contract import Classification, Code, Volume
-from analyzers.quality.trunk import Sampled, sample
-from analyzers.segmentation.patient_grid import hounsfield, patient_grid
+from analyzers.grid.patient_grid import hounsfield, patient_grid
 
 PHASE = Code("CONTRASTPHASE", codes.PRIVATE_SCHEME, "Contrast phase")
 NONE = Code("PHASE-NONE", codes.PRIVATE_SCHEME, "Without contrast agent")

@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import codes, families
-from analyzers.classification.body_region import Region
+from analyzers.anatomy.body_region import Region
 from analyzers.classification.series_classifier import said_regions
 from analyzers.contract import (
     Classification,
@@ -24,10 +24,10 @@ from analyzers.contract import (
     NotApplicable,
     Volume,
 )
-from analyzers.filters.field import field_of_view
-from analyzers.models.familiarity import judge
+from analyzers.grid.field import field_of_view
 from analyzers.quality import measures, words
 from analyzers.quality.contrast_phase import contrast_phase
+from analyzers.quality.familiarity import judge
 from analyzers.quality.text import text_rows
 
 QUESTION = Code("QUALITY", codes.PRIVATE_SCHEME, "Image quality for automatic analysis")

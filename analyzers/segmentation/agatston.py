@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing
+from analyzers.grid.balls import Mask, Spacing
 
 THRESHOLD_HU = 130.0
 LEAST_AREA_MM2 = 1.0

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import codes, families
+from analyzers.anatomy.airway_tree import airway_tree
 from analyzers.contract import (
     Code,
     Findings,
@@ -19,15 +20,14 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.airway_tree import airway_tree
-from analyzers.segmentation.balls import Mask, Spacing
-from analyzers.segmentation.measures import SQUARE_MILLIMETER, measured
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.balls import Mask, Spacing
+from analyzers.grid.patient_grid import (
     clear_padding,
     hounsfield,
     patient_grid,
     require_extent,
 )
+from analyzers.segmentation.measures import SQUARE_MILLIMETER, measured
 
 TRACHEA_AND_BRONCHUS = Code("110726009", "SCT", "Trachea and Bronchus")
 TRACHEA = Code("44567001", "SCT", "Trachea")

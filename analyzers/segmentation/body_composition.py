@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers import codes, families
+from analyzers.anatomy.abdominal_level import Level, third_lumbar
+from analyzers.anatomy.abdominal_wall import Compartments, compartments
+from analyzers.anatomy.bone_masks import bone_mask
 from analyzers.contract import (
     Code,
     Findings,
@@ -22,18 +25,15 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.filters.field import field_of_view
-from analyzers.segmentation.abdominal_level import Level, third_lumbar
-from analyzers.segmentation.abdominal_wall import Compartments, compartments
-from analyzers.segmentation.bone_masks import bone_mask
-from analyzers.segmentation.measures import AREA, SQUARE_CENTIMETER, TISSUE, measured
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.field import field_of_view
+from analyzers.grid.patient_grid import (
     PatientGrid,
     clear_padding,
     hounsfield,
     patient_grid,
     require_extent,
 )
+from analyzers.segmentation.measures import AREA, SQUARE_CENTIMETER, TISSUE, measured
 
 MUSCLE, SUBCUTANEOUS, VISCERAL = 1, 2, 3
 SKELETAL_MUSCLE = Code("127954009", "SCT", "Skeletal muscle")

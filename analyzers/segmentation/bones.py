@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import codes, families
+from analyzers.anatomy.bone_masks import METAL_HU, bone_mask
 from analyzers.contract import (
     Code,
     Findings,
@@ -18,14 +19,13 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.bone_masks import METAL_HU, bone_mask
-from analyzers.segmentation.measures import volume_and_attenuation
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.patient_grid import (
     clear_padding,
     hounsfield,
     patient_grid,
     require_extent,
 )
+from analyzers.segmentation.measures import volume_and_attenuation
 
 LEAST_EXTENT_MM = 20.0
 LEAST_BONE_ML = 1.0

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
+from analyzers.anatomy.mediastinum import mediastinum
 from analyzers.contract import (
     Code,
     Findings,
@@ -20,16 +21,15 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.agatston import THRESHOLD_HU, CalciumScore, agatston
-from analyzers.segmentation.balls import Mask
-from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, NO_UNIT, measured
-from analyzers.segmentation.mediastinum import mediastinum
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.balls import Mask
+from analyzers.grid.patient_grid import (
     clear_padding,
     hounsfield,
     patient_grid,
     require_extent,
 )
+from analyzers.segmentation.agatston import THRESHOLD_HU, CalciumScore, agatston
+from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, NO_UNIT, measured
 
 CALCIUM_SCORE = Code("112058", "DCM", "Calcium score")
 CALCIFICATION = Code("18115005", "SCT", "Pathologic calcification, calcified structure")

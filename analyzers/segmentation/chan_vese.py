@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.contract import Code, Findings, InputContract, Limits, Volume
-from analyzers.segmentation.balls import Spacing
+from analyzers.grid.balls import Spacing
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
 

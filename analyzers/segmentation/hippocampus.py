@@ -27,18 +27,18 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.filters.field import mirrored_values
-from analyzers.models import hippocampus_networks as networks
-from analyzers.models import stored_model
-from analyzers.models.engine import averaged
-from analyzers.models.evidence import entropy, grad_cam
-from analyzers.models.hippocampus_input import Resampling, normalized
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.field import mirrored_values
+from analyzers.grid.patient_grid import (
     PatientGrid,
     clear_padding,
     measured_here,
     patient_grid,
 )
+from analyzers.models import hippocampus_networks as networks
+from analyzers.models import stored_model
+from analyzers.models.engine import averaged
+from analyzers.models.evidence import entropy, grad_cam
+from analyzers.models.hippocampus_input import Resampling, normalized
 
 LEAST_EXTENT_MM, MOST_EXTENT_MM = 20.0, 80.0
 HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")

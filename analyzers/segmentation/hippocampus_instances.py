@@ -19,6 +19,7 @@ from analyzers.contract import (
     Limits,
     Volume,
 )
+from analyzers.grid.patient_grid import clear_padding
 from analyzers.models import hippocampus_networks as networks
 from analyzers.models import stored_model
 from analyzers.models.slice_instances import Marked, labelled, marked
@@ -30,7 +31,6 @@ from analyzers.segmentation.hippocampus import (
     crop_of,
     parts_found,
 )
-from analyzers.segmentation.patient_grid import clear_padding
 
 PART = Code("HIPPOPART", codes.PRIVATE_SCHEME, "Part of the hippocampus")
 SIDES = {

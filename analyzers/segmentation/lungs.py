@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
+from analyzers.anatomy.lung_masks import lung_masks
+from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
 from analyzers.contract import (
     Code,
     Findings,
@@ -20,15 +22,13 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.lung_masks import lung_masks
-from analyzers.segmentation.lung_sides import LEFT_LABEL, RIGHT_LABEL
-from analyzers.segmentation.measures import measured, volume_and_attenuation
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.patient_grid import (
     clear_padding,
     hounsfield,
     patient_grid,
     require_extent,
 )
+from analyzers.segmentation.measures import measured, volume_and_attenuation
 
 LOW_ATTENUATION_HU = -950
 LEAST_EXTENT_MM = 40.0

@@ -19,7 +19,9 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.balls import Mask, Spacing, dilate
+from analyzers.grid.balls import Mask, Spacing, dilate
+from analyzers.grid.patient_grid import clear_padding
+from analyzers.grid.places import Index
 from analyzers.segmentation.measures import (
     LESION,
     MORPHOLOGICALLY_ABNORMAL,
@@ -29,8 +31,6 @@ from analyzers.segmentation.measures import (
     VALUE,
     measured,
 )
-from analyzers.segmentation.patient_grid import clear_padding
-from analyzers.segmentation.places import Index
 from analyzers.segmentation.target import Scene, TargetParameters
 
 SEED_REACH_MM = 3.0

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing
+from analyzers.grid.balls import Mask, Spacing
 
 FIXED_SHARE = 0.41
 """Share of SUVmax (EANM guideline 2.0, DOI 10.1007/s00259-014-2961-x)."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing, erode
+from analyzers.grid.balls import Mask, Spacing, erode
 
 RADIUS_MM = 15.0
 LIVER_SUV = (1.0, 4.0)

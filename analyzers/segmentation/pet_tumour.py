@@ -22,23 +22,23 @@ from analyzers.contract import (
     Volume,
     no_suv,
 )
+from analyzers.grid.balls import Mask
+from analyzers.grid.patient_grid import (
+    PatientGrid,
+    measured_here,
+    patient_grid,
+    require_extent,
+)
+from analyzers.grid.places import index_of, require_point
 from analyzers.segmentation import pet_foci
-from analyzers.segmentation.balls import Mask
 from analyzers.segmentation.measures import (
     LESION,
     MAXIMUM,
     MORPHOLOGICALLY_ABNORMAL,
     measured,
 )
-from analyzers.segmentation.patient_grid import (
-    PatientGrid,
-    measured_here,
-    patient_grid,
-    require_extent,
-)
 from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv_peak
 from analyzers.segmentation.pet_reference import Reference, find_liver, reference_at
-from analyzers.segmentation.places import index_of, require_point
 
 METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
 TOTAL_LESION_GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
 from analyzers.contract import InvalidParameters, NotApplicable, Volume
-from analyzers.segmentation.balls import Mask, Spacing
-from analyzers.segmentation.patient_grid import (
+from analyzers.grid.balls import Mask, Spacing
+from analyzers.grid.patient_grid import (
     CoarseGrid,
     PatientGrid,
     coarse_grid,
@@ -26,7 +26,7 @@ from analyzers.segmentation.patient_grid import (
     reduce_to,
     require_extent,
 )
-from analyzers.segmentation.places import Index, index_of, require_point
+from analyzers.grid.places import Index, index_of, require_point
 
 LEAST_EXTENT_MM = 10.0
 MOST_VOXELS = 6_000_000

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from analyzers.segmentation.balls import Spacing
+from analyzers.grid.balls import Spacing
 
 RELATIVE_RESIDUAL = 1e-3
 LEAST_WEIGHT = 1e-6

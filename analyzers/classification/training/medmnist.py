@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from sklearn.ensemble import RandomForestClassifier
 
-from analyzers.classification.learners import SupportVectors
 from analyzers.classification.small_images import SmallImageEnsemble, SmallImageNetwork, pixels
-from analyzers.classification.training.figures import Interval, auc_interval, calibrate
 from analyzers.classification.training.medmnist_data import (
     SmallSet,
     archive,
@@ -24,8 +22,10 @@ from analyzers.classification.training.medmnist_data import (
 )
 from analyzers.classification.training.medmnist_fit import fit
 from analyzers.classification.training.opacity_classic import support_vectors, svm
-from analyzers.classification.training.progress import Tell, after, silent
 from analyzers.models import stored_model
+from analyzers.models.learners import SupportVectors
+from analyzers.models.training.figures import Interval, auc_interval, calibrate
+from analyzers.models.training.progress import Tell, after, silent
 
 SEED = 20261123
 

@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from analyzers.classification.multimodal import MultimodalClassifier
 from analyzers.classification.multimodal_input import VALUES
 from analyzers.classification.multimodal_network import FusionNetwork, Inputs
-from analyzers.classification.training.figures import (
+from analyzers.classification.training.multimodal_card import Card, card
+from analyzers.classification.training.multimodal_data import MultimodalSet, read
+from analyzers.classification.training.multimodal_fit import STEPS, fit, logits
+from analyzers.classification.training.opacity_baselines import baselines
+from analyzers.models import stored_model
+from analyzers.models.training.figures import (
     Interval,
     Point,
     auc_interval,
     calibrate,
     operating_point,
 )
-from analyzers.classification.training.multimodal_card import Card, card
-from analyzers.classification.training.multimodal_data import MultimodalSet, read
-from analyzers.classification.training.multimodal_fit import STEPS, fit, logits
-from analyzers.classification.training.opacity_baselines import baselines
-from analyzers.classification.training.progress import Tell, after, silent
-from analyzers.models import stored_model
+from analyzers.models.training.progress import Tell, after, silent
 
 NAME = "multimodal_classifier"
 SEED = 20261123

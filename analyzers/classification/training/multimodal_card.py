@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.classification.multimodal_input import VALUES
-from analyzers.classification.training.figures import Interval, Point, auc_gain, auc_interval
 from analyzers.classification.training.multimodal_data import MultimodalSet
+from analyzers.models.training.figures import Interval, Point, auc_gain, auc_interval
 
 WHOLE, ALONE = "all that is there", "the radiograph alone"
 

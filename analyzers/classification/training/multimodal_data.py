@@ -20,9 +20,9 @@ from sklearn.preprocessing import StandardScaler
 from analyzers.classification.multimodal_input import KINDS, Projection, header_values, inputs
 from analyzers.classification.multimodal_network import Inputs
 from analyzers.classification.training.opacity_classic import table_of
-from analyzers.classification.training.opacity_data import OpacitySet, readings
-from analyzers.classification.training.opacity_data import read as read_images
 from analyzers.contract import Subject
+from analyzers.radiograph.training.opacity_data import OpacitySet, readings
+from analyzers.radiograph.training.opacity_data import read as read_images
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from analyzers.classification.multimodal_network import FusionNetwork, Inputs
-from analyzers.classification.training.progress import Tell, silent
+from analyzers.models.training.progress import Tell, silent
 
 STEPS = 400
 RATE = 1e-2

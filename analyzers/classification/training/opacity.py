@@ -14,25 +14,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification.learners import Calibration, Forest, SupportVectors
 from analyzers.classification.opacity_cnn import ensemble as network_ensemble
 from analyzers.classification.opacity_ensemble import KINDS as KINDS_SEEN
 from analyzers.classification.opacity_ensemble import MEMBERS, OpacityEnsemble
-from analyzers.classification.opacity_features import KINDS, traits
 from analyzers.classification.training import opacity_classic as classic
 from analyzers.classification.training import opacity_cnn, opacity_ensemble
-from analyzers.classification.training.figures import (
+from analyzers.classification.training.opacity_baselines import baselines
+from analyzers.classification.training.opacity_card import Card, card
+from analyzers.classification.training.opacity_cnn_fit import EPOCHS
+from analyzers.models import stored_model
+from analyzers.models.learners import Calibration, Forest, SupportVectors
+from analyzers.models.training.figures import (
     Interval,
     auc_interval,
     calibrate,
     operating_point,
 )
-from analyzers.classification.training.opacity_baselines import baselines
-from analyzers.classification.training.opacity_card import Card, card
-from analyzers.classification.training.opacity_cnn_fit import EPOCHS
-from analyzers.classification.training.opacity_data import OpacitySet, read
-from analyzers.classification.training.progress import Tell, silent
-from analyzers.models import stored_model
+from analyzers.models.training.progress import Tell, silent
+from analyzers.radiograph.opacity_features import KINDS, traits
+from analyzers.radiograph.training.opacity_data import OpacitySet, read
 
 SEED = 20261123
 NAMES = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensemble")

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestClassifier
 
-from analyzers.classification.training.figures import Interval, auc_interval
-from analyzers.classification.training.opacity_data import OpacitySet
+from analyzers.models.training.figures import Interval, auc_interval
+from analyzers.radiograph.training.opacity_data import OpacitySet
 
 TREES = 300
 

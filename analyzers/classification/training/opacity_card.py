@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification.training.figures import Interval, Point, auc_interval
-from analyzers.classification.training.opacity_data import OpacitySet
+from analyzers.models.training.figures import Interval, Point, auc_interval
+from analyzers.radiograph.training.opacity_data import OpacitySet
 
 SHOWN = 8
 BINS = (0.0, 0.2, 0.4, 0.6, 1.0)

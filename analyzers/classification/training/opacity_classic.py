@@ -19,11 +19,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from analyzers.classification.learners import Forest, SupportVectors
-from analyzers.classification.opacity_features import KINDS, Kind, features
-from analyzers.classification.training.figures import auc
-from analyzers.classification.training.opacity_data import OpacitySet
-from analyzers.classification.training.progress import Tell, silent
+from analyzers.models.learners import Forest, SupportVectors
+from analyzers.models.training.figures import auc
+from analyzers.models.training.progress import Tell, silent
+from analyzers.radiograph.opacity_features import KINDS, Kind, features
+from analyzers.radiograph.training.opacity_data import OpacitySet
 
 SEED = 20261123
 INNER_FOLDS = 4

@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
-from analyzers.classification.opacity_network import OpacityNetwork, network_input
 from analyzers.classification.training.opacity_cnn_fit import EPOCHS, fit
-from analyzers.classification.training.opacity_data import OpacitySet
-from analyzers.classification.training.progress import Tell, after, silent
+from analyzers.models.training.progress import Tell, after, silent
+from analyzers.radiograph.opacity_network import OpacityNetwork, network_input
+from analyzers.radiograph.training.opacity_data import OpacitySet
 
 SEED = 20261123
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from analyzers.classification.opacity_network import PLACES, OpacityNetwork, network_input
+from analyzers.radiograph.opacity_network import PLACES, OpacityNetwork, network_input
 
 EPOCHS = 30
 BATCH = 16

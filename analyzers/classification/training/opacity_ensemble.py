@@ -19,13 +19,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from analyzers.classification import opacity_places
-from analyzers.classification.learners import Calibration, Linear
 from analyzers.classification.opacity_ensemble import KINDS
 from analyzers.classification.opacity_places import PlaceForest, compared, places
-from analyzers.classification.training.figures import calibrate
 from analyzers.classification.training.opacity_classic import forest_arrays, table_of
-from analyzers.classification.training.opacity_data import OpacitySet
-from analyzers.classification.training.progress import Tell, silent
+from analyzers.models.learners import Calibration, Linear
+from analyzers.models.training.figures import calibrate
+from analyzers.models.training.progress import Tell, silent
+from analyzers.radiograph.training.opacity_data import OpacitySet
 
 STRENGTH = 0.01
 """Inverse of the penalty on the weights of the components, each of spread 1."""

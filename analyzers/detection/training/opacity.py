@@ -19,22 +19,22 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torchvision.models.detection import FasterRCNN
 
-from analyzers.classification.learners import Calibration
-from analyzers.classification.training.figures import (
-    Interval,
-    auc_interval,
-    calibrate,
-    operating_point,
-)
-from analyzers.classification.training.progress import Tell, after, silent
 from analyzers.detection.opacity_detector import Marks, detector, fitted, log_odds, marks
 from analyzers.detection.opacity_window import channels
-from analyzers.detection.training import detection_figures as figures
 from analyzers.detection.training.opacity_baseline import mean_boxes
 from analyzers.detection.training.opacity_card import Card, card, picture
 from analyzers.detection.training.opacity_fit import EPOCHS, Arrays, fit
 from analyzers.detection.training.opacity_views import ViewSet, read
 from analyzers.models import stored_model
+from analyzers.models.learners import Calibration
+from analyzers.models.training import detection_figures as figures
+from analyzers.models.training.figures import (
+    Interval,
+    auc_interval,
+    calibrate,
+    operating_point,
+)
+from analyzers.models.training.progress import Tell, after, silent
 
 NAME = "opacity_faster_rcnn"
 START = "opacity_cnn"

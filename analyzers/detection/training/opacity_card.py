@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification.learners import Calibration
-from analyzers.classification.training.figures import Interval, Point
-from analyzers.classification.training.opacity_data import is_untouched
 from analyzers.detection.opacity_detector import Marks
 from analyzers.detection.opacity_window import SIDE, Boxes
-from analyzers.detection.training import detection_figures as figures
-from analyzers.detection.training.detection_figures import BoxPoint, Judged
 from analyzers.detection.training.opacity_views import ViewSet
+from analyzers.models.learners import Calibration
+from analyzers.models.training import detection_figures as figures
+from analyzers.models.training.detection_figures import BoxPoint, Judged
+from analyzers.models.training.figures import Interval, Point
+from analyzers.radiograph.training.opacity_data import is_untouched
 
 GAP = 8
 COLOURS = ((0, 200, 255), (60, 60, 255), (255, 160, 40))

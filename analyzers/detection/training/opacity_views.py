@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from analyzers.classification.chest_frame import Image, mean_chest, register, standardised
-from analyzers.classification.training.opacity_data import FOLDS
 from analyzers.detection.opacity_window import Boxes, Window, window
+from analyzers.radiograph.chest_frame import Image, mean_chest, register, standardised
+from analyzers.radiograph.training.opacity_data import FOLDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from torch import nn
 from torchvision.models.detection import MaskRCNN
 
-from analyzers.classification.training.figures import Interval
 from analyzers.models import hippocampus_networks as networks
 from analyzers.models import stored_model
 from analyzers.models.engine import averaged, overlap
 from analyzers.models.slice_instances import labelled, marked
+from analyzers.models.training.figures import Interval
 from analyzers.models.training.hippocampus_data import Case, HippocampusSet, read
 from analyzers.models.training.slice_precision import slice_precision
 

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torchvision.models.detection import MaskRCNN
 
-from analyzers.classification.training.figures import Interval
-from analyzers.detection.training.detection_figures import Judged, average_precision, interval
 from analyzers.models.slice_instances import SliceMark, marked
+from analyzers.models.training.detection_figures import Judged, average_precision, interval
+from analyzers.models.training.figures import Interval
 from analyzers.models.training.hippocampus_data import Case
 from analyzers.models.training.slice_fit import LEAST_VOXELS, PARTS
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analyzers.classification.chest_frame import (
+from analyzers.radiograph.chest_frame import (
     SIZE,
     mean_chest,
     register,
     standardised,
     unsquared,
 )
-from analyzers.classification.opacity_features import KINDS, features, traits, zone_of
+from analyzers.radiograph.opacity_features import KINDS, features, traits, zone_of
 
 Image = NDArray[np.float32]
 

@@ -9,13 +9,6 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import make_classification
 
-from analyzers.classification.learners import Calibration, Forest, Linear, SupportVectors
-from analyzers.classification.training.figures import (
-    auc_interval,
-    best_threshold,
-    calibrate,
-    operating_point,
-)
 from analyzers.classification.training.opacity_classic import (
     forest,
     forest_arrays,
@@ -25,6 +18,13 @@ from analyzers.classification.training.opacity_classic import (
 )
 from analyzers.classification.training.opacity_ensemble import linear, stored_linear
 from analyzers.models import stored_model
+from analyzers.models.learners import Calibration, Forest, Linear, SupportVectors
+from analyzers.models.training.figures import (
+    auc_interval,
+    best_threshold,
+    calibrate,
+    operating_point,
+)
 
 Table = tuple[NDArray[np.float64], NDArray[np.int64]]
 

@@ -13,18 +13,15 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from analyzers.classification import chest_frame
 from analyzers.classification.multimodal import MultimodalClassifier
 from analyzers.classification.multimodal_input import VALUES, header_values, inputs
 from analyzers.classification.multimodal_network import Inputs
 from analyzers.classification.training import (
-    figures,
     multimodal,
     opacity,
     opacity_baselines,
     opacity_ensemble,
 )
-from analyzers.classification.training.figures import auc
 from analyzers.classification.training.multimodal_data import others
 from analyzers.classification.training.multimodal_fit import fit, hidden, logits
 from analyzers.contract import (
@@ -36,6 +33,9 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.models.training import figures
+from analyzers.models.training.figures import auc
+from analyzers.radiograph import chest_frame
 from analyzers.testing.examples import volume
 from analyzers.testing.suite import AnalyzerSuite
 

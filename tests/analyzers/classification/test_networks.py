@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
-from analyzers.classification.opacity import on_frame
-from analyzers.classification.opacity_network import CROP, OpacityNetwork, network_input
 from analyzers.classification.training import medmnist, medmnist_data
 from analyzers.classification.training.opacity_cnn_fit import augmented, fit
+from analyzers.radiograph.opacity import on_frame
+from analyzers.radiograph.opacity_network import CROP, OpacityNetwork, network_input
 
 
 def spotted(count: int, seed: int) -> tuple[NDArray[np.float32], ...]:

@@ -15,8 +15,6 @@ from analyzers import registry
 from analyzers.classification import concepts
 from analyzers.classification.network_evidence import grad_cam, occlusion
 from analyzers.classification.opacity_cnn import ensemble
-from analyzers.classification.opacity_network import CROP, network_input
-from analyzers.classification.training.opacity_data import read
 from analyzers.contract import (
     Classification,
     Findings,
@@ -26,6 +24,8 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.radiograph.opacity_network import CROP, network_input
+from analyzers.radiograph.training.opacity_data import read
 from analyzers.testing.examples import volume
 from analyzers.testing.suite import AnalyzerSuite
 

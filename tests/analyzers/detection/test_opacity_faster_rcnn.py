@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from analyzers.classification import concepts
-from analyzers.classification.chest_frame import Frame
 from analyzers.contract import (
     Classification,
     Detection,
@@ -28,12 +27,13 @@ from analyzers.detection.opacity_detector import detector, marks
 from analyzers.detection.opacity_evidence import grad_cam
 from analyzers.detection.opacity_faster_rcnn import OpacityBoxParameters, OpacityFasterRcnn
 from analyzers.detection.opacity_window import SIDE, Window, channels, window
-from analyzers.detection.training import detection_figures as figures
 from analyzers.detection.training import opacity, opacity_views
 from analyzers.detection.training.opacity_baseline import mean_boxes
 from analyzers.detection.training.opacity_fit import augmented, fit
 from analyzers.models import stored_model
 from analyzers.models.trainables import Run, trainable
+from analyzers.models.training import detection_figures as figures
+from analyzers.radiograph.chest_frame import Frame
 from analyzers.testing import AnalyzerSuite
 from analyzers.testing.examples import volume
 
@@ -160,7 +160,7 @@ def test_the_script_goes_on_from_finished_folds_and_stores_a_model_with_its_card
 ) -> None:
     torch.set_num_threads(1)
     monkeypatch.setattr(figures, "DRAWS", 20)
-    monkeypatch.setattr("analyzers.classification.training.figures.DRAWS", 20)
+    monkeypatch.setattr("analyzers.models.training.figures.DRAWS", 20)
     folder = excerpt(tmp_path / "set", test_data / "train/cxr_opacity", 8, 10)
     finished = tmp_path / "finished"
     finished.mkdir()

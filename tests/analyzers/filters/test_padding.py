@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from analyzers import registry
 from analyzers.contract import DerivedImage, Volume
-from analyzers.filters.field import mirrored_values
+from analyzers.grid.field import mirrored_values
 from analyzers.testing.examples import volume
 
 FILTERS: dict[str, dict[str, Any]] = {

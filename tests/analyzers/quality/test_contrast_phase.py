@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from analyzers.anatomy.trunk import Sampled, sample
 from analyzers.contract import Classification
 from analyzers.quality.contrast_phase import contrast_phase, judged
 from analyzers.quality.quality import Quality, QualityParameters
-from analyzers.quality.trunk import Sampled, sample
 from analyzers.testing import examples
 from analyzers.testing.suite import stored_otherwise
 from node.series.read import read_series

@@ -12,9 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzers.contract import Volume
-from analyzers.models.familiarity import judge
-from analyzers.models.training.familiarity import fitted, limit_of
+from analyzers.quality.familiarity import judge
 from analyzers.quality.quality import Quality, QualityParameters
+from analyzers.quality.training.familiarity import fitted, limit_of
 from analyzers.testing import examples
 from node.series.read import read_series
 

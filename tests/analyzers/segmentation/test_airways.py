@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analyzers.anatomy.airway_tree import STEP_ML
 from analyzers.contract import Findings, Measurement, NoParameters, NotApplicable, Segmentation
-from analyzers.segmentation.airway_tree import STEP_ML
 from analyzers.segmentation.airways import AirwaySegmentation
 from analyzers.segmentation.lungs import LungSegmentation
 from tests.analyzers.segmentation import bodies

@@ -10,7 +10,7 @@ import torch
 
 from analyzers import registry
 from analyzers.contract import InvalidParameters, NotApplicable, Segmentation, Volume
-from analyzers.segmentation.balls import Spacing
+from analyzers.grid.balls import Spacing
 from analyzers.segmentation.variational import Quadratic, least_surface, model_image
 from tests.analyzers.segmentation import bodies
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from analyzers.classification.training import figures, medmnist
+from analyzers.classification.training import medmnist
 from analyzers.models.trainables import TRAINABLES, FoundVolume, trainable
+from analyzers.models.training import figures
 from node.commands import training
 from node.demo.phantom import ChestPhantom
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.feature import hog, local_binary_pattern
 
-from analyzers.classification.chest_frame import Image, locally_standardised
+from analyzers.radiograph.chest_frame import Image, locally_standardised
 
 INNER = slice(16, 224)
 SIDE = 208

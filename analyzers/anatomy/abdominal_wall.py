@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask
+from analyzers.grid.balls import Mask
 
 Pixel = tuple[float, float]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Spacing
+from analyzers.grid.balls import Spacing
 
 
 def local_mean_and_spread(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from analyzers.classification.residual import Residual
+from analyzers.models.residual import Residual
 
 SIDE = 96
 """Pixels of the network's input."""

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from analyzers.segmentation.balls import Mask, Spacing, erode
+from analyzers.grid.balls import Mask, Spacing, erode
 
 RIGHT_LABEL, LEFT_LABEL = 1, 2
 

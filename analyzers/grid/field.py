@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from analyzers.contract import AIR_HU, Volume
 from analyzers.filters.derived import Floats
-from analyzers.filters.threads import for_each
+from analyzers.threads import for_each
 
 Mask = NDArray[np.bool_]
 LEAST_WEIGHT = 1e-12

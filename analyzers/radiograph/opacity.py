@@ -9,15 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.classification import concepts
-from analyzers.classification.chest_frame import (
-    SIZE,
-    Frame,
-    Image,
-    register,
-    standardised,
-    unsquared,
-)
-from analyzers.classification.learners import Calibration
 from analyzers.contract import (
     Classification,
     Code,
@@ -27,8 +18,17 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
-from analyzers.filters.field import repeated_values
+from analyzers.grid.field import repeated_values
+from analyzers.models.learners import Calibration
 from analyzers.models.stored_model import StoredModel
+from analyzers.radiograph.chest_frame import (
+    SIZE,
+    Frame,
+    Image,
+    register,
+    standardised,
+    unsquared,
+)
 
 INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
 LIMITS = Limits(time_s=120.0, memory_mb=4096)

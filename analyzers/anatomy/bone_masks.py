@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing, dilate, opened
-from analyzers.segmentation.patient_grid import CoarseGrid, coarse_grid, reduce_to
-from analyzers.segmentation.texture import local_mean_and_spread
+from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
+from analyzers.grid.texture import local_mean_and_spread
 
 COARSE_MM = 2.0
 BODY_HU = -200.0

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing, dilate, opened
-from analyzers.segmentation.chest_air import ChestAir, find_chest_air
-from analyzers.segmentation.patient_grid import CoarseGrid, coarse_grid, reduce_to
+from analyzers.anatomy.chest_air import ChestAir, find_chest_air
+from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
 COARSE_MM = 2.0
 LEAST_LUNG_ML = 150.0

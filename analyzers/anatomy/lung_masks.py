@@ -13,15 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing, closed, dilate, opened
-from analyzers.segmentation.chest_air import GAS_RIM_MM, ChestAir, find_chest_air
-from analyzers.segmentation.lung_sides import (
+from analyzers.anatomy.chest_air import GAS_RIM_MM, ChestAir, find_chest_air
+from analyzers.anatomy.lung_sides import (
     LEFT_LABEL,
     RIGHT_LABEL,
     flood,
     part_sides,
 )
-from analyzers.segmentation.patient_grid import CoarseGrid, coarse_grid, reduce_to
+from analyzers.grid.balls import Mask, Spacing, closed, dilate, opened
+from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
 COARSE_MM = 2.0
 BRIDGE_MM = 3.0

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from analyzers.classification.chest_frame import Frame, mean_chest, register, standardised
+from analyzers.radiograph.chest_frame import Frame, mean_chest, register, standardised
 
 FOLDS = 5
 

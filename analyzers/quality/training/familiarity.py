@@ -1,4 +1,4 @@
-"""Fits what training images look like: ``python -m analyzers.models.training.familiarity FOLDER``.
+"""Fits what training images look like: ``python -m analyzers.quality.training.familiarity FOLDER``.
 
 FOLDER holds ``cxr_opacity`` and ``hippocampus_mr``. Held-out images of each set (the same patients
 that the models never saw) take no part; on them is counted how many are called unfamiliar.
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 from sklearn.model_selection import GroupKFold
 
-from analyzers.classification.training import opacity_data
 from analyzers.models import stored_model
-from analyzers.models.familiarity import CROPS, RADIOGRAPHS, of_normalized, of_standardised
 from analyzers.models.training import hippocampus_data
+from analyzers.quality.familiarity import CROPS, RADIOGRAPHS, of_normalized, of_standardised
+from analyzers.radiograph.training import opacity_data
 
 CARD = """# {name}
 What the images look like that models of this folder learned from: mean and covariance of a few
@@ -31,7 +31,7 @@ Of so few images an interval of 0 to 0 means "fewer than about one in twelve", n
 
 Limits: sees what changes shades, texture or symmetry as a whole (inverted, turned, noise, another
 modality or organ); does not see blur, mirroring, or a disease that the models never saw.
-Made by `python -m analyzers.models.training.familiarity FOLDER`.
+Made by `python -m analyzers.quality.training.familiarity FOLDER`.
 """
 FOLDS, PERCENTILE = 10, 99.0
 BOOTSTRAPS, SEED = 2000, 0

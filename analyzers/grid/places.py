@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analyzers.contract import InvalidParameters, NotApplicable, Volume
-from analyzers.segmentation.patient_grid import PatientGrid
+from analyzers.grid.patient_grid import PatientGrid
 
 Index = tuple[int, int, int]
 

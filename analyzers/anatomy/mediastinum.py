@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.segmentation.balls import Mask, Spacing, dilate
-from analyzers.segmentation.bone_masks import bone_mask
-from analyzers.segmentation.lung_masks import lung_masks
-from analyzers.segmentation.lung_sides import LEFT_LABEL, RIGHT_LABEL
-from analyzers.segmentation.patient_grid import coarse_grid, reduce_to
+from analyzers.anatomy.bone_masks import bone_mask
+from analyzers.anatomy.lung_masks import lung_masks
+from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
+from analyzers.grid.balls import Mask, Spacing, dilate
+from analyzers.grid.patient_grid import coarse_grid, reduce_to
 
 COARSE_MM = 2.0
 LEAST_SIDE_MM2 = 500.0

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import rankdata
 from sklearn.linear_model import LogisticRegression
 
-from analyzers.classification.learners import Calibration
+from analyzers.models.learners import Calibration
 
 DRAWS = 2000
 

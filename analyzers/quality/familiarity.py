@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.classification.chest_frame import Image, register, standardised
 from analyzers.contract import NotApplicable, Volume
-from analyzers.filters.field import mirrored_values, repeated_values
+from analyzers.grid.field import mirrored_values, repeated_values
+from analyzers.grid.patient_grid import patient_grid
 from analyzers.models import stored_model
 from analyzers.models.hippocampus_input import Resampling, normalized
+from analyzers.radiograph.chest_frame import Image, register, standardised
 from analyzers.segmentation.hippocampus import require_crop
-from analyzers.segmentation.patient_grid import patient_grid
 
 Features = NDArray[np.float64]
 

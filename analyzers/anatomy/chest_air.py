@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing, dilate, opened
-from analyzers.segmentation.texture import local_mean_and_spread
+from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.texture import local_mean_and_spread
 
 TISSUE_HU = -500.0
 OUTER_AIR_HU = -950.0

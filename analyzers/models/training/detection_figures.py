@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification.training.figures import Interval
 from analyzers.detection.opacity_window import Boxes
+from analyzers.models.training.figures import Interval
 
 OVERLAP = 0.4
 """Intersection over union from which a mark is right, as in the RSNA challenge's lowest step."""

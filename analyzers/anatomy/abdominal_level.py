@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.segmentation.balls import Mask, Spacing
-from analyzers.segmentation.chest_air import find_chest_air
-from analyzers.segmentation.patient_grid import coarse_grid, reduce_to
+from analyzers.anatomy.chest_air import find_chest_air
+from analyzers.grid.balls import Mask, Spacing
+from analyzers.grid.patient_grid import coarse_grid, reduce_to
 
 COARSE_MM = 3.0
 CREST_TO_L3_MM, LUNG_TO_L3_MM = 45.0, 85.0
