@@ -59,7 +59,7 @@ def _show_refusal(settings: Settings) -> int:
 
 def _show_validity(settings: Settings) -> None:
     from node import network
-    from node.dimse.validity import validities
+    from node.observe.validity import validities
 
     now = datetime.now(UTC)
     for path in network.tls_paths(settings):

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from node.clock import Clock
-from node.dimse.validity import LEFT_OVER, Validity, validities
+from node.observe.validity import LEFT_OVER, Validity, validities
 from storage import events
 from storage.database import Database
 from storage.records import Level, Subject

@@ -10,9 +10,10 @@ from pydicom.uid import CTImageStorage
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
 from node.dimse import statuses
-from node.dimse.association import commands, lane
-from node.dimse.association.negotiation import read_request
-from node.dimse.association.pdus import PduFault, fragments
+from node.dimse.association import lane
+from node.dimse.wire import commands
+from node.dimse.wire.negotiation import read_request
+from node.dimse.wire.pdus import PduFault, fragments
 from node.receive.reception import Offer, Receiver
 from storage.instances import InstanceStore, dataset_digest
 

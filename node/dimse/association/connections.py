@@ -27,14 +27,14 @@ from node.dimse.association.admission import Claim, Peer, Rejection
 from node.dimse.association.entrance import Arrival, Entrance, Terms
 from node.dimse.association.lane import InstanceLane
 from node.dimse.association.limits import RefusalLog
-from node.dimse.association.negotiation import AssociationRequest
-from node.dimse.association.pdus import PduReader
 from node.dimse.services import requests
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import Session
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
 from node.dimse.wakeups import Checkpoint, WakingQueue, hold_by
+from node.dimse.wire.negotiation import AssociationRequest
+from node.dimse.wire.pdus import PduReader
 from node.receive.reception import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Receiver
 
 ACCEPT_PAUSE_S = 0.1

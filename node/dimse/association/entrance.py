@@ -35,13 +35,13 @@ from node.dimse.association.limits import (
     TOO_MANY_FROM_HOST,
     RefusalLog,
 )
-from node.dimse.association.negotiation import (
+from node.dimse.wire.negotiation import (
     AssociationRequest,
     abort_pdu,
     read_request,
     rejection_pdu,
 )
-from node.dimse.association.pdus import A_ASSOCIATE_RQ, HEADER_BYTES, MAX_REQUEST_BYTES, PduFault
+from node.dimse.wire.pdus import A_ASSOCIATE_RQ, HEADER_BYTES, MAX_REQUEST_BYTES, PduFault
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -20,10 +20,13 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse import contexts, statuses
-from node.dimse.association import commands
-from node.dimse.association.commands import C_ECHO_RQ, C_STORE_RQ, Command
-from node.dimse.association.negotiation import AssociationRequest, plain
-from node.dimse.association.pdus import (
+from node.dimse.session import Session
+from node.dimse.statuses import Status
+from node.dimse.wakeups import IDLE_S, LOOK_ROUND_S, Checkpoint, WakingQueue
+from node.dimse.wire import commands
+from node.dimse.wire.commands import C_ECHO_RQ, C_STORE_RQ, Command
+from node.dimse.wire.negotiation import AssociationRequest, plain
+from node.dimse.wire.pdus import (
     A_ABORT,
     A_ASSOCIATE_AC,
     A_ASSOCIATE_RJ,
@@ -36,9 +39,6 @@ from node.dimse.association.pdus import (
     PduReader,
     fragments,
 )
-from node.dimse.session import Session
-from node.dimse.statuses import Status
-from node.dimse.wakeups import IDLE_S, LOOK_ROUND_S, Checkpoint, WakingQueue
 from node.receive.reception import Offer, Receiver, Reception
 
 AT_ONCE = 64

@@ -15,9 +15,9 @@ from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
-from node.dimse.association.negotiation import plain
-from node.dimse.association.pdus import A_ASSOCIATE_RJ, HEADER_BYTES, P_DATA_TF, PduFault
 from node.dimse.wakeups import LOOK_ROUND_S, Checkpoint, WakingQueue, hold_by
+from node.dimse.wire.negotiation import plain
+from node.dimse.wire.pdus import A_ASSOCIATE_RJ, HEADER_BYTES, P_DATA_TF, PduFault
 
 PAUSE_S = 0.001
 """While there is no connection."""

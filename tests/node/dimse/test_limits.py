@@ -16,8 +16,8 @@ import pytest
 
 from node.dimse.association import entrance, lane, limits
 from node.dimse.association.limits import TOO_MANY, TOO_MANY_FROM_HOST, RefusalLog
-from node.dimse.association.pdus import PduFault, PduReader
 from node.dimse.errors import CannotListen
+from node.dimse.wire.pdus import PduFault, PduReader
 from tests.instances import incoming
 from tests.node.dimse.raw_peer import (
     ABORT,

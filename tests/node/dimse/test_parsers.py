@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from node.dimse.association.admission import Claim, Peer, recognise
 from node.dimse.association.identity import UserIdentity
-from node.dimse.association.pdus import ConnectionLost, Fragment, PduFault, PduReader, fragments
 from node.dimse.tls import PeerCertificate, fingerprint_of, subject_of
+from node.dimse.wire.pdus import ConnectionLost, Fragment, PduFault, PduReader, fragments
 from node.receive.reception import Offer, Receiver, file_header
 from storage.instances import InstanceStore, dataset_digest
 from tests.fuzz import targets

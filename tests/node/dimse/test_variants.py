@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from node.dimse.association.negotiation import plain, read_request, title
-from node.dimse.association.pdus import PduFault
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.sender import Peer, Timeouts, echo
+from node.dimse.wire.negotiation import plain, read_request, title
+from node.dimse.wire.pdus import PduFault
 from tests.node.dimse.raw_peer import ABORT, AC, DATA, RELEASE_RP, RELEASE_RQ, RJ, RawPeer, pdu
 from tests.node.dimse.raw_peer import image as image_of
 from tests.node.dimse.receiving import Node, running_node

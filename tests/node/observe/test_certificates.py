@@ -11,8 +11,8 @@ import pytest
 
 from node import network
 from node.config import load
-from node.dimse.validity import validities
 from node.observe.certificates import CertificateWatch
+from node.observe.validity import validities
 from storage import events
 from storage.database import Database, open_database
 from storage.records import Level

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from node.dimse.association import admission
 from node.dimse.association.admission import Rejection
 from node.dimse.association.identity import UserIdentity
-from node.dimse.association.pdus import (
+from node.dimse.wire.pdus import (
     A_ABORT,
     A_ASSOCIATE_AC,
     A_ASSOCIATE_RJ,
