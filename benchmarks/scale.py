@@ -25,7 +25,8 @@ import sqlalchemy as sa
 import structlog
 from fastapi import FastAPI
 
-from node.config import CompletionSettings, RuleSettings
+from node.config.rules import RuleSettings
+from node.config.tables import CompletionSettings
 from node.intake.completion import Completion, Planner
 from node.observe.gaps import GapWatch
 from node.observe.health import Health

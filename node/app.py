@@ -16,7 +16,7 @@ from analyzers.contract import AnalyzerError
 from node import exposure, parts, proofs
 from node.cautions import cautions
 from node.clock import Clock, system_clock
-from node.config import Settings
+from node.config.settings import Settings
 from node.dimse.receivers.pool import Callbacks
 from node.dimse.services.commitment import CommitmentService
 from node.errors import AlreadyRunning, NodeError, SettingsError

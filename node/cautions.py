@@ -7,7 +7,7 @@ the status page. None of these is a fault: a fault makes a part unwell.
 from __future__ import annotations
 
 from node import exposure
-from node.config import Settings
+from node.config.settings import Settings
 from node.results.gate import validator
 
 

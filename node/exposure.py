@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.config import DimseSettings, HttpSettings, Settings
+from node.config.dimse import DimseSettings
+from node.config.settings import Settings
+from node.config.tables import HttpSettings
 from node.errors import SettingsError
 from node.web.wording import is_local
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from node.config import DestinationSettings, Settings
+from node.config.dimse import DestinationSettings
+from node.config.settings import Settings
 from node.dimse import tls
 from node.dimse.association.admission import Peer
 from node.dimse.association.connections import DimseSettings, TlsSettings

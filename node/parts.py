@@ -9,7 +9,8 @@ from importlib.metadata import version
 
 from node import network
 from node.clock import Clock
-from node.config import DestinationSettings, Settings
+from node.config.dimse import DestinationSettings
+from node.config.settings import Settings
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier, Destination
 from node.delivery.result_commitment import CommitmentAsker

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from node.clock import Clock
-from node.config import Settings
+from node.config.settings import Settings
 from node.dimse.scu import sender
 from node.errors import AlreadyRunning
 from node.loop import Loop

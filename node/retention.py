@@ -16,7 +16,7 @@ from pathlib import Path
 import structlog
 
 from node.clock import Clock
-from node.config import RetentionSettings
+from node.config.tables import RetentionSettings
 from node.observe.logs import study_digest
 from storage import deletions, events, retention
 from storage.database import Database

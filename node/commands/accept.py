@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from node import config
 from node.clock import system_clock
 from node.commands.inspect import Refused
+from node.config.load import load
 from node.intake.corrections import Corrections
 from storage import quarantine
 from storage.database import visit_database
@@ -23,7 +23,7 @@ console = Console()
 
 def show_quarantine(path: Path, limit: int) -> int:
     """Print what was refused, the last seen first."""
-    database = visit_database(config.load(path).database_url())
+    database = visit_database(load(path).database_url())
     with database.read() as tx:
         found = quarantine.newest(tx, limit)
     database.close()
@@ -46,7 +46,7 @@ def accept(path: Path, number: int, whole_study: bool) -> int:
     Refused
         There is no such image, or it was refused for another reason.
     """
-    settings = config.load(path)
+    settings = load(path)
     database = visit_database(settings.database_url(), read_only=False)
     try:
         with database.write() as tx:

@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from node import config
 from node.clock import system_clock
-from node.config import Settings
+from node.config.load import load
+from node.config.settings import Settings
 from node.errors import NodeError
 from node.retention import Folders, Retention, forecast
 from storage import deletions, index
@@ -38,7 +38,7 @@ def delete(
     NotDeleted
         Something is owed or in work; there is no such study; no reason is given.
     """
-    settings = config.load(path)
+    settings = load(path)
     database = _open(settings)
     try:
         with database.read() as tx:
@@ -81,7 +81,7 @@ def _carry_out(settings: Settings, database: Database, wanted: NewDeletion, name
 
 def show_retention(path: Path) -> int:
     """What the settings would delete now, what holds the rest, and when the disk will be full."""
-    settings = config.load(path)
+    settings = load(path)
     database = _open(settings)
     try:
         keeper = _retention(settings, database)

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from analyzers import registry
-from node import config, exposure
+from node import exposure
 from node.cautions import cautions
-from node.config import Settings
+from node.config.load import load
+from node.config.settings import Settings
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.routing import Decision
 from storage import events, index, ledger, outbox
@@ -36,7 +37,7 @@ def show_settings(path: Path) -> int:
 
     1 when the node would not start, with them or with its TLS files, or a destination is silent.
     """
-    settings = config.load(path)
+    settings = load(path)
     settings.database_url()
     console.print(f"[bold]{path.resolve()}[/] is valid. In force:", soft_wrap=True)
     for key, value in _flat("", settings):
@@ -124,7 +125,7 @@ def show_routing(path: Path, folder: Path) -> int:
     from node.intake.folder import read_folder
     from node.intake.routing import route
 
-    settings = config.load(path)
+    settings = load(path)
     names = {name for rule in settings.rules for name in rule.analyzers}
     with console.status(f"reading {folder}"):
         contents = read_folder(folder)
@@ -267,7 +268,7 @@ def reindex(path: Path) -> int:
     from storage.instances import InstanceStore
     from storage.reindex import reindex as read_all
 
-    settings = config.load(path)
+    settings = load(path)
     database = _make(settings)
     if not database.try_lock_dispatcher():
         database.close()
@@ -297,7 +298,7 @@ def _make(settings: Settings) -> Database:
 
 def _visit(path: Path, read_only: bool = False) -> Database:
     """The database of a node that may be running: it is neither made nor migrated here."""
-    settings = config.load(path)
+    settings = load(path)
     try:
         return visit_database(settings.database_url(), read_only)
     except StorageError as error:

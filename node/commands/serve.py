@@ -9,7 +9,7 @@ import threading
 from pathlib import Path
 from types import FrameType
 
-from node import config
+from node.config.load import load
 from node.errors import SettingsError
 from node.observe import logs
 
@@ -24,7 +24,7 @@ def serve(path: Path) -> None:
     StorageError
         The database or a folder cannot be used.
     """
-    settings = config.load(path)
+    settings = load(path)
     try:
         logs.configure(settings.logs_dir, settings.node.log_level)
     except OSError as error:

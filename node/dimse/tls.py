@@ -7,7 +7,6 @@ RFC 8996, 9325 TLS Profile). Handshakes are made in the association's own thread
 from __future__ import annotations
 
 import hashlib
-import re
 import socket
 import ssl
 import threading
@@ -17,26 +16,17 @@ from pathlib import Path
 
 import structlog
 
+from node.config.certificate_names import fingerprint_of, subject_of
 from node.errors import SettingsError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-PORT = 2762
-"""The registered port of DICOM over TLS. PS3.8 9.1.1."""
 TLS_1_2_CIPHERS = ":".join(
     f"ECDHE-{signature}-{cipher}"
     for cipher in ("AES256-GCM-SHA384", "AES128-GCM-SHA256", "CHACHA20-POLY1305")
     for signature in ("ECDSA", "RSA")
 )
 """RFC 9325 4.2, in OpenSSL's names; all suites of TLS 1.3 are sound."""
-
-_FINGERPRINT = re.compile(r"(?:sha256:)?((?:[0-9a-f]{2}:?){32})", re.IGNORECASE)
-_SUBJECT_NAMES = {
-    "CN": "commonName", "O": "organizationName", "OU": "organizationalUnitName",
-    "C": "countryName", "L": "localityName", "ST": "stateOrProvinceName",
-    "DC": "domainComponent", "SERIALNUMBER": "serialNumber",
-}  # fmt: skip
-"""Short names of RFC 4514, and what Python's ``ssl`` calls them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,33 +66,6 @@ class PeerCertificate:
             return fingerprint == self.sha256
         wanted = subject_of(name)
         return bool(wanted) and wanted <= self.subject
-
-
-def fingerprint_of(name: str) -> str:
-    """The fingerprint in a text as bare hexadecimal digits; empty where it is none."""
-    match = _FINGERPRINT.fullmatch(name.strip())
-    return match[1].replace(":", "").lower() if match else ""
-
-
-def subject_of(name: str) -> frozenset[tuple[str, str]]:
-    """The attributes of a subject written "CN=ct1, O=Hospital".
-
-    Raises
-    ------
-    ValueError
-        It is no list of known attributes.
-    """
-    pairs = []
-    for part in re.split(r"(?<!\\),", name):
-        attribute, equals, value = part.partition("=")
-        known = _SUBJECT_NAMES.get(attribute.strip().upper())
-        if not equals or known is None or not value.strip():
-            raise ValueError(
-                f"{part.strip()!r} is no part of a subject; write a SHA-256 fingerprint or"
-                f' "CN=ct1, O=Hospital" with {", ".join(_SUBJECT_NAMES)}'
-            )
-        pairs.append((known, value.strip().replace("\\,", ",")))
-    return frozenset(pairs)
 
 
 def certificate_of(sock: socket.socket) -> PeerCertificate | None:

@@ -17,7 +17,8 @@ import structlog
 from analyzers import registry
 from analyzers.contract import AnalyzerInfo, ParameterValues
 from node.clock import Clock
-from node.config import CompletionSettings, RuleSettings
+from node.config.rules import RuleSettings
+from node.config.tables import CompletionSettings
 from node.intake.announced import EVIDENCE, Announced
 from node.intake.companions import companions, in_order, same_patient
 from node.intake.descriptions import Descriptions

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analyzers.contract import AnalyzerInfo
-from node.config import RuleSettings
+from node.config.rules import RuleSettings
 from node.intake.descriptions import Descriptions
 from node.intake.rules import unmet
 from storage.records import StoredSeries

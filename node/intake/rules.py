@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 
-from node.config import Condition, ExistsCondition, MatchesCondition, RangeCondition
+from node.config.rules import Condition, ExistsCondition, MatchesCondition, RangeCondition
 from storage.records import Header
 
 IDENTIFYING = frozenset(

@@ -19,7 +19,7 @@ import structlog
 from analyzers import registry
 from analyzers.contract import AnalyzerError, AnalyzerInfo, Limits
 from node.clock import Clock
-from node.config import WorkerSettings
+from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
 from node.results import reported

@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
-from node import config, proofs
+from node import proofs
 from node.app import Node
 from node.clock import Clock, system_clock
+from node.config.load import load
 from node.errors import AlreadyRunning
 from node.web.server import CannotServe
 from tests.peers import free_port
@@ -32,7 +33,7 @@ def node_in(
         f'[[destinations]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\n'
         f"port = {free_port()}\ncommitment = {str(commitment).lower()}\n"
     )
-    return Node(config.load(path), clock)
+    return Node(load(path), clock)
 
 
 def names() -> set[str]:

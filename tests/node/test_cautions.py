@@ -9,10 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from node import config
 from node.app import Node
 from node.cautions import cautions
 from node.commands import inspect
+from node.config.load import load
 from node.results.gate import validator
 from storage import events
 from storage.records import Level
@@ -34,7 +34,7 @@ def settings_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def node(settings_file: Path) -> Iterator[Node]:
-    started = Node(config.load(settings_file))
+    started = Node(load(settings_file))
     started.start()
     yield started
     started.stop()
@@ -69,14 +69,14 @@ def test_a_validator_that_does_not_run_is_as_good_as_missing(
     broken.write_bytes(b"\x7fELF of another machine")
     broken.chmod(0o755)
     monkeypatch.setattr(validator, "program", lambda: str(broken))
-    (said,) = cautions(config.load(settings_file))
+    (said,) = cautions(load(settings_file))
     assert said.startswith("dciodvfy does not run")
     assert validator.errors(tmp_path / "any.dcm") == []
 
 
 @pytest.mark.skipif(validator.program() is None, reason="dciodvfy is not installed")
 def test_nothing_is_said_of_a_node_that_has_all_it_needs(settings_file: Path) -> None:
-    assert cautions(config.load(settings_file)) == ()
+    assert cautions(load(settings_file)) == ()
 
 
 def test_a_plain_installation_brings_the_validator() -> None:

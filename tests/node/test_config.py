@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from node.config import RangeCondition, Settings, load
-from node.config_faults import line_of
+from node.config.faults import line_of
+from node.config.load import load
+from node.config.rules import RangeCondition
+from node.config.settings import Settings
 from node.errors import SettingsError
 from storage.records import Priority
 

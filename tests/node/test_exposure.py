@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from node import config, exposure
+from node import exposure
 from node.app import Node
 from node.cautions import cautions
 from node.commands import inspect
+from node.config.load import load
 from node.errors import SettingsError
 
 FREE = '[workers]\ndevice = "cpu"\n[dimse]\nport = 0\n{dimse}\n[http]\nport = 0\n{http}\n'
@@ -22,7 +23,7 @@ def settings_file(folder: Path, http: str = "", dimse: str = "", more: str = "")
 
 
 def said(path: Path) -> list[str]:
-    return list(exposure.cautions(config.load(path)))
+    return list(exposure.cautions(load(path)))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.5", "node.hospital.example"])
@@ -31,18 +32,18 @@ def test_a_page_that_the_network_reaches_is_not_started_until_it_is_accepted_by_
 ) -> None:
     path = settings_file(tmp_path, f'host = "{host}"')
     with pytest.raises(SettingsError) as refused:
-        Node(config.load(path))
+        Node(load(path))
     assert 'without_login = "accepted" under [http]' in str(refused.value)
     assert not (tmp_path / "var").exists()
     accepted = settings_file(tmp_path, f'host = "{host}"\nwithout_login = "accepted"')
-    exposure.check(config.load(accepted))
+    exposure.check(load(accepted))
     assert any("ask for no login" in one for one in said(accepted))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "localhost", "::1"])
 def test_a_page_for_this_machine_alone_needs_nothing(tmp_path: Path, host: str) -> None:
     path = settings_file(tmp_path, f'host = "{host}"')
-    exposure.check(config.load(path))
+    exposure.check(load(path))
     assert said(path) == []
 
 
@@ -84,10 +85,10 @@ def test_open_doors_are_among_what_is_said_at_the_start_on_the_page_and_in_healt
     tmp_path: Path,
 ) -> None:
     path = settings_file(tmp_path, dimse='host = "0.0.0.0"')
-    settings = config.load(path)
+    settings = load(path)
     assert set(exposure.cautions(settings)) <= set(cautions(settings))
 
 
 def test_another_word_than_accepted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"http\.without_login"):
-        config.load(settings_file(tmp_path, 'without_login = "yes"'))
+        load(settings_file(tmp_path, 'without_login = "yes"'))

@@ -10,7 +10,8 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
 from node import network
-from node.config import Settings, load
+from node.config.load import load
+from node.config.settings import Settings
 from node.dimse.errors import PeerUnavailable
 from node.dimse.services import commitment
 from node.dimse.services.commitment import STORAGE_COMMITMENT

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import storage
-from node import config
 from node.app import Node
 from node.commands import inspect
+from node.config.load import load
 from node.errors import AlreadyRunning
 from storage import folder_lock
 from storage.errors import FolderTaken
@@ -33,7 +33,7 @@ def settings_in(folder: Path, extra: str = "", data_dir: str = "var") -> Path:
 
 
 def node_in(path: Path) -> Node:
-    return Node(config.load(path))
+    return Node(load(path))
 
 
 def test_a_node_with_a_database_of_its_own_does_not_start_on_anothers_instances(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import RetentionSettings
+from node.config.tables import RetentionSettings
 from node.retention import LINGER_S, Folders, Retention, forecast
 from storage import deletions, events, index, ledger, outbox, quarantine, retention
 from storage.database import Database, open_database

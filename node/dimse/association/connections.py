@@ -21,6 +21,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from node.config.dimse import TLS_PORT
 from node.dimse import contexts, tls
 from node.dimse.association import admission
 from node.dimse.association.admission import Claim, Peer, Rejection
@@ -49,7 +50,7 @@ class TlsSettings:
 
     files: TlsFiles
     host: str = "127.0.0.1"
-    port: int = tls.PORT
+    port: int = TLS_PORT
     only: bool = False
 
 

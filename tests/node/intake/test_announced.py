@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from node.config import CompletionSettings
+from node.config.tables import CompletionSettings
 from node.intake.completion import Completion, Planner
 from node.observe.gaps import GapWatch
 from storage import announcements, events, gaps, index

@@ -12,7 +12,7 @@ import pytest
 
 from analyzers import registry
 from analyzers.contract import AnalyzerInfo, InputContract, Limits
-from node.config import RuleSettings
+from node.config.rules import RuleSettings
 from node.intake.companions import companions, in_order
 from node.intake.completion import Planner
 from storage import index, ledger

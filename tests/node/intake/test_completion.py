@@ -10,7 +10,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from node.config import CompletionSettings, RuleSettings
+from node.config.rules import RuleSettings
+from node.config.tables import CompletionSettings
 from node.intake.completion import Completion, Planner
 from storage import events, index, ledger
 from storage.attributes import extract

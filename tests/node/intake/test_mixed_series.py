@@ -11,7 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers import registry
-from node.config import RuleSettings
+from node.config.rules import RuleSettings
 from node.intake.folder import read_folder
 from node.intake.routing import route
 from node.series.geometry import MixedPatients, UnreadableHeader

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from node.config import CompletionSettings, RuleSettings
+from node.config.rules import RuleSettings
+from node.config.tables import CompletionSettings
 from node.intake import completion as module
 from node.intake.completion import Completion, Plan, Planner
 from storage import announcements, index, ledger, schema

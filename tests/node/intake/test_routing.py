@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from analyzers.contract import AnalyzerInfo, InputContract, Limits, Plane
-from node.config import RuleSettings
+from node.config.rules import RuleSettings
 from node.intake.routing import Decision, route
 from storage.records import StoredInstance, StoredSeries
 

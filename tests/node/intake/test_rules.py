@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from node.config import Condition, ExistsCondition, MatchesCondition, RangeCondition
+from node.config.rules import Condition, ExistsCondition, MatchesCondition, RangeCondition
 from node.intake.rules import unmet
 
 HEADER: dict[str, Any] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from node import network
-from node.config import load
+from node.config.load import load
 from node.observe.certificates import CertificateWatch
 from node.observe.validity import validities
 from storage import events

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from analyzers.contract import Limits
-from node.config import WorkerSettings
+from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY, DISK
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict

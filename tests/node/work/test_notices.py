@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from node import config
-from node.config import RuleSettings, WorkerSettings
+from node.config.load import load
+from node.config.rules import RuleSettings
+from node.config.tables import WorkerSettings
 from node.errors import SettingsError
 from node.intake.completion import tells_not_applicable
 from node.work.dispatcher import Dispatcher
@@ -80,7 +81,7 @@ def test_a_rule_says_which_verdicts_are_reported(
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text(f'[[rules]]\nname = "r"\nanalyzers = ["lung_nodule"]\n{written}\n')
-    (rule,) = config.load(path).rules
+    (rule,) = load(path).rules
     assert set(rule.notices) == wanted
     assert rule.tells_failed == ("failed" in wanted)
     assert tells_not_applicable((rule,), "another, r") == ("not applicable" in wanted)
@@ -91,7 +92,7 @@ def test_a_verdict_that_there_is_not_is_refused_by_its_key(tmp_path: Path) -> No
     path = tmp_path / "config.toml"
     path.write_text('[[rules]]\nname = "r"\nanalyzers = ["lung_nodule"]\nnotices = ["done"]\n')
     with pytest.raises(SettingsError, match="notices"):
-        config.load(path)
+        load(path)
 
 
 def test_a_failure_is_reported_if_nothing_else_is_said() -> None:
