@@ -7,28 +7,24 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
 
 from storage.disk import named_errors, start_writing, sync_file, write_all
 from storage.errors import StoreUnavailable
 from storage.quarantine import RefusalKind
 from storage.records import Outcome, Placement
 from storage.seal import PREAMBLE, dataset_digest, holds, is_safe, seal
-
-if TYPE_CHECKING:
-    from storage.instances import InstanceStore
+from storage.shelves import STORE, Shelves, key_of, quarantine_name
 
 _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
 _PAGE = 4096
-_STORE = "the instance store"
 
 
 class IncomingFile:
     """One instance while it is received."""
 
-    def __init__(self, store: InstanceStore) -> None:
-        self._store = store
+    def __init__(self, shelves: Shelves) -> None:
+        self._shelves = shelves
         self.size_bytes = 0
         self._hash = hashlib.sha256()
         self._pending = bytearray()
@@ -42,8 +38,8 @@ class IncomingFile:
         """Whether something was written into the file: else all that came is in memory."""
         self._is_reserved = self._is_taken = self._is_closed = False
         self._settled = False
-        with named_errors(_STORE):
-            self._ready = store.ready.take()
+        with named_errors(STORE):
+            self._ready = shelves.ready.take()
         self.name = self._ready.name
         self._file = self._ready.path
 
@@ -67,7 +63,7 @@ class IncomingFile:
                 self._unseal_for_good()
             self._ready.discard()
         else:
-            self._store.ready.give_back(self._ready)
+            self._shelves.ready.give_back(self._ready)
         self._is_closed = True
         self._release()
 
@@ -75,7 +71,7 @@ class IncomingFile:
         """A file whose deletion a power cut may undo must not bear a seal then."""
         if self._mark:
             self._unseal()
-            if self._store.sync:
+            if self._shelves.sync:
                 os.fdatasync(self._ready.descriptor)
 
     @property
@@ -108,9 +104,9 @@ class IncomingFile:
         if not self._pending:
             return
         self._is_touched = True
-        with named_errors(_STORE):
+        with named_errors(STORE):
             write_all(self._ready.descriptor, self._pending)
-            if self._store.sync:
+            if self._shelves.sync:
                 start_writing(self._ready.descriptor, begin_at)
         self._digest_pending()
         if self._first is None:
@@ -135,14 +131,14 @@ class IncomingFile:
         OutOfSpace, StoreUnavailable
         """
         self._release()
-        self._key = self._store.key_of(sop_instance_uid)
+        self._key = key_of(sop_instance_uid)
         self._begun_for = sop_instance_uid
         if self._is_touched:
             self.flush()
         self._digest_pending()
-        with named_errors(_STORE):
+        with named_errors(STORE):
             self._unseal()
-            self._is_reserved = self._store.reservations.take(self._key)
+            self._is_reserved = self._shelves.reservations.take(self._key)
             self._is_taken = os.path.lexists(self._final)
             if self._is_taken:
                 return  # most likely the same again: then nothing needs to be written
@@ -152,12 +148,12 @@ class IncomingFile:
 
     @property
     def _final(self) -> str:
-        return f"{self._store.root}/{self._key}"
+        return f"{self._shelves.root}/{self._key}"
 
     def _release(self) -> None:
         if self._is_reserved:
             self._is_reserved = False
-            self._store.reservations.release(self._key)
+            self._shelves.reservations.release(self._key)
 
     def place(self, sop_instance_uid: str) -> Placement:
         """Give the instance its name; when this returns it survives a power cut.
@@ -168,7 +164,7 @@ class IncomingFile:
         """
         if self._begun_for != sop_instance_uid:
             self.begin_to_place(sop_instance_uid)
-        with named_errors(_STORE):
+        with named_errors(STORE):
             if self._is_taken:
                 return self._place_beside()
             self._sync()
@@ -186,7 +182,7 @@ class IncomingFile:
         """Sync the names: no seal gives them back. The seal comes when they are safe."""
         self._sync_names()
         self._seal(sop_instance_uid)
-        if self._mark and self._store.sync:
+        if self._mark and self._shelves.sync:
             os.fdatasync(self._ready.descriptor)
 
     def _seal(self, sop_instance_uid: str) -> None:
@@ -194,7 +190,7 @@ class IncomingFile:
         if not self._can_be_sealed:
             return
         digest, size_bytes = self._hash.digest(), self.size_bytes - self._header_bytes
-        self._mark = seal(digest, size_bytes, sop_instance_uid, self._store.sync)
+        self._mark = seal(digest, size_bytes, sop_instance_uid, self._shelves.sync)
         if self._pending:
             self._pending[: len(self._mark)] = self._mark
         else:
@@ -217,23 +213,23 @@ class IncomingFile:
         What lies there already, with the same bytes, stays as it is.
         """
         name = quarantine_name(kind, self.sha256)
-        with named_errors(_STORE):
-            if _has_size(self._store.quarantine / name, self.size_bytes):
+        with named_errors(STORE):
+            if _has_size(self._shelves.quarantine / name, self.size_bytes):
                 return name  # close() deletes what came now
             self._unseal()
             self._sync()
-            self._store.keep_aside(self.path, kind, self.sha256)
+            self._shelves.keep_aside(self.path, kind, self.sha256)
             self._settled = True
         return name
 
     def _sync(self) -> None:
         self.flush()
-        if self._store.sync:
+        if self._shelves.sync:
             os.fdatasync(self._ready.descriptor)
 
     def _sync_names(self) -> None:
-        self._store.sync_folder(Path(self._final).parent)
-        self._store.sync_folder(Path(self._file).parent)
+        self._shelves.sync_folder(Path(self._final).parent)
+        self._shelves.sync_folder(Path(self._file).parent)
 
     def _place_beside(self) -> Placement:
         """Another file has the name: is it the same instance, and safe?"""
@@ -241,7 +237,7 @@ class IncomingFile:
         if not self._is_the_same(final):
             kept = self.quarantine(RefusalKind.CONFLICT)
             return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")
-        if self._store.sync and not is_safe(final):
+        if self._shelves.sync and not is_safe(final):
             sync_file(final)
             self._sync_names()  # whoever placed it may not have come so far
         if not os.path.lexists(final):
@@ -254,11 +250,6 @@ class IncomingFile:
             return dataset_digest(final) == self.sha256
         with memoryview(self._pending) as pending:
             return holds(final, pending[self._header_bytes :])
-
-
-def quarantine_name(kind: RefusalKind, sha256: str) -> str:
-    """The name of refused bytes in quarantine: the same bytes have the same name."""
-    return f"{kind}-{sha256}.dcm"
 
 
 def _has_size(path: Path, size_bytes: int) -> bool:

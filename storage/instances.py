@@ -13,7 +13,6 @@ for many instances at once, and only then the second links may go.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import shutil
@@ -24,21 +23,19 @@ from pathlib import Path
 from typing import IO
 
 from storage import folder_lock
-from storage.disk import copy_synced, move, named_errors, sync_folder
+from storage.disk import copy_synced, move, named_errors
 from storage.errors import StorageError, StoreUnavailable
-from storage.incoming import IncomingFile, quarantine_name
+from storage.incoming import IncomingFile
 from storage.quarantine import RefusalKind, Refused
-from storage.ready_files import PART, ReadyFiles
+from storage.ready_files import PART
 from storage.records import Placement
-from storage.reservations import Reservations
 from storage.seal import dataset_digest, seal_file, sealed_uid
+from storage.shelves import SHARDS, STORE, Shelves, key_of, quarantine_name
 
 _ROOM_S = 0.1
 _RECEIVERS_END_S = 10.0
 """How long receivers of a node that was killed may take to notice."""
-_PLACING = ".placing"
 _RECEIVERS = ".receivers.lock"
-_STORE = "the instance store"
 _FOLDER = "the folder of instances"
 
 
@@ -50,29 +47,19 @@ class InstanceStore:
 
         ``receiver`` names the process that receives into it, where there are several: each has
         a folder of its own in ``incoming``.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
         """
         self.root = root
         self.quarantine = quarantine
-        self.receiver = receiver
-        self.incoming = root / "incoming"
-        self.discarded = root / "discarded"
-        self.sync = sync
-        self._own_incoming = self.incoming / receiver
-        self.ready = ReadyFiles(self._own_incoming, receiver, sync)
-        self.reservations = Reservations(root / _PLACING if receiver else None)
+        self._receiver = receiver
+        self._shelves = Shelves(root, quarantine, sync, receiver)
+        self.incoming = self._shelves.incoming
+        self.ready = self._shelves.ready
         self._held: IO[bytes] | None = None
         self._room_until = 0.0
-        with named_errors(_STORE):
-            self._make_folders()
-
-    def _make_folders(self) -> None:
-        for folder in (self.root, self._own_incoming, self.discarded, self.quarantine):
-            folder.mkdir(parents=True, exist_ok=True)
-        for name in _SHARDS:
-            (self.root / name).mkdir(exist_ok=True)
-        parents = (self.root, self.root.parent, self.quarantine.parent, self._own_incoming.parent)
-        for folder in dict.fromkeys(parents):
-            self.sync_folder(folder)
 
     def lock(self) -> None:
         """Be the one node that works here, until unlocked or the process ends.
@@ -83,7 +70,7 @@ class InstanceStore:
         ------
         FolderTaken, StoreUnavailable
         """
-        if self.receiver:
+        if self._receiver:
             self._held = folder_lock.share(self.root, _FOLDER, _RECEIVERS)
             return
         self._held = folder_lock.lock(self.root, _FOLDER)
@@ -112,22 +99,16 @@ class InstanceStore:
         finally:
             self.unlock()
 
-    def sync_folder(self, folder: Path) -> None:
-        """Make the names in a folder survive a power cut, unless the store is not to sync."""
-        if self.sync:
-            sync_folder(folder)
-
     def open_incoming(self) -> IncomingFile:
         """A new file to receive into; leaving it without ``place`` deletes it."""
-        return IncomingFile(self)
+        return IncomingFile(self._shelves)
 
     def path(self, key: str) -> Path:
-        return self.root / key
+        return self._shelves.path(key)
 
     def key_of(self, sop_instance_uid: str) -> str:
-        """Where an instance lies. A digest: a UID from a peer never becomes a path."""
-        digest = hashlib.blake2b(sop_instance_uid.encode(), digest_size=16).hexdigest()
-        return f"{digest[:2]}/{digest}.dcm"
+        """Where an instance lies, or would."""
+        return key_of(sop_instance_uid)
 
     def verify(self, key: str, sha256: str) -> bool:
         """Whether the file is there with the bytes that were received."""
@@ -143,8 +124,8 @@ class InstanceStore:
         ------
         StoreUnavailable
         """
-        for shard in _SHARDS:
-            with named_errors(_STORE):
+        for shard in SHARDS:
+            with named_errors(STORE):
                 names = sorted(path.name for path in (self.root / shard).iterdir())
             yield from (f"{shard}/{name}" for name in names if name.endswith(".dcm"))
 
@@ -160,7 +141,7 @@ class InstanceStore:
         StoreUnavailable
         """
         found = []
-        with named_errors(_STORE):
+        with named_errors(STORE):
             if not receiver:
                 self.ready.forget()  # their names go with the others that nothing came into
             self.incoming.stat()  # what has vanished is a fault, and not empty
@@ -182,13 +163,13 @@ class InstanceStore:
         uid = sealed_uid(path)
         if not uid:
             return False
-        final = self.path(self.key_of(uid))
+        final = self.path(key_of(uid))
         try:
             os.link(path, final)
         except FileExistsError:
             sha256 = dataset_digest(path)
             if dataset_digest(final) != sha256:
-                self.keep_aside(path, RefusalKind.CONFLICT, sha256)
+                self._shelves.keep_aside(path, RefusalKind.CONFLICT, sha256)
                 return False
             path.unlink()
             os.link(final, path)
@@ -202,20 +183,13 @@ class InstanceStore:
         StoreUnavailable
         """
         path = self.incoming / name
-        with named_errors(_STORE):
+        with named_errors(STORE):
             uid, sha256 = sealed_uid(path), dataset_digest(path)
-            final = self.path(self.key_of(uid))
+            final = self.path(key_of(uid))
             if final.exists() and final.samefile(path):
                 final.unlink()
-            kept = self.keep_aside(path, RefusalKind.UNREADABLE, sha256)
+            kept = self._shelves.keep_aside(path, RefusalKind.UNREADABLE, sha256)
         return Refused(kept, RefusalKind.UNREADABLE, reason, sha256, uid)
-
-    def keep_aside(self, path: Path, kind: RefusalKind, sha256: str) -> str:
-        """Move a synced file to quarantine, and give its name there. Raises OSError."""
-        kept = quarantine_name(kind, sha256)
-        move(path, self.quarantine / kept)
-        self.sync_folder(self.quarantine)
-        return kept
 
     def settle(self, placements: Iterable[Placement]) -> None:
         """The index has these instances: sync their final names, then drop the second links.
@@ -225,9 +199,9 @@ class InstanceStore:
         StoreUnavailable
         """
         known = [one for one in placements if one.incoming]
-        with named_errors(_STORE):
+        with named_errors(STORE):
             for shard in sorted({one.key[:2] for one in known}):
-                self.sync_folder(self.root / shard)
+                self._shelves.sync_folder(self.root / shard)
         for one in known:
             self.forget_incoming(one.incoming)
 
@@ -246,7 +220,7 @@ class InstanceStore:
     @staticmethod
     def free_bytes_at(folder: Path) -> int:
         """Raises StoreUnavailable."""
-        with named_errors(_STORE):
+        with named_errors(STORE):
             return shutil.disk_usage(folder).free
 
     def has_room(self, bytes_free: int) -> bool:
@@ -268,7 +242,7 @@ class InstanceStore:
         token = secrets.token_bytes(32)
         path = self.incoming / f"probe-{secrets.token_hex(8)}"
         linked = path.with_suffix(".link")
-        with named_errors(_STORE):
+        with named_errors(STORE):
             try:
                 with path.open("wb") as file:
                     file.write(token)
@@ -293,14 +267,14 @@ class InstanceStore:
         """
         newer, final = self.quarantine / kept, self.path(key)
         old = quarantine_name(RefusalKind.REPLACED, old_sha256)
-        with named_errors(_STORE):
+        with named_errors(STORE):
             if newer.exists():
                 if dataset_digest(final) == old_sha256:
                     copy_synced(final, self.quarantine / old)
-                    self.sync_folder(self.quarantine)
+                    self._shelves.sync_folder(self.quarantine)
                 seal_file(newer, sop_instance_uid)
                 move(newer, final)
-                self.sync_folder(final.parent)
+                self._shelves.sync_folder(final.parent)
             elif dataset_digest(final) == old_sha256:
                 raise StoreUnavailable("the refused image is no longer in quarantine")
         return old
@@ -312,7 +286,7 @@ class InstanceStore:
         ------
         StoreUnavailable
         """
-        with named_errors(_STORE), suppress(FileNotFoundError):
+        with named_errors(STORE), suppress(FileNotFoundError):
             self.path(key).rename(self._discarded(key))
 
     def give_back(self, key: str) -> None:
@@ -322,10 +296,10 @@ class InstanceStore:
         ------
         StoreUnavailable
         """
-        with named_errors(_STORE), suppress(FileNotFoundError):
+        with named_errors(STORE), suppress(FileNotFoundError):
             with suppress(FileExistsError):
                 os.link(self._discarded(key), self.path(key))
-                self.sync_folder(self.path(key).parent)
+                self._shelves.sync_folder(self.path(key).parent)
             self._discarded(key).unlink()
 
     def purge(self, key: str) -> None:
@@ -335,11 +309,8 @@ class InstanceStore:
         ------
         StoreUnavailable
         """
-        with named_errors(_STORE):
+        with named_errors(STORE):
             self._discarded(key).unlink(missing_ok=True)
 
     def _discarded(self, key: str) -> Path:
-        return self.discarded / Path(key).name
-
-
-_SHARDS = tuple(f"{number:02x}" for number in range(256))
+        return self._shelves.discarded / Path(key).name
