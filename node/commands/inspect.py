@@ -20,10 +20,10 @@ from node.config.load import load
 from node.config.settings import Settings
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.routing import Decision
-from storage import events, index, ledger, outbox
+from storage import events, index, ledger, outbox, retries
 from storage.database import Database, open_database, visit_database
 from storage.errors import StorageError
-from storage.records import Delivery, DeliveryState, Job, JobState, StudyRow
+from storage.records import Delivery, Job, StudyRow
 
 console = Console()
 
@@ -242,19 +242,11 @@ def _sent(deliveries: list[Delivery]) -> str:
 
 
 def retry(path: Path, job_id: int) -> int:
-    """Make a job due again; where it is done and only sending failed, send again."""
+    """Send again what was refused of a job that came to an end, or else run it again."""
     database = _visit(path)
-    now = datetime.now(UTC)
     try:
         with database.write() as tx:
-            job = ledger.get(tx, job_id)
-            failed = outbox.list_deliveries(tx, job_id=job_id, state=DeliveryState.FAILED)
-            if job.state is JobState.DONE and failed:
-                again = outbox.restart_job(tx, job_id, now)
-                message = f"{again} objects of job {job_id} are due to be sent again"
-            else:
-                ledger.restart(tx, job_id, now)
-                message = f"job {job_id} is due again"
+            message = retries.retry(tx, job_id, datetime.now(UTC)).in_words()
     except StorageError as error:
         raise Refused(str(error)) from error
     finally:

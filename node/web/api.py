@@ -17,7 +17,7 @@ from node.observe.metrics import CONTENT_TYPE
 from node.web import alarms, places, views
 from node.web.context import WebContext
 from node.web.plain import delivery_json, job_json, plain, study_json
-from storage import deletions, events, index, ledger, outbox, quarantine
+from storage import deletions, events, index, ledger, outbox, quarantine, retries
 from storage.database import Transaction
 from storage.deletions import NewDeletion, Scope
 from storage.errors import Overloaded
@@ -222,15 +222,8 @@ def _add_acting(router: APIRouter, context: WebContext) -> None:
     @router.post("/api/jobs/{job_id}/retry", dependencies=guarded)
     def retry(job_id: RowId) -> dict[str, str]:
         """Send again what was refused, or else run the job again."""
-        now = datetime.now(UTC)
         with changing() as tx:
-            state = ledger.get(tx, job_id).state
-            settled = state in (JobState.DONE, JobState.NOT_APPLICABLE)
-            if settled and outbox.restart_job(tx, job_id, now):
-                done = "its failed deliveries are due again"
-            else:
-                ledger.restart(tx, job_id, now)
-                done = "the job is due again"
+            done = retries.retry(tx, job_id, datetime.now(UTC)).in_words()
         context.wake()
         return {"done": done}
 

@@ -15,7 +15,7 @@ from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from node.web import alarms, verdict, views, wording
+from node.web import alarms, badges, views, wording
 from node.web.api import PlaceText, RowId, SomeRowId, place_of
 from node.web.context import WebContext
 from node.web.views import Selection, StatusView
@@ -93,7 +93,7 @@ class _Renderer:
         self._templates.globals.update(
             node=context,
             words=wording,
-            verdict=verdict,
+            badges=badges,
             gap_words=gaps.WORDS,
             alarms_shown=alarms.SHOWN,
             host=wording.reachable_host(host),

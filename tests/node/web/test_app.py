@@ -70,7 +70,7 @@ def test_a_failed_job_shows_reason_and_traceback_and_can_be_tried_again(
     assert "Try again" in page
     assert site.client.post(f"/api/jobs/{job_id}/retry").status_code == 403
     answer = site.client.post(f"/api/jobs/{job_id}/retry", headers={"X-Wetread": "1"})
-    assert answer.json() == {"done": "the job is due again"}
+    assert answer.json() == {"done": f"job {job_id} is due again"}
     assert site.woken == ["woken"]
     assert site.client.get(f"/api/jobs/{job_id}").json()["state"] == "pending"
 
@@ -91,7 +91,7 @@ def test_failed_deliveries_of_a_done_job_are_sent_again(
         (one,) = outbox.claim(tx, "pacs", START + timedelta(hours=1))
         outbox.failed(tx, one.id, START, 0xA900, "refused (0xA900)")
     answer = site.client.post(f"/api/jobs/{job_id}/retry", headers={"X-Wetread": "1"})
-    assert answer.json() == {"done": "its failed deliveries are due again"}
+    assert answer.json() == {"done": "1 result is due to be sent again"}
     assert site.client.get(f"/api/jobs/{job_id}").json()["state"] == "done"
 
 

@@ -1,4 +1,4 @@
-"""What became of a study, in the words and the colour of its badge: green only for what is true.
+"""What became of a study or a delivery, as sign, colour and words: green only for what is true.
 
 "Complete" says that all images have come, not that anything was found in them.
 """
@@ -16,20 +16,20 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Badge:
     """``look`` is a state that the page has a sign and a colour for."""
 
     look: str
     words: str
 
 
-def of_study(card: StudyView) -> Verdict:
+def of_study(card: StudyView) -> Badge:
     """The worst that holds of the newest job of each kind, else how far it has come."""
     if card.study.state is StudyState.RECEIVING:
-        return Verdict("receiving", "receiving")
+        return Badge("receiving", "receiving")
     jobs = standing(card.jobs)
     if not jobs:
-        return Verdict("not_applicable", "nothing was analyzed")
+        return Badge("not_applicable", "nothing was analyzed")
     return _troubled(card, jobs) or _under_way(jobs) or _ended(jobs)
 
 
@@ -39,37 +39,37 @@ def standing(jobs: Sequence[JobView]) -> list[JobView]:
     return [one for one in jobs if one.job.id not in replaced]
 
 
-def _troubled(card: StudyView, jobs: Sequence[JobView]) -> Verdict | None:
+def _troubled(card: StudyView, jobs: Sequence[JobView]) -> Badge | None:
     failed = sum(one.job.state is JobState.FAILED for one in jobs)
     if failed:
-        return Verdict("failed", f"{failed} of {len(jobs)} analyses failed")
+        return Badge("failed", f"{failed} of {len(jobs)} analyses failed")
     refused = sum(to.failed for one in jobs for to in one.deliveries)
     if refused:
-        return Verdict("failed", f"{refused} result{_s(refused)} not delivered")
+        return Badge("failed", f"{refused} result{_s(refused)} not delivered")
     if card.ledger.missing:
-        return Verdict("failed", f"{card.ledger.missing} announced images missing")
-    return Verdict("failed", "stands still") if card.ledger.gaps else None
+        return Badge("failed", f"{card.ledger.missing} announced images missing")
+    return Badge("failed", "stands still") if card.ledger.gaps else None
 
 
-def _under_way(jobs: Sequence[JobView]) -> Verdict | None:
+def _under_way(jobs: Sequence[JobView]) -> Badge | None:
     states = {one.job.state for one in jobs}
     if JobState.RUNNING in states:
-        return Verdict("running", "being analyzed")
+        return Badge("running", "being analyzed")
     if JobState.PENDING in states:
-        return Verdict("pending", "waits for analysis")
+        return Badge("pending", "waits for analysis")
     waiting = sum(to.waiting for one in jobs for to in one.deliveries)
     if waiting:
-        return Verdict("pending", f"{waiting} result{_s(waiting)} to be sent")
+        return Badge("pending", f"{waiting} result{_s(waiting)} to be sent")
     return None
 
 
-def _ended(jobs: Sequence[JobView]) -> Verdict:
+def _ended(jobs: Sequence[JobView]) -> Badge:
     if any(one.job.state is JobState.DONE for one in jobs):
-        return Verdict("done", "analyzed")
-    return Verdict("not_applicable", "no analysis applies")
+        return Badge("done", "analyzed")
+    return Badge("not_applicable", "no analysis applies")
 
 
-def of_delivery(job: JobView, to: DeliveryView) -> Verdict:
+def of_delivery(job: JobView, to: DeliveryView) -> Badge:
     """What a destination was sent of a job, and whether that is a result.
 
     A job that failed, or does not apply, sends the report that says so and nothing else.
@@ -79,10 +79,10 @@ def of_delivery(job: JobView, to: DeliveryView) -> Verdict:
         JobState.NOT_APPLICABLE: "the report that it does not apply",
     }.get(job.job.state)
     if report is None or to.sent + to.waiting + to.failed != 1:
-        return Verdict(to.state, f"{to.sent} sent")
+        return Badge(to.state, f"{to.sent} sent")
     if to.sent:
-        return Verdict("not_applicable", f"only {report} was sent")
-    return Verdict(to.state, f"{report}: 0 sent")
+        return Badge("not_applicable", f"only {report} was sent")
+    return Badge(to.state, f"{report}: 0 sent")
 
 
 def _s(number: int) -> str:
