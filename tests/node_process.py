@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from storage import events, index, ledger, outbox
 from storage.database import open_database
 from storage.records import Delivery, DeliveryState, Event, Job, JobState, StudyRow
 from tests.peers import free_port
+from tests.waiting import until
 
 START_S = 60
 ENDED = (JobState.DONE, JobState.FAILED, JobState.NOT_APPLICABLE)
@@ -108,16 +108,16 @@ class Node:
         finally:
             database.close()
 
-    def wait(self, until: Callable[[State], bool], timeout_s: float = 90) -> State:
+    def wait(self, condition: Callable[[State], bool], timeout_s: float = 90) -> State:
         """The first state that satisfies a condition."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            state = self.state()
-            if until(state):
-                return state
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not reached in {timeout_s} s: {state}\n{self.log()[-3000:]}")
-            time.sleep(0.2)
+
+        def reached() -> State | None:
+            seen = self.state()
+            return seen if condition(seen) else None
+
+        return until(
+            reached, timeout_s, every_s=0.1, told=lambda: f"{self.state()}\n{self.log()[-3000:]}"
+        )
 
     def wait_for_results(self, jobs: int = 1, timeout_s: float = 90) -> State:
         """The state once so many jobs have ended and all that is owed was sent or given up."""

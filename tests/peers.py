@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from pydicom.uid import UID
 from pynetdicom import AE, ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, evt
 from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Verification
 
-ORTHANC_START_S = 30
+from tests.waiting import until
 
 
 def free_port() -> int:
@@ -109,8 +108,9 @@ def running_orthanc(folder: Path, ae_title: str = "ORTHANC") -> Iterator[Orthanc
     with (folder / "orthanc.log").open("w") as output:
         process = subprocess.Popen([program, str(config)], stdout=output, stderr=output)
         client = httpx.Client(base_url=f"http://127.0.0.1:{http_port}", timeout=30)
+        log = folder / "orthanc.log"
         try:
-            _wait_for(client, process, folder / "orthanc.log")
+            until(lambda: _serves(client, process), told=lambda: log.read_text()[-2000:])
             yield Orthanc(ae_title, dicom_port, client)
         finally:
             client.close()
@@ -118,15 +118,12 @@ def running_orthanc(folder: Path, ae_title: str = "ORTHANC") -> Iterator[Orthanc
             process.wait(20)
 
 
-def _wait_for(client: httpx.Client, process: subprocess.Popen[bytes], output: Path) -> None:
-    deadline = time.monotonic() + ORTHANC_START_S
-    while process.poll() is None and time.monotonic() < deadline:
-        try:
-            client.get("/system").raise_for_status()
-            return
-        except httpx.HTTPError:
-            time.sleep(0.05)
-    pytest.fail(f"Orthanc did not start:\n{output.read_text()[-2000:]}")
+def _serves(client: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, f"Orthanc has ended with {process.returncode}"
+    try:
+        return client.get("/system").is_success
+    except httpx.HTTPError:
+        return False
 
 
 # --- DCMTK ----------------------------------------------------------------------------------------
@@ -155,6 +152,29 @@ def run_dcmtk(
         timeout=timeout_s,
         check=False,
     )
+
+
+@contextmanager
+def running_storescp(folder: Path, *options: str | Path) -> Iterator[int]:
+    """DCMTK's ``storescp``, which writes what it gets into ``folder``; gives its port."""
+    program, port = Path("/usr/bin/storescp"), free_port()
+    if not program.exists():
+        pytest.skip("DCMTK's storescp is not installed")
+    command = [program, "-od", folder, *options, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as scp:
+        try:
+            until(lambda: _listens(port))
+            yield port
+        finally:
+            scp.kill()
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), 5).close()
+    except ConnectionRefusedError:
+        return False
+    return True
 
 
 # --- a PACS that misbehaves -----------------------------------------------------------------------
@@ -231,11 +251,12 @@ class FakePacs:
 
     def _let_those_end_that_do(self) -> None:
         """pynetdicom's shutdown aborts them too, and its thread stumbles over that."""
-        deadline = time.monotonic() + 2
-        while time.monotonic() < deadline and any(
-            not one.is_established for one in self._server.active_associations
-        ):
-            time.sleep(0.005)
+        with suppress(AssertionError):
+            until(
+                lambda: all(one.is_established for one in self._server.active_associations),
+                patience_s=2,
+                every_s=0.005,
+            )
 
     def uids(self) -> list[str]:
         return [str(one.SOPInstanceUID) for one in self.received]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from node.dimse.scu.folder import send_folder
 from node.dimse.scu.sender import Peer
 from storage.instances import InstanceStore
 from storage.records import StudyState
-from tests.node.dimse.commitments import Requestor, ask, wait_until
+from tests.node.dimse.commitments import Requestor, ask
 from tests.node.dimse.test_mpps import begun, create, ended, set_
 from tests.node_process import Node, destination, rule, running_node
 from tests.peers import Orthanc, free_port, running_orthanc
+from tests.waiting import until
 
 TRANSACTION = "1.2.826.0.1.3680043.8.498.2"
 
@@ -40,14 +41,6 @@ def headers(paths: list[Path]) -> list[Dataset]:
     return [pydicom.dcmread(path, stop_before_pixels=True) for path in paths]
 
 
-def until(condition: Callable[[], Any], timeout_s: float = 60) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.2)
-    return found
-
-
 def peer(port: int) -> str:
     return f'[[peers]]\nae_title = "CT1"\nport = {port}\n'
 
@@ -66,7 +59,7 @@ def test_a_report_that_is_owed_survives_sigkill(
         assert modality.reports == []
         with modality.listening():
             node.start()
-            wait_until(lambda: bool(modality.reports), timeout_s=60)
+            until(lambda: modality.reports)
     event_type, report = modality.reports[0]
     assert event_type == 1
     assert report.TransactionUID == TRANSACTION
@@ -83,7 +76,7 @@ def test_receiver_processes_report_over_the_association_that_asked(
         push(node, phantom_folder)
         with modality.associated(node.port) as association:
             assert ask(association, TRANSACTION, images).Status == 0x0000
-            wait_until(lambda: bool(modality.reports), timeout_s=60)
+            until(lambda: modality.reports)
         event_type, report = modality.reports[0]
         assert event_type == 1
         assert len(report.ReferencedSOPSequence) == len(images)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,10 +66,7 @@ def test_an_instance_whose_sync_fails_is_refused_and_taken_when_the_disk_is_well
 
 
 def _until_indexed(node: Node, instances: int) -> None:
-    deadline = time.monotonic() + 30
-    while [study.instances for study in node.state().studies] != [instances]:
-        assert time.monotonic() < deadline, node.log()[-2000:]
-        time.sleep(0.1)
+    node.wait(lambda state: [study.instances for study in state.studies] == [instances])
 
 
 @pytest.mark.timeout(120)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from node.config.load import load
 from node.errors import AlreadyRunning
 from node.web.server import CannotServe
 from tests.peers import free_port
+from tests.waiting import until
 
 
 def node_in(
@@ -38,13 +38,6 @@ def node_in(
 
 def names() -> set[str]:
     return {thread.name for thread in threading.enumerate()}
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 10) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, f"not in time; threads: {names()}"
-        time.sleep(0.05)
 
 
 @pytest.mark.timeout(100)

@@ -40,6 +40,7 @@ from tests.storage.samples import (
     record,
     results,
 )
+from tests.waiting import until
 
 REPOSITORY = Path(storage.migrations.__file__).parents[2]
 
@@ -305,7 +306,7 @@ def test_a_database_locked_for_too_long_is_unavailable_and_then_works_again(
         with pytest.raises(DatabaseUnavailable, match="lock"), database.write():
             pass
         assert 0.2 < time.monotonic() - started < 5
-    wait_until(lambda: can_write(database))
+    until(lambda: can_write(database))
     database.close()
 
 
@@ -315,13 +316,6 @@ def can_write(database: Database) -> bool:
     except DatabaseUnavailable:
         return False
     return True
-
-
-def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def test_writers_in_many_threads_wait_for_each_other(database: Database) -> None:
@@ -398,7 +392,7 @@ def test_the_lock_of_a_killed_process_is_free(database: Database, url: str) -> N
     with child(script, url):
         assert not database.try_lock_dispatcher()
         database.prove(NOON)
-    wait_until(database.try_lock_dispatcher)
+    until(database.try_lock_dispatcher)
 
 
 def test_a_lock_that_cannot_be_asked_for_is_a_named_error(tmp_path: Path) -> None:

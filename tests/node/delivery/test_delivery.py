@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from storage.records import DeliveryState, Level
 from tests.node.delivery.outboxes import Outbox
 from tests.peers import FakePacs, Orthanc, free_port, running_orthanc, running_pacs
 from tests.storage.samples import LosingAnswers
+from tests.waiting import until
 
 QUICK = Timeouts(connect_s=3, negotiation_s=3, response_s=1, network_s=3)
 PENDING, SENT, FAILED = DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED
@@ -45,13 +45,6 @@ def courier_to(box: Outbox, port: int, ae_title: str = "FAKEPACS") -> Courier:
 def pacs() -> Iterator[FakePacs]:
     with running_pacs() as one:
         yield one
-
-
-def until(condition: Callable[[], object], timeout_s: float = 10) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.02)
 
 
 def test_a_jobs_objects_are_sent_over_one_association_the_report_last(

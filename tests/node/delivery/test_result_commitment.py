@@ -20,8 +20,9 @@ from node.dimse.scu.sender import Peer
 from node.dimse.services.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE
 from storage import index, instance_ledger, ledger, outbox, result_commitments
 from storage.records import DeliveryState
-from tests.node.dimse.commitments import QUICK, Ward, running_ward, wait_until
+from tests.node.dimse.commitments import QUICK, Ward, running_ward
 from tests.storage.samples import add_study, enqueue, new_job, results
+from tests.waiting import until
 
 
 @dataclass
@@ -179,4 +180,4 @@ def test_a_report_over_the_same_association_is_taken(ward: Ward) -> None:
         peer = Peer("pacs", "PACS", "127.0.0.1", pacs.port, "WETREAD")
         lingering = CommitmentAsker(peer, ward.database, ward.service, lambda: ward.now, 10, QUICK)
         assert lingering.ask_once()
-    wait_until(lambda: committed(ward) == (3, 3))
+    until(lambda: committed(ward) == (3, 3))

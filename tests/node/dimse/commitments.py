@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -174,13 +173,6 @@ def item(instance: Dataset) -> Dataset:
     reference.ReferencedSOPClassUID = instance.SOPClassUID
     reference.ReferencedSOPInstanceUID = instance.SOPInstanceUID
     return reference
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.02)
 
 
 assert REQUEST_COMMITMENT == 1

@@ -20,8 +20,9 @@ from node.dimse.services.commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTAN
 from storage import commitment_requests, events
 from storage.records import CommitmentState, Level
 from tests.instances import make_dataset, write_instance
-from tests.node.dimse.commitments import Requestor, Ward, ask, running_ward, wait_until
+from tests.node.dimse.commitments import Requestor, Ward, ask, running_ward
 from tests.postgres import TEMPLATE, Postgres
+from tests.waiting import until
 
 TRANSACTION = "1.2.826.0.1.3680043.8.498.1"
 
@@ -66,7 +67,7 @@ def test_the_report_comes_over_the_same_association_while_it_is_open(
     with modality.associated(ward.server.port) as association:
         assert ask(association, TRANSACTION, instances).Status == 0x0000
         settle(ward)
-        wait_until(lambda: bool(modality.reports))
+        until(lambda: bool(modality.reports))
         assert association.is_established
     event_type, report = modality.reports[0]
     assert event_type == 1
@@ -99,7 +100,7 @@ def test_what_is_missing_damaged_lost_or_of_another_class_is_reported_failed(
     with modality.associated(ward.server.port) as association:
         assert ask(association, TRANSACTION, [*instances, absent]).Status == 0x0000
         settle(ward)
-        wait_until(lambda: bool(modality.reports))
+        until(lambda: bool(modality.reports))
     event_type, report = modality.reports[0]
     assert event_type == 2
     assert uids(report.ReferencedSOPSequence) == {str(good.SOPInstanceUID)}
@@ -127,9 +128,9 @@ def test_after_a_release_the_report_comes_over_a_new_association_by_role_selecti
         ward.addresses["CT1"] = modality.port
         with modality.associated(ward.server.port) as association:
             assert ask(association, TRANSACTION, instances).Status == 0x0000
-        wait_until(lambda: not ward.server.associations())
+        until(lambda: not ward.server.associations())
         settle(ward)
-        wait_until(lambda: bool(modality.reports))
+        until(lambda: bool(modality.reports))
     assert modality.reports[0][0] == 1
     assert state(ward) is CommitmentState.REPORTED
 
@@ -140,7 +141,7 @@ def test_a_requestor_that_is_away_is_told_hours_later(ward: Ward, instances: lis
         ward.addresses["CT1"] = modality.port
     with modality.associated(ward.server.port) as association:
         assert ask(association, TRANSACTION, instances).Status == 0x0000
-    wait_until(lambda: not ward.server.associations())
+    until(lambda: not ward.server.associations())
     settle(ward)
     pauses = []
     for _ in range(16):
@@ -164,14 +165,14 @@ def test_without_an_address_the_report_waits_for_the_next_association(
     modality = Requestor()
     with modality.associated(ward.server.port) as association:
         assert ask(association, TRANSACTION, instances).Status == 0x0000
-    wait_until(lambda: not ward.server.associations())
+    until(lambda: not ward.server.associations())
     settle(ward)
     with ward.database.read() as tx:
         assert "[[peers]]" in commitment_requests.get(tx, 1).reason
     with modality.associated(ward.server.port):
         ward.passed_s += 60
         settle(ward)
-        wait_until(lambda: bool(modality.reports))
+        until(lambda: bool(modality.reports))
     assert state(ward) is CommitmentState.REPORTED
 
 
@@ -195,7 +196,7 @@ def test_the_same_transaction_again_is_reported_again_and_other_instances_are_re
         for expected in (1, 2):
             assert ask(association, TRANSACTION, instances).Status == 0x0000
             settle(ward)
-            wait_until(lambda count=expected: len(modality.reports) == count)
+            until(lambda count=expected: len(modality.reports) == count)
         refused = ask(association, TRANSACTION, instances[:2])
         assert refused.Status == 0x0115
         assert "in use" in refused.ErrorComment
@@ -266,7 +267,7 @@ def test_instances_that_come_late_are_waited_for(tmp_path: Path) -> None:
             ward.passed_s += 3
             assert ward.reporter.check_due() == 1
             settle(ward)
-            wait_until(lambda: bool(modality.reports))
+            until(lambda: bool(modality.reports))
         assert modality.reports[0][0] == 1
 
 
@@ -282,7 +283,7 @@ def test_instances_that_do_not_come_are_reported_missing_when_the_wait_is_over(
             ward.passed_s += 0.2
             assert ward.reporter.check_due() == 1
             settle(ward)
-            wait_until(lambda: bool(modality.reports))
+            until(lambda: bool(modality.reports))
         assert modality.reports[0][0] == 2
 
 
@@ -293,7 +294,7 @@ def test_large_reports_follow_one_another_over_an_association(ward: Ward) -> Non
         for number in range(1, 4):
             assert ask(association, f"{TRANSACTION}.{number}", absent).Status == 0x0000
         settle(ward)
-        wait_until(lambda: len(modality.reports) == 3)
+        until(lambda: len(modality.reports) == 3)
     assert [len(report.FailedSOPSequence) for _, report in modality.reports] == [300] * 3
 
 
@@ -350,7 +351,7 @@ def test_on_postgresql_the_way_is_the_same(tmp_path: Path, postgres: Postgres) -
         with modality.associated(ward.server.port) as association:
             assert ask(association, TRANSACTION, made).Status == 0x0000
             settle(ward)
-            wait_until(lambda: bool(modality.reports))
+            until(lambda: bool(modality.reports))
         assert ask_again_is_one_row(ward)
     assert modality.reports[0][0] == 2
     assert uids(modality.reports[0][1].ReferencedSOPSequence) == {str(made[0].SOPInstanceUID)}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -25,13 +23,7 @@ from tests.node.dimse.raw_peer import (
     pdu,
 )
 from tests.node.dimse.receiving import Node, running_node
-
-
-def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.01)
+from tests.waiting import until
 
 
 def listener_of(node: Node) -> Listener:
@@ -194,13 +186,14 @@ def test_an_association_that_is_idle_wakes_no_thread(tmp_path: Path) -> None:
 
 def settled(ids: list[int]) -> list[int]:
     """Switches of threads that have come to rest."""
-    deadline = time.monotonic() + 15
-    while True:
-        first = [switches(one) for one in ids]
-        time.sleep(0.2)
-        if first == [switches(one) for one in ids]:
-            return first
-        assert time.monotonic() < deadline, "they never rest"
+    seen: list[list[int]] = [[]]
+
+    def rest() -> bool:
+        seen.append([switches(one) for one in ids])
+        return seen[-1] == seen[-2]
+
+    until(rest, every_s=0.2)
+    return seen[-1]
 
 
 def switches(thread_id: int) -> int:

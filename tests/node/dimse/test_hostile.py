@@ -7,7 +7,6 @@ import struct
 import threading
 import time
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,15 +46,9 @@ from tests.node.dimse.raw_peer import (
     uid,
 )
 from tests.node.dimse.receiving import Node, running_node
+from tests.waiting import until
 
 SUCCESS, CANNOT_UNDERSTAND, OTHER_INSTANCE = 0x0000, 0xC000, 0xC001
-
-
-def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.01)
 
 
 def ended(peer: RawPeer) -> bool:

@@ -21,7 +21,7 @@ from node.dimse.scu.sender import Peer, SendResult, echo, send
 from node.dimse.statuses import SendOutcome
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.receiving import Node
-from tests.peers import Orthanc, dcmtk, running_orthanc
+from tests.peers import Orthanc, dcmtk, running_orthanc, running_storescp
 
 pytestmark = pytest.mark.interop
 
@@ -201,34 +201,14 @@ def test_we_send_to_orthanc_and_it_holds_the_very_bytes(
 
 
 def test_dcmtks_storescp_gets_the_very_bytes_from_us(images: list[Path], tmp_path: Path) -> None:
-    from tests.peers import free_port
-
-    if shutil.which("storescp", path="/usr/bin") is None:
-        pytest.skip("DCMTK's storescp is not installed")
-    folder, port = tmp_path / "scp", free_port()
+    folder = tmp_path / "scp"
     folder.mkdir()
-    command = ["/usr/bin/storescp", "+B", "-od", str(folder), "+xa", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as scp:
+    with running_storescp(folder, "+B", "+xa") as port:
         peer = Peer("scp", "ANY", "127.0.0.1", port, "WETREAD")
-        _wait_until_it_answers(peer)
+        echo(peer)
         send(images, peer, lambda index, result: None)
-        scp.terminate()
     got = {dataset_bytes(path) for path in folder.iterdir()}
     assert got == {dataset_bytes(path) for path in images}
-
-
-def _wait_until_it_answers(peer: Peer) -> None:
-    import time
-
-    from node.dimse.errors import PeerUnavailable
-
-    for _ in range(100):
-        try:
-            echo(peer)
-            return
-        except PeerUnavailable:
-            time.sleep(0.05)
-    pytest.fail("storescp did not start")
 
 
 def test_real_files_of_all_kinds_are_stored_as_they_are(node: Node, test_data: Path) -> None:

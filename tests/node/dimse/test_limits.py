@@ -7,7 +7,6 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -37,15 +36,9 @@ from tests.node.dimse.raw_peer import (
     store_command,
 )
 from tests.node.dimse.receiving import running_node
+from tests.waiting import until
 
 LOCAL_LIMIT = (2, 3, 2)
-
-
-def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(

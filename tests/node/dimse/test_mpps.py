@@ -15,7 +15,8 @@ from node.dimse.services.mpps import MPPS
 from storage import announcements
 from storage.errors import DatabaseUnavailable
 from storage.records import Announcement, AnnouncementKind, StepStatus
-from tests.node.dimse.commitments import Requestor, Ward, running_ward, wait_until
+from tests.node.dimse.commitments import Requestor, Ward, running_ward
+from tests.waiting import until
 
 STEP = "1.2.826.0.1.3680043.8.498.7"
 STUDY = "1.2.826.0.1.3680043.8.498.8"
@@ -302,5 +303,5 @@ def test_an_operation_that_a_service_does_not_have_ends_the_association(
 ) -> None:
     status, _ = modality.send_n_set(ended(), INSTANCE_AVAILABILITY, STEP)
     assert "Status" not in status
-    wait_until(lambda: modality.is_aborted)
-    wait_until(lambda: not ward.server.associations())
+    until(lambda: modality.is_aborted)
+    until(lambda: not ward.server.associations())

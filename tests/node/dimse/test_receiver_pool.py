@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +33,7 @@ from storage.records import InstanceRecord
 from tests.certificates import authority
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.raw_peer import RawPeer, image
+from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -106,14 +106,6 @@ def running(folder: Path, processes: int = 2, **settings: Any) -> Iterator[Node]
     finally:
         pool.drain(0)
         database.close()
-
-
-def until(condition: Callable[[], Any], timeout_s: float = 60) -> Any:
-    deadline = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.02)
-    return found
 
 
 def test_what_four_modalities_send_at_once_is_stored_and_told_byte_for_byte(

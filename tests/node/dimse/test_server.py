@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from storage.records import InstanceRecord
 from tests.instances import incoming, make_dataset, write_instance
 from tests.node.dimse.raw_peer import Context, RawPeer, associate_rq, image
 from tests.node.dimse.receiving import Node, running_node
+from tests.waiting import until
 
 VERIFICATION = "1.2.840.10008.1.1"
 
@@ -49,13 +50,6 @@ def associated(
     finally:
         if association.is_established:
             association.release()
-
-
-def until(condition: Callable[[], object], timeout_s: float = 5) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.01)
 
 
 def rejection(association: Association) -> tuple[int, int, int]:
@@ -472,7 +466,7 @@ def test_a_peer_that_stalls_within_a_pdu_is_dropped_after_the_network_timeout(
 ) -> None:
     with running_node(tmp_path, network_timeout_s=0.5) as node, raw_association(node) as sock:
         sock.sendall(struct.pack(">BBL", 4, 0, 1000) + b"\0" * 10)
-        until(lambda: not node.server.associations())
+        until(lambda: not node.server.associations(), patience_s=5)
 
 
 def test_a_connection_that_never_asks_is_closed(tmp_path: Path) -> None:

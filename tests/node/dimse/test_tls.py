@@ -8,7 +8,7 @@ import socket
 import ssl
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,8 @@ from tests.node.dimse.raw_peer import (
     store_command,
 )
 from tests.node.dimse.receiving import Node, running_node
+from tests.peers import dcmtk, running_storescp
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +77,6 @@ class SecurePeer(RawPeer):
     def __init__(self, port: int, context: ssl.SSLContext) -> None:
         super().__init__(port)
         self.socket = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
-
-
-def until(condition: Callable[[], object], timeout_s: float = 15) -> None:
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "not reached in time"
-        time.sleep(0.01)
 
 
 def to(node: Node, hospital: Authority, shown: Certificate | None = None) -> Peer:
@@ -433,8 +428,6 @@ def test_a_destination_that_asks_for_a_certificate_is_shown_ours(
 def test_dcmtk_sends_over_mutual_tls_and_receives_over_it(
     tmp_path: Path, own: Certificate, ct1: Certificate, hospital: Authority, images: list[Path]
 ) -> None:
-    from tests.peers import dcmtk, free_port
-
     with secure_node(tmp_path / "node", own, hospital.ca) as node:
         dcmtk(
             "storescu", "+tls", ct1.key, ct1.certificate, "+cf", hospital.ca,
@@ -442,27 +435,13 @@ def test_dcmtk_sends_over_mutual_tls_and_receives_over_it(
         )  # fmt: skip
         got = {node.dataset_bytes(record) for record in node.records}
         assert got == {dataset_bytes(path) for path in images}
-    folder, port = tmp_path / "scp", free_port()
+    folder = tmp_path / "scp"
     folder.mkdir()
-    command = [
-        "/usr/bin/storescp", "+B", "-od", str(folder), "+tls", str(own.key),
-        str(own.certificate), "+cf", str(hospital.ca), str(port),
-    ]  # fmt: skip
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as scp:
-        try:
-            files = TlsFiles(ct1.certificate, ct1.key, hospital.ca)
-            peer = Peer("scp", "ANY", "127.0.0.1", port, "WETREAD", files)
-            until(lambda: _answers(peer))
-            send(images, peer, lambda index, result: None)
-        finally:
-            scp.terminate()
+    secured = ("+B", "+tls", own.key, own.certificate, "+cf", hospital.ca)
+    with running_storescp(folder, *secured) as port:
+        files = TlsFiles(ct1.certificate, ct1.key, hospital.ca)
+        peer = Peer("scp", "ANY", "127.0.0.1", port, "WETREAD", files)
+        echo(peer)
+        send(images, peer, lambda index, result: None)
     got = {dataset_bytes(path) for path in folder.iterdir()}
     assert got == {dataset_bytes(path) for path in images}
-
-
-def _answers(peer: Peer) -> bool:
-    try:
-        echo(peer)
-    except PeerUnavailable:
-        return False
-    return True

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
 import struct
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +32,7 @@ from tests.node.dimse.variants import (
     results,
     user,
 )
-from tests.peers import free_port, running_orthanc
+from tests.peers import running_orthanc, running_storescp
 
 QUICK = Timeouts(connect_s=5, negotiation_s=10, response_s=10, network_s=10)
 
@@ -74,16 +72,7 @@ def test_a_context_that_lacks_a_syntax_is_refused_alone(node: Node, name: str) -
 
 @pytest.mark.interop
 def test_dcmtk_takes_the_same_requests(tmp_path: Path) -> None:
-    if shutil.which("storescp") is None:
-        pytest.skip("DCMTK's storescp is not installed")
-    port = free_port()
-    storescp = subprocess.Popen(
-        ["storescp", "-od", str(tmp_path), str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        _wait_for(port)
+    with running_storescp(tmp_path) as port:
         refused = {name for name, request in SERVED.items() if not _is_accepted(port, request)}
         assert refused == set()
         refused_too = ("other application context", "no application context", "version 2 alone")
@@ -91,9 +80,6 @@ def test_dcmtk_takes_the_same_requests(tmp_path: Path) -> None:
             request, reason = REFUSED[name]
             with RawPeer(port) as peer:
                 assert peer.rejection(request) == reason
-    finally:
-        storescp.kill()
-        storescp.wait()
 
 
 @pytest.mark.interop
@@ -103,17 +89,6 @@ def test_orthanc_takes_the_same_requests(tmp_path: Path) -> None:
             name for name, request in SERVED.items() if not _is_accepted(orthanc.port, request)
         }
         assert refused == set()
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(100):
-        try:
-            socket.create_connection(("127.0.0.1", port), 5).close()
-        except ConnectionRefusedError:
-            threading.Event().wait(0.1)
-        else:
-            return
-    raise AssertionError("storescp does not listen")
 
 
 def _is_accepted(port: int, request: bytes) -> bool:

@@ -22,6 +22,7 @@ from storage.database import Database, Transaction, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord, Outcome
+from tests.waiting import until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -53,13 +54,6 @@ def stored(store: InstanceStore, path: Path) -> InstanceRecord:
 def indexed(database: Database) -> int:
     with database.read() as tx:
         return sum(study.instances for study in index.list_studies(tx))
-
-
-def wait(condition: object, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_what_is_submitted_is_indexed_and_no_longer_open(
@@ -111,13 +105,13 @@ def test_while_the_database_is_away_senders_are_told_and_nothing_is_lost(
     holder.execute("BEGIN IMMEDIATE")
     indexer.start()
     indexer.submit(stored(store, phantom_paths[0]))
-    wait(lambda: "database" in heartbeat.check().reason)
+    until(lambda: "database" in heartbeat.check().reason)
     with pytest.raises(DatabaseUnavailable):
         indexer.submit(stored(store, phantom_paths[1]))
     holder.execute("ROLLBACK")
     holder.close()
-    wait(lambda: indexed(database) == 1)
-    wait(lambda: not indexer.open_studies())
+    until(lambda: indexed(database) == 1)
+    until(lambda: not indexer.open_studies())
     indexer.submit(stored(store, phantom_paths[1]))
     indexer.stop()
     assert indexed(database) == 2
@@ -166,7 +160,7 @@ def test_how_far_the_index_is_behind_can_be_asked(
     study = records[0].attributes.study_instance_uid
     assert (indexer.waiting_of(study), indexer.waiting_of("1.2.3")) == (3, 0)
     indexer.start()
-    wait(lambda: indexer.backlog()[0] == 0)
+    until(lambda: indexer.backlog()[0] == 0)
     indexer.stop()
     assert indexed(database) == 3
     assert indexer.backlog()[1] >= 0.05, "the last one's lag stays to be seen"

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 
 import pytest
 
-PATIENCE_S = 20.0
+from tests.waiting import until
+
 OPTIONS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-sync", "--disable-background-networking", "--disable-component-update",
@@ -75,10 +75,7 @@ class Page:
 
     def wait(self, condition: str) -> None:
         """Until an expression holds."""
-        deadline = time.monotonic() + PATIENCE_S
-        while not self.run(condition):
-            assert time.monotonic() < deadline, f"never: {condition}"
-            time.sleep(0.05)
+        until(lambda: self.run(condition), told=lambda: condition)
 
     def resize(self, width: int, height: int) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
