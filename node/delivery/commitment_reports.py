@@ -14,19 +14,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from node import statuses
 from node.clock import Clock
 from node.delivery import backoff
-from node.dimse import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.scu.answers import SendOutcome, classify
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
 from node.dimse.services import commitment
-from node.dimse.services.commitment import (
-    CLASS_INSTANCE_CONFLICT,
-    NO_SUCH_OBJECT_INSTANCE,
-    PROCESSING_FAILURE,
-)
 from node.dimse.services.event_reports import Associations, EventReport
-from node.dimse.statuses import SendOutcome
 from storage import announcements, commitment_requests
 from storage.announcements import NewAnnouncement
 from storage.database import Database, Transaction
@@ -145,13 +140,13 @@ class CommitmentReporter:
     def _failure_of(self, asked: Reference, stored: StoredInstance | None) -> int:
         """The Failure Reason of an instance, 0 for none. PS3.3 C.14.1.1."""
         if stored is None:
-            return NO_SUCH_OBJECT_INSTANCE
+            return statuses.NO_SUCH_SOP_INSTANCE
         if stored.sop_class_uid != asked.sop_class_uid:
-            return CLASS_INSTANCE_CONFLICT
+            return statuses.CLASS_INSTANCE_CONFLICT
         if self._store.verify(stored.key, stored.sha256):
             return 0
         is_there = self._store.path(stored.key).exists()
-        return PROCESSING_FAILURE if is_there else NO_SUCH_OBJECT_INSTANCE
+        return statuses.PROCESSING_FAILURE if is_there else statuses.NO_SUCH_SOP_INSTANCE
 
     def _wait_for(self, absent: Sequence[str]) -> timedelta:
         """Longer where instances lie in the store already and only the index is behind."""
@@ -259,7 +254,7 @@ class CommitmentReporter:
         return commitment.send_report(peer, report, self._timeouts)
 
     def _record(self, request: CommitmentRequest, status: int) -> bool:
-        outcome = statuses.classify(status)
+        outcome = classify(status)
         if outcome is SendOutcome.TRANSIENT:
             self._try_again(request, f"answered 0x{status:04X}")
             return False

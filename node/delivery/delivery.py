@@ -14,15 +14,15 @@ from pathlib import Path
 
 import structlog
 
+from node import statuses
 from node.clock import Clock
 from node.delivery import backoff
 from node.delivery.backoff import Circuit
-from node.dimse import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu import finder, sender
+from node.dimse.scu.answers import SendOutcome, describe
 from node.dimse.scu.finder import Unaskable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
-from node.dimse.statuses import SendOutcome
 from node.dimse.tls import TlsFiles
 from storage import events, outbox, result_commitments
 from storage.database import Database, Transaction
@@ -312,7 +312,7 @@ def _is_there(result: SendResult) -> bool:
 
 def _loggable(result: SendResult) -> str:
     """The reason for the log: without the peer's Error Comment, which may quote the object."""
-    return result.reason if result.status is None else statuses.describe(result.status)
+    return result.reason if result.status is None else describe(result.status)
 
 
 def _sha256(path: Path) -> str:

@@ -11,9 +11,9 @@ from datetime import timedelta
 import structlog
 from pydicom.uid import generate_uid
 
+from node import statuses
 from node.clock import Clock
 from node.delivery import backoff
-from node.dimse import statuses
 from node.dimse.errors import PeerUnavailable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
 from node.dimse.services import commitment

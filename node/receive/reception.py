@@ -7,51 +7,38 @@ sink has the instance. Nothing here may alter a data set or log what is in it.
 
 from __future__ import annotations
 
-import struct
 import traceback
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import structlog
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from node.clock import Clock
-from node.dimse import statuses
-from node.dimse.association.limits import RefusalLog
-from node.dimse.statuses import Status
+from node.observe.throttle import ThrottledLog
+from node.receive import statuses
 from node.receive.encoding import Contradiction, real_syntax
-from storage import header
+from node.receive.file_meta import file_header
+from node.receive.header import attributes_of
+from node.receive.offer import Offer
+from node.receive.statuses import Status
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
 from storage.incoming import IncomingFile
 from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind, Refused
-from storage.quick_header import quick_extract
 from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placement
-
-IMPLEMENTATION_CLASS_UID = "2.25.204270529563174413921862470135962046913"
-IMPLEMENTATION_VERSION_NAME = "WETREAD_01"
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-_odd_encodings = RefusalLog()
+_odd_encodings = ThrottledLog()
 
 T = TypeVar("T")
 RecordSink = Callable[[InstanceRecord], None]
 """Takes a stored instance; returns when it is committed. May raise DatabaseUnavailable."""
 QuarantineSink = Callable[[Refused], None]
 """Takes an instance that was put aside. May raise DatabaseUnavailable."""
-
-
-class Offer(NamedTuple):
-    """What is known of an instance before its data set: the C-STORE command and its context."""
-
-    sop_class_uid: str
-    sop_instance_uid: str
-    transfer_syntax_uid: str
-    calling_ae: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +176,7 @@ class Reception:
         try:
             if self._contradiction:
                 raise UnreadableInstance(self._contradiction)
-            attributes = quick_extract(incoming.beginning(), offer.transfer_syntax_uid)
-            if attributes is None:
-                attributes = parse(incoming, offer)
+            attributes = attributes_of(incoming, offer)
         except UnreadableInstance as error:
             comment = _comment(f"Cannot understand: {error}")
             status = Status(statuses.CANNOT_UNDERSTAND, comment)
@@ -271,68 +256,6 @@ def _internal_fault(error: Exception) -> Status:
     return Status(statuses.PROCESSING_FAILURE, f"Internal fault {fault_id}")
 
 
-def _check_meta(meta: Dataset, offer: Offer) -> None:
-    """File meta information within the data set is read as the file's: it may not contradict that.
-
-    Raises
-    ------
-    UnreadableInstance
-    """
-    told = (offer.sop_class_uid, offer.sop_instance_uid, offer.transfer_syntax_uid)
-    keywords = ("MediaStorageSOPClassUID", "MediaStorageSOPInstanceUID", "TransferSyntaxUID")
-    for keyword, value in zip(keywords, told, strict=True):
-        if str(meta.get(keyword, "")).strip("\0 ") != value.strip("\0 "):
-            raise UnreadableInstance("group 0002 within the data set contradicts it")
-
-
 def _comment(text: str) -> str:
     plain = text.encode("ascii", "replace").decode()
     return plain[: statuses.MAX_COMMENT_LENGTH]
-
-
-# --- header ---------------------------------------------------------------------------------------
-
-
-def parse(incoming: IncomingFile, offer: Offer) -> InstanceAttributes:
-    """What the index keeps, read from the file just written where that is not plain to do.
-
-    Raises
-    ------
-    UnreadableInstance
-        The bytes are no data set in the transfer syntax of the presentation context.
-    StoreUnavailable
-    """
-    incoming.flush()
-    try:
-        _check_meta(header.file_meta(incoming.path), offer)
-        return header.parse_attributes(incoming.path)
-    except OSError as error:
-        raise StoreUnavailable("the file just written cannot be read") from error
-
-
-def file_header(offer: Offer) -> bytes:
-    """Preamble, prefix and file meta information (PS3.10 7.1) for a data set as it came.
-
-    Written by hand because what a peer calls a UID is kept even where it is none: an instance
-    that goes to quarantine must be written first.
-    """
-    elements = [
-        struct.pack("<HH2sHI2s", 2, 0x0001, b"OB", 0, 2, b"\x00\x01"),
-        _element(0x0002, b"UI", offer.sop_class_uid),
-        _element(0x0003, b"UI", offer.sop_instance_uid),
-        _element(0x0010, b"UI", offer.transfer_syntax_uid),
-        _element(0x0012, b"UI", IMPLEMENTATION_CLASS_UID),
-        _element(0x0013, b"SH", IMPLEMENTATION_VERSION_NAME),
-    ]
-    if offer.calling_ae:
-        elements.append(_element(0x0016, b"AE", offer.calling_ae))
-    body = b"".join(elements)
-    group_length = struct.pack("<HH2sHI", 2, 0x0000, b"UL", 4, len(body))
-    return b"\x00" * 128 + b"DICM" + group_length + body
-
-
-def _element(element: int, vr: bytes, text: str) -> bytes:
-    value = text.encode("ascii", "replace")
-    if len(value) % 2:
-        value += b"\x00" if vr == b"UI" else b" "
-    return struct.pack("<HH2sH", 2, element, vr, len(value)) + value

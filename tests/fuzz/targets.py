@@ -9,12 +9,13 @@ from pathlib import Path
 from pydicom.uid import CTImageStorage
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from node.dimse import statuses
 from node.dimse.association import lane
 from node.dimse.wire import commands
 from node.dimse.wire.negotiation import read_request
 from node.dimse.wire.pdus import PduFault, fragments
-from node.receive.reception import Offer, Receiver
+from node.receive import statuses
+from node.receive.offer import Offer
+from node.receive.reception import Receiver
 from storage.instances import InstanceStore, dataset_digest
 
 ANSWERS = {

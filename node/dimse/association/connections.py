@@ -23,20 +23,22 @@ from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from node.config.dimse import TLS_PORT
 from node.dimse import contexts, tls
-from node.dimse.association import admission
-from node.dimse.association.admission import Claim, Peer, Rejection
+from node.dimse.association.admission import Claim, Peer
 from node.dimse.association.entrance import Arrival, Entrance, Terms
 from node.dimse.association.lane import InstanceLane
-from node.dimse.association.limits import RefusalLog
 from node.dimse.services import requests
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import Session
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
 from node.dimse.wakeups import Checkpoint, WakingQueue, hold_by
+from node.dimse.wire import rejections
 from node.dimse.wire.negotiation import AssociationRequest
 from node.dimse.wire.pdus import PduReader
-from node.receive.reception import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME, Receiver
+from node.dimse.wire.rejections import Rejection
+from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.observe.throttle import ThrottledLog
+from node.receive.reception import Receiver
 
 ACCEPT_PAUSE_S = 0.1
 """When no connection can be accepted: how long until the next try."""
@@ -131,7 +133,7 @@ class Listener(ThreadedAssociationServer):
         self._given = given
         self.settings = settings
         self.probe_only = probe_only
-        self.refusals = RefusalLog()
+        self.refusals = ThrottledLog()
         self.entrance = Entrance(
             Terms(
                 settings.negotiation_timeout_s,
@@ -268,7 +270,7 @@ class _Connection(RequestHandler):
                 _negotiate(self.server, session, event.assoc, self._asked)
             except Exception as error:  # pynetdicom would go on, and accept
                 session.log.exception("negotiation_fault", error=type(error).__name__)
-                _reject(event.assoc, admission.FAULT)
+                _reject(event.assoc, rejections.FAULT)
 
         def accepted(event: evt.Event) -> None:
             self._settle()

@@ -24,8 +24,6 @@ from typing import Any
 
 import structlog
 
-from node.dimse.association import admission
-from node.dimse.association.admission import Rejection
 from node.dimse.association.limits import (
     MOST_WAITING,
     MOST_WAITING_PER_HOST,
@@ -33,8 +31,8 @@ from node.dimse.association.limits import (
     SPARE_PER_HOST,
     TOO_MANY,
     TOO_MANY_FROM_HOST,
-    RefusalLog,
 )
+from node.dimse.wire import rejections
 from node.dimse.wire.negotiation import (
     AssociationRequest,
     abort_pdu,
@@ -42,6 +40,8 @@ from node.dimse.wire.negotiation import (
     rejection_pdu,
 )
 from node.dimse.wire.pdus import A_ASSOCIATE_RQ, HEADER_BYTES, MAX_REQUEST_BYTES, PduFault
+from node.dimse.wire.rejections import Rejection
+from node.observe.throttle import ThrottledLog
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -110,7 +110,7 @@ class Terms:
 class Entrance:
     """Takes connections in from any thread; ``close`` ends its own."""
 
-    def __init__(self, terms: Terms, refusals: RefusalLog) -> None:
+    def __init__(self, terms: Terms, refusals: ThrottledLog) -> None:
         self._terms = terms
         self._refusals = refusals
         self._selector = selectors.DefaultSelector()
@@ -307,7 +307,7 @@ class Entrance:
         now = time.monotonic()
         for arrival in [one for one in self._arrivals if one.deadline <= now]:
             if arrival.stage is Stage.WAITING:
-                self._reject(arrival, admission.CONGESTED)
+                self._reject(arrival, rejections.CONGESTED)
             elif arrival.stage is Stage.LEAVING:
                 self._drop(arrival)
             else:
@@ -325,7 +325,7 @@ class Entrance:
             arrival = self._least_wanted(host)
             self._refusals.warn("connection_refused", reason, host)
             if arrival.stage is Stage.WAITING:
-                self._reject(arrival, admission.CONGESTED)
+                self._reject(arrival, rejections.CONGESTED)
             self._drop(arrival)
             hosts[host] -= 1
 

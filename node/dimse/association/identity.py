@@ -11,18 +11,15 @@ import hashlib
 import hmac
 import secrets
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
 
+from node.dimse.wire.negotiation import USER_NAME_AND_PASSCODE, UserIdentity
 from node.errors import SettingsError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-USER_NAME = 1
-USER_NAME_AND_PASSCODE = 2
-"""User-Identity-Type. PS3.7 Table D.3-14; 3 to 5 are tickets and tokens, which are not read."""
 
 SCRYPT_N, SCRYPT_R, SCRYPT_P = 2**14, 8, 1
 """16 MiB and some 50 ms for a guess."""
@@ -30,16 +27,6 @@ _MAX_MEMORY = 64 * 2**20
 _SALT_BYTES, _HASH_BYTES = 16, 32
 AT_ONCE = 2
 """Passcodes that are hashed at one time, however many associations ask."""
-
-
-@dataclass(frozen=True, slots=True)
-class UserIdentity:
-    """What a requestor says of its user."""
-
-    kind: int
-    name: bytes
-    passcode: bytes = field(default=b"", repr=False)
-    wants_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

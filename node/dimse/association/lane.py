@@ -19,9 +19,8 @@ from pynetdicom.dsutils import decode
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
-from node.dimse import contexts, statuses
+from node.dimse import contexts
 from node.dimse.session import Session
-from node.dimse.statuses import Status
 from node.dimse.wakeups import IDLE_S, LOOK_ROUND_S, Checkpoint, WakingQueue
 from node.dimse.wire import commands
 from node.dimse.wire.commands import C_ECHO_RQ, C_STORE_RQ, Command
@@ -39,7 +38,10 @@ from node.dimse.wire.pdus import (
     PduReader,
     fragments,
 )
-from node.receive.reception import Offer, Receiver, Reception
+from node.receive import statuses
+from node.receive.offer import Offer
+from node.receive.reception import Receiver, Reception
+from node.receive.statuses import Status
 
 AT_ONCE = 64
 """PDUs that are served before the reactor looks round."""

@@ -19,15 +19,18 @@ import structlog
 from node.clock import Clock, system_clock
 from node.dimse import library
 from node.dimse.association import admission
-from node.dimse.association.admission import Claim, Peer, Rejection
+from node.dimse.association.admission import Claim, Peer
 from node.dimse.association.connections import DimseSettings, Listener, application_entity
-from node.dimse.association.identity import USER_NAME_AND_PASSCODE, Users
+from node.dimse.association.identity import Users
 from node.dimse.association.limits import provide_files
 from node.dimse.errors import CannotListen, ListenerEnded
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import AssociationInfo, Session
 from node.dimse.tls import PeerCertificate, ServerTls
+from node.dimse.wire import rejections
+from node.dimse.wire.negotiation import USER_NAME_AND_PASSCODE
+from node.dimse.wire.rejections import Rejection
 from node.receive.reception import QuarantineSink, Receiver, RecordSink
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
@@ -228,7 +231,7 @@ class AssociationServer:
         session.is_probe = bool(probe) and session.calling_ae == probe
         if not session.is_probe:
             if probe_only:
-                return admission.CALLING_AE_UNKNOWN
+                return rejections.CALLING_AE_UNKNOWN
             rejection = self._recognise(session, claim)
             if rejection is not None:
                 return rejection
@@ -251,22 +254,22 @@ class AssociationServer:
         if rejection is not None:
             return rejection
         if settings.require_called_ae_title and session.called_ae != settings.ae_title.strip():
-            return admission.CALLED_AE_UNKNOWN
+            return rejections.CALLED_AE_UNKNOWN
         if claim.contexts > settings.max_contexts:
-            return admission.TOO_MANY_CONTEXTS
+            return rejections.TOO_MANY_CONTEXTS
         return self._identify(session, claim)
 
     def _identify(self, session: Session, claim: Claim) -> Rejection | None:
         if self._users is None:
             return None
         if claim.identity is None or claim.identity.kind != USER_NAME_AND_PASSCODE:
-            return admission.USER_UNKNOWN if self._settings.require_user else None
+            return rejections.USER_UNKNOWN if self._settings.require_user else None
         session.is_verified = self._users.knows(claim.identity)
-        return None if session.is_verified else admission.USER_UNKNOWN
+        return None if session.is_verified else rejections.USER_UNKNOWN
 
     def _take_place(self, session: Session) -> Rejection | None:
         if self._draining:
-            return admission.SHUTTING_DOWN
+            return rejections.SHUTTING_DOWN
         taken = [
             other.host
             for other in self._sessions.values()

@@ -12,8 +12,6 @@ from typing import Any
 
 import structlog
 
-from node.dimse.association import admission
-from node.dimse.association.admission import Rejection
 from node.dimse.association.server import Listening
 from node.dimse.receivers.link import Link, LinkLost
 from node.dimse.receivers.places import Places
@@ -31,6 +29,8 @@ from node.dimse.receivers.process import (
     Touched,
     run,
 )
+from node.dimse.wire import rejections
+from node.dimse.wire.rejections import Rejection
 from node.receive.reception import QuarantineSink, RecordSink
 from storage.errors import DatabaseUnavailable, StoreUnavailable
 from storage.records import InstanceRecord
@@ -214,5 +214,5 @@ class ReceiverLife:
         if not isinstance(message, PlaceWanted):
             return None
         if self._around.draining.is_set():
-            return admission.SHUTTING_DOWN
+            return rejections.SHUTTING_DOWN
         return self._around.places.take(self.folder, message)

@@ -6,8 +6,8 @@ import threading
 from dataclasses import dataclass, field
 
 from node.dimse.association import admission
-from node.dimse.association.admission import Rejection
 from node.dimse.receivers.process import PlaceWanted
+from node.dimse.wire.rejections import Rejection
 
 
 @dataclass(slots=True)

@@ -22,8 +22,6 @@ from typing import Any
 import structlog
 
 from node.clock import system_clock
-from node.dimse.association import admission
-from node.dimse.association.admission import Rejection
 from node.dimse.association.connections import DimseSettings
 from node.dimse.association.server import AssociationServer, Listening
 from node.dimse.errors import PeerFault, PeerUnavailable
@@ -33,6 +31,8 @@ from node.dimse.services.commitment import CommitmentService
 from node.dimse.services.event_reports import EventReport
 from node.dimse.services.mpps import StepService
 from node.dimse.session import AssociationInfo, Session
+from node.dimse.wire import rejections
+from node.dimse.wire.rejections import Rejection
 from node.errors import NodeError
 from storage.database import join_database
 from storage.errors import DatabaseUnavailable, StorageError
@@ -218,7 +218,7 @@ class _ReceiverProcess:
         except LinkLost:
             with suppress(DatabaseUnavailable):
                 self.left(session)  # should it be answered yet
-            return admission.LIMIT_EXCEEDED
+            return rejections.LIMIT_EXCEEDED
         return rejection
 
     def touched(self, session: Session, study_instance_uid: str) -> None:

@@ -22,15 +22,16 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, SCP_SCU_RoleSelectionNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 
-from node.dimse import library, statuses
+from node import statuses
+from node.dimse import library
 from node.dimse.contexts import VERIFICATION
 from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.scu.answers import SendOutcome, classify, describe
 from node.dimse.scu.caller import Caller, fault_of, rejection_of
 from node.dimse.scu.parcels import NotSendable, Parcel, batches, proposals, read_parcel
-from node.dimse.statuses import SendOutcome
 from node.dimse.tls import ClientContext, TlsFiles, client_context
 from node.errors import SettingsError
-from node.receive.reception import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -203,7 +204,7 @@ def _result(answer: Dataset, peer: Peer, association: Association) -> SendResult
     if status is None:
         raise _lost(peer, association)
     comment = str(answer.get("ErrorComment", "") or "")
-    return SendResult(int(status), statuses.classify(status), statuses.describe(status, comment))
+    return SendResult(int(status), classify(status), describe(status, comment))
 
 
 def _not_accepted(parcel: Parcel) -> SendResult:

@@ -12,8 +12,8 @@ import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from node import statuses
 from node.clock import Clock
-from node.dimse import statuses
 from node.dimse.services import requests
 from node.dimse.services.requests import Answer, Operation, Refusal, Request, references, required
 from storage import announcements
@@ -44,7 +44,7 @@ class AvailabilityService:
 
     def serve(self, request: Request) -> Answer:
         if request.operation is not Operation.CREATE:
-            raise Refusal(requests.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
         data = request.dataset
         study = requests.require_uid(required(data, "StudyInstanceUID"), "StudyInstanceUID")
         uid = request.sop_instance_uid or generate_uid(prefix=None)
@@ -82,7 +82,7 @@ def _expected(data: Dataset) -> tuple[Reference, ...]:
             availability = str(required(item, "InstanceAvailability")).strip()
             if availability not in AVAILABILITIES:
                 comment = "InstanceAvailability is none of the defined terms"
-                raise Refusal(requests.INVALID_ATTRIBUTE_VALUE, comment)
+                raise Refusal(statuses.INVALID_ATTRIBUTE_VALUE, comment)
             if availability != NOT_EXPECTED:
                 found += references([item])
     return tuple(dict.fromkeys(found))

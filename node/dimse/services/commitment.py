@@ -16,8 +16,8 @@ from pydicom.sequence import Sequence as DicomSequence
 from pynetdicom import build_role, evt
 from pynetdicom.presentation import build_context
 
+from node import statuses
 from node.clock import Clock
-from node.dimse import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
 from node.dimse.services import requests
@@ -41,11 +41,6 @@ ALL_COMMITTED = 1
 FAILURES_EXIST = 2
 """Event Type ID: request complete, failures exist. PS3.4 J.3.3.1.2."""
 
-# Failure Reason (0008,1197): PS3.3 C.14.1.1
-PROCESSING_FAILURE = 0x0110
-NO_SUCH_OBJECT_INSTANCE = 0x0112
-CLASS_INSTANCE_CONFLICT = 0x0119
-
 
 class CommitmentService:
     """Takes requests as SCP, and reports on the node's own requests as SCU."""
@@ -61,18 +56,18 @@ class CommitmentService:
 
     def serve(self, request: Request) -> Answer:
         if request.sop_instance_uid != WELL_KNOWN_INSTANCE:
-            raise Refusal(requests.NO_SUCH_INSTANCE, "Not the well-known SOP instance")
+            raise Refusal(statuses.NO_SUCH_SOP_INSTANCE, "Not the well-known SOP instance")
         if request.operation is Operation.ACTION:
             self._take_request(request)
         elif request.operation is Operation.EVENT_REPORT:
             self._take_report(request)
         else:
-            raise Refusal(requests.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
         return Answer()
 
     def _take_request(self, request: Request) -> None:
         if request.type_id != REQUEST_COMMITMENT:
-            raise Refusal(requests.NO_SUCH_ACTION, "No such action type")
+            raise Refusal(statuses.NO_SUCH_ACTION, "No such action type")
         transaction_uid = requests.require_uid(
             requests.required(request.dataset, "TransactionUID"), "TransactionUID"
         )
@@ -90,7 +85,7 @@ class CommitmentService:
                 )
         except TransactionUIDTaken as error:
             comment = "Transaction UID is in use for other instances"
-            raise Refusal(requests.INVALID_ARGUMENT, comment) from error
+            raise Refusal(statuses.INVALID_ARGUMENT_VALUE, comment) from error
         log.info(
             "commitment_requested",
             association=request.association,
@@ -101,7 +96,7 @@ class CommitmentService:
 
     def _take_report(self, request: Request) -> None:
         if request.type_id not in (ALL_COMMITTED, FAILURES_EXIST):
-            raise Refusal(requests.NO_SUCH_EVENT_TYPE, "No such event type")
+            raise Refusal(statuses.NO_SUCH_EVENT_TYPE, "No such event type")
         data = request.dataset
         transaction_uid = requests.require_uid(
             requests.required(data, "TransactionUID"), "TransactionUID"
@@ -110,7 +105,7 @@ class CommitmentService:
             requests.reference_of(one) for one in request.lists.get("ReferencedSOPSequence", ())
         ]
         failed = {
-            requests.reference_of(one): one.failure_reason or PROCESSING_FAILURE
+            requests.reference_of(one): one.failure_reason or statuses.PROCESSING_FAILURE
             for one in request.lists.get("FailedSOPSequence", ())
         }
         with self._database.write() as tx:
@@ -118,7 +113,7 @@ class CommitmentService:
                 tx, transaction_uid, committed, failed, self._clock()
             )
         if settled is None:
-            raise Refusal(requests.INVALID_ARGUMENT, "No such transaction")
+            raise Refusal(statuses.INVALID_ARGUMENT_VALUE, "No such transaction")
         line = log.warning if failed else log.info
         line(
             "commitment_reported",

@@ -12,8 +12,8 @@ import structlog
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from node import statuses
 from node.clock import Clock
-from node.dimse import statuses
 from node.dimse.services import requests
 from node.dimse.services.requests import Answer, Operation, Refusal, Request, references, required
 from storage import announcements
@@ -67,7 +67,7 @@ class StepService:
         elif request.operation is Operation.SET:
             answer = self._set(request)
         else:
-            raise Refusal(requests.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
         self._on_change()
         return answer
 
@@ -75,7 +75,7 @@ class StepService:
         data = request.dataset
         if _status(required(data, "PerformedProcedureStepStatus")) is not StepStatus.IN_PROGRESS:
             comment = "A step is created with the status IN PROGRESS"
-            raise Refusal(requests.INVALID_ATTRIBUTE_VALUE, comment)
+            raise Refusal(statuses.INVALID_ATTRIBUTE_VALUE, comment)
         for keyword in REQUIRED_AT_CREATION:
             required(data, keyword)
         studies = tuple(
@@ -108,7 +108,7 @@ class StepService:
                 tx, AnnouncementKind.MPPS, request.sop_instance_uid, for_update=True
             )
             if step is None:
-                raise Refusal(requests.NO_SUCH_INSTANCE, "No such step")
+                raise Refusal(statuses.NO_SUCH_SOP_INSTANCE, "No such step")
             if step.status is not StepStatus.IN_PROGRESS:
                 raise Refusal(
                     statuses.PROCESSING_FAILURE, NO_LONGER_UPDATED_COMMENT, NO_LONGER_UPDATED
@@ -137,7 +137,7 @@ def _status(value: object) -> StepStatus:
         return StepStatus(str(value).strip())
     except ValueError as error:
         comment = "PerformedProcedureStepStatus is none of the defined terms"
-        raise Refusal(requests.INVALID_ATTRIBUTE_VALUE, comment) from error
+        raise Refusal(statuses.INVALID_ATTRIBUTE_VALUE, comment) from error
 
 
 def _kept(data: Dataset) -> dict[str, str | int]:
@@ -153,9 +153,9 @@ def _check_final(attributes: Header) -> None:
     """What a completed step has to have, by whichever request it came."""
     for keyword in (*REQUIRED_AT_COMPLETION, SERIES):
         if keyword not in attributes:
-            raise Refusal(requests.MISSING_ATTRIBUTE, f"{keyword} is missing")
+            raise Refusal(statuses.MISSING_ATTRIBUTE, f"{keyword} is missing")
     if not attributes[SERIES]:
-        raise Refusal(requests.MISSING_ATTRIBUTE_VALUE, f"{SERIES} is empty")
+        raise Refusal(statuses.MISSING_ATTRIBUTE_VALUE, f"{SERIES} is empty")
 
 
 def _instances(data: Dataset) -> tuple[Reference, ...]:

@@ -22,8 +22,8 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode
 
+from node import statuses
 from node.clock import system_clock
-from node.dimse import statuses
 from node.dimse.services import reference_lists
 from node.dimse.services.event_reports import OrderedDimse
 from node.dimse.services.reference_lists import Listed, Lists
@@ -33,19 +33,6 @@ from storage.errors import DatabaseUnavailable, UnreadableInstance
 from storage.records import Reference
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-NO_SUCH_INSTANCE = 0x0112
-"""No such SOP instance. PS3.7 C.5.4 (also a Failure Reason, PS3.3 C.14)."""
-INVALID_ARGUMENT = 0x0115
-"""PS3.7 C.4.3."""
-INVALID_ATTRIBUTE_VALUE = 0x0106
-MISSING_ATTRIBUTE = 0x0120
-MISSING_ATTRIBUTE_VALUE = 0x0121
-NO_SUCH_SOP_CLASS = 0x0118
-NO_SUCH_ACTION = 0x0123
-NO_SUCH_EVENT_TYPE = 0x0113
-UNRECOGNISED_OPERATION = 0x0211
-RESOURCE_LIMITATION = 0x0213
 
 MAX_UID_LENGTH = 64
 LARGE_BYTES = 256 * 1024
@@ -164,7 +151,7 @@ def _served(
         request = _identified(read(event), session, str(event.context.abstract_syntax))
         service = by_class.get(request.sop_class_uid)
         if service is None:
-            raise Refusal(UNRECOGNISED_OPERATION, "No such service")
+            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such service")
         answer = service.serve(request)
     except Refusal as refusal:
         session.log.warning(
@@ -176,7 +163,7 @@ def _served(
         return _failure(refusal), None
     except DatabaseUnavailable:
         session.log.error("request_refused", operation=operation.value, reason="database away")
-        return _failure(Refusal(RESOURCE_LIMITATION, "Database is unavailable")), None
+        return _failure(Refusal(statuses.RESOURCE_LIMITATION, "Database is unavailable")), None
     except Exception as error:  # noqa: BLE001  border: a peer always gets an answer
         return _failure(_internal_fault(session, operation, error)), None
     return _success(answer)
@@ -184,7 +171,9 @@ def _served(
 
 def _identified(request: Request, session: Session, abstract_syntax: str) -> Request:
     if request.sop_class_uid != abstract_syntax:
-        raise Refusal(NO_SUCH_SOP_CLASS, "SOP class differs from the presentation context's")
+        raise Refusal(
+            statuses.NO_SUCH_SOP_CLASS, "SOP class differs from the presentation context's"
+        )
     if request.sop_instance_uid or request.operation is not Operation.CREATE:
         require_uid(request.sop_instance_uid, "SOP Instance UID")
     return replace(
@@ -240,7 +229,7 @@ def _with_lists(event: evt.Event, information: BytesIO | None) -> tuple[Dataset,
         try:
             rest, lists = reference_lists.split(raw, not syntax.is_implicit_VR)
         except UnreadableInstance as error:
-            raise Refusal(INVALID_ARGUMENT, "The data set cannot be read") from error
+            raise Refusal(statuses.INVALID_ARGUMENT_VALUE, "The data set cannot be read") from error
         except NotPlain:
             pass
         else:
@@ -253,7 +242,7 @@ def _decoded(read: Callable[[], T]) -> T:
     try:
         found = read()
     except Exception as error:
-        raise Refusal(INVALID_ARGUMENT, "The data set cannot be read") from error
+        raise Refusal(statuses.INVALID_ARGUMENT_VALUE, "The data set cannot be read") from error
     return found
 
 
@@ -305,7 +294,7 @@ def require_uid(value: object, name: str) -> str:
     """
     text = str(value or "")
     if len(text) > MAX_UID_LENGTH or not UID(text).is_valid:
-        raise Refusal(INVALID_ARGUMENT, f"{name} is missing or no UID")
+        raise Refusal(statuses.INVALID_ARGUMENT_VALUE, f"{name} is missing or no UID")
     return text
 
 
@@ -318,10 +307,10 @@ def required(dataset: Dataset, keyword: str) -> Any:
         0x0120 where it is missing, 0x0121 where it is empty.
     """
     if keyword not in dataset:
-        raise Refusal(MISSING_ATTRIBUTE, f"{keyword} is missing")
+        raise Refusal(statuses.MISSING_ATTRIBUTE, f"{keyword} is missing")
     value = dataset[keyword].value
     if value is None or (hasattr(value, "__len__") and len(value) == 0):
-        raise Refusal(MISSING_ATTRIBUTE_VALUE, f"{keyword} is empty")
+        raise Refusal(statuses.MISSING_ATTRIBUTE_VALUE, f"{keyword} is empty")
     return value
 
 
@@ -334,9 +323,9 @@ def listed(request: Request, keyword: str) -> tuple[Reference, ...]:
         0x0120 where it is missing, 0x0121 where it is empty.
     """
     if keyword not in request.lists:
-        raise Refusal(MISSING_ATTRIBUTE, f"{keyword} is missing")
+        raise Refusal(statuses.MISSING_ATTRIBUTE, f"{keyword} is missing")
     if not request.lists[keyword]:
-        raise Refusal(MISSING_ATTRIBUTE_VALUE, f"{keyword} is empty")
+        raise Refusal(statuses.MISSING_ATTRIBUTE_VALUE, f"{keyword} is empty")
     return tuple(dict.fromkeys(reference_of(one) for one in request.lists[keyword]))
 
 

@@ -11,12 +11,10 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from node.dimse.association import admission
-from node.dimse.association.admission import Rejection
-from node.dimse.association.identity import UserIdentity
+from node.dimse.wire import rejections
 from node.dimse.wire.pdus import (
     A_ABORT,
     A_ASSOCIATE_AC,
@@ -24,6 +22,7 @@ from node.dimse.wire.pdus import (
     A_ASSOCIATE_RQ,
     PduFault,
 )
+from node.dimse.wire.rejections import Rejection
 
 APPLICATION_CONTEXT = b"1.2.840.10008.3.1.1.1"
 """The DICOM Application Context Name. PS3.7 A.2.1."""
@@ -38,6 +37,9 @@ NO_ABSTRACT_SYNTAX = b"1.2.840.10008.0"
 FIXED_BYTES = 68
 """Of a request or an acceptance, before its items: version, titles, reserved bytes."""
 TITLE_BYTES = 16
+USER_NAME = 1
+USER_NAME_AND_PASSCODE = 2
+"""User-Identity-Type. PS3.7 Table D.3-14; 3 to 5 are tickets and tokens, which are not read."""
 
 _APPLICATION, _CONTEXT_RQ, _CONTEXT_AC, _USER = 0x10, 0x20, 0x21, 0x50
 _ABSTRACT, _TRANSFER = 0x30, 0x40
@@ -57,6 +59,16 @@ class _Broken(Exception):
 class _Item(NamedTuple):
     kind: int
     value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UserIdentity:
+    """What a requestor says of its user."""
+
+    kind: int
+    name: bytes
+    passcode: bytes = field(default=b"", repr=False)
+    wants_answer: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ def read_request(body: bytes) -> AssociationRequest:
         contexts = list(_proposed(proposed))
     except _Broken:
         return AssociationRequest(
-            calling, called, titles, b"", rejection=admission.REQUEST_UNREADABLE
+            calling, called, titles, b"", rejection=rejections.REQUEST_UNREADABLE
         )
     return AssociationRequest(
         calling,
@@ -151,14 +163,14 @@ def _why_not(
     (version,) = struct.unpack_from(">H", body)
     names = [_uid(one.value) for one in items if one.kind == _APPLICATION]
     if not version & VERSION_1:
-        return admission.VERSION_NOT_SUPPORTED
+        return rejections.VERSION_NOT_SUPPORTED
     if names[:1] != [APPLICATION_CONTEXT]:
-        return admission.APPLICATION_CONTEXT_UNKNOWN
+        return rejections.APPLICATION_CONTEXT_UNKNOWN
     if not calling:
-        return admission.CALLING_AE_BLANK
+        return rejections.CALLING_AE_BLANK
     if not called:
-        return admission.CALLED_AE_BLANK
-    return None if contexts else admission.NO_CONTEXT
+        return rejections.CALLED_AE_BLANK
+    return None if contexts else rejections.NO_CONTEXT
 
 
 def _proposed(values: list[bytes]) -> Iterator[bytes]:

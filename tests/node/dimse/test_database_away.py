@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from node.dimse.scu.answers import SendOutcome
 from node.dimse.scu.sender import Peer, SendResult, send
-from node.dimse.statuses import SendOutcome
 from storage import index
 from storage.database import open_database
 from storage.records import InstanceRecord

@@ -13,7 +13,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 
-from node.dimse.association.limits import RefusalLog
+from node.observe.throttle import ThrottledLog
 from node.receive import reception
 from node.receive.encoding import Contradiction, real_syntax
 from tests.instances import make_dataset
@@ -40,7 +40,7 @@ def image() -> Dataset:
     return make_dataset(1)
 
 
-class Told(RefusalLog):
+class Told(ThrottledLog):
     """Keeps what would be logged."""
 
     def __init__(self) -> None:

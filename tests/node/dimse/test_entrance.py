@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from node.dimse.association import admission, entrance
+from node.dimse.association import entrance
 from node.dimse.association.connections import Listener
 from node.dimse.scu.sender import Peer, Timeouts, echo
+from node.dimse.wire import rejections
 from tests.node.dimse.raw_peer import (
     ABORT,
     ECHO,
@@ -132,7 +133,7 @@ def test_who_waits_too_long_for_its_turn_is_told_of_congestion(
 ) -> None:
     monkeypatch.setattr(entrance, "SPARE_PER_HOST", 0)
     with running_node(tmp_path, negotiation_timeout_s=0.2) as node, RawPeer(node.port) as peer:
-        told = admission.CONGESTED
+        told = rejections.CONGESTED
         assert peer.rejection() == (told.result, told.source, told.diagnostic) == (2, 3, 1)
 
 
@@ -144,7 +145,7 @@ def test_a_fault_while_a_request_is_decided_on_lets_nobody_in(
 
     with monkeypatch.context() as patch, RawPeer(node.port) as peer:
         patch.setattr(node.server, "admit", admit)
-        told = admission.FAULT
+        told = rejections.FAULT
         assert peer.rejection() == (told.result, told.source, told.diagnostic) == (2, 2, 1)
     assert "negotiation_fault" in capfd.readouterr().out
     until(lambda: len(listener_of(node).entrance) == 0)

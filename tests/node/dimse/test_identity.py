@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 
 from node import cli
 from node.dimse.association import identity
-from node.dimse.association.identity import UserIdentity, Users
+from node.dimse.association.identity import Users
+from node.dimse.wire.negotiation import UserIdentity
 from node.errors import SettingsError
 from tests.node.dimse.raw_peer import RawPeer, associate_rq, image, user_identity
 from tests.node.dimse.receiving import running_node

@@ -165,7 +165,7 @@ PROVEN = {
 def test_no_other_private_name_of_pynetdicom_is_used() -> None:
     used = {
         f"{path.name}: {name}"
-        for path in PACKAGE.glob("*.py")
+        for path in PACKAGE.rglob("*.py")
         for name in _private_names_of_others(path)
         if _is_of_pynetdicom(name) and name not in PROVEN
     }

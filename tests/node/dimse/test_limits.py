@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from node.dimse.association import entrance, lane, limits
-from node.dimse.association.limits import TOO_MANY, TOO_MANY_FROM_HOST, RefusalLog
+from node.dimse.association.limits import TOO_MANY, TOO_MANY_FROM_HOST
 from node.dimse.errors import CannotListen
 from node.dimse.wire.pdus import PduFault, PduReader
+from node.observe import throttle
+from node.observe.throttle import ThrottledLog
 from tests.instances import incoming
 from tests.node.dimse.raw_peer import (
     ABORT,
@@ -71,8 +73,8 @@ def test_what_comes_by_the_thousand_is_logged_once_with_its_number(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(limits.time, "monotonic", lambda: now)
-    refusals = RefusalLog(every_s=10)
+    monkeypatch.setattr(throttle.time, "monotonic", lambda: now)
+    refusals = ThrottledLog(every_s=10)
     for _ in range(500):
         refusals.warn("connection_refused", TOO_MANY, "host")
     now = 110.0

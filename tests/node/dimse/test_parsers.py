@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from node.dimse.association.admission import Claim, Peer, recognise
-from node.dimse.association.identity import UserIdentity
 from node.dimse.tls import PeerCertificate, fingerprint_of, subject_of
+from node.dimse.wire.negotiation import UserIdentity
 from node.dimse.wire.pdus import ConnectionLost, Fragment, PduFault, PduReader, fragments
-from node.receive.reception import Offer, Receiver, file_header
+from node.receive.file_meta import file_header
+from node.receive.offer import Offer
+from node.receive.reception import Receiver
 from storage.instances import InstanceStore, dataset_digest
 from tests.fuzz import targets
 from tests.node.dimse.mutations import flipped

@@ -15,7 +15,6 @@ import pytest
 from pydicom.dataset import Dataset
 from pysqlite3 import dbapi2 as sqlite
 
-from node.dimse.association import admission
 from node.dimse.association.connections import DimseSettings, TlsSettings
 from node.dimse.errors import CannotListen, ListenerEnded, PeerUnavailable
 from node.dimse.receivers.places import Places
@@ -24,6 +23,7 @@ from node.dimse.receivers.process import PlaceWanted, ProcessSettings
 from node.dimse.scu.sender import Peer, SendResult, echo, send
 from node.dimse.services.event_reports import EventReport
 from node.dimse.tls import TlsFiles
+from node.dimse.wire import rejections
 from node.receive.indexer import recover
 from storage import index
 from storage.database import Database, open_database
@@ -146,7 +146,7 @@ def test_limits_hold_for_all_processes_together(tmp_path: Path) -> None:
         try:
             for peer in peers[:3]:
                 peer.associate()
-            refused = admission.LIMIT_EXCEEDED
+            refused = rejections.LIMIT_EXCEEDED
             for peer in peers[3:5]:
                 assert peer.rejection() == (refused.result, refused.source, refused.diagnostic)
             assert peers[0].store(image(b"1.2.3.4", b"1.2.3"), b"1.2.3.4") == 0
@@ -233,7 +233,7 @@ def test_a_dead_receivers_places_are_free_at_once_and_its_studies_open_until_the
     first, second = (PlaceWanted(name, "CT", "10.0.0.1", False) for name in ("one", "two"))
     assert places.take("receiver1", first) is None
     places.touch("one", "1.2.3")
-    assert places.take("receiver2", second) is admission.LIMIT_EXCEEDED
+    assert places.take("receiver2", second) is rejections.LIMIT_EXCEEDED
     places.end_all("receiver1")
     assert places.take("receiver2", second) is None
     assert places.studies() == {"1.2.3"}

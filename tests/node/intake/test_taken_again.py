@@ -18,7 +18,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian
 
 from node.receive.indexer import recover
-from node.receive.reception import Offer, Receiver
+from node.receive.offer import Offer
+from node.receive.reception import Receiver
 from node.series.read import read_headers
 from storage import index
 from storage.database import Database, open_database

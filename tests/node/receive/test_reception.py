@@ -22,7 +22,9 @@ from pydicom.uid import (
     MRImageStorage,
 )
 
-from node.receive.reception import Offer, Receiver, file_header
+from node.receive.file_meta import file_header
+from node.receive.offer import Offer
+from node.receive.reception import Receiver
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.quarantine import Refused

@@ -1,4 +1,4 @@
-"""The C-STORE statuses: which ones receive answers, and what a peer's answer means for a sender.
+"""What a peer's answer to a C-STORE means for the object that was sent.
 
 Sources: PS3.4 Table B.2-1 (storage service), PS3.7 Annex C (all services).
 """
@@ -7,44 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-
-SUCCESS = 0x0000
-"""Stored durably, or the same instance with the same bytes was there. PS3.4 B.2.3."""
-PROCESSING_FAILURE = 0x0110
-"""A fault of this node, with an id that stands in its log. PS3.7 C.5.13."""
-DUPLICATE_SOP_INSTANCE = 0x0111
-"""The UID is taken by an instance with other bytes; the new one is in quarantine. PS3.7 C.5.7."""
-SOP_CLASS_NOT_SUPPORTED = 0x0122
-"""The command names another SOP class than its presentation context. PS3.7 C.5.6."""
-OUT_OF_RESOURCES = 0xA700
-"""Disk full, quota, database or store away: worth another try. PS3.4 B.2.3."""
-INSTANCE_TOO_LARGE = 0xA701
-"""More than ``dimse.max_instance_mb``; nothing of it is kept. PS3.4 B.2.3: the low byte is free."""
-SOP_CLASS_MISMATCH = 0xA900
-"""Command and data set disagree on the SOP class. PS3.4 B.2.3."""
-CANNOT_UNDERSTAND = 0xC000
-"""Data set unreadable, or its UIDs are missing or not UIDs. PS3.4 B.2.3."""
-SOP_INSTANCE_MISMATCH = 0xC001
-"""Command and data set disagree on the SOP instance ("cannot understand"). PS3.4 B.2.3."""
-
-MAX_COMMENT_LENGTH = 64
-"""Error Comment (0000,0902) is an LO. PS3.7 Table C.4-1."""
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What is answered to a C-STORE; ``comment`` holds no patient data."""
-
-    code: int
-    comment: str = ""
-
-    def __post_init__(self) -> None:
-        if len(self.comment) > MAX_COMMENT_LENGTH or not self.comment.isascii():
-            raise ValueError("an Error Comment has at most 64 ASCII characters")
-
-    @property
-    def is_success(self) -> bool:
-        return self.code == SUCCESS
 
 
 class SendOutcome(StrEnum):

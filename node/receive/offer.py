@@ -1,0 +1,14 @@
+"""What is known of an instance before its data set comes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Offer(NamedTuple):
+    """What a C-STORE's command and its presentation context say, or a STOW-RS part's headers."""
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    transfer_syntax_uid: str
+    calling_ae: str = ""
