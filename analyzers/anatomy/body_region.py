@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers import contract
-from analyzers.contract import Volume
+from analyzers.contract import SeriesFacts, Volume
 
 LOOKED_AT = 24
 """Slices spread evenly over the series."""
@@ -37,6 +37,14 @@ class Region(StrEnum):
     CHEST = "chest"
     ABDOMEN = "abdomen or pelvis"
     LIMB = "limb"
+
+
+WORDS = {
+    Region.HEAD: ("HEAD", "BRAIN", "SKULL", "CRANI", "NEURO"),
+    Region.CHEST: ("CHEST", "THORAX", "LUNG", "BREAST"),
+    Region.ABDOMEN: ("ABD", "PELV", "LIVER", "KIDNEY", "PROSTATE", "UTERUS", "BLADDER"),
+    Region.LIMB: ("LEG", "ARM", "KNEE", "FOOT", "HAND", "THIGH", "EXTREM", "ANKLE", "WRIST"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +90,14 @@ def shares(sections: list[CrossSection]) -> dict[Region, float]:
         return {}
     counts = {region: told.count(region) / len(told) for region in Region if region in told}
     return dict(sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def said_regions(facts: SeriesFacts | None) -> list[Region]:
+    """The regions that the body part and the description of the header name."""
+    if facts is None:
+        return []
+    text = f"{facts.body_part} {facts.description}".upper()
+    return [region for region, words in WORDS.items() if any(word in text for word in words)]
 
 
 def _measured(hu: NDArray[np.float32], pixel_cm2: float) -> CrossSection:

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers import families
-from analyzers.classification import concepts
+from analyzers import codes, families
 from analyzers.classification.multimodal_input import (
     IMAGES,
     KINDS,
@@ -31,6 +30,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
     INPUTS,
     LIMITS,
@@ -79,7 +79,7 @@ class MultimodalClassifier:
         spread = float(calibration.probability(scores).std())
         items = (
             verdict(self.model, probability, in_words(self._lost(case, float(scores.mean())))),
-            Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
+            Measurement(concepts.PROBABILITY_SPREAD, spread, codes.NO_UNIT),
         )
         return Findings(items, (*remarks, *self._of_values(values)))
 

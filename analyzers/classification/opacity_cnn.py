@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from analyzers import families
-from analyzers.classification import concepts
+from analyzers import codes, families
 from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
 from analyzers.contract import (
     Code,
@@ -23,6 +22,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.radiograph import concepts
 from analyzers.radiograph.chest_frame import SIZE
 from analyzers.radiograph.opacity import (
     INPUTS,
@@ -81,7 +81,7 @@ class OpacityCnn:
         spread = float(calibration.probability(logits).std())
         reasons = in_words(_zones(contributions(self.networks, x)))
         items: tuple[Measurement | ParametricMap, ...] = (
-            Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
+            Measurement(concepts.PROBABILITY_SPREAD, spread, codes.NO_UNIT),
         )
         if parameters.evidence == "grad_cam":
             items += (evidence(chest, volume, grad_cam(self.networks, x), MAP),)

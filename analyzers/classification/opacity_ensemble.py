@@ -7,8 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import families
-from analyzers.classification import concepts
+from analyzers import codes, families
 from analyzers.classification.opacity_places import FIELD, PlaceForest, zones
 from analyzers.contract import (
     Code,
@@ -21,6 +20,7 @@ from analyzers.contract import (
 )
 from analyzers.models import stored_model
 from analyzers.models.learners import Calibration, Linear
+from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
     INPUTS,
     LIMITS,
@@ -77,7 +77,7 @@ class OpacityEnsemble:
         reasons = in_words(self._added(row, chart))
         items = (
             verdict(self.model, probability, reasons),
-            Measurement(concepts.PROBABILITY_SPREAD, spread, concepts.NO_UNIT),
+            Measurement(concepts.PROBABILITY_SPREAD, spread, codes.NO_UNIT),
             evidence(chest, volume, on_frame(chart, FIELD), MAP),
         )
         return Findings(items)

@@ -6,8 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers import families
-from analyzers.classification import concepts
+from analyzers import codes, families
 from analyzers.contract import (
     Code,
     Findings,
@@ -19,6 +18,7 @@ from analyzers.contract import (
 )
 from analyzers.models import stored_model
 from analyzers.models.learners import Forest
+from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
     ADDED,
     INPUTS,
@@ -72,7 +72,7 @@ class OpacityRandomForest:
         probability = float(calibration_of(self.model).probability(score)[0])
         _, added = self.forest.contributions(row)
         names = np.array([str(trait) for trait in traits(self.kinds)])
-        spread = Measurement(concepts.PROBABILITY_SPREAD, self.forest.spread(row), concepts.NO_UNIT)
+        spread = Measurement(concepts.PROBABILITY_SPREAD, self.forest.spread(row), codes.NO_UNIT)
         answer = verdict(self.model, probability, in_words(summed(added, names)))
         places = np.bincount(cells(self.kinds), added, PLACES**2).reshape(PLACES, PLACES)
         chart = evidence(chest, volume, on_frame(np.maximum(places, 0), INNER), ADDED)

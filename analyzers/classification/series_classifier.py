@@ -12,7 +12,8 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import families
-from analyzers.anatomy.body_region import Region, cross_sections, shares
+from analyzers.anatomy.body import contrast_ml, foreground
+from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares
 from analyzers.classification import concepts
 from analyzers.contract import (
     Classification,
@@ -23,10 +24,8 @@ from analyzers.contract import (
     NoParameters,
     NotApplicable,
     Plane,
-    SeriesFacts,
     Volume,
 )
-from analyzers.quality.measures import contrast_ml, foreground
 
 REGION_CODES = {
     Region.HEAD: Code("69536005", "SCT", "Head"),
@@ -38,12 +37,6 @@ PLANE_CODES = {
     Plane.AXIAL: Code("24422004", "SCT", "Axial"),
     Plane.CORONAL: Code("81654009", "SCT", "Coronal"),
     Plane.SAGITTAL: Code("30730003", "SCT", "Sagittal"),
-}
-WORDS = {
-    Region.HEAD: ("HEAD", "BRAIN", "SKULL", "CRANI", "NEURO"),
-    Region.CHEST: ("CHEST", "THORAX", "LUNG", "BREAST"),
-    Region.ABDOMEN: ("ABD", "PELV", "LIVER", "KIDNEY", "PROSTATE", "UTERUS", "BLADDER"),
-    Region.LIMB: ("LEG", "ARM", "KNEE", "FOOT", "HAND", "THIGH", "EXTREM", "ANKLE", "WRIST"),
 }
 OBLIQUE = 0.8
 """Below this part of the slice normal along one axis the plane is called oblique in the reason."""
@@ -159,14 +152,6 @@ def contrast_agent(volume: Volume) -> list[_Opinion]:
     if said is None:
         return []
     return [_Opinion(concepts.YES if said else concepts.NO, None, "the header says so")]
-
-
-def said_regions(facts: SeriesFacts | None) -> list[Region]:
-    """The regions that the body part and the description of the header name."""
-    if facts is None:
-        return []
-    text = f"{facts.body_part} {facts.description}".upper()
-    return [region for region, words in WORDS.items() if any(word in text for word in words)]
 
 
 def header_disagreement(volume: Volume) -> str:

@@ -51,8 +51,6 @@ MOST_CERTAIN = 0.9
 """No mark is given more: how often marks on real patients are right has not been measured."""
 LONG_AXIS = Code("103339001", "SCT", "Long Axis")
 SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
-MILLIMETER = Code("mm", "UCUM", "mm")
-CUBIC_MILLIMETER = Code("mm3", "UCUM", "mm3")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +223,9 @@ def _segment(
         laterality=codes.LEFT if found.left else codes.RIGHT,
         rgb=(240, 200, 60),
         measurements=(
-            Measurement(codes.VOLUME, round(volume, 1), CUBIC_MILLIMETER),
-            Measurement(LONG_AXIS, round(long_mm, 1), MILLIMETER),
-            Measurement(SHORT_AXIS, round(short_mm, 1), MILLIMETER),
+            Measurement(codes.VOLUME, round(volume, 1), codes.CUBIC_MILLIMETER),
+            Measurement(LONG_AXIS, round(long_mm, 1), codes.MILLIMETER),
+            Measurement(SHORT_AXIS, round(short_mm, 1), codes.MILLIMETER),
             Measurement(
                 codes.ATTENUATION_COEFFICIENT,
                 round(float(np.mean(hu[found.mask])), 1),

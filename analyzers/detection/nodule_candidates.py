@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.filters.gaussian import blur_on_cpu, blur_on_device
 from analyzers.grid.balls import Mask, Spacing
+from analyzers.grid.blur import blur_on_cpu, blur_on_device
 
 STEP_MM = 1.0
 MARGIN_MM = 8.0

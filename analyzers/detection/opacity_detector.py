@@ -17,7 +17,8 @@ from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHe
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 
-from analyzers.detection.opacity_window import SIDE, Boxes
+from analyzers.detection.opacity_window import SIDE
+from analyzers.models.boxes import Boxes
 from analyzers.radiograph.opacity_network import WIDTH, Trunk
 
 FEATURES = WIDTH * 4

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.classification import concepts
 from analyzers.contract import (
     Code,
     Detection,
@@ -29,6 +28,7 @@ from analyzers.detection.opacity_window import SIDE, Window, channels, window
 from analyzers.grid.field import repeated_values
 from analyzers.models import stored_model
 from analyzers.models.learners import Calibration
+from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
 from analyzers.radiograph.opacity_features import zone_of
 
@@ -159,7 +159,7 @@ def _detection(
         last=(0, *last),
         score=score,
         laterality=side,
-        measurements=(Measurement(SCORE_SPREAD, spread, concepts.NO_UNIT),),
+        measurements=(Measurement(SCORE_SPREAD, spread, codes.NO_UNIT),),
     )
 
 
@@ -182,5 +182,5 @@ def _map(chart: NDArray[np.float32], place: Window, volume: Volume) -> Parametri
         values=np.ascontiguousarray(laid, np.float32),
         title="Grad-CAM: what the surest opacity rests on",
         quantity=concepts.OPACITY_EVIDENCE,
-        unit=concepts.NO_UNIT,
+        unit=codes.NO_UNIT,
     )

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers.models.boxes import Boxes
 from analyzers.radiograph.chest_frame import COARSE, TRIM, Frame, Image, locally_standardised
 
 SIDE = 256
@@ -20,9 +21,6 @@ SHARE = 0.9
 """Side of the window as a share of the mean chest's image."""
 SURROUNDINGS = 16.0
 """Width in pixels of the Gaussian that tells what is usual round a pixel."""
-
-Boxes = NDArray[np.float64]
-"""``(n, 4)``: left, top, right, bottom in pixel edges (the first pixel spans 0 to 1)."""
 
 
 @dataclass(frozen=True, slots=True)

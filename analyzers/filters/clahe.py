@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Volume,
+    check_range,
+)
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.grid import field
@@ -42,8 +50,8 @@ class ClaheParameters:
     dimensions: str = "2d"
 
     def __post_init__(self) -> None:
-        derived.check_range("tile_mm", self.tile_mm, 5.0, 500.0)
-        derived.check_range("clip_limit", self.clip_limit, 1.0, 100.0)
+        check_range("tile_mm", self.tile_mm, 5.0, 500.0)
+        check_range("clip_limit", self.clip_limit, 1.0, 100.0)
         derived.check_dimensions(self.dimensions)
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise InvalidParameters("low and high must be finite")

@@ -24,6 +24,8 @@ from analyzers.contract import (
     Measurement,
     NotApplicable,
     Volume,
+    check_choice,
+    check_range,
 )
 from analyzers.filters import derived, frame_codecs
 from analyzers.filters.fidelity import Fidelity, compared
@@ -68,8 +70,6 @@ RATIO = Code("CMPRATIO", codes.PRIVATE_SCHEME, "Compression ratio: bytes before 
 PSNR = Code("PSNR", codes.PRIVATE_SCHEME, "Peak signal-to-noise ratio over the range of the source")
 SSIM = Code("SSIM", codes.PRIVATE_SCHEME, "Structural similarity to the source, mean over slices")
 LARGEST_ERROR = Code("MAXERR", codes.PRIVATE_SCHEME, "Largest change of a stored pixel value")
-NO_UNIT = Code("1", "UCUM", "no units")
-DECIBEL = Code("dB", "UCUM", "decibel")
 
 
 class LosslessBroken(AnalyzerError):
@@ -88,10 +88,10 @@ class CompressionParameters:
     largest_error: int = 2
 
     def __post_init__(self) -> None:
-        derived.check_choice("method", self.method, tuple(Method))
-        derived.check_range("ratio", self.ratio, 1.5, 200.0)
-        derived.check_range("quality", self.quality, 1, 100)
-        derived.check_range("largest_error", self.largest_error, 1, 255)
+        check_choice("method", self.method, tuple(Method))
+        check_range("ratio", self.ratio, 1.5, 200.0)
+        check_range("quality", self.quality, 1, 100)
+        check_range("largest_error", self.largest_error, 1, 255)
 
 
 class Compression:
@@ -187,12 +187,12 @@ def require_fit(stored: NDArray[Any], method: Method) -> None:
 
 def _measurements(ratio: float, fidelity: Fidelity) -> tuple[Measurement, ...]:
     found = [
-        Measurement(RATIO, ratio, NO_UNIT),
-        Measurement(SSIM, fidelity.ssim, NO_UNIT),
-        Measurement(LARGEST_ERROR, fidelity.largest_error, NO_UNIT),
+        Measurement(RATIO, ratio, codes.NO_UNIT),
+        Measurement(SSIM, fidelity.ssim, codes.NO_UNIT),
+        Measurement(LARGEST_ERROR, fidelity.largest_error, codes.NO_UNIT),
     ]
     if fidelity.psnr_db is not None:
-        found.append(Measurement(PSNR, fidelity.psnr_db, DECIBEL))
+        found.append(Measurement(PSNR, fidelity.psnr_db, codes.DECIBEL))
     return tuple(found)
 
 

@@ -12,27 +12,15 @@ from analyzers.contract import (
     DerivedImage,
     Findings,
     InputContract,
-    InvalidParameters,
     NotApplicable,
     Volume,
+    check_choice,
 )
+from analyzers.grid.whole_values import has_whole_values, whole
 
 Sizes = tuple[int, int, int]
 Floats = NDArray[np.float32]
 INPUTS = InputContract(modalities=frozenset({"CT", "MR", "PT"}), derived=True)
-
-
-def check_range(name: str, value: float, least: float, largest: float) -> None:
-    """Raise InvalidParameters, naming the parameter, unless it lies in the closed range."""
-    if not least <= value <= largest:
-        raise InvalidParameters(f"{name} is {value:g}, {least:g} to {largest:g} is accepted")
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise InvalidParameters, naming the parameter, unless the value is one of the choices."""
-    if value not in choices:
-        accepted = " or ".join(repr(choice) for choice in choices)
-        raise InvalidParameters(f"{name} is {value!r}, {accepted} is accepted")
 
 
 def check_dimensions(dimensions: str) -> None:
@@ -77,21 +65,3 @@ def derived(
     if has_whole_values(volume):
         values = whole(values)
     return Findings(items=(DerivedImage(values, title, derivation, remarks),))
-
-
-def has_whole_values(volume: Volume) -> bool:
-    """Whether every value after rescale is a whole number by construction."""
-    rescale = np.concatenate([volume.slope, volume.intercept])
-    return bool(
-        np.issubdtype(volume.stored.dtype, np.integer) and np.all(rescale == np.rint(rescale))
-    )
-
-
-def whole(values: NDArray[Any]) -> NDArray[Any]:
-    """Rounded to int16 where the range allows it, else int32; slice by slice to save memory."""
-    limits = np.iinfo(np.int16)
-    fits = np.rint(values.min()) >= limits.min and np.rint(values.max()) <= limits.max
-    rounded = np.empty(values.shape, np.int16 if fits else np.int32)
-    for index, plane in enumerate(values):
-        rounded[index] = np.rint(plane)
-    return rounded

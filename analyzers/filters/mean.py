@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume
+from analyzers.contract import Code, Findings, InputContract, Limits, Volume, check_range
 from analyzers.filters import derived
 from analyzers.filters.derived import Sizes
-from analyzers.filters.gaussian import mirrored
 from analyzers.grid import field
+from analyzers.grid.blur import mirrored
 from analyzers.threads import bands, for_each
 
 LEAST_MM, LARGEST_MM = 0.1, 100.0
@@ -37,7 +37,7 @@ class MeanParameters:
     dimensions: str = "3d"
 
     def __post_init__(self) -> None:
-        derived.check_range("size_mm", self.size_mm, LEAST_MM, LARGEST_MM)
+        check_range("size_mm", self.size_mm, LEAST_MM, LARGEST_MM)
         derived.check_dimensions(self.dimensions)
 
 

@@ -17,10 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Volume,
+    check_range,
+)
 from analyzers.filters import derived, rank_network
 from analyzers.filters.derived import Sizes
 from analyzers.grid import field
+from analyzers.grid.whole_values import has_whole_values, whole
 from analyzers.threads import bands, for_each
 
 LEAST_MM, LARGEST_MM = 0.1, 50.0
@@ -41,7 +50,7 @@ class MedianParameters:
     dimensions: str = "3d"
 
     def __post_init__(self) -> None:
-        derived.check_range("size_mm", self.size_mm, LEAST_MM, LARGEST_MM)
+        check_range("size_mm", self.size_mm, LEAST_MM, LARGEST_MM)
         derived.check_dimensions(self.dimensions)
 
 
@@ -93,7 +102,7 @@ class MedianFilter:
 def _values(volume: Volume) -> NDArray[Any]:
     """int16 where nothing is lost by it: twice as many voxels an instruction."""
     values: NDArray[Any] = field.mirrored_values(volume)
-    return derived.whole(values) if derived.has_whole_values(volume) else values
+    return whole(values) if has_whole_values(volume) else values
 
 
 def median_on_cpu(values: NDArray[Any], sizes: Sizes) -> NDArray[Any]:

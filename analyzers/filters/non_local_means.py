@@ -15,7 +15,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Volume,
+    check_range,
+)
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.mean import box_on_cpu, box_on_device
@@ -44,10 +52,10 @@ class NonLocalMeansParameters:
     dimensions: str = "2d"
 
     def __post_init__(self) -> None:
-        derived.check_range("patch_mm", self.patch_mm, 0.1, 20.0)
-        derived.check_range("search_mm", self.search_mm, 0.1, 50.0)
-        derived.check_range("strength", self.strength, 0.05, 5.0)
-        derived.check_range("sigma", self.sigma, 0.0, 1e6)
+        check_range("patch_mm", self.patch_mm, 0.1, 20.0)
+        check_range("search_mm", self.search_mm, 0.1, 50.0)
+        check_range("strength", self.strength, 0.05, 5.0)
+        check_range("sigma", self.sigma, 0.0, 1e6)
         derived.check_dimensions(self.dimensions)
 
 

@@ -11,17 +11,16 @@ from typing import ClassVar
 import cv2
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume
+from analyzers.contract import Code, Findings, InputContract, Limits, Volume, check_range
 from analyzers.filters import derived
 from analyzers.filters.gaussian import (
     LARGEST_SIGMA_MM,
     LEAST_SIGMA_MM,
     GaussianParameters,
-    blur_on_cpu,
-    blur_on_device,
     sigmas_in_voxels,
 )
 from analyzers.grid import field
+from analyzers.grid.blur import blur_on_cpu, blur_on_device
 from analyzers.threads import for_each
 
 LARGEST_AMOUNT = 10.0
@@ -39,8 +38,8 @@ class UnsharpMaskParameters:
     dimensions: str = "3d"
 
     def __post_init__(self) -> None:
-        derived.check_range("sigma_mm", self.sigma_mm, LEAST_SIGMA_MM, LARGEST_SIGMA_MM)
-        derived.check_range("amount", self.amount, 0.0, LARGEST_AMOUNT)
+        check_range("sigma_mm", self.sigma_mm, LEAST_SIGMA_MM, LARGEST_SIGMA_MM)
+        check_range("amount", self.amount, 0.0, LARGEST_AMOUNT)
         derived.check_dimensions(self.dimensions)
 
 

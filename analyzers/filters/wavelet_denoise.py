@@ -17,7 +17,15 @@ import numpy as np
 import pywt
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, InvalidParameters, Limits, Volume
+from analyzers.contract import (
+    Code,
+    Findings,
+    InputContract,
+    InvalidParameters,
+    Limits,
+    Volume,
+    check_range,
+)
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats
 from analyzers.filters.wavelet_transform import decomposed, reconstruct
@@ -42,8 +50,8 @@ class WaveletParameters:
     dimensions: str = "3d"
 
     def __post_init__(self) -> None:
-        derived.check_range("levels", self.levels, 1, 6)
-        derived.check_range("sigma", self.sigma, 0.0, 1e6)
+        check_range("levels", self.levels, 1, 6)
+        check_range("sigma", self.sigma, 0.0, 1e6)
         derived.check_dimensions(self.dimensions)
         if self.wavelet not in WAVELETS:
             raise InvalidParameters(

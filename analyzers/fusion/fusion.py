@@ -24,20 +24,19 @@ from analyzers.contract import (
     Registration,
     Shades,
     Volume,
+    check_choice,
+    check_range,
 )
-from analyzers.filters.derived import check_choice, check_range, has_whole_values, whole
 from analyzers.fusion import picture
 from analyzers.fusion.registration import Alignment, measure, register
 from analyzers.fusion.resampling import background, resampled
 from analyzers.fusion.rigid import angles_deg, corners, moved
 from analyzers.fusion.scan import scan
 from analyzers.grid.patient_grid import require_extent
+from analyzers.grid.whole_values import has_whole_values, whole
 
 BLENDED = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""
-MILLIMETER = Code("mm", "UCUM", "mm")
-DEGREE = Code("deg", "UCUM", "degree")
-UNITLESS = Code("1", "UCUM", "no units")
 OVERLAP = Code("FUSOVERLAP", codes.PRIVATE_SCHEME, "Share of the smaller series in both")
 BEFORE = Code("FUSMIBEFORE", codes.PRIVATE_SCHEME, "Mutual information as the headers say (nats)")
 AFTER = Code("FUSMIAFTER", codes.PRIVATE_SCHEME, "Mutual information as fused (nats)")
@@ -258,10 +257,10 @@ def _measurements(volume: Volume, found: Alignment) -> tuple[Measurement, ...]:
     named = zip(SHIFTS, shift, strict=True)
     turned = zip(TURNS, angles_deg(found.matrix), strict=True)
     return (
-        *(Measurement(name, float(value), MILLIMETER) for name, value in named),
-        *(Measurement(name, float(value), DEGREE) for name, value in turned),
-        Measurement(BEFORE, found.before, UNITLESS),
-        Measurement(AFTER, found.after, UNITLESS),
+        *(Measurement(name, float(value), codes.MILLIMETER) for name, value in named),
+        *(Measurement(name, float(value), codes.DEGREE) for name, value in turned),
+        Measurement(BEFORE, found.before, codes.NO_UNIT),
+        Measurement(AFTER, found.after, codes.NO_UNIT),
         Measurement(OVERLAP, 100 * found.overlap, codes.PERCENT),
     )
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.contract import AIR_HU, Volume
-from analyzers.filters.derived import Floats
 from analyzers.threads import for_each
 
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
 LEAST_WEIGHT = 1e-12
 AIR_SPREAD_HU = 100
 BACKGROUND_SHARE = 1 / 32

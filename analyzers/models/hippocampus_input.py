@@ -1,4 +1,4 @@
-"""What the hippocampus networks are shown, in training and in use: spacing and grey values."""
+"""What the hippocampus networks are shown, in training and in use: size, spacing, grey values."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers.contract import NotApplicable, Volume
+
+LEAST_EXTENT_MM, MOST_EXTENT_MM = 20.0, 80.0
 STEP_MM = 1.0
 """Side of a voxel of the networks' grid."""
 PATCH = (32, 48, 32)
@@ -19,6 +22,25 @@ CLIPPED_SHARES = (0.5, 99.5)
 """Percentiles beyond which grey values are clipped."""
 TOLERANCE_MM = 0.02
 """Spacing that differs less from ``STEP_MM`` is not resampled."""
+
+
+def require_crop(volume: Volume) -> None:
+    """Refuse what is no crop round one hippocampus.
+
+    Raises
+    ------
+    NotApplicable
+        A side is shorter than 20 mm or longer than 80 mm.
+    """
+    extent = np.array(volume.shape) * volume.spacing_mm
+    said = " × ".join(f"{side:.0f}" for side in extent)
+    if volume.stored.size == 0 or extent.min() < LEAST_EXTENT_MM:
+        raise NotApplicable(f"The images cover only {said} mm, too little to hold a hippocampus.")
+    if extent.max() > MOST_EXTENT_MM:
+        raise NotApplicable(
+            f"The images cover {said} mm; this model reads crops round one hippocampus of at most"
+            f" {MOST_EXTENT_MM:.0f} mm a side, as it was trained on."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,8 @@ import dataclasses
 import numpy as np
 
 from analyzers import codes
-from analyzers.anatomy.body_region import Region, cross_sections, shares
+from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares
 from analyzers.anatomy.trunk import Sampled, sample
-from analyzers.classification.series_classifier import said_regions
 from analyzers.contract import Classification, Code, Volume
 from analyzers.grid.patient_grid import hounsfield, patient_grid
 

@@ -19,9 +19,8 @@ from analyzers.contract import NotApplicable, Volume
 from analyzers.grid.field import mirrored_values, repeated_values
 from analyzers.grid.patient_grid import patient_grid
 from analyzers.models import stored_model
-from analyzers.models.hippocampus_input import Resampling, normalized
+from analyzers.models.hippocampus_input import Resampling, normalized, require_crop
 from analyzers.radiograph.chest_frame import Image, register, standardised
-from analyzers.segmentation.hippocampus import require_crop
 
 Features = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import codes, families
-from analyzers.anatomy.body_region import Region
-from analyzers.classification.series_classifier import said_regions
+from analyzers.anatomy import body
+from analyzers.anatomy.body_region import Region, said_regions
 from analyzers.contract import (
     Classification,
     Code,
@@ -42,8 +42,6 @@ METAL = Code("METALVOL", codes.PRIVATE_SCHEME, "Volume of metal above 2500 Houns
 UNFAMILIAR = Code(
     "UNFAMILIAR", codes.PRIVATE_SCHEME, "Distance from training images over its 99th percentile"
 )
-MILLIMETER = Code("mm", "UCUM", "mm")
-RATIO = Code("1", "UCUM", "no units")
 LEAST_PIXELS = 32
 
 
@@ -135,14 +133,14 @@ class Quality:
 class _Check:
     """The measures of one series; ``measurements`` fills while ``reasons`` runs."""
 
-    def __init__(self, volume: Volume, values: measures.Values, limits: QualityParameters) -> None:
+    def __init__(self, volume: Volume, values: body.Values, limits: QualityParameters) -> None:
         self.measurements: list[Measurement] = []
         self._volume, self._values, self._limits = volume, values, limits
         self._field = field_of_view(volume)
         self._body = (
             volume.measured(np.ones(values.shape, np.bool_))
             if volume.projection
-            else measures.foreground(values, volume.modality, volume.valid)
+            else body.foreground(values, volume.modality, volume.valid)
         )
 
     def reasons(self) -> Iterator[Reason]:
@@ -185,7 +183,7 @@ class _Check:
             float(np.percentile(self._values[self._body], 1)) if self._volume.projection else 0.0
         )
         ratio = (float(np.median(self._values[self._body])) - floor) / noise
-        self._measured(SNR, ratio, RATIO)
+        self._measured(SNR, ratio, codes.NO_UNIT)
         warn, refuse = self._limits.snr_warn, self._limits.snr_refuse
         if ratio < warn:
             level = Level.REFUSE if ratio < refuse else Level.WARN
@@ -199,7 +197,7 @@ class _Check:
         )
         if width is None:
             return
-        self._measured(EDGE_WIDTH, width, MILLIMETER)
+        self._measured(EDGE_WIDTH, width, codes.MILLIMETER)
         limits = (self._limits.edge_warn_mm, self._limits.edge_refuse_mm)
         yield from _above("Width of the body outline (blur)", width, limits, "mm")
 
@@ -258,7 +256,7 @@ class _Check:
         facts = self._volume.facts
         if facts is None or facts.contrast is None:
             return
-        seen = measures.contrast_ml(self._values, self._body, self._volume.voxel_ml)
+        seen = body.contrast_ml(self._values, self._body, self._volume.voxel_ml)
         if seen > 10.0 and not facts.contrast:
             words = "Contrast agent is seen in the images; the header says there is none."
             yield Reason(Level.WARN, words)
@@ -271,7 +269,7 @@ class _Check:
         judged = judge(self._volume)
         if judged is None:
             return
-        self._measured(UNFAMILIAR, judged.distance, RATIO)
+        self._measured(UNFAMILIAR, judged.distance, codes.NO_UNIT)
         if judged.distance > 1:
             words = (
                 f"Unlike the {judged.title}: {judged.distance:.1f} times as far as 99 % of"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.classification import concepts
+from analyzers import codes
 from analyzers.contract import (
     Classification,
     Code,
@@ -21,6 +21,7 @@ from analyzers.contract import (
 from analyzers.grid.field import repeated_values
 from analyzers.models.learners import Calibration
 from analyzers.models.stored_model import StoredModel
+from analyzers.radiograph import concepts
 from analyzers.radiograph.chest_frame import (
     SIZE,
     Frame,
@@ -112,7 +113,7 @@ def evidence(
         values=np.ascontiguousarray(lifted, np.float32),
         title=title,
         quantity=quantity,
-        unit=concepts.NO_UNIT,
+        unit=codes.NO_UNIT,
     )
 
 

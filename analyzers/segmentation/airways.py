@@ -27,7 +27,7 @@ from analyzers.grid.patient_grid import (
     patient_grid,
     require_extent,
 )
-from analyzers.segmentation.measures import SQUARE_MILLIMETER, measured
+from analyzers.segmentation.measures import measured
 
 TRACHEA_AND_BRONCHUS = Code("110726009", "SCT", "Trachea and Bronchus")
 TRACHEA = Code("44567001", "SCT", "Trachea")
@@ -99,7 +99,7 @@ def _trachea(airways: Mask, spacing_mm: Spacing) -> tuple[Measurement, ...]:
     if len(tube) < LEAST_PLANES:
         return ()
     name = Code("TRACHCSA", codes.PRIVATE_SCHEME, "Cross-sectional area of the trachea")
-    return (measured(name, float(np.median(tube)), SQUARE_MILLIMETER),)
+    return (measured(name, float(np.median(tube)), codes.SQUARE_MILLIMETER),)
 
 
 def _tube_area(plane: Mask, spacing_mm: Spacing) -> float:

@@ -33,7 +33,7 @@ from analyzers.grid.patient_grid import (
     patient_grid,
     require_extent,
 )
-from analyzers.segmentation.measures import AREA, SQUARE_CENTIMETER, TISSUE, measured
+from analyzers.segmentation.measures import AREA, TISSUE, measured
 
 MUSCLE, SUBCUTANEOUS, VISCERAL = 1, 2, 3
 SKELETAL_MUSCLE = Code("127954009", "SCT", "Skeletal muscle")
@@ -190,7 +190,7 @@ def _segment(
     }[kind]
     values = hu[labels == kind]
     area_cm2 = values.size / planes * grid.spacing_mm[1] * grid.spacing_mm[2] / 100.0
-    measurements = [measured(AREA, area_cm2, SQUARE_CENTIMETER)]
+    measurements = [measured(AREA, area_cm2, codes.SQUARE_CENTIMETER)]
     if values.size:
         mean = float(values.mean(dtype=np.float64))
         name, unit = codes.ATTENUATION_COEFFICIENT, codes.HOUNSFIELD_UNIT

@@ -29,7 +29,7 @@ from analyzers.grid.patient_grid import (
     require_extent,
 )
 from analyzers.segmentation.agatston import THRESHOLD_HU, CalciumScore, agatston
-from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, NO_UNIT, measured
+from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, measured
 
 CALCIUM_SCORE = Code("112058", "DCM", "Calcium score")
 CALCIFICATION = Code("18115005", "SCT", "Pathologic calcification, calcified structure")
@@ -107,7 +107,7 @@ class CalciumScoring:
             kind=CALCIFICATION,
             rgb=(255, 240, 120),
             measurements=(
-                measured(CALCIUM_SCORE, found.score, NO_UNIT, digits=1),
+                measured(CALCIUM_SCORE, found.score, codes.NO_UNIT, digits=1),
                 measured(
                     codes.VOLUME,
                     np.count_nonzero(found.mask) * volume.voxel_ml,

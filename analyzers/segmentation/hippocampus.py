@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.classification import concepts
 from analyzers.contract import (
     Code,
     Finding,
@@ -38,9 +37,8 @@ from analyzers.models import hippocampus_networks as networks
 from analyzers.models import stored_model
 from analyzers.models.engine import averaged
 from analyzers.models.evidence import entropy, grad_cam
-from analyzers.models.hippocampus_input import Resampling, normalized
+from analyzers.models.hippocampus_input import Resampling, normalized, require_crop
 
-LEAST_EXTENT_MM, MOST_EXTENT_MM = 20.0, 80.0
 HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")
 """CID 7140."""
 PARTS = (("anterior", (220, 120, 60)), ("posterior", (70, 150, 220)))
@@ -171,25 +169,6 @@ def crop_of(volume: Volume) -> Crop:
     return Crop(grid, resampling, image, measured_here(volume, grid))
 
 
-def require_crop(volume: Volume) -> None:
-    """Refuse what is no crop round one hippocampus.
-
-    Raises
-    ------
-    NotApplicable
-        A side is shorter than 20 mm or longer than 80 mm.
-    """
-    extent = np.array(volume.shape) * volume.spacing_mm
-    said = " × ".join(f"{side:.0f}" for side in extent)
-    if volume.stored.size == 0 or extent.min() < LEAST_EXTENT_MM:
-        raise NotApplicable(f"The images cover only {said} mm, too little to hold a hippocampus.")
-    if extent.max() > MOST_EXTENT_MM:
-        raise NotApplicable(
-            f"The images cover {said} mm; this model reads crops round one hippocampus of at most"
-            f" {MOST_EXTENT_MM:.0f} mm a side, as it was trained on."
-        )
-
-
 def parts_found(
     crop: Crop, labels: NDArray[np.uint8], voxel_ml: float
 ) -> tuple[Segmentation, Measurement]:
@@ -227,7 +206,7 @@ def _map(crop: Crop, chart: NDArray[np.float32], title: str, quantity: Code) -> 
     if crop.valid is not None:
         own = np.where(crop.valid, own, 0)
     values = np.ascontiguousarray(crop.grid.restore(own), np.float32)
-    return ParametricMap(values, f"{title}: hippocampus", quantity, concepts.NO_UNIT)
+    return ParametricMap(values, f"{title}: hippocampus", quantity, codes.NO_UNIT)
 
 
 def _segment(number: int, part: str, rgb: tuple[int, int, int], volume_ml: float) -> Segment:

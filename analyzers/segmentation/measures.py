@@ -22,11 +22,6 @@ STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")
 VALUE = Code("IMGVAL", PRIVATE_SCHEME, "Value of the image")
 """For images whose values have no unit (MR)."""
 
-SQUARE_CENTIMETER = Code("cm2", "UCUM", "cm2")
-SQUARE_MILLIMETER = Code("mm2", "UCUM", "mm2")
-MILLIMETER = Code("mm", "UCUM", "mm")
-NO_UNIT = Code("1", "UCUM", "no units")
-
 
 def measured(
     name: Code, value: float, unit: Code, derivation: Code | None = None, digits: int = 2

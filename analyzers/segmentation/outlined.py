@@ -25,7 +25,6 @@ from analyzers.grid.places import Index
 from analyzers.segmentation.measures import (
     LESION,
     MORPHOLOGICALLY_ABNORMAL,
-    NO_UNIT,
     STANDARD_DEVIATION,
     TISSUE,
     VALUE,
@@ -37,7 +36,6 @@ SEED_REACH_MM = 3.0
 NEAR_MM, THIN_SHARE = 5.0, 0.6
 """A neck is at most this share of the largest ball in the structure within 5 mm of the point."""
 SUV_BW = Code("126401", "DCM", "SUVbw")
-GRAM_PER_ML = Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight")
 
 
 def outlined(
@@ -139,8 +137,8 @@ def _quantity(volume: Volume) -> tuple[Code, Code]:
     if volume.modality == "CT":
         return codes.ATTENUATION_COEFFICIENT, codes.HOUNSFIELD_UNIT
     if volume.suv_factor is not None:
-        return SUV_BW, GRAM_PER_ML
-    return VALUE, volume.units or NO_UNIT
+        return SUV_BW, codes.GRAM_PER_ML
+    return VALUE, volume.units or codes.NO_UNIT
 
 
 def _remarks(of: Scene, mask: Mask) -> tuple[str, ...]:

@@ -44,8 +44,6 @@ METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
 TOTAL_LESION_GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")
 SUV_BW = Code("126401", "DCM", "SUVbw")
 PEAK_IN_ROI = Code("126031", "DCM", "Peak Value Within ROI")
-GRAM_PER_ML = Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight")
-GRAM = Code("g", "UCUM", "gram")
 COLOURS = (
     (235, 90, 60), (70, 150, 220), (240, 200, 70), (120, 190, 100), (190, 110, 200),
     (70, 200, 200), (245, 150, 60), (160, 160, 240),
@@ -228,7 +226,7 @@ def _findings(
     items = (
         Segmentation(grid.restore(labels), tuple(segments), title=title),
         measured(METABOLIC_VOLUME, totals[0], codes.MILLILITER),
-        measured(TOTAL_LESION_GLYCOLYSIS, totals[1], GRAM),
+        measured(TOTAL_LESION_GLYCOLYSIS, totals[1], codes.GRAM),
     )
     return Findings(items, remarks)
 
@@ -237,10 +235,10 @@ def _segment(number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float
     volume_ml = suv.size * voxel_ml
     measurements: tuple[Measurement, ...] = (
         measured(METABOLIC_VOLUME, volume_ml, codes.MILLILITER),
-        measured(SUV_BW, suv.max(), GRAM_PER_ML, MAXIMUM),
-        measured(SUV_BW, suv.mean(), GRAM_PER_ML, codes.MEAN),
-        measured(SUV_BW, peak, GRAM_PER_ML, PEAK_IN_ROI),
-        measured(TOTAL_LESION_GLYCOLYSIS, volume_ml * suv.mean(), GRAM),
+        measured(SUV_BW, suv.max(), codes.GRAM_PER_ML, MAXIMUM),
+        measured(SUV_BW, suv.mean(), codes.GRAM_PER_ML, codes.MEAN),
+        measured(SUV_BW, peak, codes.GRAM_PER_ML, PEAK_IN_ROI),
+        measured(TOTAL_LESION_GLYCOLYSIS, volume_ml * suv.mean(), codes.GRAM),
     )
     return Segment(
         key=f"focus_{number}",

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from analyzers.detection.opacity_detector import Marks
-from analyzers.detection.opacity_window import SIDE, Boxes
+from analyzers.detection.opacity_window import SIDE
+from analyzers.models.boxes import Boxes
 
 
 def mean_boxes(boxes: Sequence[Boxes]) -> Marks:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.detection.opacity_detector import Marks
-from analyzers.detection.opacity_window import SIDE, Boxes
+from analyzers.detection.opacity_window import SIDE
 from analyzers.detection.training.opacity_views import ViewSet
+from analyzers.models.boxes import Boxes
 from analyzers.models.learners import Calibration
 from analyzers.models.training import detection_figures as figures
 from analyzers.models.training.detection_figures import BoxPoint, Judged

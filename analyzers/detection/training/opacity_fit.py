@@ -11,7 +11,8 @@ from torch.nn import functional
 from torchvision.models.detection import FasterRCNN
 
 from analyzers.detection.opacity_detector import detector
-from analyzers.detection.opacity_window import SIDE, Boxes, channels
+from analyzers.detection.opacity_window import SIDE, channels
+from analyzers.models.boxes import Boxes
 
 EPOCHS = 16
 BATCH = 8

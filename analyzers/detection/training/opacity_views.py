@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from analyzers.detection.opacity_window import Boxes, Window, window
+from analyzers.detection.opacity_window import Window, window
+from analyzers.models.boxes import Boxes
 from analyzers.radiograph.chest_frame import Image, mean_chest, register, standardised
 from analyzers.radiograph.training.opacity_data import FOLDS
 

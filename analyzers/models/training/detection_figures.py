@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.detection.opacity_window import Boxes
+from analyzers.models.boxes import Boxes, overlaps
 from analyzers.models.training.figures import Interval
 
 OVERLAP = 0.4
@@ -58,16 +58,6 @@ def judged(marks: Boxes, score: NDArray[np.float64], truth: Boxes) -> Judged:
             free[near.argmax()] = False
             right[row] = True
     return Judged(score[order], right, ~free)
-
-
-def overlaps(one: Boxes, other: Boxes) -> NDArray[np.float64]:
-    """Intersection over union of each with each, ``(len(one), len(other))``."""
-    first = np.maximum(one[:, None, :2], other[None, :, :2])
-    last = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    both = np.clip(last - first, 0, None).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (one, other)]
-    shared: NDArray[np.float64] = both / np.maximum(areas[0][:, None] + areas[1] - both, 1e-9)
-    return shared
 
 
 def average_precision(images: Sequence[Judged]) -> float:

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers import registry
-from analyzers.classification import concepts
 from analyzers.classification.network_evidence import grad_cam, occlusion
 from analyzers.classification.opacity_cnn import ensemble
 from analyzers.contract import (
@@ -24,6 +23,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.models import stored_model
+from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity_network import CROP, network_input
 from analyzers.radiograph.training.opacity_data import read
 from analyzers.testing.examples import volume

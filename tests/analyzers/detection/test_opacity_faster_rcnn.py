@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from analyzers.classification import concepts
 from analyzers.contract import (
     Classification,
     Detection,
@@ -33,6 +32,7 @@ from analyzers.detection.training.opacity_fit import augmented, fit
 from analyzers.models import stored_model
 from analyzers.models.trainables import Run, trainable
 from analyzers.models.training import detection_figures as figures
+from analyzers.radiograph import concepts
 from analyzers.radiograph.chest_frame import Frame
 from analyzers.testing import AnalyzerSuite
 from analyzers.testing.examples import volume

@@ -9,12 +9,8 @@ from scipy import ndimage
 
 from analyzers import codes
 from analyzers.contract import DerivedImage, InvalidParameters, NotApplicable, Volume
-from analyzers.filters.gaussian import (
-    GaussianFilter,
-    GaussianParameters,
-    blur_on_cpu,
-    blur_on_device,
-)
+from analyzers.filters.gaussian import GaussianFilter, GaussianParameters
+from analyzers.grid.blur import blur_on_cpu, blur_on_device
 
 SIGMAS = [(1.0, 1.0, 1.0), (0.4, 2.3, 1.7), (0.0, 3.0, 0.9), (6.0, 0.05, 4.0)]
 SHAPES = [(12, 31, 26), (1, 20, 9), (3, 2, 40), (2, 1, 1)]

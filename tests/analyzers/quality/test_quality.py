@@ -14,6 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers.anatomy.body import foreground
 from analyzers.contract import (
     Classification,
     Findings,
@@ -23,7 +24,7 @@ from analyzers.contract import (
     SeriesFacts,
     Volume,
 )
-from analyzers.quality.measures import displaced_slices, foreground, noise_level
+from analyzers.quality.measures import displaced_slices, noise_level
 from analyzers.quality.quality import Quality, QualityParameters
 from analyzers.quality.text import text_rows
 from analyzers.quality.words import words_in

@@ -1,0 +1,71 @@
+"""The one interface every algorithm has, and what the registry knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from analyzers.contract.code import Code
+from analyzers.contract.findings import Findings
+from analyzers.contract.inputs import InputContract
+from analyzers.contract.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may take before it is stopped."""
+
+    time_s: float = 600.0
+    memory_mb: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class NoParameters:
+    """The parameters of an analyzer that has none."""
+
+
+@runtime_checkable
+class Analyzer(Protocol):
+    """One algorithm. Built once per worker with a device, then called once per series.
+
+    ``analyze`` must be deterministic for the same volume and parameters, must not write to
+    ``volume.stored``, and raises ``NotApplicable`` when it has nothing to say.
+    """
+
+    name: ClassVar[str]
+    """Stable identifier: lower case, digits and underscores."""
+    version: ClassVar[str]
+    """Changes whenever a result may change."""
+    title: ClassVar[str]
+    """What a person calls it, at most 64 characters (DICOM LO)."""
+    inputs: ClassVar[InputContract]
+    limits: ClassVar[Limits]
+    parameters: ClassVar[type[Any]]
+    """A frozen dataclass whose fields all have defaults."""
+    # Optional: companions: ClassVar[Mapping[str, InputContract]], the series of the study that are
+    # wanted beside this one, by role; after: ClassVar[tuple[str, ...]], the analyzers whose
+    # findings of the same study are wanted; family: ClassVar[Code], what kind of algorithm it is
+    # (CID 7162; Artificial Intelligence where it is absent).
+
+    def __init__(self, device: str) -> None: ...
+
+    def analyze(self, volume: Volume, parameters: Any) -> Findings: ...
+
+
+ParameterValues = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzerInfo:
+    """What the registry knows about an installed analyzer."""
+
+    name: str
+    version: str
+    title: str
+    inputs: InputContract
+    limits: Limits
+    defaults: ParameterValues = field(default_factory=dict)
+    companions: Mapping[str, InputContract] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    family: Code | None = None

@@ -1,0 +1,101 @@
+"""Which series an analyzer can read, and why it cannot read another."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from analyzers.contract.errors import NotApplicable
+from analyzers.contract.series import Plane, SeriesFacts
+from analyzers.contract.volume import Volume
+
+
+@dataclass(frozen=True, slots=True)
+class InputContract:
+    """Which series an analyzer can read. Every condition left at its default is not checked."""
+
+    modalities: frozenset[str]
+    planes: frozenset[Plane] = frozenset()
+    min_slices: int = 1
+    max_spacing_mm: float | None = None
+    max_thickness_mm: float | None = None
+    contrast: bool | None = None
+    derived: bool = False
+    """Whether images that were themselves computed (Image Type DERIVED) are accepted."""
+    any_units: bool = False
+    """Whether a CT is accepted whose header does not say that its values are HU."""
+
+    def require_units(self, volume: Volume) -> None:
+        """Whoever asks for HU is given HU.
+
+        Raises
+        ------
+        NotApplicable
+            The values of a CT are not known to be HU.
+        """
+        if volume.modality == "CT" and volume.units is None and not self.any_units:
+            reason = volume.units_reason or "the header gives no units"
+            raise NotApplicable(f"The values are not known to be HU: {reason}.")
+
+    def refusals(self, series: SeriesFacts) -> tuple[str, ...]:
+        """The conditions that the series does not meet, in words; empty when it is accepted."""
+        return tuple(reason for reason in self._unmet(series) if reason)
+
+    def preference(self, series: SeriesFacts) -> tuple[float, ...]:
+        """Sort key among accepted series, best first: thin slices, then many."""
+        spacing = series.spacing_mm if series.spacing_mm is not None else float("inf")
+        return (round(spacing, 2), -series.slices)
+
+    def _unmet(self, series: SeriesFacts) -> list[str]:
+        return [
+            self._modality(series),
+            self._image_type(series),
+            self._plane(series),
+            _at_least("slices", series.slices, self.min_slices),
+            _at_most("distance between slices", series.spacing_mm, self.max_spacing_mm),
+            _at_most("slice thickness", series.thickness_mm, self.max_thickness_mm),
+            self._contrast(series),
+        ]
+
+    def _modality(self, series: SeriesFacts) -> str:
+        if series.modality in self.modalities:
+            return ""
+        wanted = " or ".join(sorted(self.modalities))
+        said = series.modality if _CODE.fullmatch(series.modality) else "not readable"
+        return f"modality is {said if series.modality else 'not given'}, {wanted} is needed"
+
+    def _image_type(self, series: SeriesFacts) -> str:
+        kinds = {part.upper() for part in series.image_type}
+        if "LOCALIZER" in kinds:
+            return "it is a localizer"
+        if "DERIVED" in kinds and not self.derived and "AXIAL" not in kinds:
+            return "its images are derived, originals are needed"
+        return ""
+
+    def _plane(self, series: SeriesFacts) -> str:
+        if not self.planes or series.plane in self.planes:
+            return ""
+        wanted = " or ".join(sorted(self.planes))
+        return f"its plane is {series.plane or 'unknown'}, {wanted} is needed"
+
+    def _contrast(self, series: SeriesFacts) -> str:
+        if self.contrast is None or series.contrast is None or series.contrast == self.contrast:
+            return ""
+        return f"it is {'with' if series.contrast else 'without'} contrast agent"
+
+
+_CODE = re.compile(r"[A-Z0-9]{2,8}")
+"""A defined term of Modality; whatever else stands there is not repeated in a reason."""
+
+
+def _at_least(what: str, have: int, need: int) -> str:
+    return f"{have} {what}, at least {need} are needed" if have < need else ""
+
+
+def _at_most(what: str, have_mm: float | None, limit_mm: float | None) -> str:
+    if limit_mm is None or have_mm is None or have_mm <= limit_mm + 1e-3:
+        return ""
+    return f"{what} is {have_mm:g} mm, at most {limit_mm:g} mm is accepted"
+
+
+# --- findings -------------------------------------------------------------------------------------
