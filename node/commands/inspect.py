@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -20,10 +19,13 @@ from node.config.load import load
 from node.config.settings import Settings
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.routing import Decision
-from storage import events, index, ledger, outbox, retries
+from storage import events, index, retries
 from storage.database import Database, open_database, visit_database
 from storage.errors import StorageError
-from storage.records import Delivery, Job, StudyRow
+from storage.records import Event
+
+if TYPE_CHECKING:
+    from node.web.views import DeliveryView, StudyView
 
 console = Console()
 
@@ -158,71 +160,39 @@ def _show_decision(decision: Decision) -> None:
 
 def show_status(path: Path, limit: int, as_json: bool) -> None:
     """Print the newest studies with jobs and deliveries, and open alarms."""
+    from node.web import views
+
     database = _visit(path, read_only=True)
     with database.read() as tx:
-        studies = index.list_studies(tx, limit=limit)
-        jobs = {study.id: ledger.list_jobs(tx, study_id=study.id) for study in studies}
-        deliveries = {
-            job.id: outbox.list_deliveries(tx, job_id=job.id, limit=10_000)
-            for rows in jobs.values()
-            for job in rows
-        }
+        rows = index.list_studies(tx, limit=limit)
+        studies = views.study_views(tx, rows, lambda study_instance_uid: 0, objects=as_json)
         alarms = events.open_alarms(tx)
     database.close()
     if as_json:
-        rows = [_study_json(study, jobs[study.id], deliveries) for study in studies]
-        alarm_rows = [{"at": one.at.isoformat(), "reason": one.reason} for one in alarms]
-        print(json.dumps({"studies": rows, "alarms": alarm_rows}, indent=2))
+        print(_status_json(studies, alarms))
         return
     for alarm in alarms:
         console.print(
             f"[red]alarm[/] {alarm.at:%Y-%m-%d %H:%M} {alarm.subject}: {escape(alarm.reason)}"
         )
-    console.print(_status_table(studies, jobs, deliveries))
+    console.print(_status_table(studies))
 
 
-def _study_json(
-    study: StudyRow, jobs: list[Job], deliveries: dict[int, list[Delivery]]
-) -> dict[str, Any]:
-    return {
-        "study": study.id,
-        "state": study.state,
-        "series": study.series,
-        "instances": study.instances,
-        "note": study.note,
-        "jobs": [
-            {
-                "job": job.id,
-                "analyzer": job.analyzer,
-                "version": job.analyzer_version,
-                "state": job.state,
-                "attempts": job.attempts,
-                "reason": job.reason,
-                "deliveries": [
-                    {
-                        "destination": one.destination,
-                        "kind": one.object.kind,
-                        "state": one.state,
-                        "reason": one.reason,
-                    }
-                    for one in deliveries[job.id]
-                ],
-            }
-            for job in jobs
-        ],
-    }
+def _status_json(studies: list[StudyView], alarms: list[Event]) -> str:
+    """The same shapes as of ``/api/studies`` and ``/api/alarms``."""
+    from node.web.shapes.status import Status
+
+    return Status.of(studies, alarms).model_dump_json(by_alias=True, indent=2)
 
 
-def _status_table(
-    studies: list[StudyRow], jobs: dict[int, list[Job]], deliveries: dict[int, list[Delivery]]
-) -> Table:
+def _status_table(studies: list[StudyView]) -> Table:
     table = Table("study", "state", "images", "job", "analyzer", "job state", "deliveries", "why")
-    for study in studies:
-        head = (str(study.id), study.state.value, str(study.instances))
-        if not jobs[study.id]:
-            table.add_row(*head, "", "", "", "", escape(study.note))
-        for job in jobs[study.id]:
-            sent = _sent(deliveries[job.id])
+    for one in studies:
+        head = (str(one.study.id), one.study.state.value, str(one.study.instances))
+        if not one.jobs:
+            table.add_row(*head, "", "", "", "", escape(one.study.note))
+        for view in one.jobs:
+            job, sent = view.job, ", ".join(map(_sent, view.deliveries))
             table.add_row(
                 *head, str(job.id), job.analyzer, job.state.value, sent, escape(job.reason[:120])
             )
@@ -230,12 +200,9 @@ def _status_table(
     return table
 
 
-def _sent(deliveries: list[Delivery]) -> str:
-    by_state: dict[tuple[str, str], int] = {}
-    for one in deliveries:
-        key = (one.destination, one.state.value)
-        by_state[key] = by_state.get(key, 0) + 1
-    return ", ".join(f"{name}: {count} {state}" for (name, state), count in by_state.items())
+def _sent(to: DeliveryView) -> str:
+    counts = ((to.sent, "sent"), (to.waiting, "waiting"), (to.failed, "failed"))
+    return f"{to.destination}: {', '.join(f'{number} {word}' for number, word in counts if number)}"
 
 
 # --- retry, reindex -------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from node.web import api, page, refusals
+from node.web import page, refusals
+from node.web.api.routes import routes
 from node.web.context import WebContext as WebContext
 from node.web.hosts import KnownHosts
 
@@ -34,7 +35,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.add_middleware(_AnswersHead)
     refusals.add(app)
     app.include_router(page.routes(context))
-    app.include_router(api.routes(context))
+    app.include_router(routes(context))
     return app
 
 

@@ -16,7 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from node.web import alarms, badges, views, wording
-from node.web.api import PlaceText, RowId, SomeRowId, place_of
+from node.web.asked import PlaceText, RowId, SomeRowId, place_of
 from node.web.context import WebContext
 from node.web.views import Selection, StatusView
 from storage import gaps, overview

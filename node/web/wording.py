@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import socket
 from datetime import UTC, datetime
 
@@ -83,3 +84,13 @@ def reachable_host(host: str) -> str:
 def is_local(host: str) -> bool:
     """Whether only programs on this machine reach the address."""
     return host.startswith("127.") or host.lower() in {"localhost", "::1"}
+
+
+UNREADABLE = "[not readable]"
+"""In the place of characters that do not decode by the character set that was declared."""
+_UNDECODED = re.compile("[\ufffd\ud800-\udfff]+")
+
+
+def readable(text: str) -> str:
+    """A text that may quote an image, with a word in the place of what does not decode."""
+    return _UNDECODED.sub(UNREADABLE, text) if not text.isascii() else text

@@ -1,0 +1,27 @@
+"""The JSON API and /health: every route, in the order of the OpenAPI document.
+
+What changes something wants the header ``X-Wetread: 1``. Every answer has a shape in
+``node.web.shapes``; one that is not what was asked for is a ``Refused``.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from node.web.api import alarms, corrections, health, history, retention, retry, studies
+from node.web.api.changing import Changes
+from node.web.api.refusing import ALWAYS
+from node.web.context import WebContext
+
+
+def routes(context: WebContext) -> APIRouter:
+    router = APIRouter(responses=ALWAYS)
+    changes = Changes(context)
+    health.add(router, context)
+    studies.add(router, context)
+    history.add(router, context)
+    alarms.add(router, context, changes)
+    retry.add(router, changes)
+    corrections.add(router, changes)
+    retention.add(router, context, changes)
+    return router
