@@ -18,7 +18,6 @@ from node.cautions import cautions
 from node.clock import Clock, system_clock
 from node.config.settings import Settings
 from node.dimse.receivers.pool import Callbacks
-from node.dimse.services.commitment import CommitmentService
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.completion import Completion, Planner, tells_not_applicable
 from node.loop import Loop
@@ -122,15 +121,11 @@ class Node:
     def _make_intake(self) -> None:
         """Receive, index, complete: from the wire to jobs in the ledger."""
         self._indexer = Indexer(self.database, self.store, self.health.part("indexer"))
-        self._commitment = CommitmentService(
-            self.database, self._clock, lambda: self._reporter.wake()
-        )
         self.server = parts.server(
             self.settings,
             self._own_ae_title,
             self.database,
             self.store,
-            self._commitment,
             self._callbacks(),
             self._clock,
         )
@@ -171,7 +166,7 @@ class Node:
         couriers = parts.couriers(settings, database, self.results, clock)
         self._circuits = {name: one.circuit for name, one in couriers.items()}
         self._couriers = parts.delivery_loops(couriers, self.health)
-        self._askers = parts.askers(settings, database, self._commitment, self.health, clock)
+        self._askers = parts.askers(settings, database, self.health, clock)
         self._reporter = parts.reporter(
             settings, database, self.store, self.server, self.health, clock
         )

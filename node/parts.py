@@ -17,9 +17,9 @@ from node.delivery.result_commitment import CommitmentAsker
 from node.dimse.association.server import AssociationServer
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
 from node.dimse.receivers.process import ProcessSettings
-from node.dimse.services.availability import AvailabilityService
+from node.dimse.services import offered
 from node.dimse.services.commitment import CommitmentService
-from node.dimse.services.mpps import StepService
+from node.dimse.services.offered import Means
 from node.intake.corrections import Corrections
 from node.loop import Loop
 from node.observe import logs
@@ -49,7 +49,6 @@ def server(
     own_ae_title: str,
     database: Database,
     store: InstanceStore,
-    commitment: CommitmentService,
     callbacks: Callbacks,
     clock: Clock,
 ) -> AssociationServer | ReceiverPool:
@@ -64,11 +63,7 @@ def server(
         store,
         sink=callbacks.store,
         on_quarantined=callbacks.quarantined,
-        services=(
-            commitment,
-            StepService(database, clock),
-            AvailabilityService(database, clock),
-        ),
+        services=offered.services(Means(database, clock, callbacks.wake_reporter)),
     )
 
 
@@ -126,7 +121,6 @@ def _destination(settings: DestinationSettings) -> Destination:
 def askers(
     settings: Settings,
     database: Database,
-    service: CommitmentService,
     health: Health,
     clock: Clock,
 ) -> list[Loop]:
@@ -135,7 +129,7 @@ def askers(
     for one in settings.destinations:
         if one.commitment:
             peer = network.peer_of(one, settings.node.ae_title)
-            asker = CommitmentAsker(peer, database, service, clock)
+            asker = CommitmentAsker(peer, database, CommitmentService(database, clock), clock)
             heartbeat = health.part(f"commitment of {one.name}", works_s=TRANSFER_S)
             loops.append(Loop(asker.ask_once, heartbeat, IDLE_S))
     return loops

@@ -9,7 +9,6 @@ import random
 from datetime import timedelta
 
 import structlog
-from pydicom.uid import generate_uid
 
 from node import statuses
 from node.clock import Clock
@@ -18,6 +17,7 @@ from node.dimse.errors import PeerUnavailable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
 from node.dimse.services import commitment
 from node.dimse.services.commitment import CommitmentService
+from node.identity import new_uid
 from storage import result_commitments
 from storage.database import Database
 from storage.records import ResultToCommit
@@ -59,7 +59,7 @@ class CommitmentAsker:
         ------
         DatabaseUnavailable
         """
-        transaction_uid = generate_uid(prefix=None)
+        transaction_uid = new_uid()
         with self._database.write() as tx:
             due = result_commitments.claim(tx, self._peer.name, transaction_uid, self._clock())
         if not due:

@@ -66,6 +66,12 @@ def is_storage(abstract_syntax: str) -> bool:
     return uid.startswith(_STORAGE_ROOT) and "Storage" in known
 
 
+def storage_classes() -> tuple[str, ...]:
+    """The storage SOP classes that the libraries know; beside them there are those nobody knows."""
+    known = (uid for uid, entry in UID_dictionary.items() if entry[1] == "SOP Class")
+    return tuple(sorted(uid for uid in known if is_storage(uid)))
+
+
 def supported(
     proposed: Iterable[PresentationContext], services: Collection[str] = ()
 ) -> list[PresentationContext]:

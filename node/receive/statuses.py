@@ -82,6 +82,7 @@ TABLE = (
     ),
 )
 """All that is ever answered to a C-STORE."""
+_ANSWERED = frozenset(row.code for row in TABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +95,8 @@ class Status:
     def __post_init__(self) -> None:
         if len(self.comment) > MAX_COMMENT_LENGTH or not self.comment.isascii():
             raise ValueError("an Error Comment has at most 64 ASCII characters")
+        if self.code not in _ANSWERED:
+            raise ValueError(f"0x{self.code:04X} is in no row of the table")
 
     @property
     def is_success(self) -> bool:

@@ -26,10 +26,9 @@ from node.dimse.association.connections import DimseSettings
 from node.dimse.association.server import AssociationServer, Listening
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.receivers.link import Link, LinkLost
-from node.dimse.services.availability import AvailabilityService
-from node.dimse.services.commitment import CommitmentService
+from node.dimse.services import offered
 from node.dimse.services.event_reports import EventReport
-from node.dimse.services.mpps import StepService
+from node.dimse.services.offered import Means
 from node.dimse.session import AssociationInfo, Session
 from node.dimse.wire import rejections
 from node.dimse.wire.rejections import Rejection
@@ -196,11 +195,7 @@ class _ReceiverProcess:
             store,
             sink=self._store,
             on_quarantined=lambda refused: self._tell(Quarantined(refused)),
-            services=(
-                CommitmentService(database, system_clock, self._wake_reporter),
-                StepService(database, system_clock),
-                AvailabilityService(database, system_clock),
-            ),
+            services=offered.services(Means(database, system_clock, self._wake_reporter)),
             listening=self._listening,
             overseer=self,
         )

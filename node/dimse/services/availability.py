@@ -10,14 +10,14 @@ from collections.abc import Callable
 
 import structlog
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
 from node import statuses
 from node.clock import Clock
 from node.dimse.services import requests
+from node.dimse.services.announcing import TAKEN, Announcements, uid_of
 from node.dimse.services.requests import Answer, Operation, Refusal, Request, references, required
-from storage import announcements
-from storage.announcements import DuplicateAnnouncement, NewAnnouncement
+from node.statuses import general
+from storage.announcements import NewAnnouncement
 from storage.database import Database
 from storage.records import AnnouncementKind, Reference, StepStatus
 
@@ -30,24 +30,33 @@ AVAILABILITIES = ("ONLINE", "NEARLINE", "OFFLINE", "UNAVAILABLE")
 NOT_EXPECTED = "UNAVAILABLE"
 
 
+TABLES = {
+    Operation.CREATE: (
+        *requests.ALWAYS,
+        *requests.LACKING,
+        general(
+            statuses.INVALID_ATTRIBUTE_VALUE, "Instance Availability is none of the defined terms"
+        ),
+        TAKEN,
+    )
+}
+
+
 class AvailabilityService:
     """Keeps what PACS say they hold."""
 
     sop_class_uid = INSTANCE_AVAILABILITY
+    tables = TABLES
 
     def __init__(
         self, database: Database, clock: Clock, on_change: Callable[[], None] = lambda: None
     ) -> None:
-        self._database = database
-        self._clock = clock
-        self._on_change = on_change
+        self._announcements = Announcements(database, clock, on_change)
 
     def serve(self, request: Request) -> Answer:
-        if request.operation is not Operation.CREATE:
-            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
         data = request.dataset
         study = requests.require_uid(required(data, "StudyInstanceUID"), "StudyInstanceUID")
-        uid = request.sop_instance_uid or generate_uid(prefix=None)
+        uid = uid_of(request)
         new = NewAnnouncement(
             AnnouncementKind.IAN,
             uid,
@@ -57,19 +66,14 @@ class AvailabilityService:
             _expected(data),
             {},
         )
-        try:
-            with self._database.write() as tx:
-                announcements.enter(tx, new, self._clock())
-        except DuplicateAnnouncement as error:
-            comment = "A notification with this SOP Instance UID exists"
-            raise Refusal(statuses.DUPLICATE_SOP_INSTANCE, comment) from error
+        self._announcements.enter(new, "notification")
         log.info(
             "availability_notified",
             association=request.association,
             calling_ae=request.calling_ae,
             instances=len(new.instances),
         )
-        self._on_change()
+        self._announcements.on_change()
         return Answer(uid)
 
 

@@ -23,6 +23,7 @@ from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
 from node.dimse.services import requests
 from node.dimse.services.event_reports import EventReport
 from node.dimse.services.requests import Answer, Operation, Refusal, Request
+from node.statuses import general
 from storage import commitment_requests, result_commitments
 from storage.commitment_requests import TransactionUIDTaken
 from storage.database import Database
@@ -42,10 +43,32 @@ FAILURES_EXIST = 2
 """Event Type ID: request complete, failures exist. PS3.4 J.3.3.1.2."""
 
 
+_ALL = (
+    *requests.ALWAYS,
+    *requests.LACKING,
+    general(statuses.NO_SUCH_SOP_INSTANCE, "not the well-known SOP instance"),
+)
+TABLES = {
+    Operation.ACTION: (
+        *_ALL,
+        general(statuses.NO_SUCH_ACTION, "the action type is not 1, Request Storage Commitment"),
+        general(
+            statuses.INVALID_ARGUMENT_VALUE, "the Transaction UID is in use for other instances"
+        ),
+    ),
+    Operation.EVENT_REPORT: (
+        *_ALL,
+        general(statuses.NO_SUCH_EVENT_TYPE, "the event type is neither 1 nor 2"),
+        general(statuses.INVALID_ARGUMENT_VALUE, "the node has no such transaction"),
+    ),
+}
+
+
 class CommitmentService:
     """Takes requests as SCP, and reports on the node's own requests as SCU."""
 
     sop_class_uid = STORAGE_COMMITMENT
+    tables = TABLES
 
     def __init__(
         self, database: Database, clock: Clock, on_request: Callable[[], None] = lambda: None
@@ -59,10 +82,8 @@ class CommitmentService:
             raise Refusal(statuses.NO_SUCH_SOP_INSTANCE, "Not the well-known SOP instance")
         if request.operation is Operation.ACTION:
             self._take_request(request)
-        elif request.operation is Operation.EVENT_REPORT:
-            self._take_report(request)
         else:
-            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
+            self._take_report(request)
         return Answer()
 
     def _take_request(self, request: Request) -> None:

@@ -10,14 +10,15 @@ from collections.abc import Callable
 
 import structlog
 from pydicom.dataset import Dataset
-from pydicom.uid import generate_uid
 
 from node import statuses
 from node.clock import Clock
 from node.dimse.services import requests
+from node.dimse.services.announcing import TAKEN, Announcements, uid_of
 from node.dimse.services.requests import Answer, Operation, Refusal, Request, references, required
+from node.statuses import StatusRow, general
 from storage import announcements
-from storage.announcements import DuplicateAnnouncement, NewAnnouncement
+from storage.announcements import NewAnnouncement
 from storage.database import Database
 from storage.records import AnnouncementKind, Header, Reference, StepStatus
 
@@ -49,26 +50,47 @@ _INSTANCE_SEQUENCES = (
 )
 
 
+_ALL = (
+    *requests.ALWAYS,
+    *requests.LACKING,
+    general(
+        statuses.INVALID_ATTRIBUTE_VALUE,
+        "Performed Procedure Step Status is none of the defined terms, or not IN PROGRESS at the"
+        " creation",
+    ),
+)
+TABLES = {
+    Operation.CREATE: (*_ALL, TAKEN),
+    Operation.SET: (
+        *_ALL,
+        general(statuses.NO_SUCH_SOP_INSTANCE, "no such step"),
+        StatusRow(
+            statuses.PROCESSING_FAILURE,
+            NO_LONGER_UPDATED_COMMENT,
+            f"the step is completed or discontinued (Error ID 0x{NO_LONGER_UPDATED:04X})",
+            "PS3.4 Table F.7.2-2",
+        ),
+    ),
+}
+
+
 class StepService:
     """Keeps the steps that modalities report."""
 
     sop_class_uid = MPPS
+    tables = TABLES
 
     def __init__(
         self, database: Database, clock: Clock, on_change: Callable[[], None] = lambda: None
     ) -> None:
-        self._database = database
-        self._clock = clock
-        self._on_change = on_change
+        self._announcements = Announcements(database, clock, on_change)
 
     def serve(self, request: Request) -> Answer:
         if request.operation is Operation.CREATE:
             answer = self._create(request)
-        elif request.operation is Operation.SET:
-            answer = self._set(request)
         else:
-            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such operation of this SOP class")
-        self._on_change()
+            answer = self._set(request)
+        self._announcements.on_change()
         return answer
 
     def _create(self, request: Request) -> Answer:
@@ -82,7 +104,7 @@ class StepService:
             requests.require_uid(required(item, "StudyInstanceUID"), "StudyInstanceUID")
             for item in data.ScheduledStepAttributesSequence
         )
-        uid = request.sop_instance_uid or generate_uid(prefix=None)
+        uid = uid_of(request)
         new = NewAnnouncement(
             AnnouncementKind.MPPS,
             uid,
@@ -92,18 +114,13 @@ class StepService:
             _instances(data),
             _kept(data),
         )
-        try:
-            with self._database.write() as tx:
-                announcements.enter(tx, new, self._clock())
-        except DuplicateAnnouncement as error:
-            comment = "A step with this SOP Instance UID exists"
-            raise Refusal(statuses.DUPLICATE_SOP_INSTANCE, comment) from error
+        self._announcements.enter(new, "step")
         log.info("step_begun", association=request.association, calling_ae=request.calling_ae)
         return Answer(uid)
 
     def _set(self, request: Request) -> Answer:
         data = request.dataset
-        with self._database.write() as tx:
+        with self._announcements.database.write() as tx:
             step = announcements.find(
                 tx, AnnouncementKind.MPPS, request.sop_instance_uid, for_update=True
             )
@@ -121,7 +138,9 @@ class StepService:
                 _check_final(attributes)
             given = "PerformedSeriesSequence" in data
             instances = _instances(data) if given else None
-            announcements.change(tx, step, self._clock(), status, attributes, instances)
+            announcements.change(
+                tx, step, self._announcements.clock(), status, attributes, instances
+            )
         log.info(
             "step_changed",
             association=request.association,

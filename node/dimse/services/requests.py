@@ -28,11 +28,35 @@ from node.dimse.services import reference_lists
 from node.dimse.services.event_reports import OrderedDimse
 from node.dimse.services.reference_lists import Listed, Lists
 from node.dimse.session import Session
+from node.statuses import StatusRow, general
 from storage.elements import NotPlain
 from storage.errors import DatabaseUnavailable, UnreadableInstance
 from storage.records import Reference
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
+
+UNSERVED = general(
+    statuses.UNRECOGNISED_OPERATION, "the node serves no such operation of the SOP class"
+)
+"""Answered to every operation that is in no table."""
+ALWAYS = (
+    general(statuses.SUCCESS, "done, durably"),
+    general(
+        statuses.PROCESSING_FAILURE,
+        "a fault of this node; the comment has an id that is in its log",
+    ),
+    general(statuses.INVALID_ARGUMENT_VALUE, "the data set cannot be read, or a UID is none"),
+    general(
+        statuses.NO_SUCH_SOP_CLASS,
+        "the request names another SOP class than its presentation context",
+    ),
+    general(statuses.RESOURCE_LIMITATION, "the database is away: worth another try"),
+)
+"""What any request may be answered, whatever it asks for."""
+LACKING = (
+    general(statuses.MISSING_ATTRIBUTE, "an attribute of type 1 is missing; the comment names it"),
+    general(statuses.MISSING_ATTRIBUTE_VALUE, "an attribute of type 1 is empty"),
+)
 
 MAX_UID_LENGTH = 64
 LARGE_BYTES = 256 * 1024
@@ -88,6 +112,10 @@ class Refusal(Exception):
         self.error_id = error_id
 
 
+class NotInTable(Exception):
+    """A service refuses with a status that its table does not have: a fault of this node."""
+
+
 class Service(Protocol):
     """A service of one SOP class. Called from association threads."""
 
@@ -95,8 +123,12 @@ class Service(Protocol):
     def sop_class_uid(self) -> str:
         """The SOP class that it serves."""
 
+    @property
+    def tables(self) -> Mapping[Operation, Sequence[StatusRow]]:
+        """The operations that it serves, each with all that it answers."""
+
     def serve(self, request: Request) -> Answer:
-        """Do what is asked, durably.
+        """Do what is asked, durably. ``request`` is one of the operations in ``tables``.
 
         Raises
         ------
@@ -149,10 +181,7 @@ def _served(
         event.assoc.dimse.action_received()
     try:
         request = _identified(read(event), session, str(event.context.abstract_syntax))
-        service = by_class.get(request.sop_class_uid)
-        if service is None:
-            raise Refusal(statuses.UNRECOGNISED_OPERATION, "No such service")
-        answer = service.serve(request)
+        answer = _answered(request, by_class.get(request.sop_class_uid))
     except Refusal as refusal:
         session.log.warning(
             "request_refused",
@@ -167,6 +196,18 @@ def _served(
     except Exception as error:  # noqa: BLE001  border: a peer always gets an answer
         return _failure(_internal_fault(session, operation, error)), None
     return _success(answer)
+
+
+def _answered(request: Request, service: Service | None) -> Answer:
+    """Let the service answer, in the words of its table."""
+    if service is None or request.operation not in service.tables:
+        raise Refusal(UNSERVED.code, "No such operation of this SOP class")
+    try:
+        return service.serve(request)
+    except Refusal as refusal:
+        if all(row.code != refusal.status for row in service.tables[request.operation]):
+            raise NotInTable(f"0x{refusal.status:04X}") from refusal
+        raise
 
 
 def _identified(request: Request, session: Session, abstract_syntax: str) -> Request:

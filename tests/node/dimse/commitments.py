@@ -16,14 +16,16 @@ from pynetdicom.association import Association
 from node.delivery.commitment_reports import CommitmentReporter
 from node.dimse.association.server import AssociationServer, DimseSettings
 from node.dimse.scu.sender import Peer, Timeouts, send
-from node.dimse.services.availability import INSTANCE_AVAILABILITY, AvailabilityService
+from node.dimse.services import offered
+from node.dimse.services.availability import INSTANCE_AVAILABILITY
 from node.dimse.services.commitment import (
     REQUEST_COMMITMENT,
     STORAGE_COMMITMENT,
     WELL_KNOWN_INSTANCE,
     CommitmentService,
 )
-from node.dimse.services.mpps import MPPS, StepService
+from node.dimse.services.mpps import MPPS
+from node.dimse.services.offered import Means
 from storage import index
 from storage.database import Database, open_database
 from storage.instances import InstanceStore
@@ -89,7 +91,7 @@ def running_ward(folder: Path, url: str = "", missing_wait_s: float = 0.0) -> It
         store,
         sink,
         clock=clock,
-        services=(service, StepService(database, clock), AvailabilityService(database, clock)),
+        services=offered.services(Means(database, clock)),
     )
     reporter = CommitmentReporter(
         database, store, server.open_associations, peer_of, clock, missing_wait_s, QUICK

@@ -16,6 +16,7 @@ from node.dimse.services import requests
 from node.dimse.services.commitment import (
     REQUEST_COMMITMENT,
     STORAGE_COMMITMENT,
+    TABLES,
     WELL_KNOWN_INSTANCE,
 )
 from node.dimse.services.reference_lists import Listed, Split, lists_of, split
@@ -122,6 +123,7 @@ class Clerk:
     """A service that keeps what it is asked."""
 
     sop_class_uid = STORAGE_COMMITMENT
+    tables = TABLES
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
