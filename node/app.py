@@ -96,11 +96,11 @@ class Node:
             proof.start()
         for caution in self._cautions:
             log.warning("caution", what=caution)
-        log.info("node listens", ae_title=self.title, port=self.server.port, http=self.web.port)
+        log.info("node_listens", ae_title=self.title, port=self.server.port, http=self.web.port)
 
     def stop(self) -> None:
         """Refuse new associations, let running ones end, then end every stage."""
-        log.info("node stops")
+        log.info("node_stops")
         self.server.drain(self.settings.dimse.drain_timeout_s)
         for proof in self._proofs:
             proof.stop(timeout_s=0)
@@ -313,7 +313,7 @@ class Node:
                 events.record(tx, now, Level.WARNING, Subject.NODE, 0, "", "started", caution)
             self._name_lost_destinations(tx, now)
         if jobs:
-            log.info("jobs are due again after an abrupt end", jobs=jobs)
+            log.info("jobs_recovered", jobs=jobs)
 
     def _name_lost_destinations(self, tx: Transaction, now: datetime) -> None:
         """Results that wait for a destination nobody serves any more: someone must know."""

@@ -135,7 +135,7 @@ class Completion:
         except DatabaseUnavailable:
             raise
         except Exception as error:  # border: one study must not hold up the others
-            log.exception("study not planned", study=study_digest(study.study_instance_uid))
+            log.exception("study_not_planned", study=study_digest(study.study_instance_uid))
             self._complete_without_jobs(study, error)
             return 0
 
@@ -162,7 +162,7 @@ class Completion:
                 return 0
             entered = plan.enter(tx)
         log.info(
-            "study complete",
+            "study_complete",
             study=study_digest(study.study_instance_uid),
             instances=plan.instances,
             jobs=entered,

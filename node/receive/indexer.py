@@ -137,9 +137,9 @@ class Indexer:
                 self._heartbeat.beat()
             except StoreUnavailable as error:  # what is not synced is found at the next start
                 self._heartbeat.fault(str(error))
-                log.error("names of stored instances not synced", reason=str(error))
+                log.error("stored_names_not_synced", reason=str(error))
             except Exception as error:  # border: without this thread nothing is indexed
-                log.exception("indexer fault")
+                log.exception("indexer_fault")
                 self._heartbeat.fault(type(error).__name__)
 
     def _gather(self) -> None:
@@ -168,7 +168,7 @@ class Indexer:
         try:
             self._add(batch)
         except Exception:
-            log.exception("batch not indexed, going one by one")
+            log.exception("batch_not_indexed")
             for record in batch:
                 self._write_alone(record)
         self._settle(batch)
@@ -177,7 +177,7 @@ class Indexer:
         try:
             self._add([record])
         except Exception as error:
-            log.exception("stored instance cannot be indexed", file=record.placement.key)
+            log.exception("instance_not_indexed", file=record.placement.key)
             self._raise_alarm(record, error)
 
     def _raise_alarm(self, record: InstanceRecord, error: Exception) -> None:
@@ -203,7 +203,7 @@ class Indexer:
                 break
             except DatabaseUnavailable as error:
                 if not self._broken:
-                    log.error("index not writable", reason=str(error), waiting=len(batch))
+                    log.error("index_not_writable", reason=str(error), waiting=len(batch))
                 self._broken = True
                 self._heartbeat.fault(str(error))
                 time.sleep(RETRY_S)
@@ -237,13 +237,13 @@ def recover(database: Database, store: InstanceStore, receiver: str = "") -> int
             except UnreadableInstance as error:
                 if isinstance(error.__cause__, FileNotFoundError):
                     continue  # indexed meanwhile: what a dead receiver had passed on is on its way
-                log.error("stored instance cannot be indexed", file=name, reason=str(error))
+                log.error("instance_not_indexed", file=name, reason=str(error))
                 if not isinstance(error.__cause__, OSError):  # the disk may give it another time
                     refused.append(store.set_aside(name, str(error)))
         indexed = _enter_or_set_aside(database, store, records, refused)
         store.settle(record.placement for record in indexed)
     if found:
-        log.info("instances indexed after an abrupt end", instances=len(found))
+        log.info("instances_recovered", instances=len(found))
     return len(found)
 
 
@@ -263,7 +263,7 @@ def _enter_or_set_aside(
     except DatabaseUnavailable:
         raise
     except Exception:  # border: one instance must not keep the node from starting
-        log.exception("batch not indexed, going one by one")
+        log.exception("batch_not_indexed")
     entered = []
     for record in records:
         try:
@@ -273,7 +273,7 @@ def _enter_or_set_aside(
             raise
         except Exception as error:
             name = record.placement.incoming
-            log.exception("stored instance cannot be indexed", file=name)
+            log.exception("instance_not_indexed", file=name)
             reason = f"it was stored and cannot be indexed ({type(error).__name__}, see the log)"
             refused.append(store.set_aside(name, reason))
     _enter(database, [], refused)

@@ -101,10 +101,10 @@ class Dispatcher:
                 self._heartbeat.beat()
             except StorageError as error:
                 self._heartbeat.fault(str(error))
-                log.error("dispatcher waits for database or store", reason=str(error))
+                log.error("dispatcher_waits", reason=str(error))
             except Exception as error:  # border: without this loop no job ever runs or ends
                 self._heartbeat.fault(type(error).__name__)
-                log.exception("dispatcher fault")
+                log.exception("dispatcher_fault")
             self._wait()
 
     def step(self) -> None:
@@ -154,7 +154,7 @@ class Dispatcher:
         except StorageError:
             raise
         except Exception as error:  # border: one job must not hold up the others
-            log.exception("job not started", job=job.id)
+            log.exception("job_not_started", job=job.id)
             reason = f"the job cannot be started: {type(error).__name__}"
             ledger.failed(tx, job.id, self._clock(), reason, traceback.format_exc())
             return None, None
@@ -199,7 +199,7 @@ class Dispatcher:
 
     def _start(self, job: Job, ticket: Ticket) -> None:
         self._in_hand.add(job.id)
-        log.info("job started", job=job.id, analyzer=job.analyzer, attempt=job.attempts)
+        log.info("job_started", job=job.id, analyzer=job.analyzer, attempt=job.attempts)
         self._submit(ticket, lambda outcome: (job, ticket, outcome))
 
     def _submit(self, ticket: Ticket, arrival: Callable[[Outcome], _Arrival]) -> None:
@@ -215,7 +215,7 @@ class Dispatcher:
         except StorageError:
             raise
         except Exception as error:  # border: one job must not hold up the others
-            log.exception("outcome not recorded", job=job.id)
+            log.exception("outcome_not_recorded", job=job.id)
             if _tells(ticket):
                 return  # the job itself has ended long ago
             reason = f"the outcome cannot be recorded: {type(error).__name__}"
@@ -246,7 +246,7 @@ class Dispatcher:
         if missing != DEVICE_MEMORY:
             self._held_until, self._waiting_for = due, missing
         self._in_hand.discard(job.id)
-        log.warning("job waits", job=job.id, waits_for=missing, reason=_loggable(outcome))
+        log.warning("job_waits", job=job.id, waits_for=missing, reason=_loggable(outcome))
 
     def _is_held(self) -> bool:
         return self._held_until is not None and self._clock() < self._held_until
@@ -271,7 +271,7 @@ class Dispatcher:
         with self._database.write() as tx:
             ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)
         self._in_hand.discard(job.id)
-        log.warning("job put off", job=job.id, delay_s=delay_s, reason=_loggable(outcome))
+        log.warning("job_put_off", job=job.id, delay_s=delay_s, reason=_loggable(outcome))
 
     def _report_failure(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         """Write the report that says so, on the slot that has just become free."""
@@ -297,7 +297,7 @@ class Dispatcher:
         self._held_until, self._waiting_for = None, ""
         log.log(
             40 if outcome.verdict is Verdict.FAILED else 20,
-            "job ended",
+            "job_ended",
             job=job.id,
             analyzer=ticket.analyzer,
             verdict=str(outcome.verdict),
@@ -337,7 +337,7 @@ def _tells(ticket: Ticket) -> bool:
 def _as_it_was(job: Job, report: Outcome) -> Outcome:
     """A job that did not apply, for the reason that it had, with the report of it."""
     if report.verdict is not Verdict.NOT_APPLICABLE:
-        log.error("no report of what did not apply", job=job.id, reason=_loggable(report))
+        log.error("notice_not_made", job=job.id, reason=_loggable(report))
     return Outcome(Verdict.NOT_APPLICABLE, report.results, job.reason)
 
 

@@ -109,7 +109,7 @@ def _found_again(ticket: Ticket) -> Outcome | None:
     if not is_it:
         return None
     kept.write(known, ticket.started_at, ticket.folder)
-    log.info("results found again", job=ticket.job_id, objects=len(known.results.objects))
+    log.info("results_found_again", job=ticket.job_id, objects=len(known.results.objects))
     reason = "" if known.verdict == Verdict.DONE else "; ".join(known.reasons)
     return Outcome(Verdict(known.verdict), known.results, reason)
 
@@ -180,7 +180,7 @@ def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:
             if source.volume is not None and role in contracts:
                 contracts[role].require_units(source.volume)
         except (UnsupportedSeries, NotApplicable) as error:
-            log.info("companion left out", job=ticket.job_id, role=role, why=type(error).__name__)
+            log.info("companion_left_out", job=ticket.job_id, role=role, why=type(error).__name__)
             continue
         if source.volume is not None:
             source.volume.stored.flags.writeable = False

@@ -136,10 +136,10 @@ class _Slot:
             except OSError:  # no process can be started now: the next job tries again
                 break
             except Exception as error:  # border: the thread of a slot outlives any fault
-                log.exception("worker fault")
+                log.exception("worker_fault")
                 fault = type(error).__name__
             if fault and not self._stopped:
-                log.error("analyzer does not load", analyzer=name, error=fault)
+                log.error("analyzer_not_loaded", analyzer=name, error=fault)
                 self._warm.remove(name)
         if self._worker is None and not self._stopped:
             self._has_answered()  # so that a process is there
@@ -151,7 +151,7 @@ class _Slot:
         except Stop:
             return False
         except Exception:  # border: the thread of a slot outlives any fault
-            log.exception("worker fault")
+            log.exception("worker_fault")
             return False
         return True
 
@@ -182,7 +182,7 @@ class _Slot:
         worker = self._worker
         if worker is not None and not worker.is_alive():
             if not self._stopped:
-                log.error("worker died while idle; starting another")
+                log.error("worker_died_idle")
             self._give_up_worker()
             worker = None
         if worker is not None:
@@ -215,7 +215,7 @@ class _Slot:
             reason = f"no worker process can be started: {error.strerror or type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, transient=True)
         except Exception as error:  # border: the thread of a slot outlives any fault
-            log.exception("worker fault", job=ticket.job_id)
+            log.exception("worker_fault", job=ticket.job_id)
             self._give_up_worker()
             reason = f"a fault of the node, not of the analyzer: {type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
@@ -262,7 +262,7 @@ def _note(ticket: Ticket, done: Done) -> None:
     """Log what an analyzer wrote and left, by number and name: the text may tell of a patient."""
     about = {"job": ticket.job_id, "analyzer": ticket.analyzer}
     if done.printed.count:
-        log.info("analyzer wrote to standard output or error", bytes=done.printed.count, **about)
+        log.info("analyzer_wrote_output", bytes=done.printed.count, **about)
     if done.answer.left:
         level = log.warning if done.answer.spoilt else log.info
         renewed = done.answer.spoilt

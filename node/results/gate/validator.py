@@ -70,7 +70,7 @@ def errors(path: Path, source: Source | None = None) -> list[str]:
             check=False,
         )
     except OSError as error:
-        log.warning("dciodvfy does not run", why=type(error).__name__)
+        log.warning("validator_not_run", why=type(error).__name__)
         return []
     except subprocess.TimeoutExpired:
         return [f"dciodvfy did not finish within {TIME_LIMIT_S} s"]

@@ -63,7 +63,7 @@ def test_what_can_be_put_back_is_put_back_and_named(run: Run, mess: str, name: s
 def test_what_a_plugin_logs_is_counted_as_printed_and_does_not_fill_the_log(run: Run) -> None:
     with capture_logs() as lines:
         assert run("messy", mess="log").verdict is Verdict.DONE
-    assert [one["event"] for one in lines] == ["analyzer wrote to standard output or error"]
+    assert [one["event"] for one in lines] == ["analyzer_wrote_output"]
     assert "DOE" not in str(lines)
 
 
