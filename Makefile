@@ -9,7 +9,7 @@ STUDY ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 OCR := tesseract-ocr
 
-.PHONY: venv demo test test-slow lint format bench bench-receive peers gallery clean
+.PHONY: venv demo test test-slow lint format bench bench-receive docs peers gallery clean
 
 venv: $(VENV)/.installed
 
@@ -28,6 +28,9 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: venv
+	$(BIN)/python -m node.conformance
 
 format: venv
 	$(BIN)/ruff format .

@@ -24,37 +24,39 @@ class SendOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class Meaning:
+    """Of the statuses from ``first`` to ``last``; the first row that fits counts."""
+
     first: int
     last: int
     outcome: SendOutcome
     text: str
 
 
-_MEANINGS = (
-    _Meaning(0x0000, 0x0000, SendOutcome.STORED, "stored"),
+MEANINGS = (
+    Meaning(0x0000, 0x0000, SendOutcome.STORED, "stored"),
     # Warnings: the instance is stored. PS3.4 B.2.3, PS3.7 C.4
-    _Meaning(0x0001, 0x0001, SendOutcome.WARNING, "stored; optional attributes not supported"),
-    _Meaning(0x0107, 0x0107, SendOutcome.WARNING, "stored; attribute list warning"),
-    _Meaning(0x0116, 0x0116, SendOutcome.WARNING, "stored; attribute value out of range"),
-    _Meaning(0xB000, 0xB000, SendOutcome.WARNING, "stored; data elements were coerced"),
-    _Meaning(0xB006, 0xB006, SendOutcome.WARNING, "stored; elements were discarded"),
-    _Meaning(0xB007, 0xB007, SendOutcome.WARNING, "stored; data set does not match SOP class"),
-    _Meaning(0xB000, 0xBFFF, SendOutcome.WARNING, "stored with a warning"),
+    Meaning(0x0001, 0x0001, SendOutcome.WARNING, "stored; optional attributes not supported"),
+    Meaning(0x0107, 0x0107, SendOutcome.WARNING, "stored; attribute list warning"),
+    Meaning(0x0116, 0x0116, SendOutcome.WARNING, "stored; attribute value out of range"),
+    Meaning(0xB000, 0xB000, SendOutcome.WARNING, "stored; data elements were coerced"),
+    Meaning(0xB006, 0xB006, SendOutcome.WARNING, "stored; elements were discarded"),
+    Meaning(0xB007, 0xB007, SendOutcome.WARNING, "stored; data set does not match SOP class"),
+    Meaning(0xB000, 0xBFFF, SendOutcome.WARNING, "stored with a warning"),
     # Something at the peer that may pass. PS3.4 B.2.3, PS3.7 C.5
-    _Meaning(0x0110, 0x0110, SendOutcome.TRANSIENT, "processing failure"),
-    _Meaning(0x0213, 0x0213, SendOutcome.TRANSIENT, "resource limitation"),
-    _Meaning(0xA700, 0xA7FF, SendOutcome.TRANSIENT, "out of resources"),
+    Meaning(0x0110, 0x0110, SendOutcome.TRANSIENT, "processing failure"),
+    Meaning(0x0213, 0x0213, SendOutcome.TRANSIENT, "resource limitation"),
+    Meaning(0xA700, 0xA7FF, SendOutcome.TRANSIENT, "out of resources"),
     # The object, or this sender, is not wanted
-    _Meaning(0x0111, 0x0111, SendOutcome.REFUSED, "duplicate SOP instance"),
-    _Meaning(0x0117, 0x0117, SendOutcome.REFUSED, "invalid SOP instance"),
-    _Meaning(0x0122, 0x0122, SendOutcome.REFUSED, "SOP class not supported"),
-    _Meaning(0x0124, 0x0124, SendOutcome.REFUSED, "not authorised"),
-    _Meaning(0x0100, 0x02FF, SendOutcome.REFUSED, "operation refused"),
-    _Meaning(0xA900, 0xA9FF, SendOutcome.REFUSED, "data set does not match SOP class"),
-    _Meaning(0xC000, 0xCFFF, SendOutcome.REFUSED, "data set not understood"),
+    Meaning(0x0111, 0x0111, SendOutcome.REFUSED, "duplicate SOP instance"),
+    Meaning(0x0117, 0x0117, SendOutcome.REFUSED, "invalid SOP instance"),
+    Meaning(0x0122, 0x0122, SendOutcome.REFUSED, "SOP class not supported"),
+    Meaning(0x0124, 0x0124, SendOutcome.REFUSED, "not authorised"),
+    Meaning(0x0100, 0x02FF, SendOutcome.REFUSED, "operation refused"),
+    Meaning(0xA900, 0xA9FF, SendOutcome.REFUSED, "data set does not match SOP class"),
+    Meaning(0xC000, 0xCFFF, SendOutcome.REFUSED, "data set not understood"),
     # Not in the standard's tables: the number of attempts bounds the patience
-    _Meaning(0x0000, 0xFFFF, SendOutcome.TRANSIENT, "status unknown to the standard"),
+    Meaning(0x0000, 0xFFFF, SendOutcome.TRANSIENT, "status unknown to the standard"),
 )
 
 
@@ -69,5 +71,5 @@ def describe(code: int, comment: str = "") -> str:
     return f"{words}: {comment}" if comment else words
 
 
-def _meaning(code: int) -> _Meaning:
-    return next(row for row in _MEANINGS if row.first <= code <= row.last)
+def _meaning(code: int) -> Meaning:
+    return next(row for row in MEANINGS if row.first <= code <= row.last)
