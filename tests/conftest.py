@@ -13,6 +13,7 @@ from pynetdicom.association import Association
 
 from node.demo.phantom import ChestPhantom
 from node.dimse.wakeups import Pause
+from tests import log_lines
 
 pytest_plugins = ("pytester", "tests.postgres")
 
@@ -21,20 +22,9 @@ UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
 
 
 @pytest.fixture(autouse=True)
-def plain_tracebacks() -> None:
-    """structlog's own drawing of a traceback takes seconds where frames hold large arrays."""
+def logs_go_to_standard_output() -> None:
     if not structlog.is_configured():
-        renderer = structlog.dev.ConsoleRenderer(
-            exception_formatter=structlog.dev.plain_traceback, colors=False
-        )
-        structlog.configure(
-            processors=[
-                structlog.contextvars.merge_contextvars,
-                structlog.processors.add_log_level,
-                structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
-                renderer,
-            ]
-        )
+        log_lines.to_standard_output()
 
 
 @pytest.fixture(autouse=True)

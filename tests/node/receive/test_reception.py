@@ -190,7 +190,7 @@ def test_less_free_space_than_asked_for_is_out_of_resources(desk: Desk) -> None:
 
 
 def test_a_fault_of_our_own_is_a_processing_failure_whose_id_stands_in_the_log(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    desk: Desk, capfd: pytest.CaptureFixture[str]
 ) -> None:
     dataset = make_dataset()
 
@@ -200,7 +200,7 @@ def test_a_fault_of_our_own_is_a_processing_failure_whose_id_stands_in_the_log(
     desk.sink = broken
     status = desk.receiver.receive(offer(dataset), [encoded(dataset)])
     assert status.code == 0x0110
-    output = capsys.readouterr().out
+    output = capfd.readouterr().out
     assert status.comment.split()[-1] in output
     assert "ZeroDivisionError" in output
     assert "Secret" not in output
