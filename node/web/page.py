@@ -44,7 +44,7 @@ Selected = Annotated[Selection, Depends(select)]
 
 
 def routes(context: WebContext) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse)
+    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
     render = _Renderer(context)
 
     @router.get("/")
