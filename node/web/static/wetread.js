@@ -1,11 +1,14 @@
 "use strict";
-// Keeps the page fresh: the server renders, this changes only what differs. What a person has
-// selected, opened, focused or scrolled to stays as it is.
+// Keeps the page fresh: the server renders, idiomorph changes only what differs, and finds parts with
+// an id again wherever they are. What a person has selected, opened, focused or scrolled to stays.
 const EVERY_MS = 2000;
 const PATIENCE_MS = 12000;
 const status = document.getElementById("status");
 const offline = document.getElementById("offline");
 const enlarged = document.getElementById("enlarged");
+// Whether details are open is the person's: neither opened nor closed by a refresh.
+const keepsOpen = (name, node) => !(name === "open" && node.nodeName === "DETAILS");
+const MORPH = { morphStyle: "innerHTML", callbacks: { beforeAttributeUpdated: keepsOpen } };
 let seen = new Date();
 let timer = 0;
 
@@ -18,9 +21,7 @@ async function refresh() {
     if (!(answer.headers.get("content-type") || "").startsWith("text/html")) {
       throw new Error((await answer.json()).error || `status ${answer.status}`);
     }
-    const fresh = document.createElement("template");
-    fresh.innerHTML = await answer.text();
-    morph(status, fresh.content);
+    Idiomorph.morph(status, await answer.text(), MORPH);
     seen = new Date();
     offline.hidden = true;
   } catch (fault) {
@@ -43,65 +44,6 @@ function entitle() {
   const alarms = Number(head.dataset.alarms);
   const well = head.dataset.well === "yes" && offline.hidden;
   document.title = `${well ? "" : "✕ "}${alarms ? `(${alarms}) ` : ""}${status.dataset.title} · Wetread`;
-}
-
-// Parts with a data-key are found again wherever they are; the rest is matched in order.
-function morph(old, fresh) {
-  const known = byKey(old);
-  const kept = byKey(fresh);
-  let here = old.firstChild;
-  for (const wanted of [...fresh.childNodes]) {
-    const found = known.get(keyOf(wanted));
-    if (found) here = bring(old, found, here, kept);
-    if (here && alike(here, wanted)) {
-      adopt(here, wanted);
-      here = here.nextSibling;
-    } else {
-      old.insertBefore(wanted, here);
-    }
-  }
-  while (here) here = drop(here);
-}
-
-// Moving a node takes focus and selection from it: what is stale before it goes first.
-function bring(old, found, here, kept) {
-  while (here && here !== found && !kept.has(keyOf(here))) here = drop(here);
-  if (here !== found) old.insertBefore(found, here);
-  return found;
-}
-
-function drop(node) {
-  const next = node.nextSibling;
-  node.remove();
-  return next;
-}
-
-function keyOf(node) {
-  return node.dataset?.key;
-}
-
-function byKey(parent) {
-  return new Map([...parent.children].filter(keyOf).map((child) => [keyOf(child), child]));
-}
-
-function alike(one, other) {
-  if (one.nodeType !== other.nodeType || one.nodeName !== other.nodeName) return false;
-  return one.nodeType !== Node.ELEMENT_NODE || keyOf(one) === keyOf(other);
-}
-
-function adopt(one, wanted) {
-  if (one.nodeType !== Node.ELEMENT_NODE) {
-    if (one.data !== wanted.data) one.data = wanted.data;
-    return;
-  }
-  for (const { name, value } of wanted.attributes) {
-    if (one.getAttribute(name) !== value) one.setAttribute(name, value);
-  }
-  for (const { name } of [...one.attributes]) {
-    const people = name === "open" && one.nodeName === "DETAILS";
-    if (!people && !wanted.hasAttribute(name)) one.removeAttribute(name);
-  }
-  morph(one, wanted);
 }
 
 async function act(button) {

@@ -11,6 +11,7 @@ from storage import events
 from storage.records import Level, Subject
 from tests.node.web import browser
 from tests.node.web.sites import PARTS, START, Site, fail, finish, study_with_job
+from tests.node.web.test_many import fill
 
 pytestmark = pytest.mark.interop
 
@@ -34,17 +35,49 @@ def test_what_is_open_selected_and_focused_stays_so_while_the_page_changes(
 ) -> None:
     fail(site, study_with_job(site, phantom_paths[0]))
     _show(page, site)
-    page.run("document.querySelector('details[data-key=t1]').open = true")
+    page.run("document.querySelector('details#t1').open = true")
     page.run("getSelection().selectAllChildren(document.querySelector('pre'))")
     page.run("document.querySelector('[data-post$=retry]').focus()")
     with site.database.write() as tx:
         events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "the PACS is away")
     page.wait("document.body.textContent.includes('the PACS is away')")
-    assert page.run("document.querySelector('details[data-key=t1]').open")
+    assert page.run("document.querySelector('details#t1').open")
     assert page.run("getSelection().toString().trim()") == "Traceback here"
     assert page.run("document.activeElement.dataset.post") == "/api/jobs/1/retry"
     assert page.run("document.title") == "(2) WETREAD · Wetread"
     assert page.complaints == []
+
+
+def test_what_is_scrolled_to_stays_where_it_is_when_something_goes_away_above(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    fill(site, 6)
+    with site.database.write() as tx:
+        alarm = events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "look here")
+    _show(page, site)
+    page.run("document.querySelector('#s1').scrollIntoView()")
+    page.run("document.querySelector('#j1 .previews a').focus()")
+    page.run("document.querySelector('#health').open = true")
+    page.run("document.querySelector('#s1').scrollIntoView()")
+    before = page.run("document.querySelector('#s1').getBoundingClientRect().top")
+    with site.database.write() as tx:
+        events.acknowledge(tx, alarm)
+    page.wait("!document.body.textContent.includes('look here')")
+    assert abs(page.run("document.querySelector('#s1').getBoundingClientRect().top") - before) < 2
+    assert page.run("document.activeElement.className") == "preview"
+    assert page.run("document.querySelector('#health').open")
+    assert page.complaints == []
+
+
+def test_no_two_parts_of_the_page_have_one_id(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    fill(site, 3)
+    _show(page, site)
+    ids = page.run("[...document.querySelectorAll('[id]')].map((one) => one.id)")
+    assert len(ids) == len(set(ids))
 
 
 def test_what_appears_above_does_not_load_the_images_below_again(

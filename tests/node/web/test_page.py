@@ -26,7 +26,8 @@ from tests.node.web.sites import PARTS, START, Site, fail, finish, refuse_all, s
 
 MARK = {"X-Wetread": "1"}
 CLEAN_URL = re.compile(
-    r"/(\?[a-z]+=[a-z0-9]+(&amp;[a-z]+=[a-z0-9]+)*|health|api/studies|static/wetread\.\w+"
+    r"/(\?[a-z]+=[a-z0-9]+(&amp;[a-z]+=[a-z0-9]+)*|health|api/studies|static/vendor/idiomorph-0\.8\.0\.min\.js"
+    r"|static/wetread\.\w+"
     r"(\?v=[0-9.]+)?|previews/\d+/\d+\.png|api/(jobs|alarms)/\d+/(retry|acknowledge)(\?alike=true)?)?"
 )
 
@@ -89,7 +90,7 @@ def test_only_studies_where_something_failed_are_shown_on_request(
     assert "Nothing has failed" in site.client.get("/?problems=true").text
     fail(site, job_id)
     assert 'href="/?problems=true"' in site.client.get("/").text
-    assert f'data-key="j{job_id}"' in site.client.get("/?problems=true").text
+    assert f'id="j{job_id}"' in site.client.get("/?problems=true").text
 
 
 def test_a_study_whose_results_were_refused_is_among_those_with_problems(
@@ -99,7 +100,7 @@ def test_a_study_whose_results_were_refused_is_among_those_with_problems(
     finish(site, job_id)
     refuse_all(site)
     page = site.client.get("/?problems=true").text
-    assert f'data-key="j{job_id}"' in page
+    assert f'id="j{job_id}"' in page
     assert "Send again" in page
     assert "1 failed" in page
 
@@ -107,7 +108,7 @@ def test_a_study_whose_results_were_refused_is_among_those_with_problems(
 def test_an_alarm_of_a_job_leads_to_its_study(site: Site, phantom_paths: list[Path]) -> None:
     fail(site, study_with_job(site, phantom_paths[0]))
     assert '<a href="/?study=1">Job 1 failed</a>' in site.client.get("/").text
-    assert 'data-key="s1"' in site.client.get("/?study=1").text
+    assert 'id="s1"' in site.client.get("/?study=1").text
     assert "No study here" in site.client.get("/?study=2").text
 
 
