@@ -6,7 +6,7 @@ Third-party packages register there; nothing is imported until it is asked for.
 from __future__ import annotations
 
 import dataclasses
-import typing
+import difflib
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -19,6 +19,7 @@ from analyzers.contract import (
     InvalidParameters,
     ParameterValues,
 )
+from analyzers.contract.parameters import declared, read
 
 GROUP = "wetread.analyzers"
 
@@ -105,25 +106,18 @@ def parameters(name: str, given: ParameterValues) -> Any:
     InvalidParameters
         An unknown name, a wrong type, or a value that the analyzer refuses.
     """
-    kind = load(name).parameters
-    hints = typing.get_type_hints(kind)
-    for key, value in given.items():
-        if key not in hints:
-            known = ", ".join(sorted(hints)) or "none"
-            raise InvalidParameters(f"{name} has no parameter {key!r}; it has: {known}")
-        if not _fits(value, hints[key]):
-            raise InvalidParameters(f"{name}.{key} is {value!r}, {hints[key]} is needed")
+    kind: Any = load(name).parameters
+    _require_known(name, given, tuple(one.name for one in declared(kind)))
     try:
-        return kind(**given)
-    except InvalidParameters:
-        raise
+        return kind(**read(kind, given))
     except Exception as error:  # the checks of a plugin's parameters may raise anything
         raise InvalidParameters(f"{name}: {error}") from error
 
 
-def _fits(value: object, hint: Any) -> bool:
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return not isinstance(hint, type) or isinstance(value, hint)
+def _require_known(name: str, given: ParameterValues, known: tuple[str, ...]) -> None:
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            has = ", ".join(sorted(known)) or "none"
+            raise InvalidParameters(f"{name} has no parameter {key!r}; it has: {has}{hint}")

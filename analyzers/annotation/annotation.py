@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from analyzers import families
 from analyzers.annotation.engine import conclude
@@ -16,18 +16,20 @@ from analyzers.contract import (
     InvalidParameters,
     Limits,
     NotApplicable,
+    Parameter,
+    Parameters,
     Volume,
 )
 
 
 @dataclass(frozen=True, slots=True)
-class RuleParameters:
-    """rule_sets: names of shipped sets, comma separated; "all". file: a rule file of your own."""
+class RuleParameters(Parameters):
+    """Which rules are applied."""
 
-    rule_sets: str = "all"
-    file: str = ""
+    rule_sets: Annotated[str, Parameter('names of shipped sets, comma separated; "all"')] = "all"
+    file: Annotated[str, Parameter("path of a rule file of your own; empty: none")] = ""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         try:
             self.load()
         except BrokenRules as error:

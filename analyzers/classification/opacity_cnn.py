@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -15,9 +15,10 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     Measurement,
+    Parameter,
+    Parameters,
     ParametricMap,
     Volume,
 )
@@ -42,16 +43,10 @@ EVIDENCE = ("grad_cam", "occlusion", "none")
 
 
 @dataclass(frozen=True, slots=True)
-class OpacityCnnParameters:
-    """evidence: the map that is reported, "grad_cam", "occlusion" or "none"."""
+class OpacityCnnParameters(Parameters):
+    """What is reported beside the answer."""
 
-    evidence: str = "grad_cam"
-
-    def __post_init__(self) -> None:
-        if self.evidence not in EVIDENCE:
-            raise InvalidParameters(
-                f"evidence is {self.evidence!r}, {' or '.join(map(repr, EVIDENCE))} is accepted"
-            )
+    evidence: Annotated[str, Parameter("the map that is reported", choices=EVIDENCE)] = "grad_cam"
 
 
 class OpacityCnn:

@@ -33,7 +33,7 @@ from analyzers.contract.images import (
 )
 from analyzers.contract.inputs import InputContract
 from analyzers.contract.marks import Detection, Segment, Segmentation
-from analyzers.contract.parameters import check_choice, check_range
+from analyzers.contract.parameters import Parameter, Parameters
 from analyzers.contract.series import Plane, SeriesFacts, Subject
 from analyzers.contract.volume import AIR_HU, Reported, Volume, no_suv
 
@@ -58,7 +58,9 @@ __all__ = [
     "NoParameters",
     "NotApplicable",
     "OperatingPoint",
+    "Parameter",
     "ParameterValues",
+    "Parameters",
     "ParametricMap",
     "Plane",
     "Registration",
@@ -71,7 +73,5 @@ __all__ = [
     "Subject",
     "Volume",
     "WindowPreset",
-    "check_choice",
-    "check_range",
     "no_suv",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import cv2
 import numpy as np
@@ -18,11 +18,12 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     Measurement,
     NotApplicable,
     OperatingPoint,
+    Parameter,
+    Parameters,
     Segment,
     Segmentation,
     Volume,
@@ -54,22 +55,16 @@ SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 
 
 @dataclass(frozen=True, slots=True)
-class NoduleParameters:
-    """threshold: least probability (0–1); 0 takes the model's own operating point.
+class NoduleParameters(Parameters):
+    """Which nodules are reported."""
 
-    least_diameter_mm: smaller nodules are not reported, 4–30 mm.
-    """
-
-    threshold: float = 0.0
-    least_diameter_mm: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold < 1:
-            raise InvalidParameters(f"threshold is {self.threshold:g}, 0 to 1 is accepted")
-        if not 4 <= self.least_diameter_mm <= 30:
-            raise InvalidParameters(
-                f"least_diameter_mm is {self.least_diameter_mm:g}, 4 to 30 is accepted"
-            )
+    threshold: Annotated[
+        float,
+        Parameter("least probability; 0: the model's own operating point", least=0, below=1),
+    ] = 0.0
+    least_diameter_mm: Annotated[
+        float, Parameter("smaller nodules are not reported", "mm", least=4, most=30)
+    ] = 5.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -16,9 +16,10 @@ from analyzers.contract import (
     Finding,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     Measurement,
+    Parameter,
+    Parameters,
     ParametricMap,
     Volume,
 )
@@ -43,22 +44,18 @@ SCORE_SPREAD = Code(
 
 
 @dataclass(frozen=True, slots=True)
-class OpacityBoxParameters:
-    """threshold: least score (0–1) of a reported box; 0 takes the model's own operating point.
+class OpacityBoxParameters(Parameters):
+    """Which boxes are reported, and what beside them."""
 
-    evidence: the map that is reported, "grad_cam" or "none".
-    """
-
-    threshold: float = 0.0
-    evidence: str = "grad_cam"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.threshold < 1:
-            raise InvalidParameters(f"threshold is {self.threshold:g}, 0 to 1 is accepted")
-        if self.evidence not in ("grad_cam", "none"):
-            raise InvalidParameters(
-                f"evidence is {self.evidence!r}, 'grad_cam' or 'none' is accepted"
-            )
+    threshold: Annotated[
+        float,
+        Parameter(
+            "least score of a reported box; 0: the model's own operating point", least=0, below=1
+        ),
+    ] = 0.0
+    evidence: Annotated[
+        str, Parameter("the map that is reported", choices=("grad_cam", "none"))
+    ] = "grad_cam"
 
 
 class OpacityFasterRcnn:

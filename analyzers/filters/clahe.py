@@ -8,9 +8,8 @@ the result keeps the source's units and range; CPU and CUDA run the same torch c
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +19,10 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
+    Parameter,
+    Parameters,
     Volume,
-    check_range,
 )
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
@@ -36,25 +35,28 @@ SHARE_BELOW, SHARE_ABOVE = 0.001, 0.999
 
 
 @dataclass(frozen=True, slots=True)
-class ClaheParameters:
-    """tile_mm: length of a tile, 5–500 mm. clip_limit: largest count of a grey value as a multiple
-    of the mean count, 1 (nothing changes but the range) – 100. low, high: range of values in the
-    source's units; values beyond it are cut; where low is not below high, the range between the
-    quantiles 0.1 % and 99.9 % of the series. dimensions: "2d" (within slices) or "3d".
-    """
+class ClaheParameters(Parameters):
+    """How strongly contrast is raised, and where."""
 
-    tile_mm: float = 50.0
-    clip_limit: float = 3.0
-    low: float = 0.0
-    high: float = 0.0
-    dimensions: str = "2d"
-
-    def __post_init__(self) -> None:
-        check_range("tile_mm", self.tile_mm, 5.0, 500.0)
-        check_range("clip_limit", self.clip_limit, 1.0, 100.0)
-        derived.check_dimensions(self.dimensions)
-        if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise InvalidParameters("low and high must be finite")
+    tile_mm: Annotated[float, Parameter("length of a tile", "mm", least=5, most=500)] = 50.0
+    clip_limit: Annotated[
+        float,
+        Parameter(
+            "largest count of a grey value as a multiple of the mean count; 1: nothing changes but"
+            " the range",
+            least=1,
+            most=100,
+        ),
+    ] = 3.0
+    low: Annotated[
+        float,
+        Parameter(
+            "lowest value, in the units of the source; values beyond are cut; where low is not"
+            " below high, the range between the quantiles 0.1 % and 99.9 % of the series"
+        ),
+    ] = 0.0
+    high: Annotated[float, Parameter("highest value, in the units of the source")] = 0.0
+    dimensions: derived.Dimensions = "2d"
 
 
 class Clahe:

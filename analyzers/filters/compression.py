@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +23,9 @@ from analyzers.contract import (
     Limits,
     Measurement,
     NotApplicable,
+    Parameter,
+    Parameters,
     Volume,
-    check_choice,
-    check_range,
 )
 from analyzers.filters import derived, frame_codecs
 from analyzers.filters.fidelity import Fidelity, compared
@@ -77,21 +77,18 @@ class LosslessBroken(AnalyzerError):
 
 
 @dataclass(frozen=True, slots=True)
-class CompressionParameters:
-    """method: see ``Method``. ratio: wanted by jpeg_2000_lossy, 1.5–200. quality: of
-    jpeg_extended, 1–100. largest_error: of jpeg_ls_near_lossless, in stored values, 1–255.
-    """
+class CompressionParameters(Parameters):
+    """How the stored pixels are encoded."""
 
-    method: str = "jpeg_ls"
-    ratio: float = 10.0
-    quality: int = 90
-    largest_error: int = 2
-
-    def __post_init__(self) -> None:
-        check_choice("method", self.method, tuple(Method))
-        check_range("ratio", self.ratio, 1.5, 200.0)
-        check_range("quality", self.quality, 1, 100)
-        check_range("largest_error", self.largest_error, 1, 255)
+    method: Annotated[str, Parameter("encoding", choices=tuple(Method))] = "jpeg_ls"
+    ratio: Annotated[
+        float, Parameter("bytes before over bytes after, of jpeg_2000_lossy", least=1.5, most=200)
+    ] = 10.0
+    quality: Annotated[int, Parameter("quality of jpeg_extended", least=1, most=100)] = 90
+    largest_error: Annotated[
+        int,
+        Parameter("largest change of a stored value, of jpeg_ls_near_lossless", least=1, most=255),
+    ] = 2
 
 
 class Compression:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,18 +13,24 @@ from analyzers.contract import (
     Findings,
     InputContract,
     NotApplicable,
+    Parameter,
     Volume,
-    check_choice,
 )
 from analyzers.grid.whole_values import has_whole_values, whole
 
 Sizes = tuple[int, int, int]
 Floats = NDArray[np.float32]
+WINDOW = "length of the window, taken to the nearest odd number of voxels"
+Dimensions = Annotated[str, Parameter("within slices or in three dimensions", choices=("2d", "3d"))]
+NoiseSigma = Annotated[
+    float,
+    Parameter(
+        "standard deviation of the noise in the units of the source; 0: estimated",
+        least=0,
+        most=1e6,
+    ),
+]
 INPUTS = InputContract(modalities=frozenset({"CT", "MR", "PT"}), derived=True)
-
-
-def check_dimensions(dimensions: str) -> None:
-    check_choice("dimensions", dimensions, ("2d", "3d"))
 
 
 def require_image(volume: Volume) -> None:

@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume, check_range
+from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Parameters, Volume
 from analyzers.filters import derived
 from analyzers.grid import field
 from analyzers.grid.blur import blurred
 
-LEAST_SIGMA_MM, LARGEST_SIGMA_MM = 0.1, 20.0
-
 
 @dataclass(frozen=True, slots=True)
-class GaussianParameters:
-    """sigma_mm: standard deviation, 0.1–20 mm. dimensions: "2d" (within slices) or "3d"."""
+class GaussianParameters(Parameters):
+    """How far values are smoothed."""
 
-    sigma_mm: float = 1.0
-    dimensions: str = "3d"
-
-    def __post_init__(self) -> None:
-        check_range("sigma_mm", self.sigma_mm, LEAST_SIGMA_MM, LARGEST_SIGMA_MM)
-        derived.check_dimensions(self.dimensions)
+    sigma_mm: Annotated[float, Parameter("standard deviation", "mm", least=0.1, most=20)] = 1.0
+    dimensions: derived.Dimensions = "3d"
 
 
 class GaussianFilter:

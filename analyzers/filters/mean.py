@@ -7,38 +7,30 @@ voxel repeated), as ``scipy.ndimage.uniform_filter`` does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume, check_range
+from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Parameters, Volume
 from analyzers.filters import derived
 from analyzers.filters.derived import Sizes
 from analyzers.grid import field
 from analyzers.grid.blur import mirrored
 from analyzers.threads import bands, for_each
 
-LEAST_MM, LARGEST_MM = 0.1, 100.0
 COLUMNS_AT_ONCE = 2048
 """Width of the strip that is averaged along the slices: with 120 slices it stays in the cache."""
 
 
 @dataclass(frozen=True, slots=True)
-class MeanParameters:
-    """size_mm: length of the window, 0.1–100 mm, taken to the nearest odd number of voxels.
+class MeanParameters(Parameters):
+    """The window."""
 
-    dimensions: "2d" (within slices) or "3d".
-    """
-
-    size_mm: float = 3.0
-    dimensions: str = "3d"
-
-    def __post_init__(self) -> None:
-        check_range("size_mm", self.size_mm, LEAST_MM, LARGEST_MM)
-        derived.check_dimensions(self.dimensions)
+    size_mm: Annotated[float, Parameter(derived.WINDOW, "mm", least=0.1, most=100)] = 3.0
+    dimensions: derived.Dimensions = "3d"
 
 
 class MeanFilter:

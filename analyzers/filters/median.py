@@ -10,7 +10,7 @@ import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import cv2
 import numpy as np
@@ -23,8 +23,9 @@ from analyzers.contract import (
     InputContract,
     InvalidParameters,
     Limits,
+    Parameter,
+    Parameters,
     Volume,
-    check_range,
 )
 from analyzers.filters import derived, rank_network
 from analyzers.filters.derived import Sizes
@@ -32,7 +33,6 @@ from analyzers.grid import field
 from analyzers.grid.whole_values import has_whole_values, whole
 from analyzers.threads import bands, for_each
 
-LEAST_MM, LARGEST_MM = 0.1, 50.0
 MOST_VOXELS = 343
 """Largest window (7×7×7 or 17×17): beyond it the selection is too slow to be of use."""
 PART = 150_000
@@ -40,18 +40,11 @@ PART = 150_000
 
 
 @dataclass(frozen=True, slots=True)
-class MedianParameters:
-    """size_mm: length of the window, 0.1–50 mm, taken to the nearest odd number of voxels.
+class MedianParameters(Parameters):
+    """The window."""
 
-    dimensions: "2d" (within slices) or "3d".
-    """
-
-    size_mm: float = 3.0
-    dimensions: str = "3d"
-
-    def __post_init__(self) -> None:
-        check_range("size_mm", self.size_mm, LEAST_MM, LARGEST_MM)
-        derived.check_dimensions(self.dimensions)
+    size_mm: Annotated[float, Parameter(derived.WINDOW, "mm", least=0.1, most=50)] = 3.0
+    dimensions: derived.Dimensions = "3d"
 
 
 class MedianFilter:

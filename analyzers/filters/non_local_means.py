@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -21,8 +21,9 @@ from analyzers.contract import (
     InputContract,
     InvalidParameters,
     Limits,
+    Parameter,
+    Parameters,
     Volume,
-    check_range,
 )
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
@@ -38,25 +39,27 @@ SLAB = 4
 
 
 @dataclass(frozen=True, slots=True)
-class NonLocalMeansParameters:
-    """patch_mm, search_mm: length of a patch and of the region searched, 0.1–20 and 0.1–50 mm,
-    taken to the nearest odd number of voxels. strength: h as a multiple of the noise, 0.05–5.
-    sigma: standard deviation of the noise in the source's units; 0: estimated from the series.
-    dimensions: "2d" (within slices) or "3d".
-    """
+class NonLocalMeansParameters(Parameters):
+    """What is compared, where, and how strongly."""
 
-    patch_mm: float = 2.0
-    search_mm: float = 6.0
-    strength: float = 0.8
-    sigma: float = 0.0
-    dimensions: str = "2d"
-
-    def __post_init__(self) -> None:
-        check_range("patch_mm", self.patch_mm, 0.1, 20.0)
-        check_range("search_mm", self.search_mm, 0.1, 50.0)
-        check_range("strength", self.strength, 0.05, 5.0)
-        check_range("sigma", self.sigma, 0.0, 1e6)
-        derived.check_dimensions(self.dimensions)
+    patch_mm: Annotated[
+        float,
+        Parameter(
+            "length of a patch, taken to the nearest odd number of voxels", "mm", least=0.1, most=20
+        ),
+    ] = 2.0
+    search_mm: Annotated[
+        float,
+        Parameter(
+            "length of the region searched, taken to the nearest odd number of voxels",
+            "mm",
+            least=0.1,
+            most=50,
+        ),
+    ] = 6.0
+    strength: Annotated[float, Parameter("h as a multiple of the noise", least=0.05, most=5)] = 0.8
+    sigma: derived.NoiseSigma = 0.0
+    dimensions: derived.Dimensions = "2d"
 
 
 class NonLocalMeans:

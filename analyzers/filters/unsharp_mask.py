@@ -6,16 +6,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import cv2
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume, check_range
+from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Parameters, Volume
 from analyzers.filters import derived
 from analyzers.filters.gaussian import (
-    LARGEST_SIGMA_MM,
-    LEAST_SIGMA_MM,
     GaussianParameters,
     sigmas_in_voxels,
 )
@@ -23,24 +21,14 @@ from analyzers.grid import field
 from analyzers.grid.blur import blur_on_cpu, blur_on_device
 from analyzers.threads import for_each
 
-LARGEST_AMOUNT = 10.0
-
 
 @dataclass(frozen=True, slots=True)
-class UnsharpMaskParameters:
-    """sigma_mm: width of the blur, 0.1–20 mm. amount: gain of the difference, 0–10.
+class UnsharpMaskParameters(Parameters):
+    """What is taken for blur, and how much of the difference is added."""
 
-    dimensions: "2d" (within slices) or "3d".
-    """
-
-    sigma_mm: float = 1.5
-    amount: float = 1.0
-    dimensions: str = "3d"
-
-    def __post_init__(self) -> None:
-        check_range("sigma_mm", self.sigma_mm, LEAST_SIGMA_MM, LARGEST_SIGMA_MM)
-        check_range("amount", self.amount, 0.0, LARGEST_AMOUNT)
-        derived.check_dimensions(self.dimensions)
+    sigma_mm: Annotated[float, Parameter("width of the blur", "mm", least=0.1, most=20)] = 1.5
+    amount: Annotated[float, Parameter("gain of the difference", least=0, most=10)] = 1.0
+    dimensions: derived.Dimensions = "3d"
 
 
 class UnsharpMask:

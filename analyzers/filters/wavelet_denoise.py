@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pywt
@@ -21,10 +21,10 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
+    Parameter,
+    Parameters,
     Volume,
-    check_range,
 )
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats
@@ -36,35 +36,26 @@ MEDIAN_OF_NORMAL = 0.6744897501960817
 """Median of the absolute value of a standard normal variable."""
 
 
-@dataclass(frozen=True, slots=True)
-class WaveletParameters:
-    """wavelet: an orthogonal wavelet of PyWavelets (haar, db2–db8, sym2–sym8, coif1–coif3).
-
-    levels: 1–6, fewer where the image is too small. sigma: standard deviation of the noise in the
-    source's units; 0: estimated (per slice within slices). dimensions: "2d" or "3d".
-    """
-
-    wavelet: str = "db2"
-    levels: int = 3
-    sigma: float = 0.0
-    dimensions: str = "3d"
-
-    def __post_init__(self) -> None:
-        check_range("levels", self.levels, 1, 6)
-        check_range("sigma", self.sigma, 0.0, 1e6)
-        derived.check_dimensions(self.dimensions)
-        if self.wavelet not in WAVELETS:
-            raise InvalidParameters(
-                f"wavelet is {self.wavelet!r}, one of {', '.join(WAVELETS)} is accepted"
-            )
-
-
 WAVELETS = (
     "haar",
     *(f"db{n}" for n in range(2, 9)),
     *(f"sym{n}" for n in range(2, 9)),
     *(f"coif{n}" for n in range(1, 4)),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class WaveletParameters(Parameters):
+    """Which transform, how deep, and the noise that is taken away."""
+
+    wavelet: Annotated[str, Parameter("an orthogonal wavelet of PyWavelets", choices=WAVELETS)] = (
+        "db2"
+    )
+    levels: Annotated[
+        int, Parameter("levels; fewer where the image is too small", least=1, most=6)
+    ] = 3
+    sigma: derived.NoiseSigma = 0.0
+    dimensions: derived.Dimensions = "3d"
 
 
 class WaveletDenoise:

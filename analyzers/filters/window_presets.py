@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -16,9 +16,10 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     NotApplicable,
+    Parameter,
+    Parameters,
     Shades,
     Volume,
     WindowPreset,
@@ -52,17 +53,12 @@ KNOWN = (*CT_HU, *PET_SUV, *MR_PERCENT)
 
 
 @dataclass(frozen=True, slots=True)
-class WindowPresetsParameters:
-    """presets: names; empty: all of the modality. CT: soft_tissue, lung, mediastinum, bone, liver,
-    brain, subdural, angiography. PET: suv_5, suv_10, suv_20. MR: whole_range, usual, high_contrast.
-    """
+class WindowPresetsParameters(Parameters):
+    """Which presets are made."""
 
-    presets: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name in self.presets:
-            if name not in KNOWN:
-                raise InvalidParameters(f"presets holds {name!r}, known are: {', '.join(KNOWN)}")
+    presets: Annotated[
+        tuple[str, ...], Parameter("presets; empty: all of the modality", choices=KNOWN)
+    ] = ()
 
 
 class WindowPresets:

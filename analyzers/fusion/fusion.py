@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -21,11 +21,11 @@ from analyzers.contract import (
     Limits,
     Measurement,
     NotApplicable,
+    Parameter,
+    Parameters,
     Registration,
     Shades,
     Volume,
-    check_choice,
-    check_range,
 )
 from analyzers.fusion import picture
 from analyzers.fusion.registration import Alignment, measure, register
@@ -62,27 +62,36 @@ REGISTRATIONS = ("auto", "always", "never")
 
 
 @dataclass(frozen=True, slots=True)
-class FusionParameters:
-    """Which series, how it is aligned, and how it is shown.
+class FusionParameters(Parameters):
+    """Which series, how it is aligned, and how it is shown."""
 
-    moving: "pet", "mr", "ct", or "auto", the first of these that the study has. registration:
-    "always", "never" (as the headers say), or "auto": where both share a frame of reference, only
-    if mutual information rises by 5 %. palette: "hot_iron", "pet" or "green". opacity: of the
-    colour, 0–1. shades, moving_shades: lowest and highest value shown; empty: usual ones.
-    """
+    moving: Annotated[
+        str,
+        Parameter(
+            'the series that is laid on this one; "auto": PET, MR or CT, the first that is there',
+            choices=("auto", *ROLES),
+        ),
+    ] = "auto"
+    registration: Annotated[
+        str,
+        Parameter(
+            '"never": as the headers say; "auto": where both share a frame of reference, only if'
+            " mutual information rises by 5 %",
+            choices=REGISTRATIONS,
+        ),
+    ] = "auto"
+    palette: Annotated[str, Parameter("colours", choices=picture.PALETTES)] = "hot_iron"
+    opacity: Annotated[float, Parameter("of the colour", least=0, most=1)] = 0.4
+    shades: Annotated[
+        tuple[float, ...],
+        Parameter("lowest and highest value shown of this series; empty: usual ones"),
+    ] = ()
+    moving_shades: Annotated[
+        tuple[float, ...],
+        Parameter("lowest and highest value shown of the other series; empty: usual ones"),
+    ] = ()
 
-    moving: str = "auto"
-    registration: str = "auto"
-    palette: str = "hot_iron"
-    opacity: float = 0.4
-    shades: tuple[float, ...] = ()
-    moving_shades: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        check_choice("moving", self.moving, ("auto", *ROLES))
-        check_choice("registration", self.registration, REGISTRATIONS)
-        check_choice("palette", self.palette, picture.PALETTES)
-        check_range("opacity", self.opacity, 0.0, 1.0)
+    def check(self) -> None:
         for name, pair in (("shades", self.shades), ("moving_shades", self.moving_shades)):
             if pair and (len(pair) != 2 or not pair[0] < pair[1]):
                 raise InvalidParameters(f"{name} is {pair}, a lower and a higher value are needed")

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from analyzers.contract import (
     Limits,
     Measurement,
     NotApplicable,
+    Parameter,
+    Parameters,
     Volume,
 )
 from analyzers.grid.field import field_of_view
@@ -57,26 +59,44 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
-class QualityParameters:
-    """Limits from which a warning or a refusal is given; 0 ≤ warn ≤ refuse (SNR: the reverse).
+class QualityParameters(Parameters):
+    """Limits from which a warning or a refusal is given; a warning never after a refusal."""
 
-    noise in HU (CT), snr as a ratio (others), edge in mm, saturated and gap as shares (0–1),
-    metal in mL. read: whether Tesseract, where it is installed, reads lettering.
-    """
+    noise_warn_hu: Annotated[
+        float, Parameter("noise of CT from which is warned", "HU", least=0)
+    ] = 40.0
+    noise_refuse_hu: Annotated[
+        float, Parameter("noise of CT from which is refused", "HU", least=0)
+    ] = 150.0
+    snr_warn: Annotated[
+        float, Parameter("signal over noise of others below which is warned", least=0)
+    ] = 5.0
+    snr_refuse: Annotated[
+        float, Parameter("signal over noise of others below which is refused", least=0)
+    ] = 2.0
+    edge_warn_mm: Annotated[
+        float, Parameter("width of the body outline from which is warned", "mm", least=0)
+    ] = 5.0
+    edge_refuse_mm: Annotated[
+        float, Parameter("width of the body outline from which is refused", "mm", least=0)
+    ] = 15.0
+    saturated_warn: Annotated[
+        float, Parameter("share of the body at the brightest value, warned from", least=0)
+    ] = 0.01
+    saturated_refuse: Annotated[
+        float, Parameter("share of the body at the brightest value, refused from", least=0)
+    ] = 0.25
+    gap_warn: Annotated[
+        float, Parameter("gap between slices as a share of their distance, warned from", least=0)
+    ] = 0.1
+    metal_warn_ml: Annotated[
+        float, Parameter("volume of metal from which is warned", "mL", least=0)
+    ] = 0.1
+    read: Annotated[
+        bool, Parameter("whether Tesseract, where it is installed, reads lettering")
+    ] = True
 
-    noise_warn_hu: float = 40.0
-    noise_refuse_hu: float = 150.0
-    snr_warn: float = 5.0
-    snr_refuse: float = 2.0
-    edge_warn_mm: float = 5.0
-    edge_refuse_mm: float = 15.0
-    saturated_warn: float = 0.01
-    saturated_refuse: float = 0.25
-    gap_warn: float = 0.1
-    metal_warn_ml: float = 0.1
-    read: bool = True
-
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         pairs = (
             ("noise", self.noise_warn_hu, self.noise_refuse_hu),
             ("snr", self.snr_refuse, self.snr_warn),
@@ -84,10 +104,8 @@ class QualityParameters:
             ("saturated", self.saturated_warn, self.saturated_refuse),
         )
         for name, lower, upper in pairs:
-            if not 0 <= lower <= upper:
+            if not lower <= upper:
                 raise InvalidParameters(f"{name}: the limits {lower:g} and {upper:g} contradict")
-        if self.gap_warn < 0 or self.metal_warn_ml < 0:
-            raise InvalidParameters("gap_warn and metal_warn_ml must not be negative")
 
 
 class Quality:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,10 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     NotApplicable,
+    Parameter,
+    Parameters,
     Segment,
     Segmentation,
     Volume,
@@ -44,22 +44,16 @@ CLOSE_MM, NEAREST_MM = 5.0, 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class BodyCompositionParameters:
-    """z_mm: patient z (LPS mm) of the level; None: L3, estimated.
+class BodyCompositionParameters(Parameters):
+    """Where in the body is measured."""
 
-    slab_mm: planes within this height are measured and averaged, 0–30 mm.
-    """
-
-    z_mm: float | None = None
-    slab_mm: float = 5.0
-
-    def __post_init__(self) -> None:
-        if self.z_mm is not None and not (
-            isinstance(self.z_mm, int | float) and math.isfinite(self.z_mm)
-        ):
-            raise InvalidParameters(f"z_mm is {self.z_mm!r}, a number is needed")
-        if not 0.0 <= self.slab_mm <= 30.0:
-            raise InvalidParameters(f"slab_mm is {self.slab_mm:g}, 0 to 30 is accepted")
+    z_mm: Annotated[
+        float | None, Parameter("patient z (LPS) of the level; left out: L3, estimated", "mm")
+    ] = None
+    slab_mm: Annotated[
+        float,
+        Parameter("planes within this height are measured and averaged", "mm", least=0, most=30),
+    ] = 5.0
 
 
 class BodyComposition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,10 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     NotApplicable,
+    Parameter,
+    Parameters,
     Segment,
     Segmentation,
     Volume,
@@ -43,14 +44,13 @@ ENHANCED_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class CalciumParameters:
-    """loud_hu: noise from which the score is called unreliable, 10–200 HU."""
+class CalciumParameters(Parameters):
+    """When the score is doubted."""
 
-    loud_hu: float = 30.0
-
-    def __post_init__(self) -> None:
-        if not 10 <= self.loud_hu <= 200:
-            raise InvalidParameters(f"loud_hu is {self.loud_hu:g}, 10 to 200 is accepted")
+    loud_hu: Annotated[
+        float,
+        Parameter("noise from which the score is called unreliable", "HU", least=10, most=200),
+    ] = 30.0
 
 
 class CalciumScoring:

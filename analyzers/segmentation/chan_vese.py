@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume
+from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.grid.balls import Spacing
 from analyzers.segmentation.outlined import outlined
-from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
+from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,18 +25,21 @@ LEAST_TRUST = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class ChanVeseParameters(TargetParameters):
-    """smoothness_mm: weight of the surface, 0.1–5 mm; structures thinner than twice this vanish.
+    """How smooth the surface is, and how even the values."""
 
-    phase_mm: over how many mm the values of a phase may drift, 2–100 mm.
-    """
-
-    smoothness_mm: float = 0.4
-    phase_mm: float = 15.0
-
-    def __post_init__(self) -> None:
-        TargetParameters.__post_init__(self)
-        in_range("smoothness_mm", self.smoothness_mm, 0.1, 5.0)
-        in_range("phase_mm", self.phase_mm, 2.0, 100.0)
+    smoothness_mm: Annotated[
+        float,
+        Parameter(
+            "weight of the surface; structures thinner than twice this vanish",
+            "mm",
+            least=0.1,
+            most=5,
+        ),
+    ] = 0.4
+    phase_mm: Annotated[
+        float,
+        Parameter("over how far the values of a phase may drift", "mm", least=2, most=100),
+    ] = 15.0
 
 
 class ChanVese:

@@ -3,36 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume
+from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.segmentation.outlined import outlined
-from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
+from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 CERTAIN = 4.0
 
 
 @dataclass(frozen=True, slots=True)
 class GeodesicParameters(TargetParameters):
-    """smoothing_mm: width of the model image that edges are taken from, 0.1–5 mm.
+    """What counts as an edge, and how much it counts."""
 
-    edge_mm: an edge that rises over this length halves the cost of the surface, 0.5–20 mm.
-    contour_mm: weight of the contour against the values, 0.1–10 mm.
-    """
-
-    smoothing_mm: float = 0.7
-    edge_mm: float = 5.0
-    contour_mm: float = 1.0
-
-    def __post_init__(self) -> None:
-        TargetParameters.__post_init__(self)
-        in_range("smoothing_mm", self.smoothing_mm, 0.1, 5.0)
-        in_range("edge_mm", self.edge_mm, 0.5, 20.0)
-        in_range("contour_mm", self.contour_mm, 0.1, 10.0)
+    smoothing_mm: Annotated[
+        float,
+        Parameter("width of the model image that edges are taken from", "mm", least=0.1, most=5),
+    ] = 0.7
+    edge_mm: Annotated[
+        float,
+        Parameter(
+            "an edge that rises over this length halves the cost of the surface",
+            "mm",
+            least=0.5,
+            most=20,
+        ),
+    ] = 5.0
+    contour_mm: Annotated[
+        float, Parameter("weight of the contour against the values", "mm", least=0.1, most=10)
+    ] = 1.0
 
 
 class GeodesicContour:

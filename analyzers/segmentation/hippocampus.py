@@ -6,7 +6,7 @@ They were trained on crops of about 36×50×35 mm round one hippocampus, and rea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,11 @@ from analyzers.contract import (
     Finding,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     Measurement,
     NotApplicable,
+    Parameter,
+    Parameters,
     ParametricMap,
     Segment,
     Segmentation,
@@ -54,23 +55,14 @@ MAPS = ("uncertainty", "grad_cam", "none")
 
 
 @dataclass(frozen=True, slots=True)
-class HippocampusParameters:
-    """least_agreement: below this overlap of the variants (0–1) the report warns.
+class HippocampusParameters(Parameters):
+    """When the report warns, and what it shows."""
 
-    evidence: the map that is reported, one of ``MAPS``.
-    """
-
-    least_agreement: float = 0.85
-    evidence: str = "uncertainty"
-
-    def __post_init__(self) -> None:
-        if self.evidence not in MAPS:
-            accepted = ", ".join(repr(one) for one in MAPS)
-            raise InvalidParameters(f"evidence is {self.evidence!r}; accepted are {accepted}")
-        if not 0 <= self.least_agreement <= 1:
-            raise InvalidParameters(
-                f"least_agreement is {self.least_agreement:g}, 0 to 1 is accepted"
-            )
+    least_agreement: Annotated[
+        float,
+        Parameter("overlap of the variants below which the report warns", least=0, most=1),
+    ] = 0.85
+    evidence: Annotated[str, Parameter("the map that is reported", choices=MAPS)] = "uncertainty"
 
 
 class HippocampusNetwork:

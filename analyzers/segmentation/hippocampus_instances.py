@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,9 @@ from analyzers.contract import (
     Detection,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
+    Parameter,
+    Parameters,
     Volume,
 )
 from analyzers.grid.patient_grid import clear_padding
@@ -40,14 +41,12 @@ SIDES = {
 
 
 @dataclass(frozen=True, slots=True)
-class InstanceParameters:
-    """least_score: of a part (0–1), below which the report warns."""
+class InstanceParameters(Parameters):
+    """When the report warns."""
 
-    least_score: float = 0.7
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.least_score <= 1:
-            raise InvalidParameters(f"least_score is {self.least_score:g}, 0 to 1 is accepted")
+    least_score: Annotated[
+        float, Parameter("score of a part below which the report warns", least=0, most=1)
+    ] = 0.7
 
 
 class HippocampusMaskRcnn:

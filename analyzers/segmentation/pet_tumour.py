@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,11 @@ from analyzers.contract import (
     Code,
     Findings,
     InputContract,
-    InvalidParameters,
     Limits,
     Measurement,
     NotApplicable,
+    Parameter,
+    Parameters,
     Segment,
     Segmentation,
     Volume,
@@ -63,35 +64,44 @@ SENTENCES = {
 
 
 @dataclass(frozen=True, slots=True)
-class PetTumourParameters:
-    """How foci are found and cut.
+class PetTumourParameters(Parameters):
+    """How foci are found and cut."""
 
-    method: "fixed_41", "suv_2_5", "suv_4", "adaptive" or "percist".
-    seed_mm: x, y, z of a point (patient LPS mm): only the focus there is reported; empty: all.
-    start_suv: where a focus is looked for; methods with an absolute level start at that level.
-    least_ml: a focus has this volume above the starting level. max_foci: the hottest ones are kept.
-    reference_mm: x, y, z of the centre of the 3 cm sphere in the liver, for "percist"; empty: it
-    is looked for.
-    """
+    method: Annotated[str, Parameter("how a focus is cut", choices=tuple(Method))] = (
+        Method.FIXED.value
+    )
+    seed_mm: Annotated[
+        tuple[float, ...],
+        Parameter(
+            "x, y, z of a point (patient LPS): only the focus there is reported; empty: all", "mm"
+        ),
+    ] = ()
+    start_suv: Annotated[
+        float,
+        Parameter(
+            "where a focus is looked for; methods with an absolute level start at that level",
+            "g/mL",
+            least=0.5,
+            most=50,
+        ),
+    ] = 2.5
+    least_ml: Annotated[
+        float,
+        Parameter("volume of a focus above the starting level", "mL", least=0, most=1000),
+    ] = 1.0
+    max_foci: Annotated[int, Parameter("the hottest ones are kept", least=1, most=250)] = 20
+    reference_mm: Annotated[
+        tuple[float, ...],
+        Parameter(
+            'x, y, z of the centre of the 3 cm sphere in the liver, for "percist"; empty: it is'
+            " looked for",
+            "mm",
+        ),
+    ] = ()
 
-    method: str = Method.FIXED.value
-    seed_mm: tuple[float, ...] = ()
-    start_suv: float = 2.5
-    least_ml: float = 1.0
-    max_foci: int = 20
-    reference_mm: tuple[float, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.method not in list(Method):
-            raise InvalidParameters(f"method is {self.method!r}, one of {', '.join(Method)} is")
+    def check(self) -> None:
         require_point("seed_mm", self.seed_mm)
         require_point("reference_mm", self.reference_mm)
-        if not 0.5 <= self.start_suv <= 50:
-            raise InvalidParameters(f"start_suv is {self.start_suv:g}, 0.5 to 50 is accepted")
-        if not 0 <= self.least_ml <= 1000:
-            raise InvalidParameters(f"least_ml is {self.least_ml:g}, 0 to 1000 is accepted")
-        if not 1 <= self.max_foci <= 250:
-            raise InvalidParameters(f"max_foci is {self.max_foci}, 1 to 250 is accepted")
 
 
 class PetTumour:

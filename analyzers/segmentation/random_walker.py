@@ -3,33 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume
+from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.segmentation.outlined import outlined
-from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
+from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 SEED_TRUST = 1e3
 
 
 @dataclass(frozen=True, slots=True)
 class RandomWalkerParameters(TargetParameters):
-    """contrast: difference of membership (0–1) at which a walk rarely passes, 0.02–1.
+    """How far a walk goes, and what stops it."""
 
-    walk_mm: how far a walk goes before the values decide, 0.5–50 mm.
-    """
-
-    contrast: float = 0.15
-    walk_mm: float = 4.0
-
-    def __post_init__(self) -> None:
-        TargetParameters.__post_init__(self)
-        in_range("contrast", self.contrast, 0.02, 1.0)
-        in_range("walk_mm", self.walk_mm, 0.5, 50.0)
+    contrast: Annotated[
+        float,
+        Parameter("difference of membership at which a walk rarely passes", least=0.02, most=1),
+    ] = 0.15
+    walk_mm: Annotated[
+        float,
+        Parameter("how far a walk goes before the values decide", "mm", least=0.5, most=50),
+    ] = 4.0
 
 
 class RandomWalker:

@@ -8,13 +8,13 @@ regularise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.filters import threshold_otsu
 
-from analyzers.contract import InvalidParameters, NotApplicable, Volume
+from analyzers.contract import InvalidParameters, NotApplicable, Parameter, Parameters, Volume
 from analyzers.grid.balls import Mask, Spacing
 from analyzers.grid.patient_grid import (
     CoarseGrid,
@@ -39,47 +39,46 @@ FAR_MM = 4.0
 
 
 @dataclass(frozen=True, slots=True)
-class TargetParameters:
-    """What is looked for.
+class TargetParameters(Parameters):
+    """What is looked for."""
 
-    seed_mm: x, y, z of a point in the structure (patient LPS mm); empty: the whole series.
-    reach_mm: nothing farther from the point than this belongs to the structure, 5–150 mm.
-    lowest, highest: values of the structure in the units of the image (HU on CT, SUV on PET where
-    the header allows it); None: taken from the image.
-    neck_mm: with a point, what hangs on the structure by a neck thinner than this is cut off, as
-    vessels and the chest wall are from a nodule; 0–30 mm, 0: nothing is.
-    least_ml: without a point, smaller pieces are left out.
-    """
+    seed_mm: Annotated[
+        tuple[float, ...],
+        Parameter("x, y, z of a point in it (patient LPS); empty: the whole series", "mm"),
+    ] = ()
+    reach_mm: Annotated[
+        float,
+        Parameter("nothing farther from the point belongs to it", "mm", least=5, most=150),
+    ] = 40.0
+    lowest: Annotated[
+        float | None,
+        Parameter(
+            "lowest value of it in the units of the image (HU on CT, SUV on PET where the header"
+            " allows it); left out: taken from the image"
+        ),
+    ] = None
+    highest: Annotated[
+        float | None, Parameter("highest value of it; left out: taken from the image")
+    ] = None
+    neck_mm: Annotated[
+        float,
+        Parameter(
+            "with a point: what hangs on it by a neck thinner than this is cut off, as vessels and"
+            " the chest wall are from a nodule; 0: nothing is",
+            "mm",
+            least=0,
+            most=30,
+        ),
+    ] = 6.0
+    least_ml: Annotated[
+        float,
+        Parameter("without a point: smaller pieces are left out", "mL", least=0, most=10_000),
+    ] = 0.5
 
-    seed_mm: tuple[float, ...] = ()
-    reach_mm: float = 40.0
-    lowest: float | None = None
-    highest: float | None = None
-    neck_mm: float = 6.0
-    least_ml: float = 0.5
-
-    def __post_init__(self) -> None:
+    def check(self) -> None:
         require_point("seed_mm", self.seed_mm)
-        in_range("reach_mm", self.reach_mm, 5.0, 150.0)
-        in_range("neck_mm", self.neck_mm, 0.0, 30.0)
-        in_range("least_ml", self.least_ml, 0.0, 10_000.0)
-        for name in ("lowest", "highest"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, int | float):
-                raise InvalidParameters(f"{name} is {value!r}, a number is needed")
         if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
             raise InvalidParameters(f"lowest {self.lowest:g} is not below highest {self.highest:g}")
-
-
-def in_range(name: str, value: float, least: float, most: float) -> None:
-    """Accept a parameter in its range.
-
-    Raises
-    ------
-    InvalidParameters
-    """
-    if not least <= value <= most:
-        raise InvalidParameters(f"{name} is {value:g}, {least:g} to {most:g} is accepted")
 
 
 @dataclass(frozen=True, slots=True, eq=False)

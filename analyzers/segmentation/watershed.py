@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Volume
+from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.segmentation.outlined import outlined
-from analyzers.segmentation.target import Scene, TargetParameters, in_range, scene
+from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 OUTSIDE, INSIDE = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class WatershedParameters(TargetParameters):
-    """smoothing_mm: width of the model image whose gradient is flooded, 0.1–5 mm."""
+    """What is flooded."""
 
-    smoothing_mm: float = 0.7
-
-    def __post_init__(self) -> None:
-        TargetParameters.__post_init__(self)
-        in_range("smoothing_mm", self.smoothing_mm, 0.1, 5.0)
+    smoothing_mm: Annotated[
+        float,
+        Parameter("width of the model image whose gradient is flooded", "mm", least=0.1, most=5),
+    ] = 0.7
 
 
 class Watershed:

@@ -135,7 +135,7 @@ def test_the_evidence_lies_on_the_hippocampus(
 
 
 def test_an_unknown_map_is_refused() -> None:
-    with pytest.raises(InvalidParameters, match="'uncertainty', 'grad_cam', 'none'"):
+    with pytest.raises(InvalidParameters, match="'uncertainty', 'grad_cam' or 'none'"):
         HippocampusParameters(evidence="saliency")
 
 
