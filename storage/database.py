@@ -120,9 +120,9 @@ class Database:
             tx.execute(sa.delete(schema.heartbeat))
             tx.execute(sa.insert(schema.heartbeat).values(id=1, at=at))
 
-    def refresh_statistics(self) -> bool:
-        """Tell the planner of statements how much there is; false while there is too little for it
-        to matter. What has changed little since the last time is not looked at again.
+    def refresh_statistics(self, enough: int = ENOUGH) -> bool:
+        """Tell the planner of statements how much there is; false while there are not ``enough``
+        instances for it to matter. What has changed little since is not looked at again.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class Database:
         """
         with self.read() as tx:
             newest = tx.scalar(sa.select(sa.func.max(schema.instances.c.id))) or 0
-        if newest < ENOUGH:
+        if newest < enough:
             return False
         for statement in self._due_statistics():  # one a transaction: others write in between
             with self.write() as tx:
@@ -243,8 +243,10 @@ def is_url(text: str) -> bool:
     return True
 
 
-def open_database(url: str) -> Database:
+def open_database(url: str, busy_s: float = BUSY_S) -> Database:
     """Open a database, made and migrated to the newest schema where needed.
+
+    A transaction waits ``busy_s`` for one that holds what it needs.
 
     Raises
     ------
@@ -254,7 +256,7 @@ def open_database(url: str) -> Database:
         A newer version of the node made it, or its driver is missing or unsafe.
     """
     parsed = _parsed(url)
-    database = _database(parsed)
+    database = _database(parsed, busy_s)
     try:
         _migrate(parsed)
     except BaseException:
@@ -345,12 +347,12 @@ def _parsed(url: str) -> URL:
         raise DatabaseUnavailable("the database's URL cannot be read") from None
 
 
-def _database(url: URL, foreign_keys: bool = True) -> Database:
+def _database(url: URL, busy_s: float = BUSY_S, foreign_keys: bool = True) -> Database:
     if url.get_backend_name() == "sqlite":
         lock_file = _sqlite_folder(url)
-        working = sqlite_engine(url, BUSY_S, foreign_keys)
-        return Database(working, sqlite_engine(url, BUSY_S, foreign_keys, LOOK), lock_file)
-    return Database(server_engine(url, BUSY_S), server_engine(url, BUSY_S, LOOK), None)
+        working = sqlite_engine(url, busy_s, foreign_keys)
+        return Database(working, sqlite_engine(url, busy_s, foreign_keys, LOOK), lock_file)
+    return Database(server_engine(url, busy_s), server_engine(url, busy_s, LOOK), None)
 
 
 def _sqlite_folder(url: URL) -> Path:

@@ -65,6 +65,7 @@ class Dispatcher:
         heartbeat: Heartbeat | None = None,
         on_settled: Callable[[], None] = lambda: None,
         tells_not_applicable: Callable[[str], bool] = lambda rule: False,
+        poll_s: float = POLL_S,
     ) -> None:
         self._database = database
         self._instances = instances
@@ -84,6 +85,7 @@ class Dispatcher:
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
         self._tells_not_applicable = tells_not_applicable
+        self._poll_s = poll_s
 
     def wake(self) -> None:
         """There may be a due job."""
@@ -122,7 +124,7 @@ class Dispatcher:
 
     def _wait(self) -> None:
         try:
-            arrival = self._arrivals.get(timeout=POLL_S)
+            arrival = self._arrivals.get(timeout=self._poll_s)
             while True:
                 if arrival is not None:
                     self._running -= 1

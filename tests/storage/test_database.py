@@ -289,11 +289,8 @@ def test_errors_name_no_values(database: Database) -> None:
     assert "Yamada" not in str(caught.value)
 
 
-def test_a_database_locked_for_too_long_is_unavailable_and_then_works_again(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "BUSY_S", 0.3)
-    database = open_database(url)
+def test_a_database_locked_for_too_long_is_unavailable_and_then_works_again(url: str) -> None:
+    database = open_database(url, busy_s=0.3)
     script = (
         "import sys; from storage.database import open_database;"
         "database = open_database(sys.argv[1]);"
@@ -403,14 +400,11 @@ def test_a_lock_that_cannot_be_asked_for_is_a_named_error(tmp_path: Path) -> Non
     database.close()
 
 
-def test_statistics_are_kept_once_there_is_enough_for_them(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_statistics_are_kept_once_there_is_enough_for_them(database: Database) -> None:
     with database.write() as tx:
         add_study(tx, instances=30)
     assert not database.refresh_statistics(), "those of a few rows mislead"
-    monkeypatch.setattr(module, "ENOUGH", 10)
-    assert database.refresh_statistics()
+    assert database.refresh_statistics(enough=10)
     with database.read() as tx:
         if tx.dialect.name == "sqlite":
             known = set(tx.exec_driver_sql("SELECT DISTINCT tbl FROM sqlite_stat1").scalars())

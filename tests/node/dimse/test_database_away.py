@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from node.dimse.scu.answers import SendOutcome
 from node.dimse.scu.sender import Peer, SendResult, send
 from storage import index
@@ -15,10 +13,9 @@ from tests.node.dimse.receiving import running_node
 
 
 def test_a_locked_database_is_out_of_resources_and_a_repeat_is_indexed(
-    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: list[Path]
 ) -> None:
-    monkeypatch.setattr("storage.database.BUSY_S", 0.2)
-    database = open_database(f"sqlite:///{tmp_path / 'wetread.db'}")
+    database = open_database(f"sqlite:///{tmp_path / 'wetread.db'}", busy_s=0.2)
 
     def commit(record: InstanceRecord) -> None:
         with database.write() as tx:

@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    one = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    one = open_database(f"sqlite:///{tmp_path / 'w.db'}", busy_s=0.3)
     yield one
     one.close()
 

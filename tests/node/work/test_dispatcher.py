@@ -107,7 +107,9 @@ class Bench:
 
     def dispatcher(self, executor: ScriptedExecutor, attempts: int = 3) -> Dispatcher:
         settings = WorkerSettings(attempts=attempts, retry_delay_s=10)
-        return Dispatcher(self.database, self.store, self.results, executor, settings, self.clock)
+        return Dispatcher(
+            self.database, self.store, self.results, executor, settings, self.clock, poll_s=0
+        )
 
     def run(self, dispatcher: Dispatcher, rounds: int = 4) -> None:
         for _ in range(rounds):

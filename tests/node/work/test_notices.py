@@ -45,6 +45,7 @@ def run(bench: Bench, wanted: bool) -> tuple[list[int], ScriptedExecutor]:  # no
         WorkerSettings(),
         bench.clock,
         tells_not_applicable=lambda rule: wanted and rule == "rule",
+        poll_s=0,
     )
     bench.run(dispatcher, rounds=12)
     return ids, executor
