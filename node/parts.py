@@ -7,16 +7,17 @@ import threading
 from collections.abc import Callable, Mapping, Set
 from importlib.metadata import version
 
-from node import network
 from node.clock import Clock
-from node.config.dimse import DestinationSettings
 from node.config.settings import Settings
 from node.delivery.commitment_reports import CommitmentReporter
-from node.delivery.delivery import Courier, Destination
+from node.delivery.delivery import Courier
 from node.delivery.result_commitment import CommitmentAsker
+from node.dimse import tls_in_use
+from node.dimse.association.connections import Entity
 from node.dimse.association.server import AssociationServer
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
 from node.dimse.receivers.process import ProcessSettings
+from node.dimse.scu import peers
 from node.dimse.services import offered
 from node.dimse.services.commitment import CommitmentService
 from node.dimse.services.offered import Means
@@ -53,13 +54,13 @@ def server(
     clock: Clock,
 ) -> AssociationServer | ReceiverPool:
     """Who receives: in this process, or in several of its own."""
-    dimse = network.dimse_settings(settings, own_ae_title)
+    entity = _entity(settings, own_ae_title)
     if settings.dimse.processes > 1:
         return ReceiverPool(
-            settings.dimse.processes, _process_settings(settings, own_ae_title), dimse, callbacks
+            settings.dimse.processes, _process_settings(settings, entity), entity, callbacks
         )
     return AssociationServer(
-        dimse,
+        entity,
         store,
         sink=callbacks.store,
         on_quarantined=callbacks.quarantined,
@@ -67,12 +68,21 @@ def server(
     )
 
 
-def _process_settings(settings: Settings, own_ae_title: str) -> Callable[[str], ProcessSettings]:
+def _entity(settings: Settings, own_ae_title: str) -> Entity:
+    return Entity(
+        settings.node.ae_title,
+        settings.dimse,
+        settings.peers,
+        settings.storage.min_free_mb,
+        own_ae_title,
+    )
+
+
+def _process_settings(settings: Settings, entity: Entity) -> Callable[[str], ProcessSettings]:
     prepare = functools.partial(logs.configure, settings.logs_dir, settings.node.log_level)
-    dimse = network.dimse_settings(settings, own_ae_title)
     return lambda name: ProcessSettings(
         name,
-        dimse,
+        entity,
         settings.storage.instances,
         settings.quarantine_dir,
         settings.storage.sync,
@@ -87,11 +97,11 @@ def couriers(
     """One for each destination, by its name."""
     return {
         one.name: Courier(
-            _destination(one),
-            one.calling_ae_title or settings.node.ae_title,
+            peers.destination_peer(one, settings.node.ae_title),
             database,
             results,
             clock,
+            asks_commitment=one.commitment,
         )
         for one in settings.destinations
     }
@@ -106,18 +116,6 @@ def delivery_loops(found: Mapping[str, Courier], health: Health) -> list[Loop]:
     return loops
 
 
-def _destination(settings: DestinationSettings) -> Destination:
-    return Destination(
-        settings.name,
-        settings.ae_title,
-        settings.host,
-        settings.port,
-        settings.commitment,
-        network.tls_files(settings),
-        settings.tls_name,
-    )
-
-
 def askers(
     settings: Settings,
     database: Database,
@@ -128,7 +126,7 @@ def askers(
     loops = []
     for one in settings.destinations:
         if one.commitment:
-            peer = network.peer_of(one, settings.node.ae_title)
+            peer = peers.destination_peer(one, settings.node.ae_title)
             asker = CommitmentAsker(peer, database, CommitmentService(database, clock), clock)
             heartbeat = health.part(f"commitment of {one.name}", works_s=TRANSFER_S)
             loops.append(Loop(asker.ask_once, heartbeat, IDLE_S))
@@ -148,7 +146,9 @@ def reporter(
         database,
         store,
         receiving.open_associations,
-        network.report_peers(settings),
+        peers.report_peers(
+            settings.node.ae_title, settings.dimse.tls, settings.peers, settings.destinations
+        ),
         clock,
         settings.commitment.missing_wait_s,
     )
@@ -189,10 +189,10 @@ def certificate_watch(
 ) -> tuple[CertificateWatch, Loop]:
     """Looks at the ends of certificates, and its loop."""
     watch = CertificateWatch(
-        network.tls_paths(settings),
+        tls_in_use.paths(settings),
         database,
         clock,
-        faults=lambda: network.tls_faults(settings),
+        faults=lambda: tls_in_use.faults(settings),
     )
     heartbeat = health.part("certificates", fresh_s=CERTIFICATES_S + 60)
     return watch, Loop(watch.step, heartbeat, CERTIFICATES_S)

@@ -38,9 +38,8 @@ def prove_listener(settings: Settings, port: Callable[[], int], own_ae_title: st
     ------
     PeerUnavailable
     """
-    only_tls = settings.dimse.tls is not None and settings.dimse.tls.only
-    host = settings.dimse.host
-    here = "127.0.0.1" if only_tls or host in {"0.0.0.0", ""} else host
+    host = settings.dimse.plain_host
+    here = "127.0.0.1" if host in {"0.0.0.0", ""} else host
     title = settings.node.ae_title
     sender.echo(sender.Peer("self", title, here, port(), calling_ae=own_ae_title))
 

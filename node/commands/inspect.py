@@ -61,11 +61,11 @@ def _show_refusal(settings: Settings) -> int:
 
 
 def _show_validity(settings: Settings) -> None:
-    from node import network
+    from node.dimse import tls_in_use
     from node.observe.validity import validities
 
     now = datetime.now(UTC)
-    for path in network.tls_paths(settings):
+    for path in tls_in_use.paths(settings):
         try:
             found = validities(path)
         except (OSError, ValueError) as error:
@@ -77,9 +77,9 @@ def _show_validity(settings: Settings) -> None:
 
 
 def _show_tls_faults(settings: Settings) -> int:
-    from node import network
+    from node.dimse import tls_in_use
 
-    faults = network.tls_faults(settings)
+    faults = tls_in_use.faults(settings)
     for one in faults:
         console.print(f"[red]✗[/] {escape(one)}", highlight=False, soft_wrap=True)
     return int(bool(faults))
@@ -99,13 +99,12 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
 
 
 def _try_destinations(settings: Settings) -> int:
-    from node import network
     from node.dimse.errors import PeerUnavailable
-    from node.dimse.scu import sender
+    from node.dimse.scu import peers, sender
 
     silent = 0
     for one in settings.destinations:
-        peer = network.peer_of(one, settings.node.ae_title)
+        peer = peers.destination_peer(one, settings.node.ae_title)
         where = f"{one.name} ({one.ae_title} at {one.host}:{one.port})"
         try:
             seconds = sender.echo(peer)

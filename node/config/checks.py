@@ -26,7 +26,7 @@ def _same_port(settings: Settings) -> list[tuple[Location, str]]:
         (("http", "port"), http.host, http.port),
     ]
     if dimse.tls is not None:
-        places.append((("dimse", "tls", "port"), dimse.tls.host or dimse.host, dimse.tls.port))
+        places.append((("dimse", "tls", "port"), dimse.tls_host, dimse.tls.port))
     faults: list[tuple[Location, str]] = []
     for number, (location, host, port) in enumerate(places):
         for other, at_host, taken in places[:number]:

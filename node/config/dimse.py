@@ -11,6 +11,7 @@ from node.config.certificate_names import fingerprint_of, subject_of
 from node.config.table import Table
 from node.config.values import AETitle, Host, Name, Port, Seconds, SomeHost, SomeSeconds
 
+MIB = 2**20
 TLS_PORT = 2762
 """The registered port of DICOM over TLS. PS3.8 9.1.1."""
 
@@ -54,6 +55,26 @@ class DimseSettings(Table):
     drain_timeout_s: Seconds = 30
     tls: TlsSettings | None = None
     identity: IdentitySettings | None = None
+
+    @property
+    def max_instance_bytes(self) -> int:
+        """0: any size."""
+        return self.max_instance_mb * MIB
+
+    @property
+    def is_tls_only(self) -> bool:
+        """Whether nothing that is not encrypted is let in."""
+        return self.tls is not None and self.tls.only
+
+    @property
+    def plain_host(self) -> str:
+        """Where the plain port listens: on this machine alone, where only TLS is let in."""
+        return "127.0.0.1" if self.is_tls_only else self.host
+
+    @property
+    def tls_host(self) -> str:
+        own = self.tls.host if self.tls else None
+        return self.host if own is None else own
 
 
 class PeerSettings(Table):

@@ -23,7 +23,6 @@ from node.dimse.scu import finder, sender
 from node.dimse.scu.answers import SendOutcome, describe
 from node.dimse.scu.finder import Unaskable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
-from node.dimse.tls import TlsFiles
 from storage import events, outbox, result_commitments
 from storage.database import Database, Transaction
 from storage.records import Delivery, Level, Subject
@@ -41,20 +40,6 @@ RECORDED_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """Where results go. ``name`` is that of the rules and of the outbox."""
-
-    name: str
-    ae_title: str
-    host: str
-    port: int
-    commitment: bool = False
-    """Whether it is asked to commit to what it was sent."""
-    tls: TlsFiles | None = None
-    tls_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class _Settlement:
     """What is to be recorded of one delivery."""
 
@@ -67,29 +52,25 @@ class _Settlement:
 
 
 class Courier:
-    """Delivers to one destination: ``deliver_once`` is its step, for one thread."""
+    """Delivers to one destination: ``deliver_once`` is its step, for one thread.
+
+    peer: its name is that of the rules and of the outbox.
+    asks_commitment: whether it is asked to commit to what it was sent.
+    """
 
     def __init__(
         self,
-        destination: Destination,
-        calling_ae: str,
+        peer: Peer,
         database: Database,
         results: ResultStore,
         clock: Clock,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         chance: random.Random | None = None,
+        asks_commitment: bool = False,
     ) -> None:
-        self.destination = destination
         self.circuit = Circuit()
-        self._peer = Peer(
-            destination.name,
-            destination.ae_title,
-            destination.host,
-            destination.port,
-            calling_ae,
-            destination.tls,
-            destination.tls_name,
-        )
+        self._peer = peer
+        self._asks_commitment = asks_commitment
         self._database = database
         self._results = results
         self._clock = clock
@@ -97,7 +78,7 @@ class Courier:
         self._chance = chance or random.Random()
         self._unrecorded: list[_Settlement] = []
         self._claim_is_open = False
-        self._log = log.bind(destination=destination.name)
+        self._log = log.bind(destination=peer.name)
 
     def deliver_once(self) -> bool:
         """One round: record, probe, or send some jobs' due objects. False when there was nothing.
@@ -122,8 +103,8 @@ class Courier:
         doubtful, self._claim_is_open = self._claim_is_open, True
         with self._database.write() as tx:
             if doubtful:
-                outbox.release_sending(tx, self._clock(), self.destination.name)
-            claimed = outbox.claim(tx, self.destination.name, self._clock(), jobs=JOBS_AT_ONCE)
+                outbox.release_sending(tx, self._clock(), self._peer.name)
+            claimed = outbox.claim(tx, self._peer.name, self._clock(), jobs=JOBS_AT_ONCE)
         self._claim_is_open = False
         return claimed
 
@@ -225,7 +206,7 @@ class Courier:
         if result.is_stored or _is_there(result):
             how = FOUND if result.status is None else ""
             outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS, how)
-            if self.destination.commitment:
+            if self._asks_commitment:
                 result_commitments.owe(tx, delivery.id, now)
         elif result.outcome is not SendOutcome.TRANSIENT:
             outbox.failed(tx, delivery.id, now, result.status, result.reason)
@@ -261,7 +242,7 @@ class Courier:
         if circuit.probe_at is not None and self._clock() < circuit.probe_at:
             return False
         with self._database.read() as tx:
-            if outbox.next_due(tx, self.destination.name) is None:
+            if outbox.next_due(tx, self._peer.name) is None:
                 return False
         try:
             sender.echo(self._peer, self._timeouts)
@@ -291,7 +272,7 @@ class Courier:
             self.circuit.alarmed = True
 
     def _note(self, level: Level, before: str, after: str, what: str) -> None:
-        reason = f"destination {self.destination.name} {what}"
+        reason = f"destination {self._peer.name} {what}"
         with self._database.write() as tx:
             events.record(tx, self._clock(), level, Subject.NODE, 0, before, after, reason)
 

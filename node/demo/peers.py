@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
-from node.dimse.association.server import AssociationServer, DimseSettings
+from node.config.dimse import DimseSettings
+from node.dimse.association.server import AssociationServer, Entity
 from node.errors import NodeError
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
@@ -26,8 +27,8 @@ class Archive:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._store = InstanceStore(folder, folder / "quarantine")
-        settings = DimseSettings(ae_title="DEMOPACS", host="127.0.0.1", port=0)
-        self._server = AssociationServer(settings, self._store, sink=self._keep)
+        entity = Entity("DEMOPACS", DimseSettings(host="127.0.0.1", port=0))
+        self._server = AssociationServer(entity, self._store, sink=self._keep)
         self._server.start()
         self.port = self._server.port
 

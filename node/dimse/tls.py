@@ -17,6 +17,7 @@ from pathlib import Path
 import structlog
 
 from node.config.certificate_names import fingerprint_of, subject_of
+from node.config.dimse import TlsSettings
 from node.errors import SettingsError
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -41,6 +42,11 @@ class TlsFiles:
     key_password_file: Path | None = None
     crl: Path | None = None
     """What the authorities have revoked (RFC 5280 5). Where given, each must have issued one."""
+
+    @classmethod
+    def shown_by(cls, own: TlsSettings) -> TlsFiles:
+        """Those of the node as a listener."""
+        return cls(own.certificate, own.key, own.ca, own.key_password_file, own.crl)
 
     def paths(self) -> list[Path]:
         given = (self.certificate, self.key, self.ca, self.key_password_file, self.crl)

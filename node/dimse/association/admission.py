@@ -7,6 +7,7 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from node.config.dimse import PeerSettings
 from node.dimse.tls import PeerCertificate
 from node.dimse.wire.negotiation import UserIdentity
 from node.dimse.wire.rejections import (
@@ -16,16 +17,6 @@ from node.dimse.wire.rejections import (
     PEER_LIMIT_EXCEEDED,
     Rejection,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A sender that is let in. Without a host: from anywhere."""
-
-    ae_title: str
-    host: str = ""
-    certificate: str = ""
-    """A fingerprint or a subject (``tls``): only over TLS and with this certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +40,7 @@ def within_limits(
 
 
 def recognise(
-    peers: Sequence[Peer],
+    peers: Sequence[PeerSettings],
     calling_ae: str,
     host: str,
     certificate: PeerCertificate | None = None,
@@ -71,7 +62,7 @@ def recognise(
     return CERTIFICATE_NOT_BOUND if here else CALLING_AE_UNKNOWN
 
 
-def _bears(certificate: PeerCertificate | None, peer: Peer) -> bool:
+def _bears(certificate: PeerCertificate | None, peer: PeerSettings) -> bool:
     if not peer.certificate:
         return True
     return certificate is not None and certificate.is_named(peer.certificate)

@@ -11,8 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from socketserver import TCPServer
 from typing import Any, Protocol
 
@@ -21,16 +20,16 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.config.dimse import TLS_PORT
+from node.config.dimse import DimseSettings, PeerSettings
 from node.dimse import contexts, tls
-from node.dimse.association.admission import Claim, Peer
+from node.dimse.association.admission import Claim
 from node.dimse.association.entrance import Arrival, Entrance, Terms
 from node.dimse.association.lane import InstanceLane
 from node.dimse.services import requests
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import Session
-from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
+from node.dimse.tls import PeerCertificate, ServerTls
 from node.dimse.wakeups import Checkpoint, WakingQueue, hold_by
 from node.dimse.wire import rejections
 from node.dimse.wire.negotiation import AssociationRequest
@@ -47,43 +46,14 @@ SHUT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """The listener for TLS. ``only``: what is not encrypted is let in from nobody."""
-
-    files: TlsFiles
-    host: str = "127.0.0.1"
-    port: int = TLS_PORT
-    only: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class DimseSettings:
-    """How the server listens, whom it lets in, and its limits."""
+class Entity:
+    """The node as others meet it: its table of the settings, and what other tables say of it."""
 
     ae_title: str
-    host: str = "127.0.0.1"
-    port: int = 11112
-    accept_any_peer: bool = True
-    peers: tuple[Peer, ...] = ()
-    require_called_ae_title: bool = False
-    max_associations: int = 64
-    max_associations_per_peer: int = 0
-    """From one host; 0 for as many as there may be in all."""
-    max_contexts: int = 128
-    max_pdu_bytes: int = 131_072
-    max_instance_bytes: int = 0
-    """Larger instances are refused; 0 for any size."""
-    network_timeout_s: float = 60
-    """Silence between PDUs."""
-    pdu_timeout_s: float = 30
-    """From a PDU's first byte to its last, and for what the peer must take from us."""
-    negotiation_timeout_s: float = 15
-    """From the TCP connection to the A-ASSOCIATE-RQ: the ARTIM timer of PS3.8 9.1.5. For the
-    handshake of TLS before it the same."""
-    min_free_bytes: int = 0
-    tls: TlsSettings | None = None
-    users_file: Path | None = None
-    require_user: bool = False
+    dimse: DimseSettings = field(default_factory=DimseSettings)
+    peers: tuple[PeerSettings, ...] = ()
+    min_free_mb: int = 0
+    """With less room on the disk, instances are refused."""
     probe_ae_title: str = ""
     """The node's own calls: let in whatever the limits say. To be secret."""
 
@@ -122,7 +92,7 @@ class Listener(ThreadedAssociationServer):
         self,
         owner: Owner,
         ae: AE,
-        settings: DimseSettings,
+        entity: Entity,
         address: tuple[str, int],
         tls: ServerTls | None = None,
         probe_only: bool = False,
@@ -131,20 +101,20 @@ class Listener(ThreadedAssociationServer):
         """``given`` listens already, for other processes too."""
         self.owner = owner
         self._given = given
-        self.settings = settings
+        self.settings = entity.dimse
         self.probe_only = probe_only
         self.refusals = ThrottledLog()
         self.entrance = Entrance(
             Terms(
-                settings.negotiation_timeout_s,
+                self.settings.negotiation_timeout_s,
                 self.begin,
                 tls.context if tls else None,
-                settings.probe_ae_title,
+                entity.probe_ae_title,
             ),
             self.refusals,
         )
         super().__init__(
-            ae, address, settings.ae_title, ae.supported_contexts, request_handler=_Connection
+            ae, address, entity.ae_title, ae.supported_contexts, request_handler=_Connection
         )
 
     def server_bind(self) -> None:
@@ -334,13 +304,13 @@ def _confirm(association: Association) -> None:
     association.acceptor.add_negotiation_item(answer)
 
 
-def application_entity(settings: DimseSettings) -> AE:
-    ae = AE(ae_title=settings.ae_title)
-    ae.maximum_pdu_size = settings.max_pdu_bytes
+def application_entity(entity: Entity) -> AE:
+    ae = AE(ae_title=entity.ae_title)
+    ae.maximum_pdu_size = entity.dimse.max_pdu_bytes
     # Counted by the server itself, which also knows whom it lets in while it drains.
     ae.maximum_associations = sys.maxsize
-    ae.network_timeout = settings.network_timeout_s
-    ae.acse_timeout = settings.negotiation_timeout_s
+    ae.network_timeout = entity.dimse.network_timeout_s
+    ae.acse_timeout = entity.dimse.negotiation_timeout_s
     ae.implementation_class_uid = IMPLEMENTATION_CLASS_UID
     ae.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     ae.add_supported_context(contexts.VERIFICATION)

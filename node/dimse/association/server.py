@@ -17,17 +17,18 @@ from typing import Protocol
 import structlog
 
 from node.clock import Clock, system_clock
+from node.config.dimse import MIB
 from node.dimse import library
 from node.dimse.association import admission
-from node.dimse.association.admission import Claim, Peer
-from node.dimse.association.connections import DimseSettings, Listener, application_entity
+from node.dimse.association.admission import Claim
+from node.dimse.association.connections import Entity, Listener, application_entity
 from node.dimse.association.identity import Users
 from node.dimse.association.limits import provide_files
 from node.dimse.errors import CannotListen, ListenerEnded
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import AssociationInfo, Session
-from node.dimse.tls import PeerCertificate, ServerTls
+from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
 from node.dimse.wire import rejections
 from node.dimse.wire.negotiation import USER_NAME_AND_PASSCODE
 from node.dimse.wire.rejections import Rejection
@@ -36,7 +37,7 @@ from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
 
-__all__ = ["AssociationInfo", "AssociationServer", "DimseSettings", "Peer"]
+__all__ = ["AssociationInfo", "AssociationServer", "Entity"]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -74,7 +75,7 @@ class AssociationServer:
 
     def __init__(
         self,
-        settings: DimseSettings,
+        entity: Entity,
         store: InstanceStore,
         sink: RecordSink,
         on_released: StudiesSink | None = None,
@@ -88,7 +89,8 @@ class AssociationServer:
         self._given = listening
         self._overseer = overseer
         self.open_associations = OpenAssociations()
-        self._settings = settings
+        self._entity, self._settings = entity, entity.dimse
+        self._title = entity.ae_title.strip()
         self._store = store
         self._sink = sink
         self._on_released = on_released or (lambda studies: None)
@@ -101,8 +103,10 @@ class AssociationServer:
         self._server: Listener | None = None
         self._secure: Listener | None = None
         self._threads: list[threading.Thread] = []
-        self._tls = ServerTls(settings.tls.files) if settings.tls else None
-        self._users = Users(settings.users_file) if settings.users_file else None
+        tls, identity = self._settings.tls, self._settings.identity
+        self._tls = ServerTls(TlsFiles.shown_by(tls)) if tls else None
+        self._users = Users(identity.users_file) if identity else None
+        self._requires_user = identity is not None and identity.required
 
     @property
     def port(self) -> int:
@@ -128,17 +132,16 @@ class AssociationServer:
         given = self._given
         if settings.tls is not None:
             self._secure = self._listen(
-                settings.tls.host,
+                settings.tls_host,
                 settings.tls.port,
                 tls=self._tls,
                 given=given.secure if given else None,
             )
-        only = settings.tls is not None and settings.tls.only
         try:
             self._server = self._listen(
-                "127.0.0.1" if only else settings.host,
+                settings.plain_host,
                 settings.port,
-                probe_only=only,
+                probe_only=settings.is_tls_only,
                 given=given.plain if given else None,
             )
         except CannotListen:
@@ -153,7 +156,7 @@ class AssociationServer:
             self._threads.append(thread)
         log.info(
             "listening",
-            ae_title=settings.ae_title,
+            ae_title=self._entity.ae_title,
             host=settings.host,
             port=self.port,
             tls_port=self.tls_port,
@@ -220,14 +223,13 @@ class AssociationServer:
             sink,
             self._on_quarantined,
             self._clock,
-            self._settings.min_free_bytes,
+            self._entity.min_free_mb * MIB,
             self._settings.max_instance_bytes,
         )
 
     def admit(self, session: Session, claim: Claim, probe_only: bool) -> Rejection | None:
         """Decide on an association request; without a rejection its place is taken."""
-        settings = self._settings
-        probe = settings.probe_ae_title
+        probe = self._entity.probe_ae_title
         session.is_probe = bool(probe) and session.calling_ae == probe
         if not session.is_probe:
             if probe_only:
@@ -245,7 +247,7 @@ class AssociationServer:
     def _recognise(self, session: Session, claim: Claim) -> Rejection | None:
         settings = self._settings
         rejection = admission.recognise(
-            settings.peers,
+            self._entity.peers,
             session.calling_ae,
             session.host,
             session.certificate,
@@ -253,7 +255,7 @@ class AssociationServer:
         )
         if rejection is not None:
             return rejection
-        if settings.require_called_ae_title and session.called_ae != settings.ae_title.strip():
+        if settings.require_called_ae_title and session.called_ae != self._title:
             return rejections.CALLED_AE_UNKNOWN
         if claim.contexts > settings.max_contexts:
             return rejections.TOO_MANY_CONTEXTS
@@ -263,7 +265,7 @@ class AssociationServer:
         if self._users is None:
             return None
         if claim.identity is None or claim.identity.kind != USER_NAME_AND_PASSCODE:
-            return rejections.USER_UNKNOWN if self._settings.require_user else None
+            return rejections.USER_UNKNOWN if self._requires_user else None
         session.is_verified = self._users.knows(claim.identity)
         return None if session.is_verified else rejections.USER_UNKNOWN
 
@@ -327,9 +329,9 @@ class AssociationServer:
         probe_only: bool = False,
         given: socket.socket | None = None,
     ) -> Listener:
-        ae = application_entity(self._settings)
+        ae = application_entity(self._entity)
         try:
-            return Listener(self, ae, self._settings, (host, port), tls, probe_only, given)
+            return Listener(self, ae, self._entity, (host, port), tls, probe_only, given)
         except OSError as error:
             raise CannotListen(advice(host, port, error)) from error
 

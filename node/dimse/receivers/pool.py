@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from node.dimse.association.connections import DimseSettings
+from node.dimse.association.connections import Entity
 from node.dimse.association.limits import provide_files
 from node.dimse.association.server import Listening, advice
 from node.dimse.errors import CannotListen, ListenerEnded, PeerFault, PeerUnavailable
@@ -49,11 +49,11 @@ class ReceiverPool:
         self,
         count: int,
         make_settings: Callable[[str], ProcessSettings],
-        dimse: DimseSettings,
+        entity: Entity,
         callbacks: Callbacks,
     ) -> None:
         self.open_associations = PooledAssociations(self)
-        self._dimse = dimse
+        self._dimse = dimse = entity.dimse
         self.places = Places(dimse.max_associations, dimse.max_associations_per_peer)
         self.around = Surroundings(callbacks, self.places)
         self._listening: Listening | None = None
@@ -88,9 +88,8 @@ class ReceiverPool:
         """
         provide_files(self._dimse.max_associations)  # handed down to the processes
         tls = self._dimse.tls
-        host = "127.0.0.1" if tls and tls.only else self._dimse.host
-        plain = _listen(host, self._dimse.port)
-        self._listening = Listening(plain, _listen(tls.host, tls.port) if tls else None)
+        plain = _listen(self._dimse.plain_host, self._dimse.port)
+        self._listening = Listening(plain, _listen(self._dimse.tls_host, tls.port) if tls else None)
         for one in self._receivers:
             one.start()
         for one in self._receivers:

@@ -22,7 +22,7 @@ from typing import Any
 import structlog
 
 from node.clock import system_clock
-from node.dimse.association.connections import DimseSettings
+from node.dimse.association.connections import Entity
 from node.dimse.association.server import AssociationServer, Listening
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.receivers.link import Link, LinkLost
@@ -52,7 +52,7 @@ class ProcessSettings:
     """What a receiver process needs. ``name`` is that of its folders in the store."""
 
     name: str
-    dimse: DimseSettings
+    entity: Entity
     instances: Path
     quarantine: Path
     sync: bool
@@ -191,7 +191,7 @@ class _ReceiverProcess:
         store.lock()
         database = join_database(settings.database_url)
         return AssociationServer(
-            settings.dimse,
+            settings.entity,
             store,
             sink=self._store,
             on_quarantined=lambda refused: self._tell(Quarantined(refused)),

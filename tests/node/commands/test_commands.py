@@ -12,7 +12,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from node.dimse.association.server import AssociationServer, DimseSettings
+from node.config.dimse import DimseSettings
+from node.dimse.association.server import AssociationServer, Entity
 from storage import index
 from storage.database import open_database
 from storage.instances import InstanceStore
@@ -173,7 +174,7 @@ def receiver(tmp_path: Path) -> Iterator[AssociationServer]:
     def keep(record: InstanceRecord) -> None:
         store.forget_incoming(record.placement.incoming)
 
-    server = AssociationServer(DimseSettings("RECEIVER", port=0), store, sink=keep)
+    server = AssociationServer(Entity("RECEIVER", DimseSettings(port=0)), store, sink=keep)
     server.start()
     yield server
     server.drain(2)

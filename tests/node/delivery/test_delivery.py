@@ -13,8 +13,8 @@ from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 from structlog.testing import capture_logs
 
 from node.delivery import backoff
-from node.delivery.delivery import Courier, Destination
-from node.dimse.scu.sender import Timeouts
+from node.delivery.delivery import Courier
+from node.dimse.scu.sender import Peer, Timeouts
 from node.loop import Loop
 from node.observe.health import Heartbeat
 from storage import events, outbox
@@ -31,8 +31,7 @@ PENDING, SENT, FAILED = DeliveryState.PENDING, DeliveryState.SENT, DeliveryState
 
 def courier_to(box: Outbox, port: int, ae_title: str = "FAKEPACS") -> Courier:
     return Courier(
-        Destination("pacs", ae_title, "127.0.0.1", port),
-        "WETREAD",
+        Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD"),
         box.database,
         box.results,
         box.clock,

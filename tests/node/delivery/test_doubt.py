@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from node.delivery.delivery import FOUND, Courier, Destination
+from node.delivery.delivery import FOUND, Courier
 from node.dimse.scu import finder
 from node.dimse.scu.finder import Unaskable
 from node.dimse.scu.sender import Peer, Timeouts
@@ -23,10 +23,8 @@ SENT = DeliveryState.SENT
 
 
 def courier_to(box: Outbox, port: int, ae_title: str = "FAKEPACS") -> Courier:
-    destination = Destination("pacs", ae_title, "127.0.0.1", port)
-    return Courier(
-        destination, "WETREAD", box.database, box.results, box.clock, QUICK, random.Random(1)
-    )
+    peer = Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD")
+    return Courier(peer, box.database, box.results, box.clock, QUICK, random.Random(1))
 
 
 def die_before_recording(box: Outbox, courier: Courier) -> None:

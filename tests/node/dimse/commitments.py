@@ -13,8 +13,9 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, build_role, evt
 from pynetdicom.association import Association
 
+from node.config.dimse import DimseSettings
 from node.delivery.commitment_reports import CommitmentReporter
-from node.dimse.association.server import AssociationServer, DimseSettings
+from node.dimse.association.server import AssociationServer, Entity
 from node.dimse.scu.sender import Peer, Timeouts, send
 from node.dimse.services import offered
 from node.dimse.services.availability import INSTANCE_AVAILABILITY
@@ -87,7 +88,7 @@ def running_ward(folder: Path, url: str = "", missing_wait_s: float = 0.0) -> It
 
     service = CommitmentService(database, clock)
     server = AssociationServer(
-        DimseSettings(ae_title="WETREAD", port=0, network_timeout_s=60),
+        Entity("WETREAD", DimseSettings(port=0, network_timeout_s=60)),
         store,
         sink,
         clock=clock,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from node.dimse.association.server import AssociationServer, DimseSettings
+from node.config.dimse import DimseSettings
+from node.dimse.association.server import AssociationServer, Entity
 from node.dimse.services.requests import Service
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
@@ -36,6 +37,15 @@ class Node:
         return self.server.port
 
 
+def entity(**given: Any) -> Entity:
+    """Of keys of [dimse] and of what stands beside that table."""
+    besides = {"ae_title", "peers", "min_free_mb", "probe_ae_title"}
+    table = {"port": 0, "network_timeout_s": 10, "max_associations_per_peer": 0}
+    table |= {key: value for key, value in given.items() if key not in besides}
+    beside = {"ae_title": "WETREAD"} | {key: given[key] for key in besides & given.keys()}
+    return Entity(dimse=DimseSettings(**table), **beside)
+
+
 @contextmanager
 def running_node(folder: Path, services: Sequence[Service] = (), **settings: Any) -> Iterator[Node]:
     store = InstanceStore(folder / "instances", folder / "quarantine")
@@ -51,9 +61,8 @@ def running_node(folder: Path, services: Sequence[Service] = (), **settings: Any
 
     quarantined: list[Refused] = []
     released: list[frozenset[str]] = []
-    defaults: dict[str, Any] = {"ae_title": "WETREAD", "port": 0, "network_timeout_s": 10}
     server = AssociationServer(
-        DimseSettings(**(defaults | settings)),
+        entity(**settings),
         store,
         sink,
         on_released=released.append,

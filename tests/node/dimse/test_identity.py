@@ -10,6 +10,7 @@ from pynetdicom.pdu_primitives import UserIdentityNegotiation
 from typer.testing import CliRunner
 
 from node import cli
+from node.config.dimse import IdentitySettings
 from node.dimse.association import identity
 from node.dimse.association.identity import Users
 from node.dimse.wire.negotiation import UserIdentity
@@ -136,7 +137,7 @@ def test_where_users_are_required_only_they_come_in(
         claimed("ct1", "secret:$1", kind=3),
         claimed("nobody", "secret:$1"),
     ]
-    with running_node(tmp_path / "node", users_file=users, require_user=True) as node:
+    with running_node(tmp_path / "node", identity=IdentitySettings(users_file=users)) as node:
         for request in wrong:
             with RawPeer(node.port) as peer:
                 assert peer.rejection(request) == NOT_VERIFIED
@@ -152,7 +153,9 @@ def test_where_users_are_required_only_they_come_in(
 def test_where_users_are_not_required_only_what_is_given_is_checked(
     tmp_path: Path, users: Path
 ) -> None:
-    with running_node(tmp_path / "node", users_file=users) as node:
+    with running_node(
+        tmp_path / "node", identity=IdentitySettings(users_file=users, required=False)
+    ) as node:
         for request in (associate_rq(), claimed("ct1", "secret:$1"), claimed("someone", kind=1)):
             with RawPeer(node.port) as peer:
                 peer.associate(request)
@@ -166,7 +169,7 @@ def test_without_users_an_identity_is_accepted_and_not_confirmed(tmp_path: Path)
 
 
 def test_a_positive_response_is_given_where_it_was_asked_for(tmp_path: Path, users: Path) -> None:
-    with running_node(tmp_path / "node", users_file=users, require_user=True) as node:
+    with running_node(tmp_path / "node", identity=IdentitySettings(users_file=users)) as node:
         with RawPeer(node.port) as peer:
             body = peer.associate(claimed("ct1", "secret:$1", answer=True))
             assert b"\x59\0\0\x02\0\0" in body  # sub-item, length 2, empty server response
@@ -175,7 +178,7 @@ def test_a_positive_response_is_given_where_it_was_asked_for(tmp_path: Path, use
 
 
 def test_the_nodes_own_call_needs_no_user(tmp_path: Path, users: Path) -> None:
-    options = {"users_file": users, "require_user": True, "probe_ae_title": "SECRET"}
+    options = {"identity": IdentitySettings(users_file=users), "probe_ae_title": "SECRET"}
     with running_node(tmp_path / "node", **options) as node, RawPeer(node.port) as peer:
         peer.associate(associate_rq(calling=b"SECRET"))
 
@@ -187,7 +190,7 @@ def test_pynetdicom_as_a_requestor_understands_the_answer(tmp_path: Path, users:
     item.positive_response_requested = True
     ae = AE(ae_title="CT1")
     ae.add_requested_context("1.2.840.10008.1.1")
-    with running_node(tmp_path / "node", users_file=users, require_user=True) as node:
+    with running_node(tmp_path / "node", identity=IdentitySettings(users_file=users)) as node:
         association = ae.associate("127.0.0.1", node.port, ae_title="WETREAD", ext_neg=[item])
         try:
             assert association.is_established

@@ -149,9 +149,9 @@ def test_more_presentation_contexts_than_allowed_are_rejected(
 def test_an_instance_over_the_limit_is_refused_at_its_end_and_the_next_one_taken(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with running_node(tmp_path, max_instance_bytes=100_000) as node, RawPeer(node.port) as peer:
+    with running_node(tmp_path, max_instance_mb=1) as node, RawPeer(node.port) as peer:
         peer.associate()
-        assert peer.store(image() + bytes(120_000)) == 0xA701
+        assert peer.store(image() + bytes(1_200_000)) == 0xA701
         assert "dimse.max_instance_mb" in capfd.readouterr().out
         assert peer.store(image()) == 0x0000
         assert not incoming(node.store)
@@ -161,11 +161,11 @@ def test_an_instance_over_the_limit_is_refused_at_its_end_and_the_next_one_taken
 def test_an_instance_without_end_is_aborted(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with running_node(tmp_path, max_instance_bytes=50_000) as node, RawPeer(node.port) as peer:
+    with running_node(tmp_path, max_instance_mb=1) as node, RawPeer(node.port) as peer:
         peer.associate()
         peer.send(data(pdv(store_command(), COMMAND | LAST)))
-        for _ in range(9):
-            peer.send(data(pdv(bytes(12_000), 0)))
+        for _ in range(18):
+            peer.send(data(pdv(bytes(120_000), 0)))
         assert peer.read()[0] == ABORT
         assert "has no end" in capfd.readouterr().out
         until(lambda: not incoming(node.store))

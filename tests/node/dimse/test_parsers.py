@@ -12,7 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from node.dimse.association.admission import Claim, Peer, recognise
+from node.config.dimse import PeerSettings
+from node.dimse.association.admission import Claim, recognise
 from node.dimse.tls import PeerCertificate, fingerprint_of, subject_of
 from node.dimse.wire.negotiation import UserIdentity
 from node.dimse.wire.pdus import ConnectionLost, Fragment, PduFault, PduReader, fragments
@@ -107,7 +108,7 @@ def test_a_mutated_instance_gets_an_answer_that_is_true(receiver: Receiver, seed
 
 @given(st.text(max_size=20), st.text(max_size=20), st.booleans())
 def test_anyone_is_recognised_or_rejected(calling: str, named: str, accept_any: bool) -> None:
-    bound = Peer("CT1", "", "CN=ct1")
+    bound = PeerSettings(ae_title="CT1", certificate="CN=ct1")
     certificate = PeerCertificate("00" * 32, frozenset({("commonName", named)}))
     decision = recognise([bound], calling, "127.0.0.1", certificate, accept_any)
     if calling == "CT1":

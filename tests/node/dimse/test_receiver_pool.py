@@ -15,7 +15,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pysqlite3 import dbapi2 as sqlite
 
-from node.dimse.association.connections import DimseSettings, TlsSettings
+from node.config.dimse import TlsSettings
 from node.dimse.errors import CannotListen, ListenerEnded, PeerUnavailable
 from node.dimse.receivers.places import Places
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
@@ -33,6 +33,7 @@ from storage.records import InstanceRecord
 from tests.certificates import authority
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.raw_peer import RawPeer, image
+from tests.node.dimse.receiving import entity
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -81,15 +82,13 @@ def no_log(name: str) -> None:
 @contextmanager
 def running(folder: Path, processes: int = 2, **settings: Any) -> Iterator[Node]:
     url = f"sqlite:///{folder / 'index.db'}"
-    dimse = DimseSettings(
-        **({"ae_title": "WETREAD", "port": 0, "network_timeout_s": 20} | settings)
-    )
+    own = entity(**({"network_timeout_s": 20} | settings))
     store = InstanceStore(folder / "instances", folder / "quarantine")
     database = open_database(url)
     pool = ReceiverPool(
         processes,
-        lambda name: ProcessSettings(name, dimse, store.root, store.quarantine, True, url, no_log),
-        dimse,
+        lambda name: ProcessSettings(name, own, store.root, store.quarantine, True, url, no_log),
+        own,
         Callbacks(
             store=lambda record: node.take(record),
             quarantined=lambda refused: None,
@@ -288,7 +287,7 @@ def test_images_arrive_over_tls(tmp_path: Path) -> None:
     hospital = authority(tmp_path / "hospital")
     own = hospital.issue("node")
     path = write_instance(tmp_path / "1.dcm", make_dataset(1))
-    settings = TlsSettings(TlsFiles(own.certificate, own.key), port=0, only=True)
+    settings = TlsSettings(certificate=own.certificate, key=own.key, port=0, only=True)
     with running(tmp_path / "node", tls=settings) as node:
         files = TlsFiles(ca=hospital.ca)
         peer = Peer("node", "WETREAD", "127.0.0.1", node.pool.tls_port, "CT1", files)
@@ -300,7 +299,7 @@ def test_images_arrive_over_tls(tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     with running(tmp_path) as node:
-        dimse = DimseSettings("OTHER", port=node.pool.port)
-        other = ReceiverPool(2, lambda name: node.pool._receivers[0]._settings, dimse, None)  # type: ignore[arg-type]
+        taken = entity(ae_title="OTHER", port=node.pool.port)
+        other = ReceiverPool(2, lambda name: node.pool._receivers[0]._settings, taken, None)  # type: ignore[arg-type]
         with pytest.raises(CannotListen, match="another program has the port"):
             other.start()

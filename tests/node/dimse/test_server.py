@@ -25,13 +25,14 @@ from pynetdicom.association import Association
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import build_context
 
-from node.dimse.association.server import AssociationServer, DimseSettings, Peer
+from node.config.dimse import PeerSettings
+from node.dimse.association.server import AssociationServer
 from node.dimse.errors import CannotListen
 from storage.errors import DatabaseUnavailable
 from storage.records import InstanceRecord
 from tests.instances import incoming, make_dataset, write_instance
 from tests.node.dimse.raw_peer import Context, RawPeer, associate_rq, image
-from tests.node.dimse.receiving import Node, running_node
+from tests.node.dimse.receiving import Node, entity, running_node
 from tests.waiting import until
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -90,7 +91,11 @@ def test_an_aborted_association_reports_its_studies_too(node: Node, images: list
 
 
 def test_the_right_host_with_a_known_title_is_let_in_and_no_other(tmp_path: Path) -> None:
-    peers = (Peer("CT1", "localhost"), Peer("MR1", "192.0.2.7"), Peer("ANY"))
+    peers = (
+        PeerSettings(ae_title="CT1", host="localhost"),
+        PeerSettings(ae_title="MR1", host="192.0.2.7"),
+        PeerSettings(ae_title="ANY"),
+    )
     with running_node(tmp_path, accept_any_peer=False, peers=peers) as node:
         for calling, known in [("CT1", True), ("ANY", True), ("MR1", False), ("NOBODY", False)]:
             with associated(node, calling=calling) as association:
@@ -270,7 +275,7 @@ def test_a_database_away_is_answered_and_the_association_goes_on(
 
 def test_a_taken_port_is_named_with_what_to_do(node: Node) -> None:
     second = AssociationServer(
-        DimseSettings(ae_title="TWO", port=node.port), node.store, lambda record: None
+        entity(ae_title="TWO", port=node.port), node.store, lambda record: None
     )
     with pytest.raises(CannotListen, match=f"{node.port}.*another program has the port"):
         second.start()
@@ -278,7 +283,7 @@ def test_a_taken_port_is_named_with_what_to_do(node: Node) -> None:
 
 def test_an_address_of_another_machine_is_named_with_what_to_do(node: Node) -> None:
     second = AssociationServer(
-        DimseSettings(ae_title="TWO", host="192.0.2.1", port=0), node.store, lambda record: None
+        entity(ae_title="TWO", host="192.0.2.1"), node.store, lambda record: None
     )
     with pytest.raises(CannotListen, match="no such address"):
         second.start()

@@ -15,9 +15,8 @@ from typing import Any
 
 import pytest
 
+from node.config.dimse import PeerSettings, TlsSettings
 from node.dimse import tls
-from node.dimse.association.admission import Peer as AdmittedPeer
-from node.dimse.association.connections import TlsSettings
 from node.dimse.errors import PeerUnavailable
 from node.dimse.scu.sender import Peer, SendResult, echo, send
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
@@ -59,8 +58,8 @@ def ct1(hospital: Authority) -> Certificate:
 def secure_node(
     folder: Path, own: Certificate, ca: Path | None = None, only: bool = False, **settings: Any
 ) -> Iterator[Node]:
-    files = TlsFiles(own.certificate, own.key, ca)
-    with running_node(folder, tls=TlsSettings(files, port=0, only=only), **settings) as node:
+    tls = TlsSettings(certificate=own.certificate, key=own.key, ca=ca, port=0, only=only)
+    with running_node(folder, tls=tls, **settings) as node:
         yield node
 
 
@@ -239,7 +238,7 @@ def test_a_title_bound_to_a_certificate_comes_with_it_or_not_at_all(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     certificate = ct1.sha256 if bound == "fingerprint" else bound
-    peers = (AdmittedPeer("CT1", "", certificate),)
+    peers = (PeerSettings(ae_title="CT1", certificate=certificate),)
     ct2 = hospital.issue("ct2", "/CN=ct2/O=Hospital")
     as_ct1 = associate_rq(calling=b"CT1")
     with secure_node(tmp_path, own, hospital.ca, peers=peers) as node:
@@ -261,8 +260,10 @@ def test_a_revoked_certificate_is_refused_once_the_list_names_it(
     ct2 = hospital.issue("ct2", "/CN=ct2/O=Hospital")
     live = tmp_path / "crl.pem"
     shutil.copy(hospital.revoke(), live)
-    files = TlsFiles(own.certificate, own.key, hospital.ca, None, live)
-    with running_node(tmp_path / "node", tls=TlsSettings(files, port=0)) as node:
+    settings = TlsSettings(
+        certificate=own.certificate, key=own.key, ca=hospital.ca, crl=live, port=0
+    )
+    with running_node(tmp_path / "node", tls=settings) as node:
         port = node.server.tls_port
         for shown in (ct1, ct2):
             with SecurePeer(port, client(hospital, shown)) as peer:
@@ -282,8 +283,10 @@ def test_a_list_that_has_lapsed_lets_nobody_in_until_a_new_one_is_there(
 ) -> None:
     live = tmp_path / "crl.pem"
     shutil.copy(hospital.revoke(valid_s=1), live)
-    files = TlsFiles(own.certificate, own.key, hospital.ca, None, live)
-    with running_node(tmp_path / "node", tls=TlsSettings(files, port=0)) as node:
+    settings = TlsSettings(
+        certificate=own.certificate, key=own.key, ca=hospital.ca, crl=live, port=0
+    )
+    with running_node(tmp_path / "node", tls=settings) as node:
         time.sleep(2)
         with (
             pytest.raises((OSError, AssertionError)),

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
+from node.config.dimse import IdentitySettings, PeerSettings
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.sender import Peer, Timeouts, echo
 from node.dimse.wire.negotiation import plain, read_request, title
@@ -103,16 +104,14 @@ def test_an_identity_that_is_unknown_counts_as_none_where_users_are_required(
 ) -> None:
     users = tmp_path / "users"
     users.write_text("")
-    with running_node(tmp_path / "node", users_file=users, require_user=True) as node:
+    with running_node(tmp_path / "node", identity=IdentitySettings(users_file=users)) as node:
         for users_item in (identity(9), identity(4), b"\x58\0\0\1\2"):
             with RawPeer(node.port) as peer:
                 assert peer.rejection(asking(users=user(users_item))) == (2, 2, 1)
 
 
 def test_a_title_that_is_none_is_nobodys_that_the_settings_name(tmp_path: Path) -> None:
-    from node.dimse.association.admission import Peer as Sender
-
-    named = (Sender("M?LLER"), Sender("MODALITY"))
+    named = (PeerSettings(ae_title="M?LLER"), PeerSettings(ae_title="MODALITY"))
     with running_node(tmp_path, accept_any_peer=False, peers=named) as node:
         with RawPeer(node.port) as peer:
             assert peer.rejection(SERVED["umlaut in a title"]) == (1, 1, 3)

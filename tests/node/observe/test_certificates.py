@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from node import network
 from node.config.load import load
+from node.dimse import tls_in_use
 from node.observe.certificates import CertificateWatch
 from node.observe.validity import validities
 from storage import events
@@ -145,7 +145,7 @@ def test_a_certificate_without_its_new_key_is_an_alarm_each_time_it_happens(
     )
     loaded = load(settings)
     found = CertificateWatch(
-        network.tls_paths(loaded), database, clock, lambda: network.tls_faults(loaded)
+        tls_in_use.paths(loaded), database, clock, lambda: tls_in_use.faults(loaded)
     )
     assert found.step() == []
     right = own.key.read_bytes()

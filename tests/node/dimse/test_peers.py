@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 
-from node import network
 from node.config.load import load
 from node.config.settings import Settings
 from node.dimse.errors import PeerUnavailable
+from node.dimse.scu import peers
+from node.dimse.scu.sender import Peer
 from node.dimse.services import commitment
 from node.dimse.services.commitment import STORAGE_COMMITMENT
 from node.errors import SettingsError
@@ -31,6 +33,12 @@ def settings_of(folder: Path, text: str) -> Settings:
     path = folder / "config.toml"
     path.write_text(text)
     return load(path)
+
+
+def who_takes_reports(settings: Settings) -> Callable[[str, str], Peer | None]:
+    return peers.report_peers(
+        settings.node.ae_title, settings.dimse.tls, settings.peers, settings.destinations
+    )
 
 
 def secure_settings(folder: Path, hospital: Authority, port: int) -> Settings:
@@ -66,13 +74,13 @@ def test_a_report_goes_to_a_peer_over_tls_and_shows_the_nodes_certificate(
     try:
         port = server.socket.getsockname()[1]
         settings = secure_settings(tmp_path, hospital, port)
-        peer = network.report_peers(settings)("CT1", "127.0.0.1")
+        peer = who_takes_reports(settings)("CT1", "127.0.0.1")
         assert peer is not None
         report = commitment.report_of("1.2.9", CHECKED)
         assert commitment.send_report(peer, report) == 0x0000
         stranger = authority(tmp_path / "stranger")
         other = secure_settings(tmp_path, stranger, port)
-        unknown = network.report_peers(other)("CT1", "127.0.0.1")
+        unknown = who_takes_reports(other)("CT1", "127.0.0.1")
         assert unknown is not None
         with pytest.raises(PeerUnavailable, match="certificate is not accepted"):
             commitment.send_report(unknown, report)
@@ -87,7 +95,7 @@ def test_a_peer_whose_authority_is_missing_is_named_at_start(
     (tmp_path / "no.pem").write_text("no certificate")
     text = '[[peers]]\nae_title = "CT1"\nport = 104\ntls = true\nca = "no.pem"\n'
     with pytest.raises(SettingsError, match=r"no\.pem"):
-        network.report_peers(settings_of(tmp_path, text))
+        who_takes_reports(settings_of(tmp_path, text))
 
 
 def test_a_peer_without_a_port_is_looked_for_among_the_destinations(tmp_path: Path) -> None:
@@ -95,7 +103,7 @@ def test_a_peer_without_a_port_is_looked_for_among_the_destinations(tmp_path: Pa
         '[[peers]]\nae_title = "PACS"\n'
         '[[destinations]]\nname = "p"\nae_title = "PACS"\nhost = "h"\nport = 11\n'
     )
-    find = network.report_peers(settings_of(tmp_path, text))
+    find = who_takes_reports(settings_of(tmp_path, text))
     known = find("PACS", "10.0.0.1")
     assert known is not None and (known.host, known.port, known.tls) == ("h", 11, None)
     assert find("CT1", "10.0.0.1") is None
@@ -109,7 +117,7 @@ def test_of_two_that_share_a_title_the_first_gets_the_reports(tmp_path: Path) ->
         f'[[destinations]]\nname = "p{port}"\nae_title = "PACS"\nhost = "h"\nport = {port}\n'
         for port in (3, 4)
     )
-    find = network.report_peers(settings_of(tmp_path, peers + destinations))
+    find = who_takes_reports(settings_of(tmp_path, peers + destinations))
     for title, port in (("CT1", 1), ("PACS", 3)):
         known = find(title, "10.0.0.1")
         assert known is not None and known.port == port
