@@ -6,18 +6,25 @@ DEVICE ?= cpu
 # Test processes; 0 for one after another, which is kinder to the tests that wait for peers.
 JOBS ?= 0
 STUDY ?=
+# Which build of PyTorch `make venv` installs: cuda or cpu.
+TORCH ?= cuda
+LOCK_cuda := requirements.lock
+LOCK_cpu := requirements-cpu.lock
+# make lock UPGRADE=--upgrade: the newest of everything, instead of what pyproject.toml makes needed.
+UPGRADE ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 OCR := tesseract-ocr
 
-.PHONY: venv demo test test-slow lint format bench bench-receive docs peers gallery clean
+.PHONY: venv demo test test-slow lint format bench bench-receive docs peers gallery lock notice clean
 
 venv: $(VENV)/.installed
 
-$(VENV)/.installed: pyproject.toml
+$(VENV)/.installed: pyproject.toml requirements.lock requirements-cpu.lock
+	$(if $(LOCK_$(TORCH)),,$(error TORCH is $(TORCH): cuda or cpu is needed))
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wetread needs python 3.11 or newer"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -e '.[dev]'
+	$(BIN)/pip install --quiet -c $(LOCK_$(TORCH)) -e '.[dev]'
 	touch $@
 
 demo: venv
@@ -61,6 +68,15 @@ bench-scale: venv
 
 bench-analyzers: venv
 	$(BIN)/python -m benchmarks.analyzers --device $(DEVICE)
+
+# Exact versions for every Python from 3.11, of all extras: what CI tests and users install.
+lock: venv
+	$(BIN)/pip install --quiet 'uv>=0.9'
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--all-extras --no-emit-index-url --no-emit-find-links $(UPGRADE) pyproject.toml -o requirements.lock
+
+notice: venv
+	$(BIN)/python docs/notice.py
 
 gallery: venv
 	$(BIN)/python docs/gallery/make.py

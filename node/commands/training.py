@@ -5,17 +5,36 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from node.errors import NodeError
+
 if TYPE_CHECKING:
     from analyzers.models.trainables import FoundVolume
+
+
+class LearnersMissing(NodeError):
+    """scikit-learn, which only training needs, is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "training needs scikit-learn, which the plain install leaves out: install wetread with"
+            " its extra, as wetread[train]"
+        )
+
+
+def _require_learners() -> None:
+    if find_spec("sklearn") is None:
+        raise LearnersMissing
 
 
 def train(
     name: str, data: Path, out: Path, *, epochs: int | None, stop: int, seed: int | None
 ) -> int:
     """Train a model, with a bar; goes on from its checkpoints when it was cut off. Exit status."""
+    _require_learners()
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Remaining
 
@@ -53,6 +72,7 @@ def train(
 
 def evaluate(name: str, data: Path, models: Path | None) -> int:
     """Print the figures of a stored model with their intervals, trivial answers beside. Status."""
+    _require_learners()
     from analyzers.contract import AnalyzerError
     from analyzers.devices import resolve
     from analyzers.models.trainables import Run, trainable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,16 @@ def test_an_unknown_name_lists_those_there_are(
     assert training.train("nothing", tmp_path, tmp_path, epochs=None, stop=0, seed=None) == 2
     assert training.evaluate("nothing", tmp_path, None) == 2
     assert f"there are: {', '.join(TRAINABLES)}" in capsys.readouterr().err
+
+
+def test_without_scikit_learn_training_says_which_extra_brings_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    with pytest.raises(training.LearnersMissing, match=r"wetread\[train\]"):
+        training.train("opacity_svm", tmp_path, tmp_path, epochs=None, stop=0, seed=None)
+    with pytest.raises(training.LearnersMissing):
+        training.evaluate("opacity_svm", tmp_path, None)
 
 
 def test_what_a_model_cannot_do_is_refused(
