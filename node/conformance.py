@@ -14,7 +14,8 @@ from pydicom.uid import UID
 from node.config.dimse import TLS_PORT, DestinationSettings, DimseSettings, PeerSettings
 from node.dimse import contexts, tls
 from node.dimse.scu.answers import MEANINGS
-from node.dimse.scu.sender import DEFAULT_TIMEOUTS, MAX_PDU_BYTES
+from node.dimse.scu.caller import MAX_PDU_BYTES
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS
 from node.dimse.services.offered import OFFERED, ON_THE_LANE, Offered, OnTheLane
 from node.dimse.services.requests import UNSERVED
 from node.dimse.services.used import USED

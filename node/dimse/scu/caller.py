@@ -17,11 +17,15 @@ from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dimse.wakeups import LOOK_ROUND_S, Checkpoint, WakingQueue, hold_by
 from node.dimse.wire.negotiation import plain
-from node.dimse.wire.pdus import A_ASSOCIATE_RJ, HEADER_BYTES, P_DATA_TF, PduFault
+from node.dimse.wire.pdus import A_ASSOCIATE_RJ, HEADER_BYTES, P_DATA_TF, PduFault, checked_header
 
 PAUSE_S = 0.001
 """While there is no connection."""
+MAX_PDU_BYTES = 128 * 1024
+"""Announced, and the longest P-DATA-TF that is read."""
 _AWAITING_CLOSE = "Sta13"
+_CONNECTION_CLOSED = "Evt17"
+_INVALID_PDU = "Evt19"
 _SOURCES = {
     1: "Service User",
     2: "Service Provider (ACSE)",
@@ -62,6 +66,14 @@ def fault_of(association: Association) -> str:
 
 class _Connection(AssociationSocket):
     """pynetdicom's socket, closed also where the connection failed, and of any number."""
+
+    looked_at = b""
+    """What was read to be judged, and is to be read again."""
+
+    def recv(self, nr_bytes: int) -> bytearray:
+        """Read so many bytes, or what was looked at."""
+        again, self.looked_at = self.looked_at, b""
+        return bytearray(again) if again else super().recv(nr_bytes)
 
     @property
     def ready(self) -> bool:
@@ -136,6 +148,9 @@ class _Dul(DULServiceProvider):
         return bool(super()._process_recv_primitive())
 
     def _is_transport_event(self) -> bool:
+        if self.state_machine.current_state == _AWAITING_CLOSE and self.fault and self.socket:
+            self.socket.close()  # nothing that such a peer sends is read
+            return True
         is_idle = self.event_queue.empty() and self.to_provider_queue.empty()
         if is_idle and self.state_machine.current_state != _AWAITING_CLOSE:
             self._wait()
@@ -147,6 +162,27 @@ class _Dul(DULServiceProvider):
             return
         with suppress(BlockingIOError):
             os.eventfd_read(self._bell)
+
+    def _read_pdu_data(self) -> None:
+        """As pynetdicom's, once the announced length is known to be one that is taken."""
+        connection = self.socket
+        if isinstance(connection, _Connection):
+            try:
+                header = bytes(connection.recv(HEADER_BYTES))
+                if len(header) == HEADER_BYTES:
+                    checked_header(header, MAX_PDU_BYTES)
+            except PduFault as fault:
+                self.fault = str(fault)
+                self.event_queue.put(_INVALID_PDU)
+                return
+            except OSError:
+                self.event_queue.put(_CONNECTION_CLOSED)
+                return
+            if len(header) < HEADER_BYTES:
+                self.event_queue.put(_CONNECTION_CLOSED)
+                return
+            connection.looked_at = header
+        super()._read_pdu_data()
 
     def _decode_pdu(self, bytestream: bytearray) -> Any:
         kind, body = bytestream[0], bytes(bytestream[HEADER_BYTES:])

@@ -27,7 +27,7 @@ from node.dimse import library
 from node.dimse.contexts import VERIFICATION
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.answers import SendOutcome, classify, describe
-from node.dimse.scu.caller import Caller, fault_of, rejection_of
+from node.dimse.scu.caller import MAX_PDU_BYTES, Caller, fault_of, rejection_of
 from node.dimse.scu.parcels import NotSendable, Parcel, batches, proposals, read_parcel
 from node.dimse.tls import ClientContext, TlsFiles, client_context
 from node.errors import SettingsError
@@ -37,7 +37,6 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 SLOWEST_BYTES_PER_S = 100_000
 """A response is waited for longer by an object's size over this rate."""
-MAX_PDU_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,6 +318,9 @@ def _refused(peer: Peer, association: Association, timed_out: bool) -> PeerUnava
 
 
 def _lost(peer: Peer, association: Association) -> PeerUnavailable:
+    if fault := fault_of(association):
+        reason = f"the peer sent what cannot be read: {fault}; association aborted"
+        return PeerUnavailable(peer.name, PeerFault.ABORTED, reason, was_established=True)
     if association._sent_abort:  # pynetdicom aborts by itself only when a response is overdue
         reason = "no response in time; association aborted"
         return PeerUnavailable(peer.name, PeerFault.TIMED_OUT, reason, was_established=True)

@@ -19,11 +19,12 @@ HEADER_BYTES = 6
 A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ = 0x01, 0x02, 0x03
 A_RELEASE_RQ, A_ABORT = 0x05, 0x07
 MAX_REQUEST_BYTES = 512 * 1024
-"""Of an A-ASSOCIATE-RQ: 128 contexts of all syntaxes have 150 kB, a user's token up to 64 kB."""
+"""Of an A-ASSOCIATE-RQ or -AC: 128 contexts of all syntaxes have 150 kB, a token up to 64 kB."""
 MAX_CONTROL_PDU_BYTES = 1024
 """Of all others but P-DATA-TF: release and abort have 4 bytes."""
 BUFFER_BYTES = 64 * 1024
 
+_WITH_CONTEXTS = (A_ASSOCIATE_RQ, A_ASSOCIATE_AC)
 _header = struct.Struct(">BxL").unpack
 _COMMAND = 0x01
 _LAST = 0x02
@@ -43,6 +44,26 @@ class PduHeader(NamedTuple):
     raw: bytes
     kind: int
     length: int
+
+
+def checked_header(raw: bytes, max_pdu_bytes: int) -> PduHeader:
+    """The header of a PDU whose body may be read; ``max_pdu_bytes`` is the limit of a P-DATA-TF.
+
+    Raises
+    ------
+    PduFault
+        Unknown type, or longer than allowed.
+    """
+    kind, length = _header(raw)
+    if kind not in PDU_TYPES:
+        raise PduFault(f"unknown PDU type 0x{kind:02X}")
+    if kind == P_DATA_TF:
+        limit = max_pdu_bytes
+    else:
+        limit = MAX_REQUEST_BYTES if kind in _WITH_CONTEXTS else MAX_CONTROL_PDU_BYTES
+    if length > limit:
+        raise PduFault(f"PDU of {length} bytes; {limit} are allowed")
+    return PduHeader(raw, kind, length)
 
 
 class Fragment(NamedTuple):
@@ -140,23 +161,11 @@ class PduReader:
             Closed.
         """
         self._deadline = time.monotonic() + self.timeout_s
-        raw = bytes(self._take(HEADER_BYTES))
-        kind, length = _header(raw)
-        if kind not in PDU_TYPES:
-            raise PduFault(f"unknown PDU type 0x{kind:02X}")
-        limit = self._limit_of(kind)
-        if length > limit:
-            raise PduFault(f"PDU of {length} bytes; {limit} are allowed")
-        return PduHeader(raw, kind, length)
+        return checked_header(bytes(self._take(HEADER_BYTES)), self._max_pdu_bytes)
 
     def read_body(self, header: PduHeader) -> memoryview:
         """The rest of the PDU; valid until the next read."""
         return self._take(header.length)
-
-    def _limit_of(self, kind: int) -> int:
-        if kind == P_DATA_TF:
-            return self._max_pdu_bytes
-        return MAX_REQUEST_BYTES if kind == A_ASSOCIATE_RQ else MAX_CONTROL_PDU_BYTES
 
     def _take(self, length: int) -> memoryview:
         """The next bytes, read as far as they are not there yet; what follows may come along."""

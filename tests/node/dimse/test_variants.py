@@ -199,6 +199,53 @@ def test_an_answer_that_cannot_be_read_is_not_called_the_peers_abort() -> None:
         assert "aborted the association request" not in str(caught.value)
 
 
+ENDLESS = bytes(65_536)
+MANY = 4096
+"""Times 64 KiB: what a peer sends that has announced 4 GiB."""
+
+
+def _flood(connection: socket.socket, head: bytes) -> int:
+    """Announce without end, and send; how many bytes the other side took before it closed."""
+    sent = 0
+    try:
+        connection.sendall(head)
+        for _ in range(MANY):
+            connection.sendall(ENDLESS)
+            sent += len(ENDLESS)
+    except OSError:
+        return sent
+    return sent
+
+
+@pytest.mark.parametrize("kind", [AC, RJ, DATA, RELEASE_RP, ABORT])
+@pytest.mark.parametrize("is_established", [False, True])
+def test_a_pdu_without_end_is_not_read_by_the_side_that_calls(
+    kind: int, is_established: bool
+) -> None:
+    taken: list[int] = []
+
+    def hostile(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        connection.settimeout(20)
+        with connection, connection.makefile("rb") as stream:
+            for pdus in range(1 + is_established):
+                _, length = struct.unpack(">BxL", stream.read(6))
+                body = stream.read(length)
+                if is_established and not pdus:
+                    connection.sendall(answered(body))
+            taken.append(_flood(connection, struct.pack(">BxL", kind, 0xFFFFFFFF)))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(20)
+        thread = threading.Thread(target=hostile, args=(listener,), daemon=True)
+        thread.start()
+        with pytest.raises(PeerUnavailable, match="4294967295 bytes") as caught:
+            echo(_peer(listener.getsockname()[1]), QUICK)
+        thread.join(20)
+    assert caught.value.fault is PeerFault.ABORTED
+    assert taken and taken[0] < MANY * len(ENDLESS) / 8
+
+
 @pytest.mark.parametrize(
     ("told", "said"), [((1, 1, 7), "1/1/7"), ((2, 3, 6), "2/3/6"), ((9, 0, 255), "9/0/255")]
 )
