@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from analyzers.contract import Code, InputContract, Limits
+from analyzers.contract import About, Code, InputContract, Limits
 
 MAX_TITLE = 64
 """DICOM LO."""
@@ -113,6 +113,9 @@ def _optional(found: Any) -> Iterator[str]:
     after = getattr(found, "after", ())
     if isinstance(after, str) or not all(isinstance(one, str) for one in after):
         yield 'after is no tuple of names: write after = ("lung_segmentation",)'
+    about = getattr(found, "about", None)
+    if about is not None and not isinstance(about, About):
+        yield f"about is {_kind(about)}: give About(purpose=…, gives=(…,))"
     family = getattr(found, "family", None)
     if family is not None and not isinstance(family, Code):
         yield f"family is {_kind(family)}: give a Code of CID 7162"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from functools import cache
+from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from analyzers import declaration, leftovers
 from analyzers.contract import (
+    About,
     Analyzer,
     AnalyzerError,
     AnalyzerInfo,
@@ -74,13 +76,13 @@ def load(name: str) -> type[Analyzer]:
 
 
 def info(name: str) -> AnalyzerInfo:
-    """Name, version, input contract and default parameters of an installed analyzer.
+    """What an installed analyzer declares of itself.
 
     Raises
     ------
     UnknownAnalyzer, BrokenAnalyzer
     """
-    found = load(name)
+    found: Any = load(name)
     try:
         defaults = dataclasses.asdict(found.parameters())
     except Exception as error:  # the checks of a plugin's parameters may raise anything
@@ -95,7 +97,30 @@ def info(name: str) -> AnalyzerInfo:
         companions=dict(getattr(found, "companions", {})),
         after=tuple(getattr(found, "after", ())),
         family=getattr(found, "family", None),
+        about=_about(found),
+        parameters=declared(found.parameters),
     )
+
+
+def _about(found: type[Analyzer]) -> About:
+    """As it is declared, else the first paragraph of what its class says of itself."""
+    said: About | None = getattr(found, "about", None)
+    first = (found.__doc__ or "").strip().partition("\n\n")[0]
+    return said or About(" ".join(first.split()))
+
+
+def card(name: str) -> str:
+    """Where the model card of an analyzer stands: a path or an address; empty: it has none.
+
+    Raises
+    ------
+    UnknownAnalyzer, BrokenAnalyzer
+    """
+    found = load(name)
+    said = _about(found).card
+    if not said or "://" in said:
+        return said
+    return str(resources.files(found.__module__.partition(".")[0]).joinpath(said))
 
 
 def parameters(name: str, given: ParameterValues) -> Any:

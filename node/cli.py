@@ -157,12 +157,15 @@ def reindex(config: ConfigOption = DEFAULT_CONFIG) -> None:
 
 @app.command()
 def analyzers(
+    name: Annotated[
+        str | None, typer.Argument(help="Tell all of this one; left out: list them.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
 ) -> None:
-    """List the installed analyzers with version, input contract and device."""
-    from node.commands import author
+    """List the installed analyzers; or tell what one reads, gives, and by which parameters."""
+    from node.commands import describe
 
-    sys.exit(author.show_analyzers(as_json))
+    sys.exit(describe.show_analyzer(name, as_json) if name else describe.show_analyzers(as_json))
 
 
 @app.command()

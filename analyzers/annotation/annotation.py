@@ -10,6 +10,7 @@ from analyzers import families
 from analyzers.annotation.engine import conclude
 from analyzers.annotation.rules import BrokenRules, RuleSet, load_file, load_shipped, shipped
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -56,6 +57,10 @@ class RuleAnnotation:
     name: ClassVar[str] = "rule_annotation"
     version: ClassVar[str] = "1.0.0"
     title: ClassVar[str] = "Rule-based annotation"
+    about: ClassVar[About] = About(
+        purpose="Draws conclusions by written rules from what the other analyzers reported.",
+        gives=("conclusions with the values that led to them and their source",),
+    )
     family: ClassVar[Code] = families.WRITTEN_RULES
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX", "US"}), derived=True

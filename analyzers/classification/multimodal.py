@@ -20,6 +20,7 @@ from analyzers.classification.multimodal_input import (
 )
 from analyzers.classification.multimodal_network import FusionNetwork, Inputs
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -54,6 +55,16 @@ class MultimodalClassifier:
     name: ClassVar[str] = "multimodal_classifier"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung opacity (images and header)"
+    about: ClassVar[About] = About(
+        purpose="Says whether a frontal chest radiograph shows a lung opacity, with a second "
+        "radiograph and the header where they are there.",
+        gives=(
+            "present or absent, with a calibrated probability and its spread",
+            "reasons",
+        ),
+        evidence="No gain over one image so far.",
+        card="models/weights/multimodal_classifier/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     companions: ClassVar[Mapping[str, InputContract]] = {"second": INPUTS}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from analyzers import codes, families
 from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -56,6 +57,14 @@ class OpacityCnn:
     name: ClassVar[str] = "opacity_cnn"
     version: ClassVar[str] = "2.1.1"
     title: ClassVar[str] = "Lung opacity (neural network)"
+    about: ClassVar[About] = About(
+        purpose="Says whether a frontal chest radiograph shows a lung opacity, by neural networks.",
+        gives=(
+            "present or absent, with a calibrated probability and reasons",
+            "a map of the evidence",
+        ),
+        card="models/weights/opacity_cnn/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from analyzers import codes, families
 from analyzers.classification.opacity_places import FIELD, PlaceForest, zones
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -50,6 +51,15 @@ class OpacityEnsemble:
     name: ClassVar[str] = "opacity_ensemble"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung opacity (ensemble)"
+    about: ClassVar[About] = About(
+        purpose="Says whether a frontal chest radiograph shows a lung opacity, by an ensemble "
+        "of two methods.",
+        gives=(
+            "present or absent, with a calibrated probability and reasons",
+            "a map of the evidence",
+        ),
+        card="models/weights/opacity_ensemble/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS

@@ -8,6 +8,7 @@ import numpy as np
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -52,6 +53,14 @@ class OpacityRandomForest:
     name: ClassVar[str] = "opacity_random_forest"
     version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Lung opacity (random forest)"
+    about: ClassVar[About] = About(
+        purpose="Says whether a frontal chest radiograph shows a lung opacity, by a random forest.",
+        gives=(
+            "present or absent, with a calibrated probability and reasons",
+            "a map of the evidence",
+        ),
+        card="models/weights/opacity_random_forest/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS

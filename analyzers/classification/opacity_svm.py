@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, NoParameters, Volume
+from analyzers.contract import About, Code, Findings, InputContract, Limits, NoParameters, Volume
 from analyzers.models import stored_model
 from analyzers.models.learners import SupportVectors
 from analyzers.radiograph.opacity import (
@@ -42,6 +42,15 @@ class OpacitySvm:
     name: ClassVar[str] = "opacity_svm"
     version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Lung opacity (support vector machine)"
+    about: ClassVar[About] = About(
+        purpose="Says whether a frontal chest radiograph shows a lung opacity, by a support "
+        "vector machine.",
+        gives=(
+            "present or absent, with a calibrated probability and reasons",
+            "a map of the evidence",
+        ),
+        card="models/weights/opacity_svm/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS

@@ -16,6 +16,7 @@ from analyzers.anatomy.body import contrast_ml, foreground
 from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares
 from analyzers.classification import concepts
 from analyzers.contract import (
+    About,
     Classification,
     Code,
     Findings,
@@ -65,6 +66,11 @@ class SeriesClassifier:
     name: ClassVar[str] = "series_classifier"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Series classifier"
+    about: ClassVar[About] = About(
+        purpose="Answers what a router asks of a series, from pixels where the header is silent.",
+        gives=("body part, plane, localizer, contrast agent",),
+        evidence="By rules after anatomy; its shares are not calibrated probabilities.",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True

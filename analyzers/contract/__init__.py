@@ -11,6 +11,7 @@ masks lie on the input grid.
 from __future__ import annotations
 
 from analyzers.contract.analyzer import (
+    About,
     Analyzer,
     AnalyzerInfo,
     Limits,
@@ -39,6 +40,7 @@ from analyzers.contract.volume import AIR_HU, Reported, Volume, no_suv
 
 __all__ = [
     "AIR_HU",
+    "About",
     "Analyzer",
     "AnalyzerError",
     "AnalyzerInfo",

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from analyzers.contract.code import Code
 from analyzers.contract.findings import Findings
 from analyzers.contract.inputs import InputContract
+from analyzers.contract.parameters import Declared
 from analyzers.contract.volume import Volume
 
 
@@ -18,6 +19,21 @@ class Limits:
 
     time_s: float = 600.0
     memory_mb: int = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a person is told of an analyzer before it runs.
+
+    purpose: one sentence. gives: what it gives back, a phrase each. evidence: how well it was
+    measured to work, and where it does not, in sentences. card: the model card, a path below the
+    package that the analyzer lies in (the first part of its module's name), or an address.
+    """
+
+    purpose: str
+    gives: tuple[str, ...] = ()
+    evidence: str = ""
+    card: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +59,11 @@ class Analyzer(Protocol):
     limits: ClassVar[Limits]
     parameters: ClassVar[type[Any]]
     """A frozen dataclass whose fields all have defaults."""
-    # Optional: companions: ClassVar[Mapping[str, InputContract]], the series of the study that are
-    # wanted beside this one, by role; after: ClassVar[tuple[str, ...]], the analyzers whose
-    # findings of the same study are wanted; family: ClassVar[Code], what kind of algorithm it is
-    # (CID 7162; Artificial Intelligence where it is absent).
+    # Optional: about: ClassVar[About], what a person is told of it; companions:
+    # ClassVar[Mapping[str, InputContract]], the series of the study that are wanted beside this
+    # one, by role; after: ClassVar[tuple[str, ...]], the analyzers whose findings of the same study
+    # are wanted; family: ClassVar[Code], what kind of algorithm it is (CID 7162; Artificial
+    # Intelligence where it is absent).
 
     def __init__(self, device: str) -> None: ...
 
@@ -58,7 +75,7 @@ ParameterValues = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class AnalyzerInfo:
-    """What the registry knows about an installed analyzer."""
+    """What the registry knows about an installed analyzer, as the analyzer declares it."""
 
     name: str
     version: str
@@ -69,3 +86,5 @@ class AnalyzerInfo:
     companions: Mapping[str, InputContract] = field(default_factory=dict)
     after: tuple[str, ...] = ()
     family: Code | None = None
+    about: About = About("")
+    parameters: tuple[Declared, ...] = ()

@@ -41,6 +41,24 @@ class InputContract:
         """The conditions that the series does not meet, in words; empty when it is accepted."""
         return tuple(reason for reason in self._unmet(series) if reason)
 
+    def in_words(self) -> tuple[str, ...]:
+        """Every condition as a person says it."""
+        said = [" or ".join(sorted(self.modalities))]
+        if self.planes:
+            said.append(f"{' or '.join(sorted(self.planes))} images")
+        if self.min_slices > 1:
+            said.append(f"at least {self.min_slices} slices")
+        if self.max_spacing_mm is not None:
+            said.append(f"slices at most {self.max_spacing_mm:g} mm apart")
+        if self.max_thickness_mm is not None:
+            said.append(f"slices at most {self.max_thickness_mm:g} mm thick")
+        if self.contrast is not None:
+            said.append(f"{'with' if self.contrast else 'without'} contrast agent")
+        said.append("originals or derived images" if self.derived else "originals only")
+        if "CT" in self.modalities:
+            said.append("CT in any units" if self.any_units else "CT in HU")
+        return tuple(said)
+
     def preference(self, series: SeriesFacts) -> tuple[float, ...]:
         """Sort key among accepted series, best first: thin slices, then many."""
         spacing = series.spacing_mm if series.spacing_mm is not None else float("inf")

@@ -65,12 +65,12 @@ class Parameter(GroupedMetadata):
 
     @property
     def accepted(self) -> str:
-        """The range or the choices, in words; empty: there is none."""
+        """The range and unit, or the choices, in words; empty: there is none."""
         if self.choices:
             return listed(self.choices)
         limits = (("from", self.least), ("to", self.most), ("below", self.below))
         said = " ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
-        return f"{said} {self.unit}" if said and self.unit else said
+        return f"{said or 'in'} {self.unit}" if self.unit else said
 
 
 class Parameters:

@@ -14,6 +14,7 @@ from analyzers import codes, families
 from analyzers.anatomy.lung_masks import lung_masks
 from analyzers.anatomy.lung_sides import LEFT_LABEL
 from analyzers.contract import (
+    About,
     Classification,
     Code,
     Findings,
@@ -85,6 +86,15 @@ class LungNodule:
     name: ClassVar[str] = "lung_nodule"
     version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung nodules"
+    about: ClassVar[About] = About(
+        purpose="Finds solid nodules in the lungs.",
+        gives=(
+            "a box for each nodule",
+            "volume, axes and probability",
+        ),
+        evidence="Trained on nodules drawn into the lungs of one chest CT.",
+        card="models/weights/lung_nodule/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=20, max_spacing_mm=2.5

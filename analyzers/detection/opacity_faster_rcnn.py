@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Detection,
     Finding,
@@ -65,6 +66,15 @@ class OpacityFasterRcnn:
     name: ClassVar[str] = "opacity_faster_rcnn"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
+    about: ClassVar[About] = About(
+        purpose="Draws boxes round lung opacities on frontal chest radiographs.",
+        gives=(
+            "boxes with their chance to be right",
+            "present or absent, with a calibrated probability",
+            "a map of the evidence",
+        ),
+        card="models/weights/opacity_faster_rcnn/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS

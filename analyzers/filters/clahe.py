@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -65,6 +66,10 @@ class Clahe:
     name: ClassVar[str] = "clahe"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Adaptive contrast enhancement (CLAHE)"
+    about: ClassVar[About] = About(
+        purpose="Raises contrast tile by tile, with a limit (CLAHE).",
+        gives=("a series on the same grid, in the units of the source",),
+    )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     AnalyzerError,
     Code,
     CompressedImage,
@@ -97,6 +98,13 @@ class Compression:
     name: ClassVar[str] = "compression"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Compression"
+    about: ClassVar[About] = About(
+        purpose="Encodes the stored pixels anew.",
+        gives=(
+            "the series in another transfer syntax",
+            "ratio, PSNR, SSIM and largest error",
+        ),
+    )
     family: ClassVar[Code] = families.MULTI_SCALE_FILTERING
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True

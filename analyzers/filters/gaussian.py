@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Parameters, Volume
+from analyzers.contract import (
+    About,
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    Parameter,
+    Parameters,
+    Volume,
+)
 from analyzers.filters import derived
 from analyzers.grid import field
 from analyzers.grid.blur import blurred
@@ -26,6 +35,10 @@ class GaussianFilter:
     name: ClassVar[str] = "gaussian_filter"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Gaussian filter"
+    about: ClassVar[About] = About(
+        purpose="Smooths with a Gaussian.",
+        gives=("a series on the same grid, in the units of the source",),
+    )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)

@@ -14,7 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Parameters, Volume
+from analyzers.contract import (
+    About,
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    Parameter,
+    Parameters,
+    Volume,
+)
 from analyzers.filters import derived
 from analyzers.filters.derived import Sizes
 from analyzers.grid import field
@@ -39,6 +48,10 @@ class MeanFilter:
     name: ClassVar[str] = "mean_filter"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Mean filter"
+    about: ClassVar[About] = About(
+        purpose="Replaces each value by the mean of its surroundings.",
+        gives=("a series on the same grid, in the units of the source",),
+    )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -53,6 +54,10 @@ class MedianFilter:
     name: ClassVar[str] = "median_filter"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Median filter"
+    about: ClassVar[About] = About(
+        purpose="Replaces each value by the median of its surroundings.",
+        gives=("a series on the same grid, in the units of the source",),
+    )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=6144)

@@ -16,6 +16,7 @@ import numpy as np
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -68,6 +69,10 @@ class NonLocalMeans:
     name: ClassVar[str] = "non_local_means"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Non-local means"
+    about: ClassVar[About] = About(
+        purpose="Removes noise by averaging like patches (non-local means).",
+        gives=("a series on the same grid, in the units of the source",),
+    )
     family: ClassVar[Code] = families.ADAPTIVE_FILTERING
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=1800.0, memory_mb=8192)

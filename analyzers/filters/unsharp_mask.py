@@ -11,7 +11,16 @@ from typing import Annotated, ClassVar
 import cv2
 
 from analyzers import codes, families
-from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Parameters, Volume
+from analyzers.contract import (
+    About,
+    Code,
+    Findings,
+    InputContract,
+    Limits,
+    Parameter,
+    Parameters,
+    Volume,
+)
 from analyzers.filters import derived
 from analyzers.filters.gaussian import (
     GaussianParameters,
@@ -37,6 +46,10 @@ class UnsharpMask:
     name: ClassVar[str] = "unsharp_mask"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Unsharp mask"
+    about: ClassVar[About] = About(
+        purpose="Sharpens: adds what a blur takes away.",
+        gives=("a series on the same grid, in the units of the source",),
+    )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=6144)

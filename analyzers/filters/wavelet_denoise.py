@@ -18,6 +18,7 @@ import pywt
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -64,6 +65,10 @@ class WaveletDenoise:
     name: ClassVar[str] = "wavelet_denoise"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Wavelet denoising (BayesShrink)"
+    about: ClassVar[About] = About(
+        purpose="Removes noise from the wavelet transform (BayesShrink).",
+        gives=("a series on the same grid, in the units of the source",),
+    )
     family: ClassVar[Code] = families.MULTI_SCALE_FILTERING
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=8192)

@@ -13,6 +13,7 @@ import numpy as np
 
 from analyzers import families
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -67,6 +68,10 @@ class WindowPresets:
     name: ClassVar[str] = "window_presets"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Window presets"
+    about: ClassVar[About] = About(
+        purpose="Gives the usual windows of a modality.",
+        gives=("a presentation state for each window",),
+    )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = derived.INPUTS
     limits: ClassVar[Limits] = Limits(time_s=120.0, memory_mb=4096)

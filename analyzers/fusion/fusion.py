@@ -11,6 +11,7 @@ import numpy as np
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Blending,
     Code,
     ColorImage,
@@ -108,6 +109,16 @@ class Fusion:
     name: ClassVar[str] = "fusion"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Fusion"
+    about: ClassVar[About] = About(
+        purpose="Lays PET, MR or CT of the study on this series.",
+        gives=(
+            "the second series on the grid of this one",
+            "both as one colour series",
+            "a registration and a blending state",
+            "shift, rotation, overlap, mutual information",
+        ),
+        evidence="Rigid; small crops without features can be laid wrong. Figures: docs/fusion.md.",
+    )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR"}), min_slices=4, derived=True

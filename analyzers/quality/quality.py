@@ -14,6 +14,7 @@ from analyzers import codes, families
 from analyzers.anatomy import body
 from analyzers.anatomy.body_region import Region, said_regions
 from analyzers.contract import (
+    About,
     Classification,
     Code,
     Findings,
@@ -114,6 +115,14 @@ class Quality:
     name: ClassVar[str] = "quality"
     version: ClassVar[str] = "1.3.1"
     title: ClassVar[str] = "Image quality"
+    about: ClassVar[About] = About(
+        purpose="Judges whether a series is fit to be measured.",
+        gives=(
+            "accept, warn or refuse, with every reason",
+            "noise, sharpness, clipping, metal, distance from training images",
+            "contrast phase of CT",
+        ),
+    )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True

@@ -9,6 +9,7 @@ import numpy as np
 from analyzers import codes, families
 from analyzers.anatomy.airway_tree import airway_tree
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -48,6 +49,13 @@ class AirwaySegmentation:
     name: ClassVar[str] = "airway_segmentation"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Airway segmentation"
+    about: ClassVar[About] = About(
+        purpose="Marks the lumen of trachea and bronchi on chest CT.",
+        gives=(
+            "a segment with its volume",
+            "cross-section of the trachea",
+        ),
+    )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=10, max_spacing_mm=3.0

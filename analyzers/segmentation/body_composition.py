@@ -14,6 +14,7 @@ from analyzers.anatomy.abdominal_level import Level, third_lumbar
 from analyzers.anatomy.abdominal_wall import Compartments, compartments
 from analyzers.anatomy.bone_masks import bone_mask
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -68,6 +69,14 @@ class BodyComposition:
     name: ClassVar[str] = "body_composition"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Body composition"
+    about: ClassVar[About] = About(
+        purpose="Measures muscle and fat on one level of an abdominal CT.",
+        gives=(
+            "segments of muscle, subcutaneous and visceral fat",
+            "areas and mean densities",
+        ),
+        evidence="L3 is estimated from iliac crests or lung bases, not counted.",
+    )
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=1, max_spacing_mm=10.0

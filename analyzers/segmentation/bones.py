@@ -9,6 +9,7 @@ import numpy as np
 from analyzers import codes, families
 from analyzers.anatomy.bone_masks import METAL_HU, bone_mask
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -42,6 +43,14 @@ class BoneSegmentation:
     name: ClassVar[str] = "bone_segmentation"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Bone segmentation"
+    about: ClassVar[About] = About(
+        purpose="Marks bone on CT.",
+        gives=(
+            "a segment",
+            "volume and mean density",
+        ),
+        evidence="Can mark contrast-filled vessels and bowel that touch bone.",
+    )
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=3, max_spacing_mm=10.0

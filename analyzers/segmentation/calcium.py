@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from analyzers import codes, families
 from analyzers.anatomy.mediastinum import mediastinum
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -65,6 +66,15 @@ class CalciumScoring:
     name: ClassVar[str] = "calcium_score"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Thoracic calcium score, not ECG-gated"
+    about: ClassVar[About] = About(
+        purpose="Scores calcium between the lungs on CT without contrast agent.",
+        gives=(
+            "a segment of calcium",
+            "an Agatston-like score and the volume",
+        ),
+        evidence="Of the whole mediastinum, not of the coronary arteries; not ECG-gated. Sharp "
+        "kernels brighten edges beside air.",
+    )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
+from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.grid.balls import Spacing
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
@@ -54,6 +54,14 @@ class ChanVese:
     name: ClassVar[str] = "chan_vese"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Chan-Vese segmentation"
+    about: ClassVar[About] = About(
+        purpose="Outlines the structure round a point, or those in a range of values, by values "
+        "that are even inside and outside (Chan-Vese).",
+        gives=(
+            "a segment for each structure",
+            "volume and mean value",
+        ),
+    )
     family: ClassVar[Code] = families.DEFORMABLE_MODELS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
+from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
@@ -51,6 +51,14 @@ class GeodesicContour:
     name: ClassVar[str] = "geodesic_contour"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Geodesic contour segmentation"
+    about: ClassVar[About] = About(
+        purpose="Outlines the structure round a point, or those in a range of values, by the "
+        "shortest surface along edges (geodesic contour).",
+        gives=(
+            "a segment for each structure",
+            "volume and mean value",
+        ),
+    )
     family: ClassVar[Code] = families.DEFORMABLE_MODELS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Finding,
     Findings,
@@ -116,6 +117,16 @@ class HippocampusUNet(HippocampusNetwork):
     name: ClassVar[str] = "hippocampus_unet"
     version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Hippocampus (3-D U-Net)"
+    about: ClassVar[About] = About(
+        purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "
+        "a 3-D U-Net.",
+        gives=(
+            "two segments with their volumes",
+            "the volume of both, and how stable the answer is",
+            "a map of uncertainty or evidence",
+        ),
+        card="models/weights/hippocampus_unet/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
 
 
@@ -125,6 +136,16 @@ class HippocampusFPN(HippocampusNetwork):
     name: ClassVar[str] = "hippocampus_fpn"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Hippocampus (feature pyramid network)"
+    about: ClassVar[About] = About(
+        purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "
+        "a feature pyramid network.",
+        gives=(
+            "two segments with their volumes",
+            "the volume of both, and how stable the answer is",
+            "a map of uncertainty or evidence",
+        ),
+        card="models/weights/hippocampus_fpn/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Classification,
     Code,
     Detection,
@@ -58,6 +59,15 @@ class HippocampusMaskRcnn:
     name: ClassVar[str] = "hippocampus_mask_rcnn"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Hippocampus (Mask R-CNN)"
+    about: ClassVar[About] = About(
+        purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, as "
+        "instances.",
+        gives=(
+            "boxes with score",
+            "segments with their volumes",
+        ),
+        card="models/weights/hippocampus_mask_rcnn/CARD.md",
+    )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     inputs: ClassVar[InputContract] = HippocampusNetwork.inputs
     limits: ClassVar[Limits] = HippocampusNetwork.limits

@@ -11,6 +11,7 @@ from analyzers import codes, families
 from analyzers.anatomy.lung_masks import lung_masks
 from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -50,6 +51,15 @@ class LungSegmentation:
     name: ClassVar[str] = "lung_segmentation"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Lung segmentation"
+    about: ClassVar[About] = About(
+        purpose="Marks the left and the right lung on chest CT, without airways.",
+        gives=(
+            "segments of both lungs",
+            "volume, mean density and share below -950 HU",
+        ),
+        evidence="By a threshold of the patient: consolidations and masses wider than about 20 "
+        "mm are not counted as lung. Not measured against manual contours.",
+    )
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=5, max_spacing_mm=10.0

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
+    About,
     Code,
     Findings,
     InputContract,
@@ -116,6 +117,15 @@ class PetTumour:
     name: ClassVar[str] = "pet_tumour"
     version: ClassVar[str] = "1.0.2"
     title: ClassVar[str] = "Foci of uptake on PET"
+    about: ClassVar[About] = About(
+        purpose="Finds foci of uptake on PET and cuts them out by a threshold.",
+        gives=(
+            "a segment for each focus",
+            "metabolic volume, total lesion glycolysis, SUV",
+        ),
+        evidence="Foci include physiologic uptake; compared with drawn contours in "
+        "docs/pet_tumour.md.",
+    )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"PT"}), min_slices=3, max_spacing_mm=10.0, derived=True

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
+from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
@@ -41,6 +41,14 @@ class RandomWalker:
     name: ClassVar[str] = "random_walker"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Random walker segmentation"
+    about: ClassVar[About] = About(
+        purpose="Outlines the structure round a point, or those in a range of values, by random "
+        "walks from marked voxels (random walker).",
+        gives=(
+            "a segment for each structure",
+            "volume and mean value",
+        ),
+    )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True

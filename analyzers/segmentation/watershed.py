@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
 from analyzers import families
-from analyzers.contract import Code, Findings, InputContract, Limits, Parameter, Volume
+from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
 from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
@@ -38,6 +38,14 @@ class Watershed:
     name: ClassVar[str] = "watershed"
     version: ClassVar[str] = "1.0.1"
     title: ClassVar[str] = "Watershed segmentation"
+    about: ClassVar[About] = About(
+        purpose="Outlines the structure round a point, or those in a range of values, by "
+        "flooding the gradient (watershed).",
+        gives=(
+            "a segment for each structure",
+            "volume and mean value",
+        ),
+    )
     family: ClassVar[Code] = families.MORPHOLOGICAL_OPERATIONS
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT"}), derived=True

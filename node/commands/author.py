@@ -1,9 +1,8 @@
-"""Commands for authors of analyzers and for testers: analyze, analyzers, send."""
+"""Commands for authors of analyzers and for testers: analyze, send."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analyzers import devices, registry
-from analyzers.contract import AnalyzerError, AnalyzerInfo, InputContract
+from analyzers.contract import AnalyzerError, AnalyzerInfo
 from node.errors import SettingsError
 from storage.records import FindingRow, JobResults, StoredSeries
 
@@ -25,61 +24,6 @@ if TYPE_CHECKING:
     from node.work.executor import Outcome, Ticket
 
 console = Console()
-
-
-def show_analyzers(as_json: bool) -> int:
-    """Print what is installed; 1 when an installed analyzer is broken."""
-    rows: list[dict[str, Any]] = []
-    for name in registry.names():
-        try:
-            rows.append(_description(registry.info(name)))
-        except AnalyzerError as error:
-            rows.append({"name": name, "error": str(error)})
-    if as_json:
-        print(json.dumps(rows, indent=2))
-    else:
-        console.print(_analyzer_table(rows))
-    return int(any("error" in row for row in rows))
-
-
-def _description(info: AnalyzerInfo) -> dict[str, Any]:
-    return {
-        "name": info.name,
-        "version": info.version,
-        "title": info.title,
-        "inputs": _contract(info.inputs),
-        "parameters": dict(info.defaults),
-        "limits": dataclasses.asdict(info.limits),
-        "device": devices.resolve("auto"),
-    }
-
-
-def _contract(inputs: InputContract) -> dict[str, Any]:
-    plain = {
-        key: sorted(value) if isinstance(value, frozenset) else value
-        for key, value in dataclasses.asdict(inputs).items()
-    }
-    return {key: value for key, value in plain.items() if value not in (None, [], False)}
-
-
-def _analyzer_table(rows: list[dict[str, Any]]) -> Table:
-    table = Table("name", "version", "input", "parameters", "device")
-    for row in rows:
-        if "error" in row:
-            table.add_row(row["name"], "", f"[red]{escape(row['error'])}[/]", "", "")
-            continue
-        table.add_row(
-            row["name"],
-            row["version"],
-            ", ".join(f"{key} {_plain(value)}" for key, value in row["inputs"].items()),
-            ", ".join(f"{key} = {value}" for key, value in row["parameters"].items()),
-            row["device"],
-        )
-    return table
-
-
-def _plain(value: object) -> str:
-    return "/".join(value) if isinstance(value, list) else str(value)
 
 
 # --- analyze --------------------------------------------------------------------------------------

@@ -44,7 +44,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"count": 2.5}, "count is 2.5: a whole number from 1 is accepted"),
     ({"colour": "blue"}, "colour is 'blue': 'red' or 'green' is accepted"),
     ({"shown": ["a", "c"]}, "shown is ['a', 'c']: a list of 'a' or 'b' is accepted"),
-    ({"point_mm": 3.0}, "point_mm is 3: a list of numbers is accepted"),
+    ({"point_mm": 3.0}, "point_mm is 3: a list of numbers in mm is accepted"),
     ({"count": 0, "colour": 1}, "; colour is 1: 'red' or 'green' is accepted"),
 ]
 

@@ -69,6 +69,21 @@ def test_analyzers_are_listed_for_people_and_for_programs() -> None:
     assert "bone_segmentation" in wetread("analyzers")
 
 
+def test_of_one_analyzer_everything_is_told() -> None:
+    shown = " ".join(wetread("analyzers", "lung_nodule").split())
+    assert "Lung nodules (lung_nodule 1." in shown
+    assert "reads: CT; at least 20 slices; slices at most 2.5 mm apart; originals only" in shown
+    assert "gives: a box for each nodule" in shown
+    assert "a number from 4 to 30 mm" in shown
+    assert "smaller nodules are not reported" in shown
+    card = next(line for line in shown.split("model card: ")[1].split())
+    assert Path(card).is_file()
+    told = json.loads(wetread("analyzers", "lung_nodule", "--json"))
+    (diameter,) = (one for one in told["parameters"] if one["name"] == "least_diameter_mm")
+    assert (diameter["least"], diameter["most"], diameter["unit"]) == (4, 30, "mm")
+    assert "no analyzer is called 'nodules'" in wetread("analyzers", "nodules", expect=2)
+
+
 def test_check_shows_which_rules_fire_and_why_not(config: Path, phantom_folder: Path) -> None:
     shown = wetread("check", "--config", config, "--study", phantom_folder)
     assert "✓ rule 'chest' → lung_segmentation: runs on series 2 (30 images)" in shown
