@@ -47,6 +47,8 @@ INSTANCE = (
     "EchoTime", "EchoNumbers", "RepetitionTime", "LossyImageCompression",
 )  # fmt: skip
 
+_UNDECODED = re.compile("[\ud800-\udfff]")
+"""What stands for bytes that do not decode; see ``storage.guarded``."""
 _NUMERIC = frozenset(
     keyword
     for keyword in (*STUDY, *SERIES, *INSTANCE)
@@ -166,7 +168,7 @@ def _plain(value: object) -> Any:
 
 def _text(value: object) -> str:
     text = str(value).replace("\0", "").strip()
-    return text.encode("utf-8", "replace").decode()  # no lone surrogates: no database takes them
+    return _UNDECODED.sub("\ufffd", text)  # no lone surrogates: no database takes them
 
 
 # --- enhanced multi-frame -------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -12,6 +12,9 @@ from storage import schema
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.records import Counts, DeliveryState, Event, JobState, Level, StudyState, Subject
+
+_State = TypeVar("_State", StudyState, JobState, DeliveryState)
+_OPEN = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED)
 
 
 def record(
@@ -122,8 +125,12 @@ def settle(tx: Transaction, subject: Subject, subject_id: int) -> None:
     tx.execute(sa.update(table).where(*about).values(acknowledged=True))
 
 
-def counts(tx: Transaction) -> Counts:
-    """Totals by state."""
+def counts(tx: Transaction, of_all_deliveries: bool = True) -> Counts:
+    """Totals by state.
+
+    Without ``of_all_deliveries`` those of what is sent or superseded are left out: to count them
+    goes through every object that was ever delivered.
+    """
     alarms = sa.select(sa.func.count()).where(
         schema.events.c.level == Level.ALARM.value, schema.events.c.acknowledged.is_(False)
     )
@@ -131,14 +138,16 @@ def counts(tx: Transaction) -> Counts:
     return Counts(
         studies=_by_state(tx, schema.studies, StudyState),
         jobs=_by_state(tx, schema.jobs, JobState),
-        deliveries=_by_state(tx, schema.deliveries, DeliveryState),
+        deliveries=_by_state(tx, schema.deliveries, DeliveryState if of_all_deliveries else _OPEN),
         alarms=tx.scalar(alarms) or 0,
         quarantined=tx.scalar(quarantined) or 0,
     )
 
 
-def _by_state(tx: Transaction, table: sa.Table, states: Any) -> dict[Any, int]:
+def _by_state(tx: Transaction, table: sa.Table, states: Iterable[_State]) -> dict[_State, int]:
+    states = tuple(states)
     query = sa.select(table.c.state, sa.func.count()).group_by(table.c.state)
+    query = query.where(table.c.state.in_([state.value for state in states]))
     found = {state: number for state, number in tx.execute(query)}
     return {state: found.get(state.value, 0) for state in states}
 

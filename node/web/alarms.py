@@ -71,6 +71,8 @@ def _text(kind: AlarmKind) -> str:
         return f"Job {kind.job_id} {kind.to_state}"
     if kind.subject is Subject.INSTANCE:
         return f"Image {kind.to_state}"
+    if kind.subject is Subject.STUDY:
+        return f"Study {kind.subject_id}"
     return _SUBJECTS.get(kind.subject, kind.subject.capitalize())
 
 

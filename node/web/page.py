@@ -126,8 +126,7 @@ class _Renderer:
             port=self._context.dimse_port(),
             now=datetime.now(UTC),
         )
-        sound = text.encode("utf-8", "replace").decode()  # descriptions come from images
-        return _Drawn(sound, 503 if fault else 200)
+        return _Drawn(wording.readable(text), 503 if fault else 200)
 
     def _read(self, selection: Selection) -> tuple[StatusView | None, str]:
         """Without its database the page still says what is wrong."""

@@ -182,7 +182,7 @@ def status(
 ) -> StatusView:
     """What the page shows, newest study first."""
     chosen = _selected(tx, selection)
-    counts = events.counts(tx)
+    counts = events.counts(tx, of_all_deliveries=False)
     return StatusView(
         counts=counts,
         alarms=alarms.open_alarms(tx) if counts.alarms else (),
@@ -257,7 +257,7 @@ def study_views(
         StudyView(
             study=study,
             modalities="/".join(one or "?" for one in modalities.get(study.id, ())),
-            title=str(study.header.get("StudyDescription") or "Study without description"),
+            title=wording.study_title(study.header),
             date=wording.study_date(study.header),
             patient=wording.masked(str(study.header.get("PatientID", ""))),
             jobs=tuple(shown[job.id] for job in jobs.get(study.id, ())),

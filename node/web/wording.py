@@ -11,6 +11,9 @@ from storage.records import FindingRow, Header
 
 MINUS = "−"
 EVERYWHERE = {"", "0.0.0.0", "::"}
+UNREADABLE = "[not readable]"
+"""In the place of characters that do not decode by the character set that was declared."""
+_UNDECODED = re.compile("[\ufffd\ud800-\udfff]+")
 _STEPS = ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h"))
 
 
@@ -70,6 +73,12 @@ def masked(patient_id: str) -> str:
     return "…" + patient_id[-2:] if len(patient_id) > 4 else "…"
 
 
+def study_title(header: Header) -> str:
+    """StudyDescription, or in words that there is none that can be read."""
+    text = str(header.get("StudyDescription") or "Study without description")
+    return text if readable(text) == text else "Study description not readable"
+
+
 def study_date(header: Header) -> str:
     """StudyDate (VR DA) as ISO 8601; empty when it is missing or no date."""
     text = str(header.get("StudyDate", ""))
@@ -84,11 +93,6 @@ def reachable_host(host: str) -> str:
 def is_local(host: str) -> bool:
     """Whether only programs on this machine reach the address."""
     return host.startswith("127.") or host.lower() in {"localhost", "::1"}
-
-
-UNREADABLE = "[not readable]"
-"""In the place of characters that do not decode by the character set that was declared."""
-_UNDECODED = re.compile("[\ufffd\ud800-\udfff]+")
 
 
 def readable(text: str) -> str:

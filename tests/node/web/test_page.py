@@ -322,6 +322,22 @@ def test_only_alarms_that_are_shown_are_looked_up(site: Site) -> None:
     assert "and 3 more kinds of alarm" in site.client.get("/").text
 
 
+def test_text_that_does_not_decode_is_named_so_and_not_shown_as_signs(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    study_with_job(site, phantom_paths[0], "Sch\udce4del")
+    with site.database.write() as tx:
+        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "from CT\ufffd\ufffd1")
+    page = site.client.get("/").text
+    assert "Study description not readable" in page
+    assert "from CT[not readable]1" in page
+    assert "\ufffd" not in page and "?del" not in page
+    (study,) = site.client.get("/api/studies").json()
+    assert study["description"] == "Study description not readable"
+    (alarm,) = site.client.get("/api/alarms").json()
+    assert alarm["reason"] == "from CT[not readable]1"
+
+
 # --- the instance ledger --------------------------------------------------------------------------
 
 
