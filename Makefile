@@ -38,6 +38,7 @@ lint: venv
 
 docs: venv
 	$(BIN)/python -m node.conformance
+	$(BIN)/python -m node.web.api_document
 
 format: venv
 	$(BIN)/ruff format .

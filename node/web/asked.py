@@ -14,6 +14,9 @@ _LARGEST = 2**63 - 1
 
 RowId = Annotated[int, Path(ge=0, le=_LARGEST, description="Its number, as the lists show it.")]
 SomeRowId = Annotated[int | None, Query(ge=0, le=_LARGEST)]
+OfStudy = Annotated[SomeRowId, Query(description="Only of this study.")]
+OfJob = Annotated[SomeRowId, Query(description="Only of this job.")]
+BeforeJob = Annotated[SomeRowId, Query(description="Only jobs entered before this one.")]
 Limit = Annotated[int, Query(ge=1, le=1000, description="So many rows at most.")]
 Offset = Annotated[int, Query(ge=0, le=_LARGEST, description="So many rows are passed over.")]
 PlaceText = Annotated[

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
 from node.web.api.sending import Sender
-from node.web.asked import Limit, SomeRowId
+from node.web.asked import Limit, OfJob
 from node.web.context import WebContext
 from node.web.shapes.history import Delivery, Event, Refusal
 from storage import events, outbox, quarantine
@@ -26,7 +26,7 @@ def add(router: APIRouter, context: WebContext) -> None:
     look = context.database.look
 
     @router.get("/api/deliveries", response_model=list[Delivery])
-    def deliveries(state: SomeState = None, job: SomeRowId = None, limit: Limit = 200) -> Response:
+    def deliveries(state: SomeState = None, job: OfJob = None, limit: Limit = 200) -> Response:
         """Objects on their way to destinations, the newest first."""
         with look() as tx:
             rows = outbox.list_deliveries(tx, job_id=job, state=state, limit=limit)

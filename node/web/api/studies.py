@@ -11,7 +11,7 @@ from fastapi.responses import Response
 from node.web import places, views
 from node.web.api.refusing import MISSING
 from node.web.api.sending import Sender, as_sent
-from node.web.asked import Limit, Offset, PlaceText, RowId, SomeRowId, place_of
+from node.web.asked import BeforeJob, Limit, Offset, OfStudy, PlaceText, RowId, place_of
 from node.web.context import WebContext
 from node.web.shapes.studies import Job, JobHistory, Study
 from storage import events, index, ledger
@@ -74,12 +74,12 @@ def _add_jobs(router: APIRouter, context: WebContext) -> None:
     @router.get("/api/jobs", response_model=list[Job])
     def jobs(
         state: SomeState = None,
-        study: SomeRowId = None,
+        study: OfStudy = None,
         limit: Limit = 100,
         offset: Offset = 0,
-        before: SomeRowId = None,
+        before: BeforeJob = None,
     ) -> Response:
-        """Jobs, newest first; ``before`` a job's number gives those entered before it."""
+        """Jobs, the newest first."""
         with context.database.look() as tx:
             rows = ledger.list_jobs(tx, study, state, limit, offset, before)
             found = views.job_views(tx, rows, objects=True)

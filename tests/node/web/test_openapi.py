@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from node.web import api_document
 from storage import deletions, events, gaps, quarantine
 from storage.deletions import NewDeletion, Scope
 from storage.quarantine import RefusalKind, Refused
@@ -158,3 +159,8 @@ def test_numbers_and_states_are_described(declared: Declared) -> None:
     assert shapes["JobState"]["enum"] == ["pending", "running", "done", "failed", "not_applicable"]
     assert shapes["Study"]["properties"]["first_received_at"]["format"] == "date-time"
     assert not [name for name in shapes if "UID" in str(shapes[name].get("properties", {}).keys())]
+
+
+def test_the_page_about_the_api_says_what_the_document_says() -> None:
+    written = (Path(__file__).parents[3] / api_document.DOCUMENT).read_text()
+    assert written == api_document.text(api_document.openapi()), "make docs"
