@@ -15,9 +15,22 @@ app = typer.Typer(
 )
 
 ConfigOption = Annotated[
-    Path, typer.Option("--config", "-c", help="The settings.", envvar="WETREAD_CONFIG")
+    Path, typer.Option("--config", "-c", help="The file of settings.", envvar="WETREAD_CONFIG")
 ]
 DEFAULT_CONFIG = Path("config.toml")
+EXITS = {
+    0: "done",
+    1: "something is not well: a destination is silent, no rule fires, a job or a file failed",
+    2: "it cannot be done, for the reason that stands on stderr",
+    3: "the analyzer does not apply to the images",
+    130: "stopped by Ctrl-C",
+}
+"""What a command's exit status says."""
+_EXITS = "Exit status: " + "; ".join(f"{status} {words}" for status, words in EXITS.items()) + "."
+
+
+def _like(example: str) -> str:
+    return f"Example: {example}"
 
 
 def main() -> None:
@@ -26,7 +39,7 @@ def main() -> None:
     from storage.errors import StorageError
 
     try:
-        app()
+        app(prog_name="wetread")
     except (NodeError, StorageError) as error:
         _fail(str(error))
     except KeyboardInterrupt:
@@ -38,7 +51,7 @@ def _fail(message: str) -> None:
     sys.exit(2)
 
 
-@app.callback()
+@app.callback(epilog=_EXITS)
 def quiet_unless_wrong() -> None:
     """Wetread: a DICOM node that makes the first reading of a study."""
     from node.observe import logs
@@ -46,7 +59,7 @@ def quiet_unless_wrong() -> None:
     logs.configure(None, "warning")
 
 
-@app.command()
+@app.command(epilog=_like("wetread serve --config /etc/wetread/config.toml"))
 def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
     """Run the node in the foreground until Ctrl-C or SIGTERM."""
     from node.commands import serve as command
@@ -54,7 +67,7 @@ def serve(config: ConfigOption = DEFAULT_CONFIG) -> None:
     command.serve(config)
 
 
-@app.command()
+@app.command(epilog=_like("wetread check --study FOLDER"))
 def check(
     config: ConfigOption = DEFAULT_CONFIG,
     study: Annotated[
@@ -64,7 +77,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Print the settings in force and try every destination with C-ECHO."""
+    """Print the settings and try every destination by C-ECHO, or say which rules a study fires."""
     from node.commands import inspect
 
     if study is not None:
@@ -72,11 +85,11 @@ def check(
     sys.exit(inspect.show_settings(config))
 
 
-@app.command()
+@app.command(epilog=_like("wetread status --limit 5 --json"))
 def status(
     config: ConfigOption = DEFAULT_CONFIG,
-    limit: Annotated[int, typer.Option(min=1, help="How many of the newest studies.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="So many of the newest studies.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """List studies, their jobs and deliveries, and open alarms."""
     from node.commands import inspect
@@ -84,18 +97,18 @@ def status(
     inspect.show_status(config, limit, as_json)
 
 
-@app.command()
+@app.command(epilog=_like("wetread retry 17"))
 def retry(
     job: Annotated[int, typer.Argument(help="The job's number, as `wetread status` shows it.")],
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Run a job again, or send its results again where only sending failed."""
+    """Send again what was refused of a job that came to an end, or run it again."""
     from node.commands import inspect
 
     sys.exit(inspect.retry(config, job))
 
 
-@app.command()
+@app.command(epilog=_like("wetread delete 17 --reason 'sent twice' --dry-run"))
 def delete(
     study: Annotated[
         str, typer.Argument(help="Its number, as `wetread status` shows it, or its UID.")
@@ -114,10 +127,10 @@ def delete(
     sys.exit(command.delete(config, study, reason, results, undelivered, dry_run))
 
 
-@app.command()
+@app.command(epilog=_like("wetread quarantine --limit 10"))
 def quarantine(
     config: ConfigOption = DEFAULT_CONFIG,
-    limit: Annotated[int, typer.Option(min=1, help="How many, the last seen first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="So many images, the last seen first.")] = 50,
 ) -> None:
     """List the images that were refused and kept aside, and why."""
     from node.commands import accept as command
@@ -125,7 +138,7 @@ def quarantine(
     sys.exit(command.show_quarantine(config, limit))
 
 
-@app.command()
+@app.command(epilog=_like("wetread accept 3 --study"))
 def accept(
     number: Annotated[int, typer.Argument(help="As `wetread quarantine` shows it.")],
     study: Annotated[
@@ -139,28 +152,28 @@ def accept(
     sys.exit(command.accept(config, number, study))
 
 
-@app.command()
+@app.command(epilog=_like("wetread retention"))
 def retention(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Show what [retention] would delete now, and when the disk will be full. Deletes nothing."""
+    """Show what the settings would delete now, and when the disk will be full; deletes nothing."""
     from node.commands import delete as command
 
     sys.exit(command.show_retention(config))
 
 
-@app.command()
+@app.command(epilog=_like("wetread reindex"))
 def reindex(config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """Rebuild the index from the stored files. Stop the node first."""
+    """Rebuild the index from the stored files, while the node is stopped."""
     from node.commands import inspect
 
     sys.exit(inspect.reindex(config))
 
 
-@app.command()
+@app.command(epilog=_like("wetread analyzers lung_segmentation --json"))
 def analyzers(
     name: Annotated[
         str | None, typer.Argument(help="Tell all of this one; left out: list them.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
     """List the installed analyzers; or tell what one reads, gives, and by which parameters."""
     from node.commands import describe
@@ -168,14 +181,17 @@ def analyzers(
     sys.exit(describe.show_analyzer(name, as_json) if name else describe.show_analyzers(as_json))
 
 
-@app.command()
+@app.command(
+    epilog=_like("wetread analyze FOLDER --analyzer gaussian_filter --set sigma_mm=2 --out OUT")
+)
 def analyze(
     folder: Annotated[Path, typer.Argument(exists=True, help="A folder with DICOM images.")],
     analyzer: Annotated[str, typer.Option(help="Its name, see `wetread analyzers`.")],
     out: Annotated[Path, typer.Option(help="Where the SEG, SR and series are written.")],
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     parameter: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter: --set sigma_mm=2")
+        list[str] | None,
+        typer.Option("--set", help="A parameter, as NAME=VALUE; more than once for more."),
     ] = None,
 ) -> None:
     """Run one analyzer on a folder, without a network, for its author."""
@@ -184,14 +200,20 @@ def analyze(
     sys.exit(author.analyze(folder, analyzer, out, device, parameter or []))
 
 
-@app.command()
+@app.command(epilog=_like("wetread train hippocampus_unet --data FOLDER --out MODELS --epochs 20"))
 def train(
     name: Annotated[str, typer.Argument(help="A model; an unknown name lists those there are.")],
     data: Annotated[Path, typer.Option(help="Its training set: folder or file.", exists=True)],
     out: Annotated[Path, typer.Option(help="Where the model and its card are stored.")],
-    epochs: Annotated[int | None, typer.Option(min=1, help="Instead of the model's own.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Instead of the model's own.")] = None,
-    stop: Annotated[int, typer.Option(min=0, help="End after so many epochs; it can go on.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="So many epochs, not the model's own.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of its chance, not the model's own.")
+    ] = None,
+    stop: Annotated[
+        int, typer.Option(min=0, help="End after so many epochs, to go on later; 0: at the end.")
+    ] = 0,
 ) -> None:
     """Train a model; run it again after an interruption and it goes on."""
     from node.commands import training
@@ -199,7 +221,7 @@ def train(
     sys.exit(training.train(name, data, out, epochs=epochs, stop=stop, seed=seed))
 
 
-@app.command()
+@app.command(epilog=_like("wetread evaluate pneumoniamnist --data FILE.npz"))
 def evaluate(
     name: Annotated[str, typer.Argument(help="A model; an unknown name lists those there are.")],
     data: Annotated[Path, typer.Option(help="A set to judge it on: folder or file.", exists=True)],
@@ -211,7 +233,7 @@ def evaluate(
     sys.exit(training.evaluate(name, data, models))
 
 
-@app.command()
+@app.command(epilog=_like("wetread password ct1 >> users.txt"))
 def password(name: Annotated[str, typer.Argument(help="The user's name.")]) -> None:
     """Ask for a passcode and print the user's line for dimse.identity.users_file."""
     from node.dimse.association import identity
@@ -223,7 +245,7 @@ def password(name: Annotated[str, typer.Argument(help="The user's name.")]) -> N
         _fail(str(error))
 
 
-@app.command()
+@app.command(epilog=_like("wetread send FOLDER --to 127.0.0.1:11112 --aet WETREAD"))
 def send(
     folder: Annotated[Path, typer.Argument(exists=True, help="A folder with DICOM files.")],
     to: Annotated[str, typer.Option(help="HOST:PORT of the receiver.")],
