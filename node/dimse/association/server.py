@@ -10,7 +10,7 @@ import errno
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -40,9 +40,6 @@ from storage.records import InstanceRecord
 __all__ = ["AssociationInfo", "AssociationServer", "Entity"]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-StudiesSink = Callable[[frozenset[str]], None]
-"""Takes the study instance UIDs that an association brought, when it is over."""
 
 
 class Overseer(Protocol):
@@ -78,7 +75,6 @@ class AssociationServer:
         entity: Entity,
         store: InstanceStore,
         sink: RecordSink,
-        on_released: StudiesSink | None = None,
         on_quarantined: QuarantineSink | None = None,
         clock: Clock = system_clock,
         services: Sequence[Service] = (),
@@ -93,7 +89,6 @@ class AssociationServer:
         self._title = entity.ae_title.strip()
         self._store = store
         self._sink = sink
-        self._on_released = on_released or (lambda studies: None)
         self._on_quarantined = on_quarantined or (lambda refused: None)
         self._clock = clock
         self._lock = threading.Lock()
@@ -291,18 +286,13 @@ class AssociationServer:
         if not session.end(how):
             return
         self.open_associations.remove(session.id)
-        studies = session.studies()
         if session.accepted:
             info = session.info()
             log_line = session.log_of_course if how == "released" else session.log.warning
             log_line(f"association_{how}", instances=info.instances, refused=info.refused)
         try:
-            if studies:
-                self._on_released(studies)
-        except Exception as error:
-            session.log.error("on_released_fault", error=type(error).__name__, exc_info=True)
-        finally:
             self._leave(session)
+        finally:
             with self._lock:
                 self._sessions.pop(session.id, None)
                 total = session.info()

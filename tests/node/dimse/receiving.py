@@ -11,6 +11,8 @@ from typing import Any
 from node.config.dimse import DimseSettings
 from node.dimse.association.server import AssociationServer, Entity
 from node.dimse.services.requests import Service
+from node.dimse.session import Session
+from node.dimse.wire.rejections import Rejection
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import InstanceRecord
@@ -46,6 +48,23 @@ def entity(**given: Any) -> Entity:
     return Entity(dimse=DimseSettings(**table), **beside)
 
 
+class _Overseer:
+    """Lets everybody in, and notes the studies of associations that are over."""
+
+    def __init__(self, released: list[frozenset[str]]) -> None:
+        self._released = released
+
+    def take_place(self, session: Session) -> Rejection | None:
+        return None
+
+    def touched(self, session: Session, study_instance_uid: str) -> None:
+        return
+
+    def left(self, session: Session) -> None:
+        if session.studies():
+            self._released.append(session.studies())
+
+
 @contextmanager
 def running_node(folder: Path, services: Sequence[Service] = (), **settings: Any) -> Iterator[Node]:
     store = InstanceStore(folder / "instances", folder / "quarantine")
@@ -65,9 +84,9 @@ def running_node(folder: Path, services: Sequence[Service] = (), **settings: Any
         entity(**settings),
         store,
         sink,
-        on_released=released.append,
         on_quarantined=quarantined.append,
         services=services,
+        overseer=_Overseer(released),
     )
     server.start()
     try:
