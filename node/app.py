@@ -66,7 +66,7 @@ class Node:
         self.store = InstanceStore(
             settings.storage.instances, settings.quarantine_dir, settings.storage.sync
         )
-        self.results = ResultStore(settings.results_dir)
+        self.results = ResultStore(settings.results_dir, settings.quarantine_dir)
         self._lock()
         self._make_intake()
         self._make_work()

@@ -29,8 +29,7 @@ from node.observe.gaps import GapWatch
 from node.observe.health import Health
 from node.retention import Folders, Retention
 from storage.database import Database
-from storage.instances import InstanceStore
-from storage.results import ResultStore
+from storage.port import Instances, Results
 
 COMPLETION_S = 0.25
 IDLE_S = 2.0
@@ -49,7 +48,7 @@ def server(
     settings: Settings,
     own_ae_title: str,
     database: Database,
-    store: InstanceStore,
+    store: Instances,
     callbacks: Callbacks,
     clock: Clock,
 ) -> AssociationServer | ReceiverPool:
@@ -92,7 +91,7 @@ def _process_settings(settings: Settings, entity: Entity) -> Callable[[str], Pro
 
 
 def couriers(
-    settings: Settings, database: Database, results: ResultStore, clock: Clock
+    settings: Settings, database: Database, results: Results, clock: Clock
 ) -> dict[str, Courier]:
     """One for each destination, by its name."""
     return {
@@ -136,7 +135,7 @@ def askers(
 def reporter(
     settings: Settings,
     database: Database,
-    store: InstanceStore,
+    store: Instances,
     receiving: AssociationServer | ReceiverPool,
     health: Health,
     clock: Clock,
@@ -171,7 +170,7 @@ def retention(
     return keeper, Loop(keeper.step, heartbeat, RETENTION_S, stopping)
 
 
-def corrections(database: Database, store: InstanceStore, health: Health, clock: Clock) -> Loop:
+def corrections(database: Database, store: Instances, health: Health, clock: Clock) -> Loop:
     """Puts accepted corrections in place."""
     made = Corrections(database, store, clock)
     heartbeat = health.part("corrections", works_s=TRANSFER_S)

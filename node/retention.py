@@ -6,7 +6,6 @@ Nothing goes that is not delivered, not committed to, or in work. Rows go before
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
@@ -22,9 +21,8 @@ from storage import deletions, events, retention
 from storage.database import Database
 from storage.deletions import Deletion, DeletionState, DoomedFile, NewDeletion, Place, Scope
 from storage.disk import named_errors
-from storage.instances import InstanceStore
+from storage.port import Instances, Results
 from storage.records import Level, Subject
-from storage.results import ResultStore
 from storage.retention import Kept, Usage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -64,8 +62,8 @@ class Forecast:
 class Folders:
     """Where files lie."""
 
-    instances: InstanceStore
-    results: ResultStore
+    instances: Instances
+    results: Results
     logs: Path
 
 
@@ -200,16 +198,15 @@ class Retention:
             while self._forget_quarantine(now - timedelta(days=days), retention.AT_ONCE):
                 pass
         if quota_gb is not None:
-            folder = self._folders.instances.quarantine
-            while _size_of(folder) > quota_gb * GB and self._forget_quarantine(now, 20):
+            store = self._folders.instances
+            while store.refused_bytes() > quota_gb * GB and self._forget_quarantine(now, 20):
                 pass
 
     def _forget_quarantine(self, before: datetime, limit: int) -> int:
         with self._database.write() as tx:
             names = retention.forget_quarantine(tx, before, limit)
         for name in names:  # a file that an abrupt end leaves here has no row and no alarm
-            with named_errors("the quarantine folder"):
-                (self._folders.instances.quarantine / name).unlink(missing_ok=True)
+            self._folders.instances.delete_refused(name)
         return len(names)
 
     def _thin_logs(self, now: datetime) -> None:
@@ -304,9 +301,3 @@ def forecast(free_bytes: int, used: Usage) -> Forecast:
     """When the disk will be full, if images go on coming as in the last seven days."""
     a_day = used.images_of_last_week / WEEK.days
     return Forecast(free_bytes, a_day, free_bytes / a_day if a_day else None)
-
-
-def _size_of(folder: Path) -> int:
-    """Bytes of the files in a folder, without its sub-folders."""
-    with os.scandir(folder) as entries:
-        return sum(entry.stat().st_size for entry in entries if entry.is_file())

@@ -49,6 +49,16 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a synced file, under another name until it is whole: nobody meets half a file."""
+    half = path.with_name(f"{path.name}.part")
+    with half.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    half.replace(path)
+
+
 def move(path: Path, target: Path) -> None:
     """Rename; across file systems copy, sync, then delete. What is there already is replaced."""
     try:

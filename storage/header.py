@@ -34,8 +34,10 @@ from pydicom.uid import (
 
 from storage.abridged import abridge
 from storage.attributes import extract
+from storage.blobs import local_file
 from storage.elements import NotPlain
 from storage.errors import UnreadableInstance
+from storage.port import Readable
 from storage.quick_header import quick_extract
 from storage.records import InstanceAttributes
 from storage.seal import PREAMBLE, dataset_offset
@@ -89,7 +91,7 @@ def parse_attributes(path: Path) -> InstanceAttributes:
         return extract(read_header(path).dataset)
 
 
-def read_header(path: Path, long_value_bytes: int = LONG_VALUE_BYTES) -> FileHeader:
+def read_header(source: Readable, long_value_bytes: int = LONG_VALUE_BYTES) -> FileHeader:
     """A file's data set up to the pixels, with file meta and without long values.
 
     Raises
@@ -99,7 +101,7 @@ def read_header(path: Path, long_value_bytes: int = LONG_VALUE_BYTES) -> FileHea
     OSError
         The disk does not give them.
     """
-    with _named_faults():
+    with _named_faults(), local_file(source) as path:
         if _transfer_syntax(path) == DeflatedExplicitVRLittleEndian:
             with _inflating:
                 return _read_deflated(path)

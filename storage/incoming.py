@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -77,6 +78,17 @@ class IncomingFile:
     @property
     def path(self) -> Path:
         return Path(self._file)
+
+    @contextmanager
+    def local_file(self) -> Iterator[Path]:
+        """What came until now.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
+        """
+        self.flush()
+        yield self.path
 
     def write_header(self, data: bytes) -> None:
         """Preamble and file meta information, before all else: ours, so not part of the digest."""

@@ -23,9 +23,11 @@ from pathlib import Path
 from typing import IO
 
 from storage import folder_lock
+from storage.blobs import Blob, Files
 from storage.disk import copy_synced, move, named_errors
 from storage.errors import StorageError, StoreUnavailable
 from storage.incoming import IncomingFile
+from storage.port import Readable
 from storage.quarantine import RefusalKind, Refused
 from storage.ready_files import PART
 from storage.records import Placement
@@ -37,6 +39,7 @@ _RECEIVERS_END_S = 10.0
 """How long receivers of a node that was killed may take to notice."""
 _RECEIVERS = ".receivers.lock"
 _FOLDER = "the folder of instances"
+_QUARANTINE = "the quarantine folder"
 
 
 class InstanceStore:
@@ -56,7 +59,9 @@ class InstanceStore:
         self.quarantine = quarantine
         self._receiver = receiver
         self._shelves = Shelves(root, quarantine, sync, receiver)
+        self.blobs = Files(root)
         self.incoming = self._shelves.incoming
+        self.discarded = self._shelves.discarded
         self.ready = self._shelves.ready
         self._held: IO[bytes] | None = None
         self._room_until = 0.0
@@ -104,7 +109,7 @@ class InstanceStore:
         return IncomingFile(self._shelves)
 
     def path(self, key: str) -> Path:
-        return self._shelves.path(key)
+        return self.blobs.path(key)
 
     def key_of(self, sop_instance_uid: str) -> str:
         """Where an instance lies, or would."""
@@ -153,6 +158,20 @@ class InstanceStore:
                 else:
                     path.unlink(missing_ok=True)
         return found
+
+    def is_placed(self, found: Readable, key: str) -> bool:
+        """Whether these bytes, of ``unindexed`` or of a key, are what lies under this key.
+
+        Raises
+        ------
+        OSError
+        """
+        path = self.path(found.key) if isinstance(found, Blob) else found
+        return isinstance(path, Path) and self.path(key).samefile(path)
+
+    def received_at(self, key: str) -> float:
+        """Raises OSError."""
+        return self.path(key).stat().st_mtime
 
     def _restore(self, path: Path) -> bool:
         """Give a sealed file its final name; false where it is not sealed, or not needed.
@@ -312,5 +331,28 @@ class InstanceStore:
         with named_errors(STORE):
             self._discarded(key).unlink(missing_ok=True)
 
+    def can_be_taken(self, kept: str, sha256: str) -> bool:
+        """Whether refused bytes are those of the digest; true also where ``exchange`` took them."""
+        path = self.quarantine / kept
+        try:
+            return not path.exists() or dataset_digest(path) == sha256
+        except OSError:
+            return False
+
+    def refused_bytes(self) -> int:
+        """Of what was refused, without the folders of jobs.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(_QUARANTINE), os.scandir(self.quarantine) as entries:
+            return sum(entry.stat().st_size for entry in entries if entry.is_file())
+
+    def delete_refused(self, kept: str) -> None:
+        """Raises StoreUnavailable."""
+        with named_errors(_QUARANTINE):
+            (self.quarantine / kept).unlink(missing_ok=True)
+
     def _discarded(self, key: str) -> Path:
-        return self._shelves.discarded / Path(key).name
+        return self.discarded / Path(key).name

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from storage import index
+from storage.blobs import Blob, local_file
 from storage.database import Database
 from storage.errors import UnreadableInstance
 from storage.header import read_attributes
-from storage.instances import InstanceStore
+from storage.port import Instances, Readable
 from storage.records import InstanceRecord, Outcome, Placement
 from storage.seal import contradicts_seal, dataset_digest
 
@@ -28,7 +28,7 @@ class ReindexReport:
 
 
 def reindex(
-    database: Database, store: InstanceStore, progress: Callable[[int, int], None] | None = None
+    database: Database, store: Instances, progress: Callable[[int, int], None] | None = None
 ) -> ReindexReport:
     """Enter every stored file that the index lacks; nothing is deleted or moved.
 
@@ -41,7 +41,7 @@ def reindex(
         records = []
         for key in keys[start : start + BATCH]:
             try:
-                records.append(record_of(store, store.path(key)))
+                records.append(record_of(store, Blob(store.blobs, key)))
             except UnreadableInstance:
                 unreadable.append(key)
         with database.write() as tx:
@@ -51,8 +51,8 @@ def reindex(
     return ReindexReport(len(keys), added, tuple(unreadable))
 
 
-def record_of(store: InstanceStore, path: Path, incoming: str = "") -> InstanceRecord:
-    """The index record of a stored file, dated by the file: of all that was ever acknowledged.
+def record_of(store: Instances, found: Readable, incoming: str = "") -> InstanceRecord:
+    """The index record of stored bytes, dated by the store: of all that was ever acknowledged.
 
     Raises
     ------
@@ -61,17 +61,18 @@ def record_of(store: InstanceStore, path: Path, incoming: str = "") -> InstanceR
         holds under the instance's name.
     """
     try:
-        attributes = read_attributes(path)
-        status, digest = path.stat(), dataset_digest(path)
-        is_damaged = contradicts_seal(path, digest)
+        with local_file(found) as path:
+            attributes = read_attributes(path)
+            size_bytes, digest = path.stat().st_size, dataset_digest(path)
+            is_damaged = contradicts_seal(path, digest)
         key = store.key_of(attributes.sop_instance_uid)
-        is_placed = store.path(key).samefile(path)
+        is_placed = store.is_placed(found, key)
+        received_at = datetime.fromtimestamp(store.received_at(key), UTC)
     except OSError as error:
         raise UnreadableInstance(f"the file cannot be read: {type(error).__name__}") from error
     if is_damaged:
         raise UnreadableInstance("the file does not hold the bytes that were received")
     if not is_placed:
         raise UnreadableInstance("the file lies under the name of another instance")
-    placement = Placement(Outcome.NEW, key, status.st_size, digest, incoming)
-    received_at = datetime.fromtimestamp(status.st_mtime, UTC)
+    placement = Placement(Outcome.NEW, key, size_bytes, digest, incoming)
     return InstanceRecord(attributes, placement, received_at)

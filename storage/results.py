@@ -2,24 +2,81 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import IO
 
 from storage import folder_lock
-from storage.disk import named_errors, sync_folder
+from storage.blobs import Files
+from storage.disk import named_errors, sync_file, sync_folder, write_whole
 
 _STORE = "the results folder"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFolder:
+    """The folder of one job's results; it may be any. Without a quarantine none are set aside."""
+
+    folder: Path
+    quarantine: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What the keys of its files begin with."""
+        return self.folder.name
+
+    def open(self, name: str) -> BufferedReader:
+        """One of its files. Raises FileNotFoundError, OSError."""
+        return (self.folder / name).open("rb")
+
+    @contextmanager
+    def making(self) -> Iterator[Path]:
+        """The folder itself; what lies in it at the end survives a power cut.
+
+        Raises
+        ------
+        OSError
+            It cannot be made, or synced.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        yield self.folder
+        seal(path for path in sorted(self.folder.iterdir()) if path.is_file())
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write a file, in the place of what was there; afterwards it survives a power cut.
+
+        Raises
+        ------
+        OSError
+        """
+        write_whole(self.folder / name, data)
+        sync_folder(self.folder)
+
+    def set_aside(self, name: str) -> bool:
+        """Move the folder into quarantine, under this name; false where there is none.
+
+        Raises
+        ------
+        OSError
+        """
+        if self.quarantine is None:
+            return False
+        self.folder.rename(self.quarantine / name)
+        return True
 
 
 class ResultStore:
     """Result files below a root; keys are ``<job key>/<file>``."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, quarantine: Path | None = None) -> None:
+        """Raises StoreUnavailable."""
         self.root = root
+        self.blobs = Files(root)
+        self._quarantine = quarantine
         with named_errors(_STORE):
             root.mkdir(parents=True, exist_ok=True)
         self._held: IO[bytes] | None = None
@@ -38,6 +95,15 @@ class ResultStore:
             self._held.close()
             self._held = None
 
+    def job(self, job_key: str) -> JobFolder:
+        """The place of one job's results.
+
+        Raises
+        ------
+        OutOfSpace, StoreUnavailable
+        """
+        return JobFolder(self.folder(job_key), self._quarantine)
+
     def folder(self, job_key: str) -> Path:
         """The folder of a job, made if it is not there.
 
@@ -51,21 +117,7 @@ class ResultStore:
         return folder
 
     def path(self, key: str) -> Path:
-        return self.root / key
-
-    def seal(self, paths: Iterable[Path]) -> None:
-        """Sync files and the folders they lie in: from here on they survive a power cut.
-
-        Raises
-        ------
-        OutOfSpace, StoreUnavailable
-        """
-        sealed = list(paths)
-        with named_errors(_STORE):
-            for path in sealed:
-                _sync_file(path)
-            for folder in {self.root, *(path.parent for path in sealed)}:
-                sync_folder(folder)
+        return self.blobs.path(key)
 
     def delete(self, job_key: str) -> None:
         """Delete what a job made; nothing where nothing is.
@@ -78,9 +130,14 @@ class ResultStore:
             shutil.rmtree(self.root / job_key)
 
 
-def _sync_file(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def seal(files: Iterable[Path]) -> None:
+    """Sync files, the folders that they lie in, and those that these lie in.
+
+    From here on they survive a power cut. Raises OSError.
+    """
+    sealed = list(files)
+    for path in sealed:
+        sync_file(path)
+    folders = {path.parent for path in sealed}
+    for folder in folders | {folder.parent for folder in folders}:
+        sync_folder(folder)

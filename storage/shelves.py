@@ -51,9 +51,6 @@ class Shelves:
         for folder in dict.fromkeys(parents):
             self.sync_folder(folder)
 
-    def path(self, key: str) -> Path:
-        return self.root / key
-
     def sync_folder(self, folder: Path) -> None:
         """Make the names in a folder survive a power cut, unless the store is not to sync."""
         if self.sync:

@@ -35,6 +35,7 @@ from node.work.executor import Outcome, Ticket, Verdict
 from node.work.job import perform
 from storage import ledger
 from storage.records import FindingRow, StoredSeries
+from storage.results import JobFolder
 
 HERE = Path(__file__).parent
 WIDTH, LINE, MOST_LINES = 860, 21, 9
@@ -151,7 +152,7 @@ def run(name: str, studies: Path, out: Path) -> Ran:
     for earlier in case.after:
         ticket = _ticket(earlier, series, {}, out / earlier)
         if perform(ticket, "cpu").verdict is Verdict.DONE:
-            reported.append((earlier, ticket.folder / "reported.json"))
+            reported.append((earlier, out / earlier / "reported.json"))
     ticket = _ticket(name, series, case.parameters, out / name)
     ticket = dataclasses.replace(ticket, reported=tuple(reported))
     return Ran(perform(ticket, "cpu"), ticket.instances, out)
@@ -171,7 +172,7 @@ def _ticket(
         analyzer_version=info.version,
         parameters=parameters,
         instances=_paths(chosen),
-        folder=folder,
+        place=JobFolder(folder),
         started_at=datetime(2026, 1, 1, tzinfo=UTC),
         companions={role: _paths(one) for role, one in companions(series, chosen, info).items()},
     )

@@ -124,6 +124,7 @@ def _ticket(
 ) -> Ticket:
     from node.work.executor import Ticket
     from storage import ledger
+    from storage.results import JobFolder
 
     key = ledger.job_key(
         ledger.joined_digest(
@@ -143,7 +144,7 @@ def _ticket(
         analyzer_version=info.version,
         parameters=parameters,
         instances=tuple(Path(instance.key) for instance in series.instances),
-        folder=out.resolve(),
+        place=JobFolder(out.resolve()),
         started_at=datetime.now(UTC),
         limits=info.limits,
         title=info.title,

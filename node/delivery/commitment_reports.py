@@ -25,7 +25,7 @@ from node.dimse.services.event_reports import Associations, EventReport
 from storage import announcements, commitment_requests
 from storage.announcements import NewAnnouncement
 from storage.database import Database, Transaction
-from storage.instances import InstanceStore
+from storage.port import Instances
 from storage.records import (
     AnnouncementKind,
     CheckedReference,
@@ -58,7 +58,7 @@ class CommitmentReporter:
     def __init__(
         self,
         database: Database,
-        store: InstanceStore,
+        store: Instances,
         open_associations: Associations,
         peer_of: PeerOf,
         clock: Clock,
@@ -145,13 +145,13 @@ class CommitmentReporter:
             return statuses.CLASS_INSTANCE_CONFLICT
         if self._store.verify(stored.key, stored.sha256):
             return 0
-        is_there = self._store.path(stored.key).exists()
+        is_there = self._store.blobs.exists(stored.key)
         return statuses.PROCESSING_FAILURE if is_there else statuses.NO_SUCH_SOP_INSTANCE
 
     def _wait_for(self, absent: Sequence[str]) -> timedelta:
         """Longer where instances lie in the store already and only the index is behind."""
         store = self._store
-        if any(store.path(store.key_of(uid)).exists() for uid in absent):
+        if any(store.blobs.exists(store.key_of(uid)) for uid in absent):
             return timedelta(seconds=INDEX_WAIT_S)
         return self._missing_wait
 

@@ -6,11 +6,9 @@ recorded because the database is away is kept and recorded before anything else 
 
 from __future__ import annotations
 
-import hashlib
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -24,9 +22,10 @@ from node.dimse.scu.answers import SendOutcome, describe
 from node.dimse.scu.finder import Unaskable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
 from storage import events, outbox, result_commitments
+from storage.blobs import Blob, sha256_of
 from storage.database import Database, Transaction
+from storage.port import Results
 from storage.records import Delivery, Level, Subject
-from storage.results import ResultStore
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -62,7 +61,7 @@ class Courier:
         self,
         peer: Peer,
         database: Database,
-        results: ResultStore,
+        results: Results,
         clock: Clock,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         chance: random.Random | None = None,
@@ -146,22 +145,25 @@ class Courier:
 
     def _fault_of(self, delivery: Delivery) -> str:
         """Why an object must not leave; empty when its bytes are those of the ledger."""
-        path = self._results.path(delivery.object.key)
+        found = self._blob(delivery)
         try:
-            if _sha256(path) == delivery.object.sha256:
+            if sha256_of(found) == delivery.object.sha256:
                 return ""
         except FileNotFoundError:
             return "the result file is missing"
         return "the result file was changed: its SHA-256 is not the one in the ledger"
+
+    def _blob(self, delivery: Delivery) -> Blob:
+        return Blob(self._results.blobs, delivery.object.key)
 
     def _find(self, deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> None:
         """Ask the destination for what may have come through before: that is not sent again."""
         doubtful = [one for one in deliveries if one.in_doubt]
         if not doubtful:
             return
-        paths = [self._results.path(one.object.key) for one in doubtful]
+        objects = [self._blob(one) for one in doubtful]
         try:
-            found = finder.held(paths, self._peer, self._timeouts)
+            found = finder.held(objects, self._peer, self._timeouts)
         except Unaskable as error:
             self._log.warning("objects_sent_again", objects=len(doubtful), reason=str(error))
             return
@@ -175,8 +177,8 @@ class Courier:
         def take(index: int, result: SendResult) -> None:
             settled[deliveries[index].id] = result
 
-        paths = [self._results.path(one.object.key) for one in deliveries]
-        sender.send(paths, self._peer, take, self._timeouts)
+        objects = [self._blob(one) for one in deliveries]
+        sender.send(objects, self._peer, take, self._timeouts)
         self._association_worked()
 
     # --- the books --------------------------------------------------------------------------------
@@ -294,8 +296,3 @@ def _is_there(result: SendResult) -> bool:
 def _loggable(result: SendResult) -> str:
     """The reason for the log: without the peer's Error Comment, which may quote the object."""
     return result.reason if result.status is None else describe(result.status)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

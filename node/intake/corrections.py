@@ -7,7 +7,7 @@ supersede the old.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -16,12 +16,12 @@ import structlog
 from node.clock import Clock
 from node.observe.logs import study_digest
 from storage import commitment_requests, deletions, events, index, quarantine
+from storage.blobs import Blob
 from storage.database import Database
-from storage.instances import InstanceStore
+from storage.port import Instances
 from storage.quarantine import Quarantined, RefusalKind, Refused
 from storage.records import InstanceRecord, Level, StoredInstance, Subject
 from storage.reindex import record_of
-from storage.seal import dataset_digest
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -29,7 +29,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Corrections:
     """``step`` is for one thread."""
 
-    def __init__(self, database: Database, store: InstanceStore, clock: Clock) -> None:
+    def __init__(self, database: Database, store: Instances, clock: Clock) -> None:
         self._database = database
         self._store = store
         self._clock = clock
@@ -57,9 +57,7 @@ class Corrections:
             study = index.find_study(tx, study_instance_uid)
             if study is not None and deletions.in_work(tx, study.id):
                 return 0
-        known = [
-            one for one in members if one.refused.sop_instance_uid in stored and self._is_whole(one)
-        ]
+        known = [one for one in members if self._can_be_taken(one.refused, stored)]
         self._drop([one for one in members if one not in known])
         if not known:
             return 0
@@ -80,19 +78,16 @@ class Corrections:
     def _exchange(self, one: Quarantined, old: StoredInstance) -> tuple[InstanceRecord, Refused]:
         uid = one.refused.sop_instance_uid
         kept = self._store.exchange(old.key, one.refused.key, uid, old.sha256)
-        record = record_of(self._store, self._store.path(old.key))
+        record = record_of(self._store, Blob(self._store.blobs, old.key))
         reason = "replaced by an accepted correction"
         study = one.refused.study_instance_uid
         before = Refused(kept, RefusalKind.REPLACED, reason, old.sha256, uid, study, "")
         return replace(record, received_at=self._clock(), calling_ae=one.refused.calling_ae), before
 
-    def _is_whole(self, one: Quarantined) -> bool:
+    def _can_be_taken(self, one: Refused, stored: Mapping[str, StoredInstance]) -> bool:
         """True also where it was put in place already, before an abrupt end."""
-        path = self._store.quarantine / one.refused.key
-        try:
-            return not path.exists() or dataset_digest(path) == one.refused.sha256
-        except OSError:
-            return False
+        there = one.sop_instance_uid in stored
+        return there and self._store.can_be_taken(one.key, one.sha256)
 
     def _drop(self, members: Sequence[Quarantined]) -> None:
         """Nothing is stored there any more, or what was kept aside was changed since."""

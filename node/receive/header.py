@@ -7,12 +7,12 @@ from pydicom.dataset import Dataset
 from node.receive.offer import Offer
 from storage import header
 from storage.errors import StoreUnavailable, UnreadableInstance
-from storage.incoming import IncomingFile
+from storage.port import Incoming
 from storage.quick_header import quick_extract
 from storage.records import InstanceAttributes
 
 
-def attributes_of(incoming: IncomingFile, offer: Offer) -> InstanceAttributes:
+def attributes_of(incoming: Incoming, offer: Offer) -> InstanceAttributes:
     """Read the header: in memory where that is plain to do, else from the file.
 
     Raises
@@ -25,7 +25,7 @@ def attributes_of(incoming: IncomingFile, offer: Offer) -> InstanceAttributes:
     return parse(incoming, offer) if quick is None else quick
 
 
-def parse(incoming: IncomingFile, offer: Offer) -> InstanceAttributes:
+def parse(incoming: Incoming, offer: Offer) -> InstanceAttributes:
     """The same by a real parser.
 
     Raises
@@ -33,10 +33,10 @@ def parse(incoming: IncomingFile, offer: Offer) -> InstanceAttributes:
     UnreadableInstance
     StoreUnavailable
     """
-    incoming.flush()
     try:
-        _check_meta(header.file_meta(incoming.path), offer)
-        return header.parse_attributes(incoming.path)
+        with incoming.local_file() as path:
+            _check_meta(header.file_meta(path), offer)
+            return header.parse_attributes(path)
     except OSError as error:
         raise StoreUnavailable("the file just written cannot be read") from error
 

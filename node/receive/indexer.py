@@ -20,7 +20,7 @@ from node.observe.logs import study_digest
 from storage import events, index, quarantine
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
-from storage.instances import InstanceStore
+from storage.port import Instances
 from storage.quarantine import Refused
 from storage.records import InstanceRecord, Level, Placement, Subject
 from storage.reindex import record_of
@@ -49,7 +49,7 @@ class Indexer:
     """One thread that writes the index. ``submit`` is the receiver's sink."""
 
     def __init__(
-        self, database: Database, store: InstanceStore, heartbeat: Heartbeat | None = None
+        self, database: Database, store: Instances, heartbeat: Heartbeat | None = None
     ) -> None:
         self._database = database
         self._store = store
@@ -221,7 +221,7 @@ class Indexer:
                 self._last_lag_s = time.monotonic() - self._queue.popleft()[0]
 
 
-def recover(database: Database, store: InstanceStore, receiver: str = "") -> int:
+def recover(database: Database, store: Instances, receiver: str = "") -> int:
     """Index what was acknowledged but not indexed when the node, or one receiver, died.
 
     Gives how many. What turns out to be no instance, and so was never acknowledged, goes to
@@ -231,9 +231,9 @@ def recover(database: Database, store: InstanceStore, receiver: str = "") -> int
     for start in range(0, len(found), BATCH):
         records: list[InstanceRecord] = []
         refused: list[Refused] = []
-        for name, path in found[start : start + BATCH]:
+        for name, found_bytes in found[start : start + BATCH]:
             try:
-                records.append(record_of(store, path, name))
+                records.append(record_of(store, found_bytes, name))
             except UnreadableInstance as error:
                 if isinstance(error.__cause__, FileNotFoundError):
                     continue  # indexed meanwhile: what a dead receiver had passed on is on its way
@@ -249,7 +249,7 @@ def recover(database: Database, store: InstanceStore, receiver: str = "") -> int
 
 def _enter_or_set_aside(
     database: Database,
-    store: InstanceStore,
+    store: Instances,
     records: list[InstanceRecord],
     refused: list[Refused],
 ) -> list[InstanceRecord]:

@@ -25,8 +25,7 @@ from node.receive.header import attributes_of
 from node.receive.offer import Offer
 from node.receive.statuses import Status
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
-from storage.incoming import IncomingFile
-from storage.instances import InstanceStore
+from storage.port import Incoming, Instances
 from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placement
 
@@ -45,7 +44,7 @@ QuarantineSink = Callable[[Refused], None]
 class Receiver:
     """Receives instances into a store."""
 
-    store: InstanceStore
+    store: Instances
     sink: RecordSink
     on_quarantined: QuarantineSink
     clock: Clock
@@ -91,7 +90,7 @@ class Reception:
     def __init__(self, receiver: Receiver, offer: Offer, refusal: Status | None = None) -> None:
         self._receiver = receiver
         self._offer = offer
-        self._incoming: IncomingFile | None = None
+        self._incoming: Incoming | None = None
         self._is_begun = False
         self._contradiction = ""
         self._failure = refusal
@@ -124,7 +123,7 @@ class Reception:
             raise OutOfSpace("less free space than the settings ask for")
         self._incoming = receiver.store.open_incoming()
 
-    def _begin(self, incoming: IncomingFile, beginning: bytes | memoryview) -> None:
+    def _begin(self, incoming: Incoming, beginning: bytes | memoryview) -> None:
         """Write preamble and file meta information, which name the encoding that is there."""
         self._is_begun = True
         announced = self._offer.transfer_syntax_uid
@@ -171,7 +170,7 @@ class Reception:
         )
         return Status(statuses.SUCCESS)
 
-    def _identify(self, incoming: IncomingFile) -> InstanceAttributes:
+    def _identify(self, incoming: Incoming) -> InstanceAttributes:
         offer = self._offer
         try:
             if self._contradiction:

@@ -10,14 +10,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from node.results import reported
-from storage.disk import sync_folder
+from storage.port import JobPlace
 from storage.records import FindingRow, JobResults, ResultObject
 
 NAME = "results.json"
@@ -33,44 +31,45 @@ class Kept:
     results: JobResults
 
 
-def write(kept: Kept, started_at: datetime, folder: Path) -> None:
-    """Write it into the folder of the job, synced; the objects are there already."""
+def write(kept: Kept, started_at: datetime, place: JobPlace) -> None:
+    """Write it beside the objects of the job, which are there already."""
     content = {
         "form": _FORM,
         "started_at": started_at.isoformat(),
-        "reported": _sha256(folder / reported.NAME),
+        "reported": _sha256(place, reported.NAME),
         **dataclasses.asdict(kept),
     }
-    half = folder / f"{NAME}.part"
-    with half.open("w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, sort_keys=True, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    half.replace(folder / NAME)
-    sync_folder(folder)
+    text = json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1)
+    place.put(NAME, text.encode())
 
 
-def read(started_at: datetime, folder: Path) -> Kept | None:
+def read(started_at: datetime, place: JobPlace) -> Kept | None:
     """What a run left that this job knows nothing of; None where none is whole.
 
     Written again under the job's own start it counts as its own: run again by hand, it does run.
     """
-    content = _content(folder / NAME)
+    content = _content(place)
     if content.get("form") != _FORM or content["started_at"] == started_at.isoformat():
         return None
     try:
         kept = _kept(content)
     except (KeyError, TypeError):
         return None
-    is_whole = content.get("reported") == _sha256(folder / reported.NAME) and all(
-        _sha256(folder.parent / one.key) == one.sha256 for one in kept.results.objects
+    is_whole = content.get("reported") == _sha256(place, reported.NAME) and all(
+        _sha256(place, _name(one, place)) == one.sha256 for one in kept.results.objects
     )
     return kept if is_whole else None
 
 
-def _content(path: Path) -> dict[str, Any]:
+def _name(one: ResultObject, place: JobPlace) -> str:
+    """An object's key without the job's; one of another job is none of ours."""
+    return one.key.removeprefix(f"{place.name}/")
+
+
+def _content(place: JobPlace) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        with place.open(NAME) as file:
+            content = json.load(file)
     except (FileNotFoundError, ValueError):
         return {}
     return content if isinstance(content, dict) and "started_at" in content else {}
@@ -90,10 +89,10 @@ def _kept(content: dict[str, Any]) -> Kept:
     )
 
 
-def _sha256(path: Path) -> str:
+def _sha256(place: JobPlace, name: str) -> str:
     """Empty where there is no such file."""
     try:
-        with path.open("rb") as file:
+        with place.open(name) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return ""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -25,24 +24,21 @@ from analyzers.contract import (
     Segmentation,
 )
 from node.results.objects.seg import present_segments
-from storage.disk import sync_folder
+from storage.port import Readable
 
 NAME = "reported.json"
 
 
 def write(findings: Findings, folder: Path) -> Path:
-    """Write what the findings report into ``folder``, synced; gives the file."""
+    """Write what the findings report into ``folder``; gives the file."""
     path = folder / NAME
     records = [_record(structure, finding) for structure, finding in _findings(findings)]
     with path.open("w", encoding="utf-8") as file:
         json.dump(records, file, ensure_ascii=False, sort_keys=True, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    sync_folder(folder)
     return path
 
 
-def read(analyzer: str, path: Path) -> tuple[Reported, ...]:
+def read(analyzer: str, file: Readable) -> tuple[Reported, ...]:
     """What ``analyzer`` reported; nothing where its results are no longer kept.
 
     Raises
@@ -51,7 +47,8 @@ def read(analyzer: str, path: Path) -> tuple[Reported, ...]:
         The file is damaged.
     """
     try:
-        records = json.loads(path.read_text(encoding="utf-8"))
+        with file.open("rb") as opened:
+            records = json.load(opened)
     except FileNotFoundError:
         return ()
     return tuple(Reported(analyzer, str(one["structure"]), _finding(one)) for one in records)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -56,7 +55,6 @@ from node.results.pictures import preview
 from node.results.report import numbers, sr, statements
 from node.results.report.statements import Verdict
 from node.series.source import Source
-from storage.disk import sync_folder
 from storage.records import FindingRow, JobResults, ResultObject
 
 _K = TypeVar("_K")
@@ -86,7 +84,7 @@ def write_results(
 
     ``validate_all`` shows every image of a derived series to dciodvfy, not only the first and the
     last. Raises ``GateRefused`` and the other errors of ``node.results.errors``; what was written
-    stays in the folder for whoever looks into it.
+    stays in the folder for whoever looks into it. Nothing is synced: that is for whoever keeps it.
     """
     findings = statements.with_uptake(source, blending.those_held(source, findings))
     provenance = identity.of_run(source, findings, provenance)
@@ -119,7 +117,6 @@ def write_results(
                 tuple(desk.evidence.values()),
             )
         )
-    _sync_names(folder)
     return JobResults(
         objects=tuple(desk.objects),
         findings=tuple(rows(findings, desk.present)),
@@ -146,7 +143,6 @@ def write_notice(
         desk = _Desk(source, provenance, _made(folder), validate_all=False)
         desk.report(sr.build_notice(source, Verdict(verdict), reasons, provenance))
         texts = statements.reason_texts(source, reasons)
-    _sync_names(folder)
     return JobResults(objects=tuple(desk.objects), remarks=tuple(texts))
 
 
@@ -310,8 +306,6 @@ class _Desk:
         path = self.folder / name
         with path.open("wb") as file:
             pydicom.dcmwrite(file, dataset, enforce_file_format=True)
-            file.flush()
-            os.fsync(file.fileno())
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.objects.append(
@@ -335,12 +329,6 @@ class _Desk:
 
     def _key(self, path: Path) -> str:
         return f"{self.folder.name}/{path.name}"
-
-
-def _sync_names(folder: Path) -> None:
-    """Make the files' names survive a power cut too: the ledger is about to vouch for them."""
-    sync_folder(folder)
-    sync_folder(folder.parent)
 
 
 def _made(folder: Path) -> Path:

@@ -11,7 +11,6 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import imagecodecs
@@ -30,6 +29,7 @@ from storage import header as stored_header
 from storage import values
 from storage.errors import UnreadableInstance
 from storage.guarded import guarded_header
+from storage.port import Readable
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -88,7 +88,7 @@ _DECODING_ERRORS = (
 class ImageFile:
     """An image whose header has been read. ``pixels_at``: offset of the Pixel Data element."""
 
-    path: Path
+    source: Readable
     header: FileDataset
     pixels_at: int
 
@@ -119,7 +119,7 @@ class Target:
     array: NDArray[Any]
 
 
-def read_header(path: Path) -> ImageFile:
+def read_header(source: Readable) -> ImageFile:
     """The header of an image, without pixel data and other long values.
 
     Raises
@@ -128,10 +128,10 @@ def read_header(path: Path) -> ImageFile:
         The file is not DICOM, or ends within the header.
     """
     try:
-        header, pixels_at = stored_header.read_header(path, LONG_VALUE_BYTES)
+        header, pixels_at = stored_header.read_header(source, LONG_VALUE_BYTES)
     except UnreadableInstance as error:
         raise UnreadableHeader(str(error)) from error
-    return ImageFile(path, guarded_header(header), pixels_at)
+    return ImageFile(source, guarded_header(header), pixels_at)
 
 
 def is_image(header: Dataset) -> bool:
@@ -207,7 +207,7 @@ def transfer_syntax(header: FileDataset) -> uid.UID:
 
 def _read_native(image: ImageFile, targets: Sequence[Target]) -> None:
     frame_bytes = pixel_format(image.header).frame_bytes
-    with image.path.open("rb") as file:
+    with image.source.open("rb") as file:
         start, length = _native_element(file, image)
         if length < frame_bytes * frame_count(image.header):
             raise UndecodablePixels(
@@ -248,7 +248,8 @@ def _clear_unused_bits(array: NDArray[Any], bits_stored: int, high_bit: int) -> 
 
 
 def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str:
-    dataset = pydicom.dcmread(image.path, specific_tags=list(_OF_PIXELS))
+    with image.source.open("rb") as file:
+        dataset = pydicom.dcmread(file, specific_tags=list(_OF_PIXELS))
     if "PixelData" not in dataset:
         raise UndecodablePixels("there is no Pixel Data element")
     samples = _samples(dataset, syntax)

@@ -9,7 +9,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -50,6 +49,7 @@ from node.series.pixels import (
 from node.series.source import Frame, Source
 from node.series.uptake import Uptake, uptake
 from storage import values
+from storage.port import Readable
 
 MAX_PIXELS = 2**31
 """2048 slices of 1024×1024, 4 GiB at 16 bits: the largest CT there is, several times over."""
@@ -66,7 +66,7 @@ PET_UNITS: Mapping[str, Code] = {
 """Units (0054,1001) that have a UCUM code of their own (PS3.3 C.8.9.1.1.3, PS3.16 CID 84)."""
 
 
-def read_series(paths: Sequence[Path]) -> Source:
+def read_series(files: Sequence[Readable]) -> Source:
     """The volume of a series and the headers of its images, in slice order.
 
     Raises
@@ -77,7 +77,7 @@ def read_series(paths: Sequence[Path]) -> Source:
         A file cannot be read.
     """
     with _quiet():
-        images = [read_header(path) for path in paths]
+        images = [read_header(file) for file in files]
         require_one_patient(image.header for image in images)
         form = _common_format(images)
         projection = bool(images) and all(is_projection(image.header) for image in images)
@@ -89,7 +89,7 @@ def read_series(paths: Sequence[Path]) -> Source:
     return _source(images, ordered, volume, decoder)
 
 
-def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
+def read_headers(files: Sequence[Readable]) -> tuple[Dataset, ...]:
     """The headers of those images that can be read, in the order given; for a report alone.
 
     Raises
@@ -98,16 +98,16 @@ def read_headers(paths: Sequence[Path]) -> tuple[Dataset, ...]:
         None of the files can be read.
     """
     with _quiet():
-        found = [_header_or_none(path) for path in paths]
+        found = [_header_or_none(file) for file in files]
     headers = tuple(header for header in found if header is not None)
-    if paths and not headers:
+    if files and not headers:
         raise UnreadableHeader("none of the files can be read")
     return headers
 
 
-def _header_or_none(path: Path) -> Dataset | None:
+def _header_or_none(file: Readable) -> Dataset | None:
     try:
-        return read_header(path).header
+        return read_header(file).header
     except (UnreadableHeader, OSError):
         return None
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from node.observe.health import Health
 from node.observe.shared import Shared
 from storage.database import Database
-from storage.results import ResultStore
+from storage.port import Results
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class WebContext:
     """What the application shows and may touch. ``wake`` is called when something is due again."""
 
     database: Database
-    results: ResultStore
+    results: Results
     health: Health
     title: str
     version: str

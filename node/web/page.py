@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Query
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -56,14 +56,18 @@ def routes(context: WebContext) -> APIRouter:
         return render.fragment(selection)
 
     @router.get("/previews/{job_id}/{number}.png")
-    def preview(job_id: RowId, number: int) -> FileResponse:
+    def preview(job_id: RowId, number: int) -> Response:
         with context.database.look() as tx:
             keys = overview.previews_of(tx, job_id)
-        if not 0 <= number < len(keys) or not context.results.path(keys[number]).is_file():
+        if not 0 <= number < len(keys):
             raise HTTPException(404, "there is no such preview")
+        try:
+            with context.results.blobs.open(keys[number]) as file:
+                picture = file.read()
+        except FileNotFoundError as error:
+            raise HTTPException(404, "there is no such preview") from error
         headers = {"Cache-Control": f"private, max-age={PREVIEW_S}"}
-        path = context.results.path(keys[number])
-        return FileResponse(path, media_type="image/png", headers=headers)
+        return Response(picture, media_type="image/png", headers=headers)
 
     return router
 

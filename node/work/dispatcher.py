@@ -9,10 +9,9 @@ from __future__ import annotations
 import queue
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import structlog
 
@@ -27,11 +26,11 @@ from node.results.modules.source import Reference
 from node.work import notices
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from storage import events, ledger
+from storage.blobs import Blob
 from storage.database import Database, Transaction
 from storage.errors import StorageError, StoreUnavailable
-from storage.instances import InstanceStore
-from storage.records import Job, JobState, Level, Subject
-from storage.results import ResultStore
+from storage.port import Instances, Results
+from storage.records import Job, JobState, Level, StoredInstance, Subject
 
 log = structlog.get_logger(__name__)
 
@@ -57,8 +56,8 @@ class Dispatcher:
     def __init__(
         self,
         database: Database,
-        instances: InstanceStore,
-        results: ResultStore,
+        instances: Instances,
+        results: Results,
         executor: Executor,
         settings: WorkerSettings,
         clock: Clock,
@@ -170,10 +169,9 @@ class Dispatcher:
             analyzer=job.analyzer,
             analyzer_version=job.analyzer_version,
             parameters=job.parameters,
-            instances=tuple(self._instances.path(instance.key) for instance in inputs),
-            folder=Path(self._results.folder(job.key)),
+            instances=self._blobs(inputs),
+            place=self._results.job(job.key),
             started_at=job.started_at or self._clock(),
-            quarantine=self._instances.quarantine,
             limits=_limits(job.analyzer),
             predecessor=_predecessor(tx, job),
             companions=self._companions(tx, job),
@@ -186,15 +184,18 @@ class Dispatcher:
             return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
         return ticket
 
-    def _companions(self, tx: Transaction, job: Job) -> dict[str, tuple[Path, ...]]:
+    def _blobs(self, instances: Iterable[StoredInstance]) -> tuple[Blob, ...]:
+        return tuple(Blob(self._instances.blobs, one.key) for one in instances)
+
+    def _companions(self, tx: Transaction, job: Job) -> dict[str, tuple[Blob, ...]]:
         return {
-            role: tuple(self._instances.path(one.key) for one in instances)
+            role: self._blobs(instances)
             for role, instances in ledger.companions_of(tx, job.id).items()
         }
 
-    def _reported(self, tx: Transaction, job: Job) -> tuple[tuple[str, Path], ...]:
+    def _reported(self, tx: Transaction, job: Job) -> tuple[tuple[str, Blob], ...]:
         return tuple(
-            (earlier.analyzer, self._results.path(f"{earlier.key}/{reported.NAME}"))
+            (earlier.analyzer, Blob(self._results.blobs, f"{earlier.key}/{reported.NAME}"))
             for earlier in ledger.waited_for(tx, job.id)
             if earlier.state is JobState.DONE
         )

@@ -1,6 +1,6 @@
 """The port between the dispatcher and whatever runs jobs: a ticket goes in, an outcome comes out.
 
-Tickets and outcomes cross process borders: plain frozen records, paths instead of pixels.
+Tickets and outcomes cross process borders: plain frozen records, keys instead of pixels.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Protocol
 
 from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
 from node.results.modules.source import Reference
+from storage.port import JobPlace, Readable
 from storage.records import JobResults
 
 NOTICE_LIMITS = Limits()
@@ -42,8 +42,8 @@ class Notice:
 class Ticket:
     """All that a worker needs to run one job; it touches no database.
 
-    folder: where the result files go, named by the job's key.
-    quarantine: where they are moved when the output gate refuses one; None leaves them.
+    instances, companions, reported: stored bytes, by key.
+    place: where the results go.
     started_at: first start of the job; dates the results.
     """
 
@@ -52,25 +52,24 @@ class Ticket:
     analyzer: str
     analyzer_version: str
     parameters: ParameterValues
-    instances: tuple[Path, ...]
-    folder: Path
+    instances: tuple[Readable, ...]
+    place: JobPlace
     started_at: datetime
-    quarantine: Path | None = None
     limits: Limits = field(default_factory=Limits)
     predecessor: Reference | None = None
     notice: Notice | None = None
-    companions: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    companions: Mapping[str, tuple[Readable, ...]] = field(default_factory=dict)
     """Images of other series of the study, by role."""
-    reported: tuple[tuple[str, Path], ...] = ()
-    """Analyzers that went before, and the file that each reported into."""
+    reported: tuple[tuple[str, Readable], ...] = ()
+    """Analyzers that went before, and what each reported."""
     notices: bool = True
     """Whether "not applicable" is reported as an object too."""
     title: str = ""
     """What a person calls the analyzer; so a report that it failed needs none of its code."""
     family: Code | None = None
     is_kept: bool = True
-    """Whether what it comes to is kept in the folder and found again there; not where the folder
-    is not the job's own."""
+    """Whether what it comes to is kept beside its results and found again there; not where the
+    place is not the job's own."""
 
     def as_notice(self, verdict: Verdict, reasons: tuple[str, ...]) -> Ticket:
         """The same job, only to write the report that there is no result.

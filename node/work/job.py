@@ -91,15 +91,14 @@ def _outcome(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
     outcome = _worked_out(ticket, device, began)
     if ticket.is_kept and outcome.results.objects:
         reasons = ticket.notice.reasons if ticket.notice else (outcome.reason,)
-        kept.write(
-            Kept(outcome.verdict, reasons, outcome.results), ticket.started_at, ticket.folder
-        )
+        known = Kept(outcome.verdict, reasons, outcome.results)
+        kept.write(known, ticket.started_at, ticket.place)
     return outcome
 
 
 def _found_again(ticket: Ticket) -> Outcome | None:
     """What the job came to before the database was lost; None where it has to be worked out."""
-    known = kept.read(ticket.started_at, ticket.folder)
+    known = kept.read(ticket.started_at, ticket.place)
     if known is None:
         return None
     if ticket.notice is not None:
@@ -108,7 +107,7 @@ def _found_again(ticket: Ticket) -> Outcome | None:
         is_it = known.verdict != Verdict.FAILED
     if not is_it:
         return None
-    kept.write(known, ticket.started_at, ticket.folder)
+    kept.write(known, ticket.started_at, ticket.place)
     log.info("results_found_again", job=ticket.job_id, objects=len(known.results.objects))
     reason = "" if known.verdict == Verdict.DONE else "; ".join(known.reasons)
     return Outcome(Verdict(known.verdict), known.results, reason)
@@ -138,8 +137,9 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
     except (UnsupportedSeries, NotApplicable) as error:
         return _not_applicable(ticket, device, (str(error),))
     try:
-        results = write_results(source, findings, _provenance(ticket, found), ticket.folder)
-        reported.write(findings, ticket.folder)
+        with ticket.place.making() as folder:
+            results = write_results(source, findings, _provenance(ticket, found), folder)
+            reported.write(findings, folder)
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
@@ -151,11 +151,8 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
 
 def _set_aside(ticket: Ticket) -> str:
     """Move what the gate refused out of the way of delivery; gives where, in words."""
-    if ticket.quarantine is None:
-        return ""
-    aside = ticket.quarantine / f"job-{ticket.job_id}-{secrets.token_hex(4)}"
-    ticket.folder.rename(aside)
-    return f" (kept in quarantine as {aside.name})"
+    aside = f"job-{ticket.job_id}-{secrets.token_hex(4)}"
+    return f" (kept in quarantine as {aside})" if ticket.place.set_aside(aside) else ""
 
 
 def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
@@ -173,9 +170,9 @@ def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:
     """The other series of the patient that make volumes; one that does not is as good as absent."""
     found: dict[str, Source] = {}
     contracts = registry.info(ticket.analyzer).companions if ticket.companions else {}
-    for role, paths in ticket.companions.items():
+    for role, images in ticket.companions.items():
         try:
-            source = read_series(paths)
+            source = read_series(images)
             require_one_patient((*beside.headers[:1], *source.headers[:1]))
             if source.volume is not None and role in contracts:
                 contracts[role].require_units(source.volume)
@@ -190,7 +187,7 @@ def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:
 
 def _reported(ticket: Ticket) -> tuple[Reported, ...]:
     return tuple(
-        finding for analyzer, path in ticket.reported for finding in reported.read(analyzer, path)
+        finding for analyzer, file in ticket.reported for finding in reported.read(analyzer, file)
     )
 
 
@@ -207,7 +204,8 @@ def _notice(ticket: Ticket, device: str) -> Outcome:
         source = Source(headers=read_headers(ticket.instances), frames=(), volume=None)
         verdict = "failed" if notice.verdict is Verdict.FAILED else "not applicable"
         provenance = _provenance(ticket, device)
-        results = write_notice(source, verdict, notice.reasons, provenance, ticket.folder)
+        with ticket.place.making() as folder:
+            results = write_notice(source, verdict, notice.reasons, provenance, folder)
     return Outcome(notice.verdict, results, "; ".join(notice.reasons))
 
 

@@ -11,6 +11,7 @@ from node.errors import DATABASE, DEVICE_MEMORY, DISK, STORE, awaited
 from node.work import job
 from node.work.executor import Ticket, Verdict
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable
+from storage.results import JobFolder
 from tests.node.work.test_dispatcher import START
 
 
@@ -54,7 +55,7 @@ def test_a_worker_says_what_a_job_waits_for(
     monkeypatch.setattr(job, "write_results", no_room)
     ticket = Ticket(
         1, "k", "gaussian_filter", job.loaded("gaussian_filter", "cpu").version, {},
-        tuple(phantom_paths), tmp_path, START,
+        tuple(phantom_paths), JobFolder(tmp_path), START,
     )  # fmt: skip
     outcome = job.perform(ticket, "cpu")
     assert (outcome.verdict, outcome.waits_for) == (Verdict.FAILED, DISK)

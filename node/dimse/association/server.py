@@ -34,7 +34,7 @@ from node.dimse.wire.negotiation import USER_NAME_AND_PASSCODE
 from node.dimse.wire.rejections import Rejection
 from node.receive.reception import QuarantineSink, Receiver, RecordSink
 from storage.errors import DatabaseUnavailable
-from storage.instances import InstanceStore
+from storage.port import Instances
 from storage.records import InstanceRecord
 
 __all__ = ["AssociationInfo", "AssociationServer", "Entity"]
@@ -73,7 +73,7 @@ class AssociationServer:
     def __init__(
         self,
         entity: Entity,
-        store: InstanceStore,
+        store: Instances,
         sink: RecordSink,
         on_quarantined: QuarantineSink | None = None,
         clock: Clock = system_clock,

@@ -6,7 +6,6 @@ Asks at IMAGE level by all unique keys, so that a peer that needs each of them c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -16,6 +15,7 @@ from pynetdicom.presentation import build_context
 
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
+from storage.port import Readable
 
 STUDY_ROOT = UID("1.2.840.10008.5.1.4.1.2.2.1")
 PATIENT_ROOT = UID("1.2.840.10008.5.1.4.1.2.1.1")
@@ -29,7 +29,7 @@ class Unaskable(Exception):
 
 
 def held(
-    objects: Sequence[Path], peer: Peer, timeouts: Timeouts = DEFAULT_TIMEOUTS
+    objects: Sequence[Readable], peer: Peer, timeouts: Timeouts = DEFAULT_TIMEOUTS
 ) -> frozenset[int]:
     """Which of the files a peer has, by their place in the sequence.
 
@@ -41,9 +41,7 @@ def held(
     models = [build_context(STUDY_ROOT), build_context(PATIENT_ROOT)]
     try:
         with associated(peer, models, timeouts) as association:
-            return frozenset(
-                number for number, path in enumerate(objects) if _has(association, path)
-            )
+            return frozenset(number for number, one in enumerate(objects) if _has(association, one))
     except PeerUnavailable as error:
         if error.fault is PeerFault.NO_CONTEXT:
             raise Unaskable("it takes no queries") from error
@@ -52,14 +50,15 @@ def held(
         raise Unaskable("it ended the association between two queries") from error
 
 
-def _has(association: Association, path: Path) -> bool:
+def _has(association: Association, one: Readable) -> bool:
     """Ask for one instance.
 
     Raises
     ------
     Unaskable
     """
-    keys = dcmread(path, stop_before_pixels=True, specific_tags=list(_KEYS))
+    with one.open("rb") as file:
+        keys = dcmread(file, stop_before_pixels=True, specific_tags=list(_KEYS))
     found = False
     for status, identifier in association.send_c_find(_query(keys), _model(association)):
         code = status.get("Status")

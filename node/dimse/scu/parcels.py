@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from io import SEEK_END
 
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
@@ -15,6 +15,8 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 from pynetdicom.presentation import PresentationContext, build_context
+
+from storage.port import Readable
 
 MAX_CONTEXTS = 128
 """Presentation context ids are the odd numbers of a byte. PS3.8 9.3.2.2."""
@@ -32,7 +34,7 @@ class Parcel:
     """A file to send. ``index`` is its place in the caller's sequence."""
 
     index: int
-    path: Path
+    source: Readable
     sop_class_uid: str
     transfer_syntax_uid: str
     size_bytes: int
@@ -45,7 +47,7 @@ class Parcel:
         return tuple((self.sop_class_uid, syntax) for syntax in dict.fromkeys(syntaxes))
 
 
-def read_parcel(index: int, path: Path) -> Parcel:
+def read_parcel(index: int, source: Readable) -> Parcel:
     """What a file needs to be sent; reads its file meta information only.
 
     Raises
@@ -53,10 +55,11 @@ def read_parcel(index: int, path: Path) -> Parcel:
     NotSendable
     """
     try:
-        meta = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
+        with source.open("rb") as file:
+            meta = dcmread(file, stop_before_pixels=True, specific_tags=["SOPClassUID"]).file_meta
+            size = file.seek(0, SEEK_END)
         sop_class = str(meta.get("MediaStorageSOPClassUID", ""))
         syntax = str(meta.get("TransferSyntaxUID", ""))
-        size = path.stat().st_size
     except InvalidDicomError as error:
         raise NotSendable("is no DICOM file") from error
     except OSError as error:
@@ -65,7 +68,7 @@ def read_parcel(index: int, path: Path) -> Parcel:
         raise NotSendable("is a damaged DICOM file") from error
     if not sop_class or not syntax or not meta.get("MediaStorageSOPInstanceUID"):
         raise NotSendable("its file meta information names no SOP class, instance or syntax")
-    return Parcel(index, path, sop_class, syntax, size)
+    return Parcel(index, source, sop_class, syntax, size)
 
 
 def batches(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:

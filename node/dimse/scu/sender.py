@@ -32,6 +32,8 @@ from node.dimse.scu.parcels import NotSendable, Parcel, batches, proposals, read
 from node.dimse.tls import ClientContext, TlsFiles, client_context
 from node.errors import SettingsError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from storage.blobs import local_file
+from storage.port import Readable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -102,7 +104,7 @@ def echo(peer: Peer, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> float:
 
 
 def send(
-    objects: Sequence[Path],
+    objects: Sequence[Readable],
     peer: Peer,
     on_result: ResultSink,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -118,9 +120,9 @@ def send(
         No association, or it ended early.
     """
     parcels: list[Parcel] = []
-    for index, path in enumerate(objects):
+    for index, one in enumerate(objects):
         try:
-            parcels.append(read_parcel(index, path))
+            parcels.append(read_parcel(index, one))
         except NotSendable as error:
             on_result(index, SendResult(None, SendOutcome.REFUSED, f"the file {error}"))
     for batch in batches(parcels):
@@ -174,12 +176,12 @@ def _store(
 ) -> Dataset:
     """The C-STORE response; empty where the association ended instead."""
     try:
-        message: Path | Dataset = parcel.path
-        if transfer_syntax_uid != parcel.transfer_syntax_uid:
-            message = dcmread(parcel.path)
-        if not association.is_established:
-            return Dataset()
-        return association.send_c_store(message, msg_id=message_id)
+        with local_file(parcel.source) as path:
+            is_as_it_is = transfer_syntax_uid == parcel.transfer_syntax_uid
+            message: Path | Dataset = path if is_as_it_is else dcmread(path)
+            if not association.is_established:
+                return Dataset()
+            return association.send_c_store(message, msg_id=message_id)
     except (OSError, ValueError, AttributeError) as error:
         # The file changed under us or cannot be encoded anew; the message may be half sent.
         reason = f"the file cannot be sent ({type(error).__name__})"

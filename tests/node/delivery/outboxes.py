@@ -96,10 +96,10 @@ class Outbox:
 
     def _object(self, job_key: str, kind: str) -> ResultObject:
         seed = self._jobs * 10 + list(KINDS).index(kind)
-        path = self.results.folder(job_key) / f"{kind}.dcm"
         dataset = make_dataset(seed, SOPClassUID=KINDS[kind])
-        write_instance(path, dataset)
-        self.results.seal([path])
+        with self.results.job(job_key).making() as folder:
+            path = folder / f"{kind}.dcm"
+            write_instance(path, dataset)
         return ResultObject(
             sop_instance_uid=str(dataset.SOPInstanceUID),
             sop_class_uid=str(dataset.SOPClassUID),

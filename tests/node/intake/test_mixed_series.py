@@ -20,6 +20,7 @@ from node.work import job
 from node.work.executor import Ticket, Verdict
 from storage import events, index
 from storage.database import open_database
+from storage.results import JobFolder
 from tests import spliced
 from tests.node.intake.test_completion import RULE, Ward
 
@@ -163,7 +164,7 @@ def test_positions_that_are_no_numbers_are_named_before_slices_are_counted(
         analyzer_version=info.version,
         parameters=dict(info.defaults),
         instances=tuple(paths),
-        folder=tmp_path / "out",
+        place=JobFolder(tmp_path / "out"),
         started_at=datetime(2026, 1, 2, tzinfo=UTC),
     )
     outcome = job.perform(ticket, "cpu")

@@ -18,6 +18,7 @@ from node.series.geometry import UnsupportedSeries
 from node.series.read import read_series
 from node.work import job
 from node.work.executor import Outcome, Ticket, Verdict
+from storage.results import JobFolder
 from tests import spliced
 
 NAME = b"Jane"
@@ -33,7 +34,7 @@ def perform(paths: list[Path], folder: Path, verdict: Verdict | None = None) -> 
         analyzer_version=info.version,
         parameters=dict(info.defaults),
         instances=tuple(paths),
-        folder=folder,
+        place=JobFolder(folder),
         started_at=datetime(2026, 1, 2, tzinfo=UTC),
     )
     return job.perform(ticket if verdict is None else ticket.as_notice(verdict, ("why",)), "cpu")

@@ -12,6 +12,7 @@ import pytest
 from analyzers import registry
 from node.work.executor import Outcome, Ticket
 from node.work.local import LocalExecutor
+from storage.results import JobFolder
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 WAIT_S = 100
@@ -48,7 +49,7 @@ def ticket(name: str, folder: Path, images: list[Path], **parameters: object) ->
         analyzer_version=found.version,
         parameters=parameters,
         instances=tuple(images),
-        folder=folder / name,
+        place=JobFolder(folder / name),
         started_at=datetime(2026, 1, 2, tzinfo=UTC),
         limits=found.limits,
         title=found.title,

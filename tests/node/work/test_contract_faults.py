@@ -78,7 +78,7 @@ def report_of(failed: Outcome, one: Ticket) -> str:
     told = failed.told or _first_line(failed.reason)
     written = perform(one.as_notice(Verdict.FAILED, (told,)), "cpu")
     (report,) = written.results.objects
-    return (one.folder.parent / report.key).read_bytes().decode("utf-8", "replace")
+    return (one.place.folder.parent / report.key).read_bytes().decode("utf-8", "replace")
 
 
 @pytest.mark.parametrize("name", ["broken", "raise", "exiting"])

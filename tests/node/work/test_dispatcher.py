@@ -146,7 +146,7 @@ def bench(tmp_path: Path, phantom_paths: list[Path]) -> Iterator[Bench]:
     yield Bench(
         database,
         store,
-        ResultStore(tmp_path / "results"),
+        ResultStore(tmp_path / "results", tmp_path / "quarantine"),
         Clock(),
         study.id,
         series.id,

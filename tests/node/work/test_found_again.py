@@ -23,6 +23,7 @@ from analyzers.contract import (
 from node.results import kept, reported
 from node.work import job
 from node.work.executor import Ticket, Verdict
+from storage.results import JobFolder
 
 START = datetime(2026, 1, 2, 8, tzinfo=UTC)
 
@@ -66,7 +67,7 @@ def ticket(phantom_paths: list[Path], tmp_path: Path) -> Ticket:
         analyzer_version="1.0",
         parameters={},
         instances=tuple(phantom_paths),
-        folder=tmp_path / ("ab" * 32),
+        place=JobFolder(tmp_path / ("ab" * 32)),
         started_at=START,
     )
 
@@ -76,8 +77,14 @@ def after_the_loss(ticket: Ticket) -> Ticket:
     return replace(ticket, job_id=7, started_at=ticket.started_at + timedelta(days=3))
 
 
+def folder_of(ticket: Ticket) -> Path:
+    assert isinstance(ticket.place, JobFolder)
+    return ticket.place.folder
+
+
 def bytes_of(ticket: Ticket) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in ticket.folder.glob("*.dcm")}
+    folder = folder_of(ticket)
+    return {path.name: path.read_bytes() for path in folder.glob("*.dcm")}
 
 
 def test_results_are_found_again_with_their_bytes(ticket: Ticket, counting: type[Counting]) -> None:
@@ -115,7 +122,7 @@ def test_results_that_are_not_whole_are_made_anew(
     ticket: Ticket, counting: type[Counting], name: str, damage: str
 ) -> None:
     job.perform(ticket, "cpu")
-    path = ticket.folder / name
+    path = folder_of(ticket) / name
     if damage == "gone":
         path.unlink()
     else:

@@ -13,6 +13,7 @@ from node.demo.ct_files import CtFiles
 from node.demo.phantom import ChestPhantom
 from node.work import job
 from node.work.executor import Ticket, Verdict
+from storage.results import JobFolder
 
 
 class Quoting:
@@ -41,7 +42,7 @@ def test_what_an_exception_quotes_of_a_header_does_not_reach_the_ledger(
         analyzer_version="1.0",
         parameters={},
         instances=tuple(phantom_paths),
-        folder=tmp_path / "out",
+        place=JobFolder(tmp_path / "out"),
         started_at=datetime(2026, 1, 2, tzinfo=UTC),
     )
     outcome = job.perform(ticket, "cpu")
@@ -63,7 +64,7 @@ def test_images_that_no_derived_series_can_be_made_of_are_not_applicable(tmp_pat
         analyzer_version=gaussian.version,
         parameters=dict(gaussian.defaults),
         instances=tuple(paths),
-        folder=tmp_path / "out",
+        place=JobFolder(tmp_path / "out"),
         started_at=datetime(2026, 1, 2, tzinfo=UTC),
     )
     outcome = job.perform(ticket, "cpu")

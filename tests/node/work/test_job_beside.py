@@ -23,6 +23,7 @@ from node.demo.phantom import ChestPhantom
 from node.results import reported
 from node.work import job
 from node.work.executor import Ticket, Verdict
+from storage.results import JobFolder
 
 COUNT, ONE = Code("COUNT", "99TEST", "Count"), Code("1", "UCUM", "no units")
 
@@ -57,7 +58,7 @@ def ticket(phantom_paths: list[Path], tmp_path: Path, monkeypatch: pytest.Monkey
         analyzer_version="1.0",
         parameters={},
         instances=tuple(phantom_paths),
-        folder=tmp_path / "out",
+        place=JobFolder(tmp_path / "out"),
         started_at=datetime(2026, 1, 2, tzinfo=UTC),
     )
 
@@ -81,8 +82,8 @@ def test_a_companion_that_is_no_volume_is_absent(ticket: Ticket) -> None:
 
 def test_findings_go_from_one_job_to_the_next(ticket: Ticket, tmp_path: Path) -> None:
     job.perform(ticket, "cpu")
-    left = (("listening", ticket.folder / reported.NAME),)
-    outcome = job.perform(replace(ticket, folder=tmp_path / "next", reported=left), "cpu")
+    left = (("listening", tmp_path / "out" / reported.NAME),)
+    outcome = job.perform(replace(ticket, place=JobFolder(tmp_path / "next"), reported=left), "cpu")
     job.loaded.cache_clear()
     (row,) = outcome.results.findings
     assert row.value == 2.0

@@ -19,6 +19,7 @@ from node.series.geometry import UnreadableHeader
 from node.series.read import read_series
 from node.work import job
 from node.work.executor import Outcome, Ticket, Verdict
+from storage.results import JobFolder
 
 Change = Callable[[Dataset], None]
 
@@ -68,7 +69,7 @@ def outcome_of(analyzer: str, paths: list[Path], folder: Path) -> Outcome:
         analyzer_version=info.version,
         parameters=dict(info.defaults),
         instances=tuple(paths),
-        folder=folder,
+        place=JobFolder(folder),
         started_at=datetime(2026, 1, 2, tzinfo=UTC),
     )
     return job.perform(ticket, "cpu")
