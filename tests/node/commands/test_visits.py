@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from jsonschema import Draft202012Validator
 
 from node.commands import accept, delete, inspect
 from node.errors import NodeError
+from node.web.shapes.status import Status
 from storage import events
 from storage.database import open_database, visit_database
 from storage.errors import DatabaseUnavailable, NoDatabase, StorageError
@@ -113,3 +116,19 @@ def test_an_empty_file_is_no_node(tmp_path: Path) -> None:
     (tmp_path / "w.db").touch()
     with pytest.raises(NoDatabase):
         visit_database(f"sqlite:///{tmp_path / 'w.db'}")
+
+
+def test_status_for_programs_has_the_shapes_of_the_api(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made(config)
+    inspect.show_status(config, 20, as_json=True)
+    printed = json.loads(capsys.readouterr().out)
+    shapes = Status.model_json_schema(mode="serialization")
+    closed = {
+        name: {**shape, "additionalProperties": False} for name, shape in shapes["$defs"].items()
+    }
+    Draft202012Validator({**shapes, "$defs": closed}).validate(printed)
+    ((study,), alarms) = printed["studies"], printed["alarms"]
+    assert (study["id"], study["instances"], alarms) == (1, 3, [])
+    assert [job["analyzer"] for job in study["jobs"]] == ["lungs"]

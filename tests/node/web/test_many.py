@@ -29,6 +29,7 @@ MARK = {"X-Wetread": "1"}
 LISTS = (
     "/", "/fragment", "/?problems=true", "/?offset=1", "/api/studies?limit=1000",
     "/api/jobs?limit=1000", "/api/jobs?state=failed", "/api/deliveries?limit=1000", "/api/alarms",
+    "/api/events?limit=1000", "/api/quarantine", "/api/deletions", "/api/jobs/1", "/api/studies/1",
 )  # fmt: skip
 
 
