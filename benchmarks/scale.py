@@ -30,7 +30,7 @@ from node.config.tables import CompletionSettings
 from node.intake.completion import Completion, Planner
 from node.observe.gaps import GapWatch
 from node.observe.health import Health
-from node.observe.metrics import IndexQueue, Metrics, Reception
+from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.web.app import WebContext, create_app
 from storage import ledger, outbox, schema
 from storage.database import Database, Transaction, open_database
@@ -136,7 +136,7 @@ def _readers(database: Database) -> list[tuple[str, Callable[[], object]]]:
     """Whole answers, as they leave the application."""
     health = Health(lambda: NOW)
     metrics = Metrics(
-        database, health, lambda: Reception(0, 0, 0), lambda: IndexQueue(0, 0.0, 0), dict
+        database, health, lambda: ReceptionCounts(0, 0, 0), lambda: IndexQueue(0, 0.0, 0), dict
     )
     context = WebContext(
         database=database,

@@ -22,7 +22,7 @@ from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.intake.completion import Completion, Planner, tells_not_applicable
 from node.loop import Loop
 from node.observe.health import Health
-from node.observe.metrics import IndexQueue, Metrics, Reception
+from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.observe.shared import Shared
 from node.receive.indexer import Indexer, recover
 from node.retention import Folders
@@ -266,9 +266,9 @@ class Node:
         with contextlib.suppress(DatabaseUnavailable), self.database.write() as tx:
             events.record(tx, self._clock(), Level.ALARM, Subject.NODE, 0, "", "receiver", reason)
 
-    def _reception(self) -> Reception:
+    def _reception(self) -> ReceptionCounts:
         stored, refused = self.server.counts()
-        return Reception(len(self.server.associations()), stored, refused)
+        return ReceptionCounts(len(self.server.associations()), stored, refused)
 
     def _index_queue(self) -> IndexQueue:
         return IndexQueue(*self._indexer.backlog(), self._indexer.indexed)

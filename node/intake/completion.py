@@ -22,7 +22,7 @@ from node.config.tables import CompletionSettings
 from node.intake.announced import EVIDENCE, Announced
 from node.intake.companions import companions, in_order, same_patient
 from node.intake.descriptions import Descriptions
-from node.intake.routing import Decision, Verdict, is_foreign, mixed_patients, route
+from node.intake.routing import Decision, SeriesVerdict, is_foreign, mixed_patients, route
 from node.intake.rules import unmet
 from node.observe.logs import study_digest
 from storage import events, index, ledger, outbox
@@ -318,7 +318,7 @@ class Planner:
 
 
 def _alarm(series: StoredSeries) -> str:
-    return f"{Verdict(series, (mixed_patients(series),)).sentence()}: it is not analyzed"
+    return f"{SeriesVerdict(series, (mixed_patients(series),)).sentence()}: it is not analyzed"
 
 
 def tells_not_applicable(rules: Sequence[RuleSettings], named: str) -> bool:

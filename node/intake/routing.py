@@ -16,7 +16,7 @@ from storage.records import StoredSeries
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class SeriesVerdict:
     """What became of one series under one rule, and why; no reason means it is accepted."""
 
     series: StoredSeries
@@ -42,8 +42,8 @@ class Decision:
     rule: RuleSettings
     analyzer: str
     chosen: StoredSeries | None
-    unmatched: tuple[Verdict, ...]
-    refused: tuple[Verdict, ...]
+    unmatched: tuple[SeriesVerdict, ...]
+    refused: tuple[SeriesVerdict, ...]
 
     @property
     def fired(self) -> bool:
@@ -92,9 +92,9 @@ def mixed_patients(series: StoredSeries) -> str:
 def _decide(
     series: Sequence[StoredSeries], rule: RuleSettings, info: AnalyzerInfo, known: Descriptions
 ) -> Decision:
-    by_rule = [Verdict(one, unmet(rule.when, one.header)) for one in series]
+    by_rule = [SeriesVerdict(one, unmet(rule.when, one.header)) for one in series]
     matched = [verdict.series for verdict in by_rule if not verdict.reasons]
-    by_contract = [Verdict(one, _refusals(one, info, known)) for one in matched]
+    by_contract = [SeriesVerdict(one, _refusals(one, info, known)) for one in matched]
     accepted = [verdict.series for verdict in by_contract if not verdict.reasons]
     chosen = min(
         accepted,

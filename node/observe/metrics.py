@@ -23,7 +23,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
+class ReceptionCounts:
     """What the association server counts."""
 
     associations: int
@@ -52,7 +52,7 @@ class Metrics(Collector):
         self,
         database: Database,
         health: Health,
-        reception: Callable[[], Reception],
+        reception: Callable[[], ReceptionCounts],
         index_queue: Callable[[], IndexQueue],
         certificate_ends: Callable[[], Mapping[str, float]],
         disk: Callable[[], Mapping[str, float]] = dict,

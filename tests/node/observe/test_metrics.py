@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
 from node.observe.health import Health
-from node.observe.metrics import IndexQueue, Metrics, Reception
+from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.observe.shared import Shared
 from storage import announcements, commitment_requests, gaps, index
 from storage.announcements import NewAnnouncement
@@ -34,7 +34,7 @@ def metrics(database: Database) -> Metrics:
     return Metrics(
         database,
         health,
-        lambda: Reception(associations=2, stored=40, refused=1),
+        lambda: ReceptionCounts(associations=2, stored=40, refused=1),
         lambda: IndexQueue(waiting=7, lag_s=0.125, indexed=33),
         lambda: {"node.pem": 1.8e9},
     )
@@ -138,7 +138,7 @@ def test_what_the_process_counts_is_never_old_but_the_database_is_asked_once(
     made = Metrics(
         database,
         health,
-        lambda: Reception(0, 0, 0),
+        lambda: ReceptionCounts(0, 0, 0),
         lambda: IndexQueue(0, 0.0, next(indexed)),
         dict,
         shared=Shared(fresh_s=3600),
