@@ -40,10 +40,11 @@ def sample_of(stream: bytes) -> Sample | None:
 
 
 def jpeg_has_end(stream: bytes) -> bool:
-    """Whether the first scan of a JPEG stream is followed by End of Image, whatever comes then.
+    """Whether the first scan of a JPEG or JPEG-LS stream is followed by End of Image, whatever
+    comes then.
 
-    Within a scan every FF is followed by 00 or by a marker (T.81 F.1.2.3); before it, segments may
-    hold an End of Image of their own, of a thumbnail.
+    Within a scan every FF is followed by 00 or by a marker (T.81 F.1.2.3), in JPEG-LS by a byte
+    below 80 (T.87 A.1); before it, segments may hold an End of Image of their own, of a thumbnail.
     """
     marker, place = _segment(stream, len(_START_OF_IMAGE))
     while marker != _START_OF_SCAN:

@@ -52,8 +52,11 @@ _PLUGINS = {"pylibjpeg": "pylibjpeg", "pyjpegls": "pyjpegls", "gdcm": "python-gd
 
 _JPEG_2000 = frozenset(uid.JPEG2000TransferSyntaxes)
 
-_JPEG = frozenset(
-    {uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1}
+_WITH_END_OF_IMAGE = frozenset(
+    {
+        *(uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1),
+        *(uid.JPEGLSLossless, uid.JPEGLSNearLossless),
+    }
 )
 
 _LOSSY = frozenset({uid.JPEG2000, uid.HTJ2K, uid.JPEGLSNearLossless})
@@ -276,14 +279,15 @@ def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str
 def _samples(dataset: Dataset, syntax: uid.UID) -> dict[int, Sample]:
     """What the compressed frames say of their samples, by number.
 
-    JPEG decoders fill up a stream that was cut short, and say nothing: such are refused here.
+    JPEG decoders fill up a stream that was cut short, and say nothing, and CharLS goes on for
+    seconds: such are refused here.
     """
     if not syntax.is_encapsulated:
         return {}
     found = {}
     streams = generate_frames(dataset.PixelData, number_of_frames=frame_count(dataset))
     for number, stream in enumerate(streams):
-        if syntax in _JPEG and not jpeg_has_end(stream):
+        if syntax in _WITH_END_OF_IMAGE and not jpeg_has_end(stream):
             raise UndecodablePixels("a JPEG stream has no end")
         sample = sample_of(stream)
         if sample is not None:
