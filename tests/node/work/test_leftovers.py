@@ -93,7 +93,7 @@ def test_a_flood_of_printed_text_is_counted_and_neither_logged_nor_kept_whole(ru
     with capture_logs() as lines:
         messy = run("messy", mess="print")
     assert messy.verdict is Verdict.DONE
-    (line,) = [one for one in lines if "wrote to standard output" in one["event"]]
+    (line,) = [one for one in lines if one["event"] == "analyzer_wrote_output"]
     assert line["analyzer"] == "messy"
     assert line["bytes"] > 10_000_000
     assert "DOE" not in str(lines)
