@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DEVICE ?= cpu
-# Test processes; 0 for one after another, which is kinder to the tests that wait for peers.
-JOBS ?= 0
+# Test processes; 0 for one after another.
+JOBS ?= 2
 STUDY ?=
 # Which build of PyTorch `make venv` installs: cuda or cpu.
 TORCH ?= cuda
@@ -53,7 +53,7 @@ peers:
 	|| echo "interop peers ($(APT)) are not installed and cannot be: their tests are skipped"
 
 test: venv peers lint
-	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile
+	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 test-slow: venv peers
 	$(BIN)/pytest -m slow --timeout=3600

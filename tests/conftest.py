@@ -13,12 +13,17 @@ from pynetdicom.association import Association
 
 from node.demo.phantom import ChestPhantom
 from node.dimse.wakeups import Pause
-from tests import log_lines
+from tests import log_lines, longest
 
 pytest_plugins = ("pytester", "tests.postgres")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = longest.first(items)
 
 
 @pytest.fixture(autouse=True)
