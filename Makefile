@@ -39,6 +39,7 @@ lint: venv
 docs: venv
 	$(BIN)/python -m node.conformance
 	$(BIN)/python -m node.web.api_document
+	$(BIN)/python -m node.config.reference
 
 format: venv
 	$(BIN)/ruff format .

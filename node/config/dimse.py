@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from node.config.certificate_names import fingerprint_of, subject_of
 from node.config.table import Table
-from node.config.values import AETitle, Host, Name, Port, Seconds, SomeHost, SomeSeconds
+from node.config.values import AETitle, Host, Name, Port, Seconds, SomeHost, SomeSeconds, example
 
 MIB = 2**20
 TLS_PORT = 2762
@@ -17,14 +17,24 @@ TLS_PORT = 2762
 
 
 class TlsSettings(Table):
-    certificate: Path
-    key: Path | None = None
-    key_password_file: Path | None = None
-    ca: Path | None = None
-    crl: Path | None = None
-    host: Host | None = None
-    port: Port = TLS_PORT
-    only: bool = False
+    """DICOM over TLS ≥ 1.2, beside the plain port. Changed files are used without a restart."""
+
+    certificate: Annotated[Path, example(Path("tls/node.pem"))]
+    """PEM: the node's own certificate with its intermediate ones."""
+    key: Annotated[Path | None, example(Path("tls/node.key"))] = None
+    """Left out: in the certificate's file."""
+    key_password_file: Annotated[Path | None, example(Path("tls/password"))] = None
+    """For an encrypted key."""
+    ca: Annotated[Path | None, example(Path("tls/modalities.pem"))] = None
+    """Whoever connects must show a certificate signed by these."""
+    crl: Annotated[Path | None, example(Path("tls/revoked.pem"))] = None
+    """… and not revoked by them."""
+    host: Annotated[Host | None, example("0.0.0.0")] = None
+    """Address to listen on. Left out: `dimse.host`."""
+    port: Annotated[Port, example(2762)] = TLS_PORT
+    """0 takes a free one."""
+    only: Annotated[bool, example(True)] = False
+    """`true`: nothing unencrypted; `dimse.port` then serves the node's own check alone."""
 
     @model_validator(mode="after")
     def _revoked_by_somebody(self) -> TlsSettings:
@@ -34,25 +44,46 @@ class TlsSettings(Table):
 
 
 class IdentitySettings(Table):
-    users_file: Path
-    required: bool = True
+    """User name and passcode (user identity negotiation)."""
+
+    users_file: Annotated[Path, example(Path("users.txt"))]
+    """Hashes only: `wetread password NAME >> users.txt`."""
+    required: Annotated[bool, example(False)] = True
+    """`false`: only what is given is checked."""
 
 
 class DimseSettings(Table):
-    host: Host = "127.0.0.1"
-    port: Port = 11112
-    accept_any_peer: bool = True
-    require_called_ae_title: bool = False
-    processes: Annotated[int, Field(ge=1, le=64)] = 1
-    max_associations: Annotated[int, Field(ge=1, le=10_000)] = 64
-    max_associations_per_peer: Annotated[int, Field(ge=0, le=10_000)] = 32
-    max_contexts: Annotated[int, Field(ge=1, le=128)] = 128
-    max_instance_mb: Annotated[int, Field(ge=0)] = 8192
-    max_pdu_bytes: Annotated[int, Field(ge=4096, le=16_777_216)] = 131_072
-    network_timeout_s: SomeSeconds = 60
-    pdu_timeout_s: SomeSeconds = 30
-    negotiation_timeout_s: SomeSeconds = 15
-    drain_timeout_s: Seconds = 30
+    """How the node listens for associations, and the limits of each."""
+
+    host: Annotated[Host, example("0.0.0.0")] = "127.0.0.1"
+    """Address to listen on; `"0.0.0.0"` for the network."""
+    port: Annotated[Port, example(104)] = 11112
+    """0 takes a free one."""
+    accept_any_peer: Annotated[bool, example(False)] = True
+    """`false`: only those of `[[peers]]`."""
+    require_called_ae_title: Annotated[bool, example(True)] = False
+    """`true`: refuse whoever calls this node by another name."""
+    processes: Annotated[int, Field(ge=1, le=64), example(4)] = 1
+    """Receiver processes behind the one port; limits are for all together."""
+    max_associations: Annotated[int, Field(ge=1, le=10_000), example(128)] = 64
+    """More are refused for the moment (transient)."""
+    max_associations_per_peer: Annotated[int, Field(ge=0, le=10_000), example(0)] = 32
+    """From one host; 0: as many as in all."""
+    max_contexts: Annotated[int, Field(ge=1, le=128), example(64)] = 128
+    """Presentation contexts in one association."""
+    max_instance_mb: Annotated[int, Field(ge=0), example(1024)] = 8192
+    """Larger instances are refused with 0xA701; 0: any size."""
+    max_pdu_bytes: Annotated[int, Field(ge=4096, le=16_777_216), example(65536)] = 131_072
+    """Longest PDU accepted; longer ones end the association."""
+    network_timeout_s: Annotated[SomeSeconds, example(120)] = 60
+    """Silence on an open association."""
+    pdu_timeout_s: Annotated[SomeSeconds, example(60)] = 30
+    """From a PDU's first byte to its last, and for what the peer must take from us."""
+    negotiation_timeout_s: Annotated[SomeSeconds, example(30)] = 15
+    """From connecting to the association request (ARTIM, PS3.8 9.1.5); for the TLS handshake the
+    same."""
+    drain_timeout_s: Annotated[Seconds, example(60)] = 30
+    """On SIGTERM: how long running associations may go on."""
     tls: TlsSettings | None = None
     identity: IdentitySettings | None = None
 
@@ -78,13 +109,22 @@ class DimseSettings(Table):
 
 
 class PeerSettings(Table):
-    ae_title: AETitle
-    host: Host = ""
-    port: Annotated[int, Field(ge=1, le=65535)] | None = None
-    certificate: str = ""
-    tls: bool = False
-    tls_name: Host = ""
-    ca: Path | None = None
+    """Who may send where `dimse.accept_any_peer` is false, and where it takes reports."""
+
+    ae_title: Annotated[AETitle, example("CT1")]
+    """What it calls itself."""
+    host: Annotated[Host, example("10.0.0.17")] = ""
+    """Left out: from anywhere."""
+    port: Annotated[Annotated[int, Field(ge=1, le=65535)] | None, example(104)] = None
+    """Where it takes storage commitment reports."""
+    certificate: Annotated[str, example("CN=ct1, O=Hospital")] = ""
+    """A SHA-256 fingerprint or a subject: only with this certificate (needs `dimse.tls.ca`)."""
+    tls: Annotated[bool, example(True)] = False
+    """Whether reports to it are encrypted."""
+    tls_name: Annotated[Host, example("ct1.example.org")] = ""
+    """The name in its certificate, if not `host`."""
+    ca: Annotated[Path | None, example(Path("tls/modalities.pem"))] = None
+    """Who signed its certificate. Left out: the system's authorities."""
 
     @field_validator("certificate")
     @classmethod
@@ -103,17 +143,30 @@ class PeerSettings(Table):
 
 
 class DestinationSettings(Table):
-    name: Name
-    ae_title: AETitle
-    host: SomeHost
-    port: Annotated[int, Field(ge=1, le=65535)]
-    calling_ae_title: AETitle | None = None
-    commitment: bool = False
-    tls: bool = False
-    tls_name: Host = ""
-    ca: Path | None = None
-    certificate: Path | None = None
-    key: Path | None = None
+    """Where results go."""
+
+    name: Annotated[Name, example("pacs")]
+    """What rules call it."""
+    ae_title: Annotated[AETitle, example("ORTHANC")]
+    """What it calls itself."""
+    host: Annotated[SomeHost, example("127.0.0.1")]
+    """Its name or address."""
+    port: Annotated[int, Field(ge=1, le=65535), example(4242)]
+    """Where it listens."""
+    calling_ae_title: Annotated[AETitle | None, example("WETREAD")] = None
+    """As whom it is called. Left out: `node.ae_title`."""
+    commitment: Annotated[bool, example(True)] = False
+    """Ask it to commit to the results (storage commitment)."""
+    tls: Annotated[bool, example(True)] = False
+    """Whether associations with it are encrypted."""
+    tls_name: Annotated[Host, example("pacs.example.org")] = ""
+    """The name in its certificate, if not `host`."""
+    ca: Annotated[Path | None, example(Path("tls/pacs.pem"))] = None
+    """Who signed its certificate. Left out: the system's authorities."""
+    certificate: Annotated[Path | None, example(Path("tls/node.pem"))] = None
+    """Shown to it."""
+    key: Annotated[Path | None, example(Path("tls/node.key"))] = None
+    """Left out: in the certificate's file."""
 
     @model_validator(mode="after")
     def _files_are_used(self) -> DestinationSettings:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import typing
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from node.config.nearest import nearest
 from node.config.table import Table
-from node.config.values import Finite, Name
+from node.config.values import Finite, Name, example
 from storage.records import Priority
 
 
@@ -52,13 +52,24 @@ Notice = Literal["failed", "not applicable"]
 
 
 class RuleSettings(Table):
-    name: Name
-    when: dict[str, Condition] = Field(default_factory=dict)
-    analyzers: tuple[str, ...] = Field(min_length=1)
-    destinations: tuple[str, ...] = ()
-    priority: Priority = Priority.ROUTINE
-    notices: tuple[Notice, ...] = ("failed",)
-    """Of which verdicts a report goes to the destinations; the page shows all."""
+    """For which series which analyzers run, and where the results go."""
+
+    name: Annotated[Name, example("chest CT")]
+    """Said where a job came from."""
+    when: Annotated[
+        dict[str, Condition], example({"Modality": "CT", "SliceThickness": {"max": 3.0}})
+    ] = Field(default_factory=dict)
+    """Per DICOM keyword: a value, one of a list, `{ min = 1, max = 5 }`, `{ matches = "regex" }` or
+    `{ exists = true }`. All must hold; left out: every series."""
+    analyzers: Annotated[tuple[str, ...], example(["lung_segmentation"])] = Field(min_length=1)
+    """Names of `wetread analyzers`."""
+    destinations: Annotated[tuple[str, ...], example(["pacs"])] = ()
+    """Names of `[[destinations]]`. Left out: results stay on this node."""
+    priority: Annotated[Priority, example("urgent")] = Priority.ROUTINE
+    """Which jobs go first."""
+    notices: Annotated[tuple[Notice, ...], example(["failed", "not applicable"])] = ("failed",)
+    """Of which verdicts a report goes to the destinations, one a study and rule; `[]` for neither.
+    The page shows all."""
 
     @property
     def tells_failed(self) -> bool:

@@ -9,20 +9,32 @@ from pydantic import Field, field_validator
 
 from analyzers.devices import is_device_name
 from node.config.table import Table
-from node.config.values import AETitle, AllowedHost, Days, Gigabytes, Host, Port, Seconds
+from node.config.values import AETitle, AllowedHost, Days, Gigabytes, Host, Port, Seconds, example
 
 
 class NodeSettings(Table):
-    ae_title: AETitle = "WETREAD"
-    data_dir: Path = Path("var")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The node itself."""
+
+    ae_title: Annotated[AETitle, example("CHESTREADER")] = "WETREAD"
+    """What modalities and the PACS call this node."""
+    data_dir: Annotated[Path, example(Path("/var/lib/wetread"))] = Path("var")
+    """Database, instances, results, quarantine and logs lie below it."""
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], example("debug")] = "info"
+    """What is not less important than this is logged."""
 
 
 class HttpSettings(Table):
-    host: Host = "127.0.0.1"
-    port: Port = 8080
-    allowed_hosts: tuple[AllowedHost, ...] = ()
-    without_login: Literal["refused", "accepted"] = "refused"
+    """The status page, `/health` and the API."""
+
+    host: Annotated[Host, example("0.0.0.0")] = "127.0.0.1"
+    """Address to listen on; `"0.0.0.0"` for the network."""
+    port: Annotated[Port, example(8443)] = 8080
+    """0 takes a free one."""
+    allowed_hosts: Annotated[tuple[AllowedHost, ...], example(["wetread.local"])] = ()
+    """Names that browsers may use: a name, `"*.name"` for all below it, or `"*"` for any. Left out:
+    `host` and localhost, or any where it listens on the whole network."""
+    without_login: Annotated[Literal["refused", "accepted"], example("accepted")] = "refused"
+    """There is no login yet: to listen beyond this machine has to be accepted."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -35,41 +47,75 @@ class HttpSettings(Table):
 
 
 class StorageSettings(Table):
-    database: str = ""
-    instances: Path = Path()
-    min_free_mb: Annotated[int, Field(ge=0)] = 512
-    sync: bool = True
-    database_password_file: Path | None = None
-    database_password_env: str = ""
+    """Where images and the index lie. Left out: all of it in `node.data_dir`."""
+
+    database: Annotated[str, example("postgresql+psycopg://wetread@db/wetread")] = ""
+    """Its URL, without password. Left out: an SQLite file in `node.data_dir`."""
+    instances: Annotated[Path, example(Path("/data/instances"))] = Path()
+    """The folder of images. Left out: `instances` in `node.data_dir`."""
+    min_free_mb: Annotated[int, Field(ge=0), example(2048)] = 512
+    """With less room on the disk, instances are refused with 0xA700."""
+    sync: Annotated[bool, example(False)] = True
+    """`false`: faster, but a power cut may take what was acknowledged."""
+    database_password_file: Annotated[Path | None, example(Path("database_password"))] = None
+    """The file that holds the password of the database."""
+    database_password_env: Annotated[str, example("PGPASSWORD")] = ""
+    """The environment variable that holds it."""
 
 
 class CompletionSettings(Table):
-    quiet_period_s: Seconds = 5
-    open_association_quiet_s: Seconds = 120
-    announced_wait_s: Seconds = 600
-    gap_alarm_s: Seconds = 1800
+    """When a study counts as complete."""
+
+    quiet_period_s: Annotated[Seconds, example(10)] = 5
+    """Nothing came for so long."""
+    open_association_quiet_s: Annotated[Seconds, example(60)] = 120
+    """The same while the sender stays connected."""
+    announced_wait_s: Annotated[Seconds, example(900)] = 600
+    """How long images that a modality announced (MPPS, …) are waited for."""
+    gap_alarm_s: Annotated[Seconds, example(3600)] = 1800
+    """What stays behind on its way for longer is an alarm."""
 
 
 class CommitmentSettings(Table):
-    missing_wait_s: Seconds = 10
+    """Storage commitment that senders ask for."""
+
+    missing_wait_s: Annotated[Seconds, example(30)] = 10
+    """Images that are asked for and are not there are waited for so long."""
 
 
 class RetentionSettings(Table):
-    images_days: Days = None
-    images_gb: Gigabytes = None
-    results_days: Days = None
-    results_gb: Gigabytes = None
-    quarantine_days: Days = None
-    quarantine_gb: Gigabytes = None
-    events_days: Days = None
-    logs_days: Days = None
+    """What is deleted, and when. Left out: nothing, ever. What is not delivered, committed to or
+    in work never goes."""
+
+    images_days: Annotated[Days, example(90)] = None
+    """Studies whose last image came earlier go, with their results."""
+    images_gb: Annotated[Gigabytes, example(2000)] = None
+    """Beyond that the oldest studies go."""
+    results_days: Annotated[Days, example(365)] = None
+    """Files of results; what was found stays in the ledger."""
+    results_gb: Annotated[Gigabytes, example(200)] = None
+    """Beyond that the oldest files of results go."""
+    quarantine_days: Annotated[Days, example(30)] = None
+    """Refused images."""
+    quarantine_gb: Annotated[Gigabytes, example(50)] = None
+    """Beyond that the oldest refused images go."""
+    events_days: Annotated[Days, example(365)] = None
+    """History, announcements and requests that are over; open alarms stay."""
+    logs_days: Annotated[Days, example(30)] = None
+    """Rotated logs."""
 
 
 class WorkerSettings(Table):
-    device: str = "auto"
-    slots: Annotated[int, Field(ge=1, le=256)] = 1
-    attempts: Annotated[int, Field(ge=1, le=100)] = 3
-    retry_delay_s: Seconds = 10
+    """The processes in which analyzers run."""
+
+    device: Annotated[str, example("cuda:1")] = "auto"
+    """`auto`, `cpu`, `cuda` or `cuda:N`."""
+    slots: Annotated[int, Field(ge=1, le=256), example(2)] = 1
+    """Worker processes, each with its own models."""
+    attempts: Annotated[int, Field(ge=1, le=100), example(5)] = 3
+    """For transient failures; others are not repeated."""
+    retry_delay_s: Annotated[Seconds, example(30)] = 10
+    """Before the second attempt; doubles with each."""
 
     @field_validator("device")
     @classmethod

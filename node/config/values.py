@@ -63,6 +63,11 @@ def check_plain(value: Any) -> Any:
     return value
 
 
+def example(value: object) -> Any:
+    """What a key might be set to; the list of all settings shows it."""
+    return Field(examples=[value])
+
+
 AETitle = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=16),
