@@ -1,0 +1,62 @@
+"""The job ledger: one row a job, its state, its attempts, and why.
+
+pending → running → done | failed | not_applicable. Every transition is an event. What a finished
+job leaves – results and the deliveries they cause – is entered in the same transaction.
+"""
+
+from storage.ledger.claiming import claim
+from storage.ledger.ending import (
+    JobRunning,
+    done,
+    failed,
+    not_applicable,
+    release_running,
+    restart,
+    retry_later,
+    wait_for,
+)
+from storage.ledger.entering import enqueue, enqueue_all, prepare
+from storage.ledger.names import inputs_digest, job_key, joined_digest, key_of, parameters_digest
+from storage.ledger.reading import (
+    companions_of,
+    get,
+    input_instances,
+    list_jobs,
+    read_jobs,
+    report_of,
+    results_of,
+    studies_of,
+    waited_for,
+)
+from storage.ledger.rows import HEAD_START, PREPARED
+
+__all__ = [
+    "HEAD_START",
+    "PREPARED",
+    "JobRunning",
+    "claim",
+    "companions_of",
+    "done",
+    "enqueue",
+    "enqueue_all",
+    "failed",
+    "get",
+    "input_instances",
+    "inputs_digest",
+    "job_key",
+    "joined_digest",
+    "key_of",
+    "list_jobs",
+    "not_applicable",
+    "parameters_digest",
+    "prepare",
+    "read_jobs",
+    "release_running",
+    "report_of",
+    "restart",
+    "results_of",
+    "retry_later",
+    "studies_of",
+    "wait_for",
+    "waited_for",
+]

@@ -1,0 +1,169 @@
+"""How a job ends, or comes back: done, failed, put off, restarted, cut off.
+
+What a finished job leaves – results and the deliveries they cause – is entered in the same
+transaction.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from storage import outbox, schema, successors
+from storage.database import Transaction
+from storage.errors import StorageError
+from storage.ledger import reading, rows
+from storage.records import JobResults, JobState, Level, ResultObject
+from storage.successors import Superseded
+
+
+class JobRunning(StorageError):
+    """The job runs at this moment; it can be restarted when it has ended."""
+
+
+def done(tx: Transaction, job_id: int, at: datetime, results: JobResults) -> None:
+    """The job has results: they and their deliveries are entered with it."""
+    _end(tx, job_id, at, JobState.DONE, "", "", results)
+
+
+def not_applicable(
+    tx: Transaction, job_id: int, at: datetime, reason: str, results: JobResults
+) -> None:
+    """The analyzer has nothing to say about this study; ``results`` holds the report of it."""
+    _end(tx, job_id, at, JobState.NOT_APPLICABLE, reason, "", results)
+
+
+def failed(
+    tx: Transaction,
+    job_id: int,
+    at: datetime,
+    reason: str,
+    traceback: str,
+    results: JobResults | None = None,
+) -> None:
+    """The job is given up: an alarm."""
+    _end(tx, job_id, at, JobState.FAILED, reason, traceback, results or JobResults())
+
+
+def _end(
+    tx: Transaction,
+    job_id: int,
+    at: datetime,
+    state: JobState,
+    reason: str,
+    traceback: str,
+    results: JobResults,
+) -> None:
+    before = reading.get(tx, job_id)
+    rows.change(
+        tx,
+        job_id,
+        state=state.value,
+        finished_at=at,
+        reason=reason,
+        traceback=traceback,
+        findings=[dataclasses.asdict(row) for row in results.findings],
+        previews=list(results.previews),
+        remarks=list(results.remarks),
+    )
+    _enter_results(tx, job_id, results.objects)
+    outbox.drop_overwritten(tx, job_id, results.objects, at)
+    outbox.enter(tx, job_id, before.destinations, at)
+    rows.tell(tx, at, job_id, before.state, state, reason)
+
+
+def _enter_results(tx: Transaction, job_id: int, objects: tuple[ResultObject, ...]) -> None:
+    table = schema.results
+    known = set(tx.scalars(sa.select(table.c.sop_instance_uid).where(table.c.job_id == job_id)))
+    fresh = [one for one in objects if one.sop_instance_uid not in known]
+    if fresh:
+        made = [{"job_id": job_id, **dataclasses.asdict(one)} for one in fresh]
+        tx.execute(sa.insert(table), made)
+    for one in objects:
+        if one.sop_instance_uid in known:
+            uid = one.sop_instance_uid
+            values = {"key": one.key, "size_bytes": one.size_bytes, "sha256": one.sha256}
+            tx.execute(sa.update(table).where(table.c.sop_instance_uid == uid).values(**values))
+
+
+def retry_later(
+    tx: Transaction, job_id: int, at: datetime, not_before: datetime, reason: str, traceback: str
+) -> None:
+    """A transient failure: the job is due again at ``not_before``, unless a newer one has taken
+    its place."""
+    if _has_given_way(tx, job_id, at):
+        return
+    rows.change(
+        tx, job_id, state=JobState.PENDING.value, not_before=not_before,
+        reason=reason, traceback=traceback,
+    )  # fmt: skip
+    rows.tell(tx, at, job_id, JobState.RUNNING, JobState.PENDING, reason, Level.WARNING)
+
+
+def wait_for(tx: Transaction, job_id: int, at: datetime, not_before: datetime, reason: str) -> None:
+    """The job cannot go on for a reason that is not its own: due again, and no attempt.
+
+    The event of it is entered once, however often the job comes back for the same reason.
+    """
+    if _has_given_way(tx, job_id, at):
+        return
+    before, table = reading.get(tx, job_id), schema.jobs
+    rows.change(
+        tx, job_id, state=JobState.PENDING.value, not_before=not_before, reason=reason,
+        traceback="", attempts=table.c.attempts - 1,
+    )  # fmt: skip
+    if before.reason != reason:
+        rows.tell(tx, at, job_id, JobState.RUNNING, JobState.PENDING, reason, Level.WARNING)
+
+
+def _has_given_way(tx: Transaction, job_id: int, at: datetime) -> bool:
+    """A job that would run again does not, once a newer one has taken its place."""
+    successor = successors.newest_of(tx, job_id)
+    if successor is None:
+        return False
+    rows.drop(tx, job_id, successor, at, JobState.RUNNING, "before it ended")
+    return True
+
+
+def restart(tx: Transaction, job_id: int, at: datetime) -> None:
+    """A person wants the job to run again: it queues up like a new one.
+
+    Raises
+    ------
+    NotFound, JobRunning
+    Superseded
+        A newer job has taken its place: that one is to be restarted.
+    """
+    job = reading.get(tx, job_id)
+    if job.state is JobState.RUNNING:
+        raise JobRunning(f"job {job_id} is running; restart it when it has ended")
+    successor = successors.newest_of(tx, job_id)
+    if successor is not None:
+        raise Superseded(job_id, successor)
+    rows.change(
+        tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at,
+        rank_at=at - rows.HEAD_START[job.priority], reason="", traceback="", finished_at=None,
+    )  # fmt: skip
+    outbox.restart_job(tx, job_id, at)
+    rows.tell(tx, at, job_id, job.state, JobState.PENDING, "restarted by a person")
+
+
+def release_running(
+    tx: Transaction, at: datetime, but: Iterable[int] = (), why: str = "the node was restarted"
+) -> int:
+    """What counts as running is due again, ``but`` those that do run. Gives how many.
+
+    A job whose place a newer one has taken is not.
+    """
+    table = schema.jobs
+    running = tx.scalars(sa.select(table.c.id).where(table.c.state == JobState.RUNNING.value)).all()
+    stranded = [job_id for job_id in running if job_id not in set(but)]
+    for job_id in stranded:
+        if _has_given_way(tx, job_id, at):
+            continue
+        rows.change(tx, job_id, state=JobState.PENDING.value, not_before=at)
+        rows.tell(tx, at, job_id, JobState.RUNNING, JobState.PENDING, why)
+    return len(stranded)

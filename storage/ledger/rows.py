@@ -1,0 +1,52 @@
+"""A job's row: where it ranks, what changes in it, and the event that tells of each transition."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import events, schema
+from storage.database import Transaction
+from storage.errors import NotFound
+from storage.records import JobState, Level, Priority, Subject
+
+HEAD_START = {
+    Priority.STAT: timedelta(days=36_500),
+    Priority.URGENT: timedelta(minutes=10),
+    Priority.ROUTINE: timedelta(0),
+}
+"""By how much a job outranks a routine one of the same age. A routine job that has waited 10
+minutes goes before a fresh urgent one, so that it does not starve; nothing overtakes STAT."""
+
+PREPARED = datetime(9999, 12, 31, tzinfo=UTC)
+"""When a job is due that was entered for later: never, until it is entered again."""
+
+
+def change(tx: Transaction, job_id: int, **values: Any) -> None:
+    table = schema.jobs
+    if tx.execute(sa.update(table).where(table.c.id == job_id).values(**values)).rowcount == 0:
+        raise NotFound(f"there is no job {job_id}")
+
+
+def tell(
+    tx: Transaction,
+    at: datetime,
+    job_id: int,
+    from_state: str,
+    to_state: JobState,
+    reason: str,
+    level: Level = Level.INFO,
+) -> None:
+    if to_state is JobState.FAILED:
+        level = Level.ALARM
+    events.record(tx, at, level, Subject.JOB, job_id, from_state, to_state, reason)
+
+
+def drop(
+    tx: Transaction, job_id: int, successor: int, at: datetime, before: JobState, when: str
+) -> None:
+    reason = f"superseded by job {successor} {when}"
+    change(tx, job_id, state=JobState.NOT_APPLICABLE.value, finished_at=at, reason=reason)
+    tell(tx, at, job_id, before, JobState.NOT_APPLICABLE, reason)
