@@ -20,7 +20,7 @@ from node.dimse.services.offered import OFFERED, ON_THE_LANE, Offered, OnTheLane
 from node.dimse.services.requests import UNSERVED
 from node.dimse.services.used import USED
 from node.dimse.wire import rejections
-from node.dimse.wire.negotiation import USER_NAME_AND_PASSCODE
+from node.dimse.wire.negotiation import APPLICATION_CONTEXT, USER_NAME_AND_PASSCODE
 from node.dimse.wire.pdus import MAX_REQUEST_BYTES
 from node.dimse.wire.rejections import Rejection
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -92,7 +92,7 @@ are sent when the analysis has ended; storage commitment is requested for what w
             [
                 ("Implementation Class UID", f"`{IMPLEMENTATION_CLASS_UID}`"),
                 ("Implementation Version Name", f"`{IMPLEMENTATION_VERSION_NAME}`"),
-                ("Application Context Name", "`1.2.840.10008.3.1.1.1`"),
+                ("Application Context Name", f"`{APPLICATION_CONTEXT.decode()}`"),
             ],
         )
     }"""

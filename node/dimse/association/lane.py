@@ -16,7 +16,6 @@ from typing import Any
 
 from pynetdicom.association import Association
 from pynetdicom.dsutils import decode
-from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse import contexts
@@ -38,6 +37,14 @@ from node.dimse.wire.pdus import (
     PduReader,
     fragments,
 )
+from node.dimse.wire.upper_layer import (
+    AWAITING_ANSWER,
+    AWAITING_CLOSE,
+    CONNECTION_CLOSED,
+    DATA_TRANSFER,
+    INVALID_PDU,
+    UpperLayer,
+)
 from node.receive import statuses
 from node.receive.offer import Offer
 from node.receive.reception import Receiver, Reception
@@ -58,11 +65,6 @@ LINGER_S = 1.0
 """How long what a refused peer still sends is dropped, so that it can read the A-ABORT."""
 
 _ENDS = {A_ABORT: "aborted", A_RELEASE_RQ: "released"}
-_AWAITING_ANSWER = "Sta3"
-_DATA_TRANSFER = "Sta6"
-_AWAITING_CLOSE = "Sta13"
-_CONNECTION_CLOSED = "Evt17"
-_INVALID_PDU = "Evt19"
 
 
 @dataclass(slots=True)
@@ -75,7 +77,7 @@ class _Transfer:
     received_bytes: int = 0
 
 
-class InstanceLane(DULServiceProvider):
+class InstanceLane(UpperLayer):
     """The upper layer thread of one accepted association."""
 
     def __init__(
@@ -167,18 +169,9 @@ class InstanceLane(DULServiceProvider):
             return
         super()._send(pdu)
 
-    def _process_recv_primitive(self) -> bool:
-        """What was to be sent when the association was aborted goes nowhere any more."""
-        if self.state_machine.current_state == _AWAITING_CLOSE:
-            while not self.to_provider_queue.empty():
-                self.to_provider_queue.get(False)
-            return False
-        sending: bool = super()._process_recv_primitive()
-        return sending
-
     def _is_transport_event(self) -> bool:
         connected = self.socket is not None and self.socket.socket is not None
-        if self.state_machine.current_state == _AWAITING_CLOSE:
+        if self.state_machine.current_state == AWAITING_CLOSE:
             return self._await_close(connected)
         if not self.event_queue.empty():
             return False  # the next PDU's meaning depends on the state after this one
@@ -195,7 +188,7 @@ class InstanceLane(DULServiceProvider):
         for _ in range(AT_ONCE):
             self._read_pdu_data()
             if (
-                self.state_machine.current_state != _DATA_TRANSFER
+                self.state_machine.current_state != DATA_TRANSFER
                 or not self.event_queue.empty()
                 or not self.to_provider_queue.empty()
                 or self._kill_thread
@@ -206,7 +199,7 @@ class InstanceLane(DULServiceProvider):
 
     def _may_read(self) -> bool:
         """Not before the request is answered, nor while messages wait for their service."""
-        if self.state_machine.current_state == _AWAITING_ANSWER:
+        if self.state_machine.current_state == AWAITING_ANSWER:
             if not self.assoc.is_alive():
                 self._refuse(PduFault("the association request could not be negotiated"))
             return False
@@ -229,15 +222,15 @@ class InstanceLane(DULServiceProvider):
             header = self._reader.read_header()
             body = self._reader.read_body(header)
         except ConnectionLost as lost:
-            if self.state_machine.current_state == _DATA_TRANSFER:
+            if self.state_machine.current_state == DATA_TRANSFER:
                 self._session.log.warning("connection_lost", reason=str(lost))
                 self.how = "lost"
-            self.event_queue.put(_CONNECTION_CLOSED)
+            self.event_queue.put(CONNECTION_CLOSED)
             return
         except PduFault as fault:
             self._refuse(fault)
             return
-        if header.kind == P_DATA_TF and self.state_machine.current_state == _DATA_TRANSFER:
+        if header.kind == P_DATA_TF and self.state_machine.current_state == DATA_TRANSFER:
             self._serve(body)
             return
         if header.kind in (A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF):
@@ -253,7 +246,7 @@ class InstanceLane(DULServiceProvider):
         """A-ABORT by the service provider. PS3.8 9.2, AA-1 and AA-8."""
         self._session.log.warning("association_aborted_by_node", reason=str(fault))
         self._linger_until = time.monotonic() + LINGER_S
-        self.event_queue.put(_INVALID_PDU)
+        self.event_queue.put(INVALID_PDU)
 
     # --- messages ---------------------------------------------------------------------------------
 

@@ -12,20 +12,24 @@ from typing import Any
 
 from pynetdicom import AE
 from pynetdicom.association import Association
-from pynetdicom.dul import DULServiceProvider
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
 from node.dimse.wakeups import LOOK_ROUND_S, Checkpoint, WakingQueue, hold_by
 from node.dimse.wire.negotiation import plain
-from node.dimse.wire.pdus import A_ASSOCIATE_RJ, HEADER_BYTES, P_DATA_TF, PduFault, checked_header
+from node.dimse.wire.pdus import (
+    A_ASSOCIATE_AC,
+    A_ASSOCIATE_RJ,
+    HEADER_BYTES,
+    P_DATA_TF,
+    PduFault,
+    checked_header,
+)
+from node.dimse.wire.upper_layer import AWAITING_CLOSE, CONNECTION_CLOSED, INVALID_PDU, UpperLayer
 
 PAUSE_S = 0.001
 """While there is no connection."""
 MAX_PDU_BYTES = 128 * 1024
 """Announced, and the longest P-DATA-TF that is read."""
-_AWAITING_CLOSE = "Sta13"
-_CONNECTION_CLOSED = "Evt17"
-_INVALID_PDU = "Evt19"
 _SOURCES = {
     1: "Service User",
     2: "Service Provider (ACSE)",
@@ -107,7 +111,7 @@ class _Connection(AssociationSocket):
             self.socket.close()
 
 
-class _Dul(DULServiceProvider):
+class _Dul(UpperLayer):
     """pynetdicom's upper layer thread; it understands answers that pynetdicom does not."""
 
     fault = ""
@@ -139,20 +143,12 @@ class _Dul(DULServiceProvider):
                 self._bell = -1
             os.close(bell)
 
-    def _process_recv_primitive(self) -> bool:
-        """What was to be sent when the association was aborted goes nowhere any more."""
-        if self.state_machine.current_state == _AWAITING_CLOSE:
-            while not self.to_provider_queue.empty():
-                self.to_provider_queue.get(False)
-            return False
-        return bool(super()._process_recv_primitive())
-
     def _is_transport_event(self) -> bool:
-        if self.state_machine.current_state == _AWAITING_CLOSE and self.fault and self.socket:
+        if self.state_machine.current_state == AWAITING_CLOSE and self.fault and self.socket:
             self.socket.close()  # nothing that such a peer sends is read
             return True
         is_idle = self.event_queue.empty() and self.to_provider_queue.empty()
-        if is_idle and self.state_machine.current_state != _AWAITING_CLOSE:
+        if is_idle and self.state_machine.current_state != AWAITING_CLOSE:
             self._wait()
         return bool(super()._is_transport_event())
 
@@ -170,16 +166,16 @@ class _Dul(DULServiceProvider):
             try:
                 header = bytes(connection.recv(HEADER_BYTES))
                 if len(header) == HEADER_BYTES:
-                    checked_header(header, MAX_PDU_BYTES)
+                    checked_header(header, MAX_PDU_BYTES, A_ASSOCIATE_AC)
             except PduFault as fault:
                 self.fault = str(fault)
-                self.event_queue.put(_INVALID_PDU)
+                self.event_queue.put(INVALID_PDU)
                 return
             except OSError:
-                self.event_queue.put(_CONNECTION_CLOSED)
+                self.event_queue.put(CONNECTION_CLOSED)
                 return
             if len(header) < HEADER_BYTES:
-                self.event_queue.put(_CONNECTION_CLOSED)
+                self.event_queue.put(CONNECTION_CLOSED)
                 return
             connection.looked_at = header
         super()._read_pdu_data()

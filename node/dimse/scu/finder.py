@@ -13,6 +13,7 @@ from pydicom.uid import UID
 from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
+from node import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
 from storage.port import Readable
@@ -20,7 +21,6 @@ from storage.port import Readable
 STUDY_ROOT = UID("1.2.840.10008.5.1.4.1.2.2.1")
 PATIENT_ROOT = UID("1.2.840.10008.5.1.4.1.2.1.1")
 _KEYS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
-_SUCCESS = 0x0000
 _PENDING = (0xFF00, 0xFF01)
 
 
@@ -64,7 +64,7 @@ def _has(association: Association, one: Readable) -> bool:
         code = status.get("Status")
         if code in _PENDING:
             found = found or _names(identifier, keys.SOPInstanceUID)
-        elif code == _SUCCESS:
+        elif code == statuses.SUCCESS:
             return found
         else:
             said = "nothing" if code is None else f"0x{code:04X}"

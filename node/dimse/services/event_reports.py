@@ -22,6 +22,7 @@ from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.dimse_primitives import N_ACTION, N_EVENT_REPORT
 from pynetdicom.dsutils import encode
 
+from node import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
 
 LAST_MESSAGE_ID = 0xFFFF
@@ -198,7 +199,7 @@ def _take_answer(event: evt.Event, one: _Open) -> None:
     with one.lock:
         answers = one.answers.get(int(command.get("MessageIDBeingRespondedTo") or 0))
     if answers is not None:
-        answers.put(int(command.get("Status", 0x0110)))
+        answers.put(int(command.get("Status", statuses.PROCESSING_FAILURE)))
 
 
 def _message(report: EventReport, message_id: int, transfer_syntax: Any) -> N_EVENT_REPORT:

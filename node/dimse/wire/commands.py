@@ -10,6 +10,8 @@ import re
 import struct
 from typing import NamedTuple
 
+from node.dimse.wire.pdus import P_DATA_TF
+
 C_STORE_RQ = 0x0001
 """Command Field (0000,0100). PS3.7 E.1-1."""
 C_ECHO_RQ = 0x0030
@@ -129,7 +131,7 @@ def p_data(context_id: int, command_set: bytes, maximum_length: int = 0) -> byte
     for start in range(0, len(command_set), room):
         part = command_set[start : start + room]
         control = 0x03 if start + room >= len(command_set) else 0x01
-        head = struct.pack(">BxLLBB", 0x04, len(part) + 6, len(part) + 2, context_id, control)
+        head = struct.pack(">BxLLBB", P_DATA_TF, len(part) + 6, len(part) + 2, context_id, control)
         pdus.append(head + part)
     return b"".join(pdus)
 

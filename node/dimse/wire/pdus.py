@@ -24,7 +24,6 @@ MAX_CONTROL_PDU_BYTES = 1024
 """Of all others but P-DATA-TF: release and abort have 4 bytes."""
 BUFFER_BYTES = 64 * 1024
 
-_WITH_CONTEXTS = (A_ASSOCIATE_RQ, A_ASSOCIATE_AC)
 _header = struct.Struct(">BxL").unpack
 _COMMAND = 0x01
 _LAST = 0x02
@@ -46,8 +45,11 @@ class PduHeader(NamedTuple):
     length: int
 
 
-def checked_header(raw: bytes, max_pdu_bytes: int) -> PduHeader:
+def checked_header(raw: bytes, max_pdu_bytes: int, expected: int = A_ASSOCIATE_RQ) -> PduHeader:
     """The header of a PDU whose body may be read; ``max_pdu_bytes`` is the limit of a P-DATA-TF.
+
+    expected: the type that has presentation contexts and may be as long as they need; the other
+    side's A-ASSOCIATE-RQ or -AC.
 
     Raises
     ------
@@ -60,7 +62,7 @@ def checked_header(raw: bytes, max_pdu_bytes: int) -> PduHeader:
     if kind == P_DATA_TF:
         limit = max_pdu_bytes
     else:
-        limit = MAX_REQUEST_BYTES if kind in _WITH_CONTEXTS else MAX_CONTROL_PDU_BYTES
+        limit = MAX_REQUEST_BYTES if kind == expected else MAX_CONTROL_PDU_BYTES
     if length > limit:
         raise PduFault(f"PDU of {length} bytes; {limit} are allowed")
     return PduHeader(raw, kind, length)
