@@ -1,7 +1,8 @@
-"""pynetdicom's and pydicom's process-wide switches, set in one place and for one reason each."""
+"""Process-wide switches of pynetdicom, pydicom and the C library: one place, a reason each."""
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import time
 import warnings
@@ -9,6 +10,11 @@ from types import SimpleNamespace
 
 import pydicom.config
 from pynetdicom import _config, timer
+
+POOLS = 2
+"""Of freed memory, for all threads together."""
+_M_ARENA_MAX = -8
+"""malloc.h of glibc."""
 
 
 def prepare() -> None:
@@ -29,3 +35,14 @@ def prepare() -> None:
     warnings.filterwarnings("ignore", module=r"pydicom\.")
     # What came in is not altered, so a warning about an odd value helps nobody, and quotes it.
     pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+    _share_freed_memory()
+
+
+def _share_freed_memory() -> None:
+    """Every association has threads, and glibc keeps freed memory apart for up to 8 a core.
+
+    What lies there is hardly given back: a node that many peers have visited seemed to leak.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl keeps none
+        mallopt(_M_ARENA_MAX, POOLS)
