@@ -1,0 +1,84 @@
+"""When a study is due, and that it is complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from storage import events, schema
+from storage.database import Transaction
+from storage.index import reading
+from storage.records import (
+    Level,
+    StudyRow,
+    StudyState,
+    Subject,
+)
+
+
+def due_studies(tx: Transaction, quiet_before: datetime) -> list[StudyRow]:
+    """All open studies to which nothing came since ``quiet_before``, the longest waiting first."""
+    table = schema.studies
+    return reading.study_rows(
+        tx,
+        sa.select(table.c.id)
+        .where(
+            table.c.state == StudyState.RECEIVING.value, table.c.last_received_at <= quiet_before
+        )
+        .order_by(table.c.last_received_at),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStudy:
+    """A study that is not complete, as much of it as says when it is."""
+
+    id: int
+    study_instance_uid: str
+    revision: int
+    """Another one whenever instances have come."""
+    last_received_at: datetime
+
+
+def open_studies(tx: Transaction) -> list[OpenStudy]:
+    """All studies that are not complete, the longest waiting first; no instance is read."""
+    table = schema.studies
+    columns = (table.c.id, table.c.study_instance_uid, table.c.revision, table.c.last_received_at)
+    query = sa.select(*columns).where(table.c.state == StudyState.RECEIVING.value)
+    ordered = query.order_by(table.c.last_received_at, table.c.id)
+    return [OpenStudy(*row) for row in tx.execute(ordered)]
+
+
+def complete(
+    tx: Transaction,
+    study_id: int,
+    at: datetime,
+    seen_last_received_at: datetime,
+    evidence: str = "associations ended, quiet period over",
+    seen_revision: int | None = None,
+) -> bool:
+    """Mark a study complete, unless an instance came since it was looked at."""
+    table = schema.studies
+    unchanged = table.c.last_received_at == seen_last_received_at
+    if seen_revision is not None:
+        unchanged = table.c.revision == seen_revision
+    done = tx.execute(
+        sa.update(table)
+        .where(table.c.id == study_id, table.c.state == StudyState.RECEIVING.value, unchanged)
+        .values(state=StudyState.COMPLETE.value, generation=table.c.generation + 1, completed_at=at)
+    )
+    if done.rowcount == 0:
+        return False
+    events.record(
+        tx, at, Level.INFO, Subject.STUDY, study_id,
+        StudyState.RECEIVING, StudyState.COMPLETE, evidence,
+    )  # fmt: skip
+    return True
+
+
+def note(tx: Transaction, study_id: int, text: str) -> None:
+    """Say why nothing was run on a study; empty when something was."""
+    table = schema.studies
+    tx.execute(sa.update(table).where(table.c.id == study_id).values(note=text))
