@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from storage import events, schema, successors
 from storage.database import Transaction
 from storage.errors import NotFound
+from storage.kinds import ObjectKind
 from storage.records import Delivery, DeliveryState, Level, Priority, ResultObject, Subject
 from storage.successors import Superseded
 
@@ -121,7 +122,7 @@ def claim(
     tx: Transaction, destination: str, at: datetime, limit: int = 500, jobs: int = 1
 ) -> list[Delivery]:
     """Take the due objects of the next jobs that are equally urgent: STAT first, then by age; of
-    each job the images first, then SEG, the report last.
+    each job by the rank of the kind, the report last.
 
     A report waits for the objects it refers to as long as these wait for another attempt.
     """
@@ -130,7 +131,8 @@ def claim(
     if not due:
         return []
     chosen = [one.job_id for one in due if one.urgency == due[0].urgency]
-    rank = sa.case({"image": 0, "seg": 1}, value=results.c.kind, else_=2)
+    ranks = {kind.value: kind.rank for kind in ObjectKind}
+    rank = sa.case(ranks, value=results.c.kind, else_=len(ranks))
     query = (
         sa.select(table.c.id)
         .join(results, table.c.result_id == results.c.id)
@@ -165,7 +167,7 @@ def _due(
         state_as(table.c.destination) == destination,
         state_as(table.c.state) == DeliveryState.PENDING.value,
         schema.unindexed(table.c.not_before) <= at,
-        sa.or_(results.c.kind != "sr", ~_waiting_parts(at)),
+        sa.or_(results.c.kind != ObjectKind.REPORT.value, ~_waiting_parts(at)),
     )
 
 
@@ -181,7 +183,7 @@ def _waiting_parts(at: datetime) -> sa.Exists:
             other.c.destination == table.c.destination,
             other.c.state == DeliveryState.PENDING.value,
             other.c.not_before > at,
-            kind.c.kind != "sr",
+            kind.c.kind != ObjectKind.REPORT.value,
         )
     )
 
@@ -357,7 +359,7 @@ def result_object(row: sa.Row[Any]) -> ResultObject:
         sop_class_uid=row.sop_class_uid,
         series_instance_uid=row.series_instance_uid,
         transfer_syntax_uid=row.transfer_syntax_uid,
-        kind=row.kind,
+        kind=ObjectKind(row.kind),
         key=row.key,
         size_bytes=row.size_bytes,
         sha256=row.sha256,

@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from storage.kinds import ObjectKind
+
 Header = Mapping[str, Any]
 """pydicom keyword → plain value (str, int, float, list of these) of one instance's header."""
 
@@ -271,8 +273,7 @@ class ResultObject:
     sop_class_uid: str
     series_instance_uid: str
     transfer_syntax_uid: str
-    kind: str
-    """seg, sr or image."""
+    kind: ObjectKind
     key: str
     """Path below the results folder."""
     size_bytes: int

@@ -15,11 +15,12 @@ from datetime import datetime
 from typing import Any
 
 from node.results import reported
+from storage.kinds import ObjectKind
 from storage.port import JobPlace
 from storage.records import FindingRow, JobResults, ResultObject
 
 NAME = "results.json"
-_FORM = 1
+_FORM = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def read(started_at: datetime, place: JobPlace) -> Kept | None:
         return None
     try:
         kept = _kept(content)
-    except (KeyError, TypeError):
+    except (KeyError, TypeError, ValueError):
         return None
     is_whole = content.get("reported") == _sha256(place, reported.NAME) and all(
         _sha256(place, _name(one, place)) == one.sha256 for one in kept.results.objects
@@ -81,7 +82,10 @@ def _kept(content: dict[str, Any]) -> Kept:
         verdict=str(content["verdict"]),
         reasons=tuple(content["reasons"]),
         results=JobResults(
-            objects=tuple(ResultObject(**one) for one in results["objects"]),
+            objects=tuple(
+                ResultObject(**one | {"kind": ObjectKind(one["kind"])})
+                for one in results["objects"]
+            ),
             findings=tuple(FindingRow(**one) for one in results["findings"]),
             previews=tuple(results["previews"]),
             remarks=tuple(results["remarks"]),

@@ -23,7 +23,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
 )
-from node.results.objects.seg import present_segments
+from node.results.presence import present_segments
 from storage.port import Readable
 
 NAME = "reported.json"

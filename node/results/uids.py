@@ -16,7 +16,7 @@ IMPLEMENTATION_CLASS_UID = UID("2.25.112418640245318823519342067291364409277")
 """Names this implementation in file meta (PS3.10 7.1)."""
 
 
-FORM = "2"
+FORM = "3"
 """Raised whenever the same findings are written otherwise: other bytes have another UID."""
 
 

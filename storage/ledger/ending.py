@@ -80,7 +80,9 @@ def _enter_results(tx: Transaction, job_id: int, objects: tuple[ResultObject, ..
     known = set(tx.scalars(sa.select(table.c.sop_instance_uid).where(table.c.job_id == job_id)))
     fresh = [one for one in objects if one.sop_instance_uid not in known]
     if fresh:
-        made = [{"job_id": job_id, **dataclasses.asdict(one)} for one in fresh]
+        made = [
+            {"job_id": job_id, **dataclasses.asdict(one), "kind": str(one.kind)} for one in fresh
+        ]
         tx.execute(sa.insert(table), made)
     for one in objects:
         if one.sop_instance_uid in known:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from storage import index, outbox, schema
 from storage.database import Transaction
 from storage.errors import NotFound
+from storage.kinds import ObjectKind
 from storage.records import (
     FindingRow,
     Header,
@@ -136,7 +137,7 @@ def report_of(tx: Transaction, job_id: int) -> tuple[ResultObject, str] | None:
         job = get(tx, current)
         query = (
             sa.select(table)
-            .where(table.c.job_id == current, table.c.kind == "sr")
+            .where(table.c.job_id == current, table.c.kind == ObjectKind.REPORT.value)
             .order_by(table.c.id.desc())
             .limit(1)
         )

@@ -77,12 +77,6 @@ def concept(code: Code) -> hd.sr.CodedConcept:
     return hd.sr.CodedConcept(code.value, code.scheme, text(code.meaning))
 
 
-def series_number(source: Source, offset: int) -> int:
-    """Sorts a result behind the series it was made from: series 4 → 401, 402 …"""
-    number = values.known(values.whole(source.headers[0], "SeriesNumber")) or 0
-    return (number if 0 < number < 10_000_000 else 0) * 100 + offset
-
-
 def text(value: str, limit: int = 64) -> str:
     """``value`` as one line without backslashes, at most ``limit`` bytes (VR LO).
 

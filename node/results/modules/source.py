@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydicom.dataset import Dataset
+
 from analyzers.contract import Code, ParameterValues
 
 
@@ -16,6 +18,16 @@ class Reference:
     series_instance_uid: str
     sop_class_uid: str
     sop_instance_uid: str
+
+    @staticmethod
+    def to(dataset: Dataset) -> Reference:
+        """The reference to an object, from its header."""
+        return Reference(
+            str(dataset.StudyInstanceUID),
+            str(dataset.SeriesInstanceUID),
+            str(dataset.SOPClassUID),
+            str(dataset.SOPInstanceUID),
+        )
 
 
 @dataclass(frozen=True, slots=True)

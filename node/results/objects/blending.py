@@ -19,9 +19,10 @@ from pydicom.uid import BlendingSoftcopyPresentationStateStorage
 from analyzers.contract import Blending, Findings, Shades
 from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.modules import planes, provenance
+from node.results.modules import planes
 from node.results.modules.source import Provenance
 from node.results.objects import presentation
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 
 LABEL = "BLENDING"
@@ -34,19 +35,18 @@ def build(
     item: Blending,
     above: Sequence[Dataset],
     provenance_: Provenance,
-    index: int,
+    place: SeriesPlace,
 ) -> Dataset:
     """The presentation state, ready to be written; ``above`` are the headers of the images on top.
 
-    ``index`` numbers the blendings of one analysis from 0. Raises ``FindingsContradictImages`` for
-    a palette or an opacity that breaks the contract.
+    Raises ``FindingsContradictImages`` for a palette or an opacity that breaks the contract.
     """
     _check(item, above)
     dataset = Dataset()
     dataset.SOPClassUID = BlendingSoftcopyPresentationStateStorage
-    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "blending", index)
-    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "blending-series", index)
-    dataset.SeriesNumber = provenance.series_number(source, 95 + index)
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "blending", place.index)
+    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "blending-series", place.index)
+    dataset.SeriesNumber = place.series_number
     dataset.InstanceNumber = 1
     dataset.ContentLabel = LABEL
     presentation.describe(dataset, source, provenance_, item.title)

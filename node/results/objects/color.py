@@ -7,6 +7,7 @@ Parametric Map, becomes one too: the radiograph in grey, the map in colour above
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from node.results.errors import FindingsContradictImages
 from node.results.modules import copied, planes, provenance
 from node.results.modules.source import Provenance
 from node.results.objects import derived
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 from storage import values
 
@@ -31,9 +33,13 @@ MOST_OPAQUE = 0.6
 
 
 def instances(
-    source: Source, image: ColorImage, provenance_: Provenance, index: int
+    source: Source,
+    image: ColorImage,
+    provenance_: Provenance,
+    place: SeriesPlace,
+    role: str = "color",
 ) -> Iterator[Dataset]:
-    """The images of the new series in slice order; ``index`` numbers those of one analysis from 0.
+    """The images of the new series in slice order; ``role`` tells it from others in its place.
 
     Raises ``FindingsContradictImages`` for pixels that are not uint8 RGB on the grid of the images.
     """
@@ -42,8 +48,20 @@ def instances(
         raise FindingsContradictImages(
             "the colour image is not uint8 RGB on the grid of the images"
         )
-    for slice_index, plane in enumerate(image.values):
-        yield _instance(source, image, provenance_, index, slice_index, plane)
+    series = _Series(source, image, provenance_, place, f"{role}-{place.index}")
+    for slice_index in range(len(image.values)):
+        yield _instance(series, slice_index)
+
+
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """What all images of a series share."""
+
+    source: Source
+    image: ColorImage
+    provenance: Provenance
+    place: SeriesPlace
+    role: str
 
 
 def overlay(volume: Volume, item: ParametricMap) -> ColorImage:
@@ -64,23 +82,16 @@ def overlay(volume: Volume, item: ParametricMap) -> ColorImage:
     return ColorImage(values, item.title, COMBINATION, remarks)
 
 
-def _instance(
-    source: Source,
-    image: ColorImage,
-    provenance_: Provenance,
-    index: int,
-    slice_index: int,
-    plane: NDArray[np.uint8],
-) -> Dataset:
+def _instance(series: _Series, slice_index: int) -> Dataset:
+    source, image, provenance_, role = series.source, series.image, series.provenance, series.role
     header = source.headers[source.frames[slice_index].header]
     dataset = Dataset()
     dataset.SOPClassUID = SecondaryCaptureImageStorage
-    role = f"color-{index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
     dataset.Modality = OWN_MODALITY
     dataset.ConversionType = "WSD"
-    dataset.SeriesNumber = provenance.series_number(source, 70 + index)
+    dataset.SeriesNumber = series.place.series_number
     dataset.InstanceNumber = slice_index + 1
     dataset.SeriesDescription = provenance.titled(
         provenance_.analyzer_title, f"{image.title}, colour picture"
@@ -93,17 +104,7 @@ def _instance(
     derived.describe(dataset, source, slice_index, image.title, image.remarks, image.derivation)
     provenance.stamp(dataset, source, provenance_)
     _place(dataset, header, source, slice_index)
-    dataset.SamplesPerPixel = 3
-    dataset.PhotometricInterpretation = "RGB"
-    dataset.PlanarConfiguration = 0
-    dataset.Rows, dataset.Columns = plane.shape[:2]
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit = 7
-    dataset.PixelRepresentation = 0
-    pixels = np.ascontiguousarray(plane).tobytes()
-    dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
-    dataset["PixelData"].VR = "OB"
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    _pixels(dataset, image.values[slice_index])
     return dataset
 
 
@@ -121,3 +122,17 @@ def _place(dataset: Dataset, header: Dataset, source: Source, slice_index: int) 
     dataset.ImageOrientationPatient = [planes.decimal(value) for value in here.orientation]
     dataset.PixelSpacing = [planes.decimal(value) for value in here.spacing]
     dataset.SliceThickness = planes.decimal(here.thickness_mm) if here.thickness_mm else ""
+
+
+def _pixels(dataset: Dataset, plane: NDArray[np.uint8]) -> None:
+    dataset.SamplesPerPixel = 3
+    dataset.PhotometricInterpretation = "RGB"
+    dataset.PlanarConfiguration = 0
+    dataset.Rows, dataset.Columns = plane.shape[:2]
+    dataset.BitsAllocated = dataset.BitsStored = 8
+    dataset.HighBit = 7
+    dataset.PixelRepresentation = 0
+    pixels = np.ascontiguousarray(plane).tobytes()
+    dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
+    dataset["PixelData"].VR = "OB"
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

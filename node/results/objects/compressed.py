@@ -22,6 +22,7 @@ from node.results.modules import copied, padding, provenance
 from node.results.modules.acquisition import IMAGE_TYPES, KEPT
 from node.results.modules.source import Provenance
 from node.results.objects import derived
+from node.results.series_numbers import SeriesPlace
 from node.series.codestreams import sample_of
 from node.series.source import Source
 
@@ -35,16 +36,16 @@ SAME_MEANING = (
 
 
 def instances(
-    source: Source, image: CompressedImage, provenance_: Provenance, index: int
+    source: Source, image: CompressedImage, provenance_: Provenance, place: SeriesPlace
 ) -> Iterator[Dataset]:
-    """The images of the new series in slice order; ``index`` numbers those of one analysis from 0.
+    """The images of the new series in slice order.
 
     Raises ``DerivedUnsupported`` for sources that are not single-frame CT, MR or PET, and
     ``FindingsContradictImages`` for a code stream too few or a transfer syntax that is none.
     """
     stored = _check(source, image).stored.dtype
     for slice_index in range(len(image.frames)):
-        yield _instance(source, image, provenance_, index, slice_index, stored)
+        yield _instance(source, image, provenance_, place, slice_index, stored)
 
 
 def _check(source: Source, image: CompressedImage) -> Volume:
@@ -68,18 +69,18 @@ def _instance(
     source: Source,
     image: CompressedImage,
     provenance_: Provenance,
-    index: int,
+    place: SeriesPlace,
     slice_index: int,
     stored: np.dtype[Any],
 ) -> Dataset:
     header = source.headers[source.frames[slice_index].header]
     dataset = Dataset()
     dataset.SOPClassUID = header.SOPClassUID
-    role = f"compressed-{index}"
+    role = f"compressed-{place.index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
     dataset.Modality = copied.modality_of(header)
-    dataset.SeriesNumber = provenance.series_number(source, 60 + index)
+    dataset.SeriesNumber = place.series_number
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
     code = LOSSY if image.method else RECODED

@@ -30,6 +30,7 @@ from node.results.modules.acquisition import DEFAULTS, IMAGE_TYPES, KEPT, drop_u
 from node.results.modules.origin import Origin
 from node.results.modules.padding import HIGHEST, LOWEST
 from node.results.modules.source import Provenance
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 
 SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
@@ -51,18 +52,18 @@ def instances(
     source: Source,
     image: DerivedImage,
     provenance_: Provenance,
-    index: int,
+    place: SeriesPlace,
     made_from: Origin | None = None,
 ) -> Iterator[Dataset]:
     """The images of the new series in slice order, made one at a time.
 
-    ``index`` numbers the derived images of one analysis from 0; ``made_from`` is the companion that
-    was laid on the grid of the source. Raises ``DerivedUnsupported`` for images that are not made
-    from single-frame CT, MR or PET, before the first is made.
+    ``made_from`` is the companion that was laid on the grid of the source. Raises
+    ``DerivedUnsupported`` for images that are not made from single-frame CT, MR or PET, before the
+    first is made.
     """
     made_from = made_from or origin.itself(source)
     _check(source, image, made_from)
-    series = _Series(source, image, provenance_, index, made_from, _scaling(image, made_from))
+    series = _Series(source, image, provenance_, place, made_from, _scaling(image, made_from))
     for slice_index in range(len(image.values)):
         yield _instance(series, slice_index)
 
@@ -74,7 +75,7 @@ class _Series:
     source: Source
     image: DerivedImage
     provenance: Provenance
-    index: int
+    place: SeriesPlace
     made_from: Origin
     scaling: Scaling
 
@@ -171,11 +172,11 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     header = series.made_from.header(slice_index)
     dataset = Dataset()
     dataset.SOPClassUID = header.SOPClassUID
-    role = f"derived-{series.index}"
+    role = f"derived-{series.place.index}"
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
     dataset.Modality = copied.modality_of(header)
-    dataset.SeriesNumber = provenance.series_number(source, 50 + series.index)
+    dataset.SeriesNumber = series.place.series_number
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
     made_from = series.made_from

@@ -12,6 +12,7 @@ from node.results import uids
 from node.results.errors import FindingsContradictImages
 from node.results.modules import planes, provenance
 from node.results.modules.source import Provenance
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 
 
@@ -20,8 +21,10 @@ def can_be_placed(source: Source) -> bool:
     return planes.plane(source, 0) is not None
 
 
-def build(source: Source, item: ParametricMap, provenance_: Provenance, index: int) -> Dataset:
-    """The map, ready to be written; ``index`` numbers the maps of one analysis from 0.
+def build(
+    source: Source, item: ParametricMap, provenance_: Provenance, place: SeriesPlace
+) -> Dataset:
+    """The map, ready to be written.
 
     Raises ``FindingsContradictImages`` for values off the grid of the images or not finite.
     """
@@ -40,9 +43,9 @@ def build(source: Source, item: ParametricMap, provenance_: Provenance, index: i
     dataset: Dataset = hd.pm.ParametricMap(
         source_images=planes.stand_ins(source, volume),
         pixel_array=np.asarray(item.values, np.float32),
-        series_instance_uid=uids.object_uid(provenance_.key, "map-series", index),
-        series_number=provenance.series_number(source, 30 + index),
-        sop_instance_uid=uids.object_uid(provenance_.key, "map", index),
+        series_instance_uid=uids.object_uid(provenance_.key, "map-series", place.index),
+        series_number=place.series_number,
+        sop_instance_uid=uids.object_uid(provenance_.key, "map", place.index),
         instance_number=1,
         manufacturer=provenance.MANUFACTURER,
         manufacturer_model_name=provenance_.analyzer,
@@ -59,7 +62,7 @@ def build(source: Source, item: ParametricMap, provenance_: Provenance, index: i
     dataset.ContentCreatorName = ""
     dataset.Laterality = ""
     planes.refer_to_source(dataset, source)
-    organization = uids.object_uid(provenance_.key, "map-dimensions", index)
+    organization = uids.object_uid(provenance_.key, "map-dimensions", place.index)
     planes.replace_dimension_organization(dataset, organization)
     provenance.stamp(dataset, source, provenance_)
     return dataset

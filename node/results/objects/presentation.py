@@ -12,9 +12,10 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 
 from analyzers.contract import Shades, WindowPreset
 from node.results import uids
-from node.results.errors import FindingsContradictImages
+from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.modules import origin, planes, provenance
 from node.results.modules.source import Provenance
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 
 
@@ -24,19 +25,26 @@ def has_one_rescale(source: Source) -> bool:
     return bool(np.ptp(volume.slope) == 0 and np.ptp(volume.intercept) == 0)
 
 
-def build(source: Source, item: WindowPreset, provenance_: Provenance, index: int) -> Dataset:
-    """The state of one preset; ``index`` numbers the presets of one analysis from 0.
+def build(
+    source: Source, item: WindowPreset, provenance_: Provenance, place: SeriesPlace
+) -> Dataset:
+    """The state of one preset, ready to be written.
 
-    Raises ``FindingsContradictImages`` where the darkest shade is not below the brightest.
+    Raises ``FindingsContradictImages`` where the darkest shade is not below the brightest, and
+    ``DerivedUnsupported`` where the images have more than one rescale.
     """
+    if not has_one_rescale(source):
+        raise DerivedUnsupported(
+            "the rescale changes from slice to slice: a preset holds one for the series"
+        )
     if not item.shades.low < item.shades.high:
         raise FindingsContradictImages("the darkest shade is not below the brightest")
     dataset = Dataset()
     dataset.SOPClassUID = GrayscaleSoftcopyPresentationStateStorage
-    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "window", index)
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "window", place.index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "window-series")
-    dataset.SeriesNumber = provenance.series_number(source, 98)
-    dataset.InstanceNumber = index + 1
+    dataset.SeriesNumber = place.series_number
+    dataset.InstanceNumber = place.index + 1
     dataset.ContentLabel = provenance.text(item.title.upper().replace(" ", "_"), 16)
     describe(dataset, source, provenance_, item.title)
     dataset.SeriesDescription = provenance.text(provenance_.analyzer_title)

@@ -16,14 +16,17 @@ from node.results import uids
 from node.results.errors import FindingsContradictImages
 from node.results.modules import origin, planes, provenance
 from node.results.modules.source import Provenance
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 
 LABEL = "REGISTRATION"
 RIGID_TOLERANCE = 1e-6
 
 
-def build(source: Source, item: Registration, provenance_: Provenance, index: int) -> Dataset:
-    """The object, ready to be written; ``index`` numbers the registrations of one analysis from 0.
+def build(
+    source: Source, item: Registration, provenance_: Provenance, place: SeriesPlace
+) -> Dataset:
+    """The object, ready to be written.
 
     Raises ``FindingsContradictImages`` for a matrix that is not rigid, or an unknown companion.
     """
@@ -31,10 +34,10 @@ def build(source: Source, item: Registration, provenance_: Provenance, index: in
     other = origin.companion_source(source, item.role)
     dataset = Dataset()
     dataset.SOPClassUID = SpatialRegistrationStorage
-    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "registration", index)
-    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "registration-series", index)
+    dataset.SOPInstanceUID = uids.object_uid(provenance_.key, "registration", place.index)
+    dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "registration-series", place.index)
     dataset.Modality = "REG"
-    dataset.SeriesNumber = provenance.series_number(source, 90 + index)
+    dataset.SeriesNumber = place.series_number
     dataset.InstanceNumber = 1
     title = provenance.text(item.title)
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {title}")

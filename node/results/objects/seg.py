@@ -20,6 +20,8 @@ from node.results import uids
 from node.results.errors import EmptySegmentation, FindingsContradictImages
 from node.results.modules import copied, planes, provenance
 from node.results.modules.source import Provenance
+from node.results.presence import present_segments
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 
 ANATOMICAL_STRUCTURES = frozenset({"91723000", "123037004"})
@@ -30,53 +32,24 @@ def build(
     source: Source,
     segmentation: Segmentation,
     provenance_: Provenance,
-    index: int,
+    place: SeriesPlace,
     present: Sequence[Segment] | None = None,
 ) -> Dataset:
     """The segmentation as a data set with file meta, ready to be written.
 
-    ``index`` numbers the segmentations of one analysis from 0. Frames without a voxel are left
-    out. ``present`` is what ``present_segments`` gave, where the caller knows it already. Raises
-    ``EmptySegmentation`` when no structure has a voxel.
+    Frames without a voxel are left out. ``present`` is what ``present_segments`` gave, where the
+    caller knows it already. Raises ``EmptySegmentation`` when no structure has a voxel.
     """
     volume = _volume(source, segmentation)
     present = present_segments(segmentation) if present is None else present
     if not present:
         raise EmptySegmentation("no structure of the segmentation has a voxel")
-    dataset = _encode(source, volume, segmentation, present, provenance_, index)
+    dataset = _encode(source, volume, segmentation, present, provenance_, place)
     planes.refer_to_source(dataset, source)
-    organization = uids.object_uid(provenance_.key, "seg-dimensions", index)
+    organization = uids.object_uid(provenance_.key, "seg-dimensions", place.index)
     planes.replace_dimension_organization(dataset, organization)
     provenance.stamp(dataset, source, provenance_)
     return dataset
-
-
-def _voxel_counts(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Voxels of each of the 256 labels; slice by slice, so that memory stays small."""
-    counts = np.zeros(256, np.int64)
-    for plane in labels:
-        if plane.any():
-            counts += np.bincount(plane.ravel(), minlength=256)
-        else:
-            counts[0] += plane.size
-    return counts
-
-
-def present_segments(segmentation: Segmentation) -> tuple[Segment, ...]:
-    """The segments that have a voxel, in the order in which the object numbers them from 1.
-
-    Raises ``FindingsContradictImages`` for labels that no segment describes, and for two segments
-    with one number or one key.
-    """
-    counts = _voxel_counts(segmentation.labels)
-    numbers = [segment.number for segment in segmentation.segments]
-    keys = [segment.key for segment in segmentation.segments]
-    if len(set(numbers)) < len(numbers) or len(set(keys)) < len(keys):
-        raise FindingsContradictImages("two segments have the same number or key")
-    undescribed = set(np.flatnonzero(counts).tolist()) - {0} - set(numbers)
-    if undescribed or not all(0 < number < 256 for number in numbers):
-        raise FindingsContradictImages(f"labels without a segment: {sorted(undescribed)}")
-    return tuple(segment for segment in segmentation.segments if counts[segment.number])
 
 
 def _volume(source: Source, segmentation: Segmentation) -> Volume:
@@ -106,7 +79,7 @@ def _encode(
     segmentation: Segmentation,
     present: Sequence[Segment],
     provenance_: Provenance,
-    index: int,
+    place: SeriesPlace,
 ) -> Dataset:
     title = provenance.text(segmentation.title)
     dataset: Dataset = hd.seg.Segmentation(
@@ -117,9 +90,9 @@ def _encode(
             _description(source, segment, number, provenance_)
             for number, segment in enumerate(present, start=1)
         ],
-        series_instance_uid=uids.object_uid(provenance_.key, "seg-series", index),
-        series_number=provenance.series_number(source, 10 + index),
-        sop_instance_uid=uids.object_uid(provenance_.key, "seg", index),
+        series_instance_uid=uids.object_uid(provenance_.key, "seg-series", place.index),
+        series_number=place.series_number,
+        sop_instance_uid=uids.object_uid(provenance_.key, "seg", place.index),
         instance_number=1,
         manufacturer=provenance.MANUFACTURER,
         manufacturer_model_name=provenance_.analyzer,

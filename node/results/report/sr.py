@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -20,48 +21,61 @@ from node.results.modules import provenance
 from node.results.modules.source import Provenance, Reference
 from node.results.modules.subject import REQUIRED_OF_SUBJECT
 from node.results.report import groups, procedures, statements
-from node.results.report.statements import Verdict
+from node.results.report.statements import NoticeReason
+from node.results.series_numbers import Block, SeriesNumbers
 from node.series.source import Source
 from storage import values
 from storage.guarded import undecoded
 
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
+REPORT_NUMBER = Block(1)
 ENGLISH = Code("en", "RFC5646", "English")
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was made beside the report, and is spoken of in it."""
+
+    segmentations: Mapping[int, Dataset] = field(default_factory=dict)
+    """The Segmentation objects, by the index of their finding."""
+    images: Sequence[Reference] = ()
+    """Those of derived series."""
+    further: Sequence[Reference] = ()
+    """Other evidence: companions, registrations, presentation states."""
+    titles: statements.MadeTitles = field(default_factory=statements.MadeTitles)
 
 
 def build(
     source: Source,
     findings: Findings,
-    segs: Mapping[int, Dataset],
+    made: Made,
     provenance_: Provenance,
-    derived: Sequence[Reference] = (),
-    further: Sequence[Reference] = (),
 ) -> Dataset:
     """The report of the findings, ready to be written.
 
-    ``segs`` holds the Segmentation objects by the index of their finding; a segmentation without
-    one is reported as "looked for, not found". ``derived`` are the derived images that were made,
-    ``further`` is other evidence: companions, registrations, presentation states.
+    A segmentation of which no object was made is reported as "looked for, not found".
     """
-    context = groups.Context(source, provenance_, segs)
+    context = groups.Context(source, provenance_, made.segmentations)
     present = groups.encoded_segments(findings, context)
+    concluded = statements.conclusion(findings, present, provenance_, made.titles)
     sentences = [
-        groups.text_item(groups.CONCLUSION, statements.conclusion(findings, present, provenance_)),
+        groups.text_item(groups.CONCLUSION, concluded),
         *(groups.statement_item(one) for one in findings.items if isinstance(one, Statement)),
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
-        *_derived_series(derived),
+        *_derived_series(made.images),
     ]
-    made = [reference(dataset) for dataset in segs.values()] + [*derived, *further]
+    objects = [Reference.to(dataset) for dataset in made.segmentations.values()]
+    objects += [*made.images, *made.further]
     measured = groups.measurement_groups(findings, context)
     verdict = statements.verdict(findings, present)
-    document = _document(source, provenance_, measured, sentences, made, verdict)
+    document = _document(source, provenance_, measured, sentences, objects, verdict)
     document.CompletionFlag = "COMPLETE"
     return document
 
 
 def build_notice(
-    source: Source, verdict: Verdict, reasons: Sequence[str], provenance_: Provenance
+    source: Source, verdict: NoticeReason, reasons: Sequence[str], provenance_: Provenance
 ) -> Dataset:
     """The report that there is no result, and why.
 
@@ -73,7 +87,7 @@ def build_notice(
     ]
     role = ":".join((verdict, *reasons))
     document = _document(source, provenance_, [], sentences, [], str(verdict), role)
-    document.CompletionFlag = "PARTIAL" if verdict is Verdict.FAILED else "COMPLETE"
+    document.CompletionFlag = "PARTIAL" if verdict is NoticeReason.FAILED else "COMPLETE"
     return document
 
 
@@ -87,12 +101,12 @@ def _document(
     role: str = "",
 ) -> Dataset:
     report = _report(source, provenance_, measured, sentences)
-    evidence = [reference(header) for header in source.headers] + list(made)
+    evidence = [Reference.to(header) for header in source.headers] + list(made)
     document: Dataset = hd.sr.Comprehensive3DSR(
         evidence=_evidence_stand_ins(evidence),
         content=report,
         series_instance_uid=uids.object_uid(provenance_.key, "sr-series"),
-        series_number=provenance.series_number(source, 1),
+        series_number=SeriesNumbers(source).next(REPORT_NUMBER).series_number,
         sop_instance_uid=uids.object_uid(provenance_.key, f"sr{role}"),
         instance_number=1,
         manufacturer=provenance.MANUFACTURER,
@@ -185,16 +199,6 @@ def _evidence_stand_ins(evidence: Iterable[Reference]) -> list[Dataset]:
                 setattr(stand_in, keyword, "")
         stand_ins.append(stand_in)
     return stand_ins
-
-
-def reference(dataset: Dataset) -> Reference:
-    """The reference to an object, from its header."""
-    return Reference(
-        str(dataset.StudyInstanceUID),
-        str(dataset.SeriesInstanceUID),
-        str(dataset.SOPClassUID),
-        str(dataset.SOPInstanceUID),
-    )
 
 
 def _hierarchy(references: Iterable[Reference]) -> Items:

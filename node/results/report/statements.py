@@ -8,29 +8,25 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 from pydicom.dataset import Dataset
 
 from analyzers.contract import (
-    Blending,
     Classification,
-    ColorImage,
-    CompressedImage,
-    DerivedImage,
     Detection,
     Findings,
     Measurement,
-    ParametricMap,
     Segment,
     Segmentation,
     Statement,
     Volume,
-    WindowPreset,
 )
 from node.results.modules.source import Provenance
+from node.results.presence import Presence
 from node.results.report import numbers
 from node.series.source import Source
 from storage import values
@@ -39,24 +35,34 @@ MAX_REASON = 300
 """Characters of a reason; what is longer was not written for a reader."""
 
 
-IMAGES = DerivedImage | ColorImage | ParametricMap | CompressedImage
-"""Findings that are images of their own."""
+class Titled(Protocol):
+    """A finding that is an object of its own."""
 
-STATES = Blending | WindowPreset
-"""Findings that say how images are shown."""
-
-Presence = Mapping[int, Sequence[Segment]]
-"""The structures that have a voxel, by the index of their segmentation among the findings."""
+    @property
+    def title(self) -> str: ...
 
 
-class Verdict(StrEnum):
+@dataclass(frozen=True, slots=True)
+class MadeTitles:
+    """What a person calls the images, and the ways of showing them, that were made."""
+
+    images: Sequence[str] = ()
+    states: Sequence[str] = ()
+
+
+class NoticeReason(StrEnum):
     """Why a report has no findings."""
 
     NOT_APPLICABLE = "not applicable"
     FAILED = "failed"
 
 
-def conclusion(findings: Findings, present: Presence, provenance: Provenance) -> str:
+def conclusion(
+    findings: Findings,
+    present: Presence,
+    provenance: Provenance,
+    made: MadeTitles,
+) -> str:
     """What was found, what was looked for in vain, and that nobody has verified it."""
     found, missed = _structures(findings, present)
     sentences = []
@@ -67,12 +73,10 @@ def conclusion(findings: Findings, present: Presence, provenance: Provenance) ->
     concluded = [i.conclusion.meaning for i in findings.items if isinstance(i, Statement)]
     if concluded:
         sentences.append(f"By rule: {'; '.join(dict.fromkeys(concluded))}.")
-    derived = [item.title for item in findings.items if isinstance(item, IMAGES)]
-    if derived:
-        sentences.append(f"Derived images were made: {', '.join(derived)}.")
-    states = [item.title for item in findings.items if isinstance(item, STATES)]
-    if states:
-        sentences.append(f"Presentation states were made: {', '.join(states)}.")
+    if made.images:
+        sentences.append(f"Derived images were made: {', '.join(made.images)}.")
+    if made.states:
+        sentences.append(f"Presentation states were made: {', '.join(made.states)}.")
     if not findings.items or (missed and not found and len(missed) > 1):
         sentences.insert(0, "Nothing found.")
     elif not sentences:
@@ -128,10 +132,10 @@ def _measured(items: Iterable[object]) -> list[Measurement]:
     return [one for one in items if isinstance(one, Measurement) and math.isfinite(one.value)]
 
 
-def notice(verdict: Verdict, provenance: Provenance) -> str:
+def notice(verdict: NoticeReason, provenance: Provenance) -> str:
     """That there is no result, in one sentence that cannot be taken for a normal finding."""
     title = provenance.analyzer_title
-    if verdict is Verdict.NOT_APPLICABLE:
+    if verdict is NoticeReason.NOT_APPLICABLE:
         return (
             f"Not applicable: {title} did not analyze these images. "
             "This is no statement about what they show."

@@ -13,6 +13,7 @@ from pydicom.uid import CTImageStorage, EnhancedMRImageStorage, ExplicitVRLittle
 
 from analyzers.contract import Code, Measurement, Segment, Segmentation, Volume
 from node.results.modules.source import Provenance
+from node.results.series_numbers import SeriesPlace
 from node.series.source import Frame, Source
 
 ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
@@ -25,6 +26,8 @@ VOLUME, ML = Code("118565006", "SCT", "Volume"), Code("mL", "UCUM", "mL")
 ATTENUATION = Code("112031", "DCM", "Attenuation Coefficient")
 HU, MEAN = Code("[hnsf'U]", "UCUM", "Hounsfield unit"), Code("373098007", "SCT", "Mean")
 BLUR = Code("113088", "DCM", "Gaussian blur")
+
+FIRST = SeriesPlace(0, 410)
 
 PROVENANCE = Provenance(
     analyzer="lung_segmentation",
@@ -122,6 +125,17 @@ def single() -> Segmentation:
 def empty() -> Segmentation:
     """Looked for, not found: no structure has a voxel."""
     return dataclasses.replace(lungs(), labels=np.zeros(SHAPE, np.uint8))
+
+
+def one_slice(source: Source) -> Source:
+    assert source.volume is not None
+    volume = dataclasses.replace(
+        source.volume,
+        stored=source.volume.stored[:1],
+        slope=source.volume.slope[:1],
+        intercept=source.volume.intercept[:1],
+    )
+    return Source(source.headers[:1], source.frames[:1], volume)
 
 
 def _affine(orientation: list[float]) -> NDArray[np.float64]:

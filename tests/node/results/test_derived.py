@@ -13,7 +13,7 @@ from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.objects import derived
 from node.series.source import Source
 from tests.node.results import sources
-from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source
+from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_source
 
 
 def image(values: NDArray[Any]) -> DerivedImage:
@@ -27,7 +27,7 @@ def values_of(dataset: Any) -> NDArray[np.float64]:
 
 
 def made(source: Source, values: NDArray[Any]) -> list[Any]:
-    return list(derived.instances(source, image(values), PROVENANCE, 0))
+    return list(derived.instances(source, image(values), PROVENANCE, FIRST))
 
 
 def test_hounsfield_units_come_through_exactly_with_the_rescale_of_the_source() -> None:
@@ -184,7 +184,7 @@ def test_values_that_are_not_finite_are_refused() -> None:
 
 
 def test_images_are_made_one_at_a_time() -> None:
-    stream = derived.instances(ct_source(), image(np.zeros(sources.SHAPE)), PROVENANCE, 0)
+    stream = derived.instances(ct_source(), image(np.zeros(sources.SHAPE)), PROVENANCE, FIRST)
     first, second = next(stream), next(stream)
     assert first.SOPInstanceUID != second.SOPInstanceUID
     assert len(list(stream)) == sources.SHAPE[0] - 2

@@ -14,9 +14,10 @@ from node.results.errors import GateRefused
 from node.results.gate import gate, validator
 from node.results.objects import seg
 from node.results.report import sr
+from node.results.report.sr import Made
 from node.series.source import Source
 from tests.node.results import sources
-from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single
+from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_source, lungs, single
 
 
 def saved(dataset: Dataset, path: Path) -> Path:
@@ -37,7 +38,7 @@ def source() -> Source:
 
 @pytest.fixture
 def seg_path(source: Source, tmp_path: Path) -> Path:
-    return saved(seg.build(source, lungs(), PROVENANCE, 0), tmp_path / "seg.dcm")
+    return saved(seg.build(source, lungs(), PROVENANCE, FIRST), tmp_path / "seg.dcm")
 
 
 @pytest.mark.parametrize("finding", [lungs(), single()], ids=["several segments", "one segment"])
@@ -46,21 +47,21 @@ def test_a_right_segmentation_passes(
     orientation: str, finding: Segmentation, tmp_path: Path
 ) -> None:
     source = ct_source(orientation)
-    path = saved(seg.build(source, finding, PROVENANCE, 0), tmp_path / "seg.dcm")
+    path = saved(seg.build(source, finding, PROVENANCE, FIRST), tmp_path / "seg.dcm")
     gate.check_segmentation(path, finding, source)
     gate.check_required(path, validate=False)
 
 
 def test_a_right_segmentation_of_a_multiframe_image_passes(tmp_path: Path) -> None:
     source = enhanced_source()
-    path = saved(seg.build(source, lungs(), PROVENANCE, 0), tmp_path / "seg.dcm")
+    path = saved(seg.build(source, lungs(), PROVENANCE, FIRST), tmp_path / "seg.dcm")
     gate.check_segmentation(path, lungs(), source)
 
 
 def test_segment_identification_is_read_per_frame_and_shared(
     source: Source, tmp_path: Path
 ) -> None:
-    path = saved(seg.build(source, single(), PROVENANCE, 0), tmp_path / "seg.dcm")
+    path = saved(seg.build(source, single(), PROVENANCE, FIRST), tmp_path / "seg.dcm")
     before = pydicom.dcmread(path)
     assert "SegmentIdentificationSequence" in before.SharedFunctionalGroupsSequence[0]
 
@@ -176,8 +177,8 @@ def test_an_object_of_another_kind_is_refused(seg_path: Path) -> None:
 
 
 def test_a_report_that_leads_nowhere_is_refused(source: Source, tmp_path: Path) -> None:
-    encoded = seg.build(source, lungs(), PROVENANCE, 0)
-    document = sr.build(source, Findings((lungs(),)), {0: encoded}, PROVENANCE)
+    encoded = seg.build(source, lungs(), PROVENANCE, FIRST)
+    document = sr.build(source, Findings((lungs(),)), Made({0: encoded}), PROVENANCE)
     path = saved(document, tmp_path / "report.dcm")
     gate.check_references(path, source, {encoded.SOPInstanceUID: encoded})
     with pytest.raises(GateRefused, match="neither source nor result"):
@@ -185,8 +186,8 @@ def test_a_report_that_leads_nowhere_is_refused(source: Source, tmp_path: Path) 
 
 
 def test_a_report_that_names_a_segment_too_many_is_refused(source: Source, tmp_path: Path) -> None:
-    encoded = seg.build(source, lungs(), PROVENANCE, 0)
-    document = sr.build(source, Findings((lungs(),)), {0: encoded}, PROVENANCE)
+    encoded = seg.build(source, lungs(), PROVENANCE, FIRST)
+    document = sr.build(source, Findings((lungs(),)), Made({0: encoded}), PROVENANCE)
     path = saved(document, tmp_path / "report.dcm")
     del encoded.SegmentSequence[1]
     with pytest.raises(GateRefused, match="segment 2 is referred to"):
@@ -206,7 +207,7 @@ def test_what_dciodvfy_calls_an_error_is_refused_without_the_value(seg_path: Pat
 @pytest.mark.skipif(validator.program() is None, reason="dciodvfy is not installed")
 def test_an_error_copied_from_the_images_stops_no_result(tmp_path: Path) -> None:
     source = ct_source()
-    dataset = seg.build(source, lungs(), PROVENANCE, 0)
+    dataset = seg.build(source, lungs(), PROVENANCE, FIRST)
     path = saved(dataset, tmp_path / "seg.dcm")
     raw = path.read_bytes()
     long_id = raw.replace(b"SH\x02\x00S1", b"SH\x12\x00S1-LONGER-THAN-16!")

@@ -14,7 +14,7 @@ from node.results.gate import gate, validator
 from node.results.objects import seg
 from node.results.write import write_notice, write_results
 from node.series.source import Source
-from tests.node.results.sources import BLUR, PROVENANCE, ct_source, lungs
+from tests.node.results.sources import BLUR, FIRST, PROVENANCE, ct_source, lungs
 
 pytestmark = [
     pytest.mark.interop,
@@ -143,7 +143,7 @@ def test_what_the_node_writes_itself_is_judged_as_ever(
     source = with_uids(root)
     for header in source.headers:
         header.ImageType = ["COPIED", "PRIMARY"]
-    dataset = seg.build(source, lungs(), PROVENANCE, 0)
+    dataset = seg.build(source, lungs(), PROVENANCE, FIRST)
     pydicom.dcmwrite(tmp_path / "seg.dcm", dataset, enforce_file_format=True)
     gate.check_required(tmp_path / "seg.dcm", source)
     change(dataset)

@@ -18,7 +18,7 @@ from node.series.padding import measured_voxels, padding_of
 from node.series.read import read_series
 from node.series.source import Source
 from tests.node.results import sources
-from tests.node.results.sources import PROVENANCE, ct_source
+from tests.node.results.sources import FIRST, PROVENANCE, ct_source
 
 EDGE = np.s_[:, :5]
 
@@ -42,7 +42,7 @@ def padded(value: int, dtype: str = "i2", limit: int | None = None) -> Source:
 
 def made(source: Source, values: NDArray[Any]) -> list[Any]:
     image = DerivedImage(values, "Smoothed", sources.BLUR, "Gaussian")
-    return list(derived.instances(source, image, PROVENANCE, 0))
+    return list(derived.instances(source, image, PROVENANCE, FIRST))
 
 
 def pixels(dataset: Any) -> NDArray[np.int16]:

@@ -14,7 +14,7 @@ from analyzers.contract import Code, Segment
 from node.results.errors import EmptySegmentation, FindingsContradictImages
 from node.results.objects import seg
 from tests.node.results import sources
-from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single
+from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_source, lungs, single
 
 
 def written(dataset: Dataset) -> Any:
@@ -26,18 +26,18 @@ def written(dataset: Dataset) -> Any:
 
 
 def test_a_structure_without_a_voxel_is_dropped_and_the_others_are_numbered_from_one() -> None:
-    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, FIRST))
     named = [(item.SegmentNumber, item.SegmentLabel) for item in dataset.SegmentSequence]
     assert named == [(1, "Right lung"), (2, "Left lung")]
 
 
 def test_a_segmentation_without_any_voxel_is_refused_by_name() -> None:
     with pytest.raises(EmptySegmentation):
-        seg.build(ct_source(), sources.empty(), PROVENANCE, 0)
+        seg.build(ct_source(), sources.empty(), PROVENANCE, FIRST)
 
 
 def test_only_frames_with_voxels_are_written() -> None:
-    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, FIRST))
     made = lungs().labels
     wanted = sum(int((plane == number).any()) for plane in made for number in (2, 5))
     assert dataset.NumberOfFrames == wanted < 2 * len(made)
@@ -47,7 +47,7 @@ def test_only_frames_with_voxels_are_written() -> None:
 def test_another_reader_finds_every_voxel_where_it_was(orientation: str) -> None:
     source = ct_source(orientation)
     dataset = hd.seg.Segmentation.from_dataset(
-        written(seg.build(source, lungs(), PROVENANCE, 0)), copy=False
+        written(seg.build(source, lungs(), PROVENANCE, FIRST)), copy=False
     )
     volume = dataset.get_volume(combine_segments=True)
     assert source.volume is not None
@@ -64,7 +64,7 @@ def test_another_reader_finds_every_voxel_where_it_was(orientation: str) -> None
 
 def test_a_frame_names_the_image_it_was_drawn_on() -> None:
     source = ct_source()
-    dataset = written(seg.build(source, single(), PROVENANCE, 0))
+    dataset = written(seg.build(source, single(), PROVENANCE, FIRST))
     for frame in dataset.PerFrameFunctionalGroupsSequence:
         place = frame.PlanePositionSequence[0].ImagePositionPatient
         uid = frame.DerivationImageSequence[0].SourceImageSequence[0].ReferencedSOPInstanceUID
@@ -74,7 +74,7 @@ def test_a_frame_names_the_image_it_was_drawn_on() -> None:
 
 def test_a_frame_of_a_multiframe_source_names_its_frame_number() -> None:
     source = enhanced_source()
-    dataset = written(seg.build(source, lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(source, lungs(), PROVENANCE, FIRST))
     places = source.headers[0].PerFrameFunctionalGroupsSequence
     assert len(dataset.SourceImageSequence) == 1
     for frame in dataset.PerFrameFunctionalGroupsSequence:
@@ -85,7 +85,7 @@ def test_a_frame_of_a_multiframe_source_names_its_frame_number() -> None:
 
 
 def test_the_algorithm_is_identified_by_the_same_values_everywhere() -> None:
-    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, FIRST))
     (equipment,) = dataset.ContributingEquipmentSequence
     assert equipment.PurposeOfReferenceCodeSequence[0].CodeValue == "109102"
     for item in dataset.SegmentSequence:
@@ -99,7 +99,7 @@ def test_the_algorithm_is_identified_by_the_same_values_everywhere() -> None:
 
 
 def test_the_side_stands_with_the_type_and_with_the_region() -> None:
-    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, FIRST))
     right = dataset.SegmentSequence[0]
     kind = right.SegmentedPropertyTypeCodeSequence[0]
     region = right.AnatomicRegionSequence[0]
@@ -109,7 +109,7 @@ def test_the_side_stands_with_the_type_and_with_the_region() -> None:
 
 
 def test_a_colour_comes_back_from_the_cielab_value() -> None:
-    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(ct_source(), lungs(), PROVENANCE, FIRST))
     value = tuple(dataset.SegmentSequence[1].RecommendedDisplayCIELabValue)
     rgb = hd.color.CIELabColor.from_dicom_value(value).to_rgb()
     assert np.abs(np.array(rgb) - (80, 160, 230)).max() <= 2
@@ -117,7 +117,7 @@ def test_a_colour_comes_back_from_the_cielab_value() -> None:
 
 def test_content_is_dated_by_the_start_of_the_analysis() -> None:
     source = ct_source(TimezoneOffsetFromUTC="+0200")
-    dataset = written(seg.build(source, lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(source, lungs(), PROVENANCE, FIRST))
     assert (dataset.ContentDate, dataset.ContentTime) == ("20261123", "101530.250000")
     assert dataset.TimezoneOffsetFromUTC == "+0200"
 
@@ -132,7 +132,9 @@ def test_a_header_without_its_type_2_attributes_still_gives_a_result() -> None:
         "StudyTime",
     )
     without: dict[str, Any] = dict.fromkeys(words)
-    dataset = written(seg.build(ct_source(AccessionNumber=None, **without), lungs(), PROVENANCE, 0))
+    dataset = written(
+        seg.build(ct_source(AccessionNumber=None, **without), lungs(), PROVENANCE, FIRST)
+    )
     assert all(word in dataset and dataset[word].is_empty for word in words)
     assert dataset.AccessionNumber == ""
 
@@ -150,7 +152,7 @@ def test_a_name_comes_through_in_the_character_set_of_the_images(
     charset: str | list[str], name: str
 ) -> None:
     source = ct_source(SpecificCharacterSet=charset, PatientName=name, ReferringPhysicianName="A^B")
-    dataset = written(seg.build(source, lungs(), PROVENANCE, 0))
+    dataset = written(seg.build(source, lungs(), PROVENANCE, FIRST))
     assert dataset.SpecificCharacterSet == charset
     assert str(dataset.PatientName) == name
 
@@ -171,13 +173,13 @@ def test_labels_that_no_segment_describes_are_refused() -> None:
     finding = lungs()
     part = dataclasses.replace(finding, segments=finding.segments[:2])
     with pytest.raises(FindingsContradictImages, match=r"labels without a segment: \[5\]"):
-        seg.build(ct_source(), part, PROVENANCE, 0)
+        seg.build(ct_source(), part, PROVENANCE, FIRST)
 
 
 def test_labels_on_another_grid_are_refused() -> None:
     other = dataclasses.replace(lungs(), labels=np.ones((2, 3, 4), np.uint8))
     with pytest.raises(FindingsContradictImages, match="grid"):
-        seg.build(ct_source(), other, PROVENANCE, 0)
+        seg.build(ct_source(), other, PROVENANCE, FIRST)
 
 
 def test_thirty_segments_keep_their_numbers() -> None:
@@ -189,7 +191,7 @@ def test_thirty_segments_keep_their_numbers() -> None:
             Segment(f"part_{number}", number, f"Part {number}", sources.ANATOMY, sources.LUNG)
         )
     finding = dataclasses.replace(lungs(), labels=made, segments=tuple(segments))
-    dataset = written(seg.build(ct_source(), finding, PROVENANCE, 0))
+    dataset = written(seg.build(ct_source(), finding, PROVENANCE, FIRST))
     assert [item.SegmentNumber for item in dataset.SegmentSequence] == list(range(1, 31))
     assert dataset.NumberOfFrames == 30
 
@@ -198,6 +200,6 @@ def test_an_analyzer_can_say_what_kind_of_algorithm_it_is() -> None:
     threshold = Code("THRESHOLDING", "99WETREAD", "Threshold and connected components")
     for family, wanted in ((None, "123110"), (threshold, "THRESHOLDING")):
         provenance = dataclasses.replace(PROVENANCE, family=family)
-        dataset = seg.build(ct_source(), single(), provenance, 0)
+        dataset = seg.build(ct_source(), single(), provenance, FIRST)
         (algorithm,) = dataset.SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
         assert algorithm.AlgorithmFamilyCodeSequence[0].CodeValue == wanted

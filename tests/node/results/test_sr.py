@@ -15,9 +15,11 @@ from node.results.errors import FindingsContradictImages
 from node.results.modules.source import Reference
 from node.results.objects import seg
 from node.results.report import sr
-from node.results.report.statements import Verdict
+from node.results.report.sr import Made
+from node.results.report.statements import NoticeReason
+from node.results.series_numbers import SeriesPlace
 from tests.node.results import sources
-from tests.node.results.sources import PROVENANCE, ct_source, enhanced_source, lungs, single
+from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_source, lungs, single
 
 PRESENT = Code("52101004", "SCT", "Present")
 EMPHYSEMA = Code("87433001", "SCT", "Emphysema")
@@ -37,11 +39,11 @@ def report_of(*items: Any, remarks: tuple[str, ...] = (), source: Any = None) ->
     source = source or ct_source()
     findings = Findings(items, remarks)
     segs = {
-        i: seg.build(source, item, PROVENANCE, i)
+        i: seg.build(source, item, PROVENANCE, SeriesPlace(i, 410 + i))
         for i, item in enumerate(items)
         if isinstance(item, type(lungs())) and seg.present_segments(item)
     }
-    return written(sr.build(source, findings, segs, PROVENANCE))
+    return written(sr.build(source, findings, Made(segs), PROVENANCE))
 
 
 def contents(item: Dataset, path: tuple[str, ...] = ()) -> Any:
@@ -62,8 +64,8 @@ def groups(report: Dataset) -> list[Any]:
 
 def test_every_structure_has_a_group_that_leads_to_its_segment() -> None:
     source = ct_source()
-    encoded = seg.build(source, lungs(), PROVENANCE, 0)
-    report = written(sr.build(source, Findings((lungs(),)), {0: encoded}, PROVENANCE))
+    encoded = seg.build(source, lungs(), PROVENANCE, FIRST)
+    report = written(sr.build(source, Findings((lungs(),)), Made({0: encoded}), PROVENANCE))
     numbers = {item.TrackingUID: item.SegmentNumber for item in encoded.SegmentSequence}
     found = {}
     for group in groups(report):
@@ -115,7 +117,7 @@ def test_nothing_found_is_said_where_there_are_no_findings() -> None:
 
 def test_not_applicable_is_said_with_its_reasons() -> None:
     reasons = ["modality is CT, MR is needed", "3 slices, at least 20 are needed"]
-    report = written(sr.build_notice(ct_source(), Verdict.NOT_APPLICABLE, reasons, PROVENANCE))
+    report = written(sr.build_notice(ct_source(), NoticeReason.NOT_APPLICABLE, reasons, PROVENANCE))
     assert texts(report, "Conclusion")[0].startswith("Not applicable: Lung segmentation")
     assert texts(report, "Comment") == reasons
 
@@ -125,7 +127,7 @@ def test_a_failure_is_said_without_traceback_path_or_patient() -> None:
         "weights for Müller^Jürgen (4711-0815, jürgen) missing in /var/lib/wetread/x.bin\n"
         'Traceback (most recent call last):\n  File "/opt/a.py", line 3, in analyze\nKeyError: 1'
     )
-    report = written(sr.build_notice(ct_source(), Verdict.FAILED, [reason], PROVENANCE))
+    report = written(sr.build_notice(ct_source(), NoticeReason.FAILED, [reason], PROVENANCE))
     (said,) = texts(report, "Comment")
     assert said == "weights for [removed] ([removed], [removed]) missing in [path]"
     assert texts(report, "Conclusion")[0].startswith("Failed: Lung segmentation")
@@ -133,8 +135,8 @@ def test_a_failure_is_said_without_traceback_path_or_patient() -> None:
 
 
 def test_a_failure_without_a_reason_says_so() -> None:
-    report = written(sr.build_notice(ct_source(), Verdict.FAILED, ["", "Traceback (most recent "
-                     "call last): x"], PROVENANCE))  # fmt: skip
+    reasons = ["", "Traceback (most recent call last): x"]
+    report = written(sr.build_notice(ct_source(), NoticeReason.FAILED, reasons, PROVENANCE))
     assert texts(report, "Comment") == ["No reason was given."]
 
 
@@ -212,8 +214,8 @@ def test_remarks_stand_in_the_report() -> None:
 
 def test_every_image_and_result_is_listed_as_evidence() -> None:
     source = ct_source()
-    encoded = seg.build(source, single(), PROVENANCE, 0)
-    report = written(sr.build(source, Findings((single(),)), {0: encoded}, PROVENANCE))
+    encoded = seg.build(source, single(), PROVENANCE, FIRST)
+    report = written(sr.build(source, Findings((single(),)), Made({0: encoded}), PROVENANCE))
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
     listed = {
         item.ReferencedSOPInstanceUID
@@ -227,7 +229,7 @@ def test_every_image_and_result_is_listed_as_evidence() -> None:
 def test_a_report_names_the_one_it_supersedes() -> None:
     old = Reference("2.25.71", "2.25.5", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.6")
     newer = dataclasses.replace(PROVENANCE, predecessor=old)
-    report = written(sr.build(ct_source(), Findings(), {}, newer))
+    report = written(sr.build(ct_source(), Findings(), Made(), newer))
     (study,) = report.PredecessorDocumentsSequence
     (item,) = study.ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert item.ReferencedSOPInstanceUID == "2.25.6"
@@ -243,7 +245,7 @@ def test_a_report_belongs_to_the_study_and_request_of_the_images() -> None:
 
 def test_a_report_can_be_written_on_images_of_an_unknown_sop_class() -> None:
     source = ct_source(SOPClassUID="1.2.3.4.5", Modality="XX")
-    report = written(sr.build_notice(source, Verdict.NOT_APPLICABLE, ["why"], PROVENANCE))
+    report = written(sr.build_notice(source, NoticeReason.NOT_APPLICABLE, ["why"], PROVENANCE))
     (study,) = report.CurrentRequestedProcedureEvidenceSequence
     item = study.ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert item.ReferencedSOPClassUID == "1.2.3.4.5"

@@ -24,10 +24,9 @@ from analyzers.contract import (
 )
 from node.results.errors import GateRefused
 from node.results.write import write_notice, write_results
-from node.series.source import Source
 from storage.records import JobResults
 from tests.node.results import sources
-from tests.node.results.sources import PROVENANCE, ct_source, lungs, single
+from tests.node.results.sources import PROVENANCE, ct_source, lungs, one_slice, single
 
 BOX = Detection(
     "nodule_1", sources.NODULE, sources.ABNORMAL, (2, 5, 6), (4, 9, 11), 0.87, sources.RIGHT
@@ -272,17 +271,6 @@ def test_every_object_can_be_read_in_the_character_set_it_declares(
         dataset = pydicom.dcmread(tmp_path / item.key)
         assert dataset.SpecificCharacterSet == written
         assert str(dataset.PatientName) == name
-
-
-def one_slice(source: Source) -> Source:
-    assert source.volume is not None
-    volume = dataclasses.replace(
-        source.volume,
-        stored=source.volume.stored[:1],
-        slope=source.volume.slope[:1],
-        intercept=source.volume.intercept[:1],
-    )
-    return Source(source.headers[:1], source.frames[:1], volume)
 
 
 def one_plane() -> Segmentation:

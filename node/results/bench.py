@@ -1,0 +1,63 @@
+"""What the objects of one run are made from, and what has been made so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pydicom.dataset import Dataset
+
+from analyzers.contract import Findings, Segmentation
+from node.results.modules.source import Provenance, Reference
+from node.results.presence import Presence, present_segments
+from node.results.series_numbers import SeriesNumbers, SeriesPlace
+from node.series.source import Source
+
+F = TypeVar("F")
+
+
+@dataclass(slots=True)
+class Bench:
+    """One run: its source and findings are laid out here, and objects that others need."""
+
+    source: Source
+    findings: Findings
+    provenance: Provenance
+    present: Presence
+    numbers: SeriesNumbers
+    segmentations: dict[int, Dataset] = field(default_factory=dict)
+    """Segmentation objects, by the index of their finding."""
+    images: list[Reference] = field(default_factory=list)
+    """In the order in which they were made."""
+    evidence: dict[str, Reference] = field(default_factory=dict)
+    """By UID, what else the report rests on or gave rise to: companions, registrations, states."""
+    companions: dict[str, list[Dataset]] = field(default_factory=dict)
+    """Headers of the derived images that were made from companions, by role."""
+
+    @staticmethod
+    def of(source: Source, findings: Findings, provenance: Provenance) -> Bench:
+        present = {
+            index: present_segments(item)
+            for index, item in enumerate(findings.items)
+            if isinstance(item, Segmentation)
+        }
+        return Bench(source, findings, provenance, present, SeriesNumbers(source))
+
+    def cite(self, companion: Source) -> None:
+        """A companion was used: the report names it among its evidence."""
+        for header in companion.headers:
+            self.add_evidence(header)
+
+    def add_evidence(self, dataset: Dataset) -> None:
+        self.evidence[str(dataset.SOPInstanceUID)] = Reference.to(dataset)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece(Generic[F]):
+    """One finding that becomes objects."""
+
+    bench: Bench
+    item: F
+    index: int
+    """Among the findings."""
+    place: SeriesPlace

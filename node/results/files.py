@@ -1,0 +1,52 @@
+"""The files of one run: written, and accounted for."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from storage.kinds import ObjectKind
+from storage.records import ResultObject
+
+
+class ResultFiles:
+    """Everything lies in one folder, and is named relative to its parent."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.objects: list[ResultObject] = []
+        self.previews: list[str] = []
+        self._folder = folder
+
+    def write(self, dataset: Dataset, name: str, kind: ObjectKind) -> Path:
+        """Write an object; whoever keeps the folder syncs it."""
+        path = self._folder / name
+        with path.open("wb") as file:
+            pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        self.objects.append(
+            ResultObject(
+                sop_instance_uid=str(dataset.SOPInstanceUID),
+                sop_class_uid=str(dataset.SOPClassUID),
+                series_instance_uid=str(dataset.SeriesInstanceUID),
+                transfer_syntax_uid=str(dataset.file_meta.TransferSyntaxUID),
+                kind=kind,
+                key=self._key(path),
+                size_bytes=path.stat().st_size,
+                sha256=digest,
+            )
+        )
+        return path
+
+    def picture(self, name: str) -> Path:
+        """Where a picture of that name is to be drawn."""
+        path = self._folder / name
+        self.previews.append(self._key(path))
+        return path
+
+    def _key(self, path: Path) -> str:
+        return f"{self._folder.name}/{path.name}"
