@@ -1,6 +1,6 @@
 """Derived UIDs: the same run gives the same UIDs, so that a repeat makes the same objects.
 
-Owns every UID the node makes. Nothing here is random, nothing comes from a clock.
+Owns every UID of results. Nothing here is random, nothing comes from a clock.
 """
 
 from __future__ import annotations
@@ -11,10 +11,6 @@ from pydicom.uid import UID
 
 from node.series.source import Source
 from storage import values
-
-IMPLEMENTATION_CLASS_UID = UID("2.25.112418640245318823519342067291364409277")
-"""Names this implementation in file meta (PS3.10 7.1)."""
-
 
 FORM = "3"
 """Raised whenever the same findings are written otherwise: other bytes have another UID."""

@@ -14,6 +14,7 @@ from pydicom.sequence import Sequence as Items
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from analyzers.contract import Code
+from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.results import uids
 from node.results.modules import copied, subject
 from node.results.modules.source import Provenance
@@ -188,6 +189,6 @@ def _file_meta(dataset: Dataset, provenance: Provenance) -> FileMetaDataset:
     meta.MediaStorageSOPClassUID = UID(dataset.SOPClassUID)
     meta.MediaStorageSOPInstanceUID = UID(dataset.SOPInstanceUID)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.ImplementationClassUID = uids.IMPLEMENTATION_CLASS_UID
-    meta.ImplementationVersionName = f"WETREAD {provenance.node_version}"[:16]
+    meta.ImplementationClassUID = UID(IMPLEMENTATION_CLASS_UID)
+    meta.ImplementationVersionName = IMPLEMENTATION_VERSION_NAME
     return meta

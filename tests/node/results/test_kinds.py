@@ -85,12 +85,17 @@ def test_results_of_one_kind_are_told_apart_by_their_index(block: Block, count: 
     assert [numbers.next(block).index for _ in range(count)] == list(range(count))
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[JobResults, Path]:
+    """The results of a run that makes more of everything than its block holds, and their root."""
+    root, source = tmp_path_factory.mktemp("many"), one_slice(ct_source())
+    return write_results(source, many(source), PROVENANCE, root / "job"), root
+
+
 def test_thirty_derived_images_and_all_that_is_made_beside_them_have_numbers_of_their_own(
-    tmp_path: Path,
+    written: tuple[JobResults, Path],
 ) -> None:
-    source = one_slice(ct_source())
-    results = write_results(source, many(source), PROVENANCE, tmp_path / "job")
-    series = numbers_by_series(results, tmp_path)
+    series = numbers_by_series(*written)
     assert len(set(series.values())) == len(series) == 30 + 2 + 25 + 22 + 12 + 1 + 1
     assert {400 + offset for offset in (1, 10, 30, 50, 60, 70, 98)} <= set(series.values())
 
@@ -123,9 +128,10 @@ def numbers_by_series(results: JobResults, root: Path) -> dict[str, int]:
     return found
 
 
-def test_every_object_is_of_the_class_and_kind_that_its_row_says(tmp_path: Path) -> None:
-    source = one_slice(ct_source())
-    made = write_results(source, many(source), PROVENANCE, tmp_path / "job").objects
+def test_every_object_is_of_the_class_and_kind_that_its_row_says(
+    written: tuple[JobResults, Path],
+) -> None:
+    made = written[0].objects
     rows = {kind.objects.file: kind.objects for kind in KINDS if kind.objects is not None}
     for one in made:
         row = rows.get(Path(one.key).name.partition("-")[0])

@@ -2,6 +2,9 @@
 
 import dataclasses
 
+from pydicom.uid import UID
+
+from node.identity import IMPLEMENTATION_CLASS_UID
 from node.results import uids
 from tests.node.results.sources import PROVENANCE, ct_source
 
@@ -18,7 +21,7 @@ def test_every_uid_is_legal_and_derived_from_a_uuid() -> None:
         uids.object_uid("key", "seg"),
         uids.tracking_uid(source, "lungs", "left_lung"),
         uids.device_uid("lungs", "1"),
-        uids.IMPLEMENTATION_CLASS_UID,
+        UID(IMPLEMENTATION_CLASS_UID),
     ):
         assert uid.is_valid
         assert uid.startswith("2.25.")
