@@ -40,6 +40,7 @@ docs: venv
 	$(BIN)/python -m node.conformance
 	$(BIN)/python -m node.web.api_document
 	$(BIN)/python -m node.config.reference
+	$(BIN)/python -m node.results.table docs/results.md
 
 format: venv
 	$(BIN)/ruff format .

@@ -29,6 +29,7 @@ from analyzers.contract import (
 from node.results.kinds import KINDS, kind_of
 from node.results.report.sr import REPORT_NUMBER
 from node.results.series_numbers import Block, SeriesNumbers
+from node.results.table import filled
 from node.results.write import write_results
 from node.series.source import Source
 from storage.kinds import ObjectKind
@@ -152,3 +153,13 @@ def test_an_eleventh_colour_image_and_a_map_over_a_radiograph_share_no_name(
     pictures = [ColorImage(np.zeros((*shape, 3), np.uint8), f"C{n}", QUANTITY) for n in range(11)]
     made = write_results(source, Findings((chart, *pictures)), PROVENANCE, tmp_path / "j").objects
     assert len({one.key for one in made}) == len({one.sop_instance_uid for one in made}) == 13
+
+
+def test_the_table_of_kinds_in_the_docs_is_up_to_date() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "results.md").read_text(encoding="utf-8")
+    assert filled(page) == page, "run: make docs"
+
+
+def test_a_page_without_marks_is_not_filled() -> None:
+    with pytest.raises(ValueError, match="lacks the marks"):
+        filled("# Results\n")

@@ -162,7 +162,7 @@ def test_a_label_beyond_the_character_set_moves_the_object_to_utf8() -> None:
     greek = dataclasses.replace(finding.segments[0], label="β-Knoten (原発)")
     source = ct_source()
     dataset = written(
-        seg.build(source, dataclasses.replace(finding, segments=(greek,)), PROVENANCE, 0)
+        seg.build(source, dataclasses.replace(finding, segments=(greek,)), PROVENANCE, FIRST)
     )
     assert dataset.SpecificCharacterSet == "ISO_IR 192"
     assert dataset.SegmentSequence[0].SegmentLabel == "β-Knoten (原発)"
