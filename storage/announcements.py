@@ -161,19 +161,6 @@ def _replace_instances(
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """An announcement, and how many of its instances are not in the index."""
-
-    announcement: Announcement
-    missing: int
-
-    @property
-    def has_arrived(self) -> bool:
-        """Whether its list is final, and all on it is there."""
-        return not self.missing and self.announcement.status is StepStatus.COMPLETED
-
-
-@dataclass(frozen=True, slots=True)
 class Glance:
     """An announcement, and what has happened to it and to its studies; no instance is counted."""
 
@@ -197,12 +184,6 @@ def glances(tx: Transaction, *states: AnnouncementState) -> list[Glance]:
     """All announcements in these states, oldest first."""
     table = schema.announcements
     return _glances(tx, table.c.state.in_([state.value for state in states]))
-
-
-def reopened(tx: Transaction) -> list[Standing]:
-    """What was given up and whose study has got late images."""
-    found = get_all(tx, [one.id for one in reopened_glances(tx)])
-    return [Standing(one, missing_of(tx, one.id)) for one in found]
 
 
 def reopened_glances(tx: Transaction) -> list[Glance]:
@@ -256,11 +237,6 @@ def held_studies(tx: Transaction) -> frozenset[str]:
     query = sa.select(named.c.study_instance_uid).join(table)
     states = [state.value for state in HOLDING]
     return frozenset(tx.scalars(query.where(table.c.state.in_(states))))
-
-
-def standing(tx: Transaction, *states: AnnouncementState) -> list[Standing]:
-    """The announcements in these states and what they lack, oldest first."""
-    return [Standing(one, missing_of(tx, one.id)) for one in in_state(tx, *states)]
 
 
 def arrived(tx: Transaction, announcement: Announcement, at: datetime) -> None:
@@ -326,12 +302,6 @@ def is_missing_any(tx: Transaction, announcement_id: int) -> bool:
         named.c.announcement_id == announcement_id, ~there
     )
     return tx.execute(query.limit(1)).first() is not None
-
-
-def announced_in(tx: Transaction, study_instance_uid: str) -> int:
-    """How many different instances the announcements of a study name."""
-    found = announced_in_studies(tx, [study_instance_uid]).get(study_instance_uid)
-    return found.instances if found else 0
 
 
 @dataclass(frozen=True, slots=True)

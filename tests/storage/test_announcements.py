@@ -6,11 +6,20 @@ import pytest
 
 from storage import announcements, index
 from storage.announcements import DuplicateAnnouncement, StepIsFinal
-from storage.database import Database
-from storage.records import AnnouncementKind, AnnouncementState, StepStatus
+from storage.database import Database, Transaction
+from storage.records import Announcement, AnnouncementKind, AnnouncementState, StepStatus
 from tests.storage.samples import NOON, announce, minutes, record, reference
 
 STATES = tuple(AnnouncementState)
+
+
+def announced_in(tx: Transaction, study: str) -> int:
+    return announcements.announced_in_studies(tx, [study])[study].instances
+
+
+def has_arrived(tx: Transaction, one: Announcement) -> bool:
+    """Whether its list is final, and all on it is there."""
+    return not announcements.missing_of(tx, one.id) and one.status is StepStatus.COMPLETED
 
 
 def receive(database: Database, *numbers: int, series: str = "1.2.3.1") -> int:
@@ -27,7 +36,7 @@ def test_a_step_is_found_as_it_was_entered(database: Database) -> None:
     with database.read() as tx:
         step = announcements.find(tx, AnnouncementKind.MPPS, "9.1")
         assert announcements.find(tx, AnnouncementKind.IAN, "9.1") is None
-        assert announcements.announced_in(tx, "1.2.3") == 2
+        assert announced_in(tx, "1.2.3") == 2
     assert step is not None
     assert (step.status, step.state) == (StepStatus.IN_PROGRESS, AnnouncementState.IN_PROGRESS)
     assert (step.studies, step.attributes, step.announced_at) == (
@@ -56,7 +65,7 @@ def test_a_change_replaces_the_list_and_a_final_step_refuses_changes(database: D
     with database.write() as tx:
         step = announcements.find(tx, AnnouncementKind.MPPS, "9.1")
         assert step is not None and step.state is AnnouncementState.AWAITED
-        assert announcements.announced_in(tx, "1.2.3") == 1
+        assert announced_in(tx, "1.2.3") == 1
         with pytest.raises(StepIsFinal):
             announcements.change(tx, step, NOON, StepStatus.DISCONTINUED, {}, None)
 
@@ -67,12 +76,12 @@ def test_missing_instances_are_counted_and_gone_when_they_are_indexed(database: 
         assert announcements.missing_of(tx, number) == 3
     receive(database, 1, 2)
     with database.read() as tx:
-        (one,) = announcements.standing(tx, *announcements.HOLDING)
-        assert (one.missing, one.has_arrived) == (1, False)
+        (one,) = announcements.in_state(tx, *announcements.HOLDING)
+        assert (announcements.missing_of(tx, one.id), has_arrived(tx, one)) == (1, False)
     receive(database, 3)
     with database.read() as tx:
-        (one,) = announcements.standing(tx, *announcements.HOLDING)
-    assert one.has_arrived
+        (one,) = announcements.in_state(tx, *announcements.HOLDING)
+        assert has_arrived(tx, one)
 
 
 def test_an_arrived_step_vouches_for_a_study_whose_instances_it_all_names(
@@ -82,8 +91,8 @@ def test_an_arrived_step_vouches_for_a_study_whose_instances_it_all_names(
     with database.write() as tx:
         announce(tx, 1, 2)
         assert announcements.vouched_studies(tx) == []
-        (one,) = announcements.standing(tx, *announcements.HOLDING)
-        announcements.arrived(tx, one.announcement, NOON)
+        (one,) = announcements.in_state(tx, *announcements.HOLDING)
+        announcements.arrived(tx, one, NOON)
         assert announcements.vouched_studies(tx) == [study_id]
         assert announcements.unannounced_in(tx, study_id) == 0
     receive(database, 1, series="1.2.3.2")
@@ -97,10 +106,11 @@ def test_what_was_given_up_is_looked_at_again_when_its_study_opens_again(
     study_id = receive(database, 1)
     with database.write() as tx:
         announce(tx, 1, 2)
-        (one,) = announcements.standing(tx, *announcements.HOLDING)
-        announcements.give_up(tx, one.announcement, NOON, "in vain")
+        (one,) = announcements.in_state(tx, *announcements.HOLDING)
+        announcements.give_up(tx, one, NOON, "in vain")
         assert index.complete(tx, study_id, NOON, NOON)
-        assert announcements.reopened(tx) == []
+        assert announcements.reopened_glances(tx) == []
         index.add(tx, [record(2, at=NOON + minutes(1))])
-        (one,) = announcements.reopened(tx)
-    assert one.has_arrived
+        (again,) = announcements.reopened_glances(tx)
+        (one,) = announcements.get_all(tx, [again.id])
+        assert has_arrived(tx, one)

@@ -106,7 +106,8 @@ def kept(ward: Ward, kind: AnnouncementKind = AnnouncementKind.MPPS) -> Announce
 
 def count(ward: Ward) -> int:
     with ward.database.read() as tx:
-        return announcements.announced_in(tx, STUDY)
+        found = announcements.announced_in_studies(tx, [STUDY]).get(STUDY)
+    return found.instances if found else 0
 
 
 def test_a_step_is_begun_and_completed_with_its_list(ward: Ward, modality: Association) -> None:
