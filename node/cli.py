@@ -181,6 +181,17 @@ def analyzers(
     sys.exit(describe.show_analyzer(name, as_json) if name else describe.show_analyzers(as_json))
 
 
+@app.command("new-analyzer", epilog=_like("wetread new-analyzer lung_air --into FOLDER"))
+def new_analyzer(
+    name: Annotated[str, typer.Argument(help="Lower case, digits, underscores: lung_nodule.")],
+    into: Annotated[Path, typer.Option(help="The folder that gets it.")] = Path(),
+) -> None:
+    """Lay out the package of a new analyzer, with a test that passes."""
+    from node.commands import new_analyzer as command
+
+    sys.exit(command.new_analyzer(name, into))
+
+
 @app.command(
     epilog=_like("wetread analyze FOLDER --analyzer gaussian_filter --set sigma_mm=2 --out OUT")
 )

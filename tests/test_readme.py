@@ -45,6 +45,6 @@ def test_every_command_that_the_readme_names_exists() -> None:
     from node.cli import app
 
     known = set(get_command(app).commands)  # type: ignore[attr-defined]
-    named = set(re.findall(r"wetread (\w+)", README.read_text()))
+    named = set(re.findall(r"wetread (\w[\w-]*)", README.read_text()))
     assert named & known == known
     assert named - known <= {"db"}
