@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from node.backoff import doubled
 from node.errors import NodeError
 from node.observe.health import Heartbeat
 from storage.errors import DatabaseUnavailable, StorageError, StoreUnavailable
@@ -107,7 +108,7 @@ class Loop:
     def _rest_s(self) -> float:
         if not self._failures:
             return self._pause_s
-        return float(min(RETRY_S * 2 ** min(self._failures - 1, 10), RETRY_MAX_S))
+        return doubled(RETRY_S, self._failures, RETRY_MAX_S)
 
 
 def in_words(error: Exception) -> str:

@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from node.backoff import doubled
+
 FIRST_PAUSE_S = 2.0
 LONGEST_PAUSE_S = 600.0
 JITTER = 0.2
@@ -21,8 +23,7 @@ DOWN_ALARM_S = 300.0
 
 def pause(attempt: int, chance: random.Random) -> timedelta:
     """The pause after the nth failed attempt (from 1): doubled each time, with jitter."""
-    exponent = min(max(attempt, 1) - 1, 32)
-    seconds = min(FIRST_PAUSE_S * 2**exponent, LONGEST_PAUSE_S)
+    seconds = doubled(FIRST_PAUSE_S, attempt, LONGEST_PAUSE_S)
     return timedelta(seconds=seconds * (1 - JITTER * chance.random()))
 
 

@@ -45,9 +45,9 @@ class _Settlement:
     delivery: Delivery
     result: SendResult
     in_doubt: bool = False
+    """Whether it may have come through: the association ended before its answer."""
     was_offered: bool = True
     """Else the destination was away before it could be: it waits, and that is no attempt."""
-    """Whether it may have come through: the association ended before its answer."""
 
 
 class Courier:
@@ -77,6 +77,7 @@ class Courier:
         self._chance = chance or random.Random()
         self._unrecorded: list[_Settlement] = []
         self._claim_is_open = False
+        self._fault: Exception | None = None
         self._log = log.bind(destination=peer.name)
 
     def deliver_once(self) -> bool:
@@ -85,8 +86,11 @@ class Courier:
         Raises
         ------
         DatabaseUnavailable
+        Exception
+            What went wrong here while sending; what was claimed is recorded before, and due again.
         """
         self._record()
+        self._raise_fault()
         self._raise_alarm()
         if not self._may_associate():
             return False
@@ -95,7 +99,13 @@ class Courier:
             return False
         self._unrecorded = self._deliver(claimed)
         self._record()
+        self._raise_fault()
         return True
+
+    def _raise_fault(self) -> None:
+        fault, self._fault = self._fault, None
+        if fault is not None:
+            raise fault
 
     def _claim(self) -> list[Delivery]:
         """The next jobs' due objects. A claim whose answer was lost may have been committed."""
@@ -128,7 +138,7 @@ class Courier:
             under_way = error.was_established
             self._association_failed(lost)
         except Exception as error:  # noqa: BLE001  border: claimed deliveries must not stay in "sending"
-            self._log.exception("delivery_fault")
+            self._fault = error  # raised once what was claimed is given back
             lost, under_way = f"internal fault ({type(error).__name__})", True
         unsent = SendResult(None, SendOutcome.TRANSIENT, lost or "no answer")
         in_doubt = {one.id for one in claimed if one.in_doubt}

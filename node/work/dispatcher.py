@@ -17,6 +17,7 @@ import structlog
 
 from analyzers import registry
 from analyzers.contract import AnalyzerError, AnalyzerInfo, Limits
+from node.backoff import doubled
 from node.clock import Clock
 from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY
@@ -241,7 +242,7 @@ class Dispatcher:
         """Put the job off without counting it. What all jobs need holds them all."""
         now, missing = self._clock(), outcome.waits_for
         times = self._waits[job.id] = self._waits.get(job.id, 0) + 1
-        due = now + timedelta(seconds=min(WAIT_S * 2 ** min(times - 1, 10), LONGEST_WAIT_S))
+        due = now + timedelta(seconds=doubled(WAIT_S, times, LONGEST_WAIT_S))
         with self._database.write() as tx:
             ledger.wait_for(tx, job.id, now, due, f"waits for {missing}")
             if missing != DEVICE_MEMORY and not self._waiting_for:
@@ -268,8 +269,8 @@ class Dispatcher:
 
     def _retry_later(self, job: Job, outcome: Outcome) -> None:
         now = self._clock()
-        doubled_s = self._settings.retry_delay_s * 2 ** min(job.attempts - 1, 16)
-        delay_s = min(doubled_s, max(LONGEST_RETRY_S, self._settings.retry_delay_s))
+        first_s = self._settings.retry_delay_s
+        delay_s = doubled(first_s, job.attempts, max(LONGEST_RETRY_S, first_s))
         due = now + timedelta(seconds=delay_s)
         with self._database.write() as tx:
             ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)

@@ -19,7 +19,9 @@ from node.loop import Loop
 from node.observe.health import Heartbeat
 from storage import events, outbox
 from storage.errors import DatabaseUnavailable
+from storage.port import Blobs, JobPlace
 from storage.records import DeliveryState, Level
+from storage.results import ResultStore
 from tests.node.delivery.outboxes import Outbox
 from tests.peers import FakePacs, Orthanc, free_port, running_orthanc, running_pacs
 from tests.storage.samples import LosingAnswers
@@ -382,3 +384,45 @@ def test_many_answers_are_entered_a_few_at_a_time(
     assert courier.deliver_once()
     assert begun.count("BEGIN IMMEDIATE") == 3, "one claim, two answers"
     assert box.states() == [SENT, SENT]
+
+
+class _Faulty:
+    """A result store with a fault of the program's own, until it is mended."""
+
+    def __init__(self, sound: ResultStore) -> None:
+        self._sound = sound
+        self.is_mended = False
+
+    @property
+    def blobs(self) -> Blobs:
+        if not self.is_mended:
+            raise ZeroDivisionError
+        return self._sound.blobs
+
+    def job(self, job_key: str) -> JobPlace:
+        return self._sound.job(job_key)
+
+    def delete(self, job_key: str) -> None:
+        self._sound.delete(job_key)
+
+
+def test_a_fault_of_the_courier_is_seen_in_its_health_and_what_it_had_claimed_is_sent_later(
+    box: Outbox, pacs: FakePacs
+) -> None:
+    box.finish_job()
+    results = _Faulty(box.results)
+    peer = Peer("pacs", "FAKEPACS", "127.0.0.1", pacs.port, "WETREAD")
+    courier = Courier(peer, box.database, results, box.clock, QUICK, random.Random(1))
+    heartbeat = Heartbeat("delivery to pacs", box.clock)
+    loop = Loop(courier.deliver_once, heartbeat, pause_s=60)
+    with capture_logs() as logs:
+        loop.start()
+        until(lambda: "ZeroDivisionError" in heartbeat.check().reason)
+        until(lambda: box.states() == [PENDING, PENDING])
+    assert [one["event"] for one in logs if one.get("exc_info")] == ["part_fails"]
+    results.is_mended = True
+    box.clock.advance(700)
+    loop.wake()
+    until(lambda: box.states() == [SENT, SENT])
+    until(lambda: heartbeat.check().ok)
+    assert loop.stop(5)
