@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Segmentation
-from node.results.modules.source import Provenance, Reference
+from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.presence import Presence, present_segments
 from node.results.series_numbers import SeriesNumbers, SeriesPlace
 from node.series.source import Source
@@ -27,9 +27,9 @@ class Bench:
     numbers: SeriesNumbers
     segmentations: dict[int, Dataset] = field(default_factory=dict)
     """Segmentation objects, by the index of their finding."""
-    images: list[Reference] = field(default_factory=list)
+    images: list[HierarchicalReference] = field(default_factory=list)
     """In the order in which they were made."""
-    evidence: dict[str, Reference] = field(default_factory=dict)
+    evidence: dict[str, HierarchicalReference] = field(default_factory=dict)
     """By UID, what else the report rests on or gave rise to: companions, registrations, states."""
     companions: dict[str, list[Dataset]] = field(default_factory=dict)
     """Headers of the derived images that were made from companions, by role."""
@@ -49,7 +49,7 @@ class Bench:
             self.add_evidence(header)
 
     def add_evidence(self, dataset: Dataset) -> None:
-        self.evidence[str(dataset.SOPInstanceUID)] = Reference.to(dataset)
+        self.evidence[str(dataset.SOPInstanceUID)] = HierarchicalReference.to(dataset)
 
 
 @dataclass(frozen=True, slots=True)

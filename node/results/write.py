@@ -21,7 +21,7 @@ from node.results.bench import Bench, Piece
 from node.results.files import ResultFiles
 from node.results.gate import gate
 from node.results.kinds import Kind, Mention, Objects
-from node.results.modules.source import Provenance, Reference
+from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.objects import blending
 from node.results.presence import Presence
 from node.results.report import sr, statements
@@ -133,7 +133,7 @@ def _remember(piece: Piece[Any], mention: Mention, dataset: Dataset) -> None:
         case Mention.STRUCTURES:
             bench.segmentations[piece.index] = dataset
         case Mention.IMAGES:
-            bench.images.append(Reference.to(dataset))
+            bench.images.append(HierarchicalReference.to(dataset))
         case Mention.STATE | Mention.NONE:
             bench.add_evidence(dataset)
 

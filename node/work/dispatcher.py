@@ -23,7 +23,7 @@ from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
 from node.results import reported
-from node.results.modules.source import Reference
+from node.results.modules.source import HierarchicalReference
 from node.work import notices
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from storage import events, ledger
@@ -376,14 +376,14 @@ def _installed(analyzer: str) -> AnalyzerInfo | None:
         return None
 
 
-def _predecessor(tx: Transaction, job: Job) -> Reference | None:
+def _predecessor(tx: Transaction, job: Job) -> HierarchicalReference | None:
     if job.predecessor_id is None:
         return None
     report = ledger.report_of(tx, job.predecessor_id)
     if report is None:
         return None
     found, study_instance_uid = report
-    return Reference(
+    return HierarchicalReference(
         study_instance_uid=study_instance_uid,
         series_instance_uid=found.series_instance_uid,
         sop_class_uid=found.sop_class_uid,

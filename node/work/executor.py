@@ -14,7 +14,7 @@ from typing import Protocol
 
 from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
-from node.results.modules.source import Reference
+from node.results.modules.source import HierarchicalReference
 from storage.port import JobPlace, Readable
 from storage.records import JobResults
 
@@ -56,7 +56,7 @@ class Ticket:
     place: JobPlace
     started_at: datetime
     limits: Limits = field(default_factory=Limits)
-    predecessor: Reference | None = None
+    predecessor: HierarchicalReference | None = None
     notice: Notice | None = None
     companions: Mapping[str, tuple[Readable, ...]] = field(default_factory=dict)
     """Images of other series of the study, by role."""

@@ -11,8 +11,8 @@ from analyzers.contract import Code, ParameterValues
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
-    """A reference to a composite object."""
+class HierarchicalReference:
+    """A composite object, with its study and series (PS3.3 C.17.2.1)."""
 
     study_instance_uid: str
     series_instance_uid: str
@@ -20,9 +20,9 @@ class Reference:
     sop_instance_uid: str
 
     @staticmethod
-    def to(dataset: Dataset) -> Reference:
+    def to(dataset: Dataset) -> HierarchicalReference:
         """The reference to an object, from its header."""
-        return Reference(
+        return HierarchicalReference(
             str(dataset.StudyInstanceUID),
             str(dataset.SeriesInstanceUID),
             str(dataset.SOPClassUID),
@@ -47,5 +47,5 @@ class Provenance:
     """Start of the first analysis (aware): Content Date and Time of every object."""
     family: Code | None = None
     """What kind of algorithm it is, where the analyzer says; else Artificial Intelligence."""
-    predecessor: Reference | None = None
+    predecessor: HierarchicalReference | None = None
     """The report that this one supersedes."""

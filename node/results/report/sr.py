@@ -18,7 +18,7 @@ from pydicom.uid import CTImageStorage
 from analyzers.contract import Code, Findings, Statement
 from node.results import uids
 from node.results.modules import provenance
-from node.results.modules.source import Provenance, Reference
+from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.modules.subject import REQUIRED_OF_SUBJECT
 from node.results.report import groups, procedures, statements
 from node.results.report.statements import NoticeReason
@@ -39,9 +39,9 @@ class Made:
 
     segmentations: Mapping[int, Dataset] = field(default_factory=dict)
     """The Segmentation objects, by the index of their finding."""
-    images: Sequence[Reference] = ()
+    images: Sequence[HierarchicalReference] = ()
     """Those of derived series."""
-    further: Sequence[Reference] = ()
+    further: Sequence[HierarchicalReference] = ()
     """Other evidence: companions, registrations, presentation states."""
     titles: statements.MadeTitles = field(default_factory=statements.MadeTitles)
 
@@ -65,7 +65,7 @@ def build(
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(made.images),
     ]
-    objects = [Reference.to(dataset) for dataset in made.segmentations.values()]
+    objects = [HierarchicalReference.to(dataset) for dataset in made.segmentations.values()]
     objects += [*made.images, *made.further]
     measured = groups.measurement_groups(findings, context)
     verdict = statements.verdict(findings, present)
@@ -96,12 +96,12 @@ def _document(
     provenance_: Provenance,
     measured: Sequence[groups.Group],
     sentences: Sequence[hd.sr.ContentItem],
-    made: Sequence[Reference],
+    made: Sequence[HierarchicalReference],
     verdict: str,
     role: str = "",
 ) -> Dataset:
     report = _report(source, provenance_, measured, sentences)
-    evidence = [Reference.to(header) for header in source.headers] + list(made)
+    evidence = [HierarchicalReference.to(header) for header in source.headers] + list(made)
     document: Dataset = hd.sr.Comprehensive3DSR(
         evidence=_evidence_stand_ins(evidence),
         content=report,
@@ -167,7 +167,7 @@ def _evaluations(sentences: Sequence[hd.sr.ContentItem]) -> hd.sr.ContentItem:
     return container
 
 
-def _derived_series(derived: Sequence[Reference]) -> list[hd.sr.ContentItem]:
+def _derived_series(derived: Sequence[HierarchicalReference]) -> list[hd.sr.ContentItem]:
     """A sentence and a reference for every derived series: the report is the root of all."""
     counts: defaultdict[str, int] = defaultdict(int)
     for made in derived:
@@ -185,7 +185,7 @@ def _derived_series(derived: Sequence[Reference]) -> list[hd.sr.ContentItem]:
     return items
 
 
-def _evidence_stand_ins(evidence: Iterable[Reference]) -> list[Dataset]:
+def _evidence_stand_ins(evidence: Iterable[HierarchicalReference]) -> list[Dataset]:
     """What highdicom takes as evidence: identity alone, whatever the SOP class."""
     stand_ins = []
     for listed in evidence:
@@ -201,7 +201,7 @@ def _evidence_stand_ins(evidence: Iterable[Reference]) -> list[Dataset]:
     return stand_ins
 
 
-def _hierarchy(references: Iterable[Reference]) -> Items:
+def _hierarchy(references: Iterable[HierarchicalReference]) -> Items:
     """References by study and series (PS3.3 Table C.17-3, Hierarchical SOP Instance Macro)."""
     studies: dict[str, dict[str, list[Dataset]]] = {}
     for listed in references:

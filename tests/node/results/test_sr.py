@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 from analyzers.contract import Classification, Code, Detection, Findings, Measurement
 from node.results import uids
 from node.results.errors import FindingsContradictImages
-from node.results.modules.source import Reference
+from node.results.modules.source import HierarchicalReference
 from node.results.objects import seg
 from node.results.report import sr
 from node.results.report.sr import Made
@@ -227,7 +227,7 @@ def test_every_image_and_result_is_listed_as_evidence() -> None:
 
 
 def test_a_report_names_the_one_it_supersedes() -> None:
-    old = Reference("2.25.71", "2.25.5", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.6")
+    old = HierarchicalReference("2.25.71", "2.25.5", "1.2.840.10008.5.1.4.1.1.88.34", "2.25.6")
     newer = dataclasses.replace(PROVENANCE, predecessor=old)
     report = written(sr.build(ct_source(), Findings(), Made(), newer))
     (study,) = report.PredecessorDocumentsSequence
