@@ -31,8 +31,8 @@ All settings of `config.toml`, table by table in its order. This page is made fr
 _ANALYZERS = """
 ## `[analyzers.NAME]`
 
-Parameters of an analyzer. `wetread analyzers` tells which each has, with their defaults. As an
-environment variable `WETREAD_ANALYZERS` holds the whole table as JSON.
+Parameters of an analyzer. `wetread analyzers NAME` tells which it has, with meaning, unit, range
+and default. As an environment variable `WETREAD_ANALYZERS` holds the whole table as JSON.
 
 ```toml
 [analyzers.gaussian_filter]
