@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import multiprocessing
 import secrets
 import threading
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 
 import structlog
@@ -358,7 +360,8 @@ class Node:
 def _check_device(name: str) -> None:
     if not name.startswith("cuda"):
         return
-    try:
-        devices.resolve(name)
+    try:  # in a process of its own: this one never computes, and holds neither torch nor CUDA
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as asked:
+            asked.submit(devices.resolve, name).result()
     except AnalyzerError as error:
         raise SettingsError(f"workers.device: {error}") from error

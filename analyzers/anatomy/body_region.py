@@ -11,7 +11,6 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from analyzers import contract
 from analyzers.contract import SeriesFacts, Volume
@@ -101,6 +100,8 @@ def said_regions(facts: SeriesFacts | None) -> list[Region]:
 
 
 def _measured(hu: NDArray[np.float32], pixel_cm2: float) -> CrossSection:
+    from scipy import ndimage
+
     opened = ndimage.binary_opening(hu > BODY_HU, iterations=2)
     labels, count = ndimage.label(opened)
     if count == 0:

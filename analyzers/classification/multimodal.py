@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.classification.multimodal_input import (
-    IMAGES,
-    KINDS,
-    VALUES,
-    Projection,
-    header_values,
-    inputs,
-)
-from analyzers.classification.multimodal_network import FusionNetwork, Inputs
 from analyzers.contract import (
     About,
     Code,
@@ -30,7 +20,6 @@ from analyzers.contract import (
     NotApplicable,
     Volume,
 )
-from analyzers.models import stored_model
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
     INPUTS,
@@ -40,7 +29,10 @@ from analyzers.radiograph.opacity import (
     in_words,
     verdict,
 )
-from analyzers.radiograph.opacity_features import features
+
+if TYPE_CHECKING:
+    from analyzers.classification.multimodal_network import FusionNetwork, Inputs
+    from analyzers.models import stored_model
 
 
 class MultimodalClassifier:
@@ -72,6 +64,9 @@ class MultimodalClassifier:
     parameters: ClassVar[type[NoParameters]] = NoParameters
 
     def __init__(self, device: str, model: stored_model.StoredModel | None = None) -> None:
+        from analyzers.classification.multimodal_input import Projection
+        from analyzers.models import stored_model
+
         self.device = device
         self.model = stored_model.load(self.name) if model is None else model
         self.projection = Projection.of(self.model.arrays)
@@ -81,6 +76,8 @@ class MultimodalClassifier:
 
     def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
         """Raises NotApplicable when no radiograph given is a frontal chest radiograph."""
+        from analyzers.classification.multimodal_input import header_values, inputs
+
         images, remarks = self._images(volume)
         values = header_values(volume.subject, volume.facts.view if volume.facts else "")
         case = inputs([images], [values])
@@ -109,6 +106,9 @@ class MultimodalClassifier:
 
     def _components(self, volume: Volume) -> tuple[NDArray[np.float32] | None, str]:
         """The components of a radiograph, or None and why there are none."""
+        from analyzers.classification.multimodal_input import KINDS
+        from analyzers.radiograph.opacity_features import features
+
         try:
             chest = framed_chest(volume, self.model.arrays["mean_chest"])
         except NotApplicable as verdict:
@@ -117,11 +117,17 @@ class MultimodalClassifier:
 
     def _scores(self, case: Inputs) -> NDArray[np.float64]:
         """The logit of each network for one case."""
+        import torch
+
         with torch.inference_mode():
             return torch.cat([network(case) for network in self.networks]).double().numpy()
 
     def _lost(self, case: Inputs, score: float) -> dict[str, float]:
         """What the log odds lose when an input that is there is hidden."""
+        import torch
+
+        from analyzers.classification.multimodal_input import IMAGES, VALUES
+
         slope, lost = calibration_of(self.model).slope, {}
         for place, (name, present) in enumerate(
             zip((*IMAGES, *VALUES.values()), [*case.seen[0], *case.known[0]], strict=True)
@@ -133,6 +139,8 @@ class MultimodalClassifier:
         return lost
 
     def _of_values(self, given: Mapping[str, float]) -> tuple[str, ...]:
+        from analyzers.classification.multimodal_input import VALUES
+
         missing = [VALUES[name] for name in VALUES if name not in given]
         unused = [VALUES[name] for name in VALUES if name in given and name not in self.learnt]
         remarks = []
@@ -147,6 +155,12 @@ class MultimodalClassifier:
 
 def restored(model: stored_model.StoredModel) -> list[FusionNetwork]:
     """The networks of a stored model."""
+    import torch
+
+    from analyzers.classification.multimodal_input import VALUES
+    from analyzers.classification.multimodal_network import FusionNetwork
+    from analyzers.models import stored_model
+
     networks = []
     size = np.asarray(model.arrays["components"]).shape[0]
     for number in range(int(model.number("model", "networks"))):

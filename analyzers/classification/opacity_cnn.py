@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
 from analyzers.contract import (
     About,
     Code,
@@ -23,9 +21,7 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
-from analyzers.models import stored_model
 from analyzers.radiograph import concepts
-from analyzers.radiograph.chest_frame import SIZE
 from analyzers.radiograph.opacity import (
     INPUTS,
     LIMITS,
@@ -35,8 +31,13 @@ from analyzers.radiograph.opacity import (
     in_words,
     verdict,
 )
-from analyzers.radiograph.opacity_features import zone_of
-from analyzers.radiograph.opacity_network import CROP, OpacityNetwork, network_input
+
+if TYPE_CHECKING:
+    import torch
+
+    from analyzers.models import stored_model
+    from analyzers.radiograph.opacity_network import OpacityNetwork
+
 
 MAP = "Grad-CAM: evidence for lung opacity"
 COVERED_MAP = "Occlusion: what speaks for lung opacity (positive) and against it (log odds)"
@@ -71,12 +72,19 @@ class OpacityCnn:
     parameters: ClassVar[type[OpacityCnnParameters]] = OpacityCnnParameters
 
     def __init__(self, device: str) -> None:
+        import torch
+
+        from analyzers.models import stored_model
+
         self.device = torch.device(device)
         self.model = stored_model.load(self.name)
         self.networks = ensemble(self.model, self.device)
 
     def analyze(self, volume: Volume, parameters: OpacityCnnParameters) -> Findings:
         """Raises NotApplicable when it is no frontal chest radiograph."""
+        from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
+        from analyzers.radiograph.opacity_network import network_input
+
         chest = framed_chest(volume, self.model.arrays["mean_chest"])
         x = network_input(chest.framed[None]).to(self.device)
         logits = member_logits(self.networks, x)
@@ -99,6 +107,11 @@ class OpacityCnn:
 
 def ensemble(model: stored_model.StoredModel, device: torch.device) -> list[OpacityNetwork]:
     """The networks of a stored ensemble, ready to answer."""
+    import torch
+
+    from analyzers.models import stored_model
+    from analyzers.radiograph.opacity_network import OpacityNetwork
+
     networks = []
     for number in range(int(model.number("model", "networks"))):
         network = OpacityNetwork()
@@ -110,6 +123,8 @@ def ensemble(model: stored_model.StoredModel, device: torch.device) -> list[Opac
 
 def member_logits(networks: list[OpacityNetwork], x: torch.Tensor) -> NDArray[np.float64]:
     """The logit of each network for the image and for its mirror image."""
+    import torch
+
     with torch.inference_mode():
         said = [network(view).logit for network in networks for view in (x, x.flip(3))]
     return torch.cat(said).double().cpu().numpy()
@@ -117,6 +132,10 @@ def member_logits(networks: list[OpacityNetwork], x: torch.Tensor) -> NDArray[np
 
 def _zones(added: NDArray[np.float32]) -> dict[str, float]:
     """What the places of each zone of the chest add together; ``(n, n)`` of the network's field."""
+    from analyzers.radiograph.chest_frame import SIZE
+    from analyzers.radiograph.opacity_features import zone_of
+    from analyzers.radiograph.opacity_network import CROP
+
     inner = np.linspace(CROP.start, CROP.stop, 2 * len(added) + 1)[1::2] / SIZE
     sums: dict[str, float] = {}
     for row, line in zip(inner.tolist(), added.tolist(), strict=True):

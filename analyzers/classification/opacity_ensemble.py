@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.classification.opacity_places import FIELD, PlaceForest, zones
 from analyzers.contract import (
     About,
     Code,
@@ -19,7 +18,6 @@ from analyzers.contract import (
     NoParameters,
     Volume,
 )
-from analyzers.models import stored_model
 from analyzers.models.learners import Calibration, Linear
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
@@ -33,7 +31,11 @@ from analyzers.radiograph.opacity import (
     summed,
     verdict,
 )
-from analyzers.radiograph.opacity_features import Kind, features, traits
+
+if TYPE_CHECKING:
+    from analyzers.models import stored_model
+    from analyzers.radiograph.opacity_features import Kind
+
 
 KINDS: tuple[Kind, ...] = ("edges", "density")
 MEMBERS = ("linear", "places")
@@ -66,6 +68,9 @@ class OpacityEnsemble:
     parameters: ClassVar[type[NoParameters]] = NoParameters
 
     def __init__(self, device: str, model: stored_model.StoredModel | None = None) -> None:
+        from analyzers.classification.opacity_places import PlaceForest
+        from analyzers.models import stored_model
+
         self.device = device
         self.model = stored_model.load(self.name) if model is None else model
         arrays = self.model.arrays
@@ -78,6 +83,9 @@ class OpacityEnsemble:
 
     def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
         """Raises NotApplicable when it is no frontal chest radiograph."""
+        from analyzers.classification.opacity_places import FIELD
+        from analyzers.radiograph.opacity_features import features
+
         chest = framed_chest(volume, self.model.arrays["mean_chest"])
         row = features(chest.framed, KINDS)
         chart = self.places.chart(chest.framed)
@@ -94,6 +102,8 @@ class OpacityEnsemble:
 
     def score(self, framed: NDArray[np.float32]) -> float:
         """The mean log odds of the members for a framed image, before the last calibration."""
+        from analyzers.radiograph.opacity_features import features
+
         odds = self._log_odds(features(framed, KINDS), self.places.chart(framed))
         return float(odds.mean())
 
@@ -107,6 +117,9 @@ class OpacityEnsemble:
 
     def _added(self, row: NDArray[np.float64], chart: NDArray[np.float64]) -> dict[str, float]:
         """What each trait and the most suspicious place add to the log odds of the verdict."""
+        from analyzers.classification.opacity_places import zones
+        from analyzers.radiograph.opacity_features import traits
+
         whole, place = self.members
         share = calibration_of(self.model).slope / len(MEMBERS)
         names = np.array([str(trait) for trait in traits(KINDS)])

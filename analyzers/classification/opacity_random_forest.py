@@ -17,7 +17,6 @@ from analyzers.contract import (
     NoParameters,
     Volume,
 )
-from analyzers.models import stored_model
 from analyzers.models.learners import Forest
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
@@ -31,14 +30,6 @@ from analyzers.radiograph.opacity import (
     on_frame,
     summed,
     verdict,
-)
-from analyzers.radiograph.opacity_features import (
-    INNER,
-    KINDS,
-    PLACES,
-    cells,
-    features,
-    traits,
 )
 
 
@@ -67,6 +58,9 @@ class OpacityRandomForest:
     parameters: ClassVar[type[NoParameters]] = NoParameters
 
     def __init__(self, device: str) -> None:
+        from analyzers.models import stored_model
+        from analyzers.radiograph.opacity_features import KINDS
+
         self.device = device
         self.model = stored_model.load(self.name)
         self.forest = Forest.of(self.model.arrays)
@@ -75,6 +69,8 @@ class OpacityRandomForest:
 
     def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
         """Raises NotApplicable when it is no frontal chest radiograph."""
+        from analyzers.radiograph.opacity_features import INNER, PLACES, cells, features, traits
+
         chest = framed_chest(volume, self.model.arrays["mean_chest"])
         row = features(chest.framed, self.kinds)
         score = self.forest.decide(row[None])

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.contract import About, Code, Findings, InputContract, Limits, NoParameters, Volume
-from analyzers.models import stored_model
 from analyzers.models.learners import SupportVectors
 from analyzers.radiograph.opacity import (
     ADDED,
@@ -21,14 +20,6 @@ from analyzers.radiograph.opacity import (
     in_words,
     on_frame,
     verdict,
-)
-from analyzers.radiograph.opacity_features import (
-    INNER,
-    KINDS,
-    PLACES,
-    cells,
-    features,
-    traits,
 )
 
 
@@ -57,6 +48,9 @@ class OpacitySvm:
     parameters: ClassVar[type[NoParameters]] = NoParameters
 
     def __init__(self, device: str) -> None:
+        from analyzers.models import stored_model
+        from analyzers.radiograph.opacity_features import KINDS
+
         self.device = device
         self.model = stored_model.load(self.name)
         self.machine = SupportVectors.of(self.model.arrays)
@@ -65,6 +59,8 @@ class OpacitySvm:
 
     def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
         """Raises NotApplicable when it is no frontal chest radiograph."""
+        from analyzers.radiograph.opacity_features import INNER, PLACES, cells, features, traits
+
         chest = framed_chest(volume, self.model.arrays["mean_chest"])
         row = features(chest.framed, self.kinds)
         score = self.machine.decide(row[None])

@@ -12,7 +12,6 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import families
-from analyzers.anatomy.body import contrast_ml, foreground
 from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares
 from analyzers.classification import concepts
 from analyzers.contract import (
@@ -148,6 +147,8 @@ def localizer(volume: Volume) -> list[_Opinion]:
 
 def contrast_agent(volume: Volume) -> list[_Opinion]:
     """On axial CT of the trunk by uniform bright structures; else by the header, if it tells."""
+    from analyzers.anatomy.body import contrast_ml, foreground
+
     said = volume.facts.contrast if volume.facts else None
     trunk = {Region.CHEST, Region.ABDOMEN}
     if _readable_ct(volume) and trunk & set(shares(cross_sections(volume))):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from analyzers import codes, families
-from analyzers.anatomy.lung_masks import lung_masks
-from analyzers.anatomy.lung_sides import LEFT_LABEL
 from analyzers.contract import (
     About,
     Classification,
@@ -29,16 +25,12 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.detection import nodule_model
-from analyzers.detection.nodule_candidates import STEP_MM, LungGrid, candidates, lung_grid
-from analyzers.detection.nodule_shape import Piece, cut_out
-from analyzers.grid.balls import Mask
-from analyzers.grid.patient_grid import (
-    clear_padding,
-    hounsfield,
-    patient_grid,
-    require_extent,
-)
+
+if TYPE_CHECKING:
+    from analyzers.detection.nodule_candidates import LungGrid
+    from analyzers.detection.nodule_shape import Piece
+    from analyzers.grid.balls import Mask
+
 
 LEAST_EXTENT_MM = 40.0
 LEAST_LUNG_ML = 20.0
@@ -104,6 +96,8 @@ class LungNodule:
 
     def __init__(self, device: str) -> None:
         """device: where the blob filters run; shape is measured on the CPU."""
+        from analyzers.detection import nodule_model
+
         self.device = device
         self.model = nodule_model.load()
 
@@ -115,6 +109,14 @@ class LungNodule:
         NotApplicable
             The images show no, or next to no, aerated lung.
         """
+        from analyzers.anatomy.lung_masks import lung_masks
+        from analyzers.grid.patient_grid import (
+            clear_padding,
+            hounsfield,
+            patient_grid,
+            require_extent,
+        )
+
         require_extent(volume, LEAST_EXTENT_MM)
         patient = patient_grid(volume)
         hu = hounsfield(volume, patient)
@@ -145,6 +147,12 @@ class LungNodule:
         spacing_mm: tuple[float, float, float],
         parameters: NoduleParameters,
     ) -> list[_Found]:
+        from scipy import ndimage
+
+        from analyzers.anatomy.lung_sides import LEFT_LABEL
+        from analyzers.detection.nodule_candidates import STEP_MM, candidates, lung_grid
+        from analyzers.detection.nodule_shape import cut_out
+
         grid = lung_grid(hu, lungs > 0, spacing_mm)
         depth = ndimage.distance_transform_edt(grid.lungs).astype(np.float32) * np.float32(STEP_MM)
         threshold = parameters.threshold or self.model.operating_point.threshold
@@ -178,6 +186,10 @@ def _on_fine_grid(
 ) -> Mask:
     """The piece with its border decided on the volume's own voxels, and what the cut rounded off
     its corners given back."""
+    from scipy import ndimage
+
+    from analyzers.detection.nodule_candidates import STEP_MM
+
     given_back = float(np.clip(REGROWTH_SHARE * piece.shape.diameter / 2, 1.0, MOST_REGROWTH_MM))
     margin = int(np.ceil(MOST_REGROWTH_MM / STEP_MM)) + 1
     outside = ndimage.distance_transform_edt(~np.pad(piece.mask, margin)) * STEP_MM
@@ -256,6 +268,8 @@ def _possible(probability: float, point: OperatingPoint | None) -> Classificatio
 
 def _axes_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[float, float]:
     """Sides in mm of the smallest rectangle round the nodule on its largest axial plane."""
+    import cv2
+
     plane = mask[int(np.argmax(np.count_nonzero(mask, axis=(1, 2))))]
     rows, columns = np.nonzero(plane)
     corners = np.concatenate(

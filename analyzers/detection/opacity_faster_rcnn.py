@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from analyzers import codes, families
@@ -24,15 +23,14 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
-from analyzers.detection.opacity_detector import Marks, fitted, log_odds, marks
-from analyzers.detection.opacity_evidence import grad_cam
-from analyzers.detection.opacity_window import SIDE, Window, channels, window
-from analyzers.grid.field import repeated_values
-from analyzers.models import stored_model
 from analyzers.models.learners import Calibration
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
-from analyzers.radiograph.opacity_features import zone_of
+
+if TYPE_CHECKING:
+    from analyzers.detection.opacity_detector import Marks
+    from analyzers.detection.opacity_window import Window
+
 
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
 OPACITY = Code("112001", "DCM", "Opacity")
@@ -81,6 +79,11 @@ class OpacityFasterRcnn:
     parameters: ClassVar[type[OpacityBoxParameters]] = OpacityBoxParameters
 
     def __init__(self, device: str) -> None:
+        import torch
+
+        from analyzers.detection.opacity_detector import fitted
+        from analyzers.models import stored_model
+
         self.device = torch.device(device)
         self.model = stored_model.load(self.name)
         arrays = dict(self.model.arrays)
@@ -89,6 +92,13 @@ class OpacityFasterRcnn:
 
     def analyze(self, volume: Volume, parameters: OpacityBoxParameters) -> Findings:
         """Raises NotApplicable when it is no frontal chest radiograph."""
+        import torch
+
+        from analyzers.detection.opacity_detector import marks
+        from analyzers.detection.opacity_evidence import grad_cam
+        from analyzers.detection.opacity_window import channels, window
+        from analyzers.grid.field import repeated_values
+
         chest = framed_chest(volume, self.mean)
         shape = (volume.shape[1], volume.shape[2])
         place = window(chest.frame, shape)
@@ -107,6 +117,8 @@ class OpacityFasterRcnn:
         return Findings(tuple(items), (self._remark(threshold),))
 
     def _verdict(self, found: Marks, boxes: list[Detection]) -> Finding:
+        from analyzers.detection.opacity_detector import log_odds
+
         best = log_odds(np.array([found.score.max(initial=0.0)]))
         probability = float(calibration_of(self.model).probability(best)[0])
         reasons = tuple(f"{box.key.replace('_', ' ')}: score {box.score:.2f}" for box in boxes)
@@ -115,6 +127,8 @@ class OpacityFasterRcnn:
     def _detections(
         self, found: Marks, place: Window, shape: tuple[int, int], threshold: float
     ) -> list[Detection]:
+        from analyzers.detection.opacity_detector import log_odds
+
         section = "box_calibration"
         chance = Calibration(
             self.model.number(section, "slope"), self.model.number(section, "offset")
@@ -156,6 +170,9 @@ def _detection(
     last: tuple[int, int],
 ) -> Detection:
     """box: in pixels of the view, which tells the side; first, last: corners (row, column)."""
+    from analyzers.detection.opacity_window import SIDE
+    from analyzers.radiograph.opacity_features import zone_of
+
     zone = zone_of(*(float(box[[axis, axis + 2]].mean() / SIDE) for axis in (1, 0)))
     side = {"left": codes.LEFT, "right": codes.RIGHT}.get(zone.split()[0])
     return Detection(

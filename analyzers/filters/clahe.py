@@ -27,7 +27,6 @@ from analyzers.contract import (
 )
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
-from analyzers.grid import field
 from analyzers.threads import for_each
 
 BINS = 1024
@@ -86,6 +85,8 @@ class Clahe:
         NotApplicable
             The series holds no image.
         """
+        from analyzers.grid import field
+
         derived.require_image(volume)
         values = field.mirrored_values(volume)
         low, high = parameters.low, parameters.high

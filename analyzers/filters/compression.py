@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +28,11 @@ from analyzers.contract import (
     Parameters,
     Volume,
 )
-from analyzers.filters import derived, frame_codecs
-from analyzers.filters.fidelity import Fidelity, compared
+from analyzers.filters import derived
 from analyzers.threads import for_each
+
+if TYPE_CHECKING:
+    from analyzers.filters.fidelity import Fidelity
 
 
 class Method(StrEnum):
@@ -159,6 +161,9 @@ def _encoded(
     parameters: CompressionParameters,
     valid: NDArray[np.bool_] | None,
 ) -> tuple[list[bytes], Fidelity]:
+    from analyzers.filters import frame_codecs
+    from analyzers.filters.fidelity import compared
+
     require_fit(stored, method)
     options = frame_codecs.Options(parameters.ratio, parameters.quality, parameters.largest_error)
     codec = frame_codecs.CODECS[method.value]

@@ -17,8 +17,6 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.filters import derived
-from analyzers.grid import field
-from analyzers.grid.blur import blurred
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,9 @@ class GaussianFilter:
         NotApplicable
             The series holds no image.
         """
+        from analyzers.grid import field
+        from analyzers.grid.blur import blurred
+
         derived.require_image(volume)
         sigmas = sigmas_in_voxels(volume, parameters)
         values = field.smoothed(volume, lambda image: blurred(image, sigmas, self.device))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,8 +25,6 @@ from analyzers.contract import (
 )
 from analyzers.filters import derived
 from analyzers.filters.derived import Sizes
-from analyzers.grid import field
-from analyzers.grid.blur import mirrored
 from analyzers.threads import bands, for_each
 
 COLUMNS_AT_ONCE = 2048
@@ -68,6 +65,8 @@ class MeanFilter:
         NotApplicable
             The series holds no image.
         """
+        from analyzers.grid import field
+
         derived.require_image(volume)
         sizes = derived.window_in_voxels(volume, parameters.size_mm, parameters.dimensions)
         values = field.smoothed(volume, lambda image: averaged(image, sizes, self.device))
@@ -89,6 +88,8 @@ def averaged(values: NDArray[np.float32], sizes: Sizes, device: str) -> NDArray[
 
 def mean_on_cpu(values: NDArray[np.float32], sizes: Sizes) -> NDArray[np.float32]:
     """Average a C-contiguous float32 volume in place and return it. sizes: odd, in voxels."""
+    import cv2
+
     across, down, along = sizes
 
     def within(index: int) -> None:
@@ -119,6 +120,8 @@ def box_on_device(image: Any, sizes: Sizes) -> Any:
     """Local means of a tensor as a new one."""
     import torch
 
+    from analyzers.grid.blur import mirrored
+
     for axis, size in enumerate(sizes):
         if size == 1:
             continue
@@ -134,6 +137,8 @@ def box_on_device(image: Any, sizes: Sizes) -> Any:
 
 def box_on_cpu(values: NDArray[np.float32], sizes: Sizes) -> NDArray[np.float32]:
     """As ``mean_on_cpu`` on the calling thread: for parts of a volume."""
+    import cv2
+
     across, down, along = sizes
     for index, plane in enumerate(values):
         values[index] = cv2.blur(plane, (along, down), borderType=cv2.BORDER_REFLECT)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,7 +29,6 @@ from analyzers.contract import (
 )
 from analyzers.filters import derived, rank_network
 from analyzers.filters.derived import Sizes
-from analyzers.grid import field
 from analyzers.grid.whole_values import has_whole_values, whole
 from analyzers.threads import bands, for_each
 
@@ -99,6 +97,8 @@ class MedianFilter:
 
 def _values(volume: Volume) -> NDArray[Any]:
     """int16 where nothing is lost by it: twice as many voxels an instruction."""
+    from analyzers.grid import field
+
     values: NDArray[Any] = field.mirrored_values(volume)
     return whole(values) if has_whole_values(volume) else values
 
@@ -108,6 +108,8 @@ def median_on_cpu(values: NDArray[Any], sizes: Sizes) -> NDArray[Any]:
 
     sizes: odd, in voxels, along (slice, row, column).
     """
+    import cv2
+
     out = np.empty_like(values)
     if sizes in ((1, 3, 3), (1, 5, 5)) and values.dtype in (np.int16, np.uint16, np.float32):
 

@@ -30,8 +30,6 @@ from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.mean import box_on_cpu, box_on_device
 from analyzers.filters.wavelet_denoise import noise_deviation
-from analyzers.filters.wavelet_transform import decomposed
-from analyzers.grid import field
 from analyzers.threads import bands, for_each
 
 MOST_SHIFTS = 1500
@@ -91,6 +89,8 @@ class NonLocalMeans:
         NotApplicable
             The series holds no image.
         """
+        from analyzers.grid import field
+
         derived.require_image(volume)
         dimensions = parameters.dimensions
         patch = derived.window_in_voxels(volume, parameters.patch_mm, dimensions)
@@ -118,6 +118,8 @@ class NonLocalMeans:
 def estimated_noise(values: Floats) -> float:
     """Standard deviation of the noise within the middle slice; 0 where it is too small."""
     import torch
+
+    from analyzers.filters.wavelet_transform import decomposed
 
     middle = values[len(values) // 2][None]
     if min(middle.shape[1:]) < 4:

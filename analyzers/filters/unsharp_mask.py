@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import cv2
-
 from analyzers import codes, families
 from analyzers.contract import (
     About,
@@ -26,8 +24,6 @@ from analyzers.filters.gaussian import (
     GaussianParameters,
     sigmas_in_voxels,
 )
-from analyzers.grid import field
-from analyzers.grid.blur import blur_on_cpu, blur_on_device
 from analyzers.threads import for_each
 
 
@@ -66,6 +62,8 @@ class UnsharpMask:
         NotApplicable
             The series holds no image.
         """
+        from analyzers.grid import field
+
         derived.require_image(volume)
         blur = GaussianParameters(parameters.sigma_mm, parameters.dimensions)
         values = sharpened(
@@ -88,6 +86,10 @@ def sharpened(
     values: derived.Floats, sigmas: tuple[float, float, float], amount: float, device: str
 ) -> derived.Floats:
     """Sharpen a C-contiguous float32 volume in place and return it; sigmas in voxels."""
+    import cv2
+
+    from analyzers.grid.blur import blur_on_cpu, blur_on_device
+
     if device.startswith("cuda"):
         blurred = blur_on_device(values, sigmas, device)
     else:

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import pywt
 
 from analyzers import codes, families
 from analyzers.contract import (
@@ -29,8 +28,6 @@ from analyzers.contract import (
 )
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats
-from analyzers.filters.wavelet_transform import decomposed, reconstruct
-from analyzers.grid import field
 from analyzers.threads import bands, for_each
 
 MEDIAN_OF_NORMAL = 0.6744897501960817
@@ -85,6 +82,8 @@ class WaveletDenoise:
         NotApplicable
             The series holds no image.
         """
+        from analyzers.grid import field
+
         derived.require_image(volume)
         values = denoised(field.mirrored_values(volume), parameters, self.device)
         return derived.derived(
@@ -112,6 +111,8 @@ def denoised(values: Floats, parameters: WaveletParameters, device: str) -> Floa
 
 
 def _denoise(image: Any, parameters: WaveletParameters) -> None:
+    import pywt
+
     shape = tuple(image.shape)
     axes = [axis for axis in range(3) if shape[axis] >= pywt.Wavelet(parameters.wavelet).dec_len]
     if not axes:
@@ -125,6 +126,8 @@ def _denoise_level(
     image: Any, axes: list[int], wavelet: str, levels: int, sigma: float | None
 ) -> None:
     """Transform, shrink the detail bands, go on with the coarse band, transform back in place."""
+    from analyzers.filters.wavelet_transform import decomposed, reconstruct
+
     bands = decomposed(image, wavelet, axes)
     coarse, *details = _bands(bands, axes)
     if sigma is None:

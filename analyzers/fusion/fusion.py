@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
@@ -29,12 +29,11 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.fusion import picture
-from analyzers.fusion.registration import Alignment, measure, register
-from analyzers.fusion.resampling import background, resampled
-from analyzers.fusion.rigid import angles_deg, corners, moved
-from analyzers.fusion.scan import scan
-from analyzers.grid.patient_grid import require_extent
 from analyzers.grid.whole_values import has_whole_values, whole
+
+if TYPE_CHECKING:
+    from analyzers.fusion.registration import Alignment
+
 
 BLENDED = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""
@@ -143,6 +142,9 @@ class Fusion:
         NotApplicable
             There is no second series, it is the same images, or the two share no place or content.
         """
+        from analyzers.fusion.resampling import background, resampled
+        from analyzers.grid.patient_grid import require_extent
+
         require_extent(volume, LEAST_EXTENT_MM)
         role, moving = _companion(volume, parameters)
         found, sentences = _aligned(volume, moving, parameters, self.device)
@@ -171,6 +173,8 @@ class Fusion:
 
 
 def _companion(volume: Volume, parameters: FusionParameters) -> tuple[str, Volume]:
+    from analyzers.grid.patient_grid import require_extent
+
     roles = tuple(ROLES) if parameters.moving == "auto" else (parameters.moving,)
     present = [role for role in roles if role in volume.companions]
     if not present:
@@ -199,6 +203,9 @@ def _aligned(
     volume: Volume, moving: Volume, parameters: FusionParameters, device: str
 ) -> tuple[Alignment, list[str]]:
     """Where the second series goes, and why, in words."""
+    from analyzers.fusion.registration import measure, register
+    from analyzers.fusion.scan import scan
+
     in_common = bool(volume.frame_of_reference) and (
         volume.frame_of_reference == moving.frame_of_reference
     )
@@ -249,6 +256,8 @@ def _judged(
 
 def _largest_shift_mm(volume: Volume, found: Alignment) -> float:
     """The longest way of a corner of the first series."""
+    from analyzers.fusion.rigid import corners, moved
+
     here = corners(volume.shape, volume.affine)
     return float(np.linalg.norm(moved(found.matrix, here) - here, axis=1).max())
 
@@ -272,6 +281,8 @@ def _chosen(pair: tuple[float, ...]) -> Shades | None:
 
 
 def _measurements(volume: Volume, found: Alignment) -> tuple[Measurement, ...]:
+    from analyzers.fusion.rigid import angles_deg, corners, moved
+
     centre = corners(volume.shape, volume.affine).mean(axis=0)
     shift = moved(found.matrix, centre[None])[0] - centre
     named = zip(SHIFTS, shift, strict=True)

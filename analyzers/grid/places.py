@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from analyzers.contract import InvalidParameters, NotApplicable, Volume
-from analyzers.grid.patient_grid import PatientGrid
+
+if TYPE_CHECKING:
+    from analyzers.grid.patient_grid import PatientGrid
 
 Index = tuple[int, int, int]
 

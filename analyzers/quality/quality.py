@@ -6,12 +6,11 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 
 from analyzers import codes, families
-from analyzers.anatomy import body
 from analyzers.anatomy.body_region import Region, said_regions
 from analyzers.contract import (
     About,
@@ -27,11 +26,10 @@ from analyzers.contract import (
     Parameters,
     Volume,
 )
-from analyzers.grid.field import field_of_view
-from analyzers.quality import measures, words
-from analyzers.quality.contrast_phase import contrast_phase
-from analyzers.quality.familiarity import judge
-from analyzers.quality.text import text_rows
+
+if TYPE_CHECKING:
+    from analyzers.anatomy import body
+
 
 QUESTION = Code("QUALITY", codes.PRIVATE_SCHEME, "Image quality for automatic analysis")
 ACCEPT = Code("QUALITY-ACCEPT", codes.PRIVATE_SCHEME, "Accepted")
@@ -141,6 +139,8 @@ class Quality:
         NotApplicable
             The images are too small, or show nothing but one value.
         """
+        from analyzers.quality.contrast_phase import contrast_phase
+
         if min(volume.shape[1:], default=0) < LEAST_PIXELS or volume.shape[0] == 0:
             raise NotApplicable(f"The images have fewer than {LEAST_PIXELS} pixels a side.")
         values = volume.values(np.float32)
@@ -161,6 +161,9 @@ class _Check:
     """The measures of one series; ``measurements`` fills while ``reasons`` runs."""
 
     def __init__(self, volume: Volume, values: body.Values, limits: QualityParameters) -> None:
+        from analyzers.anatomy import body
+        from analyzers.grid.field import field_of_view
+
         self.measurements: list[Measurement] = []
         self._volume, self._values, self._limits = volume, values, limits
         self._field = field_of_view(volume)
@@ -194,6 +197,8 @@ class _Check:
         self.measurements.append(Measurement(name, round(value, 3), unit))
 
     def _ct_noise(self) -> Iterator[Reason]:
+        from analyzers.quality import measures
+
         soft = measures.soft_tissue(self._values, self._body, 50)
         noise = measures.noise_level(self._values, soft)
         if noise is None:
@@ -203,6 +208,8 @@ class _Check:
         yield from _above("Noise in soft tissue", noise, limits, "HU")
 
     def _signal(self) -> Iterator[Reason]:
+        from analyzers.quality import measures
+
         noise = measures.noise_level(self._values, self._body)
         if not noise:
             return
@@ -218,6 +225,8 @@ class _Check:
             yield Reason(level, f"Signal is only {ratio:.1f} times the noise (limit {limit:g}).")
 
     def _sharpness(self) -> Iterator[Reason]:
+        from analyzers.quality import measures
+
         spacing = self._volume.spacing_mm
         width = measures.edge_width_mm(
             self._values, self._body, (float(spacing[1]), float(spacing[2])), self._field
@@ -229,6 +238,8 @@ class _Check:
         yield from _above("Width of the body outline (blur)", width, limits, "mm")
 
     def _motion(self) -> Iterator[Reason]:
+        from analyzers.quality import measures
+
         moved = measures.displaced_slices(self._body)
         if moved:
             numbers = ", ".join(str(index + 1) for index in moved[:5])
@@ -238,6 +249,8 @@ class _Check:
             )
 
     def _saturation(self) -> Iterator[Reason]:
+        from analyzers.quality import measures
+
         share = measures.saturated_share(self._values, self._body)
         self._measured(SATURATED, 100 * share, codes.PERCENT)
         limits = (100 * self._limits.saturated_warn, 100 * self._limits.saturated_refuse)
@@ -246,6 +259,8 @@ class _Check:
         )
 
     def _metal(self) -> Iterator[Reason]:
+        from analyzers.quality import measures
+
         millilitres = float(np.count_nonzero(self._body & (self._values > measures.METAL_HU)))
         millilitres *= self._volume.voxel_ml
         self._measured(METAL, millilitres, codes.MILLILITER)
@@ -256,6 +271,8 @@ class _Check:
         yield Reason(Level.WARN, f"Metal, {millilitres:.2g} mL above 2500 HU{streaks}.")
 
     def _coverage(self) -> Iterator[Reason]:
+        from analyzers.quality import measures
+
         spacing = self._volume.spacing_mm
         cut = measures.lung_cut(self._values, self._body, float(spacing[1] * spacing[2]))
         ends = [name for name, is_cut in zip(("first", "last"), cut, strict=True) if is_cut]
@@ -280,6 +297,8 @@ class _Check:
             )
 
     def _contrast(self) -> Iterator[Reason]:
+        from analyzers.anatomy import body
+
         facts = self._volume.facts
         if facts is None or facts.contrast is None:
             return
@@ -290,6 +309,8 @@ class _Check:
 
     def _familiarity(self) -> Iterator[Reason]:
         """Only of what the models would be given: another organ is no fault of the image."""
+        from analyzers.quality.familiarity import judge
+
         said = said_regions(self._volume.facts)
         if self._volume.projection and said and Region.CHEST not in said:
             return
@@ -305,6 +326,9 @@ class _Check:
             yield Reason(Level.WARN, words)
 
     def _lettering(self) -> Iterator[Reason]:
+        from analyzers.quality import words
+        from analyzers.quality.text import text_rows
+
         planes = (
             self._values
             if self._volume.projection

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,18 +18,13 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
-from analyzers.grid.field import repeated_values
 from analyzers.models.learners import Calibration
-from analyzers.models.stored_model import StoredModel
 from analyzers.radiograph import concepts
-from analyzers.radiograph.chest_frame import (
-    SIZE,
-    Frame,
-    Image,
-    register,
-    standardised,
-    unsquared,
-)
+
+if TYPE_CHECKING:
+    from analyzers.models.stored_model import StoredModel
+    from analyzers.radiograph.chest_frame import Frame, Image
+
 
 INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
 LIMITS = Limits(time_s=120.0, memory_mb=4096)
@@ -56,6 +51,9 @@ def framed_chest(volume: Volume, mean: NDArray[np.generic]) -> FramedChest:
     NotApplicable
         It is no single projection image, holds no contrast, or does not look like a frontal chest.
     """
+    from analyzers.grid.field import repeated_values
+    from analyzers.radiograph.chest_frame import register, standardised
+
     if not volume.projection or volume.shape[0] != 1:
         raise NotApplicable("Lung opacity is judged on a single radiograph; this is none.")
     values = repeated_values(volume)[0]
@@ -91,6 +89,10 @@ def verdict(model: StoredModel, probability: float, reasons: tuple[str, ...]) ->
 
 def on_frame(chart: NDArray[np.floating], field: slice) -> NDArray[np.float32]:
     """A chart of a square field of the frame ``(n, n)``, laid on the frame; 0 beyond the field."""
+    import cv2
+
+    from analyzers.radiograph.chest_frame import SIZE
+
     side = field.stop - field.start
     framed = np.zeros((SIZE, SIZE), np.float32)
     framed[field, field] = cv2.resize(chart, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -105,6 +107,8 @@ def evidence(
     quantity: Code = concepts.OPACITY_EVIDENCE,
 ) -> ParametricMap:
     """A chart of the frame ``(240, 240)``, back on the radiograph it was made from."""
+    from analyzers.radiograph.chest_frame import unsquared
+
     rows, columns = volume.shape[1:]
     lifted = unsquared(chest.frame.lift(framed), (rows, columns))[None]
     if volume.valid is not None:

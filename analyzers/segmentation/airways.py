@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from analyzers import codes, families
-from analyzers.anatomy.airway_tree import airway_tree
 from analyzers.contract import (
     About,
     Code,
@@ -21,14 +20,11 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.grid.balls import Mask, Spacing
-from analyzers.grid.patient_grid import (
-    clear_padding,
-    hounsfield,
-    patient_grid,
-    require_extent,
-)
 from analyzers.segmentation.measures import measured
+
+if TYPE_CHECKING:
+    from analyzers.grid.balls import Mask, Spacing
+
 
 TRACHEA_AND_BRONCHUS = Code("110726009", "SCT", "Trachea and Bronchus")
 TRACHEA = Code("44567001", "SCT", "Trachea")
@@ -75,6 +71,14 @@ class AirwaySegmentation:
         NotApplicable
             The images show no trachea or main bronchi between aerated lungs.
         """
+        from analyzers.anatomy.airway_tree import airway_tree
+        from analyzers.grid.patient_grid import (
+            clear_padding,
+            hounsfield,
+            patient_grid,
+            require_extent,
+        )
+
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)

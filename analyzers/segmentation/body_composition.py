@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from analyzers import codes, families
-from analyzers.anatomy.abdominal_level import Level, third_lumbar
-from analyzers.anatomy.abdominal_wall import Compartments, compartments
-from analyzers.anatomy.bone_masks import bone_mask
 from analyzers.contract import (
     About,
     Code,
@@ -26,15 +22,13 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.grid.field import field_of_view
-from analyzers.grid.patient_grid import (
-    PatientGrid,
-    clear_padding,
-    hounsfield,
-    patient_grid,
-    require_extent,
-)
 from analyzers.segmentation.measures import AREA, TISSUE, measured
+
+if TYPE_CHECKING:
+    from analyzers.anatomy.abdominal_level import Level
+    from analyzers.anatomy.abdominal_wall import Compartments
+    from analyzers.grid.patient_grid import PatientGrid
+
 
 MUSCLE, SUBCUTANEOUS, VISCERAL = 1, 2, 3
 SKELETAL_MUSCLE = Code("127954009", "SCT", "Skeletal muscle")
@@ -96,6 +90,15 @@ class BodyComposition:
         NotApplicable
             No landmark of L3, the level lies outside the images, or there is no abdomen there.
         """
+        from analyzers.anatomy.abdominal_wall import compartments
+        from analyzers.anatomy.bone_masks import bone_mask
+        from analyzers.grid.patient_grid import (
+            clear_padding,
+            hounsfield,
+            patient_grid,
+            require_extent,
+        )
+
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)
@@ -141,6 +144,8 @@ def _level(
     grid: PatientGrid,
     parameters: BodyCompositionParameters,
 ) -> Level:
+    from analyzers.anatomy.abdominal_level import Level, third_lumbar
+
     step = grid.spacing_mm[0]
     if parameters.z_mm is not None:
         plane = float(np.interp(0.0, heights - parameters.z_mm, np.arange(len(heights))))
@@ -203,6 +208,8 @@ def _segment(
 
 def _field(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:
     """The field of view on axes (z, y, x), where padding tells it."""
+    from analyzers.grid.field import field_of_view
+
     field = field_of_view(volume)
     return None if field is None else grid.view(field)
 
@@ -214,6 +221,8 @@ def _cut_off(
 
     Or the border of a field of view that is smaller than they are.
     """
+    from scipy import ndimage
+
     middle = planes[len(planes) // 2]
     plane = hu[middle] > -250
     edges = [plane[:, 0], plane[:, -1], plane[0], plane[-1]]

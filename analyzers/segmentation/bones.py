@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import codes, families
-from analyzers.anatomy.bone_masks import METAL_HU, bone_mask
 from analyzers.contract import (
     About,
     Code,
@@ -19,12 +18,6 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Volume,
-)
-from analyzers.grid.patient_grid import (
-    clear_padding,
-    hounsfield,
-    patient_grid,
-    require_extent,
 )
 from analyzers.segmentation.measures import volume_and_attenuation
 
@@ -70,6 +63,14 @@ class BoneSegmentation:
         NotApplicable
             The images show no, or next to no, bone.
         """
+        from analyzers.anatomy.bone_masks import METAL_HU, bone_mask
+        from analyzers.grid.patient_grid import (
+            clear_padding,
+            hounsfield,
+            patient_grid,
+            require_extent,
+        )
+
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)

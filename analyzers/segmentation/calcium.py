@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.anatomy.mediastinum import mediastinum
 from analyzers.contract import (
     About,
     Code,
@@ -23,15 +22,12 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.grid.balls import Mask
-from analyzers.grid.patient_grid import (
-    clear_padding,
-    hounsfield,
-    patient_grid,
-    require_extent,
-)
-from analyzers.segmentation.agatston import THRESHOLD_HU, CalciumScore, agatston
 from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, measured
+
+if TYPE_CHECKING:
+    from analyzers.grid.balls import Mask
+    from analyzers.segmentation.agatston import CalciumScore
+
 
 CALCIUM_SCORE = Code("112058", "DCM", "Calcium score")
 CALCIFICATION = Code("18115005", "SCT", "Pathologic calcification, calcified structure")
@@ -98,6 +94,15 @@ class CalciumScoring:
         NotApplicable
             The images do not show the space between two lungs, or show contrast agent in it.
         """
+        from analyzers.anatomy.mediastinum import mediastinum
+        from analyzers.grid.patient_grid import (
+            clear_padding,
+            hounsfield,
+            patient_grid,
+            require_extent,
+        )
+        from analyzers.segmentation.agatston import agatston
+
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)
@@ -131,6 +136,8 @@ class CalciumScoring:
 
 
 def _refuse_contrast_agent(hu: NDArray[np.int16], region: Mask) -> None:
+    from analyzers.segmentation.agatston import THRESHOLD_HU
+
     values = hu[region]
     blood = values[(values > BLOOD_RANGE_HU[0]) & (values < BLOOD_RANGE_HU[1])]
     bright = float((values >= THRESHOLD_HU).mean())

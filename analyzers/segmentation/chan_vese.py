@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
-from analyzers.grid.balls import Spacing
-from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from analyzers.grid.balls import Spacing
 
 ROUNDS, STEPS = 3, 60
 LEAST_INNER = 0.55
@@ -80,6 +80,8 @@ class ChanVese:
         NotApplicable
             No contrast, no structure, or a point outside the images.
         """
+        from analyzers.segmentation.outlined import outlined
+
         of = scene(volume, parameters)
         inside = two_phases(of, parameters, self.device)
         return outlined(volume, of, inside, parameters, "Chan-Vese")

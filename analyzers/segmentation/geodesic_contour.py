@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
-from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 CERTAIN = 4.0
@@ -77,6 +76,8 @@ class GeodesicContour:
         NotApplicable
             No contrast, no structure, or a point outside the images.
         """
+        from analyzers.segmentation.outlined import outlined
+
         of = scene(volume, parameters)
         inside = shortest_contour(of, parameters, self.device)
         return outlined(volume, of, inside, parameters, "Geodesic contour")

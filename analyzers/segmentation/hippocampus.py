@@ -6,7 +6,7 @@ They were trained on crops of about 36×50×35 mm round one hippocampus, and rea
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,18 +28,11 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.grid.field import mirrored_values
-from analyzers.grid.patient_grid import (
-    PatientGrid,
-    clear_padding,
-    measured_here,
-    patient_grid,
-)
-from analyzers.models import hippocampus_networks as networks
-from analyzers.models import stored_model
-from analyzers.models.engine import averaged
-from analyzers.models.evidence import entropy, grad_cam
-from analyzers.models.hippocampus_input import Resampling, normalized, require_crop
+
+if TYPE_CHECKING:
+    from analyzers.grid.patient_grid import PatientGrid
+    from analyzers.models.hippocampus_input import Resampling
+
 
 HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")
 """CID 7140."""
@@ -84,6 +77,9 @@ class HippocampusNetwork:
         BrokenModel
             The stored weights are missing or damaged.
         """
+        from analyzers.models import hippocampus_networks as networks
+        from analyzers.models import stored_model
+
         self.run = networks.run_on(device)
         self.network = networks.restored(self.name, stored_model.load(self.name)).to(device)
 
@@ -95,6 +91,10 @@ class HippocampusNetwork:
         NotApplicable
             The images are no crop round a hippocampus, or show nothing.
         """
+        from analyzers.grid.patient_grid import clear_padding
+        from analyzers.models.engine import averaged
+        from analyzers.models.evidence import entropy, grad_cam
+
         crop = crop_of(volume)
         answer = averaged(self.network, crop.image, self.run)
         labels = crop.back(answer.shares).argmax(0).astype(np.uint8)
@@ -172,6 +172,10 @@ def crop_of(volume: Volume) -> Crop:
     NotApplicable
         It is no crop round a hippocampus, or shows nothing.
     """
+    from analyzers.grid.field import mirrored_values
+    from analyzers.grid.patient_grid import measured_here, patient_grid
+    from analyzers.models.hippocampus_input import Resampling, normalized, require_crop
+
     require_crop(volume)
     grid = patient_grid(volume)
     values = np.nan_to_num(grid.view(mirrored_values(volume)))
@@ -189,6 +193,8 @@ def parts_found(
 
     labels: 0, 1 (anterior), 2 (posterior), in patient axes.
     """
+    from analyzers.models import hippocampus_networks as networks
+
     counts = np.bincount(labels.ravel(), minlength=networks.CLASSES)
     segments = tuple(
         _segment(number, part, rgb, float(counts[number]) * voxel_ml)

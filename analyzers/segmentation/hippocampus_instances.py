@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +21,6 @@ from analyzers.contract import (
     Parameters,
     Volume,
 )
-from analyzers.grid.patient_grid import clear_padding
-from analyzers.models import hippocampus_networks as networks
-from analyzers.models import stored_model
-from analyzers.models.slice_instances import Marked, labelled, marked
 from analyzers.segmentation.hippocampus import (
     HIPPOCAMPUS,
     NOTHING_FOUND,
@@ -33,6 +29,10 @@ from analyzers.segmentation.hippocampus import (
     crop_of,
     parts_found,
 )
+
+if TYPE_CHECKING:
+    from analyzers.models.slice_instances import Marked
+
 
 PART = Code("HIPPOPART", codes.PRIVATE_SCHEME, "Part of the hippocampus")
 SIDES = {
@@ -81,6 +81,9 @@ class HippocampusMaskRcnn:
         BrokenModel
             The stored weights are missing or damaged.
         """
+        from analyzers.models import hippocampus_networks as networks
+        from analyzers.models import stored_model
+
         self.device = device
         self.network = networks.restored(self.name, stored_model.load(self.name))
 
@@ -92,6 +95,10 @@ class HippocampusMaskRcnn:
         NotApplicable
             The images are no crop round a hippocampus, or show nothing.
         """
+        from analyzers.grid.patient_grid import clear_padding
+        from analyzers.models import hippocampus_networks as networks
+        from analyzers.models.slice_instances import labelled, marked
+
         crop = crop_of(volume)
         answer = marked(self.network, crop.image, networks.CLASSES, self.device)
         labels = labelled(crop.back(answer.fields))

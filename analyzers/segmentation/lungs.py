@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes, families
-from analyzers.anatomy.lung_masks import lung_masks
-from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
 from analyzers.contract import (
     About,
     Code,
@@ -22,12 +20,6 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Volume,
-)
-from analyzers.grid.patient_grid import (
-    clear_padding,
-    hounsfield,
-    patient_grid,
-    require_extent,
 )
 from analyzers.segmentation.measures import measured, volume_and_attenuation
 
@@ -79,6 +71,15 @@ class LungSegmentation:
         NotApplicable
             The images show no, or next to no, aerated lung.
         """
+        from analyzers.anatomy.lung_masks import lung_masks
+        from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
+        from analyzers.grid.patient_grid import (
+            clear_padding,
+            hounsfield,
+            patient_grid,
+            require_extent,
+        )
+
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)
@@ -106,6 +107,8 @@ def _is_sagittal_strip(hu: NDArray[np.int16], spacing_mm: tuple[float, float, fl
 
 
 def _side(hu: NDArray[np.int16], labels: NDArray[np.uint8], label: int, voxel_ml: float) -> Segment:
+    from analyzers.anatomy.lung_sides import LEFT_LABEL
+
     left = label == LEFT_LABEL
     return Segment(
         key="left_lung" if left else "right_lung",

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
-from analyzers.grid.balls import Mask, Spacing
+if TYPE_CHECKING:
+    from analyzers.grid.balls import Mask, Spacing
+
 
 FIXED_SHARE = 0.41
 """Share of SUVmax (EANM guideline 2.0, DOI 10.1007/s00259-014-2961-x)."""
@@ -77,6 +78,9 @@ def delineate(
     valid: Mask | None = None,
 ) -> list[Focus]:
     """The foci, each cut by its own threshold; hottest first. valid: None: all was measured."""
+    import cc3d
+    from scipy import ndimage
+
     labels = cc3d.connected_components(suv >= start.level, connectivity=18)
     counts = np.bincount(labels.ravel())
     least = start.least_ml * 1000.0 / float(np.prod(spacing_mm))
@@ -101,6 +105,8 @@ def delineate(
 
 def _reached(mask: Mask, body: Mask) -> Mask:
     """The pieces of a mask that hold voxels of the starting body."""
+    import cc3d
+
     labels = cc3d.connected_components(mask, connectivity=18)
     touched = np.unique(labels[body & mask])
     kept: Mask = np.isin(labels, touched[touched > 0])
@@ -154,6 +160,8 @@ def suv_peak(
 
     A voxel weighs as much as the part of it that lies in the sphere; padding weighs nothing.
     """
+    from scipy import ndimage
+
     kernel = sphere_weights(PEAK_RADIUS_MM, spacing_mm)
     reach = [size // 2 for size in kernel.shape]
     window = tuple(

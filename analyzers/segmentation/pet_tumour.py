@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,14 +24,6 @@ from analyzers.contract import (
     Volume,
     no_suv,
 )
-from analyzers.grid.balls import Mask
-from analyzers.grid.patient_grid import (
-    PatientGrid,
-    measured_here,
-    patient_grid,
-    require_extent,
-)
-from analyzers.grid.places import index_of, require_point
 from analyzers.segmentation import pet_foci
 from analyzers.segmentation.measures import (
     LESION,
@@ -40,7 +32,12 @@ from analyzers.segmentation.measures import (
     measured,
 )
 from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv_peak
-from analyzers.segmentation.pet_reference import Reference, find_liver, reference_at
+
+if TYPE_CHECKING:
+    from analyzers.grid.balls import Mask
+    from analyzers.grid.patient_grid import PatientGrid
+    from analyzers.segmentation.pet_reference import Reference
+
 
 METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
 TOTAL_LESION_GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")
@@ -101,6 +98,8 @@ class PetTumourParameters(Parameters):
     ] = ()
 
     def check(self) -> None:
+        from analyzers.grid.places import require_point
+
         require_point("seed_mm", self.seed_mm)
         require_point("reference_mm", self.reference_mm)
 
@@ -145,6 +144,9 @@ class PetTumour:
         NotApplicable
             The header allows no SUV, nothing is taken up, or there is no reference for "percist".
         """
+        from analyzers.grid.patient_grid import measured_here, patient_grid, require_extent
+        from analyzers.grid.places import index_of
+
         require_extent(volume, LEAST_EXTENT_MM)
         if volume.suv_factor is None:
             raise NotApplicable(no_suv(volume))
@@ -171,6 +173,9 @@ def _suv(volume: Volume, grid: PatientGrid) -> NDArray[np.float32]:
 def _reference(
     volume: Volume, grid: PatientGrid, suv: NDArray[np.float32], parameters: PetTumourParameters
 ) -> Reference | None:
+    from analyzers.grid.places import index_of
+    from analyzers.segmentation.pet_reference import find_liver, reference_at
+
     if parameters.method != Method.PERCIST:
         return None
     if parameters.reference_mm:

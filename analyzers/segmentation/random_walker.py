@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
-from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 SEED_TRUST = 1e3
@@ -67,6 +66,8 @@ class RandomWalker:
         NotApplicable
             No contrast, no structure, or a point outside the images.
         """
+        from analyzers.segmentation.outlined import outlined
+
         of = scene(volume, parameters)
         inside = walked(of, parameters, self.device)
         return outlined(volume, of, inside, parameters, "Random walker")

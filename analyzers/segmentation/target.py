@@ -8,25 +8,18 @@ regularise.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.filters import threshold_otsu
 
 from analyzers.contract import InvalidParameters, NotApplicable, Parameter, Parameters, Volume
-from analyzers.grid.balls import Mask, Spacing
-from analyzers.grid.patient_grid import (
-    CoarseGrid,
-    PatientGrid,
-    coarse_grid,
-    hounsfield,
-    measured_here,
-    patient_grid,
-    reduce_to,
-    require_extent,
-)
-from analyzers.grid.places import Index, index_of, require_point
+
+if TYPE_CHECKING:
+    from analyzers.grid.balls import Mask, Spacing
+    from analyzers.grid.patient_grid import CoarseGrid, PatientGrid
+    from analyzers.grid.places import Index
+
 
 LEAST_EXTENT_MM = 10.0
 MOST_VOXELS = 6_000_000
@@ -76,6 +69,8 @@ class TargetParameters(Parameters):
     ] = 0.5
 
     def check(self) -> None:
+        from analyzers.grid.places import require_point
+
         require_point("seed_mm", self.seed_mm)
         if self.lowest is not None and self.highest is not None and self.lowest >= self.highest:
             raise InvalidParameters(f"lowest {self.lowest:g} is not below highest {self.highest:g}")
@@ -113,6 +108,9 @@ def scene(volume: Volume, parameters: TargetParameters) -> Scene:
     NotApplicable
         The images are too small, without contrast, or the point lies outside of them.
     """
+    from analyzers.grid.patient_grid import coarse_grid, patient_grid, reduce_to, require_extent
+    from analyzers.grid.places import index_of
+
     require_extent(volume, LEAST_EXTENT_MM)
     grid = patient_grid(volume)
     values = image_values(volume, grid)
@@ -146,6 +144,8 @@ def scene(volume: Volume, parameters: TargetParameters) -> Scene:
 
 def image_values(volume: Volume, grid: PatientGrid) -> NDArray[Any]:
     """Whole HU (int16) for CT, SUV for PET where known, else the values of the image."""
+    from analyzers.grid.patient_grid import hounsfield
+
     if volume.modality == "CT":
         return hounsfield(volume, grid)
     values: NDArray[np.float32] = np.ascontiguousarray(grid.view(volume.values(np.float32)))
@@ -159,6 +159,8 @@ def _seen(
     volume: Volume, grid: PatientGrid, coarse: CoarseGrid, window: tuple[slice, ...]
 ) -> Mask | None:
     """Working voxels of which at least half was measured; None: all."""
+    from analyzers.grid.patient_grid import measured_here, reduce_to
+
     valid = measured_here(volume, grid)
     if valid is None:
         return None
@@ -256,6 +258,8 @@ def _border(near: NDArray[np.float32], level: float, side: float) -> float:
 
 def _otsu(values: NDArray[np.float32]) -> float:
     """Otsu's threshold; where many values part the classes alike, mid-way between the means."""
+    from skimage.filters import threshold_otsu
+
     first = float(threshold_otsu(values))  # type: ignore[no-untyped-call]  # partly typed
     upper = values > first
     if not upper.any() or upper.all():

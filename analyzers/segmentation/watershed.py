@@ -7,11 +7,9 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.segmentation import watershed
 
 from analyzers import families
 from analyzers.contract import About, Code, Findings, InputContract, Limits, Parameter, Volume
-from analyzers.segmentation.outlined import outlined
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 OUTSIDE, INSIDE = 1, 2
@@ -64,6 +62,8 @@ class Watershed:
         NotApplicable
             No contrast, no structure, or a point outside the images.
         """
+        from analyzers.segmentation.outlined import outlined
+
         of = scene(volume, parameters)
         inside = flooded(of, parameters, self.device)
         return outlined(volume, of, inside, parameters, "Watershed")
@@ -72,6 +72,7 @@ class Watershed:
 def flooded(of: Scene, parameters: WatershedParameters, device: str) -> NDArray[np.float32]:
     """1 inside, 0 outside, on the working grid."""
     import torch
+    from skimage.segmentation import watershed
 
     from analyzers.segmentation.variational import Quadratic, model_image, slope
 

@@ -17,6 +17,7 @@ import structlog
 
 from analyzers import answer, devices, registry
 from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported
+from analyzers.preload import preload
 from node.errors import awaited, is_transient
 from node.observe.redaction import redacted
 from node.results import kept, reported
@@ -80,7 +81,9 @@ def warm_up(names: tuple[str, ...], device: str) -> None:
 @cache
 def loaded(name: str, device: str) -> Analyzer:
     """The worker's own instance of an analyzer: built once, kept."""
-    return registry.load(name)(device)
+    kind = registry.load(name)
+    preload(kind.__module__)
+    return kind(device)
 
 
 def _outcome(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
