@@ -27,6 +27,8 @@ LOW_ATTENUATION_FRACTION = Code(
 """Emphysema index; no concept of PS3.16 names it. DOI 10.1148/radiol.2391042059."""
 TOTAL_LUNG_VOLUME = Code("TLVCT", PRIVATE_SCHEME, "Volume of both lungs on CT")
 
+SUV_BW = Code("126401", "DCM", "SUVbw")
+
 MEAN = Code("373098007", "SCT", "Mean")
 
 NO_UNIT = Code("1", "UCUM", "no units")
@@ -42,7 +44,6 @@ GRAM = Code("g", "UCUM", "gram")
 HOUNSFIELD_UNIT = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 GRAM_PER_ML = Code("g/ml{SUVbw}", "UCUM", "Standardized Uptake Value body weight")
 
-EDGE_ENHANCEMENT = Code("113086", "DCM", "Edge enhancement")
 SMOOTHING = Code("113087", "DCM", "Smoothing")
 GAUSSIAN_BLUR = Code("113088", "DCM", "Gaussian blur")
 UNSHARP_MASK = Code("113089", "DCM", "Unsharp mask")

@@ -35,7 +35,6 @@ from analyzers.segmentation.target import Scene, TargetParameters
 SEED_REACH_MM = 3.0
 NEAR_MM, THIN_SHARE = 5.0, 0.6
 """A neck is at most this share of the largest ball in the structure within 5 mm of the point."""
-SUV_BW = Code("126401", "DCM", "SUVbw")
 
 
 def outlined(
@@ -137,7 +136,7 @@ def _quantity(volume: Volume) -> tuple[Code, Code]:
     if volume.modality == "CT":
         return codes.ATTENUATION_COEFFICIENT, codes.HOUNSFIELD_UNIT
     if volume.suv_factor is not None:
-        return SUV_BW, codes.GRAM_PER_ML
+        return codes.SUV_BW, codes.GRAM_PER_ML
     return VALUE, volume.units or codes.NO_UNIT
 
 

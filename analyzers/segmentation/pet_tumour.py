@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
 TOTAL_LESION_GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")
-SUV_BW = Code("126401", "DCM", "SUVbw")
 PEAK_IN_ROI = Code("126031", "DCM", "Peak Value Within ROI")
 COLOURS = (
     (235, 90, 60), (70, 150, 220), (240, 200, 70), (120, 190, 100), (190, 110, 200),
@@ -260,9 +259,9 @@ def _segment(number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float
     volume_ml = suv.size * voxel_ml
     measurements: tuple[Measurement, ...] = (
         measured(METABOLIC_VOLUME, volume_ml, codes.MILLILITER),
-        measured(SUV_BW, suv.max(), codes.GRAM_PER_ML, MAXIMUM),
-        measured(SUV_BW, suv.mean(), codes.GRAM_PER_ML, codes.MEAN),
-        measured(SUV_BW, peak, codes.GRAM_PER_ML, PEAK_IN_ROI),
+        measured(codes.SUV_BW, suv.max(), codes.GRAM_PER_ML, MAXIMUM),
+        measured(codes.SUV_BW, suv.mean(), codes.GRAM_PER_ML, codes.MEAN),
+        measured(codes.SUV_BW, peak, codes.GRAM_PER_ML, PEAK_IN_ROI),
         measured(TOTAL_LESION_GLYCOLYSIS, volume_ml * suv.mean(), codes.GRAM),
     )
     return Segment(
