@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from analyzers.codes import HOUNSFIELD_UNIT, PERCENT
 from analyzers.contract import Code, Volume
 from node.series.examined import require_one_patient, subject
 from node.series.facts import facts_of
@@ -54,14 +55,13 @@ from storage.port import Readable
 MAX_PIXELS = 2**31
 """2048 slices of 1024×1024, 4 GiB at 16 bits: the largest CT there is, several times over."""
 
-HOUNSFIELD = Code("[hnsf'U]", "UCUM", "Hounsfield unit")
 
 PET_UNITS: Mapping[str, Code] = {
     "BQML": Code("Bq/ml", "UCUM", "Becquerels/milliliter"),
     "GML": Code("g/ml", "UCUM", "Standardized Uptake Value (g/ml)"),
     "CNTS": Code("{counts}", "UCUM", "Counts"),
     "CPS": Code("{counts}/s", "UCUM", "Counts per second"),
-    "PCNT": Code("%", "UCUM", "Percent"),
+    "PCNT": PERCENT,
 }
 """Units (0054,1001) that have a UCUM code of their own (PS3.3 C.8.9.1.1.3, PS3.16 CID 84)."""
 
@@ -210,7 +210,7 @@ def _units(header: Dataset, rescales: Sequence[Rescale]) -> tuple[Code | None, s
     if modality != "CT":
         return None, ""
     reason = _why_not_hounsfield(header, rescales)
-    return (None, reason) if reason else (HOUNSFIELD, "")
+    return (None, reason) if reason else (HOUNSFIELD_UNIT, "")
 
 
 def _uptake(headers: Sequence[Dataset], rescales: Sequence[Rescale]) -> Uptake:

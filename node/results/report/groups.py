@@ -15,6 +15,7 @@ import highdicom as hd
 import numpy as np
 from pydicom.dataset import Dataset
 
+from analyzers.codes import PERCENT
 from analyzers.contract import (
     Classification,
     Code,
@@ -40,7 +41,6 @@ CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
 COMMENT = Code("121106", "DCM", "Comment")
 LATERALITY = Code("272741003", "SCT", "Laterality")
 SERIES_UID = Code("112002", "DCM", "Series Instance UID")
-PERCENT = Code("%", "UCUM", "Percent")
 CONCLUSION = Code("121077", "DCM", "Conclusion")
 THRESHOLD = Code("THRESHOLD", "99WETREAD", "Certainty from which the answer is given")
 SENSITIVITY = Code("SENSITIVITY", "99WETREAD", "Sensitivity on patients held out")

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydicom import uid
 from pydicom.encaps import encapsulate
 
+from analyzers.codes import HOUNSFIELD_UNIT
 from analyzers.contract import Volume
 from node.demo.ct_files import CtFiles
 from node.demo.phantom import ACQUISITIONS, ANATOMY_ORIGIN_MM, ChestPhantom
 from node.series.geometry import UndecodablePixels
-from node.series.read import HOUNSFIELD, read_headers, read_series
+from node.series.read import read_headers, read_series
 from node.series.source import Frame
 
 LANDMARKS = {
@@ -146,7 +147,7 @@ def test_an_enhanced_ct_gives_the_volume_of_its_single_frame_twin(
     assert source.volume is not None
     np.testing.assert_array_equal(source.volume.values(), phantom.truth.hu)
     np.testing.assert_allclose(source.volume.affine, phantom.affine, atol=1e-4)
-    assert source.volume.units == HOUNSFIELD
+    assert source.volume.units == HOUNSFIELD_UNIT
     assert len(source.headers) == 1
     numbers = [frame.number or 0 for frame in source.frames]
     assert sorted(numbers) == list(range(1, 31))
@@ -205,7 +206,7 @@ def compressed(path: Path, stream: bytes, syntax: uid.UID, folder: Path) -> Path
 def test_ct_is_in_hounsfield_units_only_where_the_rescale_says_so(
     phantom_paths: list[Path], tmp_path: Path
 ) -> None:
-    assert volume_of(phantom_paths).units == HOUNSFIELD
+    assert volume_of(phantom_paths).units == HOUNSFIELD_UNIT
     path = tmp_path / "unspecified.dcm"
     image = pydicom.dcmread(phantom_paths[0])
     image.RescaleType = "US"
