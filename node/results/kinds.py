@@ -43,10 +43,7 @@ from node.results import makers
 from node.results.bench import Bench, Piece
 from node.results.modules import origin
 from node.results.modules.acquisition import KEPT
-from node.results.objects import (
-    color,
-    parametric,
-)
+from node.results.objects import color, parametric
 from node.results.report import lines
 from node.results.series_numbers import Block
 from node.series.source import Source

@@ -4,7 +4,6 @@ from storage.index.adding import add, correct
 from storage.index.completing import OpenStudy, complete, due_studies, note, open_studies
 from storage.index.reading import (
     Glance,
-    SeriesHead,
     find_study,
     get_studies,
     get_study,
@@ -12,14 +11,12 @@ from storage.index.reading import (
     instances_by_id,
     list_newer_studies,
     list_studies,
-    series_heads,
     series_of,
 )
 
 __all__ = [
     "Glance",
     "OpenStudy",
-    "SeriesHead",
     "add",
     "complete",
     "correct",
@@ -33,6 +30,5 @@ __all__ = [
     "list_studies",
     "note",
     "open_studies",
-    "series_heads",
     "series_of",
 ]

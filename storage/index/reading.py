@@ -107,13 +107,6 @@ class SeriesHead:
     header: Header
 
 
-def series_heads(tx: Transaction, study_id: int) -> list[SeriesHead]:
-    """The series of a study, without reading their instances."""
-    table = schema.series
-    query = sa.select(table.c.id, table.c.header).where(table.c.study_id == study_id)
-    return [SeriesHead(row.id, row.header) for row in tx.execute(query.order_by(table.c.id))]
-
-
 def instances_by_id(tx: Transaction, ids: Iterable[int]) -> list[StoredInstance]:
     """Instances in the order of ``ids``; unknown ids are left out."""
     wanted = list(ids)
