@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from pynetdicom.association import Association
 
 from node.demo.phantom import ChestPhantom
 from node.dimse.wakeups import Pause
+from storage.database import Database, open_database
 from tests import log_lines, longest
+from tests.peers import Orthanc, running_orthanc
 
 pytest_plugins = ("pytester", "tests.postgres")
 
@@ -74,3 +77,18 @@ def phantom_folder(phantom: ChestPhantom, tmp_path_factory: pytest.TempPathFacto
 def phantom_paths(phantom_folder: Path) -> list[Path]:
     """The phantom's images in slice order. Shared: do not write to them."""
     return sorted(phantom_folder.iterdir())
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """A fresh, open database of the tests' own: SQLite, in ``w.db``."""
+    opened = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
+    """An Orthanc for the tests of a file."""
+    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as one:
+        yield one

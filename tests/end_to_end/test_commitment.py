@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,10 @@ from storage.records import StudyState
 from tests.node.dimse.commitments import Requestor, ask
 from tests.node.dimse.test_mpps import begun, create, ended, set_
 from tests.node_process import Node, destination, rule, running_node
-from tests.peers import Orthanc, free_port, running_orthanc
+from tests.peers import Orthanc, free_port
 from tests.waiting import until
 
 TRANSACTION = "1.2.826.0.1.3680043.8.498.2"
-
-
-@pytest.fixture
-def orthanc(tmp_path: Path) -> Iterator[Orthanc]:
-    folder = tmp_path / "orthanc"
-    folder.mkdir()
-    with running_orthanc(folder) as one:
-        yield one
 
 
 def push(node: Node, folder: Path) -> None:

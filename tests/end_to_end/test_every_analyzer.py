@@ -20,7 +20,7 @@ from node.dimse.scu.folder import send_folder
 from node.dimse.scu.sender import Peer
 from storage.records import Delivery, DeliveryState, Job, JobState
 from tests.node_process import Node, State, destination, running_node
-from tests.peers import Orthanc, running_orthanc
+from tests.peers import Orthanc
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(400)]
 
@@ -130,12 +130,6 @@ def studies(test_data: Path, tmp_path_factory: pytest.TempPathFactory) -> list[S
     return [Study(folders[key], tuple(names)) for key, names in wanted.items()]
 
 
-@pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as one:
-        yield one
-
-
 @dataclass(frozen=True)
 class Ended:
     """The state of the node once all is settled, and what the PACS then holds: UID → its id."""
@@ -152,24 +146,24 @@ class Ended:
         return [one for one in self.state.deliveries if one.job_id == self.job(name).id]
 
 
-def ran(studies: list[Study], pacs: Orthanc, folder: Path) -> Iterator[Ended]:
-    text = destination(pacs.port) + "".join(study.rule() for study in studies)
+def ran(studies: list[Study], orthanc: Orthanc, folder: Path) -> Iterator[Ended]:
+    text = destination(orthanc.port) + "".join(study.rule() for study in studies)
     jobs = sum(len(study.analyzers) for study in studies)
     with running_node(folder, text, quiet_period_s=5) as node:
         peer = Peer("node", "WETREAD", "127.0.0.1", node.port, calling_ae="CT1")
         for study in studies:
             assert send_folder(study.folder, peer).is_complete
         state = node.wait_for_results(jobs, timeout_s=380)
-        found = pacs.rest.get("/instances?expand").json()
+        found = orthanc.rest.get("/instances?expand").json()
         held = {one["MainDicomTags"]["SOPInstanceUID"]: one["ID"] for one in found}
         yield Ended(node, state, held)
 
 
 @pytest.fixture(scope="module")
 def ended(
-    studies: list[Study], pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory
+    studies: list[Study], orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Ended]:
-    yield from ran(studies, pacs, tmp_path_factory.mktemp("node"))
+    yield from ran(studies, orthanc, tmp_path_factory.mktemp("node"))
 
 
 def errors(path: Path) -> list[str]:
@@ -178,7 +172,7 @@ def errors(path: Path) -> list[str]:
     return [line for line in (done.stdout + done.stderr).splitlines() if line.startswith("Error")]
 
 
-def check(name: str, ended: Ended, pacs: Orthanc, folder: Path) -> None:
+def check(name: str, ended: Ended, orthanc: Orthanc, folder: Path) -> None:
     """The job is done, and all that it promised lies in the PACS and keeps to the standard."""
     job, sent = ended.job(name), ended.sent(name)
     assert job.state is JobState.DONE, job.reason
@@ -189,23 +183,23 @@ def check(name: str, ended: Ended, pacs: Orthanc, folder: Path) -> None:
     others = [one for one in sent if one.object.kind != "image"]
     for one in (*others, *images[::ONE_IN]):
         path = folder / "object.dcm"
-        path.write_bytes(pacs.file(ended.held[one.object.sop_instance_uid]))
+        path.write_bytes(orthanc.file(ended.held[one.object.sop_instance_uid]))
         assert errors(path) == [], one.object.kind
 
 
 @pytest.mark.parametrize("name", [one for one in registry.names() if one not in SLOW])
 def test_results_of_an_analyzer_arrive_in_the_pacs_and_validate(
-    name: str, ended: Ended, pacs: Orthanc, tmp_path: Path
+    name: str, ended: Ended, orthanc: Orthanc, tmp_path: Path
 ) -> None:
-    check(name, ended, pacs, tmp_path)
+    check(name, ended, orthanc, tmp_path)
 
 
 @pytest.mark.slow
 def test_the_heavy_ones_do_so_on_a_whole_chest(
-    pacs: Orthanc, test_data: Path, tmp_path: Path
+    orthanc: Orthanc, test_data: Path, tmp_path: Path
 ) -> None:
     names = (*SLOW, "lung_segmentation", "airway_segmentation", "calcium_score")
     chest = Study(test_data / "studies/ct_lidc_idri_0314", names)
-    for ended in ran([chest], pacs, tmp_path / "node"):
+    for ended in ran([chest], orthanc, tmp_path / "node"):
         for name in names:
-            check(name, ended, pacs, tmp_path)
+            check(name, ended, orthanc, tmp_path)

@@ -20,21 +20,15 @@ from node.demo.ct_files import CtFiles, CtSeries
 from node.demo.phantom import ACQUISITIONS, ChestPhantom
 from storage.records import DeliveryState, JobState
 from tests.node_process import Node, State, destination, rule, running_node
-from tests.peers import Orthanc, dcmtk, running_orthanc
+from tests.peers import Orthanc, dcmtk
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 REPORT = "1.2.840.10008.5.1.4.1.1.88.34"
 
 
 @pytest.fixture(scope="module")
-def pacs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as one:
-        yield one
-
-
-@pytest.fixture(scope="module")
-def node(pacs: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
-    text = destination(pacs.port) + rule("lung_segmentation")
+def node(orthanc: Orthanc, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    text = destination(orthanc.port) + rule("lung_segmentation")
     with running_node(tmp_path_factory.mktemp("node"), text) as one:
         yield one
 
@@ -47,12 +41,12 @@ def push(node: Node, folder: Path) -> None:
     )  # fmt: skip
 
 
-def in_pacs(pacs: Orthanc, study_instance_uid: str) -> list[Dataset]:
-    found = pacs.rest.post(
+def in_pacs(orthanc: Orthanc, study_instance_uid: str) -> list[Dataset]:
+    found = orthanc.rest.post(
         "/tools/find",
         json={"Level": "Instance", "Query": {"StudyInstanceUID": study_instance_uid}},
     ).json()
-    return [pydicom.dcmread(io.BytesIO(pacs.file(one))) for one in found]
+    return [pydicom.dcmread(io.BytesIO(orthanc.file(one))) for one in found]
 
 
 def of_class(objects: list[Dataset], sop_class: str) -> list[Dataset]:
@@ -102,7 +96,7 @@ def validator_errors(path: Path) -> list[str]:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("name", sorted(ACQUISITIONS))
 def test_left_is_left_and_volumes_are_right_however_the_patient_lay(
-    node: Node, pacs: Orthanc, tmp_path: Path, name: str
+    node: Node, orthanc: Orthanc, tmp_path: Path, name: str
 ) -> None:
     phantom = ChestPhantom(
         shape=(60, 128, 128),
@@ -116,7 +110,7 @@ def test_left_is_left_and_volumes_are_right_however_the_patient_lay(
     state = finished(node, uid)
     job = next(job for job in state.jobs if job.study_instance_uid == uid)
     assert job.state is JobState.DONE, job.reason
-    results = in_pacs(pacs, uid)
+    results = in_pacs(orthanc, uid)
     (report,) = of_class(results, REPORT)
     volumes = left_and_right_ml(report)
     assert volumes["Left"] == pytest.approx(phantom.truth.left_lung_ml, rel=0.01)
@@ -126,7 +120,7 @@ def test_left_is_left_and_volumes_are_right_however_the_patient_lay(
 @pytest.mark.interop
 @pytest.mark.timeout(240)
 def test_results_lie_in_the_study_validate_and_are_the_masks_that_were_found(
-    node: Node, pacs: Orthanc, tmp_path: Path
+    node: Node, orthanc: Orthanc, tmp_path: Path
 ) -> None:
     phantom = ChestPhantom(
         shape=(40, 96, 96), spacing_mm=(7.5, 4.0, 4.0), series=CtSeries(study="masks")
@@ -136,7 +130,7 @@ def test_results_lie_in_the_study_validate_and_are_the_masks_that_were_found(
     push(node, tmp_path / "study")
     state = finished(node, uid)
     assert all(one.state is DeliveryState.SENT for one in state.deliveries)
-    results = in_pacs(pacs, uid)
+    results = in_pacs(orthanc, uid)
     (segmentation,) = of_class(results, SEGMENTATION)
     (report,) = of_class(results, REPORT)
     for one in (segmentation, report):
@@ -157,7 +151,7 @@ def test_results_lie_in_the_study_validate_and_are_the_masks_that_were_found(
 @pytest.mark.interop
 @pytest.mark.timeout(240)
 def test_a_late_image_reopens_the_study_and_new_results_supersede_the_old(
-    node: Node, pacs: Orthanc, tmp_path: Path
+    node: Node, orthanc: Orthanc, tmp_path: Path
 ) -> None:
     phantom = ChestPhantom(
         shape=(30, 64, 64), spacing_mm=(10.0, 6.0, 6.0), series=CtSeries(study="late")
@@ -169,14 +163,14 @@ def test_a_late_image_reopens_the_study_and_new_results_supersede_the_old(
     uid = study_uid(tmp_path / "first")
     push(node, tmp_path / "first")
     finished(node, uid)
-    (first,) = of_class(in_pacs(pacs, uid), REPORT)
+    (first,) = of_class(in_pacs(orthanc, uid), REPORT)
     push(node, late)
     node.wait(
         lambda state: (
             sum(job.study_instance_uid == uid for job in state.jobs) == 2 and state.is_settled
         )
     )
-    reports = of_class(in_pacs(pacs, uid), REPORT)
+    reports = of_class(in_pacs(orthanc, uid), REPORT)
     assert len(reports) == 2
     second = next(one for one in reports if one.SOPInstanceUID != first.SOPInstanceUID)
     predecessor = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
@@ -210,7 +204,7 @@ REAL_CT = {
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", sorted(REAL_CT))
 def test_real_ct_series_come_out_as_results_or_as_a_named_refusal(
-    node: Node, pacs: Orthanc, test_data: Path, tmp_path: Path, name: str
+    node: Node, orthanc: Orthanc, test_data: Path, tmp_path: Path, name: str
 ) -> None:
     folder = test_data / "studies" / name
     uid = study_uid(folder)
@@ -221,7 +215,7 @@ def test_real_ct_series_come_out_as_results_or_as_a_named_refusal(
     if job.state is JobState.NOT_APPLICABLE:
         assert "tilt" in job.reason
         return  # stands on the page; nothing is sent unless the rule wants it
-    results = in_pacs(pacs, uid)
+    results = in_pacs(orthanc, uid)
     (report,) = of_class(results, REPORT)
     (segmentation,) = of_class(results, SEGMENTATION)
     for one in (report, segmentation):
@@ -233,7 +227,7 @@ def test_real_ct_series_come_out_as_results_or_as_a_named_refusal(
 @pytest.mark.interop
 @pytest.mark.timeout(300)
 def test_compressed_images_with_empty_uids_are_refused_and_run_once_filled(
-    node: Node, pacs: Orthanc, test_data: Path, tmp_path: Path
+    node: Node, orthanc: Orthanc, test_data: Path, tmp_path: Path
 ) -> None:
     """The set's data sets have no UIDs: a node must say so; copies that have them are read."""
     source = sorted((test_data / "studies" / "ct_totalseg_j2k" / "dicom").iterdir())
@@ -259,7 +253,7 @@ def test_compressed_images_with_empty_uids_are_refused_and_run_once_filled(
     (job,) = [job for job in state.jobs if job.study_instance_uid == uid]
     assert job.state in (JobState.DONE, JobState.NOT_APPLICABLE), job.reason
     if job.state is JobState.DONE:
-        assert len(of_class(in_pacs(pacs, uid), REPORT)) == 1
+        assert len(of_class(in_pacs(orthanc, uid), REPORT)) == 1
 
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -280,7 +274,7 @@ CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
     ids=["RLE", "JPEG-LS", "JPEG 2000", "deflated", "Enhanced", "shuffled"],
 )
 def test_however_a_series_is_stored_its_volumes_are_the_same(
-    node: Node, pacs: Orthanc, tmp_path: Path, files: CtFiles
+    node: Node, orthanc: Orthanc, tmp_path: Path, files: CtFiles
 ) -> None:
     number = zlib.crc32(repr(files).encode())
     phantom = ChestPhantom(
@@ -292,7 +286,7 @@ def test_however_a_series_is_stored_its_volumes_are_the_same(
     state = finished(node, uid)
     (job,) = [job for job in state.jobs if job.study_instance_uid == uid]
     assert job.state is JobState.DONE, job.reason
-    (report,) = of_class(in_pacs(pacs, uid), REPORT)
+    (report,) = of_class(in_pacs(orthanc, uid), REPORT)
     volumes = left_and_right_ml(report)
     assert volumes["Left"] == pytest.approx(phantom.truth.left_lung_ml, rel=0.01)
     assert volumes["Right"] == pytest.approx(phantom.truth.right_lung_ml, rel=0.01)

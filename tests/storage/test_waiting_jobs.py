@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from storage import ledger
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.records import JobResults, Priority
 from tests.storage.samples import NOON, add_study, enqueue, new_job
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
-    yield database
-    database.close()
 
 
 @pytest.mark.parametrize("end", ["done", "not_applicable", "failed"])

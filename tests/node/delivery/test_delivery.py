@@ -23,7 +23,7 @@ from storage.port import Blobs, JobPlace
 from storage.records import DeliveryState, Level
 from storage.results import ResultStore
 from tests.node.delivery.outboxes import Outbox
-from tests.peers import FakePacs, Orthanc, free_port, running_orthanc, running_pacs
+from tests.peers import FakePacs, Orthanc, free_port, running_pacs
 from tests.storage.samples import LosingAnswers
 from tests.waiting import until
 
@@ -312,12 +312,6 @@ def test_every_change_of_state_is_an_event(box: Outbox, pacs: FakePacs) -> None:
     with box.database.read() as tx:
         (event,) = events.list_events(tx, subject=Subject.DELIVERY)
     assert (event.level, event.from_state, event.to_state) == (Level.INFO, "sending", "sent")
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as one:
-        yield one
 
 
 @pytest.mark.interop

@@ -16,7 +16,7 @@ from node.dimse.scu.sender import Peer, Timeouts
 from storage import events, outbox
 from storage.records import DeliveryState, Subject
 from tests.node.delivery.outboxes import Outbox
-from tests.peers import FakePacs, Orthanc, free_port, running_orthanc, running_pacs
+from tests.peers import FakePacs, Orthanc, free_port, running_pacs
 
 QUICK = Timeouts(connect_s=3, negotiation_s=3, response_s=1, network_s=3)
 SENT = DeliveryState.SENT
@@ -147,12 +147,6 @@ def test_a_claim_whose_answer_was_lost_is_no_doubt(box: Outbox) -> None:
         outbox.claim(tx, "pacs", box.clock())
         outbox.release_sending(tx, box.clock(), "pacs")
     assert not box.deliveries()["sr"].in_doubt
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as one:
-        yield one
 
 
 @pytest.mark.interop

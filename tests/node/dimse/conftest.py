@@ -9,6 +9,7 @@ import pytest
 
 from node.dimse import library
 from tests.instances import make_dataset, write_instance
+from tests.node.dimse.commitments import Ward, running_ward
 from tests.node.dimse.receiving import Node, running_node
 
 
@@ -20,6 +21,13 @@ def _prepared_libraries() -> None:
 @pytest.fixture
 def node(tmp_path: Path) -> Iterator[Node]:
     with running_node(tmp_path / "node") as one:
+        yield one
+
+
+@pytest.fixture
+def ward(tmp_path: Path) -> Iterator[Ward]:
+    """A node that also commits, takes steps and tells what is available."""
+    with running_ward(tmp_path / "ward") as one:
         yield one
 
 

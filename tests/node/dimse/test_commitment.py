@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
@@ -25,12 +24,6 @@ from tests.postgres import TEMPLATE, Postgres
 from tests.waiting import until
 
 TRANSACTION = "1.2.826.0.1.3680043.8.498.1"
-
-
-@pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Ward]:
-    with running_ward(tmp_path / "ward") as one:
-        yield one
 
 
 @pytest.fixture

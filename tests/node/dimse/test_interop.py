@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from node.dimse.scu.answers import SendOutcome
 from node.dimse.scu.sender import Peer, SendResult, echo, send
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.receiving import Node
-from tests.peers import Orthanc, dcmtk, running_orthanc, running_storescp
+from tests.peers import Orthanc, dcmtk, running_storescp
 
 pytestmark = pytest.mark.interop
 
@@ -43,12 +42,6 @@ DCMTK_SYNTAXES = {
     "-xr": "1.2.840.10008.1.2.5",
 }
 """storescu's options and the transfer syntaxes that they propose."""
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
-    with running_orthanc(tmp_path_factory.mktemp("orthanc")) as one:
-        yield one
 
 
 def test_echoscu_is_answered(node: Node) -> None:

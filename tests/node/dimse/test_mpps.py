@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,19 +14,13 @@ from node.dimse.services.mpps import MPPS
 from storage import announcements
 from storage.errors import DatabaseUnavailable
 from storage.records import Announcement, AnnouncementKind, StepStatus
-from tests.node.dimse.commitments import Requestor, Ward, running_ward
+from tests.node.dimse.commitments import Requestor, Ward
 from tests.waiting import until
 
 STEP = "1.2.826.0.1.3680043.8.498.7"
 STUDY = "1.2.826.0.1.3680043.8.498.8"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 SR = "1.2.840.10008.5.1.4.1.1.88.67"
-
-
-@pytest.fixture
-def ward(tmp_path: Path) -> Iterator[Ward]:
-    with running_ward(tmp_path / "ward") as one:
-        yield one
 
 
 @pytest.fixture

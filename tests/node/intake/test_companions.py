@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from node.intake.companions import companions, in_order
 from node.intake.completion import Planner
 from storage import index, ledger
 from storage.attributes import extract
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.records import InstanceRecord, Job, Outcome, Placement
 from tests.node.intake.test_routing import series
 
@@ -70,13 +69,6 @@ def test_a_ring_of_analyzers_does_not_hang() -> None:
 
 
 # --- in the ledger --------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
-    yield database
-    database.close()
 
 
 @pytest.fixture

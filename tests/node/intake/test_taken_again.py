@@ -22,7 +22,7 @@ from node.receive.offer import Offer
 from node.receive.reception import Receiver
 from node.series.read import read_headers
 from storage import index
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
 from storage.reindex import record_of, reindex
@@ -58,13 +58,6 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    one = open_database(f"sqlite:///{tmp_path / 'w.db'}")
-    yield one
-    one.close()
 
 
 def encoded(dataset: Dataset, folder: Path, syntax: str = ExplicitVRLittleEndian) -> bytes:

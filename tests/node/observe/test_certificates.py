@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,16 +14,9 @@ from node.dimse import tls_in_use
 from node.observe.certificates import CertificateWatch
 from node.observe.validity import validities
 from storage import events
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.records import Level
 from tests.certificates import Authority, authority
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{tmp_path / 'w.db'}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture(scope="module")

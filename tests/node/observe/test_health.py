@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from node.observe.health import Check, Health, Heartbeat
-
-
-class Clock:
-    """A clock that stands until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def move(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
+from tests.clocks import Clock
 
 
 @pytest.fixture
@@ -58,9 +46,9 @@ def test_a_heartbeat_belongs_to_one_part(clock: Clock) -> None:
 def test_a_success_counts_for_sixty_seconds(clock: Clock) -> None:
     store = Heartbeat("store", clock)
     store.beat()
-    clock.move(60)
+    clock.pass_s(60)
     assert store.check().ok
-    clock.move(1)
+    clock.pass_s(1)
     assert store.check() == Check(
         "store", False, clock.now - timedelta(seconds=61), 61, "nothing done for 61 s"
     )
@@ -69,20 +57,20 @@ def test_a_success_counts_for_sixty_seconds(clock: Clock) -> None:
 def test_a_part_that_works_once_an_hour_is_well_in_between(clock: Clock) -> None:
     rare = Heartbeat("certificates", clock, fresh_s=3660)
     rare.beat()
-    clock.move(3600)
+    clock.pass_s(3600)
     assert rare.check().ok
-    clock.move(100)
+    clock.pass_s(100)
     assert not rare.check().ok
 
 
 def test_a_fault_does_not_undo_a_fresh_success_but_is_told(clock: Clock) -> None:
     database = Heartbeat("database", clock)
     database.beat()
-    clock.move(20)
+    clock.pass_s(20)
     database.fault("locked")
     assert database.check().ok
     assert database.check().reason == "locked"
-    clock.move(41)
+    clock.pass_s(41)
     lapsed = database.check()
     assert (lapsed.ok, lapsed.reason, lapsed.age_s) == (False, "locked", 61)
 
@@ -91,10 +79,10 @@ def test_a_fault_that_lasts_for_a_minute_is_not_hidden_by_rare_work(clock: Clock
     rare = Heartbeat("certificates", clock, fresh_s=3660)
     rare.beat()
     rare.fault("locked")
-    clock.move(40)
+    clock.pass_s(40)
     rare.fault("locked still")
     assert rare.check().ok
-    clock.move(21)
+    clock.pass_s(21)
     assert (rare.check().ok, rare.check().reason) == (False, "locked still")
 
 
@@ -109,7 +97,7 @@ def test_work_that_never_comes_back_is_told_as_such(clock: Clock) -> None:
     store = Heartbeat("store", clock)
     store.fault("slow")
     store.begin()
-    clock.move(75)
+    clock.pass_s(75)
     assert not store.check().ok
     assert store.check().reason == "its work has not come back for 75 s"
     store.beat()
@@ -120,7 +108,7 @@ def test_long_work_is_well_for_as_long_as_it_may_take(clock: Clock) -> None:
     courier = Heartbeat("delivery to pacs", clock, works_s=900)
     courier.beat()
     courier.begin()
-    clock.move(890)
+    clock.pass_s(890)
     assert courier.check().ok
-    clock.move(20)
+    clock.pass_s(20)
     assert not courier.check().ok

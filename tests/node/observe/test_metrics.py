@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import sqlalchemy as sa
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,18 +12,11 @@ from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.observe.shared import Shared
 from storage import announcements, commitment_requests, gaps, index
 from storage.announcements import NewAnnouncement
-from storage.database import Database, open_database
+from storage.database import Database
 from storage.records import AnnouncementKind, Reference, StepStatus
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_database(f"sqlite:///{tmp_path / 'w.db'}")
-    yield opened
-    opened.close()
 
 
 def metrics(database: Database) -> Metrics:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -34,20 +34,10 @@ from storage.records import (
     Subject,
 )
 from storage.results import ResultStore
+from tests.clocks import Clock
 from tests.storage.samples import LosingAnswers
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-
-
-@dataclass
-class Clock:
-    now: datetime = START
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def pass_s(self, seconds: float) -> None:
-        self.now += timedelta(seconds=seconds)
 
 
 @dataclass
@@ -147,7 +137,7 @@ def bench(tmp_path: Path, phantom_paths: list[Path]) -> Iterator[Bench]:
         database,
         store,
         ResultStore(tmp_path / "results", tmp_path / "quarantine"),
-        Clock(),
+        Clock(START),
         study.id,
         series.id,
         tuple(instance.id for instance in series.instances),
