@@ -32,10 +32,18 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 FOUND = "the destination has it: it came through before, and its answer was lost"
 
 
-JOBS_AT_ONCE = 10
-"""So many share a claim and an association; what is more urgent waits for no more than these."""
-RECORDED_AT_ONCE = 100
-"""So many answers are entered in one transaction: others write too."""
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """How much a courier takes on at a time, and when it gives up."""
+
+    jobs_at_once: int = 10
+    """So many share a claim and an association; what is more urgent waits for these at most."""
+    recorded_at_once: int = 100
+    """So many answers are entered in one transaction: others write too."""
+    max_attempts: int = backoff.MAX_ATTEMPTS
+
+
+USUAL = Effort()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +74,12 @@ class Courier:
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
         chance: random.Random | None = None,
         asks_commitment: bool = False,
+        effort: Effort = USUAL,
     ) -> None:
         self.circuit = Circuit()
         self._peer = peer
         self._asks_commitment = asks_commitment
+        self._effort = effort
         self._database = database
         self._results = results
         self._clock = clock
@@ -113,7 +123,9 @@ class Courier:
         with self._database.write() as tx:
             if doubtful:
                 outbox.release_sending(tx, self._clock(), self._peer.name)
-            claimed = outbox.claim(tx, self._peer.name, self._clock(), jobs=JOBS_AT_ONCE)
+            claimed = outbox.claim(
+                tx, self._peer.name, self._clock(), jobs=self._effort.jobs_at_once
+            )
         self._claim_is_open = False
         return claimed
 
@@ -194,11 +206,12 @@ class Courier:
     # --- the books --------------------------------------------------------------------------------
 
     def _record(self) -> None:
+        at_once = self._effort.recorded_at_once
         while self._unrecorded:
-            part = self._unrecorded[:RECORDED_AT_ONCE]
+            part = self._unrecorded[:at_once]
             with self._database.write() as tx:
                 self._enter_all(tx, part)
-            self._unrecorded = self._unrecorded[RECORDED_AT_ONCE:]
+            self._unrecorded = self._unrecorded[at_once:]
             for settlement in part:
                 self._log_line(settlement)
 
@@ -222,7 +235,7 @@ class Courier:
                 result_commitments.owe(tx, delivery.id, now)
         elif result.outcome is not SendOutcome.TRANSIENT:
             outbox.failed(tx, delivery.id, now, result.status, result.reason)
-        elif delivery.attempts >= backoff.MAX_ATTEMPTS:
+        elif delivery.attempts >= self._effort.max_attempts:
             reason = f"given up after {delivery.attempts} attempts: {result.reason}"
             outbox.failed(tx, delivery.id, now, result.status, reason)
         else:

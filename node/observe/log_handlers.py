@@ -43,8 +43,9 @@ class LogFile(logging.handlers.RotatingFileHandler):
 class Console(logging.Handler):
     """Writes to a stream whose reader may be stuck: such lines are left out, and counted."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, patience_s: float = PATIENCE_S) -> None:
         super().__init__()
+        self._patience_s = patience_s
         self._stream = stream
         self._lost = 0
         self._poll = select.poll()
@@ -75,7 +76,7 @@ class Console(logging.Handler):
             self._stream.flush()  # what others print
         raw = f"{line}\n".encode(errors="backslashreplace")
         while raw:
-            if not self._poll.poll(0 if self._lost else PATIENCE_S * 1000):
+            if not self._poll.poll(0 if self._lost else self._patience_s * 1000):
                 return False
             raw = raw[os.write(self._descriptor, raw[:AT_ONCE]) :]
         return True

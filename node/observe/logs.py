@@ -23,11 +23,17 @@ KEPT_FILES = 10
 _configured_handlers: list[logging.Handler] = []
 
 
-def configure(log_folder: Path | None, level: str = "info", process: str = "") -> None:
+def configure(
+    log_folder: Path | None,
+    level: str = "info",
+    process: str = "",
+    max_bytes: int = MAX_BYTES,
+    kept_files: int = KEPT_FILES,
+) -> None:
     """Send structlog's, the libraries' and Python's warnings to the log. May be called again.
 
     Without a folder they go to stderr alone. ``level`` is for the node; libraries are at WARNING.
-    A further ``process`` of the node has a file of its own.
+    A further ``process`` of the node has a file of its own, which is begun anew at ``max_bytes``.
     """
     structlog.configure(
         processors=[
@@ -43,7 +49,10 @@ def configure(log_folder: Path | None, level: str = "info", process: str = "") -
     for old in _configured_handlers:
         root.removeHandler(old)
         old.close()
-    _configured_handlers[:] = _handlers(log_folder, process)
+    _configured_handlers[:] = [_console()]
+    if log_folder is not None:
+        name = f"wetread-{process}.log" if process else "wetread.log"
+        _configured_handlers.append(_file(log_folder / name, max_bytes, kept_files))
     for handler in _configured_handlers:
         root.addHandler(handler)
     root.setLevel(logging.WARNING)  # libraries
@@ -53,19 +62,20 @@ def configure(log_folder: Path | None, level: str = "info", process: str = "") -
         logging.getLogger(package).setLevel(level.upper())
 
 
-def _handlers(log_folder: Path | None, process: str) -> list[logging.Handler]:
+def _console() -> Console:
     console = Console(sys.stderr)
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
     console.setFormatter(_formatter(renderer))
-    if log_folder is None:
-        return [console]
-    log_folder.mkdir(parents=True, exist_ok=True)
-    name = f"wetread-{process}.log" if process else "wetread.log"
-    file = LogFile(log_folder / name, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8")
+    return console
+
+
+def _file(path: Path, max_bytes: int, kept_files: int) -> LogFile:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = LogFile(path, maxBytes=max_bytes, backupCount=kept_files, encoding="utf-8")
     file.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
-    return [console, file]
+    return file
 
 
 def _formatter(renderer: Any) -> logging.Formatter:

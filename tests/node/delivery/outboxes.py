@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydicom import dcmread
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
+from node.delivery.delivery import USUAL, Courier, Effort
+from node.dimse.scu.sender import Peer, Timeouts
 from storage import events, index, ledger, outbox
 from storage.attributes import extract
 from storage.database import Database, open_database
@@ -123,3 +126,26 @@ class Outbox:
     def alarms(self) -> list[Event]:
         with self.database.read() as tx:
             return events.list_events(tx, level=Level.ALARM)
+
+
+QUICK = Timeouts(connect_s=3, negotiation_s=3, response_s=1, network_s=3)
+
+
+def courier_to(
+    box: Outbox,
+    port: int,
+    ae_title: str = "FAKEPACS",
+    effort: Effort = USUAL,
+    results: ResultStore | None = None,
+) -> Courier:
+    """The courier of the box's only destination; of its results, or of others in their place."""
+    peer = Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD")
+    return Courier(
+        peer,
+        box.database,
+        results or box.results,
+        box.clock,
+        QUICK,
+        random.Random(1),
+        effort=effort,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,7 @@ import sqlalchemy as sa
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 from structlog.testing import capture_logs
 
-from node.delivery import backoff
-from node.delivery.delivery import Courier
-from node.dimse.scu.sender import Peer, Timeouts
+from node.delivery.delivery import Effort
 from node.loop import Loop
 from node.observe.health import Heartbeat
 from storage import events, outbox
@@ -22,24 +19,12 @@ from storage.errors import DatabaseUnavailable
 from storage.port import Blobs, JobPlace
 from storage.records import DeliveryState, Level
 from storage.results import ResultStore
-from tests.node.delivery.outboxes import Outbox
+from tests.node.delivery.outboxes import Outbox, courier_to
 from tests.peers import FakePacs, Orthanc, free_port, running_pacs
 from tests.storage.samples import LosingAnswers
 from tests.waiting import until
 
-QUICK = Timeouts(connect_s=3, negotiation_s=3, response_s=1, network_s=3)
 PENDING, SENT, FAILED = DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED
-
-
-def courier_to(box: Outbox, port: int, ae_title: str = "FAKEPACS") -> Courier:
-    return Courier(
-        Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD"),
-        box.database,
-        box.results,
-        box.clock,
-        QUICK,
-        random.Random(1),
-    )
 
 
 @pytest.fixture
@@ -104,12 +89,11 @@ def test_a_full_pacs_is_tried_again_at_growing_pauses(box: Outbox, pacs: FakePac
 
 
 def test_an_object_is_given_up_with_an_alarm_after_the_last_attempt(
-    box: Outbox, pacs: FakePacs, monkeypatch: pytest.MonkeyPatch
+    box: Outbox, pacs: FakePacs
 ) -> None:
-    monkeypatch.setattr(backoff, "MAX_ATTEMPTS", 3)
     pacs.statuses[""] = 0xA700
     box.finish_job(("sr",))
-    courier = courier_to(box, pacs.port)
+    courier = courier_to(box, pacs.port, effort=Effort(max_attempts=3))
     for _ in range(3):
         assert courier.deliver_once()
         box.clock.advance(1000)
@@ -335,13 +319,12 @@ def test_orthanc_holds_the_results_after_delivery(
 
 
 def test_a_pacs_that_is_away_for_weeks_costs_no_attempt_and_then_gets_everything(
-    box: Outbox, monkeypatch: pytest.MonkeyPatch
+    box: Outbox,
 ) -> None:
-    monkeypatch.setattr(backoff, "MAX_ATTEMPTS", 2)
     with running_pacs(reject=(2, 3, 2)) as pacs:
         for _ in range(2):
             box.finish_job()
-        courier = courier_to(box, pacs.port)
+        courier = courier_to(box, pacs.port, effort=Effort(max_attempts=2))
         for _ in range(30):
             courier.deliver_once()
             box.clock.advance(86_400)
@@ -363,12 +346,9 @@ def test_of_a_lost_association_only_the_object_under_way_was_an_attempt(box: Out
     assert deliveries["sr"].reason.startswith("waits: ")
 
 
-def test_many_answers_are_entered_a_few_at_a_time(
-    box: Outbox, pacs: FakePacs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("node.delivery.delivery.RECORDED_AT_ONCE", 1)
+def test_many_answers_are_entered_a_few_at_a_time(box: Outbox, pacs: FakePacs) -> None:
     box.finish_job()
-    courier = courier_to(box, pacs.port)
+    courier = courier_to(box, pacs.port, effort=Effort(recorded_at_once=1))
     begun: list[str] = []
 
     def note(connection: object, cursor: object, statement: str, *_: object) -> None:
@@ -405,8 +385,7 @@ def test_a_fault_of_the_courier_is_seen_in_its_health_and_what_it_had_claimed_is
 ) -> None:
     box.finish_job()
     results = _Faulty(box.results)
-    peer = Peer("pacs", "FAKEPACS", "127.0.0.1", pacs.port, "WETREAD")
-    courier = Courier(peer, box.database, results, box.clock, QUICK, random.Random(1))
+    courier = courier_to(box, pacs.port, results=results)
     heartbeat = Heartbeat("delivery to pacs", box.clock)
     loop = Loop(courier.deliver_once, heartbeat, pause_s=60)
     with capture_logs() as logs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,19 +11,13 @@ from structlog.testing import capture_logs
 from node.delivery.delivery import FOUND, Courier
 from node.dimse.scu import finder
 from node.dimse.scu.finder import Unaskable
-from node.dimse.scu.sender import Peer, Timeouts
+from node.dimse.scu.sender import Peer
 from storage import events, outbox
 from storage.records import DeliveryState, Subject
-from tests.node.delivery.outboxes import Outbox
+from tests.node.delivery.outboxes import QUICK, Outbox, courier_to
 from tests.peers import FakePacs, Orthanc, free_port, running_pacs
 
-QUICK = Timeouts(connect_s=3, negotiation_s=3, response_s=1, network_s=3)
 SENT = DeliveryState.SENT
-
-
-def courier_to(box: Outbox, port: int, ae_title: str = "FAKEPACS") -> Courier:
-    peer = Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD")
-    return Courier(peer, box.database, box.results, box.clock, QUICK, random.Random(1))
 
 
 def die_before_recording(box: Outbox, courier: Courier) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from node.observe import log_handlers
 from node.observe.log_handlers import Console, LogFile
 
 LINES = 200
@@ -42,11 +41,10 @@ def test_a_full_disk_costs_lines_that_are_counted_and_prints_nothing(
     assert captured.err == captured.out == ""
 
 
-def test_a_console_that_nobody_reads_stops_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_handlers, "PATIENCE_S", 0.01)
+def test_a_console_that_nobody_reads_stops_nobody() -> None:
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as reader, os.fdopen(writing, "w") as stream:
-        console = Console(stream)
+        console = Console(stream, patience_s=0.01)
         for _ in range(LINES):
             console.handle(record("x" * 4000))  # 800 kB; a pipe holds 64
         os.set_blocking(reading, False)

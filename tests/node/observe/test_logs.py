@@ -102,12 +102,8 @@ def test_configuring_twice_does_not_log_twice(tmp_path: Path) -> None:
     assert len(_lines(tmp_path)) == 1
 
 
-def test_the_file_is_rotated_and_old_ones_go(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logs, "MAX_BYTES", 2000)
-    monkeypatch.setattr(logs, "KEPT_FILES", 2)
-    logs.configure(tmp_path)
+def test_the_file_is_rotated_and_old_ones_go(tmp_path: Path) -> None:
+    logs.configure(tmp_path, max_bytes=2000, kept_files=2)
     for number in range(100):
         structlog.get_logger("node").info("line", number=number)
     names = sorted(path.name for path in tmp_path.iterdir())
