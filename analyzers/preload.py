@@ -12,7 +12,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.machinery import ModuleSpec
+from importlib.util import resolve_name
 from types import CodeType
+from typing import Any
 
 
 def preload(module: str) -> None:
@@ -27,10 +29,17 @@ def preload(module: str) -> None:
         if name in seen or name.partition(".")[0] != package:
             continue
         seen.add(name)
-        for imported, parts in _imports(_code(name)):
-            with suppress(Exception):  # a plugin's import may raise anything
+        for written, parts in _imports(_code(name)):
+            with suppress(Exception, SystemExit):  # a plugin's import may raise anything
+                imported = resolve_name(written, _home(name))
+                waiting += [imported, *(f"{imported}.{part}" for part in parts)]
                 __import__(imported, fromlist=parts)
-            waiting += [imported, *(f"{imported}.{part}" for part in parts)]
+
+
+def _home(module: str) -> str | None:
+    """The package from which a module's relative imports count."""
+    spec: ModuleSpec | None = getattr(sys.modules.get(module), "__spec__", None)
+    return spec.parent if spec is not None else None
 
 
 def _code(module: str) -> CodeType | None:
@@ -41,15 +50,19 @@ def _code(module: str) -> CodeType | None:
 
 
 def _imports(code: CodeType | None) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """(module, names taken from it) of every import statement in a module, wherever it stands."""
+    """(module, names taken from it) of every import statement in a module, wherever it stands.
+
+    The module as it is written: a relative one begins with dots.
+    """
     if code is None:
         return
-    parts: tuple[str, ...] = ()
+    before: list[Any] = [0, None]
     for step in dis.get_instructions(code):
-        if step.opname == "LOAD_CONST" and (step.argval is None or isinstance(step.argval, tuple)):
-            parts = step.argval or ()
-        elif step.opname == "IMPORT_NAME":
-            yield step.argval, parts
+        if step.opname == "IMPORT_NAME":
+            level, parts = before
+            yield "." * level + step.argval, parts or ()
+        if step.opname != "EXTENDED_ARG":  # a part of the instruction behind it
+            before = [before[1], step.argval]
     for inner in code.co_consts:
         if isinstance(inner, CodeType):
             yield from _imports(inner)

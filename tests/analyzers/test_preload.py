@@ -48,10 +48,17 @@ def test_what_a_function_of_a_plugin_cannot_import_is_left_to_that_function(
         "def analyze():\n    import lazyplugin.two\n    import nowhere_to_be_found\n"
     )
     (package / "two.py").write_text("def more():\n    from lazyplugin import three\n")
-    (package / "three.py").write_text("")
+    (package / "four.py").write_text("")
+    (package / "five.py").write_text("raise SystemExit\n")
+    (package / "three.py").write_text(
+        "def most():\n    from . import four\n    from .five import what\n"
+        "    from .wave import sine\n"
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
     __import__("lazyplugin.one")
     preload("lazyplugin.one")
-    assert "lazyplugin.three" in sys.modules
+    assert {"lazyplugin.three", "lazyplugin.four"} <= set(sys.modules)
+    assert "wave" not in sys.modules, "not what merely bears the name of a relative import"
     for name in [one for one in sys.modules if one.partition(".")[0] == "lazyplugin"]:
         monkeypatch.delitem(sys.modules, name)
