@@ -8,7 +8,7 @@ import multiprocessing
 import secrets
 import threading
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from datetime import datetime
 
 import structlog
@@ -365,3 +365,6 @@ def _check_device(name: str) -> None:
             asked.submit(devices.resolve, name).result()
     except AnalyzerError as error:
         raise SettingsError(f"workers.device: {error}") from error
+    except BrokenExecutor as error:  # a driver that does not fit
+        reason = "the process that asked whether it is there has died; cpu works without"
+        raise SettingsError(f"workers.device: {name}: {reason}") from error

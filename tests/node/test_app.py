@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -14,26 +15,43 @@ from typing import Any
 import httpx
 import pytest
 
+from analyzers import devices
 from node import proofs
 from node.app import Node
 from node.clock import Clock, system_clock
 from node.config.load import load
-from node.errors import AlreadyRunning
+from node.errors import AlreadyRunning, SettingsError
 from node.web.server import CannotServe
 from tests.peers import free_port
 from tests.waiting import until
 
 
 def node_in(
-    folder: Path, http_port: int = 0, commitment: bool = False, clock: Clock = system_clock
+    folder: Path,
+    http_port: int = 0,
+    commitment: bool = False,
+    clock: Clock = system_clock,
+    device: str = "cpu",
 ) -> Node:
     path = folder / "config.toml"
     path.write_text(
-        f'[dimse]\nport = 0\n[http]\nport = {http_port}\n[workers]\ndevice = "cpu"\n'
+        f'[dimse]\nport = 0\n[http]\nport = {http_port}\n[workers]\ndevice = "{device}"\n'
         f'[[destinations]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\n'
         f"port = {free_port()}\ncommitment = {str(commitment).lower()}\n"
     )
     return Node(load(path), clock)
+
+
+def dies(device: str) -> str:
+    os._exit(1)
+
+
+def test_a_device_whose_driver_ends_the_process_that_asks_for_it_is_a_named_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "resolve", dies)
+    with pytest.raises(SettingsError, match=r"workers\.device: cuda: the process .* has died"):
+        node_in(tmp_path, device="cuda")
 
 
 def names() -> set[str]:
