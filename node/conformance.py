@@ -144,7 +144,13 @@ def _association_policies() -> str:
                     "From the connection to the whole A-ASSOCIATE-RQ, in seconds (ARTIM)",
                     *_setting("negotiation_timeout_s"),
                 ),
-                ("Associations at one time, as requestor", "1 for each destination", ""),
+                ("Associations at one time, as requestor, with results: of a destination", 1, ""),
+                (
+                    "The same, asking a destination to commit to results",
+                    1,
+                    "`destinations.commitment`",
+                ),
+                ("The same, with reports of storage commitment: of who asked", 1, ""),
                 ("Longest PDU that is announced as requestor, in bytes", MAX_PDU_BYTES, ""),
                 ("Connecting, as requestor, in seconds", DEFAULT_TIMEOUTS.connect_s, ""),
                 ("Answer to an A-ASSOCIATE-RQ, in seconds", DEFAULT_TIMEOUTS.negotiation_s, ""),
@@ -213,8 +219,9 @@ Explicit VR Little Endian and Implicit VR Little Endian. Its pixel data is never
 What an answer to a C-STORE means; the first line that fits counts:
 
 {_table(("Status", "Meaning", "What becomes of the object"), meanings)}
-*transient* is tried again, with growing pauses; *refused* is shown and waits for somebody. The peer
-away is no attempt: its objects wait until it answers.
+*transient* is tried again, with growing pauses; *refused* is shown and waits for somebody. A
+duplicate counts as sent: UIDs of results derive from all that enters their bytes. The peer away is
+no attempt: its objects wait until it answers.
 """
 
 

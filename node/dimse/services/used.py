@@ -55,6 +55,6 @@ USED = (
         "C-FIND",
         (str(STUDY_ROOT), str(PATIENT_ROOT)),
         "PS3.4 C.4.1",
-        "a destination refused a result as a duplicate: does it hold it already",
+        "the answer to a result was lost: does the destination hold it, before it is sent again",
     ),
 )
