@@ -84,16 +84,6 @@ def oldest(
     return [Kept(row.id, row.last_received_at, int(row.size or 0)) for row in tx.execute(query)]
 
 
-def count_owed(tx: Transaction, before: datetime) -> int:
-    """How many studies are older, and stay because something is owed or in work."""
-    studies = schema.studies
-    query = sa.select(sa.func.count()).where(
-        studies.c.last_received_at < before,
-        sa.or_(studies.c.state != StudyState.COMPLETE.value, _is_owed()),
-    )
-    return tx.scalar(query) or 0
-
-
 def _size_of_images() -> sa.ScalarSelect[Any]:
     instances, series, studies = schema.instances, schema.series, schema.studies
     return (
