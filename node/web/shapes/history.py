@@ -6,6 +6,7 @@ from pydantic import Field
 
 from node.web.shapes.base import Moment, Shape, Text
 from storage.deletions import DeletionState, Scope
+from storage.kinds import ObjectKind
 from storage.quarantine import Quarantined, RefusalKind
 from storage.records import DeliveryState, Level, Subject
 
@@ -13,8 +14,7 @@ from storage.records import DeliveryState, Level, Subject
 class Made(Shape):
     """A DICOM object that a job made."""
 
-    kind: str = Field(examples=["seg"])
-    """seg, sr, image … as the ledger calls it."""
+    kind: ObjectKind
     size_bytes: int = Field(serialization_alias="bytes")
     """Size of its file, in bytes."""
 
