@@ -38,7 +38,7 @@ from storage.database import Transaction, open_database
 from storage.errors import DatabaseUnavailable, FolderTaken
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 from storage.results import ResultStore
 
 log = structlog.get_logger(__name__)
@@ -266,7 +266,7 @@ class Node:
     def _note_receiver_fault(self, reason: str) -> None:
         """A receiver process died, or told what could not be taken: seen until acknowledged."""
         with contextlib.suppress(DatabaseUnavailable), self.database.write() as tx:
-            events.record(tx, self._clock(), Level.ALARM, Subject.NODE, 0, "", "receiver", reason)
+            events.record(tx, self._clock(), Level.ALARM, Topic.NODE, 0, "", "receiver", reason)
 
     def _reception(self) -> ReceptionCounts:
         stored, refused = self.server.counts()
@@ -310,9 +310,9 @@ class Node:
             jobs = ledger.release_running(tx, now)
             outbox.release_sending(tx, now)  # of all destinations: before the first courier claims
             what = f"version {parts.node_version()}"
-            events.record(tx, now, Level.INFO, Subject.NODE, 0, "", "started", what)
+            events.record(tx, now, Level.INFO, Topic.NODE, 0, "", "started", what)
             for caution in self._cautions:
-                events.record(tx, now, Level.WARNING, Subject.NODE, 0, "", "started", caution)
+                events.record(tx, now, Level.WARNING, Topic.NODE, 0, "", "started", caution)
             self._name_lost_destinations(tx, now)
         if jobs:
             log.info("jobs_recovered", jobs=jobs)
@@ -322,14 +322,14 @@ class Node:
         known = {one.name for one in self.settings.destinations}
         for name in sorted(outbox.owed(tx) - known):
             reason = f"results wait for destination {name!r}, which is no longer in the settings"
-            events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "started", reason)
+            events.record(tx, now, Level.ALARM, Topic.NODE, 0, "", "started", reason)
 
     def _release(self) -> None:
         with contextlib.suppress(DatabaseUnavailable), self.database.write() as tx:
             now = self._clock()
             ledger.release_running(tx, now)
             outbox.release_sending(tx, now)
-            events.record(tx, now, Level.INFO, Subject.NODE, 0, "started", "stopped", "")
+            events.record(tx, now, Level.INFO, Topic.NODE, 0, "started", "stopped", "")
 
     # --- health -----------------------------------------------------------------------------------
 

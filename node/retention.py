@@ -22,7 +22,7 @@ from storage.database import Database
 from storage.deletions import Deletion, DeletionState, DoomedFile, NewDeletion, Place, Scope
 from storage.disk import named_errors
 from storage.port import Instances, Results
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 from storage.retention import Kept, Usage
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -179,7 +179,14 @@ class Retention:
             )
             with self._database.write() as tx:
                 events.record(
-                    tx, self._clock(), Level.ALARM, Subject.NODE, 0, "", "quota exceeded", reason
+                    tx,
+                    self._clock(),
+                    Level.ALARM,
+                    Topic.NODE,
+                    0,
+                    "",
+                    "quota exceeded",
+                    reason,
                 )
             self._exceeded.add(rule)
 

@@ -26,7 +26,7 @@ from storage.records import (
     Reference,
     StepStatus,
     StudyState,
-    Subject,
+    Topic,
 )
 
 _AT_ONCE = 500
@@ -457,4 +457,4 @@ def _event(
     reason: str,
     level: Level = Level.INFO,
 ) -> None:
-    events.record(tx, at, level, Subject.ANNOUNCEMENT, announcement_id, before, after, reason)
+    events.record(tx, at, level, Topic.ANNOUNCEMENT, announcement_id, before, after, reason)

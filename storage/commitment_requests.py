@@ -22,7 +22,7 @@ from storage.records import (
     Level,
     Reference,
     StoredInstance,
-    Subject,
+    Topic,
 )
 
 _AT_ONCE = 500
@@ -245,7 +245,7 @@ def _event(
     after: CommitmentState,
     reason: str,
 ) -> None:
-    events.record(tx, at, level, Subject.COMMITMENT, request_id, before, after, reason)
+    events.record(tx, at, level, Topic.COMMITMENT, request_id, before, after, reason)
 
 
 def _request(row: sa.Row[Any]) -> CommitmentRequest:

@@ -26,7 +26,7 @@ from storage.records import (
     Level,
     ResultCommitmentState,
     StudyState,
-    Subject,
+    Topic,
 )
 
 SLICE = 200
@@ -350,7 +350,7 @@ def finish(tx: Transaction, deletion: Deletion, at: datetime) -> Deletion:
         f"deleted: {done.instances} images and {done.results} results, "
         f"{done.size_bytes / 1e6:.0f} MB, asked for by {done.asked_by}: {done.reason}"
     )
-    events.record(tx, at, Level.INFO, Subject.STUDY, deletion.study_id, "", "deleted", what)
+    events.record(tx, at, Level.INFO, Topic.STUDY, deletion.study_id, "", "deleted", what)
     return done
 
 
@@ -365,7 +365,7 @@ def _delete_what_is_empty(tx: Transaction, study_id: int) -> None:
         return
     has_studies = sa.exists().where(studies.c.patient_id == patient)
     tx.execute(sa.delete(schema.patients).where(schema.patients.c.id == patient, ~has_studies))
-    events.settle(tx, Subject.STUDY, study_id)
+    events.settle(tx, Topic.STUDY, study_id)
 
 
 def doomed(tx: Transaction, deletion_id: int, limit: int = FILES) -> list[DoomedFile]:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from storage import schema
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.records import Counts, DeliveryState, Event, JobState, Level, StudyState, Subject
+from storage.records import Counts, DeliveryState, Event, JobState, Level, StudyState, Topic
 
 _State = TypeVar("_State", StudyState, JobState, DeliveryState)
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED)
@@ -21,7 +21,7 @@ def record(
     tx: Transaction,
     at: datetime,
     level: Level,
-    subject: Subject,
+    subject: Topic,
     subject_id: int,
     from_state: str,
     to_state: str,
@@ -51,7 +51,7 @@ def record_all(
     tx: Transaction,
     at: datetime,
     level: Level,
-    subject: Subject,
+    subject: Topic,
     subject_ids: Iterable[int],
     from_state: str,
     to_state: str,
@@ -76,7 +76,7 @@ def record_all(
 
 def list_events(
     tx: Transaction,
-    subject: Subject | None = None,
+    subject: Topic | None = None,
     subject_id: int | None = None,
     level: Level | None = None,
     limit: int = 100,
@@ -118,7 +118,7 @@ def acknowledge(tx: Transaction, event_id: int) -> None:
         raise NotFound(f"there is no event {event_id}")
 
 
-def settle(tx: Transaction, subject: Subject, subject_id: int) -> None:
+def settle(tx: Transaction, subject: Topic, subject_id: int) -> None:
     """What an alarm was about is gone: nobody has to act any more."""
     table = schema.events
     about = (table.c.subject == subject.value, table.c.subject_id == subject_id)
@@ -157,7 +157,7 @@ def _event(row: sa.Row[Any]) -> Event:
         id=row.id,
         at=row.at,
         level=Level(row.level),
-        subject=Subject(row.subject),
+        subject=Topic(row.subject),
         subject_id=row.subject_id,
         from_state=row.from_state,
         to_state=row.to_state,

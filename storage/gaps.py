@@ -24,7 +24,7 @@ from storage.records import (
     ResultCommitmentState,
     Stage,
     StepStatus,
-    Subject,
+    Topic,
 )
 
 ENDLESS_FOR = timedelta(days=7)
@@ -234,10 +234,10 @@ def _close(tx: Transaction, row: sa.Row[Any], at: datetime) -> None:
     events.record(tx, at, Level.INFO, subject, subject_id, row.stage, "", "the gap is closed")
 
 
-def _subject(study_id: int | None, announcement_id: int | None) -> tuple[Subject, int]:
+def _subject(study_id: int | None, announcement_id: int | None) -> tuple[Topic, int]:
     if study_id is not None:
-        return Subject.STUDY, study_id
-    return Subject.ANNOUNCEMENT, announcement_id or 0
+        return Topic.STUDY, study_id
+    return Topic.ANNOUNCEMENT, announcement_id or 0
 
 
 def open_gaps(tx: Transaction, study_id: int | None = None) -> list[Gap]:

@@ -12,7 +12,7 @@ from types import TracebackType
 from storage.disk import named_errors, start_writing, sync_file, write_all
 from storage.errors import StoreUnavailable
 from storage.quarantine import RefusalKind
-from storage.records import Outcome, Placement
+from storage.records import Placement, PutOutcome
 from storage.seal import PREAMBLE, dataset_digest, holds, is_safe, seal
 from storage.shelves import STORE, Shelves, key_of, quarantine_name
 
@@ -188,7 +188,7 @@ class IncomingFile:
             if not self._mark:
                 self._vouch_without_seal(sop_instance_uid)
         digest = self._hash.hexdigest()
-        return Placement(Outcome.NEW, self._key, self.size_bytes, digest, self.name)
+        return Placement(PutOutcome.NEW, self._key, self.size_bytes, digest, self.name)
 
     def _vouch_without_seal(self, sop_instance_uid: str) -> None:
         """Sync the names: no seal gives them back. The seal comes when they are safe."""
@@ -248,13 +248,13 @@ class IncomingFile:
         digest, final = self.sha256, Path(self._final)
         if not self._is_the_same(final):
             kept = self.quarantine(RefusalKind.CONFLICT)
-            return Placement(Outcome.CONFLICT, kept, self.size_bytes, digest, "")
+            return Placement(PutOutcome.CONFLICT, kept, self.size_bytes, digest, "")
         if self._shelves.sync and not is_safe(final):
             sync_file(final)
             self._sync_names()  # whoever placed it may not have come so far
         if not os.path.lexists(final):
             raise StoreUnavailable("the same instance was being deleted; it is to be sent again")
-        return Placement(Outcome.SAME, self._key, self.size_bytes, digest, "")
+        return Placement(PutOutcome.SAME, self._key, self.size_bytes, digest, "")
 
     def _is_the_same(self, final: Path) -> bool:
         """Whether the data set there is that which came: its bytes are read, not its seal."""

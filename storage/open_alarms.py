@@ -11,12 +11,12 @@ import sqlalchemy as sa
 
 from storage import events, schema
 from storage.database import Transaction
-from storage.records import DeliveryState, Level, Subject
+from storage.records import DeliveryState, Level, Topic
 
 READ_AT_MOST = 1000
 """The newest alarms that are counted; the older ones follow when these are acknowledged."""
 
-_SAME_STATE = (Subject.JOB.value, Subject.INSTANCE.value)
+_SAME_STATE = (Topic.JOB.value, Topic.INSTANCE.value)
 _KEY = ("subject", "to_state", "reason", "job_id", "destination")
 
 
@@ -27,7 +27,7 @@ class AlarmKind:
     id: int
     at: datetime
     number: int
-    subject: Subject
+    subject: Topic
     subject_id: int
     to_state: str
     """Of a job or an image; else empty."""
@@ -79,11 +79,11 @@ def _open() -> sa.Select[Any]:
 def _keyed(chosen: sa.Select[Any]) -> sa.Select[Any]:
     """Events with what makes two of them alike."""
     one, sent = chosen.subquery(), schema.deliveries
-    is_delivery = one.c.subject == Subject.DELIVERY.value
+    is_delivery = one.c.subject == Topic.DELIVERY.value
     refused = sa.and_(
         is_delivery, sent.c.id == one.c.subject_id, sent.c.state == DeliveryState.FAILED.value
     )
-    is_job = one.c.subject == Subject.JOB.value
+    is_job = one.c.subject == Topic.JOB.value
     job = sa.case((is_job, one.c.subject_id), else_=sa.func.coalesce(sent.c.job_id, 0))
     state = sa.case((one.c.subject.in_(_SAME_STATE), one.c.to_state), else_="")
     return sa.select(
@@ -107,7 +107,7 @@ def _kind(row: Any, newest: Any) -> AlarmKind:
         id=row.id,
         at=newest.at,
         number=row.number,
-        subject=Subject(row.subject),
+        subject=Topic(row.subject),
         subject_id=newest.subject_id,
         to_state=row.to_state,
         reason=row.reason,

@@ -16,7 +16,7 @@ from storage import events, schema, successors
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.kinds import ObjectKind
-from storage.records import Delivery, DeliveryState, Level, Priority, ResultObject, Subject
+from storage.records import Delivery, DeliveryState, Level, Priority, ResultObject, Topic
 from storage.successors import Superseded
 
 _AT_ONCE = 500
@@ -427,4 +427,4 @@ def _events(
     reason: str,
     before: DeliveryState = DeliveryState.SENDING,
 ) -> None:
-    events.record_all(tx, at, level, Subject.DELIVERY, delivery_ids, before, state, reason)
+    events.record_all(tx, at, level, Topic.DELIVERY, delivery_ids, before, state, reason)

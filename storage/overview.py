@@ -22,7 +22,7 @@ from storage.records import (
     JobResults,
     JobState,
     ResultObject,
-    Subject,
+    Topic,
 )
 
 _AT_ONCE = 2000
@@ -115,7 +115,7 @@ def last_starts(tx: Transaction, job_ids: Iterable[int]) -> dict[int, datetime]:
     for part in _parts(job_ids):
         query = (
             sa.select(table.c.subject_id, sa.func.max(table.c.at))
-            .where(table.c.subject == Subject.JOB.value, table.c.subject_id.in_(part))
+            .where(table.c.subject == Topic.JOB.value, table.c.subject_id.in_(part))
             .where(table.c.to_state == JobState.RUNNING.value)
             .group_by(table.c.subject_id)
         )

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from storage import events, schema
 from storage.database import Transaction
 from storage.errors import NotFound, StorageError
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 
 _QUARANTINED = "quarantined"
 _AT_ONCE = 500
@@ -128,7 +128,7 @@ def _raise_alarm(tx: Transaction, at: datetime, row: sa.Row[Any]) -> int:
     studies = schema.studies
     query = sa.select(studies.c.id).where(studies.c.study_instance_uid == row.study_instance_uid)
     study_id = tx.scalar(query)
-    subject = Subject.INSTANCE if study_id is None else Subject.STUDY
+    subject = Topic.INSTANCE if study_id is None else Topic.STUDY
     about = row.id if study_id is None else study_id
     return events.record(tx, at, Level.ALARM, subject, about, "", _QUARANTINED, "")
 

@@ -105,7 +105,7 @@ class Priority(StrEnum):
     ROUTINE = "routine"
 
 
-class Subject(StrEnum):
+class Topic(StrEnum):
     """What an event is about."""
 
     NODE = "node"
@@ -124,7 +124,7 @@ class Level(StrEnum):
     """Someone must act: shown on the status page until it is acknowledged."""
 
 
-class Outcome(StrEnum):
+class PutOutcome(StrEnum):
     """What became of a received instance's file."""
 
     NEW = "new"
@@ -138,7 +138,7 @@ class Outcome(StrEnum):
 class Placement:
     """Where an instance lies. ``sha256`` is of the data set's bytes, without preamble and meta."""
 
-    outcome: Outcome
+    outcome: PutOutcome
     key: str
     size_bytes: int
     sha256: str
@@ -360,7 +360,7 @@ class Event:
     id: int
     at: datetime
     level: Level
-    subject: Subject
+    subject: Topic
     subject_id: int
     from_state: str
     to_state: str

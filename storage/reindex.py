@@ -12,7 +12,7 @@ from storage.database import Database
 from storage.errors import UnreadableInstance
 from storage.header import read_attributes
 from storage.port import Instances, Readable
-from storage.records import InstanceRecord, Outcome, Placement
+from storage.records import InstanceRecord, Placement, PutOutcome
 from storage.seal import contradicts_seal, dataset_digest
 
 BATCH = 500
@@ -74,5 +74,5 @@ def record_of(store: Instances, found: Readable, incoming: str = "") -> Instance
         raise UnreadableInstance("the file does not hold the bytes that were received")
     if not is_placed:
         raise UnreadableInstance("the file lies under the name of another instance")
-    placement = Placement(Outcome.NEW, key, size_bytes, digest, incoming)
+    placement = Placement(PutOutcome.NEW, key, size_bytes, digest, incoming)
     return InstanceRecord(attributes, placement, received_at)

@@ -19,7 +19,7 @@ NAMING = {
 metadata = sa.MetaData(naming_convention=NAMING)
 
 
-class Moment(sa.types.TypeDecorator[datetime]):
+class UtcMoment(sa.types.TypeDecorator[datetime]):
     """An aware datetime, kept in UTC on both databases (SQLite has no time zones)."""
 
     impl = sa.DateTime(timezone=True)
@@ -104,7 +104,7 @@ def _parent(name: str, target: str, null: bool = False) -> sa.Column[int]:
 
 
 def _moment(name: str, null: bool = False, index: bool = False) -> sa.Column[datetime]:
-    return sa.Column(name, Moment, nullable=null, index=index)
+    return sa.Column(name, UtcMoment, nullable=null, index=index)
 
 
 patients = sa.Table(

@@ -28,14 +28,14 @@ LEAST_LUNG_ML = 50.0
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class LumbarLevel:
     """A plane, counted from the feet, and the sentence that says how it was chosen."""
 
     plane: float
     basis: str
 
 
-def third_lumbar(hu: NDArray[np.int16], bone: Mask, spacing_mm: Spacing) -> Level | None:
+def third_lumbar(hu: NDArray[np.int16], bone: Mask, spacing_mm: Spacing) -> LumbarLevel | None:
     """The plane of mid L3, possibly outside the images; None without a landmark."""
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     mean = reduce_to(grid, hu)
@@ -46,10 +46,12 @@ def third_lumbar(hu: NDArray[np.int16], bone: Mask, spacing_mm: Spacing) -> Leve
     step = grid.spacing_mm[0]
     if crest is not None:
         plane = (crest + CREST_TO_L3_MM / step + 0.5) * grid.factors[0] - 0.5
-        return Level(plane, "45 mm above the iliac crests, where L3 usually lies")
+        return LumbarLevel(plane, "45 mm above the iliac crests, where L3 usually lies")
     if recess is not None:
         plane = (recess - LUNG_TO_L3_MM / step + 0.5) * grid.factors[0] - 0.5
-        return Level(plane, "85 mm below the lowest recess of the lungs, where L3 usually lies")
+        return LumbarLevel(
+            plane, "85 mm below the lowest recess of the lungs, where L3 usually lies"
+        )
     return None
 
 

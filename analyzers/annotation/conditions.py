@@ -24,7 +24,7 @@ class Truth(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judgement:
     """Whether a condition holds, and the value or the gap that decided it, in words."""
 
     truth: Truth
@@ -86,17 +86,17 @@ class Bounds:
             and (self.below is None or value < self.below)
         )
 
-    def judge(self, name: str, value: float, unit: str) -> Verdict:
+    def judge(self, name: str, value: float, unit: str) -> Judgement:
         try:
             converted = convert(value, unit, self.unit)
         except (UnknownUnit, UnlikeUnits) as error:
-            return Verdict(Truth.UNKNOWN, f"{name}: {error}")
+            return Judgement(Truth.UNKNOWN, f"{name}: {error}")
         truth = Truth.MET if self.hold(converted) else Truth.UNMET
-        return Verdict(truth, f"{name} = {converted:.4g} {_spoken(self.unit)}")
+        return Judgement(truth, f"{name} = {converted:.4g} {_spoken(self.unit)}")
 
 
 class Condition(Protocol):
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, scene: Scene) -> Judgement:
         """Whether the condition holds in a scene."""
 
 
@@ -111,7 +111,7 @@ class MeasurementIs:
     bounds: Bounds
     analyzer: str = ""
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, scene: Scene) -> Judgement:
         verdicts = [
             self.bounds.judge(_named(one, it.name.meaning), it.value, it.unit.value)
             for one, it in scene.measurements(self.code)
@@ -128,16 +128,16 @@ class AnswerIs:
     one_of: frozenset[str]
     least_probability: float = 0.0
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, scene: Scene) -> Judgement:
         verdicts = [self._of(one, it) for one, it in scene.answers(self.question)]
         return _any(verdicts, f"no answer to {self.question} is reported")
 
-    def _of(self, one: Reported, it: Classification) -> Verdict:
+    def _of(self, one: Reported, it: Classification) -> Judgement:
         sure = it.probability is None or it.probability >= self.least_probability
         truth = Truth.MET if it.answer.value in self.one_of and sure else Truth.UNMET
         probability = "" if it.probability is None else f" (probability {it.probability:.2f})"
         words = f"{_named(one, it.question.meaning)}: {it.answer.meaning}{probability}"
-        return Verdict(truth, words)
+        return Judgement(truth, words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,11 @@ class SubjectIs:
     field: str
     bounds: Bounds
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, scene: Scene) -> Judgement:
         value = getattr(scene.volume.subject, self.field)
         name = self.field.split("_", maxsplit=1)[0]
         if value is None:
-            return Verdict(Truth.UNKNOWN, f"{name} is not given")
+            return Judgement(Truth.UNKNOWN, f"{name} is not given")
         return self.bounds.judge(name, float(value), SUBJECT_UNITS[self.field])
 
 
@@ -159,11 +159,11 @@ class SubjectIs:
 class SexIs:
     one_of: frozenset[str]
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, scene: Scene) -> Judgement:
         sex = scene.volume.subject.sex
         if sex is None:
-            return Verdict(Truth.UNKNOWN, "sex is not given")
-        return Verdict(Truth.MET if sex in self.one_of else Truth.UNMET, f"sex = {sex}")
+            return Judgement(Truth.UNKNOWN, "sex is not given")
+        return Judgement(Truth.MET if sex in self.one_of else Truth.UNMET, f"sex = {sex}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,14 +173,14 @@ class SeriesIs:
     field: str
     one_of: frozenset[str]
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, scene: Scene) -> Judgement:
         facts = scene.volume.facts
         value = str(getattr(facts, self.field, None) or "") if facts is not None else ""
         name = self.field.replace("_", " ")
         if not value:
-            return Verdict(Truth.UNKNOWN, f"{name} is not given")
+            return Judgement(Truth.UNKNOWN, f"{name} is not given")
         met = value.upper() in {one.upper() for one in self.one_of}
-        return Verdict(Truth.MET if met else Truth.UNMET, f"{name} = {value}")
+        return Judgement(Truth.MET if met else Truth.UNMET, f"{name} = {value}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,20 +190,20 @@ class CountIs:
     analyzer: str
     bounds: Bounds
 
-    def judge(self, scene: Scene) -> Verdict:
+    def judge(self, scene: Scene) -> Judgement:
         count = len(scene.structures(self.analyzer))
         if count == 0:
-            return Verdict(Truth.ABSENT, f"{self.analyzer} reported no structure")
+            return Judgement(Truth.ABSENT, f"{self.analyzer} reported no structure")
         return self.bounds.judge(f"structures of {self.analyzer}", float(count), "1")
 
 
-def _any(verdicts: list[Verdict], missing: str) -> Verdict:
+def _any(verdicts: list[Judgement], missing: str) -> Judgement:
     """Met by one of several; the words of those that met it, else of all."""
     for truth in (Truth.MET, Truth.UNKNOWN, Truth.UNMET):
         found = [one.because for one in verdicts if one.truth is truth]
         if found:
-            return Verdict(truth, ", ".join(found))
-    return Verdict(Truth.ABSENT, missing)
+            return Judgement(truth, ", ".join(found))
+    return Judgement(Truth.ABSENT, missing)
 
 
 def _named(one: Reported, meaning: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.models.boxes import Boxes
-from analyzers.radiograph.chest_frame import COARSE, TRIM, Frame, Image, locally_standardised
+from analyzers.radiograph.chest_frame import COARSE, TRIM, ChestFrame, Image, locally_standardised
 
 SIDE = 256
 """Pixels of the detector's input."""
@@ -75,7 +75,7 @@ class Window:
         return np.array([across, down, across, down])
 
 
-def window(frame: Frame, shape: tuple[int, int]) -> Window:
+def window(frame: ChestFrame, shape: tuple[int, int]) -> Window:
     """The window of a radiograph of ``shape`` (row, column) that is laid on the mean chest so."""
     matrix = frame.matrix.astype(np.float64)
     centre = matrix @ np.array([COARSE / 2, COARSE / 2, 1.0]) / COARSE

@@ -31,7 +31,7 @@ DISTINCT_MM = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class PyramidLevel:
     """One step from coarse to fine; the best poses, ``kept`` of them, go on to the next."""
 
     spacing_mm: float
@@ -40,7 +40,11 @@ class Level:
     kept: int
 
 
-LEVELS = (Level(12.0, 12_000, 15, 3), Level(6.0, 30_000, 20, 1), Level(3.0, 60_000, 20, 1))
+LEVELS = (
+    PyramidLevel(12.0, 12_000, 15, 3),
+    PyramidLevel(6.0, 30_000, 20, 1),
+    PyramidLevel(3.0, 60_000, 20, 1),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +95,7 @@ class _Task:
     """The two series at one level. A pose is (turn about x, y, z; shift along x, y, z), all in mm:
     a turn is measured at the reach of the fixed series from its middle."""
 
-    def __init__(self, fixed: Scan, moving: Scan, level: Level, same_frame: bool) -> None:
+    def __init__(self, fixed: Scan, moving: Scan, level: PyramidLevel, same_frame: bool) -> None:
         self.fixed, self.moving = (
             reduced(fixed, level.spacing_mm),
             reduced(moving, level.spacing_mm),

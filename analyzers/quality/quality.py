@@ -46,14 +46,14 @@ UNFAMILIAR = Code(
 LEAST_PIXELS = 32
 
 
-class Level(IntEnum):
+class Grade(IntEnum):
     WARN = 1
     REFUSE = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    level: Level
+    level: Grade
     words: str
 
 
@@ -149,7 +149,7 @@ class Quality:
         check = _Check(volume, values, parameters)
         reasons = sorted(check.reasons(), key=lambda one: -one.level)
         worst = max((one.level for one in reasons), default=None)
-        answer = {None: ACCEPT, Level.WARN: WARN, Level.REFUSE: REFUSE}[worst]
+        answer = {None: ACCEPT, Grade.WARN: WARN, Grade.REFUSE: REFUSE}[worst]
         said = tuple(one.words for one in reasons)
         verdict = Classification(QUESTION, answer, reasons=said)
         phase = (contrast_phase(volume),) if volume.modality == "CT" else ()
@@ -175,7 +175,7 @@ class _Check:
 
     def reasons(self) -> Iterator[Reason]:
         if not self._body.any():
-            yield Reason(Level.REFUSE, "No body is seen in the images.")
+            yield Reason(Grade.REFUSE, "No body is seen in the images.")
             return
         yield from self._saturation()
         yield from self._lettering()
@@ -220,7 +220,7 @@ class _Check:
         self._measured(SNR, ratio, codes.NO_UNIT)
         warn, refuse = self._limits.snr_warn, self._limits.snr_refuse
         if ratio < warn:
-            level = Level.REFUSE if ratio < refuse else Level.WARN
+            level = Grade.REFUSE if ratio < refuse else Grade.WARN
             limit = refuse if ratio < refuse else warn
             yield Reason(level, f"Signal is only {ratio:.1f} times the noise (limit {limit:g}).")
 
@@ -245,7 +245,7 @@ class _Check:
             numbers = ", ".join(str(index + 1) for index in moved[:5])
             more = " and others" if len(moved) > 5 else ""
             yield Reason(
-                Level.WARN, f"Out of line with both neighbours (motion): slice {numbers}{more}."
+                Grade.WARN, f"Out of line with both neighbours (motion): slice {numbers}{more}."
             )
 
     def _saturation(self) -> Iterator[Reason]:
@@ -268,7 +268,7 @@ class _Check:
             return
         ratio = measures.streak_ratio(self._values, self._body)
         streaks = f"; noise there is {ratio:.1f} times that of other slices" if ratio else ""
-        yield Reason(Level.WARN, f"Metal, {millilitres:.2g} mL above 2500 HU{streaks}.")
+        yield Reason(Grade.WARN, f"Metal, {millilitres:.2g} mL above 2500 HU{streaks}.")
 
     def _coverage(self) -> Iterator[Reason]:
         from analyzers.quality import measures
@@ -278,12 +278,12 @@ class _Check:
         ends = [name for name, is_cut in zip(("first", "last"), cut, strict=True) if is_cut]
         if ends:
             yield Reason(
-                Level.WARN, f"The lungs reach the {' and the '.join(ends)} slice: not whole."
+                Grade.WARN, f"The lungs reach the {' and the '.join(ends)} slice: not whole."
             )
         share = measures.truncated_share(self._body, self._field)
         if share > 0.1:
             yield Reason(
-                Level.WARN, f"The body is cut off by the field of view ({share:.0%} of its sides)."
+                Grade.WARN, f"The body is cut off by the field of view ({share:.0%} of its sides)."
             )
 
     def _gaps(self) -> Iterator[Reason]:
@@ -293,7 +293,7 @@ class _Check:
         gap = 1.0 - facts.thickness_mm / facts.spacing_mm
         if gap > self._limits.gap_warn:
             yield Reason(
-                Level.WARN, f"{gap:.0%} of the body lies between the slices and is not shown."
+                Grade.WARN, f"{gap:.0%} of the body lies between the slices and is not shown."
             )
 
     def _contrast(self) -> Iterator[Reason]:
@@ -305,7 +305,7 @@ class _Check:
         seen = body.contrast_ml(self._values, self._body, self._volume.voxel_ml)
         if seen > 10.0 and not facts.contrast:
             words = "Contrast agent is seen in the images; the header says there is none."
-            yield Reason(Level.WARN, words)
+            yield Reason(Grade.WARN, words)
 
     def _familiarity(self) -> Iterator[Reason]:
         """Only of what the models would be given: another organ is no fault of the image."""
@@ -323,7 +323,7 @@ class _Check:
                 f"Unlike the {judged.title}: {judged.distance:.1f} times as far as 99 % of"
                 " them; do not rely on their answers."
             )
-            yield Reason(Level.WARN, words)
+            yield Reason(Grade.WARN, words)
 
     def _lettering(self) -> Iterator[Reason]:
         from analyzers.quality import words
@@ -343,17 +343,17 @@ class _Check:
                 read = max((words.words_in(plane) for plane in planes), default=0)
             except (OSError, subprocess.SubprocessError) as error:
                 why = type(error).__name__
-                yield Reason(Level.WARN, f"Lettering was not read: Tesseract failed ({why}).")
+                yield Reason(Grade.WARN, f"Lettering was not read: Tesseract failed ({why}).")
                 read = 0
             if read >= words.LEAST_WORDS:
                 found.append(f"{read} words read")
         if found:
             said = "; ".join(found)
-            yield Reason(Level.WARN, f"Lettering in the pixels ({said}): it may name a person.")
+            yield Reason(Grade.WARN, f"Lettering in the pixels ({said}): it may name a person.")
 
 
 def _above(what: str, value: float, limits: tuple[float, float], unit: str) -> Iterator[Reason]:
     warn, refuse = limits
     if value > warn:
-        level, limit = (Level.REFUSE, refuse) if value > refuse else (Level.WARN, warn)
+        level, limit = (Grade.REFUSE, refuse) if value > refuse else (Grade.WARN, warn)
         yield Reason(level, f"{what} is {value:.3g} {unit} (limit {limit:g} {unit}).")

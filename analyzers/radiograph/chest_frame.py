@@ -27,7 +27,7 @@ FEWEST_PIXELS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ChestFrame:
     """matrix: 2×3, pixel (x, y) of the 64×64 mean chest → pixel of the 64×64 image.
     agreement: correlation with the mean chest, -1 to 1; -1: no fit was found.
     """
@@ -96,7 +96,7 @@ def mean_chest(images: Sequence[Image]) -> Image:
     return mean
 
 
-def register(image: Image, mean: Image) -> Frame:
+def register(image: Image, mean: Image) -> ChestFrame:
     """The best of 27 starts; the identity with agreement -1 where none ends in a plausible fit."""
     starts = [_start(x, y, shift) for x in SCALES for y in SCALES for shift in SHIFTS]
     return _best(mean, _coarse(image), starts)
@@ -125,9 +125,9 @@ def _start(across: float, down: float, shift: float) -> NDArray[np.float32]:
     )
 
 
-def _best(mean: Image, image: Image, starts: Sequence[NDArray[np.float32]]) -> Frame:
+def _best(mean: Image, image: Image, starts: Sequence[NDArray[np.float32]]) -> ChestFrame:
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 40, 1e-4)
-    best = Frame(_start(1, 1, 0), -1.0)
+    best = ChestFrame(_start(1, 1, 0), -1.0)
     everywhere = np.ones(image.shape, np.uint8)
     for start in starts:
         try:
@@ -138,7 +138,7 @@ def _best(mean: Image, image: Image, starts: Sequence[NDArray[np.float32]]) -> F
             continue
         matrix = np.asarray(found, np.float32)
         if agreement > best.agreement and _plausible(matrix):
-            best = Frame(matrix, float(agreement))
+            best = ChestFrame(matrix, float(agreement))
     return best
 
 

@@ -23,7 +23,7 @@ from analyzers.radiograph import concepts
 
 if TYPE_CHECKING:
     from analyzers.models.stored_model import StoredModel
-    from analyzers.radiograph.chest_frame import Frame, Image
+    from analyzers.radiograph.chest_frame import ChestFrame, Image
 
 
 INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
@@ -39,7 +39,7 @@ class FramedChest:
     """A radiograph standardised, its frame, and the image laid in it (240×240, 0–1)."""
 
     image: Image
-    frame: Frame
+    frame: ChestFrame
     framed: Image
 
 

@@ -25,7 +25,7 @@ from analyzers.contract import (
 from analyzers.segmentation.measures import AREA, TISSUE, measured
 
 if TYPE_CHECKING:
-    from analyzers.anatomy.abdominal_level import Level
+    from analyzers.anatomy.abdominal_level import LumbarLevel
     from analyzers.anatomy.abdominal_wall import Compartments
     from analyzers.grid.patient_grid import PatientGrid
 
@@ -143,15 +143,15 @@ def _level(
     heights: NDArray[np.float64],
     grid: PatientGrid,
     parameters: BodyCompositionParameters,
-) -> Level:
-    from analyzers.anatomy.abdominal_level import Level, third_lumbar
+) -> LumbarLevel:
+    from analyzers.anatomy.abdominal_level import LumbarLevel, third_lumbar
 
     step = grid.spacing_mm[0]
     if parameters.z_mm is not None:
         plane = float(np.interp(0.0, heights - parameters.z_mm, np.arange(len(heights))))
         if np.abs(heights - parameters.z_mm).min() > max(step, CLOSE_MM):
             raise NotApplicable(f"The level z = {parameters.z_mm:g} mm lies outside the images.")
-        return Level(plane, "as given")
+        return LumbarLevel(plane, "as given")
     found = third_lumbar(hu, bone, grid.spacing_mm)
     if found is None:
         raise NotApplicable(
@@ -162,12 +162,12 @@ def _level(
         raise NotApplicable(f"L3 ({found.basis}) would lie outside the images.")
     if beyond_mm > CLOSE_MM:
         basis = f"the plane nearest to L3, which would lie {beyond_mm:.0f} mm beyond the images"
-        return Level(found.plane, f"{basis} ({found.basis})")
+        return LumbarLevel(found.plane, f"{basis} ({found.basis})")
     return found
 
 
 def _planes(
-    level: Level, heights: NDArray[np.float64], step_mm: float, slab_mm: float
+    level: LumbarLevel, heights: NDArray[np.float64], step_mm: float, slab_mm: float
 ) -> list[int]:
     """The planes whose middle lies in the slab; the nearest one at least."""
     nearest = int(np.clip(round(level.plane), 0, len(heights) - 1))

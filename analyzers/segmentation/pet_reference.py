@@ -27,7 +27,7 @@ TISSUE_SUV = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class ReferenceUptake:
     """Mean and standard deviation (SUV) in the sphere, and its centre (z, y, x indices)."""
 
     mean: float
@@ -41,7 +41,7 @@ class Reference:
 
 def reference_at(
     suv: NDArray[np.float32], centre: tuple[int, int, int], spacing_mm: Spacing
-) -> Reference | None:
+) -> ReferenceUptake | None:
     """The sphere round an index; None where it leaves the images or is not liver-like."""
     reach = [int(np.ceil(RADIUS_MM / step)) for step in spacing_mm]
     low = [c - r for c, r in zip(centre, reach, strict=True)]
@@ -55,10 +55,10 @@ def reference_at(
     mean, deviation = float(values.mean()), float(values.std())
     if not LIVER_SUV[0] <= mean <= LIVER_SUV[1] or deviation > LARGEST_VARIATION * mean:
         return None
-    return Reference(mean, deviation, centre)
+    return ReferenceUptake(mean, deviation, centre)
 
 
-def find_liver(suv: NDArray[np.float32], spacing_mm: Spacing) -> Reference | None:
+def find_liver(suv: NDArray[np.float32], spacing_mm: Spacing) -> ReferenceUptake | None:
     """The most central place of the largest even, liver-like body on the patient's right.
 
     None where there is no such body of liver size: images of a limb, an upset liver.

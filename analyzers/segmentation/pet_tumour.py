@@ -36,7 +36,7 @@ from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv
 if TYPE_CHECKING:
     from analyzers.grid.balls import Mask
     from analyzers.grid.patient_grid import PatientGrid
-    from analyzers.segmentation.pet_reference import Reference
+    from analyzers.segmentation.pet_reference import ReferenceUptake
 
 
 METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
@@ -171,7 +171,7 @@ def _suv(volume: Volume, grid: PatientGrid) -> NDArray[np.float32]:
 
 def _reference(
     volume: Volume, grid: PatientGrid, suv: NDArray[np.float32], parameters: PetTumourParameters
-) -> Reference | None:
+) -> ReferenceUptake | None:
     from analyzers.grid.places import index_of
     from analyzers.segmentation.pet_reference import find_liver, reference_at
 
@@ -194,7 +194,7 @@ def _foci(
     valid: Mask | None,
     grid: PatientGrid,
     parameters: PetTumourParameters,
-    reference: Reference | None,
+    reference: ReferenceUptake | None,
 ) -> list[Focus]:
     method = Method(parameters.method)
     level = reference.threshold if reference else LEVELS.get(method)
@@ -276,7 +276,7 @@ def _segment(number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float
 
 
 def _remarks(
-    foci: list[Focus], parameters: PetTumourParameters, reference: Reference | None
+    foci: list[Focus], parameters: PetTumourParameters, reference: ReferenceUptake | None
 ) -> tuple[str, ...]:
     method = Method(parameters.method)
     said = [f"Border of the foci: {SENTENCES[method]}."]

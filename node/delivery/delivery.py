@@ -25,7 +25,7 @@ from storage import events, outbox, result_commitments
 from storage.blobs import Blob, sha256_of
 from storage.database import Database, Transaction
 from storage.port import Results
-from storage.records import Delivery, Level, Subject
+from storage.records import Delivery, Level, Topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -299,7 +299,7 @@ class Courier:
     def _note(self, level: Level, before: str, after: str, what: str) -> None:
         reason = f"destination {self._peer.name} {what}"
         with self._database.write() as tx:
-            events.record(tx, self._clock(), level, Subject.NODE, 0, before, after, reason)
+            events.record(tx, self._clock(), level, Topic.NODE, 0, before, after, reason)
 
 
 def _unsettled(deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> list[Delivery]:

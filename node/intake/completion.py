@@ -35,7 +35,7 @@ from storage.records import (
     Priority,
     StoredSeries,
     StudyState,
-    Subject,
+    Topic,
 )
 
 log = structlog.get_logger(__name__)
@@ -146,7 +146,7 @@ class Completion:
             if index.complete(tx, study.id, now, study.last_received_at):
                 index.note(tx, study.id, why)
                 state = StudyState.COMPLETE
-                events.record(tx, now, Level.ALARM, Subject.STUDY, study.id, state, state, why)
+                events.record(tx, now, Level.ALARM, Topic.STUDY, study.id, state, state, why)
 
     def _complete(self, study: OpenStudy, evidence: str) -> int:
         """Plan without keeping a writer waiting; enter the plan if the study is still the same."""
@@ -208,9 +208,7 @@ class Plan:
         index.note(tx, self.study_id, self.note)
         for text in self.alarms:
             state = StudyState.COMPLETE
-            events.record(
-                tx, self.at, Level.ALARM, Subject.STUDY, self.study_id, state, state, text
-            )
+            events.record(tx, self.at, Level.ALARM, Topic.STUDY, self.study_id, state, state, text)
         return len(ledger.enqueue_all(tx, self.jobs, self.at))
 
 

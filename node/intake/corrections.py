@@ -20,7 +20,7 @@ from storage.blobs import Blob
 from storage.database import Database
 from storage.port import Instances
 from storage.quarantine import Quarantined, RefusalKind, Refused
-from storage.records import InstanceRecord, Level, StoredInstance, Subject
+from storage.records import InstanceRecord, Level, StoredInstance, Topic
 from storage.reindex import record_of
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -71,7 +71,7 @@ class Corrections:
             if found is not None:
                 reason = f"{len(known)} images replaced by accepted corrections"
                 state = found.state
-                events.record(tx, now, Level.INFO, Subject.STUDY, found.id, state, state, reason)
+                events.record(tx, now, Level.INFO, Topic.STUDY, found.id, state, state, reason)
         log.info("corrected", study=study_digest(study_instance_uid), images=len(known))
         return len(known)
 
@@ -101,4 +101,4 @@ class Corrections:
             for one in members:
                 quarantine.drop_acceptance(tx, one)
             now = self._clock()
-            events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "not corrected", reason)
+            events.record(tx, now, Level.ALARM, Topic.NODE, 0, "", "not corrected", reason)

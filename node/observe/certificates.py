@@ -11,7 +11,7 @@ from node.clock import Clock
 from node.observe.validity import LEFT_OVER, Validity, validities
 from storage import events
 from storage.database import Database
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -59,7 +59,7 @@ class CertificateWatch:
         if new:
             with self._database.write() as tx:
                 for text in new:
-                    events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "certificate", text)
+                    events.record(tx, now, Level.ALARM, Topic.NODE, 0, "", "certificate", text)
         for text in new:
             log.error("certificate", reason=text)
         self._said = set(texts)  # what went away is said again when it comes back

@@ -22,7 +22,7 @@ from storage.database import Database
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
 from storage.port import Instances
 from storage.quarantine import Refused
-from storage.records import InstanceRecord, Level, Placement, Subject
+from storage.records import InstanceRecord, Level, Placement, Topic
 from storage.reindex import record_of
 
 log = structlog.get_logger(__name__)
@@ -191,7 +191,7 @@ class Indexer:
             return
         with suppress(DatabaseUnavailable), self._database.write() as tx:
             now = system_clock()
-            events.record(tx, now, Level.ALARM, Subject.NODE, 0, "", "not indexed", reason)
+            events.record(tx, now, Level.ALARM, Topic.NODE, 0, "", "not indexed", reason)
             self._alarmed.add(reason)
 
     def _add(self, batch: list[InstanceRecord]) -> None:

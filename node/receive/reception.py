@@ -27,7 +27,7 @@ from node.receive.statuses import Status
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
 from storage.port import Incoming, Instances
 from storage.quarantine import RefusalKind, Refused
-from storage.records import InstanceAttributes, InstanceRecord, Outcome, Placement
+from storage.records import InstanceAttributes, InstanceRecord, Placement, PutOutcome
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -163,7 +163,7 @@ class Reception:
             self._report(key, kind, refusal.status, incoming.sha256, refusal.study_instance_uid)
             return refusal.status
         placement = incoming.place(attributes.sop_instance_uid)
-        if placement.outcome is Outcome.CONFLICT:
+        if placement.outcome is PutOutcome.CONFLICT:
             return self._conflict(placement, attributes.study_instance_uid)
         self._receiver.sink(
             InstanceRecord(attributes, placement, self._receiver.clock(), self._offer.calling_ae)

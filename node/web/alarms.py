@@ -13,13 +13,13 @@ from storage import events, ledger
 from storage import open_alarms as standing
 from storage.database import Transaction
 from storage.open_alarms import AlarmKind
-from storage.records import Subject
+from storage.records import Topic
 
 SHOWN = 8
 """Kinds that the page lists; the rest are counted."""
 _SUBJECTS = {
-    Subject.ANNOUNCEMENT: "Announced study",
-    Subject.COMMITMENT: "Storage commitment",
+    Topic.ANNOUNCEMENT: "Announced study",
+    Topic.COMMITMENT: "Storage commitment",
 }
 
 
@@ -63,15 +63,15 @@ def _alarm(kind: AlarmKind, study_id: int | None) -> Alarm:
 
 
 def _text(kind: AlarmKind) -> str:
-    if kind.subject is Subject.DELIVERY:
+    if kind.subject is Topic.DELIVERY:
         if not kind.destination:  # sent again since
             return "Delivery failed"
         return f"Delivery to {kind.destination} failed (job {kind.job_id})"
-    if kind.subject is Subject.JOB:
+    if kind.subject is Topic.JOB:
         return f"Job {kind.job_id} {kind.to_state}"
-    if kind.subject is Subject.INSTANCE:
+    if kind.subject is Topic.INSTANCE:
         return f"Image {kind.to_state}"
-    if kind.subject is Subject.STUDY:
+    if kind.subject is Topic.STUDY:
         return f"Study {kind.subject_id}"
     return _SUBJECTS.get(kind.subject, kind.subject.capitalize())
 
@@ -80,5 +80,5 @@ def _studies_of(tx: Transaction, kinds: Iterable[AlarmKind]) -> dict[int, int]:
     """The study that each kind is about; a job's that has been deleted since is left out."""
     shown = list(kinds)
     of_jobs = ledger.studies_of(tx, [kind.job_id for kind in shown if kind.job_id])
-    found = {kind.id: kind.subject_id for kind in shown if kind.subject is Subject.STUDY}
+    found = {kind.id: kind.subject_id for kind in shown if kind.subject is Topic.STUDY}
     return found | {kind.id: of_jobs[kind.job_id] for kind in shown if kind.job_id in of_jobs}

@@ -31,7 +31,7 @@ from storage.blobs import Blob
 from storage.database import Database, Transaction
 from storage.errors import StorageError, StoreUnavailable
 from storage.port import Instances, Results
-from storage.records import Job, JobState, Level, StoredInstance, Subject
+from storage.records import Job, JobState, Level, StoredInstance, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -262,7 +262,7 @@ class Dispatcher:
 
     def _note(self, tx: Transaction, level: Level, reason: str) -> None:
         states = ("working", "waiting") if level is Level.ALARM else ("waiting", "working")
-        events.record(tx, self._clock(), level, Subject.NODE, 0, *states, reason)
+        events.record(tx, self._clock(), level, Topic.NODE, 0, *states, reason)
 
     def _has_attempts(self, job: Job) -> bool:
         return job.attempts < self._settings.attempts

@@ -20,7 +20,7 @@ from storage.records import (
     InstanceRecord,
     Level,
     StudyState,
-    Subject,
+    Topic,
 )
 
 _IN_LIMIT = 500
@@ -141,7 +141,14 @@ def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
     if row.state == StudyState.COMPLETE.value:
         reason = f"{len(members)} late instances"
         events.record(
-            tx, last, Level.INFO, Subject.STUDY, row.id, row.state, StudyState.RECEIVING, reason
+            tx,
+            last,
+            Level.INFO,
+            Topic.STUDY,
+            row.id,
+            row.state,
+            StudyState.RECEIVING,
+            reason,
         )
     _compare_patients(tx, int(row.id), row.header, members, last)
     return int(row.id)
@@ -161,7 +168,14 @@ def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -
     }
     study_id = _insert_id(tx, schema.studies, values)
     events.record(
-        tx, last, Level.INFO, Subject.STUDY, study_id, "", StudyState.RECEIVING, "first instance"
+        tx,
+        last,
+        Level.INFO,
+        Topic.STUDY,
+        study_id,
+        "",
+        StudyState.RECEIVING,
+        "first instance",
     )
     return study_id
 
@@ -217,7 +231,7 @@ def _compare_patients(
     if others:
         reason = f"{others} instances name another patient than the study's first"
         state = StudyState.RECEIVING
-        events.record(tx, at, Level.WARNING, Subject.STUDY, study_id, state, state, reason)
+        events.record(tx, at, Level.WARNING, Topic.STUDY, study_id, state, state, reason)
 
 
 def _series_of(

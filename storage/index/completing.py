@@ -14,7 +14,7 @@ from storage.records import (
     Level,
     StudyRow,
     StudyState,
-    Subject,
+    Topic,
 )
 
 
@@ -72,7 +72,7 @@ def complete(
     if done.rowcount == 0:
         return False
     events.record(
-        tx, at, Level.INFO, Subject.STUDY, study_id,
+        tx, at, Level.INFO, Topic.STUDY, study_id,
         StudyState.RECEIVING, StudyState.COMPLETE, evidence,
     )  # fmt: skip
     return True

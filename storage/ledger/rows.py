@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from storage import events, schema
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.records import JobState, Level, Priority, Subject
+from storage.records import JobState, Level, Priority, Topic
 
 HEAD_START = {
     Priority.STAT: timedelta(days=36_500),
@@ -41,7 +41,7 @@ def tell(
 ) -> None:
     if to_state is JobState.FAILED:
         level = Level.ALARM
-    events.record(tx, at, level, Subject.JOB, job_id, from_state, to_state, reason)
+    events.record(tx, at, level, Topic.JOB, job_id, from_state, to_state, reason)
 
 
 def drop(

@@ -18,7 +18,7 @@ from storage.deletions import DeletionState, NewDeletion, Scope
 from storage.errors import NotFound, StoreUnavailable
 from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind, Refused
-from storage.records import InstanceRecord, Outcome
+from storage.records import InstanceRecord, PutOutcome
 from storage.results import ResultStore
 from storage.retention import Usage
 from tests.storage.samples import NOON, enqueue, new_job, record, results
@@ -237,7 +237,7 @@ def test_an_image_that_comes_again_while_it_is_deleted_is_kept(house: House) -> 
 
     house.during_linger = send_again
     house.keeper().step()
-    assert again[0].placement.outcome is Outcome.NEW
+    assert again[0].placement.outcome is PutOutcome.NEW
     assert house.files() == [again[0].placement.key]
     assert house.studies() == ["1.1"]
 

@@ -25,9 +25,9 @@ from storage.records import (
     InstanceRecord,
     JobResults,
     NewJob,
-    Outcome,
     Placement,
     Priority,
+    PutOutcome,
     Reference,
     ResultObject,
     StepStatus,
@@ -56,7 +56,9 @@ def record(
         series={"Modality": "CT", "SeriesInstanceUID": series, "SeriesNumber": 3, **header},
         instance={"InstanceNumber": number, "ImagePositionPatient": [0.0, 0.0, float(number)]},
     )
-    placement = Placement(Outcome.NEW, f"aa/{uid}.dcm", 1000 + number, f"{number:064d}", "x.part")
+    placement = Placement(
+        PutOutcome.NEW, f"aa/{uid}.dcm", 1000 + number, f"{number:064d}", "x.part"
+    )
     return InstanceRecord(attributes, placement, at, "CT1")
 
 

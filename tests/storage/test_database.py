@@ -28,7 +28,7 @@ from storage.deletions import NewDeletion, Scope
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.quarantine import RefusalKind, Refused
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 from tests.postgres import Postgres
 from tests.storage.samples import (
     NOON,
@@ -267,14 +267,14 @@ def test_a_reader_sees_one_moment(database: Database) -> None:
 
 def test_nothing_can_be_written_in_a_read_transaction(database: Database) -> None:
     with pytest.raises(DatabaseUnavailable, match=r"read-?only"), database.read() as tx:
-        events.record(tx, NOON, Level.INFO, Subject.NODE, 0, "", "up", "")
+        events.record(tx, NOON, Level.INFO, Topic.NODE, 0, "", "up", "")
     database.prove(NOON)
 
 
 def test_moments_come_back_as_they_went_in(database: Database) -> None:
     moment = NOON.replace(microsecond=123_457)
     with database.write() as tx:
-        events.record(tx, moment, Level.INFO, Subject.NODE, 0, "", "up", "")
+        events.record(tx, moment, Level.INFO, Topic.NODE, 0, "", "up", "")
     with database.read() as tx:
         found = events.list_events(tx)[0].at
     assert found == moment and found.utcoffset() == minutes(0)

@@ -7,34 +7,34 @@ import pytest
 from storage import events, index, ledger, outbox
 from storage.database import Database
 from storage.errors import NotFound
-from storage.records import DeliveryState, Event, JobState, Level, StudyState, Subject
+from storage.records import DeliveryState, Event, JobState, Level, StudyState, Topic
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record, results
 
 
 def test_events_come_newest_first_by_subject_and_level(database: Database) -> None:
     with database.write() as tx:
-        events.record(tx, NOON, Level.INFO, Subject.NODE, 0, "", "up", "started")
-        events.record(tx, NOON + minutes(1), Level.ALARM, Subject.JOB, 1, "running", "failed", "x")
-        events.record(tx, NOON + minutes(2), Level.WARNING, Subject.JOB, 2, "a", "b", "y")
+        events.record(tx, NOON, Level.INFO, Topic.NODE, 0, "", "up", "started")
+        events.record(tx, NOON + minutes(1), Level.ALARM, Topic.JOB, 1, "running", "failed", "x")
+        events.record(tx, NOON + minutes(2), Level.WARNING, Topic.JOB, 2, "a", "b", "y")
 
         def reasons(**which: object) -> list[str]:
             return [one.reason for one in events.list_events(tx, **which)]  # type: ignore[arg-type]
 
         assert reasons() == ["y", "x", "started"]
-        assert reasons(subject=Subject.JOB) == ["y", "x"]
-        assert reasons(subject=Subject.JOB, subject_id=1) == ["x"]
+        assert reasons(subject=Topic.JOB) == ["y", "x"]
+        assert reasons(subject=Topic.JOB, subject_id=1) == ["x"]
         assert reasons(level=Level.WARNING) == ["y"]
         assert reasons(limit=1) == ["y"]
         assert events.list_events(tx, level=Level.ALARM) == [
-            Event(2, NOON + minutes(1), Level.ALARM, Subject.JOB, 1, "running", "failed", "x")
+            Event(2, NOON + minutes(1), Level.ALARM, Topic.JOB, 1, "running", "failed", "x")
         ]
 
 
 def test_an_alarm_is_open_until_it_is_acknowledged(database: Database) -> None:
     with database.write() as tx:
         for reason in ("first", "second"):
-            events.record(tx, NOON, Level.ALARM, Subject.NODE, 0, "", "", reason)
-        events.record(tx, NOON, Level.WARNING, Subject.NODE, 0, "", "", "no alarm")
+            events.record(tx, NOON, Level.ALARM, Topic.NODE, 0, "", "", reason)
+        events.record(tx, NOON, Level.WARNING, Topic.NODE, 0, "", "", "no alarm")
         second, first = events.open_alarms(tx)
         assert (second.reason, first.reason, first.acknowledged) == ("second", "first", False)
         assert events.counts(tx).alarms == 2

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from storage import events, index, ledger, schema
 from storage.database import Database
 from storage.errors import NotFound
-from storage.records import Level, StudyState, Subject
+from storage.records import Level, StudyState, Topic
 from tests.storage.samples import (
     NOON,
     add_study,
@@ -92,7 +92,7 @@ def test_a_late_instance_reopens_a_complete_study(database: Database) -> None:
     with database.write() as tx:
         index.add(tx, [record(4, "1.2.3", "1.2.3.1", at=NOON + minutes(9))])
         study = index.get_study(tx, study_id)
-        event = events.list_events(tx, Subject.STUDY, study_id)[0]
+        event = events.list_events(tx, Topic.STUDY, study_id)[0]
     assert (study.state, study.generation) == (StudyState.RECEIVING, 1)
     assert study.last_received_at == NOON + minutes(9) and study.first_received_at == NOON
     assert (event.from_state, event.to_state) == ("complete", "receiving")
@@ -122,7 +122,7 @@ def test_another_patient_in_a_study_is_a_warning_and_is_kept(database: Database)
         index.add(tx, [record(2), record(3, patient_id="P2")])
         warnings = events.list_events(tx, level=Level.WARNING)
         assert index.get_study(tx, 1).instances == 3
-    assert [(one.subject, one.subject_id) for one in warnings] == [(Subject.STUDY, 1)]
+    assert [(one.subject, one.subject_id) for one in warnings] == [(Topic.STUDY, 1)]
     assert "1 instances name another patient" in warnings[0].reason
     assert "P2" not in warnings[0].reason
 

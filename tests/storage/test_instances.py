@@ -23,7 +23,7 @@ import storage
 from storage.errors import OutOfSpace, StoreUnavailable
 from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind
-from storage.records import Outcome, Placement
+from storage.records import Placement, PutOutcome
 from storage.seal import PREAMBLE, dataset_digest
 from tests.instances import incoming
 
@@ -67,7 +67,7 @@ def names(folder: Path) -> list[str]:
 def test_a_placed_file_holds_every_byte(store: InstanceStore) -> None:
     head, data = header(), os.urandom(3_000_000)
     placement = put(store, "1.2.3", data)
-    assert placement.outcome is Outcome.NEW
+    assert placement.outcome is PutOutcome.NEW
     assert store.path(placement.key).read_bytes()[PREAMBLE:] == (head + data)[PREAMBLE:]
     assert (placement.size_bytes, placement.sha256) == (len(head) + len(data), sha256(data))
     assert store.verify(placement.key, placement.sha256)
@@ -84,7 +84,7 @@ def test_a_uid_never_becomes_a_path(store: InstanceStore, uid: str) -> None:
 def test_the_same_bytes_again_are_the_same_instance(store: InstanceStore) -> None:
     first = put(store, "1.2", b"data set")
     again = put(store, "1.2", b"data set", header(size=300))
-    assert (again.outcome, again.key, again.sha256) == (Outcome.SAME, first.key, first.sha256)
+    assert (again.outcome, again.key, again.sha256) == (PutOutcome.SAME, first.key, first.sha256)
     assert again.incoming == ""
     assert incoming(store) == [first.incoming] and names(store.quarantine) == []
 
@@ -92,7 +92,7 @@ def test_the_same_bytes_again_are_the_same_instance(store: InstanceStore) -> Non
 def test_other_bytes_under_a_known_uid_go_to_quarantine(store: InstanceStore) -> None:
     first = put(store, "1.2", b"data set")
     other = put(store, "1.2", b"another data set")
-    assert other.outcome is Outcome.CONFLICT
+    assert other.outcome is PutOutcome.CONFLICT
     assert names(store.quarantine) == [other.key]
     assert other.key == f"conflict-{other.sha256}.dcm"
     assert (store.quarantine / other.key).read_bytes() == header() + b"another data set"
@@ -147,7 +147,7 @@ def test_of_eight_that_are_refused_with_the_same_bytes_at_once_one_is_kept(
 ) -> None:
     put(store, "1.2.3", b"data set")
     outcomes = {one.outcome for one in race(store, [b"changed" * 1000] * 8)}
-    assert outcomes == {Outcome.CONFLICT}
+    assert outcomes == {PutOutcome.CONFLICT}
     [kept] = store.quarantine.iterdir()
     assert kept.read_bytes() == header() + b"changed" * 1000
 
@@ -177,7 +177,7 @@ def race(store: InstanceStore, payloads: list[bytes]) -> list[Placement]:
 
 def test_of_eight_that_bring_the_same_bytes_at_once_one_is_new(store: InstanceStore) -> None:
     outcomes = sorted(one.outcome for one in race(store, [b"data set" * 1000] * 8))
-    assert outcomes == [Outcome.NEW] + [Outcome.SAME] * 7
+    assert outcomes == [PutOutcome.NEW] + [PutOutcome.SAME] * 7
     assert len(list(store.iterate())) == 1 and names(store.quarantine) == []
 
 
@@ -187,11 +187,11 @@ def test_of_eight_that_bring_other_bytes_at_once_one_wins_and_none_is_lost(
     payloads = [bytes([number]) * 10_000 for number in range(8)]
     placements = race(store, payloads)
     outcomes = sorted(one.outcome for one in placements)
-    assert outcomes == [Outcome.CONFLICT] * 7 + [Outcome.NEW]
-    folder = {Outcome.NEW: store.root, Outcome.CONFLICT: store.quarantine}
+    assert outcomes == [PutOutcome.CONFLICT] * 7 + [PutOutcome.NEW]
+    folder = {PutOutcome.NEW: store.root, PutOutcome.CONFLICT: store.quarantine}
     kept = {(folder[one.outcome] / one.key).read_bytes()[PREAMBLE:] for one in placements}
     assert kept == {header()[PREAMBLE:] + data for data in payloads}
-    winner = next(one for one in placements if one.outcome is Outcome.NEW)
+    winner = next(one for one in placements if one.outcome is PutOutcome.NEW)
     assert store.verify(winner.key, winner.sha256)
 
 
@@ -270,7 +270,7 @@ def test_a_full_disk_is_named_and_the_store_works_again_when_there_is_room(
         store.probe()
     (small_disk / "filler").unlink()
     store.probe()
-    assert put(store, "1.2", b"y" * 500_000).outcome is Outcome.NEW
+    assert put(store, "1.2", b"y" * 500_000).outcome is PutOutcome.NEW
     assert store.verify(first.key, first.sha256)
 
 
@@ -310,7 +310,7 @@ def test_an_io_error_never_becomes_a_placement(
     assert died.stdout.startswith("refused: the instance store failed: Input/output error"), died
     if fault in ("fsync:3", "link,linkat:1"):
         assert list(store.iterate()) == [] == incoming(store)
-        assert put(store, "1.2.3", b"data set").outcome is Outcome.NEW
+        assert put(store, "1.2.3", b"data set").outcome is PutOutcome.NEW
         return
     # The name may be there, and others may have been told so: the next start must find it.
     assert [path.read_bytes() for _, path in store.unindexed()] == [b"data set"]
@@ -319,7 +319,7 @@ def test_an_io_error_never_becomes_a_placement(
 
 def test_without_io_errors_the_same_child_does_place(store: InstanceStore, strace: str) -> None:
     ended = run_child(store, PLACE, strace, "-f", "-o", "/dev/null", "--trace=fsync")
-    assert ended.stdout.startswith("Placement(outcome=<Outcome.NEW"), ended
+    assert ended.stdout.startswith("Placement(outcome=<PutOutcome.NEW"), ended
 
 
 def test_a_store_that_vanished_is_named(store: InstanceStore) -> None:
@@ -363,7 +363,7 @@ def test_a_deleted_instance_is_gone_and_may_come_again(store: InstanceStore) -> 
     store.purge(placement.key)
     store.purge(placement.key)
     assert list(store.iterate()) == []
-    assert put(store, "1.2", b"other bytes").outcome is Outcome.NEW
+    assert put(store, "1.2", b"other bytes").outcome is PutOutcome.NEW
 
 
 def test_an_existing_store_is_taken_up(store: InstanceStore) -> None:

@@ -16,7 +16,7 @@ import storage
 from storage.errors import OutOfSpace, StoreUnavailable
 from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind
-from storage.records import Outcome
+from storage.records import PutOutcome
 from tests.instances import incoming
 
 REPOSITORY = Path(storage.__file__ or "").parents[1]
@@ -51,7 +51,7 @@ def test_a_conflict_is_kept_whole_in_a_quarantine_on_another_disk(
     with store.open_incoming() as file:
         file.write(other)
         placement = file.place("1.2")
-    assert placement.outcome is Outcome.CONFLICT
+    assert placement.outcome is PutOutcome.CONFLICT
     assert (store.quarantine / placement.key).read_bytes() == other
     assert incoming(store) == [kept.incoming]
     assert store.verify(kept.key, kept.sha256)
@@ -149,5 +149,5 @@ def test_an_instance_that_is_there_already_is_synced_before_it_is_confirmed(
     with store.open_incoming() as file:
         file.write(b"data set")
         monkeypatch.setattr(os, "fsync", fsync)
-        assert file.place("1.2").outcome is Outcome.SAME
+        assert file.place("1.2").outcome is PutOutcome.SAME
     assert synced[1:] == [str(store.path(first.key).parent), str(store.incoming)]

@@ -18,7 +18,7 @@ from storage.records import (
     Level,
     Priority,
     StoredInstance,
-    Subject,
+    Topic,
 )
 from tests.storage.samples import (
     NOON,
@@ -75,7 +75,7 @@ def test_a_job_comes_back_as_it_was_entered(database: Database) -> None:
     with database.read() as tx:
         job = ledger.get(tx, job_id)
         inputs = ledger.input_instances(tx, job_id)
-        event = events.list_events(tx, Subject.JOB, job_id)[0]
+        event = events.list_events(tx, Topic.JOB, job_id)[0]
     assert (job.state, job.attempts, job.created_at) == (JobState.PENDING, 0, NOON)
     assert (job.analyzer, job.analyzer_version, job.rule) == ("lungs", "1.0", "every chest")
     assert (job.parameters, job.priority) == ({"sigma_mm": 2.0}, Priority.URGENT)
@@ -211,7 +211,7 @@ def test_a_claimed_job_runs(database: Database) -> None:
         job = ledger.claim(tx, NOON + minutes(1))
         assert job is not None and job == ledger.get(tx, job_id)
         assert ledger.claim(tx, NOON + minutes(1)) is None
-        event = events.list_events(tx, Subject.JOB, job_id)[0]
+        event = events.list_events(tx, Topic.JOB, job_id)[0]
     assert (job.id, job.state, job.attempts) == (job_id, JobState.RUNNING, 1)
     assert job.started_at == NOON + minutes(1)
     assert (event.from_state, event.to_state, event.at) == ("pending", "running", NOON + minutes(1))
@@ -274,7 +274,7 @@ def test_a_job_put_off_is_not_due_early_and_keeps_its_first_start(database: Data
             "disk full",
             "Traceback …",
         )
-        assert events.list_events(tx, Subject.JOB, job_id)[0].level is Level.WARNING
+        assert events.list_events(tx, Topic.JOB, job_id)[0].level is Level.WARNING
     assert claimed(database, NOON + minutes(4.99)) == []
     assert claimed(database, NOON + minutes(5)) == [job_id]
     with database.read() as tx:
@@ -292,7 +292,7 @@ def test_what_ran_when_the_node_ended_is_due_again(database: Database) -> None:
         assert ledger.release_running(tx, NOON + minutes(1)) == 0
         job = ledger.get(tx, ids[0])
         assert (job.state, job.attempts, job.started_at) == (JobState.PENDING, 1, NOON)
-        assert "restarted" in events.list_events(tx, Subject.JOB, ids[0])[0].reason
+        assert "restarted" in events.list_events(tx, Topic.JOB, ids[0])[0].reason
     assert claimed(database, NOON + minutes(1)) == ids
 
 
@@ -319,7 +319,7 @@ def test_a_done_job_leaves_results_and_owes_each_to_each_destination(database: D
         assert len(owed) == 6
         assert {one.destination for one in owed} == {"pacs", "archive"}
         assert {one.object for one in owed} == set(left.objects)
-        event = events.list_events(tx, Subject.JOB, job_id)[0]
+        event = events.list_events(tx, Topic.JOB, job_id)[0]
         assert (event.from_state, event.to_state, event.level) == ("running", "done", Level.INFO)
 
 
@@ -365,7 +365,11 @@ def test_a_failed_job_is_an_alarm_with_its_reason(database: Database) -> None:
         alarm = events.open_alarms(tx)[0]
     assert (job.state, job.reason) == (JobState.FAILED, "bad geometry")
     assert job.traceback == "Traceback\nValueError:  ? 山"
-    assert (alarm.subject, alarm.subject_id, alarm.reason) == (Subject.JOB, job_id, "bad geometry")
+    assert (alarm.subject, alarm.subject_id, alarm.reason) == (
+        Topic.JOB,
+        job_id,
+        "bad geometry",
+    )
     assert claimed(database, NOON + minutes(99)) == []
 
 
@@ -384,7 +388,7 @@ def test_an_ended_job_can_be_restarted_and_counts_from_new(database: Database, e
         job = ledger.get(tx, job_id)
         assert (job.state, job.attempts, job.reason, job.traceback) == (JobState.PENDING, 0, "", "")
         assert (job.finished_at, job.started_at) == (None, NOON)
-        event = events.list_events(tx, Subject.JOB, job_id)[0]
+        event = events.list_events(tx, Topic.JOB, job_id)[0]
         assert (event.from_state, event.to_state) == (ending, "pending")
     assert claimed(database, NOON) == []
     assert claimed(database, NOON + minutes(1)) == [job_id]
@@ -460,7 +464,7 @@ def test_a_job_that_has_not_run_gives_way_to_its_successor(database: Database) -
         waiting = enqueue(tx, new_job(tx, study, inputs="i3"))
         newest = enqueue(tx, new_job(tx, study, inputs="i4"), NOON + minutes(1))
         jobs = {one.id: one for one in ledger.list_jobs(tx)}
-        event = events.list_events(tx, Subject.JOB, waiting)[0]
+        event = events.list_events(tx, Topic.JOB, waiting)[0]
     assert jobs[waiting].state is JobState.NOT_APPLICABLE
     assert jobs[waiting].reason == f"superseded by job {newest} before it ran"
     assert jobs[waiting].finished_at == NOON + minutes(1)

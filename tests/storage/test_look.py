@@ -14,7 +14,7 @@ from storage import events, index
 from storage.database import Database, open_database
 from storage.engines import Pool
 from storage.errors import DatabaseUnavailable, Overloaded
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 from tests.storage.samples import NOON, record
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
@@ -50,7 +50,7 @@ def test_a_look_sees_one_moment_and_writes_nothing(database: Database) -> None:
             index.add(writing, [record()])
         assert index.list_studies(tx) == []
     with pytest.raises(DatabaseUnavailable, match=r"read-?only"), database.look() as tx:
-        events.record(tx, NOON, Level.INFO, Subject.NODE, 0, "", "up", "")
+        events.record(tx, NOON, Level.INFO, Topic.NODE, 0, "", "up", "")
 
 
 def test_a_statement_that_does_not_end_is_ended(database: Database) -> None:

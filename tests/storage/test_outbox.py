@@ -9,7 +9,7 @@ import pytest
 from storage import events, ledger, outbox
 from storage.database import Database, Transaction
 from storage.errors import NotFound
-from storage.records import DeliveryState, JobResults, Level, Subject
+from storage.records import DeliveryState, JobResults, Level, Topic
 from tests.storage.samples import (
     NOON,
     add_study,
@@ -84,7 +84,7 @@ def test_a_sent_object_keeps_its_status_and_time(database: Database) -> None:
         first = outbox.claim(tx, "pacs", NOON)[0]
         outbox.sent(tx, first.id, NOON + minutes(1), 0xB000)
         row = outbox.list_deliveries(tx, job_id=job_id, state=DeliveryState.SENT)[0]
-        event = events.list_events(tx, Subject.DELIVERY, first.id)[0]
+        event = events.list_events(tx, Topic.DELIVERY, first.id)[0]
     assert (row.status, row.sent_at, row.reason) == (0xB000, NOON + minutes(1), "")
     assert (event.from_state, event.to_state, event.level) == ("sending", "sent", Level.INFO)
 
@@ -108,7 +108,7 @@ def test_a_refused_object_is_an_alarm_and_not_tried_again_by_itself(database: Da
         first = outbox.claim(tx, "pacs", NOON)[0]
         outbox.failed(tx, first.id, NOON, 0x0122, "SOP class not supported")
         alarm = events.open_alarms(tx)[0]
-        assert (alarm.subject, alarm.subject_id) == (Subject.DELIVERY, first.id)
+        assert (alarm.subject, alarm.subject_id) == (Topic.DELIVERY, first.id)
         assert alarm.reason == "SOP class not supported"
         assert outbox.release_sending(tx, NOON) == 2
         assert len(outbox.claim(tx, "pacs", NOON + minutes(999))) == 2
@@ -124,7 +124,7 @@ def test_a_person_can_have_what_failed_sent_again(database: Database) -> None:
                 outbox.sent(tx, one.id, NOON, 0)
         assert outbox.restart_job(tx, other, NOON) == 0
         assert outbox.restart_job(tx, job_id, NOON + minutes(1)) == 2
-        event = events.list_events(tx, Subject.DELIVERY)[0]
+        event = events.list_events(tx, Topic.DELIVERY)[0]
         assert (event.from_state, event.to_state) == ("failed", "pending")
         again = outbox.claim(tx, "pacs", NOON + minutes(1))
     assert [(one.object.kind, one.attempts) for one in again] == [("seg", 1), ("sr", 1)]
@@ -136,7 +136,7 @@ def test_what_was_being_sent_when_the_node_ended_is_due_again(database: Database
         first = outbox.claim(tx, "pacs", NOON)[0]
         outbox.sent(tx, first.id, NOON, 0)
         assert outbox.release_sending(tx, NOON + minutes(1)) == 2
-        event = events.list_events(tx, Subject.DELIVERY)[0]
+        event = events.list_events(tx, Topic.DELIVERY)[0]
         assert (event.from_state, event.to_state) == ("sending", "pending")
         assert [one.attempts for one in outbox.claim(tx, "pacs", NOON + minutes(1))] == [2, 2]
 

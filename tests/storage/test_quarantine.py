@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from storage import events, index, quarantine, schema
 from storage.database import Database
 from storage.quarantine import RefusalKind, Refused
-from storage.records import Event, Level, Subject
+from storage.records import Event, Level, Topic
 from tests.storage.samples import NOON, minutes, record
 
 
@@ -41,7 +41,7 @@ def test_a_refused_instance_is_a_row_with_all_that_is_known_of_it(database: Data
     assert row.refused == one
     assert (row.count, row.first_seen_at, row.last_seen_at) == (1, NOON, NOON)
     [alarm] = open_alarms(database)
-    assert alarm.subject is Subject.INSTANCE and alarm.level is Level.ALARM
+    assert alarm.subject is Topic.INSTANCE and alarm.level is Level.ALARM
     assert alarm.reason == (
         "1 image refused and kept in quarantine: refused as conflict (from CT1)"
     )
@@ -73,7 +73,7 @@ def test_all_that_is_refused_of_one_study_for_one_reason_is_one_alarm(database: 
     with database.read() as tx:
         study = index.find_study(tx, "1.2.3")
     assert study is not None
-    assert (alarm.subject, alarm.subject_id) == (Subject.STUDY, study.id)
+    assert (alarm.subject, alarm.subject_id) == (Topic.STUDY, study.id)
 
 
 def test_other_studies_and_other_reasons_have_alarms_of_their_own(database: Database) -> None:

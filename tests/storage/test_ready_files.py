@@ -15,7 +15,7 @@ import storage.ready_files as module
 from storage.errors import StoreUnavailable
 from storage.instances import InstanceStore
 from storage.ready_files import ReadyFiles
-from storage.records import Outcome
+from storage.records import PutOutcome
 from tests.storage.test_instances import put
 
 REPOSITORY = Path(storage.__file__ or "").parents[1]
@@ -45,7 +45,7 @@ def test_where_not_all_can_be_made_some_are_and_instances_are_still_received(
     no_more_than(monkeypatch, store.incoming, room)
     for number in range(100):
         placement = put(store, f"1.{number}", b"data set")
-        assert placement.outcome is Outcome.NEW
+        assert placement.outcome is PutOutcome.NEW
         store.settle([placement])
         assert len(names(store.incoming)) <= room
 

@@ -13,7 +13,7 @@ import pytest
 from storage.incoming import IncomingFile
 from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind
-from storage.records import Outcome, Placement
+from storage.records import Placement, PutOutcome
 from storage.seal import PREAMBLE, sealed_uid
 from tests.instances import incoming
 from tests.storage.test_instances import header, put, run_child
@@ -114,7 +114,7 @@ def test_a_new_instance_costs_one_sync(
     put(store, "1.1", b"makes the ready names")
     seen = syncs(monkeypatch)
     placement = put(store, "1.2", b"data set")
-    assert placement.outcome is Outcome.NEW
+    assert placement.outcome is PutOutcome.NEW
     assert seen == [placement.incoming]
 
 
@@ -139,8 +139,8 @@ def test_without_sync_nothing_is_synced(
     seen = syncs(monkeypatch)
     unsynced = InstanceStore(store.root, store.quarantine, sync=False)
     placement = put(unsynced, "1.2", b"data set")
-    assert put(unsynced, "1.2", b"data set").outcome is Outcome.SAME
-    assert put(unsynced, "1.2", b"other").outcome is Outcome.CONFLICT
+    assert put(unsynced, "1.2", b"data set").outcome is PutOutcome.SAME
+    assert put(unsynced, "1.2", b"other").outcome is PutOutcome.CONFLICT
     unsynced.settle([placement])
     assert seen == []
 
@@ -185,7 +185,7 @@ def test_a_power_cut_never_puts_what_was_not_acknowledged_in_the_place_of_what_w
         acknowledged = files[winner].place("1.2.3")
         for other in files:
             other._sync()  # its thread stands before the link
-        assert acknowledged.outcome is Outcome.NEW
+        assert acknowledged.outcome is PutOutcome.NEW
         if acknowledged.key[:2] not in seen:
             lose_final_name(store, acknowledged)
         again = InstanceStore(store.root, store.quarantine)
@@ -203,10 +203,10 @@ def test_of_files_of_one_uid_only_one_is_sealed_and_who_has_none_syncs_names(
         placed = files[1].place("1.2.3")
         assert seen[:3] == [files[1].path.name, placed.key[:2], "incoming"]
         assert sealed_uid(store.path(placed.key)) == "1.2.3", "when its names are safe"
-        assert files[0].place("1.2.3").outcome is Outcome.CONFLICT
-        assert files[2].place("1.2.3").outcome is Outcome.CONFLICT
+        assert files[0].place("1.2.3").outcome is PutOutcome.CONFLICT
+        assert files[2].place("1.2.3").outcome is PutOutcome.CONFLICT
     with begun(store, b"four") as [file]:
-        assert file.place("1.2.3").outcome is Outcome.CONFLICT
+        assert file.place("1.2.3").outcome is PutOutcome.CONFLICT
 
 
 def test_whoever_comes_when_another_gave_up_seals_again(store: InstanceStore) -> None:
@@ -282,14 +282,16 @@ def test_the_same_again_is_compared_and_costs_no_sync(
     ready = incoming_names(store)
     seen = syncs(monkeypatch)
     for _ in range(40):
-        assert put(store, "1.2", data).outcome is Outcome.SAME
+        assert put(store, "1.2", data).outcome is PutOutcome.SAME
     assert set(seen) <= {"incoming"} and len(seen) <= 2, "names of files that are made ready"
     if size < 256 * 1024:
         assert incoming_names(store) == ready, "nothing was written, and no file used up"
     monkeypatch.undo()
     store.path(first.key).write_bytes(store.path(first.key).read_bytes()[:-1] + b"?")
     if data[-1:] != b"?":
-        assert put(store, "1.2", data).outcome is Outcome.CONFLICT, "a seal alone is not believed"
+        assert put(store, "1.2", data).outcome is PutOutcome.CONFLICT, (
+            "a seal alone is not believed"
+        )
 
 
 def incoming_names(store: InstanceStore) -> set[str]:
@@ -304,5 +306,5 @@ def test_what_a_store_without_sync_took_is_synced_before_it_is_confirmed_to_be_s
     assert sealed_uid(store.path(first.key)) == "1.2"
     put(store, "1.3", b"makes the ready names")
     seen = syncs(monkeypatch)
-    assert put(store, "1.2", b"data set").outcome is Outcome.SAME
+    assert put(store, "1.2", b"data set").outcome is PutOutcome.SAME
     assert seen == [Path(first.key).name, first.key[:2], "incoming"]

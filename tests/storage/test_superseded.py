@@ -9,7 +9,7 @@ import pytest
 
 from storage import events, index, ledger, outbox
 from storage.database import Database, Transaction
-from storage.records import DeliveryState, JobResults, JobState, Level, Subject
+from storage.records import DeliveryState, JobResults, JobState, Level, Topic
 from storage.successors import Superseded
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, record, results
 
@@ -92,7 +92,7 @@ def test_a_job_that_would_run_again_gives_way_to_its_successor(
         job = ledger.get(tx, first)
         assert job.state is JobState.NOT_APPLICABLE
         assert job.reason == f"superseded by job {second} before it ended"
-        event = events.list_events(tx, Subject.JOB, first)[0]
+        event = events.list_events(tx, Topic.JOB, first)[0]
         assert (event.from_state, event.to_state) == ("running", "not_applicable")
         assert [claimed(tx, 5), claimed(tx, 5)] == [second, None]
 
@@ -130,7 +130,7 @@ def test_what_the_older_job_still_owes_is_not_sent_once_the_newer_has_results(
         ledger.done(tx, second, NOON + minutes(1), report(second))
         assert sent_uids(tx, after_min=60) == [f"9.{second}.0"]
         older = outbox.list_deliveries(tx, job_id=first)
-        event = events.list_events(tx, Subject.DELIVERY, rest[0].id)[0]
+        event = events.list_events(tx, Topic.DELIVERY, rest[0].id)[0]
     assert sorted(one.state for one in older) == ["sent", "superseded", "superseded"]
     assert {one.reason for one in older} == {"", f"not sent: job {second} has taken its place"}
     assert (event.level, event.from_state, event.to_state) == (

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
-from analyzers.radiograph.chest_frame import Frame, mean_chest, register, standardised
+from analyzers.radiograph.chest_frame import ChestFrame, mean_chest, register, standardised
 
 FOLDS = 5
 
@@ -32,7 +32,7 @@ class OpacitySet:
     images: NDArray[np.float32]
     framed: NDArray[np.float32]
     boxes: NDArray[np.float32]
-    frames: tuple[Frame, ...]
+    frames: tuple[ChestFrame, ...]
     mean: NDArray[np.float32]
     opacity: NDArray[np.int64]
     patient: NDArray[np.str_]

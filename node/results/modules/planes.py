@@ -27,7 +27,7 @@ STAND_IN_ROOT = "2.25.1."
 
 
 @dataclass(frozen=True, slots=True)
-class Plane:
+class ImagePlane:
     """The place of one slice, in the numbers of the header."""
 
     position: tuple[float, ...]
@@ -36,7 +36,7 @@ class Plane:
     thickness_mm: float | None
 
 
-def plane(source: Source, index: int) -> Plane | None:
+def plane(source: Source, index: int) -> ImagePlane | None:
     """Where slice ``index`` lies; None for an image without a position (a radiograph)."""
     frame = source.frames[index]
     header = source.headers[frame.header]
@@ -48,7 +48,7 @@ def plane(source: Source, index: int) -> Plane | None:
     spacing, thickness = _find(groups, "PixelSpacing"), _find(groups, "SliceThickness")
     if position is None or orientation is None or spacing is None:
         return None
-    return Plane(position, orientation, spacing, thickness[0] if thickness else None)
+    return ImagePlane(position, orientation, spacing, thickness[0] if thickness else None)
 
 
 _ORIENTATION = "ImageOrientationPatient"
@@ -154,7 +154,7 @@ def _identity(source: Source, volume: Volume) -> Dataset:
 _LOSSY = ("LossyImageCompression", "LossyImageCompressionRatio", "LossyImageCompressionMethod")
 
 
-def _orient(common: Dataset, source: Source, volume: Volume, first: Plane) -> None:
+def _orient(common: Dataset, source: Source, volume: Volume, first: ImagePlane) -> None:
     """The grid that all stand-ins share; the first slice speaks for all."""
     common.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
     common.PositionReferenceIndicator = None

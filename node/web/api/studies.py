@@ -15,7 +15,7 @@ from node.web.asked import BeforeJob, Limit, Offset, OfStudy, PlaceText, RowId, 
 from node.web.context import WebContext
 from node.web.shapes.studies import Job, JobHistory, Study
 from storage import events, index, ledger
-from storage.records import JobState, StudyPlace, Subject
+from storage.records import JobState, StudyPlace, Topic
 
 SomeState = Annotated[JobState | None, Query(description="Only jobs in this state.")]
 
@@ -90,5 +90,5 @@ def _add_jobs(router: APIRouter, context: WebContext) -> None:
         """A job with its transitions."""
         with context.database.look() as tx:
             (view,) = views.job_views(tx, [ledger.get(tx, job_id)], objects=True)
-            history = events.list_events(tx, Subject.JOB, job_id)
+            history = events.list_events(tx, Topic.JOB, job_id)
         return JobHistory.of_job(view, history)

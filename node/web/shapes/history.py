@@ -8,7 +8,7 @@ from node.web.shapes.base import Moment, Shape, Text
 from storage.deletions import DeletionState, Scope
 from storage.kinds import ObjectKind
 from storage.quarantine import Quarantined, RefusalKind
-from storage.records import DeliveryState, Level, Subject
+from storage.records import DeliveryState, Level, Topic
 
 
 class Made(Shape):
@@ -45,7 +45,7 @@ class Event(Shape):
     at: Moment
     level: Level
     """alarm: someone must act; it stands on the page until it is acknowledged."""
-    subject: Subject
+    subject: Topic
     """What it is about."""
     subject_id: int
     """The row number of that; 0 for the node."""

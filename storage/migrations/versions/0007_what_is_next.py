@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from alembic import op
 
-from storage.schema import Moment
+from storage.schema import UtcMoment
 
 revision = "0007"
 down_revision = "0006"
@@ -73,7 +73,7 @@ def _move_stat(by: timedelta) -> None:
     """What waits: nothing that is not STAT may overtake what is, however old it grows."""
     jobs = sa.table(
         "jobs", sa.column("id"), sa.column("state"), sa.column("priority"),
-        sa.column("rank_at", Moment),
+        sa.column("rank_at", UtcMoment),
     )  # fmt: skip
     connection = op.get_bind()
     waiting = sa.select(jobs.c.id, jobs.c.rank_at).where(

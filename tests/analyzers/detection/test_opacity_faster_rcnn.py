@@ -33,7 +33,7 @@ from analyzers.models import stored_model
 from analyzers.models.trainables import Run, trainable
 from analyzers.models.training import detection_figures as figures
 from analyzers.radiograph import concepts
-from analyzers.radiograph.chest_frame import Frame
+from analyzers.radiograph.chest_frame import ChestFrame
 from analyzers.testing import AnalyzerSuite
 from analyzers.testing.examples import volume
 
@@ -66,7 +66,7 @@ def boxes_of(findings: Findings) -> list[Detection]:
 
 @pytest.mark.parametrize("shape", [(512, 512), (400, 300), (300, 480)])
 def test_boxes_go_into_the_window_and_come_back(shape: tuple[int, int]) -> None:
-    place = window(Frame(np.array([[1.1, 0.1, -2], [-0.1, 0.9, 3]], np.float32), 0.9), shape)
+    place = window(ChestFrame(np.array([[1.1, 0.1, -2], [-0.1, 0.9, 3]], np.float32), 0.9), shape)
     boxes = np.array([[100.0, 120, 180, 260], [150, 90, 200, 210]])
     np.testing.assert_allclose(place.outward(place.inward(boxes)), boxes, atol=1e-9)
 

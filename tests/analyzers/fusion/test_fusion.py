@@ -253,7 +253,7 @@ class TestFusionKeepsTheContract(AnalyzerSuite):
 
     @pytest.fixture(autouse=True)
     def _coarse(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(registration, "LEVELS", (registration.Level(16.0, 4000, 12, 1),))
+        monkeypatch.setattr(registration, "LEVELS", (registration.PyramidLevel(16.0, 4000, 12, 1),))
 
     def example(self, name: str) -> Volume:
         moving = displaced(series((500, 100, 800, 300)), rigid(*MOVEMENT))

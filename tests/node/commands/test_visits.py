@@ -17,7 +17,7 @@ from node.web.shapes.status import Status
 from storage import events
 from storage.database import open_database, visit_database
 from storage.errors import DatabaseUnavailable, NoDatabase, StorageError
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 from tests.storage.samples import NOON, add_study, enqueue, new_job
 
 COMMANDS: dict[str, Callable[[Path], object]] = {
@@ -99,7 +99,7 @@ def test_status_sees_what_a_running_node_has_just_written(
 ) -> None:
     running = open_database(f"sqlite:///{made(config)}")
     with running.write() as tx:
-        events.record(tx, NOON, Level.ALARM, Subject.NODE, 0, "", "", "the disk is full")
+        events.record(tx, NOON, Level.ALARM, Topic.NODE, 0, "", "", "the disk is full")
     inspect.show_status(config, 20, as_json=False)
     running.close()
     assert "the disk is full" in capsys.readouterr().out

@@ -23,9 +23,9 @@ from storage.records import (
     JobResults,
     Level,
     NewJob,
-    Outcome,
     Placement,
     Priority,
+    PutOutcome,
     ResultObject,
 )
 from storage.results import ResultStore
@@ -94,7 +94,7 @@ class Outbox:
         write_instance(path, make_dataset(100))
         attributes = extract(dcmread(path))
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        placement = Placement(Outcome.NEW, "aa/image.dcm", 1, digest, "")
+        placement = Placement(PutOutcome.NEW, "aa/image.dcm", 1, digest, "")
         return InstanceRecord(attributes, placement, self.clock())
 
     def _object(self, job_key: str, kind: str) -> ResultObject:

@@ -18,8 +18,8 @@ from storage.records import (
     CommitmentState,
     InstanceAttributes,
     InstanceRecord,
-    Outcome,
     Placement,
+    PutOutcome,
     Reference,
 )
 
@@ -76,7 +76,7 @@ class Ward:
         attributes = InstanceAttributes(
             uid, CT, "1.2.840.10008.1.2.1", "1.2.3", "1.2.3.1", {}, {}, {}
         )
-        placement = Placement(Outcome.NEW, self.store.key_of(uid), 1, "x", "")
+        placement = Placement(PutOutcome.NEW, self.store.key_of(uid), 1, "x", "")
         return InstanceRecord(attributes, placement, NOON)
 
     def ask(self, *numbers: int) -> None:

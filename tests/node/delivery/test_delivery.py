@@ -289,12 +289,12 @@ def test_what_was_being_sent_when_the_node_ended_is_sent_after_the_start(
 
 def test_every_change_of_state_is_an_event(box: Outbox, pacs: FakePacs) -> None:
     from storage import events
-    from storage.records import Subject
+    from storage.records import Topic
 
     box.finish_job(("sr",))
     courier_to(box, pacs.port).deliver_once()
     with box.database.read() as tx:
-        (event,) = events.list_events(tx, subject=Subject.DELIVERY)
+        (event,) = events.list_events(tx, subject=Topic.DELIVERY)
     assert (event.level, event.from_state, event.to_state) == (Level.INFO, "sending", "sent")
 
 

@@ -13,7 +13,7 @@ from node.dimse.scu import finder
 from node.dimse.scu.finder import Unaskable
 from node.dimse.scu.sender import Peer
 from storage import events, outbox
-from storage.records import DeliveryState, Subject
+from storage.records import DeliveryState, Topic
 from tests.node.delivery.outboxes import QUICK, Outbox, courier_to
 from tests.peers import FakePacs, Orthanc, free_port, running_pacs
 
@@ -29,7 +29,7 @@ def die_before_recording(box: Outbox, courier: Courier) -> None:
 
 def reasons(box: Outbox) -> list[str]:
     with box.database.read() as tx:
-        found = events.list_events(tx, subject=Subject.DELIVERY)
+        found = events.list_events(tx, subject=Topic.DELIVERY)
     return [one.reason for one in found if one.to_state == SENT]
 
 

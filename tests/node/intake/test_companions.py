@@ -17,7 +17,7 @@ from node.intake.completion import Planner
 from storage import index, ledger
 from storage.attributes import extract
 from storage.database import Database
-from storage.records import InstanceRecord, Job, Outcome, Placement
+from storage.records import InstanceRecord, Job, Placement, PutOutcome
 from tests.node.intake.test_routing import series
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -94,7 +94,7 @@ def receive(database: Database, paths: list[Path], first: int, count: int, modal
         header = pydicom.dcmread(paths[number], stop_before_pixels=True)
         header.Modality = modality
         header.SeriesInstanceUID = f"{header.SeriesInstanceUID}.{modality == 'PT':d}"
-        placement = Placement(Outcome.NEW, f"key{number}", 1, f"{number:064d}", "")
+        placement = Placement(PutOutcome.NEW, f"key{number}", 1, f"{number:064d}", "")
         records.append(InstanceRecord(extract(header), placement, NOON, "CT1"))
     with database.write() as tx:
         index.add(tx, records)
@@ -154,7 +154,7 @@ def receive_as(database: Database, paths: list[Path], numbers: range, modality: 
         header = pydicom.dcmread(paths[number], stop_before_pixels=True)
         header.Modality, header.PatientID = modality, "SOMEBODY ELSE"
         header.SeriesInstanceUID = f"{header.SeriesInstanceUID}.7"
-        placement = Placement(Outcome.NEW, f"other{number}", 1, f"{number:064d}", "")
+        placement = Placement(PutOutcome.NEW, f"other{number}", 1, f"{number:064d}", "")
         records.append(InstanceRecord(extract(header), placement, NOON, "CT1"))
     with database.write() as tx:
         index.add(tx, records)

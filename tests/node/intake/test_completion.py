@@ -20,9 +20,9 @@ from storage.records import (
     InstanceRecord,
     Job,
     JobState,
-    Outcome,
     Placement,
     Priority,
+    PutOutcome,
     StudyRow,
     StudyState,
 )
@@ -56,7 +56,7 @@ class Ward:
         records = []
         for number, dataset in datasets.items():
             attributes = extract(dataset)
-            placement = Placement(Outcome.NEW, f"key{number}", 1, f"{number:064d}", "")
+            placement = Placement(PutOutcome.NEW, f"key{number}", 1, f"{number:064d}", "")
             records.append(InstanceRecord(attributes, placement, self.now, "CT1"))
         with self.database.write() as tx:
             index.add(tx, records)

@@ -18,7 +18,7 @@ from storage.errors import NotFound
 from storage.header import read_attributes
 from storage.instances import InstanceStore
 from storage.quarantine import NoCorrection, RefusalKind, Refused
-from storage.records import InstanceRecord, Outcome, StudyState
+from storage.records import InstanceRecord, PutOutcome, StudyState
 from storage.seal import dataset_digest, sealed_uid
 from tests.storage.samples import enqueue, new_job
 
@@ -49,7 +49,7 @@ class Ward:
             placement = file.place(attributes.sop_instance_uid)
         record = InstanceRecord(attributes, placement, self.now, "CT1")
         with self.database.write() as tx:
-            if placement.outcome is Outcome.CONFLICT:
+            if placement.outcome is PutOutcome.CONFLICT:
                 quarantine.enter(tx, self.now, self._refused(record))
             else:
                 index.add(tx, [record])
@@ -104,7 +104,7 @@ def test_the_newer_bytes_become_the_instance_and_the_old_ones_are_kept(
     old = ward.send(phantom_paths[0])
     ward.complete()
     newer = ward.send(ward.corrected(phantom_paths[0], PatientID="MERGED-1"))
-    assert newer.placement.outcome is Outcome.CONFLICT
+    assert newer.placement.outcome is PutOutcome.CONFLICT
     assert ward.accept() == 1
     ward.now += timedelta(minutes=1)
     assert ward.corrections().step() == 1
@@ -122,7 +122,7 @@ def test_the_newer_bytes_become_the_instance_and_the_old_ones_are_kept(
     assert kept.refused.kind is RefusalKind.REPLACED
     assert dataset_digest(ward.store.quarantine / kept.refused.key) == old.placement.sha256
     assert ward.send(ward.corrected(phantom_paths[0], PatientID="MERGED-1")).placement.outcome is (
-        Outcome.SAME
+        PutOutcome.SAME
     )
 
 

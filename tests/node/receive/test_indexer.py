@@ -21,7 +21,7 @@ from storage.attributes import extract
 from storage.database import Database, Transaction, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
-from storage.records import InstanceRecord, Outcome
+from storage.records import InstanceRecord, PutOutcome
 from tests.waiting import until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -88,7 +88,7 @@ def test_the_same_image_sent_again_changes_nothing(
     indexer.start()
     indexer.submit(stored(store, phantom_paths[0]))
     again = stored(store, phantom_paths[0])
-    assert again.placement.outcome is Outcome.SAME
+    assert again.placement.outcome is PutOutcome.SAME
     indexer.submit(again)
     indexer.submit(stored(store, phantom_paths[1]))
     indexer.stop()

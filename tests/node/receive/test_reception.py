@@ -28,7 +28,7 @@ from node.receive.reception import Receiver
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
-from storage.records import InstanceRecord, Outcome
+from storage.records import InstanceRecord, PutOutcome
 from tests.instances import dataset_bytes, incoming, make_dataset
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -90,7 +90,7 @@ def test_a_new_instance_is_stored_with_the_very_bytes_and_a_readable_file_meta(d
     assert stored.file_meta.FileMetaInformationGroupLength == len(file_header(offer(dataset))) - 144
     assert record.attributes.study_instance_uid == dataset.StudyInstanceUID
     assert record.received_at == NOW
-    assert record.placement.outcome is Outcome.NEW
+    assert record.placement.outcome is PutOutcome.NEW
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_same_bytes_again_succeed_and_reach_the_sink_again(desk: Desk) -> No
     codes = [desk.receiver.receive(offer(dataset), [raw]).code for _ in range(2)]
     assert codes == [0x0000, 0x0000]
     outcomes = [record.placement.outcome for record in desk.records]
-    assert outcomes == [Outcome.NEW, Outcome.SAME]
+    assert outcomes == [PutOutcome.NEW, PutOutcome.SAME]
 
 
 def test_the_same_uid_with_other_bytes_is_a_duplicate_and_kept_aside(desk: Desk) -> None:
@@ -179,7 +179,7 @@ def test_a_database_away_is_out_of_resources_and_a_repeat_succeeds(desk: Desk) -
     assert (status.code, status.comment) == (0xA700, "Database is unavailable")
     desk.sink = desk.records.append
     assert desk.receiver.receive(offer(dataset), [encoded(dataset)]).code == 0x0000
-    assert [record.placement.outcome for record in desk.records] == [Outcome.SAME]
+    assert [record.placement.outcome for record in desk.records] == [PutOutcome.SAME]
 
 
 def test_less_free_space_than_asked_for_is_out_of_resources(desk: Desk) -> None:

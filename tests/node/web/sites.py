@@ -20,9 +20,9 @@ from storage.records import (
     InstanceRecord,
     JobResults,
     NewJob,
-    Outcome,
     Placement,
     Priority,
+    PutOutcome,
     ResultObject,
 )
 from storage.results import ResultStore
@@ -52,7 +52,9 @@ def study_with_job(site: Site, path: Path, description: str = "Thorax") -> int:
     dataset.StudyDescription = description
     dataset.PatientID = "PAT-123456"
     dataset.PatientName = "Doe^Jane"
-    record = InstanceRecord(extract(dataset), Placement(Outcome.NEW, "k", 1, "s", ""), START, "CT1")
+    record = InstanceRecord(
+        extract(dataset), Placement(PutOutcome.NEW, "k", 1, "s", ""), START, "CT1"
+    )
     with site.database.write() as tx:
         index.add(tx, [record])
         (study,) = index.list_studies(tx)

@@ -15,7 +15,7 @@ from node.web.wording import masked
 from storage import events, index, ledger, outbox, quarantine
 from storage.attributes import extract
 from storage.quarantine import RefusalKind, Refused
-from storage.records import InstanceRecord, JobResults, Level, Outcome, Placement, Subject
+from storage.records import InstanceRecord, JobResults, Level, Placement, PutOutcome, Topic
 from tests.node.web.sites import PARTS, START, Site, finish, study_with_job
 
 HOSTILE = "<script>alert('x')</script>"
@@ -97,7 +97,7 @@ def test_failed_deliveries_of_a_done_job_are_sent_again(
 
 def test_an_alarm_stands_on_the_page_until_it_is_acknowledged(site: Site) -> None:
     with site.database.write() as tx:
-        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "the PACS is away")
+        events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
     assert "the PACS is away" in site.client.get("/").text
     (alarm,) = site.client.get("/api/alarms").json()
     path = f"/api/alarms/{alarm['id']}/acknowledge"
@@ -144,7 +144,7 @@ def test_older_studies_are_a_page_away(site: Site, phantom_paths: list[Path]) ->
             dataset.StudyInstanceUID = f"1.2.826.{number}"
             dataset.SeriesInstanceUID = f"1.2.826.{number}.1"
             dataset.SOPInstanceUID = f"1.2.826.{number}.1.1"
-            placement = Placement(Outcome.NEW, f"k{number}", 1, "s", "")
+            placement = Placement(PutOutcome.NEW, f"k{number}", 1, "s", "")
             index.add(tx, [InstanceRecord(extract(dataset), placement, START, "CT1")])
     older = re.findall(r'href="(/\?before=[0-9]+x[0-9]+)">Older', site.client.get("/").text)
     assert "Newer studies" in site.client.get(older[0]).text

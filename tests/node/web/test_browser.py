@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from storage import events
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 from tests.node.web import browser
 from tests.node.web.sites import PARTS, START, Site, fail, finish, study_with_job
 from tests.node.web.test_many import fill
@@ -39,7 +39,7 @@ def test_what_is_open_selected_and_focused_stays_so_while_the_page_changes(
     page.run("getSelection().selectAllChildren(document.querySelector('pre'))")
     page.run("document.querySelector('[data-post$=retry]').focus()")
     with site.database.write() as tx:
-        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "the PACS is away")
+        events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
     page.wait("document.body.textContent.includes('the PACS is away')")
     assert page.run("document.querySelector('details#t1').open")
     assert page.run("getSelection().toString().trim()") == "Traceback here"
@@ -54,7 +54,7 @@ def test_what_is_scrolled_to_stays_where_it_is_when_something_goes_away_above(
     finish(site, study_with_job(site, phantom_paths[0]))
     fill(site, 6)
     with site.database.write() as tx:
-        alarm = events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "look here")
+        alarm = events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "look here")
     _show(page, site)
     page.run("document.querySelector('#s1').scrollIntoView()")
     page.run("document.querySelector('#j1 .previews a').focus()")
@@ -89,7 +89,7 @@ def test_what_appears_above_does_not_load_the_images_below_again(
     page.wait("document.querySelector('.preview img').naturalWidth === 600")
     page.run("document.querySelector('.preview img').marked = true")
     with site.database.write() as tx:
-        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "look here")
+        events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "look here")
     page.wait("!!document.querySelector('.alarms')")
     assert page.run("document.querySelector('.preview img').marked")
 

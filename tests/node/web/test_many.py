@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from node.observe.shared import Shared
 from storage import events, index, ledger, outbox
 from storage.engines import LOOK
-from storage.records import Level, Subject
+from storage.records import Level, Topic
 from tests.node.web.sites import START, Site
 from tests.storage.samples import (
     announce,
@@ -292,7 +292,7 @@ def test_what_fails_is_not_kept() -> None:
 def test_alike_alarms_are_counted_and_acknowledged_by_the_database(site: Site) -> None:
     with site.database.write() as tx:
         for number in range(500):
-            events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", f"kind {number % 3}")
+            events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", f"kind {number % 3}")
     few = number_of_statements(site, "/")
     assert "167×" in site.client.get("/").text
     with statements() as asked:

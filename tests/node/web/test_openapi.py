@@ -18,7 +18,7 @@ from node.web import api_document
 from storage import deletions, events, gaps, quarantine
 from storage.deletions import NewDeletion, Scope
 from storage.quarantine import RefusalKind, Refused
-from storage.records import FindingRow, Level, Subject
+from storage.records import FindingRow, Level, Topic
 from tests.node.web.sites import PARTS, START, Site, finish, study_with_job
 from tests.node.web.test_many import fill
 
@@ -58,7 +58,7 @@ def declared(site: Site, phantom_paths: list[Path]) -> Declared:
     finish(site, study_with_job(site, phantom_paths[0]), (broken,))
     fill(site, 3, objects=2)
     with site.database.write() as tx:
-        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "the PACS is away")
+        events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
         quarantine.enter(tx, START, Refused("k.dcm", RefusalKind.CONFLICT, "other bytes", "f"))
         deletions.ask(tx, NewDeletion(2, Scope.RESULTS, "old", "a rule", True), START)
         later = START + timedelta(days=30)

@@ -20,7 +20,7 @@ from storage.records import (
     Level,
     Reference,
     StepStatus,
-    Subject,
+    Topic,
 )
 from tests.node.web.sites import PARTS, START, Site, fail, finish, refuse_all, study_with_job
 
@@ -50,7 +50,7 @@ def test_an_alarm_that_came_after_the_page_was_drawn_is_not_acknowledged_unseen(
 ) -> None:
     def alarm() -> None:
         with site.database.write() as tx:
-            events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "disk is full")
+            events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "disk is full")
 
     alarm()
     alarm()
@@ -63,7 +63,7 @@ def test_an_alarm_that_came_after_the_page_was_drawn_is_not_acknowledged_unseen(
 def test_without_alike_one_alarm_is_acknowledged(site: Site) -> None:
     with site.database.write() as tx:
         for _ in range(2):
-            events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "disk is full")
+            events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "disk is full")
     site.client.post("/api/alarms/2/acknowledge", headers=MARK)
     assert [one["id"] for one in site.client.get("/api/alarms").json()] == [1]
 
@@ -315,7 +315,7 @@ def test_the_api_describes_itself(site: Site) -> None:
 def test_only_alarms_that_are_shown_are_looked_up(site: Site) -> None:
     with site.database.write() as tx:
         for number in range(alarms.SHOWN + 3):
-            events.record(tx, START, Level.ALARM, Subject.STUDY, number, "", "", f"no {number}")
+            events.record(tx, START, Level.ALARM, Topic.STUDY, number, "", "", f"no {number}")
     with site.database.read() as tx:
         linked = [one.study_id is not None for one in alarms.open_alarms(tx)]
     assert linked == [True] * alarms.SHOWN + [False] * 3
@@ -327,7 +327,7 @@ def test_text_that_does_not_decode_is_named_so_and_not_shown_as_signs(
 ) -> None:
     study_with_job(site, phantom_paths[0], "Sch\udce4del")
     with site.database.write() as tx:
-        events.record(tx, START, Level.ALARM, Subject.NODE, 0, "", "", "from CT\ufffd\ufffd1")
+        events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "from CT\ufffd\ufffd1")
     page = site.client.get("/").text
     assert "Study description not readable" in page
     assert "from CT[not readable]1" in page

@@ -31,7 +31,7 @@ from storage.records import (
     NewJob,
     Priority,
     ResultObject,
-    Subject,
+    Topic,
 )
 from storage.results import ResultStore
 from tests.clocks import Clock
@@ -378,7 +378,7 @@ def test_a_full_disk_uses_up_no_attempt_and_work_goes_on_by_itself(bench: Bench)
     assert {bench.job(one).state for one in jobs} == {JobState.DONE}
     assert {bench.job(one).attempts for one in jobs} == {1}
     with bench.database.read() as tx:
-        nodes = [one.reason for one in events.list_events(tx, Subject.NODE)]
+        nodes = [one.reason for one in events.list_events(tx, Topic.NODE)]
     assert nodes[0] == f"jobs go on: {DISK} is there again"
 
 
@@ -401,7 +401,7 @@ def test_a_job_that_waits_for_the_device_keeps_no_other_from_running(bench: Benc
         f"waits for {DEVICE_MEMORY}",
     )
     with bench.database.read() as tx:
-        history = [one.reason for one in events.list_events(tx, Subject.JOB, large)]
+        history = [one.reason for one in events.list_events(tx, Topic.JOB, large)]
     assert history.count(job.reason) == 1, "the same reason is entered once"
     assert alarms(bench) == []
 
