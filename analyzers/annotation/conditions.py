@@ -112,12 +112,12 @@ class MeasurementIs:
     analyzer: str = ""
 
     def judge(self, scene: Scene) -> Judgement:
-        verdicts = [
+        judgements = [
             self.bounds.judge(_named(one, it.name.meaning), it.value, it.unit.value)
             for one, it in scene.measurements(self.code)
             if not self.analyzer or one.analyzer == self.analyzer
         ]
-        return _any(verdicts, f"no measurement {self.code} is reported")
+        return _any(judgements, f"no measurement {self.code} is reported")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +129,8 @@ class AnswerIs:
     least_probability: float = 0.0
 
     def judge(self, scene: Scene) -> Judgement:
-        verdicts = [self._of(one, it) for one, it in scene.answers(self.question)]
-        return _any(verdicts, f"no answer to {self.question} is reported")
+        judgements = [self._of(one, it) for one, it in scene.answers(self.question)]
+        return _any(judgements, f"no answer to {self.question} is reported")
 
     def _of(self, one: Reported, it: Classification) -> Judgement:
         sure = it.probability is None or it.probability >= self.least_probability
@@ -197,10 +197,10 @@ class CountIs:
         return self.bounds.judge(f"structures of {self.analyzer}", float(count), "1")
 
 
-def _any(verdicts: list[Judgement], missing: str) -> Judgement:
+def _any(judgements: list[Judgement], missing: str) -> Judgement:
     """Met by one of several; the words of those that met it, else of all."""
     for truth in (Truth.MET, Truth.UNKNOWN, Truth.UNMET):
-        found = [one.because for one in verdicts if one.truth is truth]
+        found = [one.because for one in judgements if one.truth is truth]
         if found:
             return Judgement(truth, ", ".join(found))
     return Judgement(Truth.ABSENT, missing)
