@@ -34,16 +34,16 @@ def conclude(sets: Iterable[RuleSet], volume: Volume) -> Conclusions:
     for one in sets:
         for rule in one.rules:
             for scene in _scenes(rule, volume):
-                verdicts = [condition.judge(scene) for condition in rule.when]
-                truths = {verdict.truth for verdict in verdicts}
+                judgements = [condition.judge(scene) for condition in rule.when]
+                truths = {judgement.truth for judgement in judgements}
                 if Truth.ABSENT in truths:
                     continue
                 considered += 1
-                because = tuple(verdict.because for verdict in verdicts)
+                because = tuple(judgement.because for judgement in judgements)
                 if truths == {Truth.MET}:
                     statements.append(_statement(one, rule, because))
                 elif truths == {Truth.MET, Truth.UNKNOWN}:
-                    gaps = [v.because for v in verdicts if v.truth is Truth.UNKNOWN]
+                    gaps = [one.because for one in judgements if one.truth is Truth.UNKNOWN]
                     undecided.append(f"{one.title}, {rule.name}: not decided, {', '.join(gaps)}.")
     return Conclusions(tuple(statements), tuple(dict.fromkeys(undecided)), considered)
 
