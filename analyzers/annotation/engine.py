@@ -43,7 +43,7 @@ def conclude(sets: Iterable[RuleSet], volume: Volume) -> Conclusions:
                 if truths == {Truth.MET}:
                     statements.append(_statement(one, rule, because))
                 elif truths == {Truth.MET, Truth.UNKNOWN}:
-                    gaps = [one.because for one in judgements if one.truth is Truth.UNKNOWN]
+                    gaps = [each.because for each in judgements if each.truth is Truth.UNKNOWN]
                     undecided.append(f"{one.title}, {rule.name}: not decided, {', '.join(gaps)}.")
     return Conclusions(tuple(statements), tuple(dict.fromkeys(undecided)), considered)
 
