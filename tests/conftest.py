@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from pynetdicom.association import Association
 
 from node.demo.phantom import ChestPhantom
@@ -31,8 +30,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def logs_go_to_standard_output() -> None:
-    if not structlog.is_configured():
-        log_lines.to_standard_output()
+    """Also after a test that has configured the log of a node."""
+    log_lines.to_standard_output()
 
 
 @pytest.fixture(autouse=True)

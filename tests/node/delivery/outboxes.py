@@ -129,6 +129,9 @@ class Outbox:
 
 
 QUICK = Timeouts(connect_s=3, negotiation_s=3, response_s=1, network_s=3)
+"""For a destination that does not answer in the test."""
+PATIENT = Timeouts(connect_s=30, negotiation_s=30, response_s=30, network_s=30)
+"""For one that answers, on however busy a machine."""
 
 
 def courier_to(
@@ -137,6 +140,7 @@ def courier_to(
     ae_title: str = "FAKEPACS",
     effort: Effort = USUAL,
     results: ResultStore | None = None,
+    timeouts: Timeouts = PATIENT,
 ) -> Courier:
     """The courier of the box's only destination; of its results, or of others in their place."""
     peer = Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD")
@@ -145,7 +149,7 @@ def courier_to(
         box.database,
         results or box.results,
         box.clock,
-        QUICK,
+        timeouts,
         random.Random(1),
         effort=effort,
     )

@@ -19,7 +19,7 @@ from storage.errors import DatabaseUnavailable
 from storage.port import Blobs, JobPlace
 from storage.records import DeliveryState, Level
 from storage.results import ResultStore
-from tests.node.delivery.outboxes import Outbox, courier_to
+from tests.node.delivery.outboxes import QUICK, Outbox, courier_to
 from tests.peers import FakePacs, Orthanc, free_port, running_pacs
 from tests.storage.samples import LosingAnswers
 from tests.waiting import until
@@ -119,14 +119,13 @@ def test_a_lost_association_keeps_what_was_stored_and_repeats_the_rest(box: Outb
 
 def test_a_stalled_pacs_costs_no_object(box: Outbox, pacs: FakePacs) -> None:
     box.finish_job()
-    courier = courier_to(box, pacs.port)
     pacs.gate.clear()
-    courier.deliver_once()
+    courier_to(box, pacs.port, timeouts=QUICK).deliver_once()
     assert box.states() == [PENDING, PENDING]
     assert "no response in time" in box.deliveries()["seg"].reason
     pacs.gate.set()
     box.clock.advance(10)
-    courier.deliver_once()
+    courier_to(box, pacs.port).deliver_once()
     assert box.states() == [SENT, SENT]
 
 

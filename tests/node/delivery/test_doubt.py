@@ -105,15 +105,14 @@ def test_an_answer_that_came_too_late_is_asked_for_and_the_rest_is_just_sent(
     box: Outbox, asked: FakePacs
 ) -> None:
     box.finish_job()
-    courier = courier_to(box, asked.port)
     asked.gate.clear()
-    courier.deliver_once()
+    courier_to(box, asked.port, timeouts=QUICK).deliver_once()
     doubt = {kind: one.in_doubt for kind, one in box.deliveries().items()}
     assert doubt == {"seg": True, "sr": False}, "the report had not been begun"
     asked.gate.set()
     box.clock.advance(10)
     assert asked.arrived.wait(10), "it stores what it was slow to answer"
-    courier.deliver_once()
+    courier_to(box, asked.port).deliver_once()
     assert box.states() == [SENT, SENT]
     assert len(asked.queries) == 1
     assert len(asked.uids()) == len(set(asked.uids())) == 2

@@ -29,13 +29,16 @@ from tests.node.dimse.receiving import Node
 from tests.peers import FakePacs, free_port, running_pacs
 
 QUICK = Timeouts(connect_s=2, negotiation_s=2, response_s=1, network_s=2)
+"""For peers that do not answer in the test."""
+PATIENT = Timeouts(connect_s=30, negotiation_s=30, response_s=30, network_s=30)
+"""For those that answer, on however busy a machine."""
 
 
 def peer_of(pacs: FakePacs) -> Peer:
     return Peer("pacs", pacs.ae_title, "127.0.0.1", pacs.port, "WETREAD")
 
 
-def send_all(paths: list[Path], pacs: FakePacs, timeouts: Timeouts = QUICK) -> list[SendResult]:
+def send_all(paths: list[Path], pacs: FakePacs, timeouts: Timeouts = PATIENT) -> list[SendResult]:
     results: dict[int, SendResult] = {}
     send(paths, peer_of(pacs), results.__setitem__, timeouts)
     return [results[index] for index in range(len(paths))]
@@ -129,7 +132,7 @@ def test_an_abort_is_raised_after_what_was_stored_is_reported(images: list[Path]
     with running_pacs(abort_at=2) as pacs:
         results: dict[int, SendResult] = {}
         with pytest.raises(PeerUnavailable) as caught:
-            send(images, peer_of(pacs), results.__setitem__, QUICK)
+            send(images, peer_of(pacs), results.__setitem__, PATIENT)
         assert caught.value.fault is PeerFault.ABORTED
         assert sorted(results) == [0, 1]
         assert all(one.is_stored for one in results.values())
@@ -140,7 +143,7 @@ def test_a_stalled_peer_times_out(images: list[Path]) -> None:
         pacs.gate.clear()
         started = time.monotonic()
         with pytest.raises(PeerUnavailable) as caught:
-            send_all(images, pacs)
+            send_all(images, pacs, QUICK)
         assert caught.value.fault is PeerFault.TIMED_OUT
         assert time.monotonic() - started < 8
 
@@ -176,13 +179,13 @@ def test_nobody_listening_a_wrong_host_and_a_rejection_are_told_apart(
     assert caught.value.fault is PeerFault.UNREACHABLE
     with running_pacs(reject=(1, 1, 7)) as pacs:
         with pytest.raises(PeerUnavailable, match="alled AE title") as caught:
-            echo(peer_of(pacs), QUICK)
+            echo(peer_of(pacs), PATIENT)
         assert caught.value.fault is PeerFault.REJECTED
 
 
 def test_an_echo_gives_its_seconds() -> None:
     with running_pacs() as pacs:
-        assert 0 < echo(peer_of(pacs), QUICK) < 5
+        assert 0 < echo(peer_of(pacs), PATIENT) < 5
         assert pacs.echoes == 1
 
 
@@ -195,7 +198,7 @@ def test_files_leave_over_a_descriptor_that_select_does_not_take(
             pass
         outcomes: list[SendOutcome] = []
         peer = Peer("node", "WETREAD", "127.0.0.1", node.port, "CT1")
-        send(images, peer, lambda _, result: outcomes.append(result.outcome), QUICK)
+        send(images, peer, lambda _, result: outcomes.append(result.outcome), PATIENT)
     assert outcomes == [SendOutcome.STORED] * len(images)
 
 

@@ -158,7 +158,7 @@ def test_a_colour_picture_is_no_image_of_the_modality_it_was_made_from(tmp_path:
         source.volume.values(np.float32), "Grad-CAM", Code("X", "99WETREAD", "Evidence"), UNIT
     )
     write_results(source, Findings((chart,)), PROVENANCE, tmp_path / "job")
-    picture = pydicom.dcmread(next((tmp_path / "job").glob("color-*.dcm")))
+    picture = pydicom.dcmread(next((tmp_path / "job").glob("overlay-*.dcm")))
     assert picture.Modality == "OT"
     assert picture.SeriesDescription == "Lung segmentation: Grad-CAM, colour picture"
 
