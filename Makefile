@@ -19,12 +19,13 @@ OCR := tesseract-ocr
 
 venv: $(VENV)/.installed
 
+# setuptools warns of every editable install; nobody has to act on it.
 $(VENV)/.installed: pyproject.toml requirements.lock requirements-cpu.lock
 	$(if $(LOCK_$(TORCH)),,$(error TORCH is $(TORCH): cuda or cpu is needed))
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "wetread needs python 3.11 or newer"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet -c $(LOCK_$(TORCH)) -e '.[dev]'
+	PYTHONWARNINGS=ignore $(BIN)/pip install --quiet -c $(LOCK_$(TORCH)) -e '.[dev]'
 	touch $@
 
 demo: venv
