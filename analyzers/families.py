@@ -10,7 +10,6 @@ from analyzers.contract import Code
 
 NEIGHBORHOOD_ANALYSIS = Code("123101", "DCM", "Neighborhood Analysis")
 ADAPTIVE_FILTERING = Code("123102", "DCM", "Adaptive Filtering")
-EDGE_DETECTION = Code("123103", "DCM", "Edge Detection")
 MORPHOLOGICAL_OPERATIONS = Code("123104", "DCM", "Morphological Operations")
 HISTOGRAM_ANALYSIS = Code("123105", "DCM", "Histogram Analysis")
 MULTI_SCALE_FILTERING = Code("123106", "DCM", "Multi-Scale/Resolution Filtering")

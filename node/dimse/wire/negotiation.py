@@ -37,7 +37,6 @@ NO_ABSTRACT_SYNTAX = b"1.2.840.10008.0"
 FIXED_BYTES = 68
 """Of a request or an acceptance, before its items: version, titles, reserved bytes."""
 TITLE_BYTES = 16
-USER_NAME = 1
 USER_NAME_AND_PASSCODE = 2
 """User-Identity-Type. PS3.7 Table D.3-14; 3 to 5 are tickets and tokens, which are not read."""
 
