@@ -152,13 +152,15 @@ def test_a_second_node_on_the_same_data_is_refused_by_name(tmp_path: Path) -> No
 def test_a_stopped_node_ends_cleanly_and_goes_on_where_it_was(
     tmp_path: Path, phantom_folder: Path
 ) -> None:
-    node = Node(tmp_path, rule("slow", to=""))
+    go_on = tmp_path / "go on"
+    node = Node(tmp_path, rule("slow", to=""), environment={"SLOW_UNTIL": str(go_on)})
     try:
         node.start(plugins=True)
         push(node, phantom_folder)
         node.wait(lambda state: any(job.state is JobState.RUNNING for job in state.jobs))
         assert node.stop() == 0
         assert [job.state for job in node.state().jobs] == [JobState.PENDING]
+        go_on.touch()
         node.start(plugins=True)
         assert [job.state for job in node.wait_for_results().jobs] == [JobState.DONE]
     finally:
@@ -193,13 +195,16 @@ def test_the_node_runs_on_postgresql_and_survives_a_kill(
     tmp_path: Path, phantom_folder: Path, postgres: Postgres
 ) -> None:
     postgres.execute("CREATE DATABASE node")
-    node = Node(tmp_path, rule("slow", to=""), database=postgres.url("node"))
+    go_on = tmp_path / "go on"
+    slow = {"SLOW_UNTIL": str(go_on)}
+    node = Node(tmp_path, rule("slow", to=""), environment=slow, database=postgres.url("node"))
     try:
         node.start(plugins=True)
         assert "another node works on this database" in command(node, "serve").stderr
         push(node, phantom_folder)
         node.wait(lambda state: any(job.state is JobState.RUNNING for job in state.jobs))
         node.kill()
+        go_on.touch()
         node.start(plugins=True)
         (job,) = node.wait_for_results().jobs
         assert (job.state, job.attempts) == (JobState.DONE, 2)

@@ -127,11 +127,17 @@ class Flaky(Faulty):
 
 
 class Slow(Faulty):
+    """Takes 1.5 s, or until the file is there that the environment names."""
+
     name: ClassVar[str] = "slow"
     title: ClassVar[str] = "Slow"
 
     def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
-        time.sleep(1.5)
+        named = os.environ.get("SLOW_UNTIL")
+        if named is None:
+            time.sleep(1.5)
+        while named is not None and not Path(named).exists():
+            time.sleep(0.05)
         return Findings()
 
 
