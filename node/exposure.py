@@ -8,11 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from node.config.dimse import DimseSettings
+from node.config.dimse import ALL_RIGHTS, DimseSettings
 from node.config.settings import Settings
 from node.config.tables import HttpSettings
+from node.config.values import is_local
 from node.errors import SettingsError
-from node.web.wording import is_local
+
+_DEEDS = {
+    "store": "store images",
+    "query": "ask which studies are here",
+    "retrieve": "take images and results away",
+}
 
 
 def check(settings: Settings) -> None:
@@ -46,11 +52,35 @@ def cautions(settings: Settings) -> Iterator[str]:
             f"{_who_opened(http)}: a page that a user opens elsewhere can ask this node under any"
             " name (DNS rebinding); list the names that browsers use for it"
         )
-    if not is_local(dimse.host) and dimse.accept_any_peer and not _asks_who_it_is(dimse):
+    yield from _open_to_strangers(dimse)
+    yield from _known_by_title_alone(settings)
+
+
+def _open_to_strangers(dimse: DimseSettings) -> Iterator[str]:
+    if is_local(dimse.host) or not dimse.accept_any_peer or _asks_who_it_is(dimse):
+        return
+    allowed = [_DEEDS[one] for one in ALL_RIGHTS if one in dimse.strangers_may]
+    if allowed:
         yield (
             f"dimse.accept_any_peer on {_shown(dimse.host)}: whoever reaches port {dimse.port} may"
-            " store images; set it to false and list [[peers]], or ask for certificates"
+            f" {' and '.join(allowed)}; set it to false and list [[peers]], or ask for certificates"
             " (dimse.tls.ca, only = true) or users (dimse.identity)"
+        )
+
+
+def _known_by_title_alone(settings: Settings) -> Iterator[str]:
+    """AE titles are no secret: whoever uses one has its rights."""
+    if not settings.dimse.is_reached_by_others or _asks_who_it_is(settings.dimse):
+        return
+    bare = [
+        one.ae_title
+        for one in settings.peers
+        if not one.host and not one.certificate and set(one.may) - set(settings.dimse.strangers_may)
+    ]
+    if bare:
+        yield (
+            f"[[peers]] {', '.join(bare)}: whoever uses such an AE title may what it may; give a"
+            " host or a certificate, or less in may"
         )
 
 

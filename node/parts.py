@@ -72,6 +72,7 @@ def _entity(settings: Settings, own_ae_title: str) -> Entity:
         settings.node.ae_title,
         settings.dimse,
         settings.peers,
+        settings.destinations,
         settings.storage.min_free_mb,
         own_ae_title,
     )

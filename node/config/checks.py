@@ -14,6 +14,7 @@ def cross_check(settings: Settings) -> list[tuple[Location, str]]:
         *_bad_parameters(settings),
         *_bad_store(settings),
         *_unbindable(settings),
+        *_nowhere_to_retrieve_to(settings),
         *_same_port(settings),
     ]
 
@@ -44,6 +45,22 @@ def _unbindable(settings: Settings) -> list[tuple[Location, str]]:
         (("peers", index, "certificate"), message)
         for index, peer in enumerate(settings.peers)
         if peer.certificate
+    ]
+
+
+def _nowhere_to_retrieve_to(settings: Settings) -> list[tuple[Location, str]]:
+    """AE titles that nobody with an address has."""
+    reachable = [one.ae_title for one in settings.peers if one.host and one.port]
+    reachable += [one.ae_title for one in settings.destinations]
+    return [
+        (
+            ("peers", index, "retrieve_to"),
+            f"{title!r} has no address: [[peers]] with host and port, or [[destinations]]"
+            f"{nearest(title, reachable)}",
+        )
+        for index, peer in enumerate(settings.peers)
+        for title in peer.retrieve_to or ()
+        if title not in reachable
     ]
 
 

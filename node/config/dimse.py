@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from node.config.certificate_names import fingerprint_of, subject_of
 from node.config.table import Table
-from node.config.values import AETitle, Host, Name, Port, Seconds, SomeHost, SomeSeconds, example
+from node.config.values import (
+    AETitle,
+    Host,
+    Name,
+    Port,
+    Seconds,
+    SomeHost,
+    SomeSeconds,
+    example,
+    is_local,
+)
 
 MIB = 2**20
 TLS_PORT = 2762
 """The registered port of DICOM over TLS. PS3.8 9.1.1."""
+RightName = Literal["store", "query", "retrieve"]
+ALL_RIGHTS: tuple[RightName, ...] = ("store", "query", "retrieve")
 
 
 class TlsSettings(Table):
@@ -61,6 +73,9 @@ class DimseSettings(Table):
     """0 takes a free one."""
     accept_any_peer: Annotated[bool, example(False)] = True
     """`false`: only those of `[[peers]]`."""
+    any_peer_may: Annotated[tuple[RightName, ...] | None, example(["store"])] = None
+    """What who is not in `[[peers]]` may, where `accept_any_peer` lets it in. Left out: all three
+    where the node listens on this machine alone, else `["store"]`."""
     require_called_ae_title: Annotated[bool, example(True)] = False
     """`true`: refuse whoever calls this node by another name."""
     processes: Annotated[int, Field(ge=1, le=64), example(4)] = 1
@@ -98,6 +113,19 @@ class DimseSettings(Table):
         return self.tls is not None and self.tls.only
 
     @property
+    def strangers_may(self) -> tuple[RightName, ...]:
+        """What who is not in `[[peers]]` may, once it is let in."""
+        if self.any_peer_may is not None:
+            return self.any_peer_may
+        return ("store",) if self.is_reached_by_others else ALL_RIGHTS
+
+    @property
+    def is_reached_by_others(self) -> bool:
+        """Whether an address that it listens on belongs to more than this machine."""
+        hosts = [self.plain_host, *([self.tls_host] if self.tls else [])]
+        return not all(map(is_local, hosts))
+
+    @property
     def plain_host(self) -> str:
         """Where the plain port listens: on this machine alone, where only TLS is let in."""
         return "127.0.0.1" if self.is_tls_only else self.host
@@ -109,18 +137,24 @@ class DimseSettings(Table):
 
 
 class PeerSettings(Table):
-    """Who may send where `dimse.accept_any_peer` is false, and where it takes reports."""
+    """Who may associate where `dimse.accept_any_peer` is false, what it may, and where it takes
+    what is sent to it."""
 
     ae_title: Annotated[AETitle, example("CT1")]
     """What it calls itself."""
     host: Annotated[Host, example("10.0.0.17")] = ""
     """Left out: from anywhere."""
     port: Annotated[Annotated[int, Field(ge=1, le=65535)] | None, example(104)] = None
-    """Where it takes storage commitment reports."""
+    """Where it takes storage commitment reports, and with `host` what is moved to it (C-MOVE)."""
+    may: Annotated[tuple[RightName, ...], example(["query", "retrieve"])] = ALL_RIGHTS
+    """What it may: bring images and announce them, query, retrieve."""
+    retrieve_to: Annotated[tuple[AETitle, ...] | None, example(["CT1"])] = None
+    """The AE titles that C-MOVE may send to at its wish. Left out: whoever has an address in
+    `[[peers]]` or `[[destinations]]`."""
     certificate: Annotated[str, example("CN=ct1, O=Hospital")] = ""
     """A SHA-256 fingerprint or a subject: only with this certificate (needs `dimse.tls.ca`)."""
     tls: Annotated[bool, example(True)] = False
-    """Whether reports to it are encrypted."""
+    """Whether associations with it that the node opens are encrypted."""
     tls_name: Annotated[Host, example("ct1.example.org")] = ""
     """The name in its certificate, if not `host`."""
     ca: Annotated[Path | None, example(Path("tls/modalities.pem"))] = None
@@ -136,9 +170,15 @@ class PeerSettings(Table):
     @model_validator(mode="after")
     def _is_called_over_tls(self) -> PeerSettings:
         if self.tls and self.port is None:
-            raise ValueError("tls is how reports are sent to it: give its port too")
+            raise ValueError("tls is how the node calls it: give its port too")
         if not self.tls and (self.ca or self.tls_name):
             raise ValueError("ca and tls_name need tls = true")
+        return self
+
+    @model_validator(mode="after")
+    def _retrieves(self) -> PeerSettings:
+        if self.retrieve_to is not None and "retrieve" not in self.may:
+            raise ValueError('retrieve_to needs "retrieve" in may')
         return self
 
 

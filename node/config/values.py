@@ -43,6 +43,11 @@ def check_host(value: str) -> str:
     return value
 
 
+def is_local(host: str) -> bool:
+    """Whether only programs on this machine reach the address."""
+    return host.startswith("127.") or host.lower() in {"localhost", "::1"}
+
+
 def check_allowed_host(value: str) -> str:
     """A name as browsers send it, ``*.example.org`` for all below a name, or ``*`` for any."""
     if not value or ("*" in value.removeprefix("*.") and value != "*"):

@@ -9,7 +9,13 @@ from datetime import datetime
 
 import structlog
 
+from node.dimse.rights import NONE, Right, Rights
 from node.dimse.tls import PeerCertificate
+from node.observe.throttle import ThrottledLog
+
+REFUSALS_EVERY_S = 24 * 3600.0
+"""That a peer asks for what it may not is logged so often, for each peer and right."""
+_refusals = ThrottledLog(REFUSALS_EVERY_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,8 @@ class Session:
         self.accepted = False
         self.is_verified = False
         """The peer's user gave the right passcode."""
+        self.rights: Rights = NONE
+        """Given when the association's request is accepted."""
         self.is_probe = False
         """The node's own, which asks whether the listener answers: no limit counts it."""
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(
@@ -56,6 +64,13 @@ class Session:
     def identify(self, calling_ae: str, called_ae: str) -> None:
         self.calling_ae, self.called_ae = calling_ae, called_ae
         self.log = self.log.bind(calling_ae=calling_ae)
+
+    def may(self, right: Right) -> bool:
+        """Whether the peer may; that it asks for what it may not is logged once a day."""
+        if self.rights.allow(right):
+            return True
+        _refusals.warn("not_authorised", right.value, self.host, calling_ae=self.calling_ae)
+        return False
 
     def log_of_course(self, event: str, **facts: object) -> None:
         """What happens to every association; of the node's own, every few seconds, in detail

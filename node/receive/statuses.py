@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from node.statuses import (
     DUPLICATE_SOP_INSTANCE,
     MAX_COMMENT_LENGTH,
+    NOT_AUTHORISED,
     PROCESSING_FAILURE,
     SOP_CLASS_NOT_SUPPORTED,
     SUCCESS,
@@ -19,6 +20,7 @@ __all__ = [
     "DUPLICATE_SOP_INSTANCE",
     "INSTANCE_TOO_LARGE",
     "MAX_COMMENT_LENGTH",
+    "NOT_AUTHORISED",
     "OUT_OF_RESOURCES",
     "PROCESSING_FAILURE",
     "SOP_CLASS_MISMATCH",
@@ -80,6 +82,7 @@ TABLE = (
     general(
         SOP_CLASS_NOT_SUPPORTED, "the command names another SOP class than its presentation context"
     ),
+    general(NOT_AUTHORISED, "the peer has not the right to `store`; nothing of it is kept"),
 )
 """All that is ever answered to a C-STORE."""
 _ANSWERED = frozenset(row.code for row in TABLE)

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from node.config.values import is_local
 from node.web import alarms, badges, views, wording
 from node.web.asked import PlaceText, RowId, SomeRowId, place_of
 from node.web.context import WebContext
@@ -101,7 +102,7 @@ class _Renderer:
             gap_words=gaps.WORDS,
             alarms_shown=alarms.SHOWN,
             host=wording.reachable_host(host),
-            only_local=wording.is_local(host),
+            only_local=is_local(host),
         )
 
     def page(self, selection: Selection) -> HTMLResponse:

@@ -90,11 +90,6 @@ def reachable_host(host: str) -> str:
     return socket.gethostname() if host in EVERYWHERE else host
 
 
-def is_local(host: str) -> bool:
-    """Whether only programs on this machine reach the address."""
-    return host.startswith("127.") or host.lower() in {"localhost", "::1"}
-
-
 def readable(text: str) -> str:
     """A text that may quote an image, with a word in the place of what does not decode."""
     return _UNDECODED.sub(UNREADABLE, text) if not text.isascii() else text

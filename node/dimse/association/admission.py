@@ -28,6 +28,14 @@ class Claim:
     identity: UserIdentity | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """Who asks: a peer of the settings, a stranger that is let in (None), or a rejection."""
+
+    peer: PeerSettings | None = None
+    rejection: Rejection | None = None
+
+
 def within_limits(
     taken: Sequence[str], host: str, most: int, most_per_host: int
 ) -> Rejection | None:
@@ -45,21 +53,21 @@ def recognise(
     host: str,
     certificate: PeerCertificate | None = None,
     accept_any: bool = False,
-) -> Rejection | None:
+) -> Recognised:
     """Decide on a calling AE title, with the host and the certificate where a peer names them.
 
-    With ``accept_any`` titles that no peer has are let in too; a title that is bound to a
-    certificate never comes without it. Host names are looked up at every call: a modality may
-    change its address.
+    With ``accept_any`` others than the peers are let in too, also under a peer's title; a title
+    that is bound to a certificate never comes without it. Host names are looked up at every call: a
+    modality may change its address.
     """
     named = [peer for peer in peers if peer.ae_title.strip() == calling_ae]
-    bound = any(peer.certificate for peer in named)
-    if accept_any and not bound:
-        return None
     here = [peer for peer in named if not peer.host or _is_address_of(peer.host, host)]
-    if any(_bears(certificate, peer) for peer in here):
-        return None
-    return CERTIFICATE_NOT_BOUND if here else CALLING_AE_UNKNOWN
+    for peer in here:
+        if _bears(certificate, peer):
+            return Recognised(peer)
+    if accept_any and not any(peer.certificate for peer in named):
+        return Recognised()
+    return Recognised(rejection=CERTIFICATE_NOT_BOUND if here else CALLING_AE_UNKNOWN)
 
 
 def _bears(certificate: PeerCertificate | None, peer: PeerSettings) -> bool:

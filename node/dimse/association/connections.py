@@ -20,7 +20,7 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.config.dimse import DimseSettings, PeerSettings
+from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings
 from node.dimse import contexts, tls
 from node.dimse.association.admission import Claim
 from node.dimse.association.entrance import Arrival, Entrance, Terms
@@ -52,6 +52,8 @@ class Entity:
     ae_title: str
     dimse: DimseSettings = field(default_factory=DimseSettings)
     peers: tuple[PeerSettings, ...] = ()
+    destinations: tuple[DestinationSettings, ...] = ()
+    """C-MOVE may send there too."""
     min_free_mb: int = 0
     """With less room on the disk, instances are refused."""
     probe_ae_title: str = ""

@@ -19,6 +19,7 @@ from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse import contexts
+from node.dimse.rights import Right
 from node.dimse.session import Session
 from node.dimse.wakeups import IDLE_S, LOOK_ROUND_S, Checkpoint, WakingQueue
 from node.dimse.wire import commands
@@ -326,12 +327,21 @@ class InstanceLane(UpperLayer):
             str(context.transfer_syntax[0]),
             self._session.calling_ae,
         )
-        reception = self._receiver.begin(offer, _refusal(request, abstract_syntax))
+        reception = self._receiver.begin(offer, self._refusal(request, abstract_syntax))
         if not request.has_data_set:
             reception.abandon()
             self._respond(context_id, request, Status(statuses.CANNOT_UNDERSTAND, "No data set"))
             return
         self._transfer = _Transfer(context_id, request, reception)
+
+    def _refusal(self, request: Command, abstract_syntax: str) -> Status | None:
+        """The answer that stands fast before the data set comes."""
+        if not self._session.may(Right.STORE):
+            return Status(statuses.NOT_AUTHORISED, "This AE title may not store here")
+        if request.sop_class_uid != abstract_syntax:
+            comment = "SOP class differs from the presentation context's"
+            return Status(statuses.SOP_CLASS_NOT_SUPPORTED, comment)
+        return None
 
     def _respond(self, context_id: int, request: Command, status: Status) -> None:
         """C-STORE-RSP. PS3.7 9.3.1.2."""
@@ -344,13 +354,6 @@ class InstanceLane(UpperLayer):
             answer = commands.response(request, status.code, status.comment)
             longest = int(self.assoc.requestor.maximum_length or 0)
             self.socket.send(commands.p_data(context_id, answer, longest))
-
-
-def _refusal(request: Command, abstract_syntax: str) -> Status | None:
-    if request.sop_class_uid != abstract_syntax:
-        comment = "SOP class differs from the presentation context's"
-        return Status(statuses.SOP_CLASS_NOT_SUPPORTED, comment)
-    return None
 
 
 def _decode_command(raw: bytes) -> Command | None:

@@ -25,6 +25,7 @@ from node.dimse.association.connections import Entity, Listener, application_ent
 from node.dimse.association.identity import Users
 from node.dimse.association.limits import provide_files
 from node.dimse.errors import CannotListen, ListenerEnded
+from node.dimse.rights import rights_of
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import AssociationInfo, Session
@@ -241,15 +242,16 @@ class AssociationServer:
 
     def _recognise(self, session: Session, claim: Claim) -> Rejection | None:
         settings = self._settings
-        rejection = admission.recognise(
+        found = admission.recognise(
             self._entity.peers,
             session.calling_ae,
             session.host,
             session.certificate,
             settings.accept_any_peer,
         )
-        if rejection is not None:
-            return rejection
+        if found.rejection is not None:
+            return found.rejection
+        session.rights = rights_of(found.peer, settings)
         if settings.require_called_ae_title and session.called_ae != self._title:
             return rejections.CALLED_AE_UNKNOWN
         if claim.contexts > settings.max_contexts:

@@ -59,6 +59,24 @@ def report_peers(
     return find
 
 
+def move_destinations(
+    ae_title: str,
+    own: TlsSettings | None,
+    peers: tuple[PeerSettings, ...],
+    destinations: tuple[DestinationSettings, ...],
+) -> Callable[[str], Peer | None]:
+    """Where C-MOVE sends what is to go to an AE title; None: nobody has an address for it.
+
+    Raises
+    ------
+    SettingsError
+        As ``destination_peer``.
+    """
+    placed = tuple(one for one in peers if one.host)
+    find = report_peers(ae_title, own, placed, destinations)
+    return lambda title: find(title.strip(), "")
+
+
 def _files(destination: DestinationSettings) -> TlsFiles | None:
     if not destination.tls:
         return None

@@ -24,6 +24,7 @@ from pynetdicom.dsutils import decode
 
 from node import statuses
 from node.clock import system_clock
+from node.dimse.rights import ALL, Right
 from node.dimse.services import reference_lists
 from node.dimse.services.event_reports import OrderedDimse
 from node.dimse.services.reference_lists import Listed, Lists
@@ -50,6 +51,7 @@ ALWAYS = (
         statuses.NO_SUCH_SOP_CLASS,
         "the request names another SOP class than its presentation context",
     ),
+    general(statuses.NOT_AUTHORISED, "the peer has not the right to `store`"),
     general(statuses.RESOURCE_LIMITATION, "the database is away: worth another try"),
 )
 """What any request may be answered, whatever it asks for."""
@@ -149,6 +151,7 @@ def serve_over(
     """Answer a request that comes over an association which the node itself has opened."""
     session = Session(str(event.assoc.acceptor.address), system_clock())
     session.identify(peer_ae, "")
+    session.rights = ALL  # the node has asked for it
     return _serve(event, operation, _READ[operation][1], {service.sop_class_uid: service}, session)
 
 
@@ -180,6 +183,8 @@ def _served(
     if operation is Operation.ACTION and isinstance(event.assoc.dimse, OrderedDimse):
         event.assoc.dimse.action_received()
     try:
+        if not session.may(Right.STORE):
+            raise Refusal(statuses.NOT_AUTHORISED, "This AE title may not announce or ask here")
         request = _identified(read(event), session, str(event.context.abstract_syntax))
         answer = _answered(request, by_class.get(request.sop_class_uid))
     except Refusal as refusal:

@@ -110,7 +110,7 @@ def test_a_mutated_instance_gets_an_answer_that_is_true(receiver: Receiver, seed
 def test_anyone_is_recognised_or_rejected(calling: str, named: str, accept_any: bool) -> None:
     bound = PeerSettings(ae_title="CT1", certificate="CN=ct1")
     certificate = PeerCertificate("00" * 32, frozenset({("commonName", named)}))
-    decision = recognise([bound], calling, "127.0.0.1", certificate, accept_any)
+    decision = recognise([bound], calling, "127.0.0.1", certificate, accept_any).rejection
     if calling == "CT1":
         assert (decision is None) == (named == "ct1")
     else:

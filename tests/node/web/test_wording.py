@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+from node.config.values import is_local
 from node.web import wording
 from storage.records import FindingRow
 
@@ -57,5 +58,5 @@ def test_study_dates_are_iso_or_nothing(stored: str, shown: str) -> None:
 def test_the_address_to_type_is_never_that_of_everywhere() -> None:
     assert wording.reachable_host("10.0.0.12") == "10.0.0.12"
     assert wording.reachable_host("0.0.0.0") not in wording.EVERYWHERE
-    assert wording.is_local("127.0.0.1")
-    assert not wording.is_local("10.0.0.12")
+    assert is_local("127.0.0.1")
+    assert not is_local("10.0.0.12")
