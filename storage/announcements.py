@@ -367,11 +367,16 @@ def unannounced_in(tx: Transaction, study_id: int) -> int:
             table.c.kind.in_(strong),
         )
     )
-    own = sa.select(schema.results.c.series_instance_uid)
+    came_back = sa.select(schema.results.c.series_instance_uid)
     query = (
         sa.select(sa.func.count())
         .select_from(instances.join(series, instances.c.series_id == series.c.id))
-        .where(series.c.study_id == study_id, ~is_named, series.c.series_instance_uid.not_in(own))
+        .where(
+            series.c.study_id == study_id,
+            ~instances.c.own,
+            ~is_named,
+            series.c.series_instance_uid.not_in(came_back),
+        )
     )
     return tx.scalar(query) or 0
 

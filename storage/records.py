@@ -279,6 +279,8 @@ class ResultObject:
     size_bytes: int
     sha256: str
     """Of the whole file."""
+    attributes: InstanceAttributes | None = None
+    """What the index keeps of it; None where nobody has read it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,18 @@ class IndexedText(PlainText):
         return None if plain is None else plain[: self.MOST]
 
 
+class BytewiseText(IndexedText):
+    """Text that an index orders by its code points, whatever the database's language: all that
+    begins alike is one range of it."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> sa.types.TypeEngine[Any]:
+        collation = "C" if dialect.name == "postgresql" else "BINARY"
+        return dialect.type_descriptor(sa.Text(collation=collation))
+
+
 def unindexed(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
     """The same value in a form that no index is chosen for.
 
@@ -153,7 +165,21 @@ series = sa.Table(
     _text("series_description"),
     _text("body_part_examined"),
     sa.Column("header", sa.JSON, nullable=False),
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("study_id", "series_instance_uid"),
+)
+
+study_names = sa.Table(
+    "study_names",
+    metadata,
+    sa.Column(
+        "study_id",
+        sa.BigInteger,
+        sa.ForeignKey("studies.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("name", BytewiseText(), primary_key=True),
+    sa.Index("ix_study_names_name", "name", "study_id"),
 )
 
 instances = sa.Table(
@@ -171,6 +197,7 @@ instances = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     _moment("received_at"),
     _text("calling_ae"),
+    sa.Column("own", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
 quarantine = sa.Table(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
+from storage.attributes import extract
 from storage.kinds import ObjectKind
 from storage.records import ResultObject
 
@@ -38,6 +39,7 @@ class ResultFiles:
                 key=self._key(path),
                 size_bytes=path.stat().st_size,
                 sha256=digest,
+                attributes=extract(dataset),
             )
         )
         return path

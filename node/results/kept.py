@@ -17,7 +17,7 @@ from typing import Any
 from node.results import reported
 from storage.kinds import ObjectKind
 from storage.port import JobPlace
-from storage.records import FindingRow, JobResults, ResultObject
+from storage.records import FindingRow, InstanceAttributes, JobResults, ResultObject
 
 NAME = "results.json"
 _FORM = 2
@@ -82,14 +82,19 @@ def _kept(content: dict[str, Any]) -> Kept:
         verdict=str(content["verdict"]),
         reasons=tuple(content["reasons"]),
         results=JobResults(
-            objects=tuple(
-                ResultObject(**one | {"kind": ObjectKind(one["kind"])})
-                for one in results["objects"]
-            ),
+            objects=tuple(_object(one) for one in results["objects"]),
             findings=tuple(FindingRow(**one) for one in results["findings"]),
             previews=tuple(results["previews"]),
             remarks=tuple(results["remarks"]),
         ),
+    )
+
+
+def _object(content: dict[str, Any]) -> ResultObject:
+    attributes = content.pop("attributes", None)
+    return ResultObject(
+        **content | {"kind": ObjectKind(content["kind"])},
+        attributes=InstanceAttributes(**attributes) if attributes else None,
     )
 
 

@@ -1,6 +1,6 @@
 """The index of what is stored: patients, studies, series, instances; and when a study is due."""
 
-from storage.index.adding import add, correct
+from storage.index.adding import add, add_own, correct
 from storage.index.completing import OpenStudy, complete, due_studies, note, open_studies
 from storage.index.reading import (
     Glance,
@@ -18,6 +18,7 @@ __all__ = [
     "Glance",
     "OpenStudy",
     "add",
+    "add_own",
     "complete",
     "correct",
     "due_studies",

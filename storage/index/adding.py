@@ -14,11 +14,15 @@ from storage.attributes import patient_key
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.index import reading
+from storage.names import component_groups
 from storage.records import (
     Header,
     InstanceAttributes,
     InstanceRecord,
     Level,
+    Placement,
+    PutOutcome,
+    ResultObject,
     StudyState,
     Topic,
 )
@@ -73,6 +77,17 @@ def _renew_study(tx: Transaction, study_id: int, newest: InstanceRecord) -> None
     patient = _patient_of(tx, newest.attributes.study, newest.attributes.study_instance_uid)
     table = schema.studies
     tx.execute(sa.update(table).where(table.c.id == study_id).values(patient_id=patient, **values))
+    names = schema.study_names
+    tx.execute(sa.delete(names).where(names.c.study_id == study_id))
+    _enter_names(tx, study_id, newest.attributes.study)
+
+
+def _enter_names(tx: Transaction, study_id: int, header: Header) -> None:
+    """By what the study is found whose patient's name is asked for."""
+    found = component_groups(_text(header, "PatientName"))
+    if found:
+        rows = [{"study_id": study_id, "name": name} for name in found]
+        tx.execute(sa.insert(schema.study_names), rows)
 
 
 def _renew_series(tx: Transaction, series_id: int, newest: InstanceRecord) -> None:
@@ -167,6 +182,7 @@ def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -
         "revision": 1,
     }
     study_id = _insert_id(tx, schema.studies, values)
+    _enter_names(tx, study_id, header)
     events.record(
         tx,
         last,
@@ -234,8 +250,44 @@ def _compare_patients(
         events.record(tx, at, Level.WARNING, Topic.STUDY, study_id, state, state, reason)
 
 
+def add_own(tx: Transaction, study_id: int, objects: Sequence[ResultObject], at: datetime) -> None:
+    """Enter what a job of the node made as instances of its study, marked as the node's own.
+
+    The study stays as it is: nothing was received. What is there already gets the bytes that the
+    job made last; what came from elsewhere stays as received.
+    """
+    found = {one.sop_instance_uid: one for one in objects if one.attributes is not None}
+    records = [_own_record(one, at) for one in found.values()]
+    if not records:
+        return
+    known = _known_uids(tx, list(found))
+    series = _series_of(tx, study_id, records, own=True)
+    rows = [
+        {**_instance_row(one, series[one.attributes.series_instance_uid]), "own": True}
+        for one in records
+    ]
+    fresh = [row for row in rows if row["sop_instance_uid"] not in known]
+    if fresh:
+        tx.execute(sa.insert(schema.instances), fresh)
+    table = schema.instances
+    for row in rows:
+        if row["sop_instance_uid"] in known:
+            is_it = table.c.sop_instance_uid == row["sop_instance_uid"]
+            tx.execute(sa.update(table).where(is_it, table.c.own).values(**row))
+    studies = schema.studies
+    again = sa.update(studies).where(studies.c.id == study_id)
+    tx.execute(again.values(revision=studies.c.revision + 1))
+
+
+def _own_record(made: ResultObject, at: datetime) -> InstanceRecord:
+    if made.attributes is None:
+        raise ValueError("what is not read cannot be entered")
+    placement = Placement(PutOutcome.NEW, made.key, made.size_bytes, made.sha256, "")
+    return InstanceRecord(made.attributes, placement, at)
+
+
 def _series_of(
-    tx: Transaction, study_id: int, members: list[InstanceRecord]
+    tx: Transaction, study_id: int, members: list[InstanceRecord], own: bool = False
 ) -> dict[str, reading.SeriesHead]:
     """The series of the instances by UID, with what their rows and the study's say."""
     table, studies = schema.series, schema.studies
@@ -246,6 +298,7 @@ def _series_of(
         {
             "study_id": study_id,
             "series_instance_uid": uid,
+            "own": own,
             **_series_values(record.attributes.series),
         }
         for uid, record in first.items()

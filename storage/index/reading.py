@@ -31,20 +31,21 @@ def series_of(tx: Transaction, study_id: int) -> list[StoredSeries]:
     own = sa.select(schema.results.c.series_instance_uid)
     rows = tx.execute(
         sa.select(series, studies.c.header.label("study_header"))
-        .add_columns(series.c.series_instance_uid.in_(own).label("own"))
+        .add_columns(series.c.series_instance_uid.in_(own).label("came_back"))
         .join(studies)
-        .where(series.c.study_id == study_id)
+        .where(series.c.study_id == study_id, ~series.c.own)
         .order_by(series.c.id)
     ).all()
     members: dict[int, list[StoredInstance]] = {row.id: [] for row in rows}
     query = (
         sa.select(instances)
         .join(series)
-        .where(series.c.study_id == study_id)
+        .where(series.c.study_id == study_id, ~instances.c.own)
         .order_by(instances.c.id)
     )
     for row in tx.execute(query):
-        members[row.series_id].append(_instance(row))
+        if row.series_id in members:
+            members[row.series_id].append(_instance(row))
     return [_series(row, tuple(members[row.id])) for row in rows]
 
 
@@ -58,7 +59,7 @@ def _series(row: sa.Row[Any], members: tuple[StoredInstance, ...]) -> StoredSeri
         series_instance_uid=row.series_instance_uid,
         header=header,
         instances=members,
-        own=bool(row.own),
+        own=bool(row.came_back),
         disagreements=_disagreements(members, above),
     )
 
@@ -84,7 +85,7 @@ def glances(tx: Transaction, study_ids: Sequence[int]) -> list[Glance]:
     members = instances.alias("members")
     first = (
         sa.select(sa.func.min(members.c.id))
-        .where(members.c.series_id == series.c.id)
+        .where(members.c.series_id == series.c.id, ~members.c.own)
         .correlate(series)
         .scalar_subquery()
     )
@@ -191,8 +192,8 @@ def _counted(tx: Transaction, ids: Sequence[int]) -> dict[int, StudyRow]:
     counts = (
         sa.select(
             series.c.study_id,
-            sa.func.count(sa.distinct(series.c.id)).label("series"),
-            sa.func.count(instances.c.id).label("instances"),
+            sa.func.count(sa.distinct(sa.case((~series.c.own, series.c.id)))).label("series"),
+            sa.func.count(sa.case((~instances.c.own, instances.c.id))).label("instances"),
         )
         .select_from(series.outerjoin(instances))
         .where(series.c.study_id.in_(ids))

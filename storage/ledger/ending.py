@@ -9,10 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 
-from storage import outbox, schema, successors
+from storage import index, outbox, schema, successors
 from storage.database import Transaction
 from storage.errors import StorageError
 from storage.ledger import reading, rows
@@ -70,6 +71,7 @@ def _end(
         remarks=list(results.remarks),
     )
     _enter_results(tx, job_id, results.objects)
+    index.add_own(tx, before.study_id, results.objects, at)
     outbox.drop_overwritten(tx, job_id, results.objects, at)
     outbox.enter(tx, job_id, before.destinations, at)
     rows.tell(tx, at, job_id, before.state, state, reason)
@@ -80,15 +82,21 @@ def _enter_results(tx: Transaction, job_id: int, objects: tuple[ResultObject, ..
     known = set(tx.scalars(sa.select(table.c.sop_instance_uid).where(table.c.job_id == job_id)))
     fresh = [one for one in objects if one.sop_instance_uid not in known]
     if fresh:
-        made = [
-            {"job_id": job_id, **dataclasses.asdict(one), "kind": str(one.kind)} for one in fresh
-        ]
-        tx.execute(sa.insert(table), made)
+        tx.execute(sa.insert(table), [{"job_id": job_id, **_row(one)} for one in fresh])
     for one in objects:
         if one.sop_instance_uid in known:
             uid = one.sop_instance_uid
             values = {"key": one.key, "size_bytes": one.size_bytes, "sha256": one.sha256}
             tx.execute(sa.update(table).where(table.c.sop_instance_uid == uid).values(**values))
+
+
+def _row(made: ResultObject) -> dict[str, Any]:
+    """Without what the index keeps of it."""
+    return {
+        field.name: getattr(made, field.name)
+        for field in dataclasses.fields(made)
+        if field.name != "attributes"
+    } | {"kind": str(made.kind)}
 
 
 def retry_later(

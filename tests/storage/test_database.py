@@ -39,6 +39,7 @@ from tests.storage.samples import (
     new_job,
     record,
     results,
+    with_study,
 )
 from tests.waiting import until
 
@@ -116,6 +117,7 @@ def test_the_migrations_make_the_tables_that_the_schema_describes(database: Data
 def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Database) -> None:
     with database.write() as tx:
         first = new_job(tx, add_study(tx))
+        index.add(tx, [with_study(record(1, "6.6", "6.6.1"), PatientName="Doe^Jane=\u5c71\u7530")])
         job = enqueue(tx, first)
         later = replace(
             new_job(tx, first.study_id, "rules"),

@@ -1,0 +1,23 @@
+"""The bytes of all that the node holds, wherever they lie: one way to read images and results."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from storage.blobs import Blob
+from storage.holdings import Held
+from storage.port import Blobs
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """Both stores, to be read. Crosses process borders."""
+
+    instances: Blobs
+    """What was received."""
+    results: Blobs
+    """What the node made itself."""
+
+    def blob(self, held: Held) -> Blob:
+        """The whole file; opening it meets FileNotFoundError where it was deleted meanwhile."""
+        return Blob(self.results if held.own else self.instances, held.key)
