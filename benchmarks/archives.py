@@ -27,7 +27,6 @@ _NODE = f"""
 [completion]
 quiet_period_s = 2
 [[peers]]
-name = "bench"
 ae_title = "{RECEIVER}"
 host = "127.0.0.1"
 port = {RECEIVER_PORT}

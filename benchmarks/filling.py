@@ -57,7 +57,9 @@ class _Row:
             values["key"] = patient_key({"PatientID": study.patient_id}, study.uid)
         if self.table == "instances":
             values["id"] = self.values["id"] + study.number * instances + instance
-            values["sop_instance_uid"] = f"{study.uid}.1.{instance + 1}"
+            uid = f"{study.uid}.1.{instance + 1}"
+            values["sop_instance_uid"] = uid
+            values["header"] = values["header"].replace(f"{study.uid}.1.1", uid)
         return tuple(values.values())
 
 

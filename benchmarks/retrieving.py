@@ -92,8 +92,9 @@ class Retrieving:
         self._retrieve("C-GET", transfers.get)
 
     def move(self) -> None:
-        """C-MOVE by DCMTK's movescu, which takes what it asked for."""
-        self._retrieve("C-MOVE", transfers.move)
+        """C-MOVE by DCMTK's movescu, to its storescp."""
+        with transfers.receiver():
+            self._retrieve("C-MOVE", transfers.move)
 
     def _retrieve(self, case: str, work: Callable[[Archive, str], None]) -> None:
         for count, rows, size in (

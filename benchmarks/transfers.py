@@ -7,11 +7,13 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
 from benchmarks.archives import RECEIVER, RECEIVER_PORT, Archive
+from benchmarks.receivers import end, until_open
 
 JSON = "application/dicom+json"
 INSTANCES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
@@ -88,8 +90,20 @@ def get(side: Archive, study: str) -> None:
 
 
 def move(side: Archive, study: str) -> None:
-    """C-MOVE of a study to its requestor."""
-    _dcmtk("movescu", side, study, "--ignore", "-aem", RECEIVER, "+P", str(RECEIVER_PORT))
+    """C-MOVE of a study to a :func:`receiver`: a movescu that receives itself waits a second."""
+    _dcmtk("movescu", side, study, "--no-port", "-aem", RECEIVER)
+
+
+@contextmanager
+def receiver() -> Iterator[None]:
+    """DCMTK's storescp, which throws away what comes."""
+    command = ["/usr/bin/storescp", "--ignore", "-aet", RECEIVER, "-pdu", "131072"]
+    process = subprocess.Popen([*command, str(RECEIVER_PORT)], env=_environment())
+    try:
+        until_open(RECEIVER_PORT, process)
+        yield
+    finally:
+        end(process)
 
 
 def _dcmtk(tool: str, side: Archive, study: str, *more: str) -> None:
