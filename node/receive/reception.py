@@ -1,8 +1,8 @@
 """The seam of receiving: an instance's bytes go in, a C-STORE status comes out.
 
-Whatever brings the bytes (DIMSE today, STOW-RS tomorrow), this module alone decides what is
-answered. ``SUCCESS`` is answered only when the bytes, exactly as they came, are on disk and the
-sink has the instance. Nothing here may alter a data set or log what is in it.
+Whatever brings the bytes (DIMSE, STOW-RS), this module alone decides what is answered.
+``SUCCESS`` is answered only when the bytes, exactly as they came, are on disk and the sink has the
+instance. Nothing here may alter a data set or log what is in it.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _Refused(Exception):
         super().__init__(status.comment)
         self.status = status
         self.kind = kind
-        """Given: the instance goes to quarantine under this kind of reason."""
+        """Given: the instance goes to quarantine under this kind of reason; else it is dropped."""
         self.study_instance_uid = study_instance_uid
 
 
@@ -158,9 +158,12 @@ class Reception:
         try:
             attributes = self._identify(incoming)
         except _Refused as refusal:
-            kind = refusal.kind or RefusalKind.UNREADABLE
-            key = incoming.quarantine(kind)
-            self._report(key, kind, refusal.status, incoming.sha256, refusal.study_instance_uid)
+            if refusal.kind is None:
+                raise
+            key = incoming.quarantine(refusal.kind)
+            self._report(
+                key, refusal.kind, refusal.status, incoming.sha256, refusal.study_instance_uid
+            )
             return refusal.status
         placement = incoming.place(attributes.sop_instance_uid)
         if placement.outcome is PutOutcome.CONFLICT:
@@ -188,6 +191,9 @@ class Reception:
             comment = "SOP Instance UID differs from the command's"
             status = Status(statuses.SOP_INSTANCE_MISMATCH, comment)
             raise _Refused(status, RefusalKind.SOP_INSTANCE_MISMATCH, study)
+        if offer.study_instance_uid not in ("", study):
+            comment = "Study Instance UID differs from the one that was named"
+            raise _Refused(Status(statuses.SOP_CLASS_MISMATCH, comment))
         return attributes
 
     def _conflict(self, placement: Placement, study_instance_uid: str) -> Status:

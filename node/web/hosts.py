@@ -30,6 +30,19 @@ class KnownHosts:
         return not self._allowed.isdisjoint({"*", host, *above})
 
 
+def is_cross_site(headers: Headers) -> bool:
+    """Whether a browser sends this at the wish of a page that is not the node's own.
+
+    Told by Sec-Fetch-Site (Fetch Metadata) or Origin (RFC 6454 7); other programs send neither.
+    """
+    if headers.get("sec-fetch-site", "") in ("cross-site", "same-site"):
+        return True
+    origin = headers.get("origin")
+    return (
+        origin is not None and origin.lower().partition("://")[2] != headers.get("host", "").lower()
+    )
+
+
 def host_of(header: str) -> str:
     """The host in a Host header (RFC 9112 3.2), without port and brackets."""
     if header.startswith("["):

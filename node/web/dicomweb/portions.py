@@ -1,0 +1,97 @@
+"""A request's body, passed on in portions to a thread that reads it."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from typing import Protocol
+
+from node.web.dicomweb.body_parts import PartSink
+
+PORTION_BYTES = 256 * 1024
+
+
+class Reader(Protocol):
+    """What reads a body; it may wait for the disk, and raise what is wrong with the body."""
+
+    def feed(self, data: bytes) -> None:
+        """More of the body."""
+
+    def finish(self) -> None:
+        """It is over."""
+
+
+class WholeBody:
+    """Reads a body that is one part."""
+
+    def __init__(self, sink: PartSink) -> None:
+        self._sink = sink
+        self._has_begun = False
+
+    def feed(self, data: bytes) -> None:
+        if not self._has_begun:
+            self._has_begun = True
+            self._sink.begin_part({})
+        self._sink.part_data(memoryview(data))
+
+    def finish(self) -> None:
+        if self._has_begun:
+            self._sink.end_part()
+
+
+class Portions:
+    """Gathers the next portion while a thread reads the last; never more than that.
+
+    What reading raises comes out of the next call.
+    """
+
+    def __init__(self, reader: Reader, threads: Executor) -> None:
+        self._reader = reader
+        self._threads = threads
+        self._gathered: list[bytes] = []
+        self._gathered_bytes = 0
+        self._running: asyncio.Future[None] | None = None
+
+    async def add(self, chunk: bytes) -> None:
+        """More of the body."""
+        self._gathered.append(chunk)
+        self._gathered_bytes += len(chunk)
+        if self._gathered_bytes >= PORTION_BYTES:
+            await self._until_read()
+            self._start(is_last=False)
+
+    async def end(self) -> None:
+        """The body is over, and read when this returns."""
+        await self._until_read()
+        self._start(is_last=True)
+        await self._until_read()
+
+    async def stop(self) -> None:
+        """No more is read when this returns; what was gathered is dropped."""
+        running, self._running = self._running, None
+        if running is not None:
+            await asyncio.wait([running])
+            running.exception()  # nobody is to be told any more
+
+    def _start(self, is_last: bool) -> None:
+        data = b"".join(self._gathered)
+        self._gathered, self._gathered_bytes = [], 0
+        loop = asyncio.get_running_loop()
+        self._running = loop.run_in_executor(self._threads, self._read, data, is_last)
+
+    def _read(self, data: bytes, is_last: bool) -> None:
+        if data:
+            self._reader.feed(data)
+        if is_last:
+            self._reader.finish()
+
+    async def _until_read(self) -> None:
+        """Where the one who waits is cancelled, the thread reads on, and is still known."""
+        running = self._running
+        if running is None:
+            return
+        try:
+            await asyncio.shield(running)
+        finally:
+            if running.done():
+                self._running = None
