@@ -20,4 +20,8 @@ class Archive:
 
     def blob(self, held: Held) -> Blob:
         """The whole file; opening it meets FileNotFoundError where it was deleted meanwhile."""
-        return Blob(self.results if held.own else self.instances, held.key)
+        return self.blob_of(held.key, held.own)
+
+    def blob_of(self, key: str, own: bool) -> Blob:
+        """The same by what a row of the index says."""
+        return Blob(self.results if own else self.instances, key)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from storage.schema import IndexedText
 
 
 def component_groups(name: str) -> tuple[str, ...]:
     """The groups of a name (alphabetic, ideographic, phonetic) that hold anything, each once.
 
-    In lower case, without the delimiters and blanks at the end, and not longer than an index takes.
+    As ``normalised`` has them, and not longer than an index takes.
     """
     groups = (normalised(group)[: IndexedText.MOST] for group in name.split("="))
     return tuple(dict.fromkeys(group for group in groups if group))
 
 
 def normalised(group: str) -> str:
-    """One component group without what does not count: case, delimiters and blanks at the end."""
-    return group.casefold().rstrip("^= ").lstrip(" ")
+    """One component group without what does not count: case, how letters are composed, blanks
+    round its components, and the delimiters at its end."""
+    folded = unicodedata.normalize("NFC", group.casefold())
+    return "^".join(part.strip(" \0") for part in folded.rstrip("^= \0").split("^"))

@@ -115,6 +115,14 @@ def text(holder: Dataset, keyword: str) -> str:
     return "\\".join(texts(holder, keyword)).strip("\\")
 
 
+def spelt(part: object) -> str:
+    """One value as it was written: a number with all its digits. Empty for none."""
+    if part is None:
+        return ""
+    written = getattr(part, "original_string", None)
+    return written if isinstance(written, str) else str(part)
+
+
 def _stripped(part: object) -> str:
     return str(part).strip(" \0\t\r\n")
 
