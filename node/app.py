@@ -34,6 +34,7 @@ from node.web.server import WebServer
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
+from storage.archive import Archive
 from storage.database import Transaction, open_database
 from storage.errors import DatabaseUnavailable, FolderTaken
 from storage.instances import InstanceStore
@@ -198,6 +199,7 @@ class Node:
         context = WebContext(
             database=self.database,
             results=self.results,
+            archive=Archive(self.store.blobs, self.results.blobs),
             health=self.health,
             title=self.title,
             version=parts.node_version(),

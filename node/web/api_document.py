@@ -16,6 +16,7 @@ from node.clock import system_clock
 from node.observe.health import Health
 from node.web.api.routes import routes
 from node.web.context import WebContext
+from storage.archive import Archive
 from storage.database import open_database
 from storage.results import ResultStore
 
@@ -37,9 +38,11 @@ def openapi() -> Schema:
     """The document of a node's API, whatever its settings."""
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{Path(folder) / 'wetread.db'}")
+        results = ResultStore(Path(folder))
         context = WebContext(
             database=database,
-            results=ResultStore(Path(folder)),
+            results=results,
+            archive=Archive(results.blobs, results.blobs),
             health=Health(system_clock),
             title="WETREAD",
             version="",

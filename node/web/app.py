@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-
-from fastapi import FastAPI, Request
-from fastapi.responses import Response
+from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.web import page, refusals
 from node.web.api.routes import routes
 from node.web.context import WebContext as WebContext
+from node.web.dicomweb import routes as dicomweb
 from node.web.hosts import KnownHosts
 
 SECURITY = {
@@ -30,8 +29,9 @@ def create_app(context: WebContext) -> FastAPI:
     """The application over a node's parts."""
     app = FastAPI(title=context.title, version=context.version, docs_url=None, redoc_url=None)
     app.mount("/static", StaticFiles(directory=page.HERE / "static"), name="static")
+    app.router.routes.append(dicomweb.mount(context))
     app.add_middleware(KnownHosts, allowed=context.allowed_hosts)
-    _add_safety(app)
+    app.add_middleware(_Hardened)
     app.add_middleware(_AnswersHead)
     refusals.add(app)
     app.include_router(page.routes(context))
@@ -39,26 +39,43 @@ def create_app(context: WebContext) -> FastAPI:
     return app
 
 
-def _add_safety(app: FastAPI) -> None:
-    @app.middleware("http")
-    async def harden(
-        request: Request, proceed: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        answer = await proceed(request)
-        answer.headers.update(SECURITY)
-        if request.url.path.startswith("/static/"):
-            answer.headers["Cache-Control"] = "no-cache"  # kept, but asked for after an upgrade
-        answer.headers.setdefault("Cache-Control", FRESH)
-        return answer
-
-
-class _AnswersHead:
-    """Whatever can be asked for can be asked for by HEAD: the server leaves the body out."""
+class _Hardened:
+    """Adds to every answer what keeps other sites from using it, and how long it may be kept."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "HEAD":
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def harden(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                _add_safety(MutableHeaders(scope=message), scope["path"])
+            await send(message)
+
+        await self._app(scope, receive, harden)
+
+
+def _add_safety(headers: MutableHeaders, path: str) -> None:
+    headers.update(SECURITY)
+    if path.startswith("/static/"):
+        headers["Cache-Control"] = "no-cache"  # kept, but asked for after an upgrade
+    headers.setdefault("Cache-Control", FRESH)
+
+
+class _AnswersHead:
+    """Whatever can be asked for can be asked for by HEAD: the server leaves the body out.
+
+    DICOMweb knows HEAD itself, for its bodies are long.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_head = scope["type"] == "http" and scope["method"] == "HEAD"
+        if is_head and not scope["path"].startswith(dicomweb.PREFIX):
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)

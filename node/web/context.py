@@ -8,6 +8,7 @@ from datetime import datetime
 
 from node.observe.health import Health
 from node.observe.shared import Shared
+from storage.archive import Archive
 from storage.database import Database
 from storage.port import Results
 
@@ -26,6 +27,8 @@ class WebContext:
 
     database: Database
     results: Results
+    archive: Archive
+    """Whatever the node holds, to be read."""
     health: Health
     title: str
     version: str

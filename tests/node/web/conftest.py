@@ -11,6 +11,8 @@ import pytest
 from node.observe.health import Health
 from node.web.app import WebContext, create_app
 from node.web.server import WebServer
+from storage.archive import Archive
+from storage.blobs import Files
 from storage.database import open_database
 from storage.results import ResultStore
 from tests.node.web.sites import PARTS, START, Site
@@ -27,6 +29,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     context = WebContext(
         database=database,
         results=results,
+        archive=Archive(Files(tmp_path / "instances"), results.blobs),
         health=health,
         title="WETREAD",
         version="0.1.0",
@@ -38,7 +41,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     server = WebServer(create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-        made.append(Site(client, server, database, results, health, parts, woken))
+        made.append(Site(client, server, database, results, context.archive, health, parts, woken))
         yield made[0]
     server.stop()
     database.close()

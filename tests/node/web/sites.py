@@ -13,6 +13,7 @@ from PIL import Image
 from node.observe.health import Health, Heartbeat
 from node.web.server import WebServer
 from storage import index, ledger, outbox
+from storage.archive import Archive
 from storage.attributes import extract
 from storage.database import Database
 from storage.records import (
@@ -40,6 +41,7 @@ class Site:
     server: WebServer
     database: Database
     results: ResultStore
+    archive: Archive
     health: Health
     parts: dict[str, Heartbeat]
     woken: list[str] = field(default_factory=list)

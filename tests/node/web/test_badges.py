@@ -104,6 +104,7 @@ def drawn(site: Site, away: dict[str, Away]) -> str:
     context = WebContext(
         database=site.database,
         results=site.results,
+        archive=site.archive,
         health=site.health,
         title="WETREAD",
         version="1",

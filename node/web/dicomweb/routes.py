@@ -1,0 +1,26 @@
+"""All of DICOMweb in one list; the conformance statement is made from it."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from starlette.routing import BaseRoute, Mount
+
+from node.web.context import WebContext
+from node.web.dicomweb import frames, wado
+from node.web.dicomweb.room import Room
+from node.web.dicomweb.services import Service, as_routes
+
+PREFIX = "/dicom-web"
+SLOTS = 6
+"""Requests that read files at one time; a client that reads slowly holds none meanwhile."""
+
+
+def services(room: Room) -> list[Service]:
+    return [*wado.services(room), *frames.services(room)]
+
+
+def mount(context: WebContext) -> BaseRoute:
+    """What the application serves under ``/dicom-web``."""
+    slots = ThreadPoolExecutor(SLOTS, "dicomweb")
+    return Mount(PREFIX, routes=as_routes(services(Room(context, slots)), slots))
