@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import select
+import socket
 import ssl
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from pynetdicom import AE
 from pynetdicom.association import Association
@@ -68,16 +69,45 @@ def fault_of(association: Association) -> str:
     return association.dul.fault if isinstance(association.dul, _Dul) else ""
 
 
+class Takes(Protocol):
+    """Takes the bodies of P-DATA-TF in pynetdicom's place, on the upper layer's thread."""
+
+    def take(self, body: memoryview) -> None:
+        """Raises PduFault where the association is to be aborted, OSError where it is lost."""
+
+    def abandon(self) -> None:
+        """The association is over."""
+
+
+def give_messages_to(association: Association, takes: Takes) -> None:
+    """From now on the peer's messages are for somebody else; before any is asked for."""
+    if isinstance(association.dul, _Dul):
+        association.dul.takes = takes
+    if isinstance(association.dul.socket, _Connection):
+        association.dul.socket.answers_at_once = True
+
+
+def heard_at(association: Association) -> float:
+    """When the peer was last heard, by the monotonic clock."""
+    return association.dul.heard_at if isinstance(association.dul, _Dul) else 0.0
+
+
 class _Connection(AssociationSocket):
     """pynetdicom's socket, closed also where the connection failed, and of any number."""
 
     looked_at = b""
     """What was read to be judged, and is to be read again."""
+    answers_at_once = False
+    """Acknowledge each read at once: a sender that leaves Nagle's algorithm on waits for it."""
 
     def recv(self, nr_bytes: int) -> bytearray:
         """Read so many bytes, or what was looked at."""
         again, self.looked_at = self.looked_at, b""
-        return bytearray(again) if again else super().recv(nr_bytes)
+        if again:
+            return bytearray(again)
+        if self.answers_at_once and self.socket is not None:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        return super().recv(nr_bytes)
 
     @property
     def ready(self) -> bool:
@@ -116,6 +146,10 @@ class _Dul(UpperLayer):
 
     fault = ""
     rejection = b""
+    takes: Takes | None = None
+    """What takes the messages of a peer that sends instances."""
+    heard_at = 0.0
+    """When the last of the peer's PDUs came, by the monotonic clock."""
 
     def __init__(self, association: Association) -> None:
         super().__init__(association)
@@ -139,6 +173,8 @@ class _Dul(UpperLayer):
         try:
             super().run_reactor()
         finally:
+            if self.takes is not None:
+                self.takes.abandon()
             with self._lock:
                 self._bell = -1
             os.close(bell)
@@ -177,8 +213,25 @@ class _Dul(UpperLayer):
             if len(header) < HEADER_BYTES:
                 self.event_queue.put(CONNECTION_CLOSED)
                 return
+            self.heard_at = time.monotonic()
+            if header[0] == P_DATA_TF and self.takes is not None:
+                self._take(self.takes, connection, int.from_bytes(header[2:], "big"))
+                return
             connection.looked_at = header
         super()._read_pdu_data()
+
+    def _take(self, takes: Takes, connection: _Connection, length: int) -> None:
+        """The body of a P-DATA-TF goes past pynetdicom."""
+        try:
+            body = connection.recv(length)
+            if len(body) < length:
+                raise ConnectionResetError
+            takes.take(memoryview(body))
+        except PduFault as fault:
+            self.fault = str(fault)
+            self.event_queue.put(INVALID_PDU)
+        except OSError:
+            self.event_queue.put(CONNECTION_CLOSED)
 
     def _decode_pdu(self, bytestream: bytearray) -> Any:
         kind, body = bytestream[0], bytes(bytestream[HEADER_BYTES:])

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from node.dimse import contexts
 from node.dimse.scu.finder import PATIENT_ROOT, STUDY_ROOT
+from node.dimse.scu.retrieve import (
+    PATIENT_ROOT_GET,
+    PATIENT_ROOT_MOVE,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+)
 from node.dimse.services.commitment import STORAGE_COMMITMENT
 
 
@@ -51,10 +57,26 @@ USED = (
         "a report is owed to who asked for commitment and has closed the association",
     ),
     Used(
-        "Query/Retrieve FIND, IMAGE level",
+        "Query/Retrieve FIND",
         "C-FIND",
         (str(STUDY_ROOT), str(PATIENT_ROOT)),
         "PS3.4 C.4.1",
-        "the answer to a result was lost: does the destination hold it, before it is sent again",
+        "what is to be fetched is looked for at STUDY, SERIES and IMAGE level; the answer to a"
+        " result was lost: does the destination hold it (IMAGE), before it is sent again",
+    ),
+    Used(
+        "Query/Retrieve GET",
+        "C-GET",
+        (STUDY_ROOT_GET, PATIENT_ROOT_GET),
+        "PS3.4 C.4.3",
+        "what was found and is not here is fetched, at SERIES level, or at IMAGE level by lists of"
+        " UIDs; the node is SCP of the storage SOP classes by role selection",
+    ),
+    Used(
+        "Query/Retrieve MOVE",
+        "C-MOVE",
+        (STUDY_ROOT_MOVE, PATIENT_ROOT_MOVE),
+        "PS3.4 C.4.2",
+        "the same where a source takes no C-GET, to the node's own AE title",
     ),
 )

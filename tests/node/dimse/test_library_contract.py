@@ -102,6 +102,14 @@ def test_the_reactor_waits_at_its_checkpoint_before_it_looks_for_work(
     assert "self.msg_queue" in inspect.getsource(DIMSEServiceProvider.get_msg)
 
 
+def test_a_retrieve_is_sent_and_the_reactor_held_before_its_answers_are_read() -> None:
+    for asked in (Association.send_c_get, Association.send_c_move):
+        source = inspect.getsource(asked)
+        steps = ("_reactor_checkpoint.clear()", "dimse.send_msg(", "_wrap_get_move_responses(")
+        assert [source.index(one) for one in steps] == sorted(source.index(one) for one in steps)
+        assert "yield " not in source.rpartition('"""')[2]
+
+
 def test_who_says_that_a_reactor_is_paused() -> None:
     for held in (Association.release, Association.send_c_echo, Association.send_n_action):
         assert "while not self._is_paused" in inspect.getsource(held)
