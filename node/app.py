@@ -105,6 +105,7 @@ class Node:
         """Refuse new associations, let running ones end, then end every stage."""
         log.info("node_stops")
         self.server.drain(self.settings.dimse.drain_timeout_s)
+        self.uploads.close(self.settings.dimse.drain_timeout_s)
         for proof in self._proofs:
             proof.stop(timeout_s=0)
         self.dispatcher.stop()
@@ -132,6 +133,7 @@ class Node:
             self._callbacks(),
             self._clock,
         )
+        self.uploads = parts.uploads(self.settings, self.store, self._callbacks(), self._clock)
         self._completion = Completion(
             self.database,
             self.settings.completion,
@@ -205,6 +207,7 @@ class Node:
             version=parts.node_version(),
             dimse_host=self.settings.dimse.host,
             dimse_port=lambda: self.server.port,
+            uploads=self.uploads,
             destinations=tuple(one.name for one in self.settings.destinations),
             wake=self._wake_all,
             metrics=self._metrics.text,
@@ -259,7 +262,8 @@ class Node:
         self._wake_couriers()
 
     def _open_studies(self) -> frozenset[str]:
-        return self._indexer.open_studies() | frozenset(self.server.open_studies())
+        brought = frozenset(self.server.open_studies()) | self.uploads.open_studies()
+        return self._indexer.open_studies() | brought
 
     def _note_quarantine(self, refused: Refused) -> None:
         with self.database.write() as tx:
@@ -272,7 +276,13 @@ class Node:
 
     def _reception(self) -> ReceptionCounts:
         stored, refused = self.server.counts()
-        return ReceptionCounts(len(self.server.associations()), stored, refused)
+        from_web, refused_from_web = self.uploads.counts()
+        return ReceptionCounts(
+            len(self.server.associations()),
+            stored + from_web,
+            refused + refused_from_web,
+            self.uploads.live(),
+        )
 
     def _index_queue(self) -> IndexQueue:
         return IndexQueue(*self._indexer.backlog(), self._indexer.indexed)

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping, Set
 from importlib.metadata import version
 
 from node.clock import Clock
+from node.config.dimse import MIB
 from node.config.settings import Settings
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
 from node.delivery.result_commitment import CommitmentAsker
-from node.dimse import tls_in_use
+from node.dimse import contexts, tls_in_use
 from node.dimse.association.connections import Entity
 from node.dimse.association.server import AssociationServer
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
@@ -27,8 +28,15 @@ from node.observe import logs
 from node.observe.certificates import CertificateWatch
 from node.observe.gaps import GapWatch
 from node.observe.health import Health
+from node.receive.failure_reasons import TRANSFER_SYNTAX_NOT_SUPPORTED
+from node.receive.file_reception import Outcome
+from node.receive.offer import Offer
+from node.receive.reception import Receiver
+from node.receive.uploads import Uploads
 from node.retention import Folders, Retention
+from node.statuses import SOP_CLASS_NOT_SUPPORTED
 from storage.database import Database
+from storage.instances import InstanceStore
 from storage.port import Instances, Results
 
 COMPLETION_S = 0.25
@@ -65,6 +73,34 @@ def server(
         on_quarantined=callbacks.quarantined,
         services=offered.services(Means(database, clock, callbacks.wake_reporter)),
     )
+
+
+def uploads(
+    settings: Settings, store: InstanceStore, callbacks: Callbacks, clock: Clock
+) -> Uploads:
+    """Who receives over the web: this process, beside the receiver processes if there are such."""
+    if settings.dimse.processes > 1:  # they place instances too: it has to agree with them
+        storage = settings.storage
+        store = InstanceStore(storage.instances, settings.quarantine_dir, storage.sync, "web")
+    receiver = Receiver(
+        store,
+        callbacks.store,
+        callbacks.quarantined,
+        clock,
+        settings.storage.min_free_mb * MIB,
+        settings.dimse.max_instance_bytes,
+    )
+    return Uploads(receiver, _refusal, settings.dimse.network_timeout_s)
+
+
+def _refusal(offer: Offer) -> Outcome | None:
+    """Taken over the web is what a presentation context could be accepted for."""
+    uids = offer.sop_class_uid, offer.sop_instance_uid
+    if not contexts.is_storage(offer.sop_class_uid):
+        return Outcome(SOP_CLASS_NOT_SUPPORTED, "a SOP class of no study", *uids)
+    if offer.transfer_syntax_uid not in contexts.TRANSFER_SYNTAXES:
+        return Outcome(TRANSFER_SYNTAX_NOT_SUPPORTED, "an unknown transfer syntax", *uids)
+    return None
 
 
 def _entity(settings: Settings, own_ae_title: str) -> Entity:

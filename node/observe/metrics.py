@@ -24,7 +24,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 @dataclass(frozen=True, slots=True)
 class ReceptionCounts:
-    """What the association server counts."""
+    """What is received, over associations and over the web."""
 
     associations: int
     """Live ones."""
@@ -32,6 +32,8 @@ class ReceptionCounts:
     """Instances answered with success since the start."""
     refused: int
     """Instances answered with a failure since the start."""
+    uploads: int = 0
+    """Live requests that store over the web."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,7 @@ class Metrics(Collector):
         received.add_metric(["refused"], reception.refused)
         yield received
         yield _gauge("associations", "Live associations.", reception.associations)
+        yield _gauge("uploads", "Live requests that store over the web.", reception.uploads)
         yield _gauge("index_waiting", "Instances stored and not yet indexed.", queue.waiting)
         yield CounterMetricFamily(
             "wetread_indexed", "Instances entered into the index since the start.", queue.indexed

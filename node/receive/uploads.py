@@ -76,9 +76,11 @@ class Upload:
 class Uploads:
     """All of them. Any thread may call."""
 
-    def __init__(self, receiver: Receiver, refusal: Refusal) -> None:
+    def __init__(self, receiver: Receiver, refusal: Refusal, silence_s: float) -> None:
+        """``silence_s``: so long a sender may keep silent."""
         self.receiver = receiver
         self.refusal = refusal
+        self.silence_s = silence_s
         self._lock = threading.Lock()
         self._live: list[Upload] = []
         self._counts = _Counts()

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from node.observe.health import Health
 from node.observe.shared import Shared
+from node.receive.uploads import Uploads
 from storage.archive import Archive
 from storage.database import Database
 from storage.port import Results
@@ -46,6 +47,8 @@ class WebContext:
     """How the disk fills, in words; empty while that is not known."""
     away: Callable[[], Mapping[str, Away]] = dict
     """The destinations that do not answer at the moment, by name."""
+    uploads: Uploads | None = None
+    """Takes what is stored over the web; without, nothing is."""
     shared: Shared = field(default_factory=lambda: Shared(fresh_s=0))
     """What several ask for at once is computed once."""
     allowed_hosts: tuple[str, ...] = ("*",)
