@@ -15,7 +15,7 @@ UPGRADE ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 OCR := tesseract-ocr
 
-.PHONY: venv demo test test-slow lint format bench bench-receive docs peers gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-query docs peers gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -66,6 +66,9 @@ bench: venv peers
 
 bench-receive: venv peers
 	$(BIN)/python -m benchmarks.receive
+
+bench-query: venv peers
+	$(BIN)/python -m benchmarks.query $(ARGS)
 
 bench-scale: venv
 	$(BIN)/python -m benchmarks.scale

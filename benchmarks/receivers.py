@@ -46,6 +46,8 @@ class Side:
     pid: int
     settle: Callable[[int], float]
     """Waits until so many more instances are indexed; gives for how many seconds it had to."""
+    page: str = ""
+    """Where the node's pages are, without a slash at the end."""
 
 
 @contextmanager
@@ -69,9 +71,9 @@ def wetread(
         )
     try:
         port, page = _ports(process, folder / "node.log")
-        yield Side(name, port, process.pid, _Index(page).settle)
+        yield Side(name, port, process.pid, _Index(page).settle, page)
     finally:
-        _end(process)
+        end(process)
 
 
 def _ports(process: subprocess.Popen[str], errors: Path) -> tuple[int, str]:
@@ -109,7 +111,7 @@ class _Index:
 def orthanc(folder: Path, nagle: bool = False) -> Iterator[Side]:
     """Orthanc with its defaults: SQLite index, files synced."""
     folder.mkdir(parents=True)
-    port, http = _free_port(), _free_port()
+    port, http = free_port(), free_port()
     config = {"StorageDirectory": str(folder), "IndexDirectory": str(folder), "DicomPort": port}
     config |= {"HttpPort": http, "Name": "bench"}
     (folder / "orthanc.json").write_text(json.dumps(config))
@@ -121,7 +123,7 @@ def orthanc(folder: Path, nagle: bool = False) -> Iterator[Side]:
 def storescp(folder: Path, nagle: bool = False) -> Iterator[Side]:
     """DCMTK's storescp: no index, no sync; a process for each association."""
     folder.mkdir(parents=True)
-    port = _free_port()
+    port = free_port()
     command = ["storescp", "--fork", "-od", str(folder), "--max-pdu", "131072", str(port)]
     with _process("storescp", command, port, nagle) as side:
         yield side
@@ -131,7 +133,7 @@ def storescp(folder: Path, nagle: bool = False) -> Iterator[Side]:
 def stock(folder: Path) -> Iterator[Side]:
     """pynetdicom as it comes, with a handler that writes the file: no index, no sync."""
     folder.mkdir(parents=True)
-    port = _free_port()
+    port = free_port()
     command = [sys.executable, "-c", _STOCK, str(port), str(folder)]
     with _process("stock pynetdicom", command, port, nagle=False) as side:
         yield side
@@ -147,13 +149,13 @@ def _process(name: str, command: list[str], port: int, nagle: bool) -> Iterator[
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
     )
     try:
-        _until_open(port, process)
+        until_open(port, process)
         yield Side(name, port, process.pid, lambda count: 0.0)
     finally:
-        _end(process)
+        end(process)
 
 
-def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
+def end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
     process.terminate()
     try:
         process.wait(timeout=60)
@@ -164,12 +166,12 @@ def _end(process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> None:
         process.stdout.close()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
-def _until_open(port: int, process: subprocess.Popen[bytes]) -> None:
+def until_open(port: int, process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):

@@ -25,7 +25,7 @@ def is_installed() -> bool:
 
 
 def run(there: Target, folder: Path) -> dict[str, Told]:
-    """Everything by the REST API, as its users' scripts do; what came is asked of Orthanc itself."""
+    """All by the REST API, as its users' scripts do; what came is asked of Orthanc itself."""
     with _running(there, folder) as rest:
         services = {
             "find": lambda: _find(rest, there),
