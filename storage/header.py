@@ -237,6 +237,23 @@ def _read_deflated(path: Path) -> FileHeader:
     return FileHeader(dataset, 0)
 
 
+@contextmanager
+def inflated(path: Path) -> Iterator[tuple[memoryview, int]]:
+    """A deflated file with its data set inflated, as far as its header may need; and where that
+    begins.
+
+    Raises
+    ------
+    UnreadableInstance, OSError
+    """
+    with _inflating:
+        try:
+            data = _inflate(path)
+        except zlib.error as error:
+            raise UnreadableInstance("the data set cannot be inflated") from error
+        yield data.getbuffer(), len(_plain_meta())
+
+
 def _inflate(path: Path) -> BytesIO:
     """No more than the header may need: a small file can inflate to any size."""
     inflater, inflated = zlib.decompressobj(-zlib.MAX_WBITS), BytesIO()
