@@ -1,7 +1,8 @@
 """The index of what is stored: patients, studies, series, instances; and when a study is due."""
 
-from storage.index.adding import add, add_own, correct
+from storage.index.adding import add, correct
 from storage.index.completing import OpenStudy, complete, due_studies, note, open_studies
+from storage.index.own import CameBack, add_own, came_back, drop_own, take_instead
 from storage.index.reading import (
     Glance,
     find_study,
@@ -15,12 +16,15 @@ from storage.index.reading import (
 )
 
 __all__ = [
+    "CameBack",
     "Glance",
     "OpenStudy",
     "add",
     "add_own",
+    "came_back",
     "complete",
     "correct",
+    "drop_own",
     "due_studies",
     "find_study",
     "get_studies",
@@ -32,4 +36,5 @@ __all__ = [
     "note",
     "open_studies",
     "series_of",
+    "take_instead",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +21,6 @@ from storage.records import (
     InstanceAttributes,
     InstanceRecord,
     Level,
-    Placement,
-    PutOutcome,
-    ResultObject,
     StudyState,
     Topic,
 )
@@ -36,7 +34,7 @@ def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
     Repeating it changes nothing. An instance that is new to a complete study re-opens it. The
     first header of a study or series stays; one that names another patient is an event.
     """
-    known = _known_uids(tx, [record.attributes.sop_instance_uid for record in records])
+    known = known_uids(tx, [record.attributes.sop_instance_uid for record in records])
     fresh: dict[str, InstanceRecord] = {}
     for record in records:
         if record.attributes.sop_instance_uid not in known:
@@ -54,21 +52,23 @@ def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
 def correct(tx: Transaction, records: Sequence[InstanceRecord]) -> None:
     """Instances that are known have other bytes now: their rows, and all that those say above them.
 
-    The study is open again: it is analyzed anew, and the new results supersede the old.
+    The study is open again: it is analyzed anew, and the new results supersede the old. Of series
+    that the node made itself only the rows of the instances change.
     """
     by_study: dict[str, list[InstanceRecord]] = {}
     for record in records:
         by_study.setdefault(record.attributes.study_instance_uid, []).append(record)
     for members in by_study.values():
-        study_id = _study_of(tx, members)
-        _renew_study(tx, study_id, members[-1])
-        newest = {one.attributes.series_instance_uid: one for one in members}
-        for series_uid, head in _series_of(tx, study_id, members).items():
-            _renew_series(tx, head.id, newest[series_uid])
-        series = _series_of(tx, study_id, members)
+        study = _study_of(tx, members)
+        received = _foreign(members, enter_series(tx, study.id, members))
+        note_received(tx, study, received)
+        if received:
+            _renew_study(tx, study.id, received[-1])
+            _renew_series(tx, study.id, received)
+        series = enter_series(tx, study.id, members)
         for record in members:
             uid = schema.instances.c.sop_instance_uid == record.attributes.sop_instance_uid
-            values = _instance_row(record, series[record.attributes.series_instance_uid])
+            values = instance_row(record, series[record.attributes.series_instance_uid])
             tx.execute(sa.update(schema.instances).where(uid).values(**values))
 
 
@@ -90,22 +90,33 @@ def _enter_names(tx: Transaction, study_id: int, header: Header) -> None:
         tx.execute(sa.insert(schema.study_names), rows)
 
 
-def _renew_series(tx: Transaction, series_id: int, newest: InstanceRecord) -> None:
+def _renew_series(tx: Transaction, study_id: int, members: list[InstanceRecord]) -> None:
     table = schema.series
-    values = _series_values(newest.attributes.series)
-    tx.execute(sa.update(table).where(table.c.id == series_id).values(**values))
+    newest = {one.attributes.series_instance_uid: one for one in members}
+    for uid, record in newest.items():
+        is_it = (table.c.study_id == study_id, table.c.series_instance_uid == uid)
+        values = _series_values(record.attributes.series)
+        tx.execute(sa.update(table).where(*is_it).values(**values))
 
 
 def _add_to_study(tx: Transaction, members: list[InstanceRecord]) -> None:
-    study_id = _study_of(tx, members)
-    series = _series_of(tx, study_id, members)
+    study = _study_of(tx, members)
+    series = enter_series(tx, study.id, members)
+    note_received(tx, study, _foreign(members, series))
     rows = [
-        _instance_row(record, series[record.attributes.series_instance_uid]) for record in members
+        instance_row(record, series[record.attributes.series_instance_uid]) for record in members
     ]
     tx.execute(sa.insert(schema.instances), rows)
 
 
-def _instance_row(record: InstanceRecord, series: reading.SeriesHead) -> dict[str, Any]:
+def _foreign(
+    members: list[InstanceRecord], series: dict[str, reading.SeriesHead]
+) -> list[InstanceRecord]:
+    """Those of series that the node did not make itself."""
+    return [one for one in members if not series[one.attributes.series_instance_uid].own]
+
+
+def instance_row(record: InstanceRecord, series: reading.SeriesHead) -> dict[str, Any]:
     attributes, placement = record.attributes, record.placement
     return {
         "series_id": series.id,
@@ -134,16 +145,33 @@ def _otherwise(attributes: InstanceAttributes, above: Header) -> dict[str, Any]:
     return {word: said.get(word) for word in words if said.get(word) != above.get(word)}
 
 
-def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
-    attributes = members[0].attributes
-    last = max(record.received_at for record in members)
-    table = schema.studies
-    query = sa.select(table).where(table.c.study_instance_uid == attributes.study_instance_uid)
-    row = tx.execute(query).one_or_none()
+@dataclass(frozen=True, slots=True)
+class _Study:
+    """The study of some instances; without a row where they are its first."""
+
+    id: int
+    row: sa.Row[Any] | None
+
+
+def _study_of(tx: Transaction, members: list[InstanceRecord]) -> _Study:
+    table, uid = schema.studies, members[0].attributes.study_instance_uid
+    row = tx.execute(sa.select(table).where(table.c.study_instance_uid == uid)).one_or_none()
+    return _Study(_new_study(tx, members), None) if row is None else _Study(row.id, row)
+
+
+def note_received(tx: Transaction, study: _Study, members: list[InstanceRecord]) -> None:
+    """A known study has got these from outside: it is open, again if it was complete.
+
+    Without any only its revision tells that it has changed.
+    """
+    row = study.row
     if row is None:
-        study_id = _new_study(tx, members, last)
-        _compare_patients(tx, study_id, attributes.study, members, last)
-        return study_id
+        return
+    if not members:
+        raise_revision(tx, study.id)
+        return
+    table = schema.studies
+    last = max(record.received_at for record in members)
     tx.execute(
         sa.update(table)
         .where(table.c.id == row.id)
@@ -155,23 +183,21 @@ def _study_of(tx: Transaction, members: list[InstanceRecord]) -> int:
     )
     if row.state == StudyState.COMPLETE.value:
         reason = f"{len(members)} late instances"
-        events.record(
-            tx,
-            last,
-            Level.INFO,
-            Topic.STUDY,
-            row.id,
-            row.state,
-            StudyState.RECEIVING,
-            reason,
-        )
-    _compare_patients(tx, int(row.id), row.header, members, last)
-    return int(row.id)
+        before, after = row.state, StudyState.RECEIVING
+        events.record(tx, last, Level.INFO, Topic.STUDY, row.id, before, after, reason)
+    _compare_patients(tx, study.id, row.header, members, last)
 
 
-def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -> int:
+def raise_revision(tx: Transaction, study_id: int) -> None:
+    """Its instances are others than before."""
+    table = schema.studies
+    again = sa.update(table).where(table.c.id == study_id)
+    tx.execute(again.values(revision=table.c.revision + 1))
+
+
+def _new_study(tx: Transaction, members: list[InstanceRecord]) -> int:
     attributes = members[0].attributes
-    header = attributes.study
+    header, last = attributes.study, max(record.received_at for record in members)
     values = {
         "patient_id": _patient_of(tx, header, attributes.study_instance_uid),
         "study_instance_uid": attributes.study_instance_uid,
@@ -183,16 +209,9 @@ def _new_study(tx: Transaction, members: list[InstanceRecord], last: datetime) -
     }
     study_id = _insert_id(tx, schema.studies, values)
     _enter_names(tx, study_id, header)
-    events.record(
-        tx,
-        last,
-        Level.INFO,
-        Topic.STUDY,
-        study_id,
-        "",
-        StudyState.RECEIVING,
-        "first instance",
-    )
+    state, reason = StudyState.RECEIVING, "first instance"
+    events.record(tx, last, Level.INFO, Topic.STUDY, study_id, "", state, reason)
+    _compare_patients(tx, study_id, header, members, last)
     return study_id
 
 
@@ -250,46 +269,13 @@ def _compare_patients(
         events.record(tx, at, Level.WARNING, Topic.STUDY, study_id, state, state, reason)
 
 
-def add_own(tx: Transaction, study_id: int, objects: Sequence[ResultObject], at: datetime) -> None:
-    """Enter what a job of the node made as instances of its study, marked as the node's own.
-
-    The study stays as it is: nothing was received. What is there already gets the bytes that the
-    job made last; what came from elsewhere stays as received.
-    """
-    found = {one.sop_instance_uid: one for one in objects if one.attributes is not None}
-    records = [_own_record(one, at) for one in found.values()]
-    if not records:
-        return
-    known = _known_uids(tx, list(found))
-    series = _series_of(tx, study_id, records, own=True)
-    rows = [
-        {**_instance_row(one, series[one.attributes.series_instance_uid]), "own": True}
-        for one in records
-    ]
-    fresh = [row for row in rows if row["sop_instance_uid"] not in known]
-    if fresh:
-        tx.execute(sa.insert(schema.instances), fresh)
-    table = schema.instances
-    for row in rows:
-        if row["sop_instance_uid"] in known:
-            is_it = table.c.sop_instance_uid == row["sop_instance_uid"]
-            tx.execute(sa.update(table).where(is_it, table.c.own).values(**row))
-    studies = schema.studies
-    again = sa.update(studies).where(studies.c.id == study_id)
-    tx.execute(again.values(revision=studies.c.revision + 1))
-
-
-def _own_record(made: ResultObject, at: datetime) -> InstanceRecord:
-    if made.attributes is None:
-        raise ValueError("what is not read cannot be entered")
-    placement = Placement(PutOutcome.NEW, made.key, made.size_bytes, made.sha256, "")
-    return InstanceRecord(made.attributes, placement, at)
-
-
-def _series_of(
-    tx: Transaction, study_id: int, members: list[InstanceRecord], own: bool = False
+def enter_series(
+    tx: Transaction, study_id: int, members: Sequence[InstanceRecord], own: bool = False
 ) -> dict[str, reading.SeriesHead]:
-    """The series of the instances by UID, with what their rows and the study's say."""
+    """The series of the instances by UID, with what their rows and the study's say.
+
+    A series is the node's own if that is said, or if a job is known to have made it.
+    """
     table, studies = schema.series, schema.studies
     first: dict[str, InstanceRecord] = {}
     for record in members:
@@ -298,27 +284,43 @@ def _series_of(
         {
             "study_id": study_id,
             "series_instance_uid": uid,
-            "own": own,
+            "asked_uid": uid,
             **_series_values(record.attributes.series),
         }
         for uid, record in first.items()
     ]
-    _insert_missing(tx, table, rows)
+    is_own = sa.true() if own else made_here(sa.bindparam("asked_uid", type_=sa.String(64)))
+    _insert_missing(tx, table, rows, own=is_own)
     columns = (table.c.series_instance_uid, table.c.id, table.c.header, studies.c.header)
-    query = sa.select(*columns).select_from(table.join(studies))
+    query = sa.select(*columns, table.c.own).select_from(table.join(studies))
     chosen = (table.c.study_id == study_id, table.c.series_instance_uid.in_(first))
     return {
-        uid: reading.SeriesHead(series_id, {**own, **above})
-        for uid, series_id, own, above in tx.execute(query.where(*chosen))
+        uid: reading.SeriesHead(series_id, {**own_header, **above}, bool(is_own))
+        for uid, series_id, own_header, above, is_own in tx.execute(query.where(*chosen))
     }
+
+
+def made_here(series_instance_uid: Any) -> sa.ColumnElement[bool]:
+    """Whether a job made this series, be it that its results are deleted by now."""
+    made, retired = schema.results, schema.retired_series
+    return sa.or_(
+        sa.exists().where(made.c.series_instance_uid == series_instance_uid),
+        sa.exists().where(retired.c.series_instance_uid == series_instance_uid),
+    )
 
 
 # --- statements both databases know ---------------------------------------------------------------
 
 
-def _insert_missing(tx: Transaction, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+def _insert_missing(
+    tx: Transaction,
+    table: sa.Table,
+    rows: list[dict[str, Any]],
+    **worked_out: sa.ColumnElement[Any],
+) -> None:
     dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    tx.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    statement = dialect.insert(table).on_conflict_do_nothing()
+    tx.execute(statement.values(**worked_out) if worked_out else statement, rows)
 
 
 def _insert_id(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> int:
@@ -328,7 +330,7 @@ def _insert_id(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> int:
     return int(key[0])
 
 
-def _known_uids(tx: Transaction, uids: list[str]) -> set[str]:
+def known_uids(tx: Transaction, uids: list[str]) -> set[str]:
     table = schema.instances
     known: set[str] = set()
     for start in range(0, len(uids), _IN_LIMIT):

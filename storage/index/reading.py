@@ -106,6 +106,8 @@ class SeriesHead:
 
     id: int
     header: Header
+    own: bool
+    """Whether the node made it itself."""
 
 
 def instances_by_id(tx: Transaction, ids: Iterable[int]) -> list[StoredInstance]:
