@@ -124,7 +124,8 @@ class Node:
 
     def _make_intake(self) -> None:
         """Receive, index, complete: from the wire to jobs in the ledger."""
-        self._indexer = Indexer(self.database, self.store, self.health.part("indexer"))
+        heartbeat = self.health.part("indexer")
+        self._indexer = Indexer(self.database, self.store, heartbeat, self.results.blobs)
         self.server = parts.server(
             self.settings,
             self._own_ae_title,
@@ -173,7 +174,7 @@ class Node:
         self._couriers = parts.delivery_loops(couriers, self.health)
         self._askers = parts.askers(settings, database, self.health, clock)
         self._reporter = parts.reporter(
-            settings, database, self.store, self.server, self.health, clock
+            settings, database, self.store, self.results, self.server, self.health, clock
         )
 
     def _make_watches(self) -> None:
@@ -240,7 +241,7 @@ class Node:
             store=self._indexer.submit,
             quarantined=self._note_quarantine,
             wake_reporter=lambda: self._reporter.wake(),
-            recover=lambda name: recover(self.database, self.store, name),
+            recover=lambda name: recover(self.database, self.store, name, self.results.blobs),
             fault=self._note_receiver_fault,
         )
 
@@ -316,7 +317,7 @@ class Node:
         self.database.close()
 
     def _recover(self) -> None:
-        recover(self.database, self.store)
+        recover(self.database, self.store, results=self.results.blobs)
         now = self._clock()
         with self.database.write() as tx:
             jobs = ledger.release_running(tx, now)

@@ -173,6 +173,7 @@ def reporter(
     settings: Settings,
     database: Database,
     store: Instances,
+    results: Results,
     receiving: AssociationServer | ReceiverPool,
     health: Health,
     clock: Clock,
@@ -181,6 +182,7 @@ def reporter(
     made = CommitmentReporter(
         database,
         store,
+        results.blobs,
         receiving.open_associations,
         peers.report_peers(
             settings.node.ae_title, settings.dimse.tls, settings.peers, settings.destinations

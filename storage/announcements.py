@@ -350,7 +350,7 @@ def _missing_in(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[str
 
 
 def unannounced_in(tx: Transaction, study_id: int) -> int:
-    """How many instances of a study no MPPS and no notification names.
+    """How many instances of a study from outside no MPPS and no notification names.
 
     Commitment requests do not count: a sender may ask after every series.
     """
@@ -367,16 +367,10 @@ def unannounced_in(tx: Transaction, study_id: int) -> int:
             table.c.kind.in_(strong),
         )
     )
-    came_back = sa.select(schema.results.c.series_instance_uid)
     query = (
         sa.select(sa.func.count())
         .select_from(instances.join(series, instances.c.series_id == series.c.id))
-        .where(
-            series.c.study_id == study_id,
-            ~instances.c.own,
-            ~is_named,
-            series.c.series_instance_uid.not_in(came_back),
-        )
+        .where(series.c.study_id == study_id, ~series.c.own, ~is_named)
     )
     return tx.scalar(query) or 0
 

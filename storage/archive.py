@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from storage.blobs import Blob
-from storage.holdings import Held
 from storage.port import Blobs
+
+
+class Kept(Protocol):
+    """What says where an instance lies; ``storage.holdings.Held`` does."""
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def own(self) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +28,7 @@ class Archive:
     results: Blobs
     """What the node made itself."""
 
-    def blob(self, held: Held) -> Blob:
+    def blob(self, held: Kept) -> Blob:
         """The whole file; opening it meets FileNotFoundError where it was deleted meanwhile."""
         return self.blob_of(held.key, held.own)
 

@@ -47,6 +47,13 @@ class Blob:
     def open(self, mode: Literal["rb"] = "rb", /) -> BufferedReader:
         return self.store.open(self.key)
 
+    def size(self) -> int:
+        """In bytes. Raises FileNotFoundError, OSError."""
+        return self.store.size(self.key)
+
+    def exists(self) -> bool:
+        return self.store.exists(self.key)
+
 
 @contextmanager
 def local_file(one: Readable) -> Iterator[Path]:

@@ -147,7 +147,7 @@ def stored_instances(tx: Transaction, uids: Sequence[str]) -> Mapping[str, Store
         for row in tx.execute(query):
             found[row.sop_instance_uid] = StoredInstance(
                 row.id, row.sop_instance_uid, row.sop_class_uid, row.transfer_syntax_uid,
-                row.key, row.size_bytes, row.sha256, row.header,
+                row.key, row.size_bytes, row.sha256, row.header, row.own,
             )  # fmt: skip
     return found
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import events, schema
+from storage import events, index, schema
 from storage.announcements import HOLDING
 from storage.database import Transaction
 from storage.errors import NotFound
@@ -41,7 +41,7 @@ class Scope(StrEnum):
     STUDY = "study"
     """Its images, results, and all rows."""
     RESULTS = "results"
-    """The files of its results; what was found stays in the ledger."""
+    """The files of its results, and their instances; what was found stays in the ledger."""
 
 
 class DeletionState(StrEnum):
@@ -285,8 +285,9 @@ def take_slice(tx: Transaction, deletion: Deletion) -> int:
     jobs = _jobs_with_results(tx, deletion)
     if jobs:
         return _take_results(tx, deletion, jobs)
-    if deletion.scope is Scope.RESULTS:
-        return 0
+    taken = _take_own(tx, deletion)
+    if taken or deletion.scope is Scope.RESULTS:
+        return taken
     return _take_instances(tx, deletion)
 
 
@@ -311,6 +312,8 @@ def _take_results(tx: Transaction, deletion: Deletion, taken: Sequence[Any]) -> 
         )
     ).one()
     _doom(tx, deletion.id, Place.RESULTS, [(row.key, "") for row in taken])
+    made = tx.scalars(sa.select(results.c.sop_instance_uid).where(of_jobs)).all()
+    index.drop_own(tx, deletion.study_id, made)
     if deletion.scope is Scope.RESULTS:
         tx.execute(sa.delete(results).where(of_jobs))
         tx.execute(sa.update(jobs).where(jobs.c.id.in_(ids)).values(previews=[]))
@@ -320,17 +323,21 @@ def _take_results(tx: Transaction, deletion: Deletion, taken: Sequence[Any]) -> 
     return len(ids)
 
 
+def _take_own(tx: Transaction, deletion: Deletion) -> int:
+    """Results that no job of the ledger names: it was lost, and they were found again."""
+    rows = _some(tx, deletion, schema.instances.c.own)
+    if not rows:
+        return 0
+    jobs = dict.fromkeys(row.key.split("/")[0] for row in rows)
+    _doom(tx, deletion.id, Place.RESULTS, [(key, "") for key in jobs])
+    index.drop_own(tx, deletion.study_id, [row.sop_instance_uid for row in rows])
+    _add(tx, deletion.id, results=len(rows), size_bytes=sum(row.size_bytes for row in rows))
+    return len(rows)
+
+
 def _take_instances(tx: Transaction, deletion: Deletion) -> int:
-    """Those that were there when it began: what came since stays, and is a study of its own."""
     table = schema.instances
-    query = (
-        _instances(table.c.id, deletion.study_id)
-        .add_columns(table.c.key, table.c.size_bytes, table.c.sop_instance_uid)
-        .where(table.c.id <= _mark(deletion, "last_instance_id"))
-        .order_by(table.c.id)
-        .limit(SLICE)
-    )
-    rows = tx.execute(query).all()
+    rows = _some(tx, deletion, ~table.c.own)
     if not rows:
         return 0
     files = [(row.key, row.sop_instance_uid) for row in rows]
@@ -338,6 +345,21 @@ def _take_instances(tx: Transaction, deletion: Deletion) -> int:
     tx.execute(sa.delete(table).where(table.c.id.in_([row.id for row in rows])))
     _add(tx, deletion.id, instances=len(rows), size_bytes=sum(row.size_bytes for row in rows))
     return len(rows)
+
+
+def _some(
+    tx: Transaction, deletion: Deletion, which: sa.ColumnElement[bool]
+) -> Sequence[sa.Row[Any]]:
+    """Instances that were there when it began: what came since stays, and is a study of its own."""
+    table = schema.instances
+    query = (
+        _instances(table.c.id, deletion.study_id)
+        .add_columns(table.c.key, table.c.size_bytes, table.c.sop_instance_uid)
+        .where(table.c.id <= _mark(deletion, "last_instance_id"), which)
+        .order_by(table.c.id)
+        .limit(SLICE)
+    )
+    return tx.execute(query).all()
 
 
 def finish(tx: Transaction, deletion: Deletion, at: datetime) -> Deletion:

@@ -63,18 +63,19 @@ class FileHeader(NamedTuple):
     pixels_at: int
 
 
-def read_attributes(path: Path) -> InstanceAttributes:
+def read_attributes(source: Readable) -> InstanceAttributes:
     """What the index keeps of a stored file, as it was when the file was received.
 
     Raises
     ------
     UnreadableInstance, OSError
     """
-    with path.open("rb") as file:
-        beginning = file.read(BEGINNING_BYTES)
-    syntax = _transfer_syntax(path)
-    data_set = memoryview(beginning)[dataset_offset(beginning) :]
-    return quick_extract(data_set, syntax) or parse_attributes(path)
+    with local_file(source) as path:
+        with path.open("rb") as file:
+            beginning = file.read(BEGINNING_BYTES)
+        syntax = _transfer_syntax(path)
+        data_set = memoryview(beginning)[dataset_offset(beginning) :]
+        return quick_extract(data_set, syntax) or parse_attributes(path)
 
 
 def parse_attributes(path: Path) -> InstanceAttributes:

@@ -210,6 +210,29 @@ class InstanceStore:
             kept = self._shelves.keep_aside(path, RefusalKind.UNREADABLE, sha256)
         return Refused(kept, RefusalKind.UNREADABLE, reason, sha256, uid)
 
+    def withdraw(self, placement: Placement, kind: RefusalKind | None = None) -> str:
+        """Take out a placed instance whose row is another's, with its second link.
+
+        Into quarantine under a ``kind``, and gives its name there; deleted without one. Repeated
+        after an abrupt end it goes on; what is gone already is no fault.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        final, kept = self.path(placement.key), ""
+        second = self.incoming / placement.incoming if placement.incoming else None
+        with named_errors(STORE):
+            if kind is not None:
+                kept = quarantine_name(kind, placement.sha256)
+                with suppress(FileNotFoundError):
+                    copy_synced(final, self.quarantine / kept)
+                    self._shelves.sync_folder(self.quarantine)
+            final.unlink(missing_ok=True)  # first: with its seal the second link gives it back
+            if second is not None:
+                second.unlink(missing_ok=True)
+        return kept
+
     def settle(self, placements: Iterable[Placement]) -> None:
         """The index has these instances: sync their final names, then drop the second links.
 

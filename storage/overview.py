@@ -43,12 +43,12 @@ class DeliveryCount:
 
 
 def modalities(tx: Transaction, study_ids: Iterable[int]) -> dict[int, list[str]]:
-    """The modalities of each study's series, sorted; of a study without series, none."""
+    """The modalities of each study's series from outside, sorted; without any, none."""
     table = schema.series
     found: dict[int, list[str]] = {}
     for part in _parts(study_ids):
         query = sa.select(table.c.study_id, table.c.modality).distinct()
-        query = query.where(table.c.study_id.in_(part)).order_by(table.c.modality)
+        query = query.where(table.c.study_id.in_(part), ~table.c.own).order_by(table.c.modality)
         for study_id, modality in tx.execute(query):
             found.setdefault(study_id, []).append(modality)
     return found

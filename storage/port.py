@@ -121,6 +121,10 @@ class Instances(Protocol):
     def set_aside(self, name: str, reason: str) -> Refused:
         """Move what ``unindexed`` found, and is no instance, to quarantine."""
 
+    def withdraw(self, placement: Placement, kind: RefusalKind | None = None) -> str:
+        """Take out what was placed and is held elsewhere: deleted, or kept in quarantine under a
+        name that this gives."""
+
     def settle(self, placements: Iterable[Placement]) -> None:
         """The index has these: nothing needs to remember them beside it."""
 

@@ -6,6 +6,7 @@ All that was refused of one study for one kind of reason shares an alarm while t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -32,6 +33,9 @@ class RefusalKind(StrEnum):
     """Its UID is taken by an instance with other bytes."""
     REPLACED = "replaced"
     """Not refused: stored, until a person accepted other bytes in its place."""
+    RETURNED = "returned"
+    """Not refused: it came back of a result that the node made, with other bytes; the node's own
+    are what it holds."""
     UNREADABLE = "unreadable"
     SOP_CLASS_MISMATCH = "sop-class-mismatch"
     SOP_INSTANCE_MISMATCH = "sop-instance-mismatch"
@@ -82,6 +86,24 @@ def enter(tx: Transaction, at: datetime, refused: Refused) -> None:
     tx.execute(sa.update(table).where(table.c.id == row.id).values(event_id=event_id))
     members = sa.select(sa.func.count()).where(table.c.event_id == event_id)
     events.reword(tx, event_id, _wording(row, tx.scalar(members) or 1))
+
+
+def returned(tx: Transaction, at: datetime, study_id: int, kept: Sequence[Refused]) -> None:
+    """Results came back with other bytes, and lie in quarantine; no alarm: nothing is to be done.
+
+    The event of it tells of those that were not seen before.
+    """
+    table = schema.quarantine
+    names = [one.key for one in kept]
+    seen = len(tx.scalars(sa.select(table.c.id).where(table.c.key.in_(names))).all())
+    for one in kept:
+        _count(tx, at, one)
+    if len(set(names)) > seen:
+        reason = (
+            f"{len(set(names)) - seen} results of this node came back with other bytes"
+            f" (from {kept[0].calling_ae or 'unknown'}): its own are kept, those lie in quarantine"
+        )
+        events.record(tx, at, Level.INFO, Topic.STUDY, study_id, "", RefusalKind.RETURNED, reason)
 
 
 def _count(tx: Transaction, at: datetime, refused: Refused) -> None:

@@ -185,7 +185,10 @@ class StoredInstance:
     key: str
     size_bytes: int
     sha256: str
+    """As of ``storage.holdings.Held``."""
     header: Header
+    own: bool = False
+    """Whether its bytes lie with the results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +196,8 @@ class StoredSeries:
     """An indexed series with its instances, as routing and the input contracts see it.
 
     ``header`` is that of the first instance that an analyzer could read, or else of the first
-    (study, series and instance level together). ``own`` is true when the node made the series
-    itself. ``disagreements``: attributes of the patient on which the images disagree.
+    (study, series and instance level together). ``disagreements``: attributes of the patient on
+    which the images disagree.
     """
 
     id: int
@@ -202,7 +205,6 @@ class StoredSeries:
     series_instance_uid: str
     header: Header
     instances: tuple[StoredInstance, ...]
-    own: bool = False
     disagreements: tuple[str, ...] = ()
 
 
@@ -279,7 +281,7 @@ class ResultObject:
     size_bytes: int
     sha256: str
     """Of the whole file."""
-    attributes: InstanceAttributes | None = None
+    attributes: InstanceAttributes | None = field(default=None, compare=False)
     """What the index keeps of it; None where nobody has read it."""
 
 
@@ -324,7 +326,10 @@ class StudyRow:
     """How often it has been complete."""
     header: Header
     series: int
+    """From outside; so are the instances."""
     instances: int
+    results: int
+    """Instances of series that the node made itself."""
     first_received_at: datetime
     last_received_at: datetime
     completed_at: datetime | None

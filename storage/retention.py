@@ -46,20 +46,16 @@ class Kept:
 
 def usage(tx: Transaction, week_ago: datetime) -> Usage:
     """Reads every instance's row: for now and then, outside any write."""
-    instances, results = schema.instances, schema.results
-    images, lately = tx.execute(
-        sa.select(
-            sa.func.coalesce(sa.func.sum(instances.c.size_bytes), 0),
-            sa.func.coalesce(
-                sa.func.sum(
-                    sa.case((instances.c.received_at >= week_ago, instances.c.size_bytes), else_=0)
-                ),
-                0,
-            ),
-        )
-    ).one()
-    made = tx.scalar(sa.select(sa.func.coalesce(sa.func.sum(results.c.size_bytes), 0)))
-    return Usage(int(images), int(made or 0), int(lately))
+    table = schema.instances
+    lately = sa.and_(~table.c.own, table.c.received_at >= week_ago)
+    sums = (_sum_where(~table.c.own), _sum_where(table.c.own), _sum_where(lately))
+    images, results, images_of_last_week = tx.execute(sa.select(*sums)).one()
+    return Usage(int(images), int(results), int(images_of_last_week))
+
+
+def _sum_where(which: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    size = sa.case((which, schema.instances.c.size_bytes), else_=0)
+    return sa.func.coalesce(sa.func.sum(size), 0)
 
 
 def oldest(
@@ -67,10 +63,12 @@ def oldest(
 ) -> list[Kept]:
     """Complete studies that have something of this kind, are owed to nobody, and may go.
 
+    What the node holds is told apart by the mark: its own results, and all else.
+
     before: only those whose last image came earlier.
     """
-    studies = schema.studies
-    size = _size_of_images() if scope is Scope.STUDY else _size_of_results()
+    studies, is_own = schema.studies, schema.instances.c.own
+    size = _size(~is_own if scope is Scope.STUDY else is_own)
     query = (
         sa.select(studies.c.id, studies.c.last_received_at, size.label("size"))
         .where(studies.c.state == StudyState.COMPLETE.value, ~_is_owed(), ~_is_being_deleted())
@@ -84,30 +82,21 @@ def oldest(
     return [Kept(row.id, row.last_received_at, int(row.size or 0)) for row in tx.execute(query)]
 
 
-def _size_of_images() -> sa.ScalarSelect[Any]:
+def _size(which: sa.ColumnElement[bool]) -> sa.ScalarSelect[Any]:
     instances, series, studies = schema.instances, schema.series, schema.studies
     return (
         sa.select(sa.func.sum(instances.c.size_bytes))
         .select_from(instances.join(series, series.c.id == instances.c.series_id))
-        .where(series.c.study_id == studies.c.id)
-        .scalar_subquery()
-    )
-
-
-def _size_of_results() -> sa.ScalarSelect[Any]:
-    results, jobs, studies = schema.results, schema.jobs, schema.studies
-    return (
-        sa.select(sa.func.sum(results.c.size_bytes))
-        .select_from(results.join(jobs, jobs.c.id == results.c.job_id))
-        .where(jobs.c.study_id == studies.c.id)
+        .where(series.c.study_id == studies.c.id, which)
         .scalar_subquery()
     )
 
 
 def _has_results() -> sa.Exists:
-    results, jobs = schema.results, schema.jobs
-    joined = sa.select(results.c.id).join(jobs, jobs.c.id == results.c.job_id)
-    return joined.where(jobs.c.study_id == schema.studies.c.id).exists()
+    instances, series = schema.instances, schema.series
+    joined = sa.select(instances.c.id).join(series, series.c.id == instances.c.series_id)
+    is_there = (series.c.study_id == schema.studies.c.id, series.c.own, instances.c.own)
+    return joined.where(*is_there).exists()
 
 
 def _is_owed() -> sa.ColumnElement[bool]:

@@ -200,6 +200,18 @@ instances = sa.Table(
     sa.Column("own", sa.Boolean, nullable=False, server_default=sa.false()),
 )
 
+retired_series = sa.Table(
+    "retired_series",
+    metadata,
+    sa.Column(
+        "study_id",
+        sa.BigInteger,
+        sa.ForeignKey("studies.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("series_instance_uid", sa.String(64), primary_key=True, index=True),
+)
+
 quarantine = sa.Table(
     "quarantine",
     metadata,

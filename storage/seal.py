@@ -13,6 +13,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from storage.port import Readable
+
 PREAMBLE = 128
 """Bytes before "DICM". PS3.10 7.1."""
 
@@ -108,10 +110,10 @@ def _has_length(path: Path, dataset_bytes: int) -> bool:
     return offset > 0 and path.stat().st_size - offset == dataset_bytes
 
 
-def dataset_digest(path: Path) -> str:
+def dataset_digest(source: Readable) -> str:
     """sha256 of a file's data set: what follows preamble, "DICM" and the group 2 elements."""
     digest = hashlib.sha256()
-    with path.open("rb") as file:
+    with source.open("rb") as file:
         file.seek(dataset_offset(file.read(PREAMBLE + 16)))
         while chunk := file.read(_CHUNK):
             digest.update(chunk)

@@ -45,7 +45,8 @@ def delete(
             found = _study(tx, study)
             holds = deletions.holds(tx, found.id, undelivered)
         what = "the results of" if results_only else ""
-        named = f"{what} study {found.id} ({found.series} series, {found.instances} images)".strip()
+        held = f"{found.series} series, {found.instances} images, {found.results} results"
+        named = f"{what} study {found.id} ({held})".strip()
         if holds:
             raise NotDeleted(f"{named} stays: {'; '.join(holds)}")
         if dry_run:

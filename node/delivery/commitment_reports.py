@@ -1,8 +1,8 @@
 """What is owed to peers that asked for storage commitment: look at every instance, then report.
 
-Only what lies on disk with the bytes that were received is committed to. The report goes over the
-association that brought the request while it is open, else over a new one to the requestor; it is
-tried again, with growing pauses, for three days.
+Only what lies on disk with the bytes that were received, or made here, is committed to. The report
+goes over the association that brought the request while it is open, else over a new one to the
+requestor; it is tried again, with growing pauses, for three days.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from node.dimse.services import commitment
 from node.dimse.services.event_reports import Associations, EventReport
 from storage import announcements, commitment_requests
 from storage.announcements import NewAnnouncement
+from storage.archive import Archive
+from storage.blobs import sha256_of
 from storage.database import Database, Transaction
-from storage.port import Instances
+from storage.port import Blobs, Instances
 from storage.records import (
     AnnouncementKind,
     CheckedReference,
@@ -59,6 +61,7 @@ class CommitmentReporter:
         self,
         database: Database,
         store: Instances,
+        results: Blobs,
         open_associations: Associations,
         peer_of: PeerOf,
         clock: Clock,
@@ -68,6 +71,7 @@ class CommitmentReporter:
     ) -> None:
         self._database = database
         self._store = store
+        self._archive = Archive(store.blobs, results)
         self._open_associations = open_associations
         self._peer_of = peer_of
         self._clock = clock
@@ -143,10 +147,18 @@ class CommitmentReporter:
             return statuses.NO_SUCH_SOP_INSTANCE
         if stored.sop_class_uid != asked.sop_class_uid:
             return statuses.CLASS_INSTANCE_CONFLICT
-        if self._store.verify(stored.key, stored.sha256):
+        if self._is_whole(stored):
             return 0
-        is_there = self._store.blobs.exists(stored.key)
+        is_there = self._archive.blob(stored).exists()
         return statuses.PROCESSING_FAILURE if is_there else statuses.NO_SUCH_SOP_INSTANCE
+
+    def _is_whole(self, stored: StoredInstance) -> bool:
+        if not stored.own:
+            return self._store.verify(stored.key, stored.sha256)
+        try:
+            return sha256_of(self._archive.blob(stored)) == stored.sha256
+        except OSError:
+            return False
 
     def _wait_for(self, absent: Sequence[str]) -> timedelta:
         """Longer where instances lie in the store already and only the index is behind."""

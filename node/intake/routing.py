@@ -69,14 +69,10 @@ def route(
 
 
 def is_foreign(series: StoredSeries) -> bool:
-    """Whether the series came from outside and was not made by a node like this one."""
-    return not series.own and not _made_here(series)
-
-
-def _made_here(series: StoredSeries) -> bool:
+    """Whether no node like this one made the series; this one's own are not among a study's."""
     kinds = list(series.header.get("ImageType") or [])
     derived = kinds[:1] == ["DERIVED"]
-    return derived and series.header.get("Manufacturer") == "Wetread"
+    return not (derived and series.header.get("Manufacturer") == "Wetread")
 
 
 def _refusals(series: StoredSeries, info: AnalyzerInfo, known: Descriptions) -> tuple[str, ...]:

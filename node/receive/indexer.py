@@ -17,10 +17,11 @@ import structlog
 from node.clock import system_clock
 from node.observe.health import Heartbeat
 from node.observe.logs import study_digest
-from storage import events, index, quarantine
+from storage import events, quarantine
 from storage.database import Database
+from storage.entering import enter
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
-from storage.port import Instances
+from storage.port import Blobs, Instances
 from storage.quarantine import Refused
 from storage.records import InstanceRecord, Level, Placement, Topic
 from storage.reindex import record_of
@@ -49,10 +50,16 @@ class Indexer:
     """One thread that writes the index. ``submit`` is the receiver's sink."""
 
     def __init__(
-        self, database: Database, store: Instances, heartbeat: Heartbeat | None = None
+        self,
+        database: Database,
+        store: Instances,
+        heartbeat: Heartbeat | None = None,
+        results: Blobs | None = None,
     ) -> None:
+        """``results``: where the node's own lie, which may come back; None where it has none."""
         self._database = database
         self._store = store
+        self._results = results
         self._heartbeat = heartbeat or Heartbeat("indexer", system_clock)
         self._queue: deque[tuple[float, InstanceRecord]] = deque()
         self._waiting: Counter[str] = Counter()
@@ -198,8 +205,7 @@ class Indexer:
         """Commit rows, waiting for a database that is away; then drop the second links."""
         while True:
             try:
-                with self._database.write() as tx:
-                    index.add(tx, batch)
+                enter(self._database, self._store, self._results, batch, system_clock())
                 break
             except DatabaseUnavailable as error:
                 if not self._broken:
@@ -221,7 +227,9 @@ class Indexer:
                 self._last_lag_s = time.monotonic() - self._queue.popleft()[0]
 
 
-def recover(database: Database, store: Instances, receiver: str = "") -> int:
+def recover(
+    database: Database, store: Instances, receiver: str = "", results: Blobs | None = None
+) -> int:
     """Index what was acknowledged but not indexed when the node, or one receiver, died.
 
     Gives how many. What turns out to be no instance, and so was never acknowledged, goes to
@@ -240,48 +248,53 @@ def recover(database: Database, store: Instances, receiver: str = "") -> int:
                 log.error("instance_not_indexed", file=name, reason=str(error))
                 if not isinstance(error.__cause__, OSError):  # the disk may give it another time
                     refused.append(store.set_aside(name, str(error)))
-        indexed = _enter_or_set_aside(database, store, records, refused)
+        indexed = _Recovery(database, store, results).enter_or_set_aside(records, refused)
         store.settle(record.placement for record in indexed)
     if found:
         log.info("instances_recovered", instances=len(found))
     return len(found)
 
 
-def _enter_or_set_aside(
-    database: Database,
-    store: Instances,
-    records: list[InstanceRecord],
-    refused: list[Refused],
-) -> list[InstanceRecord]:
-    """Enter all, or else one by one; what the index will never take is kept aside, with an alarm.
+class _Recovery:
+    """Enters what was found at a start."""
 
-    Gives what was entered. A database that is away is no reason to set anything aside.
-    """
-    try:
-        _enter(database, records, refused)
-        return records
-    except DatabaseUnavailable:
-        raise
-    except Exception:  # border: one instance must not keep the node from starting
-        log.exception("batch_not_indexed")
-    entered = []
-    for record in records:
+    def __init__(self, database: Database, store: Instances, results: Blobs | None) -> None:
+        self._database, self._store, self._results = database, store, results
+
+    def enter_or_set_aside(
+        self, records: list[InstanceRecord], refused: list[Refused]
+    ) -> list[InstanceRecord]:
+        """Enter all, or else one by one; what the index will never take is kept aside, with an
+        alarm.
+
+        Gives what was entered. A database that is away is no reason to set anything aside.
+        """
         try:
-            _enter(database, [record], [])
-            entered.append(record)
+            self._enter(records, refused)
+            return records
         except DatabaseUnavailable:
             raise
-        except Exception as error:
-            name = record.placement.incoming
-            log.exception("instance_not_indexed", file=name)
-            reason = f"it was stored and cannot be indexed ({type(error).__name__}, see the log)"
-            refused.append(store.set_aside(name, reason))
-    _enter(database, [], refused)
-    return entered
+        except Exception:  # border: one instance must not keep the node from starting
+            log.exception("batch_not_indexed")
+        entered = []
+        for record in records:
+            try:
+                self._enter([record], [])
+                entered.append(record)
+            except DatabaseUnavailable:
+                raise
+            except Exception as error:
+                name = record.placement.incoming
+                log.exception("instance_not_indexed", file=name)
+                why = f"it was stored and cannot be indexed ({type(error).__name__}, see the log)"
+                refused.append(self._store.set_aside(name, why))
+        self._enter([], refused)
+        return entered
 
-
-def _enter(database: Database, records: list[InstanceRecord], refused: list[Refused]) -> None:
-    with database.write() as tx:
-        index.add(tx, records)
-        for one in refused:
-            quarantine.enter(tx, system_clock(), one)
+    def _enter(self, records: list[InstanceRecord], refused: list[Refused]) -> None:
+        now = system_clock()
+        enter(self._database, self._store, self._results, records, now)
+        if refused:
+            with self._database.write() as tx:
+                for one in refused:
+                    quarantine.enter(tx, now, one)

@@ -26,26 +26,19 @@ _IN_LIMIT = 500
 
 
 def series_of(tx: Transaction, study_id: int) -> list[StoredSeries]:
-    """The series of a study with all instances, by series id."""
+    """The series of a study from outside with all instances, by series id."""
     series, studies, instances = schema.series, schema.studies, schema.instances
-    own = sa.select(schema.results.c.series_instance_uid)
+    chosen = (series.c.study_id == study_id, ~series.c.own)
     rows = tx.execute(
         sa.select(series, studies.c.header.label("study_header"))
-        .add_columns(series.c.series_instance_uid.in_(own).label("came_back"))
         .join(studies)
-        .where(series.c.study_id == study_id, ~series.c.own)
+        .where(*chosen)
         .order_by(series.c.id)
     ).all()
     members: dict[int, list[StoredInstance]] = {row.id: [] for row in rows}
-    query = (
-        sa.select(instances)
-        .join(series)
-        .where(series.c.study_id == study_id, ~instances.c.own)
-        .order_by(instances.c.id)
-    )
+    query = sa.select(instances).join(series).where(*chosen).order_by(instances.c.id)
     for row in tx.execute(query):
-        if row.series_id in members:
-            members[row.series_id].append(_instance(row))
+        members[row.series_id].append(_instance(row))
     return [_series(row, tuple(members[row.id])) for row in rows]
 
 
@@ -59,7 +52,6 @@ def _series(row: sa.Row[Any], members: tuple[StoredInstance, ...]) -> StoredSeri
         series_instance_uid=row.series_instance_uid,
         header=header,
         instances=members,
-        own=bool(row.came_back),
         disagreements=_disagreements(members, above),
     )
 
@@ -80,12 +72,12 @@ class Glance:
 
 
 def glances(tx: Transaction, study_ids: Sequence[int]) -> list[Glance]:
-    """The series of some studies, without reading more than one instance of each."""
+    """The series of some studies from outside, reading no more than one instance of each."""
     series, studies, instances = schema.series, schema.studies, schema.instances
     members = instances.alias("members")
     first = (
         sa.select(sa.func.min(members.c.id))
-        .where(members.c.series_id == series.c.id, ~members.c.own)
+        .where(members.c.series_id == series.c.id)
         .correlate(series)
         .scalar_subquery()
     )
@@ -93,7 +85,7 @@ def glances(tx: Transaction, study_ids: Sequence[int]) -> list[Glance]:
     found: list[Glance] = []
     for start in range(0, len(study_ids), _IN_LIMIT):
         part = study_ids[start : start + _IN_LIMIT]
-        query = sa.select(*columns).select_from(series.join(studies))
+        query = sa.select(*columns).select_from(series.join(studies)).where(~series.c.own)
         query = query.join(instances, instances.c.id == first)
         for study_id, own, above, image in tx.execute(query.where(series.c.study_id.in_(part))):
             found.append(Glance(study_id, {**image, **own, **above}))
@@ -195,7 +187,8 @@ def _counted(tx: Transaction, ids: Sequence[int]) -> dict[int, StudyRow]:
         sa.select(
             series.c.study_id,
             sa.func.count(sa.distinct(sa.case((~series.c.own, series.c.id)))).label("series"),
-            sa.func.count(sa.case((~instances.c.own, instances.c.id))).label("instances"),
+            sa.func.count(sa.case((~series.c.own, instances.c.id))).label("instances"),
+            sa.func.count(sa.case((series.c.own, instances.c.id))).label("results"),
         )
         .select_from(series.outerjoin(instances))
         .where(series.c.study_id.in_(ids))
@@ -203,7 +196,7 @@ def _counted(tx: Transaction, ids: Sequence[int]) -> dict[int, StudyRow]:
         .subquery()
     )
     query = (
-        sa.select(studies, counts.c.series, counts.c.instances)
+        sa.select(studies, counts.c.series, counts.c.instances, counts.c.results)
         .outerjoin(counts, counts.c.study_id == studies.c.id)
         .where(studies.c.id.in_(ids))
     )
@@ -219,6 +212,7 @@ def _study(row: sa.Row[Any]) -> StudyRow:
         header=row.header,
         series=row.series or 0,
         instances=row.instances or 0,
+        results=row.results or 0,
         first_received_at=row.first_received_at,
         last_received_at=row.last_received_at,
         completed_at=row.completed_at,
@@ -236,4 +230,5 @@ def _instance(row: sa.Row[Any]) -> StoredInstance:
         size_bytes=row.size_bytes,
         sha256=row.sha256,
         header=row.header,
+        own=row.own,
     )

@@ -17,7 +17,7 @@ from storage import index, outbox, schema, successors
 from storage.database import Transaction
 from storage.errors import StorageError
 from storage.ledger import reading, rows
-from storage.records import JobResults, JobState, Level, ResultObject
+from storage.records import Job, JobResults, JobState, Level, ResultObject
 from storage.successors import Superseded
 
 
@@ -59,6 +59,7 @@ def _end(
     results: JobResults,
 ) -> None:
     before = reading.get(tx, job_id)
+    _enter_results(tx, before, results.objects, at)
     rows.change(
         tx,
         job_id,
@@ -70,24 +71,34 @@ def _end(
         previews=list(results.previews),
         remarks=list(results.remarks),
     )
-    _enter_results(tx, job_id, results.objects)
-    index.add_own(tx, before.study_id, results.objects, at)
     outbox.drop_overwritten(tx, job_id, results.objects, at)
     outbox.enter(tx, job_id, before.destinations, at)
     rows.tell(tx, at, job_id, before.state, state, reason)
 
 
-def _enter_results(tx: Transaction, job_id: int, objects: tuple[ResultObject, ...]) -> None:
+def _enter_results(
+    tx: Transaction, job: Job, objects: tuple[ResultObject, ...], at: datetime
+) -> None:
+    """As what the job made, and as instances of its study."""
+    index.add_own(tx, job.study_id, objects, at)  # locks the study first, as completion does
     table = schema.results
-    known = set(tx.scalars(sa.select(table.c.sop_instance_uid).where(table.c.job_id == job_id)))
+    query = sa.select(table.c.sop_instance_uid, table.c.key).where(table.c.job_id == job.id)
+    known = {row.sop_instance_uid: row.key for row in tx.execute(query)}
     fresh = [one for one in objects if one.sop_instance_uid not in known]
     if fresh:
-        tx.execute(sa.insert(table), [{"job_id": job_id, **_row(one)} for one in fresh])
+        tx.execute(sa.insert(table), [{"job_id": job.id, **_row(one)} for one in fresh])
     for one in objects:
         if one.sop_instance_uid in known:
             uid = one.sop_instance_uid
             values = {"key": one.key, "size_bytes": one.size_bytes, "sha256": one.sha256}
             tx.execute(sa.update(table).where(table.c.sop_instance_uid == uid).values(**values))
+    index.drop_own(tx, job.study_id, _written_over(known, objects))
+
+
+def _written_over(known: dict[str, str], objects: tuple[ResultObject, ...]) -> list[str]:
+    """What an earlier run made and whose files are those of other objects now."""
+    now_there = {one.key: one.sop_instance_uid for one in objects}
+    return [uid for uid, key in known.items() if now_there.get(key, uid) != uid]
 
 
 def _row(made: ResultObject) -> dict[str, Any]:

@@ -109,15 +109,22 @@ def enqueue(tx: Transaction, job: NewJob, at: datetime = NOON) -> int:
 
 
 def result(uid: str, kind: str = "seg") -> ResultObject:
-    return ResultObject(
+    """An object in a series of its own, as a worker has read what it wrote."""
+    attributes = replace(
+        record(1, series=f"{uid}.0", Modality=kind.upper()).attributes,
         sop_instance_uid=uid,
         sop_class_uid="1.2.840.10008.5.1.4.1.1.66.4",
-        series_instance_uid=f"{uid}.0",
+    )
+    return ResultObject(
+        sop_instance_uid=uid,
+        sop_class_uid=attributes.sop_class_uid,
+        series_instance_uid=attributes.series_instance_uid,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
         kind=kind,
         key=f"job/{uid}.dcm",
         size_bytes=10,
         sha256="f" * 64,
+        attributes=attributes,
     )
 
 

@@ -38,6 +38,7 @@ from tests.storage.samples import (
     minutes,
     new_job,
     record,
+    result,
     results,
     with_study,
 )
@@ -127,6 +128,8 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         enqueue(tx, later)
         ledger.claim(tx, NOON)
         ledger.done(tx, job, NOON, results())
+        index.add_own(tx, first.study_id, [result("9.7")], NOON)
+        index.drop_own(tx, first.study_id, ["9.7"])
         quarantine.enter(tx, NOON, Refused("q.dcm", RefusalKind.UNREADABLE, "unreadable", "f"))
         announce_and_commit(tx)
         deletion = NewDeletion(add_study(tx, "5.5"), Scope.STUDY, "no consent", "a test")

@@ -7,18 +7,15 @@ import threading
 import pytest
 import sqlalchemy as sa
 
-from storage import events, index, ledger, schema
+from storage import events, index, schema
 from storage.database import Database
 from storage.errors import NotFound
 from storage.records import Level, StudyState, Topic
 from tests.storage.samples import (
     NOON,
     add_study,
-    enqueue,
     minutes,
-    new_job,
     record,
-    results,
     with_study,
 )
 
@@ -252,25 +249,13 @@ def test_series_come_with_all_levels_of_the_header_and_their_instances(database:
         index.add(tx, [record(1, "2", "2.1")])
         first, second = index.series_of(tx, 1)
     assert (first.series_instance_uid, second.series_instance_uid) == ("1.1", "1.2")
-    assert first.study_id == 1 and not first.own
+    assert first.study_id == 1
     assert first.header["PatientID"] == "P1" and first.header["Modality"] == "CT"
     assert first.header["InstanceNumber"] == 2
     assert [one.sop_instance_uid for one in first.instances] == ["1.1.2", "1.1.1"]
     one = first.instances[0]
     assert (one.key, one.size_bytes, one.sha256) == ("aa/1.1.2.dcm", 1002, f"{2:064d}")
     assert one.header["ImagePositionPatient"] == [0.0, 0.0, 2.0]
-
-
-def test_a_series_that_the_node_made_is_its_own(database: Database) -> None:
-    with database.write() as tx:
-        study_id = add_study(tx)
-        job = enqueue(tx, new_job(tx, study_id))
-        ledger.done(tx, job, NOON, results("9.1"))
-        index.add(tx, [record(1, "1.2.3", "9.1.0.0")])
-        assert [(one.series_instance_uid, one.own) for one in index.series_of(tx, study_id)] == [
-            ("1.2.3.1", False),
-            ("9.1.0.0", True),
-        ]
 
 
 def test_an_unknown_study_has_no_series(database: Database) -> None:

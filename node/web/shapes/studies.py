@@ -168,7 +168,10 @@ class StudyRow(Shape):
     generation: int
     """How often it has been complete."""
     series: int
+    """From outside; so are the instances."""
     instances: int
+    results: int
+    """Instances of series that this node made itself."""
     first_received_at: Moment
     last_received_at: Moment
     completed_at: Moment | None

@@ -237,7 +237,7 @@ def test_a_study_is_deleted_by_its_number_with_a_reason(
     assert "a reason is needed" in wetread("delete", 1, "--config", config, expect=2)
     assert "would delete study 1" in wetread("delete", 1, "--dry-run", "--config", config)
     gone = wetread("delete", 1, "--reason", "no consent", "--config", config)
-    assert "deleted study 1 (1 series, 3 images): 3 images and 0 results" in gone
+    assert "deleted study 1 (1 series, 3 images, 0 results): 3 images and 0 results" in gone
     assert list(store.iterate()) == []
     assert "there is no study 1" in wetread("delete", 1, "--config", config, expect=2)
     assert "nothing would be deleted now" in wetread("retention", "--config", config)

@@ -22,6 +22,7 @@ from storage.records import (
     PutOutcome,
     Reference,
 )
+from storage.results import ResultStore
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 NOON = datetime(2030, 5, 4, 12, tzinfo=UTC)
@@ -63,8 +64,15 @@ class Ward:
         self.database: Database = open_database(f"sqlite:///{folder / 'w.db'}")
         self.store = CountingStore(folder / "instances", folder / "quarantine")
         self.now = NOON
+        self.results = ResultStore(folder / "results")
         self.reporter = CommitmentReporter(
-            self.database, self.store, Nobody(), no_address, lambda: self.now, MISSING_WAIT_S
+            self.database,
+            self.store,
+            self.results.blobs,
+            Nobody(),
+            no_address,
+            lambda: self.now,
+            MISSING_WAIT_S,
         )
 
     def index(self, *numbers: int) -> None:

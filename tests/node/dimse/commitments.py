@@ -28,6 +28,7 @@ from node.dimse.services.commitment import (
 from node.dimse.services.mpps import MPPS
 from node.dimse.services.offered import Means
 from storage import index
+from storage.blobs import Files
 from storage.database import Database, open_database
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
@@ -95,7 +96,14 @@ def running_ward(folder: Path, url: str = "", missing_wait_s: float = 0.0) -> It
         services=offered.services(Means(database, clock)),
     )
     reporter = CommitmentReporter(
-        database, store, server.open_associations, peer_of, clock, missing_wait_s, QUICK
+        database,
+        store,
+        Files(folder / "results"),
+        server.open_associations,
+        peer_of,
+        clock,
+        missing_wait_s,
+        QUICK,
     )
     made.append(Ward(database, store, server, reporter, service))
     server.start()

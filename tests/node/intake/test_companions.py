@@ -48,10 +48,9 @@ def test_a_role_that_no_series_can_play_is_absent() -> None:
 
 def test_neither_the_chosen_series_nor_a_result_of_this_node_plays_a_role() -> None:
     chosen = series(1, Modality="PT")
-    own = dataclasses.replace(series(2, Modality="PT"), own=True)
     back = series(3, Modality="PT", ImageType=["DERIVED", "PRIMARY"], Manufacturer="Wetread")
     contract = dataclasses.replace(PET, derived=True)
-    assert companions([chosen, own, back], chosen, analyzer("fusion", moving=contract)) == {}
+    assert companions([chosen, back], chosen, analyzer("fusion", moving=contract)) == {}
 
 
 def test_analyzers_come_behind_those_they_wait_for() -> None:
