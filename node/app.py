@@ -131,6 +131,7 @@ class Node:
             self._own_ae_title,
             self.database,
             self.store,
+            Archive(self.store.blobs, self.results.blobs),
             self._callbacks(),
             self._clock,
         )

@@ -11,12 +11,20 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
+from node import query_statement
 from node.config.dimse import TLS_PORT, DestinationSettings, DimseSettings, PeerSettings
 from node.dimse import contexts, tls
 from node.dimse.scu.answers import MEANINGS
 from node.dimse.scu.caller import MAX_PDU_BYTES
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS
-from node.dimse.services.offered import OFFERED, ON_THE_LANE, Offered, OnTheLane
+from node.dimse.services.offered import (
+    COMPOSITES,
+    OFFERED,
+    ON_THE_LANE,
+    Offered,
+    OfferedComposite,
+    OnTheLane,
+)
 from node.dimse.services.requests import UNSERVED
 from node.dimse.services.used import USED
 from node.dimse.wire import rejections
@@ -52,7 +60,7 @@ def statement() -> str:
 
 def _overview() -> str:
     rows = [
-        *((one.name, "no", "yes", one.source) for one in (*ON_THE_LANE, *OFFERED)),
+        *((one.name, "no", "yes", one.source) for one in (*ON_THE_LANE, *COMPOSITES, *OFFERED)),
         *((f"{one.name} ({one.operation})", "yes", "no", one.source) for one in USED),
     ]
     return f"""# DICOM conformance statement
@@ -102,6 +110,7 @@ def _sop_classes() -> str:
     syntaxes = [(_name(one), f"`{one}`") for one in _sorted(contexts.TRANSFER_SYNTAXES)]
     native = ", ".join(UID(one).name for one in _sorted(contexts.NATIVE))
     services = [(one.name, f"`{one.sop_class_uid}`", "SCP, SCU or both") for one in OFFERED]
+    services += [(_name(uid), f"`{uid}`", "SCP") for one in COMPOSITES for uid in one.sop_classes]
     return f"""### Presentation contexts that are accepted
 
 #### Services without pixels
@@ -163,9 +172,11 @@ def _association_policies() -> str:
         )
     }
 Asynchronous operations: not supported; one operation at a time, and the negotiation item is not
-answered. SOP class extended negotiation and common extended negotiation: not supported, and not
-answered. Role selection: accepted as it is proposed for the services without pixels. User identity
-negotiation: type {USER_NAME_AND_PASSCODE} (user name and passcode) where `dimse.identity` is set;
+answered. SOP class extended negotiation: answered for Query/Retrieve (see
+[Queries](#queries-ps34-c)); common extended negotiation: not supported, and not answered. Role
+selection: accepted as it is proposed for the services of DIMSE-N. User identity negotiation: type {
+        USER_NAME_AND_PASSCODE
+    } (user name and passcode) where `dimse.identity` is set;
 other types are accepted as if they had not been sent, or refused where a user is required.
 """
 
@@ -187,7 +198,8 @@ A-ABORT.
 
 
 def _services() -> str:
-    parts = [*map(_lane_service, ON_THE_LANE), *map(_service, OFFERED)]
+    composite = [*map(_composite, ON_THE_LANE), *map(_composite, COMPOSITES)]
+    parts = [*composite, query_statement.text(), *map(_service, OFFERED)]
     return f"""### Services as SCP
 
 {NEWLINE.join(parts)}
@@ -283,7 +295,7 @@ private groups in received instances are kept and never interpreted.
 # --- services -------------------------------------------------------------------------------------
 
 
-def _lane_service(one: OnTheLane) -> str:
+def _composite(one: OnTheLane | OfferedComposite) -> str:
     return f"#### {one.name} ({one.source})\n\n{one.operation}:\n\n{_statuses(one.table)}"
 
 

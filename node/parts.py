@@ -14,8 +14,8 @@ from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
 from node.delivery.result_commitment import CommitmentAsker
 from node.dimse import contexts, tls_in_use
-from node.dimse.association.connections import Entity
 from node.dimse.association.server import AssociationServer
+from node.dimse.entity import Entity
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
 from node.dimse.receivers.process import ProcessSettings
 from node.dimse.scu import peers
@@ -35,6 +35,7 @@ from node.receive.reception import Receiver
 from node.receive.uploads import Uploads
 from node.retention import Folders, Retention
 from node.statuses import SOP_CLASS_NOT_SUPPORTED
+from storage.archive import Archive
 from storage.database import Database
 from storage.instances import InstanceStore
 from storage.port import Instances, Results
@@ -57,21 +58,23 @@ def server(
     own_ae_title: str,
     database: Database,
     store: Instances,
+    archive: Archive,
     callbacks: Callbacks,
     clock: Clock,
 ) -> AssociationServer | ReceiverPool:
-    """Who receives: in this process, or in several of its own."""
+    """Who receives and answers: in this process, or in several of its own."""
     entity = _entity(settings, own_ae_title)
     if settings.dimse.processes > 1:
-        return ReceiverPool(
-            settings.dimse.processes, _process_settings(settings, entity), entity, callbacks
-        )
+        made = _process_settings(settings, entity, archive)
+        return ReceiverPool(settings.dimse.processes, made, entity, callbacks)
+    means = Means(database, clock, archive, entity, callbacks.wake_reporter)
     return AssociationServer(
         entity,
         store,
         sink=callbacks.store,
         on_quarantined=callbacks.quarantined,
-        services=offered.services(Means(database, clock, callbacks.wake_reporter)),
+        services=offered.services(means),
+        composites=offered.composites(means),
     )
 
 
@@ -110,11 +113,14 @@ def _entity(settings: Settings, own_ae_title: str) -> Entity:
         settings.peers,
         settings.destinations,
         settings.storage.min_free_mb,
+        settings.query,
         own_ae_title,
     )
 
 
-def _process_settings(settings: Settings, entity: Entity) -> Callable[[str], ProcessSettings]:
+def _process_settings(
+    settings: Settings, entity: Entity, archive: Archive
+) -> Callable[[str], ProcessSettings]:
     prepare = functools.partial(logs.configure, settings.logs_dir, settings.node.log_level)
     return lambda name: ProcessSettings(
         name,
@@ -123,6 +129,7 @@ def _process_settings(settings: Settings, entity: Entity) -> Callable[[str], Pro
         settings.quarantine_dir,
         settings.storage.sync,
         settings.database_url(),
+        archive,
         prepare,
     )
 

@@ -21,6 +21,7 @@ from node.config.tables import (
     CompletionSettings,
     HttpSettings,
     NodeSettings,
+    QuerySettings,
     RetentionSettings,
     StorageSettings,
     WorkerSettings,
@@ -44,6 +45,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     completion: CompletionSettings = CompletionSettings()
     commitment: CommitmentSettings = CommitmentSettings()
+    query: QuerySettings = QuerySettings()
     retention: RetentionSettings = RetentionSettings()
     workers: WorkerSettings = WorkerSettings()
     peers: tuple[PeerSettings, ...] = ()

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import TracebackType
 
 from node.config.dimse import DimseSettings
-from node.dimse.association.server import AssociationServer, Entity
+from node.dimse.association.server import AssociationServer
+from node.dimse.entity import Entity
 from node.errors import NodeError
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord

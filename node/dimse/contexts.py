@@ -73,22 +73,28 @@ def storage_classes() -> tuple[str, ...]:
 
 
 def supported(
-    proposed: Iterable[PresentationContext], services: Collection[str] = ()
+    proposed: Iterable[PresentationContext],
+    services: Collection[str] = (),
+    queried: Collection[str] = (),
 ) -> list[PresentationContext]:
     """What to accept of a proposal: for each SOP class its transfer syntaxes, best first.
 
     The requestor's order counts, so that what is compressed stays so; only Explicit VR goes before
     Implicit VR, which loses the VRs of private elements. ``services`` are the SOP classes of
-    DIMSE-N that the node serves; a peer may be their SCU, their SCP, or both.
+    DIMSE-N that the node serves; a peer may be their SCU, their SCP, or both. ``queried`` are those
+    of Query/Retrieve, of which the node is the SCP.
     """
     offers: dict[str, list[UID]] = {}
     for context in proposed:
         abstract = context.abstract_syntax
         if abstract is None or not (
-            abstract == VERIFICATION or abstract in services or is_storage(abstract)
+            abstract == VERIFICATION
+            or abstract in services
+            or abstract in queried
+            or is_storage(abstract)
         ):
             continue
-        known = NATIVE if abstract in services else TRANSFER_SYNTAXES
+        known = NATIVE if abstract in services or abstract in queried else TRANSFER_SYNTAXES
         offers.setdefault(abstract, []).extend(
             syntax for syntax in context.transfer_syntax if syntax in known
         )

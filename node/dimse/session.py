@@ -50,6 +50,8 @@ class Session:
         """The peer's user gave the right passcode."""
         self.rights: Rights = NONE
         """Given when the association's request is accepted."""
+        self.agreed: dict[str, bytes] = {}
+        """What was answered to SOP class extended negotiation, by SOP class."""
         self.is_probe = False
         """The node's own, which asks whether the listener answers: no limit counts it."""
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger().bind(

@@ -37,7 +37,7 @@ PATIENT = (
     "PatientBirthDate",
     "PatientSex",
 )
-_INDEXED = {
+INDEXED = {
     **dict.fromkeys(attributes.INSTANCE, Level.IMAGE),
     **dict.fromkeys(attributes.SERIES, Level.SERIES),
     **dict.fromkeys(attributes.STUDY, Level.STUDY),
@@ -55,13 +55,13 @@ COMPUTED = {
     "NumberOfSeriesRelatedInstances": Level.SERIES,
     "AvailableTransferSyntaxUID": Level.IMAGE,
 }
-_BELOW = {
+BELOW = {
     Level.PATIENT: ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
     Level.STUDY: ("SeriesInstanceUID", "SOPInstanceUID", "Modality", "SOPClassUID"),
     Level.SERIES: ("SOPInstanceUID",),
 }
 """Of a level below they are matched too, as in a relational query. PS3.4 C.4.1.3.2.2."""
-_NOT_KEPT = frozenset(
+NOT_KEPT = frozenset(
     (
         "StorageMediaFileSetID",
         "StorageMediaFileSetUID",
@@ -81,16 +81,16 @@ _NOT_KEPT = frozenset(
 def source(key: Key, level: Level) -> Source:
     """Where a key's value comes from."""
     keyword = key.keyword
-    if keyword in _NOT_KEPT:
+    if keyword in NOT_KEPT:
         return Source.NOWHERE
     if keyword in COMPUTED:
         return Source.COMPUTED if _is_above(COMPUTED[keyword], level) else Source.NOWHERE
-    at = _INDEXED.get(keyword)
+    at = INDEXED.get(keyword)
     if at is None:
         return Source.FILE
     if _is_above(at, level):
         return Source.INDEX
-    if keyword in _BELOW.get(level, ()):
+    if keyword in BELOW.get(level, ()):
         return Source.BELOW
     return Source.NOWHERE if level is Level.PATIENT else Source.SAMPLE
 
@@ -104,5 +104,5 @@ def indexed_at(level: Level) -> tuple[Key, ...]:
     """All that the index keeps of a level itself, as keys that ask for it."""
     from node.query.asked import named_key
 
-    names = [name for name, at in _INDEXED.items() if at is level]
+    names = [name for name, at in INDEXED.items() if at is level]
     return tuple(named_key(name) for name in names if tag_for_keyword(name) is not None)

@@ -21,8 +21,7 @@ from tests.node.dimse.commitments import Ward, running_ward
 ROOT = Path(__file__).parents[2]
 CT = "1.2.840.10008.5.1.4.1.1.2"
 UNLISTED = (
-    "1.2.840.10008.5.1.4.1.2.2.1",  # Study Root Query/Retrieve FIND
-    "1.2.840.10008.5.1.4.1.2.2.2",  # MOVE
+    "1.2.840.10008.5.1.4.1.2.3.1",  # Patient/Study Only Query/Retrieve FIND (retired)
     "1.2.840.10008.5.1.4.31",  # Modality Worklist
     "1.2.840.10008.5.1.4.39.1",  # Color Palette Storage
     "1.2.840.10008.1.3.10",  # Media Storage Directory

@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from socketserver import TCPServer
 from typing import Any, Protocol
 
@@ -20,12 +19,13 @@ from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
-from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings
 from node.dimse import contexts, tls
 from node.dimse.association.admission import Claim
 from node.dimse.association.entrance import Arrival, Entrance, Terms
 from node.dimse.association.lane import InstanceLane
-from node.dimse.services import requests
+from node.dimse.entity import Entity
+from node.dimse.services import composite, serving
+from node.dimse.services.composite import Composite
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import Session
@@ -45,27 +45,16 @@ SHUT_S = 1.0
 """How long the thread of a shut socket may take to notice."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """The node as others meet it: its table of the settings, and what other tables say of it."""
-
-    ae_title: str
-    dimse: DimseSettings = field(default_factory=DimseSettings)
-    peers: tuple[PeerSettings, ...] = ()
-    destinations: tuple[DestinationSettings, ...] = ()
-    """C-MOVE may send there too."""
-    min_free_mb: int = 0
-    """With less room on the disk, instances are refused."""
-    probe_ae_title: str = ""
-    """The node's own calls: let in whatever the limits say. To be secret."""
-
-
 class Owner(Protocol):
     """Decides about the associations of a listener. Called from their threads."""
 
     @property
     def services(self) -> Sequence[Service]:
-        """What it serves beside C-ECHO and C-STORE."""
+        """What it serves of DIMSE-N."""
+
+    @property
+    def composites(self) -> Sequence[Composite]:
+        """What it serves of DIMSE-C beside C-ECHO and C-STORE."""
 
     @property
     def open_associations(self) -> OpenAssociations:
@@ -235,7 +224,8 @@ class _Connection(RequestHandler):
         owner.open_associations.prepare(association)  # before its queues are replaced
         _replace_dul(association, lane)
         lane.ask(self._asked)
-        requests.bind(association, session, owner.services)
+        serving.bind(association, session, owner.services)
+        composite.bind(association, session, owner.composites)
 
         def negotiate(event: evt.Event) -> None:
             try:
@@ -286,7 +276,8 @@ def _negotiate(
             _confirm(association)
         served = {service.sop_class_uid for service in owner.services}
         proposed = request.presentation_context_definition_list
-        association.acceptor.supported_contexts = contexts.supported(proposed, served)
+        queried = {uid for one in owner.composites for uid in one.sop_class_uids}
+        association.acceptor.supported_contexts = contexts.supported(proposed, served, queried)
         owner.open_associations.add(session.id, association, session.calling_ae, session.host)
         session.log_of_course("association_accepted")
         return

@@ -21,11 +21,13 @@ from node.config.dimse import MIB
 from node.dimse import library
 from node.dimse.association import admission
 from node.dimse.association.admission import Claim
-from node.dimse.association.connections import Entity, Listener, application_entity
+from node.dimse.association.connections import Listener, application_entity
 from node.dimse.association.identity import Users
 from node.dimse.association.limits import provide_files
+from node.dimse.entity import Entity
 from node.dimse.errors import CannotListen, ListenerEnded
 from node.dimse.rights import rights_of
+from node.dimse.services.composite import Composite
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
 from node.dimse.session import AssociationInfo, Session
@@ -79,10 +81,11 @@ class AssociationServer:
         on_quarantined: QuarantineSink | None = None,
         clock: Clock = system_clock,
         services: Sequence[Service] = (),
+        composites: Sequence[Composite] = (),
         listening: Listening | None = None,
         overseer: Overseer | None = None,
     ) -> None:
-        self.services = services
+        self.services, self.composites = services, composites
         self._given = listening
         self._overseer = overseer
         self.open_associations = OpenAssociations()

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 
 import structlog
 
-from node.dimse.association.connections import Entity
 from node.dimse.association.limits import provide_files
 from node.dimse.association.server import Listening, advice
+from node.dimse.entity import Entity
 from node.dimse.errors import CannotListen, ListenerEnded, PeerFault, PeerUnavailable
 from node.dimse.receivers.life import Callbacks, ReceiverLife, Surroundings
 from node.dimse.receivers.link import LinkLost

@@ -22,8 +22,8 @@ from typing import Any
 import structlog
 
 from node.clock import system_clock
-from node.dimse.association.connections import Entity
 from node.dimse.association.server import AssociationServer, Listening
+from node.dimse.entity import Entity
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.receivers.link import Link, LinkLost
 from node.dimse.services import offered
@@ -33,6 +33,7 @@ from node.dimse.session import AssociationInfo, Session
 from node.dimse.wire import rejections
 from node.dimse.wire.rejections import Rejection
 from node.errors import NodeError
+from storage.archive import Archive
 from storage.database import join_database
 from storage.errors import DatabaseUnavailable, StorageError
 from storage.instances import InstanceStore
@@ -57,6 +58,8 @@ class ProcessSettings:
     quarantine: Path
     sync: bool
     database_url: str
+    archive: Archive
+    """What the node holds, to be read."""
     prepare: Callable[[str], None]
     """Called first, with the process's name: sets up its log."""
     folder: str = ""
@@ -190,12 +193,16 @@ class _ReceiverProcess:
         )
         store.lock()
         database = join_database(settings.database_url)
+        means = Means(
+            database, system_clock, settings.archive, settings.entity, self._wake_reporter
+        )
         return AssociationServer(
             settings.entity,
             store,
             sink=self._store,
             on_quarantined=lambda refused: self._tell(Quarantined(refused)),
-            services=offered.services(Means(database, system_clock, self._wake_reporter)),
+            services=offered.services(means),
+            composites=offered.composites(means),
             listening=self._listening,
             overseer=self,
         )

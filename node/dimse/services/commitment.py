@@ -20,7 +20,7 @@ from node import statuses
 from node.clock import Clock
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
-from node.dimse.services import requests
+from node.dimse.services import requests, serving
 from node.dimse.services.event_reports import EventReport
 from node.dimse.services.requests import Answer, Operation, Refusal, Request
 from node.statuses import general
@@ -210,7 +210,7 @@ def request_commitment(
     came = threading.Event()
 
     def take(event: evt.Event) -> tuple[Dataset, Dataset | None]:
-        answer = requests.serve_over(event, Operation.EVENT_REPORT, service, peer.ae_title)
+        answer = serving.serve_over(event, Operation.EVENT_REPORT, service, peer.ae_title)
         came.set()
         return answer
 

@@ -12,10 +12,13 @@ from dataclasses import dataclass
 from node import statuses
 from node.clock import Clock
 from node.dimse import contexts
-from node.dimse.services import availability, commitment, mpps
+from node.dimse.entity import Entity
+from node.dimse.services import availability, commitment, find, mpps
+from node.dimse.services.composite import Composite
 from node.dimse.services.requests import Operation, Service
 from node.receive import statuses as store_statuses
 from node.statuses import StatusRow, general
+from storage.archive import Archive
 from storage.database import Database
 
 
@@ -25,6 +28,8 @@ class Means:
 
     database: Database
     clock: Clock
+    archive: Archive
+    entity: Entity
     commitment_requested: Callable[[], None] = lambda: None
     """Told when a storage commitment request was taken: somebody has to look."""
 
@@ -39,6 +44,18 @@ class Offered:
     """The operations that are served, each with all that is answered."""
     source: str
     make: Callable[[Means], Service]
+
+
+@dataclass(frozen=True, slots=True)
+class OfferedComposite:
+    """A service of DIMSE-C that answers many times, of which the node is the SCP."""
+
+    name: str
+    operation: str
+    sop_classes: tuple[str, ...]
+    table: Sequence[StatusRow]
+    source: str
+    make: Callable[[Means], Composite]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +107,25 @@ OFFERED = (
 )
 
 
+COMPOSITES = (
+    OfferedComposite(
+        "Query/Retrieve FIND, Patient Root and Study Root",
+        "C-FIND",
+        find.FindService.sop_class_uids,
+        find.TABLE,
+        "PS3.4 C.4.1",
+        lambda means: find.FindService(
+            means.database, means.archive, means.entity.ae_title, means.entity.query
+        ),
+    ),
+)
+
+
 def services(means: Means) -> tuple[Service, ...]:
-    """All services, for one process."""
+    """All services of DIMSE-N, for one process."""
     return tuple(offered.make(means) for offered in OFFERED)
+
+
+def composites(means: Means) -> tuple[Composite, ...]:
+    """All services of DIMSE-C that answer many times, for one process."""
+    return tuple(offered.make(means) for offered in COMPOSITES)

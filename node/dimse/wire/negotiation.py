@@ -43,6 +43,7 @@ USER_NAME_AND_PASSCODE = 2
 _APPLICATION, _CONTEXT_RQ, _CONTEXT_AC, _USER = 0x10, 0x20, 0x21, 0x50
 _ABSTRACT, _TRANSFER = 0x30, 0x40
 _MAXIMUM_LENGTH, _IMPLEMENTATION, _ROLE, _IDENTITY = 0x51, 0x52, 0x54, 0x58
+_EXTENDED = 0x56
 _UID = re.compile(rb"[0-9.]{1,64}")
 _KNOWN_ABORTS = frozenset((0, 1, 2, 4, 5, 6))
 """Reasons of a service provider; 3 and those above 6 are reserved. PS3.8 Table 9-26."""
@@ -299,7 +300,7 @@ def _user_items(items: list[_Item]) -> list[_Item]:
 
 
 def _user_information(users: list[_Item]) -> bytes:
-    """What counts for the association: lengths and roles. PS3.8 D.1, PS3.7 D.3.3."""
+    """What counts for the association: lengths, roles and options. PS3.8 D.1, PS3.7 D.3.3."""
     given = next(
         (one.value for one in users if one.kind == _MAXIMUM_LENGTH and len(one.value) == 4), None
     )
@@ -308,6 +309,8 @@ def _user_information(users: list[_Item]) -> bytes:
     for one in users:
         if one.kind == _ROLE:
             inner += _role(one.value)
+        elif one.kind == _EXTENDED:
+            inner += _extended(one.value)
     return _item(_USER, inner)
 
 
@@ -322,6 +325,19 @@ def _role(value: bytes) -> bytes:
         return b""
     plain_roles = bytes((roles[0] != 0, roles[1] != 0))
     return _item(_ROLE, struct.pack(">H", len(uid)) + uid + plain_roles)
+
+
+def _extended(value: bytes) -> bytes:
+    """A SOP class extended negotiation that can be understood; nothing for others. PS3.7
+    D.3.3.5."""
+    try:
+        name, information = _counted(value)
+    except (struct.error, _Broken):
+        return b""
+    uid = _uid(name)
+    if not uid or not information:
+        return b""
+    return _item(_EXTENDED, struct.pack(">H", len(uid)) + uid + information)
 
 
 def _uid(value: bytes) -> bytes:

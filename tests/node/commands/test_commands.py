@@ -13,7 +13,8 @@ import pydicom
 import pytest
 
 from node.config.dimse import DimseSettings
-from node.dimse.association.server import AssociationServer, Entity
+from node.dimse.association.server import AssociationServer
+from node.dimse.entity import Entity
 from storage import index
 from storage.database import open_database
 from storage.instances import InstanceStore

@@ -15,7 +15,8 @@ from pynetdicom.association import Association
 
 from node.config.dimse import DimseSettings
 from node.delivery.commitment_reports import CommitmentReporter
-from node.dimse.association.server import AssociationServer, Entity
+from node.dimse.association.server import AssociationServer
+from node.dimse.entity import Entity
 from node.dimse.scu.sender import Peer, Timeouts, send
 from node.dimse.services import offered
 from node.dimse.services.availability import INSTANCE_AVAILABILITY
@@ -28,6 +29,7 @@ from node.dimse.services.commitment import (
 from node.dimse.services.mpps import MPPS
 from node.dimse.services.offered import Means
 from storage import index
+from storage.archive import Archive
 from storage.blobs import Files
 from storage.database import Database, open_database
 from storage.instances import InstanceStore
@@ -88,12 +90,15 @@ def running_ward(folder: Path, url: str = "", missing_wait_s: float = 0.0) -> It
         return Peer(ae_title, ae_title, host, port, "WETREAD") if port else None
 
     service = CommitmentService(database, clock)
+    own = Entity("WETREAD", DimseSettings(port=0, network_timeout_s=60))
+    means = Means(database, clock, Archive(store.blobs, store.blobs), own)
     server = AssociationServer(
-        Entity("WETREAD", DimseSettings(port=0, network_timeout_s=60)),
+        own,
         store,
         sink,
         clock=clock,
-        services=offered.services(Means(database, clock)),
+        services=offered.services(means),
+        composites=offered.composites(means),
     )
     reporter = CommitmentReporter(
         database,

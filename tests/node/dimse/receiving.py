@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from node.config.dimse import DimseSettings
-from node.dimse.association.server import AssociationServer, Entity
+from node.dimse.association.server import AssociationServer
+from node.dimse.entity import Entity
 from node.dimse.services.requests import Service
 from node.dimse.session import Session
 from node.dimse.wire.rejections import Rejection

@@ -13,18 +13,28 @@ from pynetdicom.status import GENERAL_STATUS, code_to_category
 
 from node import statuses
 from node.clock import system_clock
-from node.dimse.services import availability, commitment, mpps
-from node.dimse.services.offered import OFFERED, ON_THE_LANE, Means, services
+from node.dimse.entity import Entity
+from node.dimse.services import availability, commitment, find, mpps
+from node.dimse.services.offered import (
+    COMPOSITES,
+    OFFERED,
+    ON_THE_LANE,
+    Means,
+    composites,
+    services,
+)
 from node.dimse.services.requests import Answer, Refusal, Request
 from node.receive import reception
 from node.receive import statuses as store_statuses
 from node.receive.statuses import Status
+from storage.archive import Archive
+from storage.blobs import Files
 from storage.database import open_database
 from tests.node.dimse.commitments import Requestor
 from tests.node.dimse.receiving import running_node
 
 TABLES = {
-    **{one.operation: one.table for one in ON_THE_LANE},
+    **{one.operation: one.table for one in (*ON_THE_LANE, *COMPOSITES)},
     **{
         f"{one.name}, {operation}": rows
         for one in OFFERED
@@ -36,11 +46,14 @@ TABLES = {
 def test_every_process_offers_what_is_on_the_list(tmp_path: Path) -> None:
     database = open_database(f"sqlite:///{tmp_path / 'wetread.db'}")
     try:
-        made = services(Means(database, system_clock))
+        blobs = Files(tmp_path)
+        means = Means(database, system_clock, Archive(blobs, blobs), Entity("WETREAD"))
+        made, queried = services(means), composites(means)
     finally:
         database.close()
     assert [one.sop_class_uid for one in made] == [one.sop_class_uid for one in OFFERED]
     assert [one.tables for one in made] == [one.tables for one in OFFERED]
+    assert [one.sop_class_uids for one in queried] == [one.sop_classes for one in COMPOSITES]
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -51,8 +64,19 @@ def test_a_table_is_in_the_words_of_the_standard(name: str) -> None:
     for row in rows:
         assert row.meaning and row.when and row.source.startswith("PS3.")
         is_general = row.code in GENERAL_STATUS
-        assert is_general == (row.code < 0xA000)
-        assert code_to_category(row.code) == ("Success" if row.code == 0 else "Failure")
+        assert is_general == (row.code < 0xA000 or row.code == find.CANCELLED)
+        assert code_to_category(row.code) == _category(row.code)
+
+
+def _category(code: int) -> str:
+    """PS3.7 Annex C."""
+    if code in (0xFF00, 0xFF01):
+        return "Pending"
+    if code == 0xFE00:
+        return "Cancel"
+    if code == 0xB000:
+        return "Warning"
+    return "Success" if code == 0 else "Failure"
 
 
 @pytest.mark.parametrize("module", [mpps, availability, commitment])

@@ -26,6 +26,7 @@ from node.dimse.tls import TlsFiles
 from node.dimse.wire import rejections
 from node.receive.indexer import recover
 from storage import index
+from storage.archive import Archive
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
@@ -85,9 +86,12 @@ def running(folder: Path, processes: int = 2, **settings: Any) -> Iterator[Node]
     own = entity(**({"network_timeout_s": 20} | settings))
     store = InstanceStore(folder / "instances", folder / "quarantine")
     database = open_database(url)
+    archive = Archive(store.blobs, store.blobs)
     pool = ReceiverPool(
         processes,
-        lambda name: ProcessSettings(name, own, store.root, store.quarantine, True, url, no_log),
+        lambda name: ProcessSettings(
+            name, own, store.root, store.quarantine, True, url, archive, no_log
+        ),
         own,
         Callbacks(
             store=lambda record: node.take(record),

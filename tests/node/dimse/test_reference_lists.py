@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import decode, encode
 
-from node.dimse.services import requests
+from node.dimse.services import requests, serving
 from node.dimse.services.commitment import (
     REQUEST_COMMITMENT,
     STORAGE_COMMITMENT,
@@ -187,16 +187,16 @@ def test_a_request_without_its_list_is_refused_by_the_standards_status(
 def test_large_requests_are_served_few_at_a_time_while_images_go_on(tmp_path: Path) -> None:
     clerk = Clerk()
     raw = encoded(message(2000), True)
-    assert len(raw) > requests.LARGE_BYTES
+    assert len(raw) > serving.LARGE_BYTES
     with running_node(tmp_path, services=[clerk]) as node, RawPeer(node.port) as peer:
         peer.associate(associate_rq(commitment(IMPLICIT)))
-        held = [requests._large.acquire(timeout=10) for _ in range(requests.LARGE_AT_ONCE)]
+        held = [serving._large.acquire(timeout=10) for _ in range(serving.LARGE_AT_ONCE)]
         try:
             action(peer, raw, 3)
             assert peer.store(image()) == 0x0000  # over the same association
             assert clerk.requests == []
         finally:
             for _ in held:
-                requests._large.release()
+                serving._large.release()
         assert peer.status() == 0x0000
     assert len(clerk.requests[0].lists["ReferencedSOPSequence"]) == 2000

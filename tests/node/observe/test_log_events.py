@@ -28,7 +28,7 @@ def is_of_logger(called: ast.expr) -> bool:
     if not isinstance(called, ast.Attribute):
         return False
     owner = ast.unparse(called.value).rpartition(".")[2]
-    if owner in ("refusals", "_refusals"):
+    if owner in ("refusals", "_refusals", "_relational"):
         return called.attr in ("warn", "mention")
     return called.attr == "log_of_course" or (
         owner in ("log", "_log") and called.attr in (*LEVELS, "log")
