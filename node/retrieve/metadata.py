@@ -30,6 +30,8 @@ from storage.seal import PREAMBLE, dataset_offset
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+FORM = "1"
+"""Another one when the same bytes are written otherwise: what was kept is made anew then."""
 ROOT = "/dicom-web"
 
 

@@ -49,6 +49,8 @@ class WebContext:
     """The destinations that do not answer at the moment, by name."""
     uploads: Uploads | None = None
     """Takes what is stored over the web; without, nothing is."""
+    max_answers: int = 2000
+    """So many matches a search gives at once; 0: any number."""
     shared: Shared = field(default_factory=lambda: Shared(fresh_s=0))
     """What several ask for at once is computed once."""
     allowed_hosts: tuple[str, ...] = ("*",)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from starlette.routing import BaseRoute, Mount
 
 from node.web.context import WebContext
-from node.web.dicomweb import frames, wado
+from node.web.dicomweb import frames, metadata, qido, wado
 from node.web.dicomweb.room import Room
 from node.web.dicomweb.services import Service, as_routes
 
@@ -17,7 +17,12 @@ SLOTS = 6
 
 
 def services(room: Room) -> list[Service]:
-    return [*wado.services(room), *frames.services(room)]
+    return [
+        *qido.services(room),
+        *metadata.services(room),
+        *wado.services(room),
+        *frames.services(room),
+    ]
 
 
 def mount(context: WebContext) -> BaseRoute:

@@ -1,0 +1,56 @@
+"""Answers in DICOM JSON, and how they are packed on their way (RFC 9110 12.5.3)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Iterator
+
+from starlette.requests import Request
+
+from node.web.dicomweb.accept import Offer
+from node.web.dicomweb.media_types import DICOM_JSON
+
+JSON = "application/json"
+OFFERS = (Offer(DICOM_JSON), Offer(JSON))
+GZIP = "gzip"
+_GZIP_BITS = 16 + zlib.MAX_WBITS
+LEVEL = 1
+"""Of what is packed while somebody waits."""
+
+
+def array(objects: Iterable[bytes]) -> Iterator[bytes]:
+    """Objects as a JSON array."""
+    separator = b"["
+    for one in objects:
+        yield separator
+        yield one
+        separator = b",\n"
+    yield b"[]" if separator == b"[" else b"]"
+
+
+def takes_gzip(request: Request) -> bool:
+    """Whether the client unpacks what was packed."""
+    for part in ",".join(request.headers.getlist("accept-encoding")).split(","):
+        coding, _, parameters = part.partition(";")
+        if coding.strip().lower() in (GZIP, "x-gzip"):
+            weight = parameters.replace(" ", "").lower()
+            return not weight.startswith("q=0") or bool(weight.strip("q=0."))
+    return False
+
+
+def packed(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces as one gzip file, made as they come."""
+    packer = zlib.compressobj(LEVEL, wbits=_GZIP_BITS)
+    for piece in pieces:
+        if some := packer.compress(piece):
+            yield some
+    yield packer.flush()
+
+
+def unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The other way round."""
+    unpacker = zlib.decompressobj(wbits=_GZIP_BITS)
+    for piece in pieces:
+        if some := unpacker.decompress(piece):
+            yield some
+    yield unpacker.flush()
