@@ -93,10 +93,10 @@ def uploads(
         settings.storage.min_free_mb * MIB,
         settings.dimse.max_instance_bytes,
     )
-    return Uploads(receiver, _refusal, settings.dimse.network_timeout_s)
+    return Uploads(receiver, refusal, settings.dimse.network_timeout_s)
 
 
-def _refusal(offer: Offer) -> Outcome | None:
+def refusal(offer: Offer) -> Outcome | None:
     """Taken over the web is what a presentation context could be accepted for."""
     uids = offer.sop_class_uid, offer.sop_instance_uid
     if not contexts.is_storage(offer.sop_class_uid):

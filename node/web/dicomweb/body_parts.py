@@ -31,6 +31,10 @@ class BodyFault(Exception):
     """The body is not what its Content-Type says; the message says what was met."""
 
 
+class TooMuch(Exception):
+    """The body is larger than any may be; the message says by which limit."""
+
+
 class PartSink(Protocol):
     """Takes the parts of a body."""
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Executor
+from contextlib import suppress
 from typing import Protocol
 
-from node.web.dicomweb.body_parts import PartSink
+from node.web.dicomweb.body_parts import BodyFault, PartSink, TooMuch
 
-PORTION_BYTES = 256 * 1024
+PORTION_BYTES = 64 * 1024
+"""So much is worth a thread's while."""
+MOST_BYTES = 256 * 1024
+"""So much is gathered at most."""
 
 
 class Reader(Protocol):
@@ -51,12 +55,16 @@ class Portions:
         self._gathered: list[bytes] = []
         self._gathered_bytes = 0
         self._running: asyncio.Future[None] | None = None
+        self._is_broken = False
 
     async def add(self, chunk: bytes) -> None:
         """More of the body."""
         self._gathered.append(chunk)
         self._gathered_bytes += len(chunk)
-        if self._gathered_bytes >= PORTION_BYTES:
+        if self._gathered_bytes < PORTION_BYTES:
+            return
+        is_idle = self._running is None or self._running.done()
+        if is_idle or self._gathered_bytes >= MOST_BYTES:
             await self._until_read()
             self._start(is_last=False)
 
@@ -67,11 +75,12 @@ class Portions:
         await self._until_read()
 
     async def stop(self) -> None:
-        """No more is read when this returns; what was gathered is dropped."""
-        running, self._running = self._running, None
-        if running is not None:
-            await asyncio.wait([running])
-            running.exception()  # nobody is to be told any more
+        """The body ends before its time: what came of it is read when this returns."""
+        while not self._is_broken and (self._running is not None or self._gathered):
+            if self._running is None:
+                self._start(is_last=False)
+            with suppress(BodyFault, TooMuch):  # of a body that nobody wants any more
+                await self._until_read()
 
     def _start(self, is_last: bool) -> None:
         data = b"".join(self._gathered)
@@ -90,8 +99,7 @@ class Portions:
         running = self._running
         if running is None:
             return
-        try:
-            await asyncio.shield(running)
-        finally:
-            if running.done():
-                self._running = None
+        await asyncio.wait([running])
+        self._running = None
+        self._is_broken = running.exception() is not None
+        running.result()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from starlette.routing import BaseRoute, Mount
 
 from node.web.context import WebContext
-from node.web.dicomweb import frames, metadata, qido, wado
+from node.web.dicomweb import frames, metadata, qido, stow, wado
 from node.web.dicomweb.room import Room
 from node.web.dicomweb.services import Service, as_routes
 
@@ -22,6 +22,7 @@ def services(room: Room) -> list[Service]:
         *metadata.services(room),
         *wado.services(room),
         *frames.services(room),
+        *stow.services(room),
     ]
 
 

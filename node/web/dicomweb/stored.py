@@ -80,7 +80,7 @@ def in_words(outcomes: Sequence[Outcome]) -> str:
     """The different reasons for which something was not stored, for who reads headers."""
     failed = [one for one in outcomes if not one.is_stored]
     reasons = list(dict.fromkeys(f"0x{one.reason:04X} {one.comment}".strip() for one in failed))
-    more = " …" if len(reasons) > 3 else ""
+    more = "; ..." if len(reasons) > 3 else ""
     return f"{len(failed)} of {len(outcomes)} not stored: {'; '.join(reasons[:3])}{more}"
 
 

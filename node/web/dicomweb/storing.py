@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from node.receive import statuses
 from node.receive.file_reception import FileReception, Outcome
 from node.receive.uploads import Upload
+from node.web.dicomweb.body_parts import TooMuch
 from node.web.dicomweb.media_types import DICOM, media_type
 
 MAX_FILES = 50_000
@@ -21,10 +22,6 @@ SETTLING = 8
 """Files of one request that wait for the disk at a time."""
 _DROPPED_LIMITS = 2
 """Too large a file is dropped as it comes, up to so many times the limit, then refused."""
-
-
-class TooMuch(Exception):
-    """The request is larger than any may be; the message says by which limit."""
 
 
 class Storing:
