@@ -55,3 +55,12 @@ def test_it_serves_on_ipv6() -> None:
     server.start()
     assert httpx.get(f"http://[::1]:{server.port}/hello").json() == "hello"
     server.stop()
+
+
+def test_an_answers_body_does_not_wait_for_its_head_to_be_acknowledged() -> None:
+    server = WebServer(_app(), "127.0.0.1", 0)
+    server.start()
+    listening = server._socket  # what is accepted inherits its options
+    assert listening is not None
+    assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    server.stop()
