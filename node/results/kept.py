@@ -20,7 +20,7 @@ from storage.port import JobPlace
 from storage.records import FindingRow, InstanceAttributes, JobResults, ResultObject
 
 NAME = "results.json"
-_FORM = 2
+_FORM = 3
 
 
 @dataclass(frozen=True, slots=True)

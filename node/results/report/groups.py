@@ -7,12 +7,11 @@ what viewers show and has three significant digits; Floating Point Value (0040,A
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import highdicom as hd
-import numpy as np
 from pydicom.dataset import Dataset
 
 from analyzers.codes import PERCENT
@@ -28,14 +27,14 @@ from analyzers.contract import (
     Statement,
 )
 from node.results import uids
-from node.results.errors import FindingsContradictImages
-from node.results.modules import planes, provenance
+from node.results.modules import provenance
 from node.results.modules.source import Provenance
 from node.results.objects import seg
-from node.results.report import numbers, statements
+from node.results.report import numbers, places, statements
 from node.series.source import Source
 
 PRESENCE = Code("121052", "DCM", "Presence of property")
+FINDING = Code("121071", "DCM", "Finding")
 ABSENT = Code("272519000", "SCT", "Absent")
 CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
 COMMENT = Code("121106", "DCM", "Comment")
@@ -71,17 +70,44 @@ class Context:
 
 
 def measurement_groups(findings: Findings, context: Context) -> list[Group]:
-    """One group a segment and a detection, one for all that holds for the whole series."""
-    groups: list[Group] = []
+    """What was measured of every structure and box, where they are looked at, and last what holds
+    for the whole series; at least a place: OHIF shows no report without one.
+
+    Structures come first, in the order of their segments: Slicer takes one for the other by number.
+    """
+    structures: list[Group] = []
+    shown: list[Group] = []
     for index, item in enumerate(findings.items):
         if isinstance(item, Segmentation):
-            groups += [_segment(segment, index, context) for segment in item.segments]
+            for segment in item.segments:
+                if _number(segment, index, context) is not None:
+                    structures.append(_segment(segment, index, context))
+                    region = places.outlined(places.outline(item, segment), context.source)
+                    shown.append(_place(segment, region, context))
         elif isinstance(item, Detection):
-            groups.append(_detection(item, context))
+            shown += _detection(item, context)
+    groups = structures + shown
     whole = [i for i in findings.items if isinstance(i, Measurement | Classification)]
     if whole:
-        groups.append(_whole_series(whole, context))
-    return groups
+        groups += _whole_series(whole, context)
+    return groups or whole_image(context)
+
+
+def _is_measured(measurements: Iterable[Measurement]) -> bool:
+    """Whether there is a number, which says itself where it was taken."""
+    return any(math.isfinite(one.value) for one in measurements)
+
+
+def absent_structures(findings: Findings, context: Context) -> list[hd.sr.ContentItem]:
+    """A statement for each structure that was looked for and is not there: it has no place."""
+    return [
+        item
+        for index, found in enumerate(findings.items)
+        if isinstance(found, Segmentation)
+        for segment in found.segments
+        if _number(segment, index, context) is None
+        for item in (_absent(segment), *_classifications(segment.classifications))
+    ]
 
 
 def encoded_segments(findings: Findings, context: Context) -> dict[int, list[Segment]]:
@@ -97,18 +123,21 @@ def encoded_segments(findings: Findings, context: Context) -> dict[int, list[Seg
     }
 
 
-def _segment(segment: Segment, index: int, context: Context) -> Group:
-    tracking = _tracking(segment.key, context)
+def _number(segment: Segment, index: int, context: Context) -> int | None:
+    """Its number in the Segmentation object; None where it has no voxel."""
     encoded = context.segs.get(index)
-    number = seg.segment_number(encoded, tracking[1].value) if encoded is not None else None
-    if encoded is None or number is None:
-        return _absent(segment, tracking, context)
+    tracked = _tracking(segment.key, context)[1].value
+    return None if encoded is None else seg.segment_number(encoded, tracked)
+
+
+def _segment(segment: Segment, index: int, context: Context) -> Group:
+    encoded, number = context.segs[index], _number(segment, index, context)
     group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=tracking,
+        tracking_identifier=_tracking(segment.key, context),
         referenced_segment=hd.sr.ReferencedSegment(
             sop_class_uid=encoded.SOPClassUID,
             sop_instance_uid=encoded.SOPInstanceUID,
-            segment_number=number,
+            segment_number=number or 0,
             source_series=hd.sr.SourceSeriesForSegmentation(
                 context.source.headers[0].SeriesInstanceUID
             ),
@@ -119,75 +148,79 @@ def _segment(segment: Segment, index: int, context: Context) -> Group:
     return group
 
 
-def _absent(segment: Segment, tracking: hd.sr.TrackingIdentifier, context: Context) -> Group:
-    """A statement that the structure was looked for and is not there."""
-    common = _common(segment, context) | {"measurements": None}
-    group = hd.sr.MeasurementsAndQualitativeEvaluations(tracking_identifier=tracking, **common)
-    _append(group, _code_item(PRESENCE, ABSENT))
-    _append(group, text_item(COMMENT, statements.not_found(segment)))
-    _finish(group, segment, context)
-    return group
+def _place(
+    finding: Segment | Detection, region: hd.sr.ImageRegion, context: Context
+) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    """Where the finding is looked at; its numbers stand in the group with the same tracking UID."""
+    return hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(finding.key, context),
+        referenced_region=region,
+        **_common(finding, context) | {"measurements": None},
+    )
 
 
-def _detection(detection: Detection, context: Context) -> Group:
+def whole_image(context: Context) -> list[Group]:
+    """The place of what holds for the whole series; none where there is no image."""
+    region = places.whole_image(context.source)
+    if region is None:
+        return []
+    return [
+        hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+            tracking_identifier=_tracking(WHOLE_SERIES, context),
+            referenced_region=region,
+            algorithm_id=provenance.algorithm_content(context.provenance),
+        )
+    ]
+
+
+def _absent(segment: Segment) -> hd.sr.ContentItem:
+    said = _code_item(PRESENCE, ABSENT)
+    of = [_code_item(FINDING, segment.kind, HAS_PROPERTIES)]
+    if segment.laterality is not None:
+        of.append(_code_item(LATERALITY, segment.laterality, HAS_PROPERTIES))
+    of.append(text_item(COMMENT, statements.not_found(segment), HAS_PROPERTIES))
+    said.ContentSequence = hd.sr.ContentSequence(of)
+    return said
+
+
+def _detection(detection: Detection, context: Context) -> list[Group]:
     tracking = _tracking(detection.key, context)
-    regions = list(_regions(detection, context.source))
-    group: Group
-    if len(context.source.frames) == 1:
-        group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+    source = context.source
+    if len(source.frames) == 1:
+        (region,) = places.boxes(detection, source)
+        group: Group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
-            referenced_region=regions[0],
+            referenced_region=region,
             **_common(detection, context),
         )
+        made = [group]
     else:
         group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
             tracking_identifier=tracking,
-            referenced_regions=regions,
+            referenced_regions=list(places.boxes(detection, source)),
             **_common(detection, context),
         )
+        made = [_place(detection, places.box_in_the_middle(detection, source), context), group]
     if detection.score is not None:
         _append(group, _certainty(detection.score, CONTAINS))
     _finish(group, detection, context)
-    return group
+    return made
 
 
-def _regions(detection: Detection, source: Source) -> Iterator[hd.sr.ImageRegion]:
-    """The box as one rectangle on each image that it crosses.
-
-    Coordinates are (column, row), 0 at the outer corner of the first pixel (PS3.3 C.18.6.1.2).
-    """
-    (s0, r0, c0), (s1, r1, c1) = detection.first, detection.last
-    shape = source.volume.shape if source.volume is not None else (0, 0, 0)
-    if not all(0 <= a <= b < n for a, b, n in zip((s0, r0, c0), (s1, r1, c1), shape, strict=True)):
-        raise FindingsContradictImages(f"the box of {detection.key} lies outside of the images")
-    corners = [(c0, r0), (c1 + 1, r0), (c1 + 1, r1 + 1), (c0, r1 + 1), (c0, r0)]
-    for index in range(s0, s1 + 1):
-        reference = planes.image_reference(source, index)
-        frame = reference.get("ReferencedFrameNumber")
-        yield hd.sr.ImageRegion(
-            graphic_type=hd.sr.GraphicTypeValues.POLYLINE,
-            graphic_data=np.array(corners, np.float32),
-            source_image=hd.sr.SourceImageForRegion(
-                referenced_sop_class_uid=reference.ReferencedSOPClassUID,
-                referenced_sop_instance_uid=reference.ReferencedSOPInstanceUID,
-                referenced_frame_numbers=None if frame is None else [int(frame)],
-            ),
-        )
-
-
-def _whole_series(items: Sequence[Measurement | Classification], context: Context) -> Group:
+def _whole_series(items: Sequence[Measurement | Classification], context: Context) -> list[Group]:
+    """Each number says that it was taken of the images; without any, the place stands beside."""
+    measured = [i for i in items if isinstance(i, Measurement)]
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(WHOLE_SERIES, context),
         algorithm_id=provenance.algorithm_content(context.provenance),
-        measurements=_measurements([i for i in items if isinstance(i, Measurement)]),
+        measurements=_measurements(measured, places.whole_image(context.source)),
     )
     _append(group, _series_item(context.source))
-    for sentence in _unmeasured(i for i in items if isinstance(i, Measurement)):
+    for sentence in _unmeasured(measured):
         _append(group, sentence)
-    for item in items:
-        if isinstance(item, Classification):
-            _append(group, _classification(item))
-    return group
+    for answer in _classifications(i for i in items if isinstance(i, Classification)):
+        _append(group, answer)
+    return [group] if _is_measured(measured) else [*whole_image(context), group]
 
 
 def _common(finding: Segment | Detection, context: Context) -> dict[str, Any]:
@@ -210,8 +243,8 @@ def _finish(group: Group, finding: Segment | Detection, context: Context) -> Non
         _append(group, _code_item(LATERALITY, finding.laterality))
     for item in _unmeasured(finding.measurements):
         _append(group, item)
-    for classification in finding.classifications:
-        _append(group, _classification(classification))
+    for answer in _classifications(finding.classifications):
+        _append(group, answer)
 
 
 def _tracking(key: str, context: Context) -> hd.sr.TrackingIdentifier:
@@ -222,18 +255,26 @@ def _tracking(key: str, context: Context) -> hd.sr.TrackingIdentifier:
     )
 
 
-def _measurements(measurements: Sequence[Measurement]) -> list[hd.sr.Measurement] | None:
-    return [_measurement(item) for item in measurements if math.isfinite(item.value)] or None
+def _measurements(
+    measurements: Sequence[Measurement], region: hd.sr.ImageRegion | None = None
+) -> list[hd.sr.Measurement] | None:
+    finite = [item for item in measurements if math.isfinite(item.value)]
+    return [_measurement(item, region) for item in finite] or None
 
 
-def _measurement(measurement: Measurement) -> hd.sr.Measurement:
+def _measurement(measurement: Measurement, region: hd.sr.ImageRegion | None) -> hd.sr.Measurement:
+    """A number; below it first where it was taken (PS3.16 TID 320), for those who show that."""
     made = hd.sr.Measurement(
         name=provenance.concept(measurement.name),
         value=measurement.value,
         unit=provenance.concept(measurement.unit),
         derivation=provenance.concept(measurement.derivation) if measurement.derivation else None,
     )
-    _write(made[0], numbers.shown(measurement.value), numbers.kept(measurement.value))
+    number = made[0]
+    _write(number, numbers.shown(measurement.value), numbers.kept(measurement.value))
+    if region is not None:
+        below = [places.source_of_measurement(region), *number.get("ContentSequence", ())]
+        number.ContentSequence = hd.sr.ContentSequence(below)
     return made
 
 
@@ -250,6 +291,10 @@ def _unmeasured(measurements: Iterable[Measurement]) -> list[hd.sr.ContentItem]:
         for item in measurements
         if not math.isfinite(item.value)
     ]
+
+
+def _classifications(items: Iterable[Classification]) -> list[hd.sr.ContentItem]:
+    return [_classification(item) for item in items]
 
 
 def _classification(item: Classification) -> hd.sr.ContentItem:
@@ -310,11 +355,13 @@ def statement_item(statement: Statement) -> hd.sr.ContentItem:
     return item
 
 
-def _code_item(name: Code, value: Code) -> hd.sr.ContentItem:
+def _code_item(
+    name: Code, value: Code, relation: hd.sr.RelationshipTypeValues = CONTAINS
+) -> hd.sr.ContentItem:
     return hd.sr.CodeContentItem(
         name=provenance.concept(name),
         value=provenance.concept(value),
-        relationship_type=CONTAINS,
+        relationship_type=relation,
     )
 
 

@@ -61,6 +61,7 @@ def build(
     concluded = statements.conclusion(findings, present, provenance_, made.titles)
     sentences = [
         groups.text_item(groups.CONCLUSION, concluded),
+        *groups.absent_structures(findings, context),
         *(groups.statement_item(one) for one in findings.items if isinstance(one, Statement)),
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(made.images),
@@ -86,7 +87,8 @@ def build_notice(
         *(groups.text_item(REASON, text) for text in statements.reason_texts(source, reasons)),
     ]
     role = ":".join((verdict, *reasons))
-    document = _document(source, provenance_, [], sentences, [], str(verdict), role)
+    shown = groups.whole_image(groups.Context(source, provenance_, {}))
+    document = _document(source, provenance_, shown, sentences, [], str(verdict), role)
     document.CompletionFlag = "PARTIAL" if verdict is NoticeReason.FAILED else "COMPLETE"
     return document
 
@@ -146,7 +148,17 @@ def _report(
     if not measured:
         root.pop()
     root.append(_evaluations(sentences))
+    _name_every_item(report)
     return report
+
+
+def _name_every_item(items: Iterable[Dataset]) -> None:
+    """Its parts stand each by itself, so that whoever renders them gives their names too
+    (Continuity of Content, PS3.3 C.17.3.2.4)."""
+    for item in items:
+        if item.ValueType == "CONTAINER":
+            item.ContinuityOfContent = "SEPARATE"
+        _name_every_item(item.get("ContentSequence", ()))
 
 
 def _placeholder(source: Source, provenance_: Provenance) -> groups.Group:

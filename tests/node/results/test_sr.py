@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 import highdicom as hd
+import numpy as np
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
@@ -14,7 +15,7 @@ from node.results import uids
 from node.results.errors import FindingsContradictImages
 from node.results.modules.source import HierarchicalReference
 from node.results.objects import seg
-from node.results.report import sr
+from node.results.report import places, sr
 from node.results.report.sr import Made
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import SeriesPlace
@@ -62,6 +63,143 @@ def groups(report: Dataset) -> list[Any]:
     return [c for name, c in contents(report) if name[-1] == "Measurement Group"]
 
 
+def regions_of(item: Dataset) -> list[Any]:
+    return [c for _, c in contents(item) if c.ValueType == "SCOORD"]
+
+
+def images_of(region: Dataset) -> list[str]:
+    return [
+        str(one.ReferencedSOPInstanceUID) for one in region.ContentSequence[0].ReferencedSOPSequence
+    ]
+
+
+def as_ohif_reads(report: Dataset) -> dict[str, Any]:
+    """The coordinates of each finding, merged by tracking UID, as OHIF 3.13 looks for them: those
+    of the finding, or else the first item below each of its numbers."""
+    merged: dict[str, list[Any]] = {}
+    for group in groups(report):
+        items = list(group.ContentSequence)
+        uid = next(i.UID for i in items if i.ValueType == "UIDREF")
+        merged.setdefault(uid, []).extend(items)
+    found = {}
+    for uid, items in merged.items():
+        regions = [i for i in items if i.ValueType == "SCOORD"]
+        numbers = [i for i in items if i.ValueType == "NUM"]
+        found[uid] = regions[0] if regions else numbers[0].ContentSequence[0]
+    return found
+
+
+# --- places ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        (),
+        (lungs(),),
+        (BOX,),
+        (sources.empty(),),
+        (lungs(), BOX, Measurement(sources.VOLUME, 3.25, sources.ML)),
+        (Measurement(sources.VOLUME, 3.25, sources.ML, sources.MEAN),),
+        (Measurement(sources.VOLUME, float("nan"), sources.ML),),
+        (Classification(EMPHYSEMA, PRESENT, 0.9),),
+    ],
+    ids=["nothing", "structures", "box", "absent", "all", "number", "no number", "answer"],
+)
+@pytest.mark.parametrize("multiframe", [False, True], ids=["slices", "frames"])
+def test_every_finding_has_coordinates_where_a_viewer_looks_for_them(
+    items: tuple[Any, ...], multiframe: bool
+) -> None:
+    source = enhanced_source() if multiframe else ct_source()
+    found = as_ohif_reads(report_of(*items, source=source))
+    assert found
+    known = {str(header.SOPInstanceUID) for header in source.headers}
+    for region in found.values():
+        assert (region.ValueType, region.GraphicType) == ("SCOORD", "POLYLINE")
+        assert set(images_of(region)) <= known
+
+
+def test_a_notice_shows_the_image_of_which_there_is_no_result() -> None:
+    report = written(sr.build_notice(ct_source(), NoticeReason.FAILED, ["why"], PROVENANCE))
+    (region,) = as_ohif_reads(report).values()
+    rows, columns = sources.SHAPE[1:]
+    assert region.GraphicData == [0, 0, columns, 0, columns, rows, 0, rows, 0, 0]
+
+
+def test_a_notice_of_what_is_no_image_has_no_place() -> None:
+    source = ct_source(Rows=None, Columns=None)
+    report = written(sr.build_notice(source, NoticeReason.NOT_APPLICABLE, ["why"], PROVENANCE))
+    assert groups(report) == []
+
+
+def test_a_structure_is_outlined_on_the_slice_where_it_is_largest() -> None:
+    labels = np.zeros(sources.SHAPE, np.uint8)
+    labels[2, 4:8, 3:6] = 1
+    labels[5, 3:15, 2:12] = 1
+    labels[5, 18:20, 14:16] = 1  # a part of its own, and smaller
+    labels[5, 6:8, 5:7] = 0  # a hole
+    segmentation = dataclasses.replace(single(), labels=labels)
+    found = places.outline(segmentation, segmentation.segments[0])
+    assert found.index == 5
+    (left, top), (right, bottom) = found.corners.min(axis=0), found.corners.max(axis=0)
+    assert (left, top, right, bottom) == pytest.approx((2, 3, 12, 15), abs=0.3)
+    assert (found.corners[0] == found.corners[-1]).all()
+
+
+@pytest.mark.parametrize(
+    "voxels", [[(0, 0)], [(21, 17)], [(3, 3), (4, 4)], [(5, n) for n in range(18)]]
+)
+def test_the_smallest_structures_have_an_outline_within_the_image(
+    voxels: list[tuple[int, int]],
+) -> None:
+    labels = np.zeros(sources.SHAPE, np.uint8)
+    for row, column in voxels:
+        labels[4, row, column] = 1
+    found = places.outline(dataclasses.replace(single(), labels=labels), single().segments[0])
+    rows, columns = sources.SHAPE[1:]
+    assert len(found.corners) >= 4
+    assert (found.corners >= 0).all()
+    assert (found.corners <= (columns, rows)).all()
+
+
+def test_a_box_is_first_shown_on_the_middle_of_its_images() -> None:
+    source = ct_source()
+    (region,) = as_ohif_reads(report_of(BOX, source=source)).values()
+    assert images_of(region) == [source.headers[3].SOPInstanceUID]
+
+
+def test_structures_come_first_and_in_the_order_of_their_segments() -> None:
+    report = report_of(BOX, lungs(), Measurement(sources.VOLUME, 3.25, sources.ML))
+    kinds = [
+        [c.ConceptNameCodeSequence[0].CodeMeaning for c in g.ContentSequence]
+        for g in groups(report)
+    ]
+    numbers = [
+        c.ReferencedSOPSequence[0].ReferencedSegmentNumber
+        for g in groups(report)
+        for c in g.ContentSequence
+        if c.ConceptNameCodeSequence[0].CodeMeaning == "Referenced Segment"
+    ]
+    assert numbers == sorted(numbers)
+    assert ["Referenced Segment" in one for one in kinds[:3]] == [True, True, False]
+
+
+def test_no_number_stands_twice_in_a_report() -> None:
+    report = report_of(lungs(), BOX, Measurement(sources.VOLUME, 3.25, sources.ML))
+    volumes = [c for n, c in contents(report) if n[-1] == "Volume"]
+    measured = [m for s in lungs().segments for m in s.measurements if m.name == sources.VOLUME]
+    assert len(volumes) <= len(measured) + 1
+
+
+def test_every_item_is_rendered_with_its_name() -> None:
+    report = report_of(lungs(), BOX, Classification(EMPHYSEMA, PRESENT, 0.9))
+    containers = [c for _, c in contents(report) if c.ValueType == "CONTAINER"]
+    assert {c.ContinuityOfContent for c in (report, *containers)} == {"SEPARATE"}
+
+
+# --- findings -------------------------------------------------------------------------------------
+
+
 def test_every_structure_has_a_group_that_leads_to_its_segment() -> None:
     source = ct_source()
     encoded = seg.build(source, lungs(), PROVENANCE, FIRST)
@@ -105,13 +243,17 @@ def test_nothing_found_is_said_where_every_structure_is_missing() -> None:
     report = report_of(sources.empty())
     (conclusion,) = texts(report, "Conclusion")
     assert conclusion.startswith("Nothing found. Looked for, not found: Right lung, Liver")
-    assert len(groups(report)) == 3
+    absent = [c for n, c in contents(report) if n[-1] == "Presence of property"]
+    found = [
+        dict(contents(item))[("Finding",)].ConceptCodeSequence[0].CodeMeaning for item in absent
+    ]
+    assert found == ["Lung", "Liver", "Lung"]
 
 
 def test_nothing_found_is_said_where_there_are_no_findings() -> None:
     report = report_of()
     assert texts(report, "Conclusion")[0].startswith("Nothing found.")
-    assert groups(report) == []
+    assert [name[-1] for name, _ in contents(groups(report)[0])].count("Image Region") == 1
     assert report.CompletionFlag == "COMPLETE"
 
 
@@ -160,7 +302,7 @@ def test_the_observer_is_the_algorithm() -> None:
 def test_a_box_is_drawn_on_every_image_it_crosses() -> None:
     source = ct_source()
     report = report_of(BOX, source=source)
-    regions = [item for name, item in contents(report) if name[-1] == "Image Region"]
+    regions = regions_of(groups(report)[1])
     assert len(regions) == 3
     for index, region in enumerate(regions, start=2):
         assert region.GraphicData == [6, 5, 12, 5, 12, 10, 6, 10, 6, 5]
@@ -171,7 +313,7 @@ def test_a_box_is_drawn_on_every_image_it_crosses() -> None:
 def test_a_box_on_a_multiframe_image_names_frames() -> None:
     source = enhanced_source()
     report = report_of(BOX, source=source)
-    regions = [item for name, item in contents(report) if name[-1] == "Image Region"]
+    regions = regions_of(groups(report)[1])
     numbers = [r.ContentSequence[0].ReferencedSOPSequence[0].ReferencedFrameNumber for r in regions]
     assert numbers == [source.frames[index].number for index in (2, 3, 4)]
 
