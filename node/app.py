@@ -28,6 +28,7 @@ from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.observe.shared import Shared
 from node.receive.indexer import Indexer, recover
 from node.retention import Folders
+from node.retrieve.series_metadata import SeriesMetadata
 from node.web.app import WebContext, create_app
 from node.web.context import Away
 from node.web.server import WebServer
@@ -70,6 +71,10 @@ class Node:
             settings.storage.instances, settings.quarantine_dir, settings.storage.sync
         )
         self.results = ResultStore(settings.results_dir, settings.quarantine_dir)
+        self._shelf = parts.metadata_shelf(settings, self.store)
+        self._metadata = SeriesMetadata(
+            self.database, Archive(self.store.blobs, self.results.blobs), self._shelf
+        )
         self._lock()
         self._make_intake()
         self._make_work()
@@ -184,11 +189,14 @@ class Node:
         certificates, self._certificates = parts.certificate_watch(
             settings, database, self.health, clock
         )
-        folders = Folders(self.store, self.results, settings.logs_dir)
+        folders = Folders(self.store, self.results, self._shelf, settings.logs_dir)
         self._retention, self._deleting = parts.retention(
             settings, database, folders, self._open_studies, self.health, clock
         )
-        self._correcting = parts.corrections(database, self.store, self.health, clock)
+        self._correcting = parts.corrections(database, self.store, self._shelf, self.health, clock)
+        self._shelving = parts.shelving(
+            database, self._metadata, self._shelf, self._is_receiving, self.health
+        )
         self._metrics = Metrics(
             database,
             self.health,
@@ -210,6 +218,7 @@ class Node:
             dimse_host=self.settings.dimse.host,
             dimse_port=lambda: self.server.port,
             uploads=self.uploads,
+            metadata=self._metadata,
             destinations=tuple(one.name for one in self.settings.destinations),
             wake=self._wake_all,
             metrics=self._metrics.text,
@@ -232,6 +241,7 @@ class Node:
             self._gaps,
             self._certificates,
             self._correcting,
+            self._shelving,
             self._deleting,
         ]
 
@@ -266,6 +276,9 @@ class Node:
     def _open_studies(self) -> frozenset[str]:
         brought = frozenset(self.server.open_studies()) | self.uploads.open_studies()
         return self._indexer.open_studies() | brought
+
+    def _is_receiving(self) -> bool:
+        return bool(self.server.open_studies()) or self._indexer.backlog()[0] > 0
 
     def _note_quarantine(self, refused: Refused) -> None:
         with self.database.write() as tx:

@@ -34,10 +34,13 @@ from node.receive.offer import Offer
 from node.receive.reception import Receiver
 from node.receive.uploads import Uploads
 from node.retention import Folders, Retention
+from node.retrieve.series_metadata import SeriesMetadata
+from node.retrieve.shelving import Shelving
 from node.statuses import SOP_CLASS_NOT_SUPPORTED
 from storage.archive import Archive
 from storage.database import Database
 from storage.instances import InstanceStore
+from storage.metadata_shelf import MetadataShelf
 from storage.port import Instances, Results
 
 COMPLETION_S = 0.25
@@ -216,11 +219,33 @@ def retention(
     return keeper, Loop(keeper.step, heartbeat, RETENTION_S, stopping)
 
 
-def corrections(database: Database, store: Instances, health: Health, clock: Clock) -> Loop:
+def corrections(
+    database: Database, store: Instances, shelf: MetadataShelf, health: Health, clock: Clock
+) -> Loop:
     """Puts accepted corrections in place."""
-    made = Corrections(database, store, clock)
+    made = Corrections(database, store, shelf, clock)
     heartbeat = health.part("corrections", works_s=TRANSFER_S)
     return Loop(lambda: made.step() > 0, heartbeat, RETENTION_S)
+
+
+def metadata_shelf(settings: Settings, store: InstanceStore) -> MetadataShelf:
+    """Ends before receiving has to: it leaves twice the room that is kept free."""
+    least = 2 * settings.storage.min_free_mb * MIB
+    return MetadataShelf(settings.metadata_dir, lambda: store.has_room(least))
+
+
+def shelving(
+    database: Database,
+    metadata: SeriesMetadata,
+    shelf: MetadataShelf,
+    is_receiving: Callable[[], bool],
+    health: Health,
+) -> Loop:
+    """Puts metadata on the shelf."""
+    stopping = threading.Event()
+    made = Shelving(database, metadata, shelf, is_receiving, stopping.wait)
+    heartbeat = health.part("metadata", works_s=TRANSFER_S)
+    return Loop(made.step, heartbeat, IDLE_S, stopping)
 
 
 def gap_watch(settings: Settings, database: Database, health: Health, clock: Clock) -> Loop:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from storage import deletions, events, retention
 from storage.database import Database
 from storage.deletions import Deletion, DeletionState, DoomedFile, NewDeletion, Place, Scope
 from storage.disk import named_errors
+from storage.metadata_shelf import MetadataShelf
 from storage.port import Instances, Results
 from storage.records import Level, Topic
 from storage.retention import Kept, Usage
@@ -64,6 +65,7 @@ class Folders:
 
     instances: Instances
     results: Results
+    metadata: MetadataShelf
     logs: Path
 
 
@@ -123,9 +125,11 @@ class Retention:
         return len(due)
 
     def usage(self) -> Usage:
-        """What is kept now. Raises DatabaseUnavailable."""
+        """What is kept now, with the metadata of the images. Raises DatabaseUnavailable."""
+        shelved = self._folders.metadata.size_bytes()
         with self._database.read() as tx:
-            return retention.usage(tx, self._clock() - WEEK)
+            used = retention.usage(tx, self._clock() - WEEK)
+        return replace(used, images=used.images + shelved)
 
     def due(self, used: Usage) -> list[NewDeletion]:
         """What the rules want gone now: by age, and the oldest beyond a quota.
@@ -243,6 +247,7 @@ class Retention:
                 taken = deletions.take_slice(tx, deletion)
         while self._delete_files(deletion):
             pass
+        self._folders.metadata.discard(deletion.study_instance_uid)
         with self._database.write() as tx:
             done = deletions.finish(tx, deletion, self._clock())
         log.info(

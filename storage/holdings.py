@@ -5,17 +5,19 @@ For whoever fetches: read in pages, so that no transaction is open while bytes a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from storage import schema
-from storage.database import Transaction
+from storage.database import Database, Transaction
+from storage.records import StudyState
 
+_T = TypeVar("_T")
 _IN_LIMIT = 500
 """UIDs in one statement."""
 
@@ -77,6 +79,80 @@ def count(tx: Transaction, selection: Selection) -> int:
     return len(ids)
 
 
+# --- what is new --------------------------------------------------------------------------------
+
+
+def newest(tx: Transaction) -> int:
+    """The id of the instance that was entered last; 0 where there is none."""
+    return tx.scalar(sa.select(sa.func.max(schema.instances.c.id))) or 0
+
+
+def studies_of_newer(tx: Transaction, after: int, limit: int) -> tuple[int, set[int]]:
+    """The last of the next ``limit`` instances behind an id, and the rows of their studies."""
+    instances, series = schema.instances, schema.series
+    query = sa.select(instances.c.id, series.c.study_id).select_from(
+        instances.join(series, series.c.id == instances.c.series_id)
+    )
+    rows = tx.execute(query.where(instances.c.id > after).order_by(instances.c.id).limit(limit))
+    found = rows.all()
+    return (found[-1].id if found else after), {row.study_id for row in found}
+
+
+@dataclass(frozen=True, slots=True)
+class HeldStudy:
+    """A study by its row. ``is_complete``: nothing more of it is expected."""
+
+    id: int
+    study_instance_uid: str
+    is_complete: bool
+
+
+def studies(tx: Transaction, ids: Iterable[int]) -> list[HeldStudy]:
+    """Those of these that there are."""
+    table = schema.studies
+    query = sa.select(table.c.id, table.c.study_instance_uid, table.c.state)
+    return [
+        HeldStudy(row.id, row.study_instance_uid, row.state == StudyState.COMPLETE.value)
+        for part in _parts(sorted(ids))
+        for row in tx.execute(query.where(table.c.id.in_(part)))
+    ]
+
+
+def large_series(
+    tx: Transaction, study_ids: Iterable[int], instances: int, size_bytes: int
+) -> list[tuple[str, str]]:
+    """The study and series UIDs of those of these studies' series that have so much, or more."""
+    series, table, of = schema.series, schema.instances, schema.studies
+    query = (
+        sa.select(of.c.study_instance_uid, series.c.series_instance_uid)
+        .select_from(
+            table.join(series, series.c.id == table.c.series_id).join(
+                of, of.c.id == series.c.study_id
+            )
+        )
+        .group_by(of.c.study_instance_uid, series.c.id, series.c.series_instance_uid)
+        .having(sa.or_(sa.func.count() >= instances, sa.func.sum(table.c.size_bytes) >= size_bytes))
+    )
+    return [
+        (row.study_instance_uid, row.series_instance_uid)
+        for part in _parts(sorted(study_ids))
+        for row in tx.execute(query.where(of.c.id.in_(part)))
+    ]
+
+
+def study_uids(database: Database) -> Iterator[str]:
+    """Of all studies, read in pages."""
+    table, after = schema.studies, 0
+    query = sa.select(table.c.id, table.c.study_instance_uid).order_by(table.c.id)
+    while True:
+        with database.read() as tx:
+            rows = tx.execute(query.where(table.c.id > after).limit(10 * _IN_LIMIT)).all()
+        if not rows:
+            return
+        yield from (row.study_instance_uid for row in rows)
+        after = rows[-1].id
+
+
 _COLUMNS = (
     schema.instances.c.id,
     schema.patients.c.patient_id,
@@ -120,6 +196,6 @@ def _conditions(selection: Selection) -> Iterator[Sequence[sa.ColumnElement[bool
     yield from (list(one) for one in product(*parts))
 
 
-def _parts(values: Sequence[str]) -> Iterator[Sequence[str]]:
+def _parts(values: Sequence[_T]) -> Iterator[Sequence[_T]]:
     for start in range(0, len(values), _IN_LIMIT):
         yield values[start : start + _IN_LIMIT]

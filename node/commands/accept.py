@@ -17,6 +17,7 @@ from storage import quarantine
 from storage.database import visit_database
 from storage.errors import StorageError
 from storage.instances import InstanceStore
+from storage.metadata_shelf import MetadataShelf
 
 console = Console()
 
@@ -57,7 +58,9 @@ def accept(path: Path, number: int, whole_study: bool) -> int:
             return 0
         store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
         with store.locked():
-            done = Corrections(database, store, system_clock).step()
+            done = Corrections(
+                database, store, MetadataShelf(settings.metadata_dir), system_clock
+            ).step()
         console.print(f"{done} images are in place; the study is analyzed anew by the next start")
     except StorageError as error:
         raise Refused(str(error)) from error

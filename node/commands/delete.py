@@ -18,6 +18,7 @@ from storage.database import Database, Transaction, visit_database
 from storage.deletions import NewDeletion, Scope
 from storage.errors import NotFound, StorageError
 from storage.instances import InstanceStore
+from storage.metadata_shelf import MetadataShelf
 from storage.records import StudyRow
 from storage.results import ResultStore
 
@@ -132,7 +133,8 @@ def _study(tx: Transaction, named: str) -> StudyRow:
 def _retention(settings: Settings, database: Database) -> Retention:
     """Where no node runs nobody brings studies, and no file needs to be waited for."""
     store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
-    folders = Folders(store, ResultStore(settings.results_dir), settings.logs_dir)
+    results, shelf = ResultStore(settings.results_dir), MetadataShelf(settings.metadata_dir)
+    folders = Folders(store, results, shelf, settings.logs_dir)
     return Retention(
         database, folders, settings.retention, frozenset, system_clock, lambda seconds: None
     )

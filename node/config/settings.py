@@ -73,6 +73,10 @@ class Settings(BaseSettings):
         return self.node.data_dir / "quarantine"
 
     @property
+    def metadata_dir(self) -> Path:
+        return self.node.data_dir / "metadata"
+
+    @property
     def logs_dir(self) -> Path:
         return self.node.data_dir / "logs"
 

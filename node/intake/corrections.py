@@ -18,6 +18,7 @@ from node.observe.logs import study_digest
 from storage import commitment_requests, deletions, events, index, quarantine
 from storage.blobs import Blob
 from storage.database import Database
+from storage.metadata_shelf import MetadataShelf
 from storage.port import Instances
 from storage.quarantine import Quarantined, RefusalKind, Refused
 from storage.records import InstanceRecord, Level, StoredInstance, Topic
@@ -29,9 +30,12 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Corrections:
     """``step`` is for one thread."""
 
-    def __init__(self, database: Database, store: Instances, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: Instances, shelf: MetadataShelf, clock: Clock
+    ) -> None:
         self._database = database
         self._store = store
+        self._shelf = shelf
         self._clock = clock
 
     def step(self) -> int:
@@ -72,6 +76,7 @@ class Corrections:
                 reason = f"{len(known)} images replaced by accepted corrections"
                 state = found.state
                 events.record(tx, now, Level.INFO, Topic.STUDY, found.id, state, state, reason)
+        self._shelf.discard(study_instance_uid)
         log.info("corrected", study=study_digest(study_instance_uid), images=len(known))
         return len(known)
 

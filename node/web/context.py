@@ -9,6 +9,7 @@ from datetime import datetime
 from node.observe.health import Health
 from node.observe.shared import Shared
 from node.receive.uploads import Uploads
+from node.retrieve.series_metadata import SeriesMetadata
 from storage.archive import Archive
 from storage.database import Database
 from storage.port import Results
@@ -49,6 +50,8 @@ class WebContext:
     """The destinations that do not answer at the moment, by name."""
     uploads: Uploads | None = None
     """Takes what is stored over the web; without, nothing is."""
+    metadata: SeriesMetadata | None = None
+    """Metadata with their shelf."""
     max_answers: int = 2000
     """So many matches a search gives at once; 0: any number."""
     shared: Shared = field(default_factory=lambda: Shared(fresh_s=0))

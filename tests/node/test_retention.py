@@ -12,11 +12,13 @@ import pytest
 
 from node.config.tables import RetentionSettings
 from node.retention import LINGER_S, Folders, Retention, forecast
-from storage import deletions, events, index, ledger, outbox, quarantine, retention
+from storage import deletions, events, holdings, index, ledger, outbox, quarantine, retention
 from storage.database import Database, open_database
 from storage.deletions import DeletionState, NewDeletion, Scope
 from storage.errors import NotFound, StoreUnavailable
+from storage.holdings import Selection
 from storage.instances import InstanceStore
+from storage.metadata_shelf import MetadataShelf, Shelved
 from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceRecord, PutOutcome
 from storage.results import ResultStore
@@ -97,7 +99,8 @@ def house(tmp_path: Path) -> Iterator[House]:
     database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
     store = InstanceStore(tmp_path / "instances", tmp_path / "quarantine", sync=False)
     (tmp_path / "logs").mkdir()
-    yield House(database, Folders(store, ResultStore(tmp_path / "results"), tmp_path / "logs"))
+    results, shelf = ResultStore(tmp_path / "results"), MetadataShelf(tmp_path / "metadata")
+    yield House(database, Folders(store, results, shelf, tmp_path / "logs"))
     store.ready.forget()
     database.close()
 
@@ -135,6 +138,24 @@ def test_a_study_goes_by_age_with_its_files_and_the_record_stays(house: House) -
         (done,) = deletions.newest(tx)
     assert (done.state, done.study_instance_uid) == (DeletionState.DONE, "1.1")
     assert (done.instances, done.results, done.asked_by) == (2, 1, "retention.images_days")
+
+
+def test_metadata_count_with_the_images_and_go_with_their_study(house: House) -> None:
+    house.finished_job(house.study("1.1"))
+    shelf = house.folders.metadata
+    name = Shelved("1.1", "1.1.1", "its images")
+    adding = shelf.adding(name)
+    adding.write(bytes(500))
+    assert adding.keep() and shelf.has(name)
+    keeper = house.keeper(images_days=30)
+    with house.database.read() as tx:
+        images = sum(
+            one.size_bytes for one in holdings.select(tx, Selection(("P1",))) if not one.own
+        )
+    assert keeper.usage().images == images + 500
+    house.now += 40 * DAY
+    keeper.step()
+    assert not shelf.has(name) and shelf.size_bytes() == 0
 
 
 def test_what_is_not_delivered_or_in_work_stays_whatever_its_age(house: House) -> None:

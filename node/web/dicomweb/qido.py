@@ -12,6 +12,7 @@ from starlette.responses import Response
 from node.query.asked import Level
 from node.query.search import Answer, TooMuch, search
 from node.retrieve.dicom_json.answers import Member, answer_object, uid_of, url
+from node.retrieve.series_metadata import array
 from node.web.dicomweb import json_body, search_parameters
 from node.web.dicomweb.accept import choose
 from node.web.dicomweb.room import Room
@@ -79,7 +80,7 @@ class _Qido:
         first = next(found, None)
         root = f"{request.url.scheme}://{request.url.netloc}/dicom-web"
         answers = chain([first], found) if first is not None else iter(())
-        pieces = json_body.array(_objects(answers, level, root))
+        pieces = array(_objects(answers, level, root))
         head = {
             "Content-Type": chosen.offer.media_type,
             "Vary": "Accept, Accept-Encoding",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from node.retrieve.series_metadata import SeriesMetadata
 from node.web.context import WebContext
 from node.web.dicomweb.refusing import bad_request, not_found
 from storage import holdings
@@ -25,6 +26,12 @@ class Room:
 
     context: WebContext
     slots: Executor
+
+    @property
+    def metadata(self) -> SeriesMetadata:
+        """What makes and keeps metadata; without a shelf they are made each time."""
+        context = self.context
+        return context.metadata or SeriesMetadata(context.database, context.archive)
 
 
 def selection(request: Request) -> Selection:

@@ -17,6 +17,7 @@ from storage.database import Database, open_database
 from storage.errors import NotFound
 from storage.header import read_attributes
 from storage.instances import InstanceStore
+from storage.metadata_shelf import MetadataShelf
 from storage.quarantine import NoCorrection, RefusalKind, Refused
 from storage.records import InstanceRecord, PutOutcome, StudyState
 from storage.seal import dataset_digest, sealed_uid
@@ -34,8 +35,12 @@ class Ward:
     folder: Path
     now: datetime = START
 
+    @property
+    def shelf(self) -> MetadataShelf:
+        return MetadataShelf(self.folder / "metadata")
+
     def corrections(self) -> Corrections:
-        return Corrections(self.database, self.store, lambda: self.now)
+        return Corrections(self.database, self.store, self.shelf, lambda: self.now)
 
     def send(self, path: Path) -> InstanceRecord:
         """As the receiver does: stored and indexed, or kept aside with its row."""

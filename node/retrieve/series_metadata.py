@@ -1,0 +1,142 @@
+"""The metadata of a whole series, packed: from the shelf, or made and put there.
+
+A series is shelved once it is worth a file. What is made while a client waits is put on the shelf
+as it is sent.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
+
+from node.retrieve.metadata import FORM, Address, MetadataWriter
+from storage import holdings
+from storage.archive import Archive
+from storage.database import Database, Transaction
+from storage.holdings import Held, Selection
+from storage.metadata_shelf import Adding, MetadataShelf, Shelved
+
+WORTH_INSTANCES = 16
+WORTH_BYTES = 16 * 1024 * 1024
+"""A series of so many instances, or of so many bytes, is shelved; others are made in no time."""
+_PACKING = 4
+"""Of zlib: more makes files little smaller."""
+PIECE = 64 * 1024
+_PAGE = 1000
+
+Pieces = Generator[bytes, None, None]
+
+
+def array(objects: Iterable[bytes]) -> Iterator[bytes]:
+    """Objects as a JSON array."""
+    separator = b"["
+    for one in objects:
+        yield separator
+        yield one
+        separator = b",\n"
+    yield b"[]" if separator == b"[" else b"]"
+
+
+class SeriesMetadata:
+    """Makes and keeps what is asked for. All methods may be called from any thread."""
+
+    def __init__(
+        self, database: Database, archive: Archive, shelf: MetadataShelf | None = None
+    ) -> None:
+        self._database = database
+        self._archive = archive
+        self._shelf = shelf
+
+    def packed(self, series: Sequence[Held]) -> Pieces:
+        """The metadata of all instances of a series as a gzip file.
+
+        Raises
+        ------
+        OSError
+            While it is made: a file cannot be read.
+        """
+        name = name_of(series)
+        if self._shelf is not None and is_worth(series):
+            with suppress(FileNotFoundError), self._shelf.open(name) as file:
+                while piece := file.read(PIECE):
+                    yield piece
+                return
+        yield from self._made(series, name, lambda: None)
+
+    def is_shelved(self, series: Sequence[Held]) -> bool:
+        """Whether nothing has to be made of it."""
+        return self._shelf is None or not is_worth(series) or self._shelf.has(name_of(series))
+
+    def shelve(self, series: Sequence[Held], breathe: Callable[[], None]) -> None:
+        """Make what is not there; ``breathe`` is called after every instance.
+
+        Raises
+        ------
+        OSError
+        """
+        for _ in self._made(series, name_of(series), breathe):
+            pass
+
+    def objects(self, instances: Iterable[Held]) -> Iterator[bytes]:
+        """One JSON object an instance; what was deleted meanwhile is left out."""
+        writer = MetadataWriter()
+        for one in instances:
+            place = Address(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+            blob = self._archive.blob(one)
+            with suppress(FileNotFoundError):
+                yield writer.write(blob, one.transfer_syntax_uid, place)
+
+    def _made(self, series: Sequence[Held], name: Shelved, breathe: Callable[[], None]) -> Pieces:
+        packer = zlib.compressobj(_PACKING, wbits=16 + zlib.MAX_WBITS)
+        added = self._adding(series, name)
+        try:
+            for piece in array(self.objects(series)):
+                if some := packer.compress(piece):
+                    added.write(some)
+                    yield some
+                breathe()
+            rest = packer.flush()
+            added.write(rest)
+            self._keep(added, name)
+            yield rest
+        finally:
+            added.abandon()
+
+    def _adding(self, series: Sequence[Held], name: Shelved) -> Adding:
+        if self._shelf is None or not is_worth(series):
+            return Adding(None)
+        return self._shelf.adding(name)
+
+    def _keep(self, added: Adding, name: Shelved) -> None:
+        """Unless the series is another one by now: then whoever deletes may have been here."""
+        if not added.keep() or self._shelf is None:
+            return
+        with self._database.look() as tx:
+            now = series_of(tx, name.study_instance_uid, name.series_instance_uid)
+        if not now or name_of(now) != name:
+            self._shelf.discard(name.study_instance_uid)
+
+
+def is_worth(series: Sequence[Held]) -> bool:
+    """Whether a file is kept of it."""
+    return len(series) >= WORTH_INSTANCES or sum(one.size_bytes for one in series) >= WORTH_BYTES
+
+
+def name_of(series: Sequence[Held]) -> Shelved:
+    """On the shelf. Made of the bytes of all instances, in their order, and how they are read."""
+    parts = (f"{one.sop_instance_uid} {one.sha256} {one.transfer_syntax_uid}" for one in series)
+    first = series[0]
+    made_of = "\n".join([FORM, *parts])
+    return Shelved(first.study_instance_uid, first.series_instance_uid, made_of)
+
+
+def series_of(tx: Transaction, study_instance_uid: str, series_instance_uid: str) -> list[Held]:
+    """All instances of a series."""
+    selected = Selection(study_uids=(study_instance_uid,), series_uids=(series_instance_uid,))
+    found: list[Held] = []
+    page = holdings.select(tx, selected, 0, _PAGE)
+    while page:
+        found += page
+        page = holdings.select(tx, selected, page[-1].id, _PAGE) if len(page) == _PAGE else []
+    return found

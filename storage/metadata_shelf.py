@@ -1,0 +1,161 @@
+"""The shelf of metadata: one packed file for a series, made of what is held, to be read fast.
+
+Every file here can be made anew at any time. Its name tells of what it was made: another instance,
+another byte in one of them, and it has another name, so what is out of date is never found. Names
+are digests; the files of a study lie in a folder of its own and go with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import IO
+
+from storage.disk import named_errors
+
+SHELF = "the folder of metadata"
+_PART = ".part"
+
+
+@dataclass(frozen=True, slots=True)
+class Shelved:
+    """The name of a file: whose metadata, and a digest of all that they are made of."""
+
+    study_instance_uid: str
+    series_instance_uid: str
+    made_of: str
+
+
+class Adding:
+    """A file that is found once it is kept, whole and synced. No fault of the disk is raised: then
+    nothing is kept."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._file: IO[bytes] | None = None
+        if path is not None:
+            with suppress(OSError):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = path.with_name(f"{secrets.token_hex(8)}{_PART}").open("xb")
+
+    def write(self, data: bytes) -> None:
+        if self._file is not None:
+            try:
+                self._file.write(data)
+            except OSError:
+                self.abandon()
+
+    def keep(self) -> bool:
+        """Put it in its place, and take what was there of the same series before; false where it
+        could not be written."""
+        file, path = self._file, self._path
+        if file is None or path is None:
+            return False
+        try:
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+            _leave_alone(path)
+        except OSError:
+            return False
+        finally:
+            self.abandon()
+        return True
+
+    def abandon(self) -> None:
+        """Leave nothing of what is not kept."""
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):
+                file.close()
+            with suppress(OSError):
+                Path(file.name).unlink(missing_ok=True)
+
+
+def _leave_alone(path: Path) -> None:
+    series, _, _ = path.name.partition("-")
+    for older in path.parent.glob(f"{series}-*"):
+        if older != path:
+            older.unlink(missing_ok=True)
+
+
+class MetadataShelf:
+    """All methods may be called from any thread, and from several processes."""
+
+    def __init__(self, root: Path, has_room: Callable[[], bool] = lambda: True) -> None:
+        """``has_room``: whether the disk has room for what is not needed."""
+        self._root = root
+        self._has_room = has_room
+
+    def open(self, name: Shelved) -> BufferedReader:
+        """Raises FileNotFoundError, OSError."""
+        return self._path(name).open("rb")
+
+    def has(self, name: Shelved) -> bool:
+        return self._path(name).is_file()
+
+    def adding(self, name: Shelved) -> Adding:
+        """A file to be written. Where there is no room for it, it is written nowhere."""
+        return Adding(self._path(name) if self._has_room() else None)
+
+    def discard(self, study_instance_uid: str) -> None:
+        """Delete all of a study; nothing where nothing is.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(SHELF), suppress(FileNotFoundError):
+            shutil.rmtree(self._folder(study_instance_uid))
+
+    def discard_others(self, study_instance_uids: Iterable[str]) -> int:
+        """Delete what lies there of other studies than these, and what an abrupt end left; gives
+        of how many.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(SHELF):
+            left = {folder.name: folder for folder in self._root.glob("??/*")}
+            for half in self._root.glob(f"??/*/*{_PART}"):
+                half.unlink(missing_ok=True)
+            for uid in study_instance_uids:
+                left.pop(_digest(uid), None)
+            for folder in left.values():
+                shutil.rmtree(folder, ignore_errors=True)
+        return len(left)
+
+    def size_bytes(self) -> int:
+        """How much lies there.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(SHELF):
+            total = 0
+            for path in self._root.glob("??/*/*"):
+                with suppress(FileNotFoundError):
+                    total += path.stat().st_size
+        return total
+
+    def _folder(self, study_instance_uid: str) -> Path:
+        digest = _digest(study_instance_uid)
+        return self._root / digest[:2] / digest
+
+    def _path(self, name: Shelved) -> Path:
+        series = _digest(name.series_instance_uid)
+        made_of = hashlib.blake2b(name.made_of.encode(), digest_size=16).hexdigest()
+        return self._folder(name.study_instance_uid) / f"{series}-{made_of}.json.gz"
+
+
+def _digest(uid: str) -> str:
+    return hashlib.blake2b(uid.encode(), digest_size=16).hexdigest()
