@@ -88,11 +88,19 @@ class Hit:
 
 
 def find(
-    tx: Transaction, level: Level, narrowing: Narrowing, before: int | None, limit: int
+    tx: Transaction,
+    level: Level,
+    narrowing: Narrowing,
+    before: int | None,
+    limit: int,
+    few: int = FEW,
 ) -> list[Hit]:
-    """The next ``limit`` rows, newest first, below the one with the id ``before``."""
+    """The next ``limit`` rows, newest first, below the one with the id ``before``.
+
+    A condition that ``few`` rows or more fulfil is not followed.
+    """
     conditions = list(_conditions(tx, level, narrowing))
-    followed = _narrowest(tx, conditions)
+    followed = _narrowest(tx, conditions, few)
     key = _KEYS[level]
     query = _rows(level)
     for one in conditions:
@@ -205,9 +213,9 @@ def _belongs(level: Level, at: Level, ids: sa.Select[Any]) -> sa.ColumnElement[b
     return parent.in_(sa.select(_KEYS[nearest]).where(_belongs(nearest, at, ids)))
 
 
-def _narrowest(tx: Transaction, conditions: Sequence[_Condition]) -> _Condition | None:
+def _narrowest(tx: Transaction, conditions: Sequence[_Condition], few: int) -> _Condition | None:
     """The condition that the fewest rows fulfil; None where all have many."""
-    fewest, found = FEW, None
+    fewest, found = few, None
     for one in conditions:
         some = one.ids.limit(fewest).subquery()
         number = tx.scalar(sa.select(sa.func.count()).select_from(some)) or 0
