@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,12 +28,17 @@ LONGEST_BYTES = 64 * 1024
 Elements = dict[BaseTag, DataElement | RawDataElement]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """One match. unsupported: the keys that the node does not answer, left out."""
 
-    dataset: Dataset
+    elements: Elements
     unsupported: tuple[Key, ...] = ()
+
+    @functools.cached_property
+    def dataset(self) -> Dataset:
+        """As a data set: its own, to be added to."""
+        return data_set(dict(self.elements))
 
 
 # --- from texts -----------------------------------------------------------------------------------
@@ -40,6 +46,8 @@ class Answer:
 
 def texts(value: Any) -> tuple[str, ...]:
     """A value as the index keeps it, in the words of DICOM."""
+    if isinstance(value, str):
+        return (value,) if value else ()
     several = value if isinstance(value, list) else [value]
     found = tuple(_text(one) for one in several)
     return found if any(found) else ()
@@ -63,12 +71,13 @@ def _decimal(value: float) -> str:
 
 def written(tag: int, vr: str, values: Sequence[str]) -> DataElement | RawDataElement:
     """An element with these values, as it stands in a UTF-8 data set of Explicit VR."""
-    place = Tag(tag)
+    place = tag if isinstance(tag, BaseTag) else Tag(tag)
     if vr in _BINARY or vr == "AT":
         return DataElement(place, vr, _numbers(vr, values))
     if vr == "SQ":
         return DataElement(place, vr, Items())
-    raw = "\\".join(values).encode("utf-8", "replace")
+    text = values[0] if len(values) == 1 else "\\".join(values)
+    raw = text.encode("utf-8", "replace")
     if len(raw) % 2:
         raw += b"\0" if vr in _NUL_PADDED else b" "
     return RawDataElement(place, vr, len(raw), raw, 0, False, True)
@@ -143,7 +152,7 @@ def _whole(item: Dataset) -> Dataset:
 
 def add(elements: Elements, element: DataElement | RawDataElement, creator: str) -> None:
     """Put an element in its place, a private one with its creator (PS3.5 7.8.1)."""
-    tag = Tag(element.tag)
+    tag = element.tag
     elements[tag] = element
     if creator:
         reserved = Tag(tag.group, tag.element >> 8)
@@ -157,16 +166,11 @@ def data_set(elements: Elements) -> Dataset:
     return made
 
 
-def answered(elements: Elements, more: Mapping[int, tuple[str, str]]) -> Dataset:
-    """The whole data set of an answer; ``more`` are representations and values by tag.
-
-    It says that it is in UTF-8 where it holds more than the default repertoire.
-    """
-    for tag, (vr, value) in more.items():
-        elements[Tag(tag)] = written(tag, vr, (value,))
+def with_character_set(elements: Elements) -> Elements:
+    """The elements of a whole answer, which say so where they hold more than ASCII."""
     if any(not _is_plain(one) for one in elements.values()):
         elements[Tag(CHARACTER_SET)] = written(CHARACTER_SET, "CS", (UTF_8,))
-    return data_set(elements)
+    return elements
 
 
 def _is_plain(element: DataElement | RawDataElement) -> bool:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag, Tag
 
 from node.query import answer, header
 from node.query.answer import ONLINE, Answer, Elements
 from node.query.keys import Source
-from node.query.matching import MAX, MIN, Options, matches, parse_range, parse_span
+from node.query.matching import MAX, MIN, parse_range, parse_span
 from node.query.plan import Field, Pair, Plan
 from storage import query as index
 from storage.archive import Archive
@@ -21,8 +23,8 @@ from storage.guarded import guarded_header
 from storage.header import read_header
 from storage.query import Counts, Hit, Level, Sample
 
-_RETRIEVE_AE_TITLE = 0x00080054
-_AVAILABILITY = 0x00080056
+_RETRIEVE_AE_TITLE = Tag(0x00080054)
+_AVAILABILITY = Tag(0x00080056)
 
 
 @dataclass(slots=True)
@@ -33,39 +35,37 @@ class Found:
     hit: Hit
     computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sample: Sample | None = None
-    file: Dataset = field(default_factory=Dataset)
+    file: Dataset | None = None
 
     # --- comparing --------------------------------------------------------------------------------
 
     def matches_index(self) -> bool:
         """Whether everything matches that the index tells of the row itself."""
-        return self._matches((Source.INDEX,))
+        header = self.hit.header
+        return all(one.matches(answer.texts(header.get(one.keyword))) for one in self.plan.of_index)
 
     def matches_page(self) -> bool:
         """The same of what was looked up for the page."""
-        return self._matches((Source.COMPUTED, Source.SAMPLE, Source.BELOW))
+        return all(
+            one.keyword in _LOOKED_UP or one.matches(self._texts(one)) for one in self.plan.of_page
+        )
 
     def matches_file(self) -> bool:
         """The same of what stands in the file."""
-        return self._matches((Source.FILE,)) and all(map(self._fits_pair, self.plan.pairs))
+        fits = all(map(self._fits_file, self.plan.of_file))
+        return fits and all(map(self._fits_pair, self.plan.pairs))
 
-    def _matches(self, sources: Sequence[Source]) -> bool:
-        options = self.plan.query.options
-        return all(self._fits(one, options) for one in self.plan.apart() if one.source in sources)
-
-    def _fits(self, one: Field, options: Options) -> bool:
-        if one.source is Source.FILE and any(len(key.path) > 1 for key in one.keys):
-            inner = [key for key in one.keys if len(key.path) > 1]
-            items = header.items_of(self._in_file(one))
-            return bool(header.fitting_items(items, inner, 1, options))
-        if one.source is Source.BELOW and one.key.vr == "UI" and one.key.keyword != "SOPClassUID":
-            return True  # the index has looked there
-        return matches(one.key.vr, one.key.values, self._texts(one), options)
+    def _fits_file(self, one: Field) -> bool:
+        if not one.is_nested:
+            return one.matches(self._texts(one))
+        inner = [key for key in one.keys if len(key.path) > 1]
+        items = header.items_of(self._in_file(one))
+        return bool(header.fitting_items(items, inner, 1, self.plan.query.options))
 
     def _fits_pair(self, pair: Pair) -> bool:
         """Date and time as one moment, the ranges of both as one. PS3.4 C.2.2.2.5."""
-        days = parse_range("DA", pair.date.key.values[0])
-        times = parse_range("TM", pair.time.key.values[0])
+        days = parse_range("DA", pair.date.keys[0].values[0])
+        times = parse_range("TM", pair.time.keys[0].values[0])
         day = parse_span("DA", next(iter(self._texts(pair.date)), ""))
         if days is None or times is None or day is None:
             return False
@@ -78,7 +78,7 @@ class Found:
     # --- values -----------------------------------------------------------------------------------
 
     def _texts(self, one: Field) -> tuple[str, ...]:
-        keyword = one.key.keyword
+        keyword = one.keyword
         if one.source is Source.INDEX:
             return answer.texts(self.hit.header.get(keyword))
         if one.source is Source.SAMPLE:
@@ -87,8 +87,10 @@ class Found:
             return header.texts_of(self._in_file(one))
         return self.computed.get(_COMPUTED_AS.get(keyword, keyword), ())
 
-    def _in_file(self, one: Field) -> Any:
-        return header.element_of(self.file, one.key.tag, one.key.creator)
+    def _in_file(self, one: Field) -> DataElement | None:
+        if self.file is None:
+            return None
+        return header.element_of(self.file, one.tag, one.creator)
 
     def read_file(self, archive: Archive) -> None:
         """Read the header of the instance that speaks for the row; one that is gone, or cannot be
@@ -108,20 +110,22 @@ class Found:
         elements: Elements = {}
         options = self.plan.query.options
         for one in self.plan.fields:
-            if one.source in (Source.NOWHERE, Source.BELOW):
-                continue
             if one.source is Source.FILE:
                 element = answer.copied(self._in_file(one), one.keys, options)
             else:
-                element = answer.written(one.key.tag, one.key.vr, self._texts(one))
-            answer.add(elements, element, one.key.creator)
-        always = {
-            _RETRIEVE_AE_TITLE: ("AE", self.plan.retrieve_ae_title),
-            _AVAILABILITY: ("CS", ONLINE),
-        }
-        return Answer(answer.answered(elements, always), self.plan.unsupported)
+                element = answer.written(one.tag, one.vr, self._texts(one))
+            answer.add(elements, element, one.creator)
+        for tag, vr, value in self._always():
+            elements[tag] = answer.written(tag, vr, (value,))
+        return Answer(answer.with_character_set(elements), self.plan.unsupported)
+
+    def _always(self) -> Iterator[tuple[BaseTag, str, str]]:
+        yield _RETRIEVE_AE_TITLE, "AE", self.plan.retrieve_ae_title
+        yield _AVAILABILITY, "CS", ONLINE
 
 
+_LOOKED_UP = frozenset(("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"))
+"""Of levels below: the index has looked there."""
 _COMPUTED_AS = {"Modality": "ModalitiesInStudy", "SOPClassUID": "SOPClassesInStudy"}
 """Of a study, what is asked of its series and instances."""
 

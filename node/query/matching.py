@@ -45,6 +45,7 @@ PLAIN = Options()
 """Nothing was."""
 
 Test = Callable[[str], bool]
+Matcher = Callable[[Sequence[str]], bool]
 
 
 def is_universal(vr: str, wanted: Sequence[str]) -> bool:
@@ -62,14 +63,23 @@ def matches(vr: str, wanted: Sequence[str], found: Sequence[str], options: Optio
     One of several values of the attribute is enough. Of several values of the key one is enough,
     or all have to match where Multiple Value Matching is negotiated.
     """
+    return matcher(vr, tuple(wanted), options)(found)
+
+
+@functools.lru_cache(maxsize=1024)
+def matcher(vr: str, wanted: tuple[str, ...], options: Options = PLAIN) -> Matcher:
+    """The test of an attribute's values for a key: many are compared with the same."""
     if is_universal(vr, wanted):
-        return True
-    if options.empty_value and list(wanted) == [EMPTY]:
-        return not any(one.strip(" \0") for one in found)
+        return lambda found: True
+    if options.empty_value and wanted == (EMPTY,):
+        return lambda found: not any(one.strip(" \0") for one in found)
     tests = [_test(vr, one) for one in wanted if one]
     if len(tests) > 1 and options.multiple_value and vr in ALL_OF:
-        return all(any(test(one) for one in found) for test in tests)
-    return any(test(one) for test in tests for one in found)
+        return lambda found: all(any(test(one) for one in found) for test in tests)
+    if vr == "UI":
+        among = frozenset(bare(one) for one in wanted if one)
+        return lambda found: any(bare(one) in among for one in found)
+    return lambda found: any(test(one) for test in tests for one in found)
 
 
 @functools.lru_cache(maxsize=4096)
