@@ -9,6 +9,7 @@ is sent at a time.
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, field
 from io import BytesIO
 from queue import Empty, SimpleQueue
@@ -24,8 +25,12 @@ from pynetdicom.dsutils import encode
 
 from node import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.wire.commands import p_data
 
 LAST_MESSAGE_ID = 0xFFFF
+MOST_UNREAD = 256
+"""Messages that wait to be sent to a peer before who answers it waits."""
+UNREAD_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,24 @@ class OrderedDimse(DIMSEServiceProvider):
             if isinstance(primitive, N_ACTION) and primitive.MessageIDBeingRespondedTo is not None:
                 self._unanswered = max(0, self._unanswered - 1)
                 self._order.notify_all()
+
+    def send_encoded(self, context_id: int, command_set: bytes, data_set: bytes) -> None:
+        """Send a message that is encoded already; waits while the peer has many to read.
+
+        Raises
+        ------
+        PeerUnavailable
+            The association is over.
+        """
+        queue: Any = self.dul.to_provider_queue
+        while queue.qsize() > MOST_UNREAD and self.assoc.is_established:
+            time.sleep(UNREAD_S)
+        if not self.assoc.is_established:
+            raise PeerUnavailable("", PeerFault.ABORTED, "the association is over")
+        longest = self.maximum_pdu_size
+        pdus = p_data(context_id, command_set, longest)
+        with self._order:
+            queue.put(pdus + p_data(context_id, data_set, longest, is_command=False))
 
     def send_after_answers(self, primitive: Any, context_id: Any, timeout_s: float) -> bool:
         """Send when no N-ACTION waits for its response; false when that took too long."""

@@ -13,11 +13,15 @@ from pynetdicom.association import Association
 
 from node import statuses
 from node.config.tables import QuerySettings
+from node.dimse.errors import PeerUnavailable
 from node.dimse.rights import Right
 from node.dimse.services.composite import Refused, internal_fault
 from node.dimse.session import Session
+from node.dimse.wire import commands
 from node.observe.throttle import ThrottledLog
-from node.query.asked import BadIdentifier, Options, Query, Root, from_identifier
+from node.query.answer import written
+from node.query.asked import LEVEL, BadIdentifier, Options, Query, Root, from_identifier
+from node.query.encoding import encoded
 from node.query.search import Answer, Limits, TooMuch, search
 from node.statuses import StatusRow, general
 from storage.archive import Archive
@@ -137,6 +141,8 @@ class FindService:
             yield running.refuse(Refused(OUT_OF_RESOURCES, str(error)))
         except Overloaded as error:
             yield running.refuse(Refused(OUT_OF_RESOURCES, str(error)))
+        except PeerUnavailable:
+            running.tell(None)
         except DatabaseUnavailable:
             yield running.refuse(Refused(OUT_OF_RESOURCES, "Database is unavailable"))
         except Exception as error:  # noqa: BLE001  border: a peer always gets an answer
@@ -156,7 +162,7 @@ class FindService:
         ):
             if running.answers == most > 0:
                 raise Refused(OUT_OF_RESOURCES, f"More than {most} matches: ask for less")
-            yield running.match(answer, query)
+            running.match(answer, query)
         if running.was_cancelled:
             yield running.end(CANCELLED)
         else:
@@ -239,12 +245,24 @@ class _Running:
         self.was_cancelled = self.was_cancelled or bool(self.event.is_cancelled)
         return self.was_cancelled
 
-    def match(self, answer: Answer, query: Query) -> Reply:
+    def match(self, answer: Answer, query: Query) -> None:
+        """Send a match.
+
+        Raises
+        ------
+        PeerUnavailable
+            The association is over.
+        """
         self.answers += 1
-        status = Dataset()
-        status.Status = PENDING_WARNING if answer.unsupported else PENDING
-        answer.dataset.QueryRetrieveLevel = query.level.value
-        return status, answer.dataset
+        status = PENDING_WARNING if answer.unsupported else PENDING
+        level = written(LEVEL, "CS", (query.level.value,))
+        elements = {**answer.elements, level.tag: level}
+        context = self.event.context
+        self.event.assoc.dimse.send_encoded(
+            context.context_id,
+            commands.match(self.model, self.request.MessageID, status),
+            encoded(elements, context.transfer_syntax),
+        )
 
     def end(self, code: int) -> Reply:
         """The last answer, other than the success that pynetdicom sends itself."""
@@ -264,10 +282,10 @@ class _Running:
         )
         return status, None
 
-    def tell(self, code: int) -> None:
-        """Log how it ended."""
+    def tell(self, code: int | None) -> None:
+        """Log how it ended; None: the association was over."""
         taken_ms = round((time.monotonic() - self.began) * 1000)
-        status = f"0x{code:04X}"
+        status = "association over" if code is None else f"0x{code:04X}"
         self.session.log.info(
             "query_answered", status=status, answers=self.answers, taken_ms=taken_ms
         )

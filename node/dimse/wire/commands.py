@@ -15,10 +15,14 @@ from node.dimse.wire.pdus import P_DATA_TF
 C_STORE_RQ = 0x0001
 """Command Field (0000,0100). PS3.7 E.1-1."""
 C_ECHO_RQ = 0x0030
+C_FIND_RQ = 0x0020
 NO_DATA_SET = 0x0101
 """Command Data Set Type (0000,0800). PS3.7 E.1-1."""
 
+_LAST = 0x02
+"""Of the fragments of a command set or data set. PS3.8 E.2."""
 _RESPONSE = 0x8000
+_WITH_DATA_SET = 0x0001
 _LENGTH, _SOP_CLASS, _FIELD, _MESSAGE_ID = 0x0000, 0x0002, 0x0100, 0x0110
 _ANSWERED_ID, _PRIORITY, _DATA_SET_TYPE, _STATUS = 0x0120, 0x0700, 0x0800, 0x0900
 _COMMENT, _INSTANCE, _MOVE_AET, _MOVE_ID = 0x0902, 0x1000, 0x1030, 0x1031
@@ -120,17 +124,30 @@ def response(command: Command, status: int, comment: str = "") -> bytes:
     return _element(_LENGTH, struct.pack("<L", len(body))) + body
 
 
-def p_data(context_id: int, command_set: bytes, maximum_length: int = 0) -> bytes:
-    """A command set as P-DATA-TF PDUs, none longer than the peer takes. PS3.8 9.3.5, D.1.
+def match(sop_class_uid: str, message_id: int, status: int) -> bytes:
+    """The command set of a C-FIND-RSP with an identifier. PS3.7 9.3.2.2."""
+    body = _echoed(_SOP_CLASS, sop_class_uid)
+    body += _number_element(_FIELD, C_FIND_RQ | _RESPONSE)
+    body += _number_element(_ANSWERED_ID, message_id)
+    body += _number_element(_DATA_SET_TYPE, _WITH_DATA_SET)
+    body += _number_element(_STATUS, status)
+    return _element(_LENGTH, struct.pack("<L", len(body))) + body
+
+
+def p_data(
+    context_id: int, value: bytes, maximum_length: int = 0, is_command: bool = True
+) -> bytes:
+    """A command set, or a data set, as P-DATA-TF PDUs, none longer than the peer takes. PS3.8
+    9.3.5, D.1.
 
     maximum_length: of the variable field of a PDU; 0 for any length. Less than 7 leaves no room for
     a byte and is taken as 7.
     """
-    room = max(maximum_length - 6, 1) if maximum_length else len(command_set)
+    room = max(maximum_length - 6, 1) if maximum_length else len(value)
     pdus = []
-    for start in range(0, len(command_set), room):
-        part = command_set[start : start + room]
-        control = 0x03 if start + room >= len(command_set) else 0x01
+    for start in range(0, len(value), room):
+        part = value[start : start + room]
+        control = (_LAST if start + room >= len(value) else 0) | is_command
         head = struct.pack(">BxLLBB", P_DATA_TF, len(part) + 6, len(part) + 2, context_id, control)
         pdus.append(head + part)
     return b"".join(pdus)
