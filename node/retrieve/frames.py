@@ -13,12 +13,7 @@ from itertools import pairwise
 from mmap import ACCESS_READ, mmap
 from typing import BinaryIO, NamedTuple
 
-from pydicom.uid import (
-    UID,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ImplicitVRLittleEndian,
-)
+from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from node.errors import NodeError
 from storage import values
@@ -83,7 +78,7 @@ class NativeFrames:
         ------
         NoSuchFrame, UnreadablePixels
         """
-        _check_number(self.form, number)
+        check_number(self.form, number)
         bits = self.form.frame_bits
         first, last = (number - 1) * bits // 8, -(-number * bits // 8)
         if last > self.value.length:
@@ -112,7 +107,7 @@ class EncapsulatedFrames:
         ------
         NoSuchFrame, UnreadablePixels
         """
-        _check_number(self.form, number)
+        check_number(self.form, number)
         at = self.starts[number - 1]
         end = self.starts[number] if number < len(self.starts) else self.end
         found = []
@@ -149,13 +144,22 @@ def stored_frames(source: Readable, transfer_syntax_uid: str) -> StoredFrames:
         return _encapsulated(data, found) if is_encapsulated else _native(data, found)
 
 
-def is_readable_as_stored(transfer_syntax_uid: str) -> bool:
-    """Whether a frame's bytes stand in the file as they are to be given: neither deflated nor big
-    endian."""
-    return transfer_syntax_uid not in (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
+def frames_of_data_set(file: BinaryIO) -> NativeFrames:
+    """Where the frames lie in a file that is a bare data set, Explicit VR Little Endian.
+
+    Raises
+    ------
+    NoPixels, UnreadablePixels
+    """
+    with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        try:
+            return _native(data, _walked(data, 0, is_explicit=True))
+        except (NotPlain, struct.error, UnreadableInstance, ValueError) as error:
+            raise UnreadablePixels("the description of its pixels cannot be read") from error
 
 
-def _check_number(form: PixelForm, number: int) -> None:
+def check_number(form: PixelForm, number: int) -> None:
+    """Raises NoSuchFrame."""
     if not 1 <= number <= form.frames:
         raise NoSuchFrame(f"there is no frame {number}: the instance has {form.frames}")
 

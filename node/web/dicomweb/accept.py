@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from starlette.requests import Request
 
@@ -30,7 +30,8 @@ class Wish:
     quality: float = 1.0
 
     @property
-    def _precision(self) -> int:
+    def precision(self) -> int:
+        """The more, the fewer media types it means."""
         kinds = {"*": 0, "/*": 1}
         return kinds.get("*" if self.media_type == ANY else self.media_type[-2:], 2)
 
@@ -68,17 +69,18 @@ def choose(request: Request, offers: Sequence[Offer]) -> Chosen:
     HTTPException
         406: none of them is accepted.
     """
-    named = request.query_params.getlist("accept")
-    header = ", ".join(request.headers.getlist("accept")).strip() or ANY
-    try:
-        by_header = _ranked(header)
-        if named:
-            allowed = [one for one in offers if _best(by_header, [one], any_syntax=True)]
-            chosen = _best(_ranked(",".join(named)), allowed)
-        else:
-            chosen = _best(by_header, offers)
-    except ValueError:
-        chosen = None
+    named = ",".join(request.query_params.getlist("accept"))
+    header = ",".join(request.headers.getlist("accept")).strip() or ANY
+    if not named:
+        return choose_of(header, offers)
+    wishes = _ranked(header)
+    allowed = [one for one in offers if any(_meets(wish, one) for wish in wishes if wish.quality)]
+    return choose_of(named, allowed or offers)
+
+
+def choose_of(text: str, offers: Sequence[Offer]) -> Chosen:
+    """The same by a list of media types alone. Raises HTTPException: 406."""
+    chosen = _best(_ranked(text), offers)
     if chosen is None:
         raise not_acceptable(map(str, offers), _syntaxes(offers))
     return chosen
@@ -88,16 +90,13 @@ def _syntaxes(offers: Iterable[Offer]) -> Iterator[str]:
     yield from dict.fromkeys(syntax for offer in offers for syntax in offer.syntaxes)
 
 
-def _best(
-    wishes: Sequence[Wish], offers: Sequence[Offer], any_syntax: bool = False
-) -> Chosen | None:
+def _best(wishes: Sequence[Wish], offers: Sequence[Offer]) -> Chosen | None:
     refused = [wish for wish in wishes if not wish.quality]
     for wish in wishes:
         for offer in offers if wish.quality else ():
             if any(_meets(other, offer) for other in refused):
                 continue
-            asked = replace(wish, transfer_syntax="") if any_syntax else wish
-            if _meets(asked, offer) and (syntax := _syntax(asked, offer)) is not None:
+            if _meets(wish, offer) and (syntax := _syntax(wish, offer)) is not None:
                 return Chosen(offer, syntax)
     return None
 
@@ -125,28 +124,33 @@ def _syntax(wish: Wish, offer: Offer) -> str | None:
 _APART = {mark: re.compile(rf'{mark}(?=(?:[^"]*"[^"]*")*[^"]*$)') for mark in ",;"}
 """Marks outside of quotes."""
 _MEDIA_RANGE = re.compile(r"[\w!#$&^.+*-]+/[\w!#$&^.+*-]+")
+_QUALITY = re.compile(r"\d(\.\d{0,9})?")
 _LONGEST = 4096
 
 
 def _ranked(text: str) -> list[Wish]:
-    """The wishes, most wanted first; of equal ones the more precise. Raises ValueError."""
-    if len(text) > _LONGEST:
-        raise ValueError("too long")
-    wishes = [_wish(part) for part in _APART[","].split(text) if part.strip()]
-    return sorted(wishes, key=lambda one: (-one.quality, -one._precision))
+    """The wishes, most wanted first; of equal ones the more precise. What is no media range is
+    passed over: clients send odd ones beside good ones."""
+    parts = _APART[","].split(text[:_LONGEST])
+    wishes = [wish for part in parts if (wish := _wish(part)) is not None]
+    return sorted(wishes, key=lambda one: (-one.quality, -one.precision))
 
 
-def _wish(text: str) -> Wish:
+def _wish(text: str) -> Wish | None:
     media_type, *rest = (part.strip() for part in _APART[";"].split(text))
     parameters = dict(_parameter(part) for part in rest if part)
-    kind = media_type.lower() if media_type != "*" else ANY
+    kind = ANY if media_type == "*" else media_type.lower()
     multipart = None if kind == ANY else kind == MULTIPART
     if multipart:
         kind = parameters.get("type", ANY).lower()
     if not _MEDIA_RANGE.fullmatch(kind):
-        raise ValueError("not a media range")
-    quality = min(1.0, max(0.0, float(parameters.get("q", "1") or 1)))
+        return None
+    quality = _quality(parameters.get("q", ""))
     return Wish(kind, multipart, parameters.get("transfer-syntax", ""), quality)
+
+
+def _quality(text: str) -> float:
+    return min(1.0, float(text)) if _QUALITY.fullmatch(text) else 1.0
 
 
 def _parameter(text: str) -> tuple[str, str]:

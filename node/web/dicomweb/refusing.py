@@ -10,7 +10,10 @@ from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 
+from node.retrieve.bulkdata import NoSuchValue, SenselessPath
 from node.retrieve.frames import NoPixels, NoSuchFrame, UnreadablePixels
+from node.retrieve.rendered import SenselessViewport
+from node.retrieve.transcode import NotEncodable
 
 
 def bad_request(sentence: str) -> HTTPException:
@@ -25,7 +28,7 @@ def not_found(what: str = "study, series or instance") -> HTTPException:
 
 def not_acceptable(offered: Iterable[str], syntaxes: Iterable[str] = ()) -> HTTPException:
     """406, with what could be accepted."""
-    sentence = f"Accept names nothing of what is offered here: {', '.join(dict.fromkeys(offered))}"
+    sentence = f"nothing is accepted of what is offered here: {', '.join(dict.fromkeys(offered))}"
     listed = ", ".join(syntaxes)
     return HTTPException(406, sentence + (f"; with transfer-syntax {listed}" if listed else ""))
 
@@ -40,9 +43,11 @@ def refusals() -> Iterator[None]:
     """What reading frames and files raises, as an answer."""
     try:
         yield
-    except (NoPixels, NoSuchFrame) as error:
+    except (NoPixels, NoSuchFrame, NoSuchValue) as error:
         raise HTTPException(404, str(error)) from error
-    except UnreadablePixels as error:
+    except (SenselessViewport, SenselessPath) as error:
+        raise bad_request(str(error)) from error
+    except (UnreadablePixels, NotEncodable) as error:
         raise HTTPException(406, f"{error}: it cannot be given in this form") from error
     except FileNotFoundError as error:
         raise not_found("instance: it was deleted a moment ago") from error

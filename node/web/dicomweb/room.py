@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from node.retrieve.kept import KeptFrames
+from node.retrieve.opened import OpenFrames, open_frames
 from node.retrieve.series_metadata import SeriesMetadata
 from node.web.context import WebContext
 from node.web.dicomweb.refusing import bad_request, not_found
@@ -22,10 +25,17 @@ _PAGE = 1000
 @dataclass(frozen=True, slots=True)
 class Room:
     """The node's parts that DICOMweb needs. ``slots``: the threads that answer, a few only, so that
-    retrieving never takes those of the pages and of /health."""
+    retrieving never takes those of the pages and of /health; ``drawing``: those that decode."""
 
     context: WebContext
     slots: Executor
+    drawing: Executor
+    kept: KeptFrames = field(default_factory=KeptFrames)
+
+    def frames(self, held: Held) -> AbstractContextManager[OpenFrames]:
+        """Raises what ``open_frames`` raises."""
+        blob = self.context.archive.blob(held)
+        return open_frames(self.kept, blob, held.sha256, held.transfer_syntax_uid)
 
     @property
     def metadata(self) -> SeriesMetadata:
@@ -42,20 +52,22 @@ def selection(request: Request) -> Selection:
     HTTPException
         400: one of them is no UID.
     """
-    given = {
-        name: (request.path_params[name],)
-        for name in ("study", "series", "instance")
-        if name in request.path_params
-    }
-    for name, (uid,) in given.items():
+    levels = ("study", "series", "instance")
+    return chosen_by({name: given for name in levels if (given := request.path_params.get(name))})
+
+
+def chosen_by(uids: Mapping[str, str]) -> Selection:
+    """The same of UIDs by level. Raises HTTPException."""
+    for name, uid in uids.items():
         if not _UID.fullmatch(uid):
             raise bad_request(
                 f"the {name} in this URL is no UID: digits and full stops, at most 64"
             )
+    lists = {name: (uid,) for name, uid in uids.items()}
     return Selection(
-        study_uids=given.get("study", ()),
-        series_uids=given.get("series", ()),
-        sop_uids=given.get("instance", ()),
+        study_uids=lists.get("study", ()),
+        series_uids=lists.get("series", ()),
+        sop_uids=lists.get("instance", ()),
     )
 
 

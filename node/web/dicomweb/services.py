@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +18,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from node.web.dicomweb.refusing import refusals
+from node.web.dicomweb.room import Room
 
 Answer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
@@ -34,38 +34,40 @@ class Service:
     path: str
     name: str
     answer: Answer
+    draws: bool = False
+    """Whether pixels are decoded for it: such take none of the threads that only read."""
 
 
-def as_routes(services: Iterable[Service], slots: Executor) -> list[Route]:
+def as_routes(services: Iterable[Service], room: Room) -> list[Route]:
     """One route to a path, which knows all its methods."""
-    by_path: dict[str, dict[str, Answer]] = {}
+    by_path: dict[str, dict[str, Service]] = {}
     for one in services:
-        by_path.setdefault(one.path, {})[one.method] = one.answer
-    return [Route(path, _Resource(answers, slots)) for path, answers in by_path.items()]
+        by_path.setdefault(one.path, {})[one.method] = one
+    return [Route(path, _Resource(known, room)) for path, known in by_path.items()]
 
 
 class _Resource:
     """Answers by method; 405 tells which there are (RFC 9110 15.5.6)."""
 
-    def __init__(self, answers: Mapping[str, Answer], slots: Executor) -> None:
-        self._answers = {**answers, **({"HEAD": answers["GET"]} if "GET" in answers else {})}
-        self._slots = slots
+    def __init__(self, known: Mapping[str, Service], room: Room) -> None:
+        self._known = {**known, **({"HEAD": known["GET"]} if "GET" in known else {})}
+        self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        answer = self._answers.get(request.method)
-        if answer is None:
-            allowed = ", ".join(sorted(self._answers))
+        service = self._known.get(request.method)
+        if service is None:
+            allowed = ", ".join(sorted(self._known))
             sentence = f"this resource knows {allowed}"
             raise HTTPException(405, sentence, headers={"Allow": allowed})
         with refusals():
-            response = await self._answered(answer, request)
+            response = await self._answered(service, request)
         await response(scope, receive, send)
 
-    async def _answered(self, answer: Answer, request: Request) -> Response:
-        if asyncio.iscoroutinefunction(answer):
-            in_loop = cast(Callable[[Request], Awaitable[Response]], answer)
+    async def _answered(self, service: Service, request: Request) -> Response:
+        if asyncio.iscoroutinefunction(service.answer):
+            in_loop = cast(Callable[[Request], Awaitable[Response]], service.answer)
             return await in_loop(request)
-        in_thread = cast(Callable[[Request], Response], answer)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._slots, in_thread, request)
+        in_thread = cast(Callable[[Request], Response], service.answer)
+        slots = self._room.drawing if service.draws else self._room.slots
+        return await asyncio.get_running_loop().run_in_executor(slots, in_thread, request)

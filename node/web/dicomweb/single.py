@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -10,12 +11,16 @@ from starlette.responses import Response
 from node.retrieve.frames import Span
 from node.web.dicomweb.conditions import headers, part_of
 from node.web.dicomweb.room import Room
-from node.web.dicomweb.streams import Pieces, Streamed, file_pieces
+from node.web.dicomweb.streams import Streamed, file_pieces
 from storage.blobs import Blob
 
 
 def streamed(
-    room: Room, request: Request, pieces: Pieces, head: Mapping[str, str], status: int = 200
+    room: Room,
+    request: Request,
+    pieces: Iterable[bytes],
+    head: Mapping[str, str],
+    status: int = 200,
 ) -> Response:
     """The pieces as they are read; for HEAD none is."""
     if request.method != "HEAD":
@@ -26,15 +31,39 @@ def streamed(
     return answer
 
 
-def single_part(
-    room: Room,
-    request: Request,
-    blob: Blob,
-    content_type: str,
-    tag: str,
-    within: Span | None = None,
-) -> Response:
-    """The bytes of a file, or those ``within`` it; of these the range that is asked for.
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Which bytes of a single part are sent, and what is said of them."""
+
+    status: int
+    span: Span
+    head: dict[str, str]
+
+
+def range_of(request: Request, length: int, content_type: str, tag: str) -> Range:
+    """The range that is asked for of ``length`` bytes, or all of them.
+
+    Raises
+    ------
+    HTTPException
+        416: there is no such range.
+    """
+    part = part_of(request, length, tag)
+    span = part or Span(0, length)
+    head = {
+        **headers(tag),
+        "Content-Type": content_type,
+        "Content-Length": str(span.length),
+        "Accept-Ranges": "bytes",
+    }
+    if part is None:
+        return Range(200, span, head)
+    head["Content-Range"] = f"bytes {span.offset}-{span.offset + span.length - 1}/{length}"
+    return Range(206, span, head)
+
+
+def single_part(room: Room, request: Request, blob: Blob, content_type: str, tag: str) -> Response:
+    """A file, or the range of it that is asked for.
 
     Raises
     ------
@@ -42,19 +71,6 @@ def single_part(
         416: there is no such range.
     FileNotFoundError, OSError
     """
-    whole = within or Span(0, blob.store.size(blob.key))
-    part = part_of(request, whole.length, tag)
-    asked = part or Span(0, whole.length)
-    head = {
-        **headers(tag),
-        "Content-Type": content_type,
-        "Content-Length": str(asked.length),
-        "Accept-Ranges": "bytes",
-    }
-    status = 200
-    if part is not None:
-        status = 206
-        last = asked.offset + asked.length - 1
-        head["Content-Range"] = f"bytes {asked.offset}-{last}/{whole.length}"
-    pieces = file_pieces(blob, whole.offset + asked.offset, asked.length)
-    return streamed(room, request, pieces, head, status)
+    asked = range_of(request, blob.store.size(blob.key), content_type, tag)
+    pieces = file_pieces(blob, *asked.span)
+    return streamed(room, request, pieces, asked.head, asked.status)

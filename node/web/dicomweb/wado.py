@@ -1,20 +1,23 @@
-"""WADO-RS: studies, series and instances as they are stored (PS3.18 10.4.1.1.1 to 10.4.1.1.3)."""
+"""WADO-RS: studies, series and instances, whole (PS3.18 10.4.1.1.1 to 10.4.1.1.3)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from node.retrieve.transcode import DECODED
 from node.web.dicomweb import zipped
-from node.web.dicomweb.accept import Chosen, Offer, choose
+from node.web.dicomweb.accept import AS_STORED, Chosen, Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.multipart import Multipart, Part, boundary_of
 from node.web.dicomweb.room import Holding, Room, find, selection
 from node.web.dicomweb.services import Service
 from node.web.dicomweb.single import single_part, streamed
-from node.web.dicomweb.streams import Pieces, file_pieces
+from node.web.dicomweb.streams import Pieces
+from node.web.dicomweb.whole import is_stored_so, whole_instance
 from storage.holdings import Held
 
 DICOM = "application/dicom"
@@ -22,21 +25,21 @@ DICOM = "application/dicom"
 
 def services(room: Room) -> list[Service]:
     wado = _Wado(room)
+    series = "/studies/{study}/series/{series}"
     return [
-        Service("GET", "/studies/{study}", "Retrieve Study", wado.instances),
-        Service("GET", "/studies/{study}/series/{series}", "Retrieve Series", wado.instances),
-        Service(
-            "GET",
-            "/studies/{study}/series/{series}/instances/{instance}",
-            "Retrieve Instance",
-            wado.instances,
-        ),
+        Service("GET", path, f"Retrieve {name}", wado.instances)
+        for path, name in (
+            ("/studies/{study}", "Study"),
+            (series, "Series"),
+            (f"{series}/instances/{{instance}}", "Instance"),
+        )
     ]
 
 
 class _Wado:
     def __init__(self, room: Room) -> None:
         self._room = room
+        self._drawing = replace(room, slots=room.drawing)
 
     def instances(self, request: Request) -> Response:
         """All instances of what the URL names, in the form that is accepted."""
@@ -45,46 +48,65 @@ class _Wado:
         tag = _tag(holding, chosen)
         if (same := unchanged(request, tag)) is not None:
             return same
-        only = holding.only
-        if only is not None and not chosen.offer.multipart and chosen.offer.media_type == DICOM:
-            return self._alone(request, only, tag)
-        return self._together(request, holding, chosen, tag)
-
-    def _alone(self, request: Request, held: Held, tag: str) -> Response:
-        blob = self._room.context.archive.blob(held)
-        content_type = _dicom(held)
-        return single_part(self._room, request, blob, content_type, tag)
-
-    def _together(self, request: Request, holding: Holding, chosen: Chosen, tag: str) -> Response:
+        syntax = chosen.transfer_syntax
+        if chosen.offer.media_type == DICOM and not chosen.offer.multipart:
+            return alone(self._room, request, holding.first[0], syntax, tag)
         if chosen.offer.media_type == zipped.MEDIA_TYPE:
-            pieces = zipped.zipped(self._pieces(one) for one in holding)
+            pieces = zipped.zipped(self._files(holding, syntax))
             content_type = zipped.MEDIA_TYPE
         else:
-            body = Multipart(DICOM, self._parts(holding), boundary_of(tag))
+            body = Multipart(DICOM, self._parts(holding, syntax), boundary_of(tag))
             pieces, content_type = body.pieces(), body.content_type
-        return streamed(self._room, request, pieces, {**headers(tag), "Content-Type": content_type})
+        is_plain = all(is_stored_so(one, syntax) for one in holding.first)
+        room = self._room if is_plain else self._drawing
+        return streamed(room, request, pieces, {**headers(tag), "Content-Type": content_type})
 
-    def _parts(self, holding: Holding) -> Iterator[Part]:
+    def _parts(self, holding: Holding, syntax: str) -> Iterator[Part]:
         for held in holding:
-            yield Part(_dicom(held), self._pieces(held))
+            with whole_instance(self._room, held, syntax) as whole:
+                yield Part(_content_type(whole.transfer_syntax_uid), whole.pieces)
 
-    def _pieces(self, held: Held) -> Pieces:
-        return file_pieces(self._room.context.archive.blob(held))
+    def _files(self, holding: Holding, syntax: str) -> Iterator[Pieces]:
+        for held in holding:
+            with whole_instance(self._room, held, syntax) as whole:
+                yield whole.pieces
+
+
+def alone(room: Room, request: Request, held: Held, syntax: str, tag: str) -> Response:
+    """One instance as a single part; by ranges where it is stored so.
+
+    Raises
+    ------
+    HTTPException, NotEncodable, FileNotFoundError, OSError
+    """
+    if is_stored_so(held, syntax):
+        blob = room.context.archive.blob(held)
+        return single_part(room, request, blob, _content_type(held.transfer_syntax_uid), tag)
+    head = {**headers(tag), "Content-Type": _content_type(syntax)}
+    return streamed(room, request, _recoded(room, held, syntax), head)
+
+
+def _recoded(room: Room, held: Held, syntax: str) -> Pieces:
+    with whole_instance(room, held, syntax, strictly=True) as whole:
+        yield from whole.pieces
 
 
 def _offers(holding: Holding) -> list[Offer]:
-    stored = tuple(dict.fromkeys(one.transfer_syntax_uid for one in holding.first))
-    offers = [Offer(DICOM, multipart=True, syntaxes=stored), Offer(zipped.MEDIA_TYPE)]
-    alone = Offer(DICOM, syntaxes=stored)
-    return [offers[0], alone, offers[1]] if holding.only else offers
+    """What all are stored in, and what everything can be decompressed to: that is the default."""
+    stored = {one.transfer_syntax_uid for one in holding.first}
+    common = stored if len(stored) == 1 and holding.is_whole else set()
+    syntaxes = tuple(dict.fromkeys((*DECODED, *common)))
+    parts = Offer(DICOM, multipart=True, syntaxes=syntaxes)
+    packed = Offer(zipped.MEDIA_TYPE, syntaxes=(AS_STORED, *syntaxes))
+    return [parts, replace(parts, multipart=False), packed] if holding.only else [parts, packed]
 
 
-def _dicom(held: Held) -> str:
-    return f"{DICOM}; transfer-syntax={held.transfer_syntax_uid}"
+def _content_type(syntax: str) -> str:
+    return f"{DICOM}; transfer-syntax={syntax}"
 
 
 def _tag(holding: Holding, chosen: Chosen) -> str:
-    """Of a few instances: to tell it of many would cost as much as to send them."""
+    """Of as many as were looked up at once: to tell it of more would cost as much as to send."""
     if not holding.is_whole:
         return ""
     return entity_tag(str(chosen), *(one.sha256 for one in holding.first))

@@ -11,8 +11,14 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless
+from pydicom.uid import (
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000Lossless,
+    RLELossless,
+)
 
 from tests.instances import make_dataset
 from tests.node.web.dicomweb.holding import hold, series_url, study_url, url
@@ -204,3 +210,40 @@ def test_the_file_that_is_sent_is_the_one_that_pydicom_reads(site: Site) -> None
     hold(site, dataset)
     (part,) = parts_of(get(site, url(dataset)))
     assert pydicom.dcmread(io.BytesIO(content_of(part))).SOPInstanceUID == dataset.SOPInstanceUID
+
+
+@pytest.mark.parametrize("accept", ["application/dicom", "*/*"])
+def test_without_a_transfer_syntax_the_default_one_is_given(site: Site, accept: str) -> None:
+    implicit, packed = make_dataset(1), make_dataset(2)
+    hold(site, implicit, ImplicitVRLittleEndian)
+    pixels = packed.PixelData
+    hold(site, run_lengths(packed), RLELossless)
+    for dataset, expected in ((implicit, implicit.PixelData), (packed, pixels)):
+        answer = get(site, url(dataset), accept)
+        content = answer.content if accept != "*/*" else content_of(parts_of(answer)[0])
+        read = pydicom.dcmread(io.BytesIO(content))
+        assert read.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
+        assert read.PixelData == expected
+
+
+def run_lengths(dataset: Dataset) -> Dataset:
+    dataset["PixelData"].VR = "OW"
+    dataset.file_meta = FileMetaDataset()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    dataset.compress(RLELossless, generate_instance_uid=False)
+    return dataset
+
+
+def test_what_cannot_be_decompressed_comes_as_stored_in_a_series_and_not_alone(site: Site) -> None:
+    good = make_dataset(1)
+    bad = make_dataset(2, PixelData=encapsulate([b"nonsense"]))
+    bad["PixelData"].is_undefined_length = True
+    hold(site, good)
+    file = hold(site, bad, JPEG2000Lossless)
+    parts = parts_of(get(site, series_url(bad)))
+    assert content_of(parts[1]) == file.read_bytes()
+    assert parts[1]["Content-Type"] == f"application/dicom; transfer-syntax={JPEG2000Lossless}"
+    refused = get(site, url(bad), "application/dicom")
+    assert refused.status_code == 406
+    as_stored = get(site, url(bad), "application/dicom; transfer-syntax=*")
+    assert as_stored.content == file.read_bytes()
