@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from contextlib import suppress
-from typing import Protocol
+from functools import partial
+from typing import Protocol, TypeVar
 
 from node.web.dicomweb.body_parts import BodyFault, PartSink, TooMuch
+
+T = TypeVar("T")
 
 PORTION_BYTES = 64 * 1024
 """So much is worth a thread's while."""
@@ -66,33 +70,42 @@ class Portions:
         is_idle = self._running is None or self._running.done()
         if is_idle or self._gathered_bytes >= MOST_BYTES:
             await self._until_read()
-            self._start(is_last=False)
+            self._start(partial(self._read, self._taken()))
 
-    async def end(self) -> None:
-        """The body is over, and read when this returns."""
+    async def end(self, then: Callable[[], T]) -> T:
+        """The body is over: read what is left of it, then do this in the same thread."""
         await self._until_read()
-        self._start(is_last=True)
+        given: list[T] = []
+
+        def read_and_do() -> None:
+            self._read(data)
+            self._reader.finish()
+            given.append(then())
+
+        data = self._taken()
+        self._start(read_and_do)
         await self._until_read()
+        return given[0]
 
     async def stop(self) -> None:
         """The body ends before its time: what came of it is read when this returns."""
         while not self._is_broken and (self._running is not None or self._gathered):
             if self._running is None:
-                self._start(is_last=False)
+                self._start(partial(self._read, self._taken()))
             with suppress(BodyFault, TooMuch):  # of a body that nobody wants any more
                 await self._until_read()
 
-    def _start(self, is_last: bool) -> None:
+    def _taken(self) -> bytes:
         data = b"".join(self._gathered)
         self._gathered, self._gathered_bytes = [], 0
-        loop = asyncio.get_running_loop()
-        self._running = loop.run_in_executor(self._threads, self._read, data, is_last)
+        return data
 
-    def _read(self, data: bytes, is_last: bool) -> None:
+    def _start(self, step: Callable[[], None]) -> None:
+        self._running = asyncio.get_running_loop().run_in_executor(self._threads, step)
+
+    def _read(self, data: bytes) -> None:
         if data:
             self._reader.feed(data)
-        if is_last:
-            self._reader.finish()
 
     async def _until_read(self) -> None:
         """Where the one who waits is cancelled, the thread reads on, and is still known."""

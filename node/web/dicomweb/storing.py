@@ -45,8 +45,7 @@ class Storing:
         self._settle_beside()
         if len(self._outcomes) >= MAX_FILES:
             raise TooMuch(f"more than {MAX_FILES} parts: send them in several requests")
-        kind = media_type(headers.get("content-type", "")) or DICOM
-        if kind == DICOM:
+        if media_type(headers.get("content-type", DICOM)).name in (DICOM, ""):
             self._coming = self._upload.begin(self._study)
             return
         reason = f"a part is no {DICOM}"

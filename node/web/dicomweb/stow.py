@@ -23,8 +23,8 @@ from node.web.dicomweb.media_types import (
     DICOM_JSON,
     DICOM_XML,
     MULTIPART,
+    MediaType,
     media_type,
-    parameter,
 )
 from node.web.dicomweb.portions import Portions, Reader, WholeBody
 from node.web.dicomweb.refusing import bad_request
@@ -47,6 +47,7 @@ WAIT_S = 20.0
 RETRY_AFTER_S = 10
 SETTLERS = 8
 """Files of all requests that wait for the disk at a time."""
+LARGE_BYTES = 1024 * 1024
 MAX_BOUNDARY_LENGTH = 200
 """RFC 2046 allows 70."""
 
@@ -84,14 +85,15 @@ class StoreService:
         if is_cross_site(request.headers):
             raise HTTPException(403, "a page of another site may not store here")
         answer_type = choose(request, _ANSWERS).offer.media_type
-        header = request.headers.get("content-type", "")
-        _check_content_type(header)
+        content = media_type(request.headers.get("content-type", ""))
+        _check(content)
         study = "".join(selection(request).study_uids)
         async with self._place():
-            await self._check_room()
+            if _is_large(request):
+                await self._check_room()
             with self._upload(request) as upload:
                 storing = Storing(upload, study, self._settlers)
-                outcomes = await self._take(request, storing, _reader(header, storing))
+                outcomes = await self._take(request, storing, _reader(content, storing))
         return _answer(request, outcomes, answer_type)
 
     # --- before the body is read ------------------------------------------------------------------
@@ -99,7 +101,8 @@ class StoreService:
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
         try:
-            await asyncio.wait_for(self._places.acquire(), WAIT_S)
+            async with asyncio.timeout(WAIT_S):
+                await self._places.acquire()
         except TimeoutError as error:
             raise _not_now("others store at this moment") from error
         try:
@@ -131,8 +134,7 @@ class StoreService:
         try:
             async for chunk in self._chunks(request):
                 await portions.add(chunk)
-            await portions.end()
-            return await self._in_thread(storing.finish)
+            return await portions.end(storing.finish)
         except BodyFault as error:
             status, reason = 400, str(error)
         except TooMuch as error:
@@ -167,27 +169,30 @@ class StoreService:
         return await asyncio.get_running_loop().run_in_executor(self._feeders, step)
 
 
-def _check_content_type(header: str) -> None:
+def _check(content: MediaType) -> None:
     """Raises HTTPException."""
-    kind = media_type(header)
-    if kind == DICOM:
+    if content.name == DICOM:
         return
-    if kind != MULTIPART:
+    if content.name != MULTIPART:
         raise HTTPException(415, f"the body has to be {_TAKEN}")
-    inner = media_type(parameter(header, "type")) or DICOM
-    if inner != DICOM:
+    if media_type(content.parameters.get("type", DICOM)).name != DICOM:
         raise HTTPException(
             415, f"instances are taken as files: metadata apart from bulk data is not; {_TAKEN}"
         )
-    boundary = parameter(header, "boundary")
-    if not 0 < len(boundary) <= MAX_BOUNDARY_LENGTH:
+    if not 0 < len(content.parameters.get("boundary", "")) <= MAX_BOUNDARY_LENGTH:
         raise bad_request("the Content-Type names no boundary, or one that is too long")
 
 
-def _reader(header: str, storing: Storing) -> Reader:
-    if media_type(header) == DICOM:
+def _is_large(request: Request) -> bool:
+    """Whether it pays to ask for room before the body is read."""
+    length = request.headers.get("content-length", "")
+    return not length.isdecimal() or int(length) > LARGE_BYTES
+
+
+def _reader(content: MediaType, storing: Storing) -> Reader:
+    if content.name == DICOM:
         return WholeBody(storing)
-    return BodyParts(parameter(header, "boundary").encode("latin-1", "replace"), storing)
+    return BodyParts(content.parameters["boundary"].encode("latin-1", "replace"), storing)
 
 
 def _answer(request: Request, outcomes: list[Outcome], answer_type: str) -> Response:

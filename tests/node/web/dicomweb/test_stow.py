@@ -274,7 +274,8 @@ def test_with_too_little_space_or_no_index_it_is_to_be_tried_again(counter: Coun
     counter.desk.sink = counter.desk.records.append
     plenty = counter.uploads.receiver
     counter.uploads.receiver = replace(plenty, min_free_bytes=1 << 60)
-    answer = counter.post(multipart(file_of(ONE)))
+    assert reasons(counter.post(multipart(file_of(ONE)))) == {ONE.SOPInstanceUID: 0xA700}
+    answer = counter.post([multipart(file_of(ONE))])
     assert (answer.status_code, "min_free_mb" in answer.text) == (503, True)
     assert int(answer.headers["retry-after"]) > 0
     counter.uploads.receiver = plenty
