@@ -22,15 +22,17 @@ from storage.disk import named_errors
 
 SHELF = "the folder of metadata"
 _PART = ".part"
+_TOLD_AS = "told_as"
 
 
 @dataclass(frozen=True, slots=True)
 class Shelved:
-    """The name of a file: whose metadata, and a digest of all that they are made of."""
+    """The name of a file: whose metadata, all that they are made of, and how they are told."""
 
     study_instance_uid: str
     series_instance_uid: str
     made_of: str
+    told_as: str = ""
 
 
 class Adding:
@@ -98,8 +100,32 @@ class MetadataShelf:
         """Raises FileNotFoundError, OSError."""
         return self._path(name).open("rb")
 
+    def open_otherwise(self, name: Shelved) -> BufferedReader:
+        """The same, however it is told. Raises FileNotFoundError, OSError."""
+        found = self._of_any_telling(name)
+        if found is None:
+            raise FileNotFoundError
+        return found.open("rb")
+
     def has(self, name: Shelved) -> bool:
-        return self._path(name).is_file()
+        """Whether it is there, however it is told."""
+        return self._of_any_telling(name) is not None
+
+    @property
+    def told_as(self) -> str:
+        """How what is made beforehand is best told; empty while nobody has said."""
+        with suppress(OSError, UnicodeDecodeError):
+            return (self._root / _TOLD_AS).read_text()
+        return ""
+
+    def prefer(self, told_as: str) -> None:
+        """Say so."""
+        if told_as != self.told_as:
+            with suppress(OSError):
+                self._root.mkdir(parents=True, exist_ok=True)
+                half = self._root / f"{secrets.token_hex(8)}{_PART}"
+                half.write_text(told_as)
+                half.replace(self._root / _TOLD_AS)
 
     def adding(self, name: Shelved) -> Adding:
         """A file to be written. Where there is no room for it, it is written nowhere."""
@@ -125,7 +151,7 @@ class MetadataShelf:
         """
         with named_errors(SHELF):
             left = {folder.name: folder for folder in self._root.glob("??/*")}
-            for half in self._root.glob(f"??/*/*{_PART}"):
+            for half in self._root.rglob(f"*{_PART}"):
                 half.unlink(missing_ok=True)
             for uid in study_instance_uids:
                 left.pop(_digest(uid), None)
@@ -153,9 +179,17 @@ class MetadataShelf:
 
     def _path(self, name: Shelved) -> Path:
         series = _digest(name.series_instance_uid)
-        made_of = hashlib.blake2b(name.made_of.encode(), digest_size=16).hexdigest()
-        return self._folder(name.study_instance_uid) / f"{series}-{made_of}.json.gz"
+        made_of = _digest(name.made_of)
+        folder = self._folder(name.study_instance_uid)
+        return folder / f"{series}-{made_of}-{_digest(name.told_as)}.json.gz"
+
+    def _of_any_telling(self, name: Shelved) -> Path | None:
+        path = self._path(name)
+        if path.is_file():
+            return path
+        told, _, _ = path.name.rpartition("-")
+        return next(path.parent.glob(f"{told}-*"), None)
 
 
-def _digest(uid: str) -> str:
-    return hashlib.blake2b(uid.encode(), digest_size=16).hexdigest()
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -37,24 +38,37 @@ ROOT = "/dicom-web"
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an instance stands among the resources of DICOMweb."""
+    """Where an instance stands among the resources of DICOMweb.
+
+    origin: scheme, host and port by which the node is asked (RFC 6454); without, URLs begin with
+    their path.
+    """
 
     study_instance_uid: str
     series_instance_uid: str
     sop_instance_uid: str
+    origin: str = ""
 
     @property
     def instance(self) -> str:
-        """The path of the instance's resource."""
+        """The URL of the instance's resource."""
         return (
-            f"{ROOT}/studies/{self.study_instance_uid}/series/{self.series_instance_uid}"
+            f"{self.origin}{ROOT}/studies/{self.study_instance_uid}/series/{self.series_instance_uid}"
             f"/instances/{self.sop_instance_uid}"
         )
 
     @property
     def bulkdata(self) -> str:
-        """What the paths of its long values begin with."""
+        """What the URLs of its long values begin with."""
         return f"{self.instance}/bulkdata/"
+
+
+_BULK = re.compile(rb'("BulkDataURI":")[^"]*?(?=%s/studies/)' % ROOT.encode())
+
+
+def told_by(origin: str, instance: bytes) -> bytes:
+    """The metadata of an instance as they are told by another origin."""
+    return _BULK.sub(rb"\g<1>" + origin.encode(), instance)
 
 
 class MetadataWriter:

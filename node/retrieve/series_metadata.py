@@ -9,8 +9,9 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
+from io import BufferedReader
 
-from node.retrieve.metadata import FORM, Address, MetadataWriter
+from node.retrieve.metadata import FORM, Address, MetadataWriter, told_by
 from storage import holdings
 from storage.archive import Archive
 from storage.database import Database, Transaction
@@ -22,6 +23,8 @@ WORTH_BYTES = 16 * 1024 * 1024
 """A series of so many instances, or of so many bytes, is shelved; others are made in no time."""
 _PACKING = 4
 """Of zlib: more makes files little smaller."""
+_PACKING_IN_HASTE = 1
+_GZIP = 16 + zlib.MAX_WBITS
 PIECE = 64 * 1024
 _PAGE = 1000
 
@@ -38,6 +41,41 @@ def array(objects: Iterable[bytes]) -> Iterator[bytes]:
     yield b"[]" if separator == b"[" else b"]"
 
 
+def packed(pieces: Iterable[bytes]) -> Pieces:
+    """The pieces as one gzip file, made while somebody waits."""
+    packer = zlib.compressobj(_PACKING_IN_HASTE, wbits=_GZIP)
+    for piece in pieces:
+        if some := packer.compress(piece):
+            yield some
+    yield packer.flush()
+
+
+def unpacked(pieces: Iterable[bytes]) -> Pieces:
+    """The other way round."""
+    unpacker = zlib.decompressobj(wbits=_GZIP)
+    for piece in pieces:
+        if some := unpacker.decompress(piece):
+            yield some
+    yield unpacker.flush()
+
+
+def _pieces(file: BufferedReader) -> Pieces:
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """An array as ``array`` writes it: an instance is a line."""
+    begun: list[bytes] = []
+    for piece in pieces:
+        *whole, rest = piece.split(b"\n")
+        for line in whole:
+            yield b"".join([*begun, line, b"\n"])
+            begun = []
+        begun.append(rest)
+    yield b"".join(begun)
+
+
 class SeriesMetadata:
     """Makes and keeps what is asked for. All methods may be called from any thread."""
 
@@ -48,20 +86,29 @@ class SeriesMetadata:
         self._archive = archive
         self._shelf = shelf
 
-    def packed(self, series: Sequence[Held]) -> Pieces:
+    def packed(self, series: Sequence[Held], origin: str) -> Pieces:
         """The metadata of all instances of a series as a gzip file.
+
+        origin: what their URLs begin with. What the shelf has by another one is packed anew.
 
         Raises
         ------
         OSError
             While it is made: a file cannot be read.
         """
-        name = name_of(series)
-        if self._shelf is not None and is_worth(series):
-            with suppress(FileNotFoundError), self._shelf.open(name) as file:
-                while piece := file.read(PIECE):
-                    yield piece
-                return
+        name = name_of(series, origin)
+        shelf = self._shelf
+        if shelf is None or not is_worth(series):
+            yield from self._made(series, name, lambda: None)
+            return
+        shelf.prefer(origin)
+        with suppress(FileNotFoundError), shelf.open(name) as file:
+            yield from _pieces(file)
+            return
+        with suppress(FileNotFoundError), shelf.open_otherwise(name) as file:
+            lines = _lines(unpacked(_pieces(file)))
+            yield from packed(told_by(origin, line) for line in lines)
+            return
         yield from self._made(series, name, lambda: None)
 
     def is_shelved(self, series: Sequence[Held]) -> bool:
@@ -75,23 +122,24 @@ class SeriesMetadata:
         ------
         OSError
         """
-        for _ in self._made(series, name_of(series), breathe):
+        origin = self._shelf.told_as if self._shelf is not None else ""
+        for _ in self._made(series, name_of(series, origin), breathe):
             pass
 
-    def objects(self, instances: Iterable[Held]) -> Iterator[bytes]:
+    def objects(self, instances: Iterable[Held], origin: str) -> Iterator[bytes]:
         """One JSON object an instance; what was deleted meanwhile is left out."""
         writer = MetadataWriter()
         for one in instances:
-            place = Address(one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
+            uids = (one.study_instance_uid, one.series_instance_uid, one.sop_instance_uid)
             blob = self._archive.blob(one)
             with suppress(FileNotFoundError):
-                yield writer.write(blob, one.transfer_syntax_uid, place)
+                yield writer.write(blob, one.transfer_syntax_uid, Address(*uids, origin))
 
     def _made(self, series: Sequence[Held], name: Shelved, breathe: Callable[[], None]) -> Pieces:
-        packer = zlib.compressobj(_PACKING, wbits=16 + zlib.MAX_WBITS)
+        packer = zlib.compressobj(_PACKING, wbits=_GZIP)
         added = self._adding(series, name)
         try:
-            for piece in array(self.objects(series)):
+            for piece in array(self.objects(series, name.told_as)):
                 if some := packer.compress(piece):
                     added.write(some)
                     yield some
@@ -114,7 +162,7 @@ class SeriesMetadata:
             return
         with self._database.look() as tx:
             now = series_of(tx, name.study_instance_uid, name.series_instance_uid)
-        if not now or name_of(now) != name:
+        if not now or name_of(now, name.told_as) != name:
             self._shelf.discard(name.study_instance_uid)
 
 
@@ -123,12 +171,12 @@ def is_worth(series: Sequence[Held]) -> bool:
     return len(series) >= WORTH_INSTANCES or sum(one.size_bytes for one in series) >= WORTH_BYTES
 
 
-def name_of(series: Sequence[Held]) -> Shelved:
+def name_of(series: Sequence[Held], origin: str = "") -> Shelved:
     """On the shelf. Made of the bytes of all instances, in their order, and how they are read."""
     parts = (f"{one.sop_instance_uid} {one.sha256} {one.transfer_syntax_uid}" for one in series)
     first = series[0]
     made_of = "\n".join([FORM, *parts])
-    return Shelved(first.study_instance_uid, first.series_instance_uid, made_of)
+    return Shelved(first.study_instance_uid, first.series_instance_uid, made_of, origin)
 
 
 def series_of(tx: Transaction, study_instance_uid: str, series_instance_uid: str) -> list[Held]:

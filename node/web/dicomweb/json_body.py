@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Iterator
 
 from starlette.requests import Request
@@ -13,9 +12,6 @@ from node.web.dicomweb.media_types import DICOM_JSON
 JSON = "application/json"
 OFFERS = (Offer(DICOM_JSON), Offer(JSON))
 GZIP = "gzip"
-_GZIP_BITS = 16 + zlib.MAX_WBITS
-LEVEL = 1
-"""Of what is packed while somebody waits."""
 
 
 def joined(arrays: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
@@ -48,19 +44,6 @@ def takes_gzip(request: Request) -> bool:
     return False
 
 
-def packed(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The pieces as one gzip file, made as they come."""
-    packer = zlib.compressobj(LEVEL, wbits=_GZIP_BITS)
-    for piece in pieces:
-        if some := packer.compress(piece):
-            yield some
-    yield packer.flush()
-
-
-def unpacked(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The other way round."""
-    unpacker = zlib.decompressobj(wbits=_GZIP_BITS)
-    for piece in pieces:
-        if some := unpacker.decompress(piece):
-            yield some
-    yield unpacker.flush()
+def origin(request: Request) -> str:
+    """By which the client knows the node, so that it can ask for what URLs name."""
+    return f"{request.url.scheme}://{request.url.netloc}"

@@ -12,7 +12,8 @@ from starlette.responses import Response
 from node.query.asked import Level
 from node.query.search import Answer, TooMuch, search
 from node.retrieve.dicom_json.answers import Member, answer_object, uid_of, url
-from node.retrieve.series_metadata import array
+from node.retrieve.metadata import ROOT
+from node.retrieve.series_metadata import array, packed
 from node.web.dicomweb import json_body, search_parameters
 from node.web.dicomweb.accept import choose
 from node.web.dicomweb.room import Room
@@ -78,7 +79,7 @@ class _Qido:
         except TooMuch as error:
             raise HTTPException(413, str(error)) from error
         first = next(found, None)
-        root = f"{request.url.scheme}://{request.url.netloc}/dicom-web"
+        root = f"{json_body.origin(request)}{ROOT}"
         answers = chain([first], found) if first is not None else iter(())
         pieces = array(_objects(answers, level, root))
         head = {
@@ -88,7 +89,7 @@ class _Qido:
         }
         if json_body.takes_gzip(request):
             head["Content-Encoding"] = json_body.GZIP
-            pieces = json_body.packed(pieces)
+            pieces = packed(pieces)
         return streamed(self._room, request, (one for one in pieces), head)
 
     def _found(self, asked: Search) -> tuple[Iterator[Answer], bool]:

@@ -28,6 +28,7 @@ from tests.instances import make_dataset, write_instance
 from tests.storage.samples import NOON
 
 STUDY, SERIES = "1.2.3", "1.2.3.1"
+ORIGIN = "http://node"
 
 
 @dataclass
@@ -83,12 +84,12 @@ class House:
 
     def told(self, series: str = SERIES) -> list[Any]:
         """The metadata as they are sent."""
-        packed = b"".join(self.metadata.packed(self.series(series)))
+        packed = b"".join(self.metadata.packed(self.series(series), ORIGIN))
         found: list[Any] = json.loads(gzip.decompress(packed))
         return found
 
     def files(self) -> list[Path]:
-        return sorted((self.folder / "metadata").glob("*/*/*"))
+        return sorted((self.folder / "metadata").glob("??/*/*"))
 
 
 @pytest.fixture
@@ -121,6 +122,32 @@ def test_what_is_shelved_is_told_without_reading_the_images(house: House) -> Non
         house.images.path(held.key).unlink()
     assert house.told() == first
     assert [one["00080018"]["Value"] for one in first] == [[f"{SERIES}.{n}"] for n in ALL]
+
+
+def test_urls_begin_with_the_origin_by_which_the_node_is_asked(house: House) -> None:
+    house.hold(*ALL)
+    house.complete()
+    house.shelving().step()
+    (made_before,) = house.files()
+    for held in house.series():
+        house.images.path(held.key).unlink()
+    expected = f"{ORIGIN}/dicom-web/studies/{STUDY}/series/{SERIES}/instances/{SERIES}"
+    bulk = [one["7FE00010"]["BulkDataURI"] for one in house.told()]
+    assert bulk == [f"{expected}.{number}/bulkdata/7FE00010" for number in ALL]
+    assert house.files() == [made_before]
+
+
+def test_what_is_made_beforehand_is_told_as_was_asked_last(house: House) -> None:
+    house.hold(*ALL)
+    house.told()
+    house.hold(*ALL, series="1.2.3.2")
+    house.complete()
+    house.shelving().step()
+    (packed,) = {
+        gzip.decompress(one.read_bytes()).count(f'"{ORIGIN}/dicom-web'.encode())
+        for one in house.files()
+    }
+    assert packed == len(ALL)
 
 
 def test_no_name_on_the_shelf_holds_a_uid(house: House) -> None:
@@ -179,7 +206,7 @@ def test_without_room_all_is_told_and_nothing_kept(house: House) -> None:
 
 def test_a_client_that_leaves_leaves_no_half_a_file(house: House) -> None:
     house.hold(*ALL)
-    pieces = house.metadata.packed(house.series())
+    pieces = house.metadata.packed(house.series(), ORIGIN)
     next(pieces)
     pieces.close()
     assert house.files() == []
