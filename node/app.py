@@ -193,6 +193,7 @@ class Node:
         self._retention, self._deleting = parts.retention(
             settings, database, folders, self._open_studies, self.health, clock
         )
+        self._entering = parts.earlier_results(database, self.results, self.health, clock)
         self._correcting = parts.corrections(database, self.store, self._shelf, self.health, clock)
         self._shelving = parts.shelving(
             database, self._metadata, self._shelf, self._is_receiving, self.health
@@ -240,6 +241,7 @@ class Node:
             *self._askers,
             self._gaps,
             self._certificates,
+            self._entering,
             self._correcting,
             self._shelving,
             self._deleting,

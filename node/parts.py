@@ -23,6 +23,7 @@ from node.dimse.services import offered
 from node.dimse.services.commitment import CommitmentService
 from node.dimse.services.offered import Means
 from node.intake.corrections import Corrections
+from node.intake.earlier_results import EarlierResults
 from node.loop import Loop
 from node.observe import logs
 from node.observe.certificates import CertificateWatch
@@ -50,6 +51,7 @@ REPORTS_S = 0.5
 GAPS_S = 15.0
 RETENTION_S = 5.0
 CERTIFICATES_S = 3600.0
+EARLIER_S = 3600.0
 
 TRANSFER_S = 900.0
 """How long sending one job's objects, or hashing what is to be committed to, may take."""
@@ -246,6 +248,13 @@ def shelving(
     made = Shelving(database, metadata, shelf, is_receiving, stopping.wait)
     heartbeat = health.part("metadata", works_s=TRANSFER_S)
     return Loop(made.step, heartbeat, IDLE_S, stopping)
+
+
+def earlier_results(database: Database, results: Results, health: Health, clock: Clock) -> Loop:
+    """Enters what an older version left; then it has nothing to do."""
+    made = EarlierResults(database, results, clock)
+    heartbeat = health.part("earlier results", fresh_s=EARLIER_S + 60)
+    return Loop(made.step, heartbeat, EARLIER_S)
 
 
 def gap_watch(settings: Settings, database: Database, health: Health, clock: Clock) -> Loop:

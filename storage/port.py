@@ -190,5 +190,8 @@ class Results(Protocol):
     def job(self, job_key: str) -> JobPlace:
         """The place of one job's results, made ready."""
 
+    def jobs(self) -> Iterator[str]:
+        """The keys of the jobs that have results, in no order that means anything."""
+
     def delete(self, job_key: str) -> None:
         """Delete what a job made; nothing where nothing is."""

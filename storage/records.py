@@ -308,6 +308,14 @@ class JobResults:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundResults:
+    """The objects of a job by the record that lies beside them; ``at`` dates them."""
+
+    objects: tuple[ResultObject, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StudyPlace:
     """Where a study stands in the list, which is by the moment of its last image."""
 

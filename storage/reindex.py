@@ -1,9 +1,9 @@
-"""Rebuilds the index from the stored files: they are the truth, the database only a view."""
+"""Rebuilds the index from what is stored: that is the truth, the database only a view."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from storage import index
@@ -11,11 +11,15 @@ from storage.blobs import Blob, local_file
 from storage.database import Database
 from storage.errors import UnreadableInstance
 from storage.header import read_attributes
-from storage.port import Instances, Readable
-from storage.records import InstanceRecord, Placement, PutOutcome
+from storage.port import Instances, JobPlace, Readable, Results
+from storage.records import FoundResults, InstanceRecord, Placement, PutOutcome, ResultObject
 from storage.seal import contradicts_seal, dataset_digest
 
 BATCH = 500
+
+
+Progress = Callable[[int, int], None]
+"""Is called with how many were read, and of how many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,14 @@ class ReindexReport:
     found: int
     added: int
     unreadable: tuple[str, ...]
+    without_study: int = 0
+    """Results of studies that are not there: left out."""
 
 
 def reindex(
-    database: Database, store: Instances, progress: Callable[[int, int], None] | None = None
+    database: Database, store: Instances, progress: Progress | None = None
 ) -> ReindexReport:
-    """Enter every stored file that the index lacks; nothing is deleted or moved.
-
-    ``progress`` is called with (files read, files in all).
-    """
+    """Enter every stored instance that the index lacks; nothing is deleted or moved."""
     keys = list(store.iterate())
     added = 0
     unreadable: list[str] = []
@@ -49,6 +52,56 @@ def reindex(
         if progress is not None:
             progress(min(start + BATCH, len(keys)), len(keys))
     return ReindexReport(len(keys), added, tuple(unreadable))
+
+
+def reindex_results(
+    database: Database,
+    results: Results,
+    found_in: Callable[[JobPlace], FoundResults | None],
+    progress: Progress | None = None,
+) -> ReindexReport:
+    """Enter what jobs have left, as the node's own; after the instances: their study has to be
+    there.
+
+    found_in: reads the record of a job beside its results; what has none was never let out.
+    """
+    jobs = list(results.jobs())
+    found = added = without_study = 0
+    unreadable: list[str] = []
+    for number, key in enumerate(jobs, start=1):
+        of_job = found_in(results.job(key))
+        objects = _read_all(results, of_job.objects if of_job else (), unreadable)
+        if of_job and objects:
+            found += len(objects)
+            new = _add_own(database, objects, of_job.at)
+            added += new or 0
+            without_study += len(objects) if new is None else 0
+        if progress is not None:
+            progress(number, len(jobs))
+    return ReindexReport(found, added, tuple(unreadable), without_study)
+
+
+def _read_all(
+    results: Results, objects: Sequence[ResultObject], unreadable: list[str]
+) -> list[ResultObject]:
+    """With what the index keeps of them."""
+    read = []
+    for one in objects:
+        try:
+            attributes = one.attributes or read_attributes(Blob(results.blobs, one.key))
+        except (UnreadableInstance, OSError):
+            unreadable.append(one.key)
+        else:
+            read.append(replace(one, attributes=attributes))
+    return read
+
+
+def _add_own(database: Database, objects: Sequence[ResultObject], at: datetime) -> int | None:
+    """Gives how many are new; None where their study is not there."""
+    attributes = objects[0].attributes
+    with database.write() as tx:
+        study = index.find_study(tx, attributes.study_instance_uid) if attributes else None
+        return index.add_own(tx, study.id, objects, at) if study else None
 
 
 def record_of(store: Instances, found: Readable, incoming: str = "") -> InstanceRecord:

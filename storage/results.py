@@ -95,6 +95,20 @@ class ResultStore:
             self._held.close()
             self._held = None
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """``lock`` for as long as something is done.
+
+        Raises
+        ------
+        FolderTaken, StoreUnavailable
+        """
+        self.lock()
+        try:
+            yield
+        finally:
+            self.unlock()
+
     def job(self, job_key: str) -> JobFolder:
         """The place of one job's results.
 
@@ -103,6 +117,17 @@ class ResultStore:
         OutOfSpace, StoreUnavailable
         """
         return JobFolder(self.folder(job_key), self._quarantine)
+
+    def jobs(self) -> Iterator[str]:
+        """The keys of the jobs that have results, in no order that means anything.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(_STORE):
+            names = sorted(path.name for path in self.root.iterdir() if path.is_dir())
+        yield from names
 
     def folder(self, job_key: str) -> Path:
         """The folder of a job, made if it is not there.

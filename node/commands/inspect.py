@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -222,9 +223,12 @@ def retry(path: Path, job_id: int) -> int:
 
 
 def reindex(path: Path) -> int:
-    """Read every stored file into the index; 1 when some cannot be read."""
+    """Read every stored file into the index, then the results; 1 when some cannot be read."""
+    from node.results import kept
     from storage.instances import InstanceStore
     from storage.reindex import reindex as read_all
+    from storage.reindex import reindex_results
+    from storage.results import ResultStore
 
     settings = load(path)
     database = _make(settings)
@@ -232,19 +236,27 @@ def reindex(path: Path) -> int:
         database.close()
         raise AlreadyRunning("a node works on this database: stop it first")
     store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
-    columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn())
+    results = ResultStore(settings.results_dir)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     try:
-        with store.locked(), Progress(*columns, console=console) as progress:
-            bar = progress.add_task("files", total=None)
-            report = read_all(
-                database, store, lambda done, all_: progress.update(bar, completed=done, total=all_)
-            )
+        with store.locked(), results.locked(), Progress(*columns, console=console) as progress:
+            images = read_all(database, store, _bar(progress, "files"))
+            made = reindex_results(database, results, kept.found, _bar(progress, "jobs"))
     finally:
         database.close()
-    console.print(f"{report.found} files, {report.added} new in the index")
-    for name in report.unreadable:
+    console.print(f"{images.found} files, {images.added} new in the index")
+    console.print(f"{made.found} results, {made.added} new in the index")
+    if made.without_study:
+        console.print(f"{made.without_study} results are of studies that are not there")
+    unreadable = (*images.unreadable, *made.unreadable)
+    for name in unreadable:
         console.print(f"[red]unreadable:[/] {name}", soft_wrap=True)
-    return int(bool(report.unreadable))
+    return int(bool(unreadable))
+
+
+def _bar(progress: Progress, what: str) -> Callable[[int, int], None]:
+    bar = progress.add_task(what, total=None)
+    return lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 def _make(settings: Settings) -> Database:

@@ -17,7 +17,13 @@ from typing import Any
 from node.results import reported
 from storage.kinds import ObjectKind
 from storage.port import JobPlace
-from storage.records import FindingRow, InstanceAttributes, JobResults, ResultObject
+from storage.records import (
+    FindingRow,
+    FoundResults,
+    InstanceAttributes,
+    JobResults,
+    ResultObject,
+)
 
 NAME = "results.json"
 _FORM = 3
@@ -60,6 +66,23 @@ def read(started_at: datetime, place: JobPlace) -> Kept | None:
         _sha256(place, _name(one, place)) == one.sha256 for one in kept.results.objects
     )
     return kept if is_whole else None
+
+
+def found(place: JobPlace) -> FoundResults | None:
+    """What lies there that a job ended with, whatever became of the ledger; None without record.
+
+    What is not as it was written is left out.
+    """
+    content = _content(place)
+    if content.get("form") != _FORM:
+        return None
+    try:
+        objects = _kept(content).results.objects
+        started_at = datetime.fromisoformat(content["started_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    whole = (one for one in objects if _sha256(place, _name(one, place)) == one.sha256)
+    return FoundResults(tuple(whole), started_at)
 
 
 def _name(one: ResultObject, place: JobPlace) -> str:
