@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from storage import index
-from storage.blobs import Blob, local_file
+from storage.blobs import Blob, local_file, sha256_of
 from storage.database import Database
 from storage.errors import UnreadableInstance
 from storage.header import read_attributes
@@ -84,15 +84,16 @@ def reindex_results(
 def _read_all(
     results: Results, objects: Sequence[ResultObject], unreadable: list[str]
 ) -> list[ResultObject]:
-    """With what the index keeps of them."""
+    """With what the index keeps of them; what is not as it was written is named."""
     read = []
     for one in objects:
+        blob = Blob(results.blobs, one.key)
         try:
-            attributes = one.attributes or read_attributes(Blob(results.blobs, one.key))
+            if sha256_of(blob) != one.sha256:
+                raise UnreadableInstance("the file does not hold the bytes that were written")
+            read.append(replace(one, attributes=one.attributes or read_attributes(blob)))
         except (UnreadableInstance, OSError):
             unreadable.append(one.key)
-        else:
-            read.append(replace(one, attributes=attributes))
     return read
 
 

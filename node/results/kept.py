@@ -69,10 +69,7 @@ def read(started_at: datetime, place: JobPlace) -> Kept | None:
 
 
 def found(place: JobPlace) -> FoundResults | None:
-    """What lies there that a job ended with, whatever became of the ledger; None without record.
-
-    What is not as it was written is left out.
-    """
+    """What a job ended with, by the record of it, whatever became of the ledger; None without."""
     content = _content(place)
     if content.get("form") != _FORM:
         return None
@@ -81,8 +78,7 @@ def found(place: JobPlace) -> FoundResults | None:
         started_at = datetime.fromisoformat(content["started_at"])
     except (KeyError, TypeError, ValueError):
         return None
-    whole = (one for one in objects if _sha256(place, _name(one, place)) == one.sha256)
-    return FoundResults(tuple(whole), started_at)
+    return FoundResults(objects, started_at)
 
 
 def _name(one: ResultObject, place: JobPlace) -> str:

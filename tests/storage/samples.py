@@ -6,7 +6,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from alembic.config import Config
+
+import storage.migrations
 from storage import (
     announcements,
     commitment_requests,
@@ -161,6 +165,13 @@ def announce_and_commit(tx: Transaction) -> None:
         outbox.sent(tx, one.id, NOON, 0)
         result_commitments.owe(tx, one.id, NOON)
     gaps.watch(tx, gaps.find(tx, NOON), NOON)
+
+
+def alembic_config(tx: Transaction) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(storage.migrations.__file__).parent))
+    config.attributes["connection"] = tx
+    return config
 
 
 def minutes(number: float) -> timedelta:

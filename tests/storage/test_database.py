@@ -15,7 +15,6 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
-from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
@@ -33,6 +32,7 @@ from tests.postgres import Postgres
 from tests.storage.samples import (
     NOON,
     add_study,
+    alembic_config,
     announce_and_commit,
     enqueue,
     minutes,
@@ -45,13 +45,6 @@ from tests.storage.samples import (
 from tests.waiting import until
 
 REPOSITORY = Path(storage.migrations.__file__).parents[2]
-
-
-def alembic_config(tx: Transaction) -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(Path(storage.migrations.__file__).parent))
-    config.attributes["connection"] = tx
-    return config
 
 
 def tables(tx: Transaction) -> set[str]:

@@ -72,5 +72,4 @@ def downgrade() -> None:
     op.execute("DELETE FROM instances WHERE own")
     op.execute("DELETE FROM series WHERE own")
     for table in ("instances", "series"):
-        with op.batch_alter_table(table) as batch:
-            batch.drop_column("own")
+        op.drop_column(table, "own")  # made anew, the table would take along what refers to it
