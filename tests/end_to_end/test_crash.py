@@ -16,6 +16,10 @@ from node.demo.ct_files import CtSeries
 from node.demo.phantom import ChestPhantom
 from node.dimse.errors import PeerUnavailable
 from node.dimse.scu.sender import Peer, SendResult, send
+from storage import holdings, index
+from storage.blobs import Blob, Files, sha256_of
+from storage.database import open_database
+from storage.holdings import Selection
 from storage.instances import InstanceStore, dataset_digest
 from storage.records import JobState
 from tests.node_process import Node, destination, rule
@@ -126,7 +130,23 @@ def check_everything(node: Node, pacs: Orthanc, files: list[list[Path]]) -> None
     for path in (path for study in files for path in study):
         uid = pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID
         assert dataset_digest(store.path(store.key_of(uid))) == dataset_digest(path)
+    check_results(node, len(files))
     check_pacs(pacs, len(files))
+
+
+def check_results(node: Node, number_of_studies: int) -> None:
+    """Each study holds its SEG and SR as instances of its own, with the bytes of their files."""
+    database = open_database(f"sqlite:///{node.var / 'wetread.db'}")
+    results = Files(node.var / "results")
+    try:
+        with database.read() as tx:
+            studies = tuple(one.study_instance_uid for one in index.list_studies(tx))
+            held = [one for one in holdings.select(tx, Selection(study_uids=studies)) if one.own]
+    finally:
+        database.close()
+    assert len(held) == 2 * number_of_studies == len({one.series_instance_uid for one in held})
+    for one in held:
+        assert sha256_of(Blob(results, one.key)) == one.sha256
 
 
 def check_pacs(pacs: Orthanc, number_of_studies: int) -> None:

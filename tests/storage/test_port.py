@@ -16,7 +16,8 @@ from storage.results import JobFolder, ResultStore
 ROOT = Path(__file__).parents[2]
 IMPLEMENTATIONS = {f"storage.{name}" for name in ("instances", "results", "incoming", "shelves")}
 WHO_CHOOSES = (
-    *("node/app.py", "node/dimse/receivers/process.py", "node/web/api_document.py"),
+    *("node/app.py", "node/parts.py"),
+    *("node/dimse/receivers/process.py", "node/web/api_document.py"),
     *("node/demo/", "node/commands/"),
 )
 """Those that put a node together, or work on its folders from the command line."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,13 +15,17 @@ import sqlalchemy as sa
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-from storage import index, schema
+from storage import holdings, index, schema
 from storage.attributes import extract
+from storage.blobs import Blob, sha256_of
 from storage.database import Database, open_database
 from storage.errors import UnreadableInstance
+from storage.holdings import Selection
 from storage.instances import InstanceStore
-from storage.records import InstanceRecord, Placement
-from storage.reindex import record_of, reindex
+from storage.records import FoundResults, InstanceRecord, Placement, ResultObject
+from storage.reindex import ReindexReport, record_of, reindex, reindex_results
+from storage.results import ResultStore
+from tests.storage.samples import NOON, result
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 
@@ -215,3 +220,48 @@ def test_a_copy_in_the_incoming_folder_is_not_taken_for_a_stored_instance(
     receive(store, image(1))
     with pytest.raises(UnreadableInstance, match="another instance"):
         record_of(store, tmp_path / "copy")
+
+
+# --- results --------------------------------------------------------------------------------------
+
+
+def left_result(results: ResultStore, job: str, uid: str, study: str = "1.2") -> ResultObject:
+    """The file of a result, and what the record beside it says."""
+    made = image(1, study, SOPInstanceUID=uid, SeriesInstanceUID=f"{uid}.0")
+    made.save_as(results.folder(job) / "seg.dcm", enforce_file_format=True)
+    key = f"{job}/seg.dcm"
+    digest = sha256_of(Blob(results.blobs, key))
+    size = results.blobs.size(key)
+    return replace(result(uid), key=key, sha256=digest, size_bytes=size, attributes=None)
+
+
+def test_results_are_entered_again_behind_the_instances_as_the_nodes_own(
+    fresh: Database, store: InstanceStore, tmp_path: Path
+) -> None:
+    results = ResultStore(tmp_path / "results")
+    receive(store, image(1))
+    records = {
+        "job": FoundResults((left_result(results, "job", "9.1"),), NOON),
+        "homeless": FoundResults((left_result(results, "homeless", "9.2", "7.7"),), NOON),
+        "damaged": FoundResults((left_result(results, "damaged", "9.3"),), NOON),
+    }
+    left_result(results, "unfinished", "9.4")
+    (tmp_path / "results" / "damaged" / "seg.dcm").write_bytes(b"other bytes")
+    steps: list[tuple[int, int]] = []
+
+    def again() -> ReindexReport:
+        return reindex_results(
+            fresh, results, lambda place: records.get(place.name), lambda *at: steps.append(at)
+        )
+
+    reindex(fresh, store)
+    report = again()
+    assert (report.found, report.added, report.without_study) == (2, 1, 1)
+    assert report.unreadable == ("damaged/seg.dcm",)
+    assert steps == [(number, 4) for number in (1, 2, 3, 4)]
+    with fresh.read() as tx:
+        held = [one for one in holdings.select(tx, Selection(study_uids=("1.2",))) if one.own]
+        study = index.find_study(tx, "1.2")
+    assert [(one.sop_instance_uid, one.received_at) for one in held] == [("9.1", NOON)]
+    assert study is not None and (study.instances, study.results) == (1, 1)
+    assert again().added == 0

@@ -96,6 +96,25 @@ def test_results_are_found_again_with_their_bytes(ticket: Ticket, counting: type
     assert bytes_of(ticket) == written
 
 
+def test_the_record_beside_results_says_what_they_are_and_when_their_job_began(
+    ticket: Ticket,
+) -> None:
+    first = job.perform(ticket, "cpu")
+    found = kept.found(ticket.place)
+    assert found is not None
+    assert (found.objects, found.at) == (first.results.objects, START)
+    assert [one.attributes for one in found.objects] == [
+        one.attributes for one in first.results.objects
+    ]
+    assert all(one.attributes is not None for one in found.objects)
+
+
+def test_what_no_job_has_ended_with_has_no_record(ticket: Ticket, tmp_path: Path) -> None:
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "seg.dcm").write_bytes(b"written, and not let through the gate")
+    assert kept.found(JobFolder(tmp_path / "half")) is None
+
+
 def test_what_runs_again_by_hand_after_that_does_run_under_other_uids(
     ticket: Ticket, counting: type[Counting]
 ) -> None:
