@@ -18,9 +18,12 @@ from pydicom import Dataset
 
 from node.demo.ct_files import CtFiles, CtSeries
 from node.demo.phantom import ACQUISITIONS, ChestPhantom
+from node.dimse.scu.sender import Peer, send
 from storage.records import DeliveryState, JobState
+from storage.shelves import key_of
 from tests.node_process import Node, State, destination, rule, running_node
 from tests.peers import Orthanc, dcmtk
+from tests.waiting import until
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 REPORT = "1.2.840.10008.5.1.4.1.1.88.34"
@@ -176,6 +179,59 @@ def test_a_late_image_reopens_the_study_and_new_results_supersede_the_old(
     predecessor = second.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0]
     assert predecessor.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == first.SOPInstanceUID
     assert tracking_uids(second) == tracking_uids(first)
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(240)
+def test_a_pacs_that_sends_everything_back_changes_nothing(
+    node: Node, orthanc: Orthanc, tmp_path: Path
+) -> None:
+    phantom = ChestPhantom(
+        shape=(30, 64, 64), spacing_mm=(10.0, 6.0, 6.0), series=CtSeries(study="echo")
+    )
+    images = phantom.write(tmp_path / "study")
+    uid = study_uid(tmp_path / "study")
+    push(node, tmp_path / "study")
+    finished(node, uid)
+    before = node.state()
+    orthanc.name_modality("node", "WETREAD", node.port)
+    results = orthanc_ids(orthanc, uid)
+    assert orthanc.send(results, "node")["FailedInstancesCount"] == 0
+    changed = coerced(orthanc, results, tmp_path / "changed")
+    peer = Peer("node", "WETREAD", "127.0.0.1", node.port, calling_ae="ORTHANC")
+    answers: list[int | None] = []
+    send(changed, peer, lambda index, result: answers.append(result.status))
+    assert answers == [0, 0]
+    aside = node.var / "quarantine"
+    until(lambda: len(list(aside.glob("returned-*.dcm"))) == 2)  # the others came before
+    after = node.state()
+    (study,) = [one for one in after.studies if one.study_instance_uid == uid]
+    assert study in before.studies
+    assert (study.generation, study.instances, study.results) == (1, len(images), 2)
+    assert after.alarms == before.alarms
+    assert {job.id for job in after.jobs} == {job.id for job in before.jobs}
+    store = node.var / "instances"
+    assert not [one for one in results_of(changed) if (store / key_of(one)).exists()]
+
+
+def orthanc_ids(orthanc: Orthanc, study_instance_uid: str) -> list[str]:
+    query = {"Level": "Instance", "Query": {"StudyInstanceUID": study_instance_uid}}
+    found: list[str] = orthanc.rest.post("/tools/find", json=query).json()
+    return found
+
+
+def coerced(orthanc: Orthanc, instances: list[str], folder: Path) -> list[Path]:
+    """The same objects as a PACS gives them that keeps names in another way."""
+    folder.mkdir()
+    for one in instances:
+        dataset = pydicom.dcmread(io.BytesIO(orthanc.file(one)))
+        dataset.PatientName = "COERCED^BY THE PACS"
+        dataset.save_as(folder / f"{one}.dcm", enforce_file_format=True)
+    return sorted(folder.iterdir())
+
+
+def results_of(files: list[Path]) -> list[str]:
+    return [str(pydicom.dcmread(one, stop_before_pixels=True).SOPInstanceUID) for one in files]
 
 
 def tracking_uids(report: Dataset) -> set[str]:
