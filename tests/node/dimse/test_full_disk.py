@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from pydicom import dcmread
 
 from node.dimse.scu.answers import SendOutcome
 from node.dimse.scu.sender import Peer, SendResult, send
+from tests.disks import mounted, resize
 from tests.instances import dataset_bytes, incoming, make_dataset, write_instance
 from tests.node.dimse.receiving import running_node
 
@@ -19,15 +18,8 @@ from tests.node.dimse.receiving import running_node
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """4 MiB; a database on another disk may well have room."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
-    if os.geteuid() or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a tmpfs needs root")
-    try:
+    with mounted(tmp_path / "disk", megabytes=4) as folder:
         yield folder
-    finally:
-        subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
 def test_a_full_disk_is_out_of_resources_and_with_room_again_the_rest_is_taken(
@@ -50,7 +42,7 @@ def test_a_full_disk_is_out_of_resources_and_with_room_again_the_rest_is_taken(
         for record in node.records:
             assert node.store.verify(record.placement.key, record.placement.sha256)
 
-        subprocess.run(["mount", "-o", "remount,size=16m", str(small_disk)], check=True)
+        resize(small_disk, megabytes=16)
         second: dict[int, SendResult] = {}
         send(images, peer, second.__setitem__)
         assert all(one.is_stored for one in second.values())

@@ -22,6 +22,7 @@ from node.web.dicomweb import stow
 from node.web.server import WebServer
 from storage.errors import DatabaseUnavailable
 from storage.records import InstanceRecord
+from tests.disks import mounted, resize
 from tests.instances import make_dataset
 from tests.node.receive.test_reception import Desk
 from tests.node.web.dicomweb.bodies import BOUNDARY, MULTIPART, file_of, multipart
@@ -68,8 +69,10 @@ class Counter:
 def open_counter(tmp_path: Path, site: Site) -> Iterator[Callable[..., Counter]]:
     made: list[Counter] = []
 
-    def opened(max_instance_bytes: int = 0, silence_s: float = 60) -> Counter:
-        desk = Desk(tmp_path)
+    def opened(
+        max_instance_bytes: int = 0, silence_s: float = 60, folder: Path = tmp_path
+    ) -> Counter:
+        desk = Desk(folder)
         receiver = replace(desk.receiver, max_instance_bytes=max_instance_bytes)
         uploads = Uploads(receiver, parts.refusal, silence_s)
         context = WebContext(
@@ -280,6 +283,27 @@ def test_with_too_little_space_or_no_index_it_is_to_be_tried_again(counter: Coun
     assert int(answer.headers["retry-after"]) > 0
     counter.uploads.receiver = plenty
     assert counter.post(multipart(file_of(ONE))).status_code == 200
+
+
+def test_on_a_full_disk_some_are_stored_and_with_room_again_the_rest(
+    open_counter: Callable[..., Counter], tmp_path: Path
+) -> None:
+    body = multipart(*(file_of(make_dataset(seed, rows=512)) for seed in range(12)))
+    with mounted(tmp_path / "disk", megabytes=4) as disk:
+        counter = open_counter(folder=disk)
+        answer = counter.post(body)
+        stored = {one["00081155"] for one in items(answer, "00081199")}
+        assert (answer.status_code, stored) == (202, counter.stored())
+        assert 4 <= len(stored) < 12
+        assert set(reasons(answer).values()) == {0xA700}
+        assert len(reasons(answer)) == 12 - len(stored)
+        answer = counter.post(file_of(make_dataset(13, rows=1200)), "application/dicom")
+        assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
+        assert counter.desk.files() == counter.placed()
+        resize(disk, megabytes=16)
+        assert counter.post(body).status_code == 200
+        for record in counter.desk.records:
+            assert counter.desk.store.verify(record.placement.key, record.placement.sha256)
 
 
 def test_a_page_of_another_site_may_not_store(counter: Counter) -> None:
