@@ -44,7 +44,20 @@ class Multipart:
             yield self._head(part)
             yield from part.pieces
             yield b"\r\n"
-        yield f"--{self.boundary}--\r\n".encode()
+        yield self._tail()
+
+    def length(self, sizes: Iterable[tuple[str, int]]) -> int:
+        """Bytes of a body whose parts have these media types and sizes, and name no place."""
+        heads: dict[str, int] = {}
+        total = len(self._tail())
+        for content_type, size in sizes:
+            if content_type not in heads:
+                heads[content_type] = len(self._head(Part(content_type, ())))
+            total += heads[content_type] + size + 2
+        return total
+
+    def _tail(self) -> bytes:
+        return f"--{self.boundary}--\r\n".encode()
 
     def _head(self, part: Part) -> bytes:
         return "".join(self._lines(part)).encode()

@@ -20,11 +20,12 @@ DRAWING = 2
 
 
 def services(room: Room) -> list[Service]:
+    """Those that are asked for most often first: they are looked through in this order."""
     return [
+        *frames.services(room),
         *qido.services(room),
         *metadata.services(room),
         *wado.services(room),
-        *frames.services(room),
         *stow.services(room),
         *bulkdata.services(room),
         *rendered.services(room),

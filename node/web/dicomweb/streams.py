@@ -39,7 +39,7 @@ def file_pieces(source: Readable, start: int = 0, length: int | None = None) -> 
 
 
 def gathered(pieces: Iterable[bytes]) -> Pieces:
-    """Small pieces put together, so that each sending is worth it."""
+    """Small pieces put together, so that each sending is worth it; only the last is below PIECE."""
     waiting: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -55,8 +55,8 @@ def gathered(pieces: Iterable[bytes]) -> Pieces:
 class Streamed(Response):
     """An answer whose body is read while it is sent.
 
-    The first piece is read at once, where errors still can be answered. One that comes later breaks
-    the connection off, so that nobody takes a part for the whole.
+    The first piece is read at once, where errors still can be answered; mostly it is the whole. An
+    error that comes later breaks the connection off, so that nobody takes a part for the whole.
     """
 
     def __init__(
@@ -67,11 +67,14 @@ class Streamed(Response):
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(None, status, headers)
-        if "content-length" not in {name.lower() for name in headers or ()}:
-            del self.headers["content-length"]
         self._pieces = gathered(pieces)
         self._slots = slots
         self._piece = next(self._pieces, b"")
+        self._is_whole = len(self._piece) < PIECE
+        if "Content-Length" not in (headers or ()):
+            del self.headers["Content-Length"]
+            if self._is_whole:
+                self.headers["Content-Length"] = str(len(self._piece))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {
@@ -80,6 +83,12 @@ class Streamed(Response):
             "headers": self.raw_headers,
         }
         await send(start)
+        if self._is_whole:
+            await send(_body(self._piece, more=False))
+        else:
+            await self._send_pieces(receive, send)
+
+    async def _send_pieces(self, receive: Receive, send: Send) -> None:
         left = asyncio.ensure_future(_departure(receive))
         try:
             while self._piece and not left.done():

@@ -49,17 +49,20 @@ class _Wado:
         if (same := unchanged(request, tag)) is not None:
             return same
         syntax = chosen.transfer_syntax
+        is_plain = all(is_stored_so(one, syntax) for one in holding.first)
+        head = headers(tag)
         if chosen.offer.media_type == DICOM and not chosen.offer.multipart:
             return alone(self._room, request, holding.first[0], syntax, tag)
         if chosen.offer.media_type == zipped.MEDIA_TYPE:
             pieces = zipped.zipped(self._files(holding, syntax))
-            content_type = zipped.MEDIA_TYPE
+            head["Content-Type"] = zipped.MEDIA_TYPE
         else:
             body = Multipart(DICOM, self._parts(holding, syntax), boundary_of(tag))
-            pieces, content_type = body.pieces(), body.content_type
-        is_plain = all(is_stored_so(one, syntax) for one in holding.first)
+            pieces, head["Content-Type"] = body.pieces(), body.content_type
+            if is_plain and holding.is_whole:
+                head["Content-Length"] = str(body.length(_sizes(holding)))
         room = self._room if is_plain else self._drawing
-        return streamed(room, request, pieces, {**headers(tag), "Content-Type": content_type})
+        return streamed(room, request, pieces, head)
 
     def _parts(self, holding: Holding, syntax: str) -> Iterator[Part]:
         for held in holding:
@@ -99,6 +102,10 @@ def _offers(holding: Holding) -> list[Offer]:
     parts = Offer(DICOM, multipart=True, syntaxes=syntaxes)
     packed = Offer(zipped.MEDIA_TYPE, syntaxes=(AS_STORED, *syntaxes))
     return [parts, replace(parts, multipart=False), packed] if holding.only else [parts, packed]
+
+
+def _sizes(holding: Holding) -> Iterator[tuple[str, int]]:
+    return ((_content_type(one.transfer_syntax_uid), one.size_bytes) for one in holding.first)
 
 
 def _content_type(syntax: str) -> str:
