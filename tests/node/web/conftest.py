@@ -18,8 +18,17 @@ from storage.results import ResultStore
 from tests.node.web.sites import PARTS, START, Site
 
 
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A database file with all tables: made once, since that takes longer than most tests here."""
+    path = tmp_path_factory.mktemp("empty") / "w.db"
+    open_database(f"sqlite:///{path}").close()
+    return path.read_bytes()
+
+
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
+    (tmp_path / "w.db").write_bytes(empty_database)
     database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
     results = ResultStore(tmp_path / "results")
     woken: list[str] = []

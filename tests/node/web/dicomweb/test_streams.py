@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -38,14 +37,12 @@ def slow_client(site: Site, path: str, accept: str = "*/*") -> Iterator[socket.s
         yield client
 
 
-def open_files(folder: Path) -> list[str]:
+def open_files(folder: Path) -> list[Path]:
     found = []
-    for number in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink(f"/proc/self/fd/{number}"))
-        except OSError:
-            continue
-    return [one for one in found if one.startswith(str(folder))]
+    for number in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # the one that lists them
+            found.append(number.readlink())
+    return [one for one in found if one.is_relative_to(folder)]
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/zip"])
