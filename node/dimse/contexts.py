@@ -76,13 +76,15 @@ def supported(
     proposed: Iterable[PresentationContext],
     services: Collection[str] = (),
     queried: Collection[str] = (),
+    returned: Collection[str] = (),
 ) -> list[PresentationContext]:
     """What to accept of a proposal: for each SOP class its transfer syntaxes, best first.
 
     The requestor's order counts, so that what is compressed stays so; only Explicit VR goes before
     Implicit VR, which loses the VRs of private elements. ``services`` are the SOP classes of
     DIMSE-N that the node serves; a peer may be their SCU, their SCP, or both. ``queried`` are those
-    of Query/Retrieve, of which the node is the SCP.
+    of Query/Retrieve, of which the node is the SCP. Of the ``returned`` storage classes the peer is
+    the SCP, for C-GET: there an uncompressed syntax goes first, because all can be sent in one.
     """
     offers: dict[str, list[UID]] = {}
     for context in proposed:
@@ -101,9 +103,11 @@ def supported(
     accepted = []
     for sop_class_uid, syntaxes in offers.items():
         # With nothing acceptable proposed, naming one gets "transfer syntaxes not supported".
-        ranked: list[str | UID] = [*_ranked(syntaxes)] or [ExplicitVRLittleEndian]
+        is_returned = sop_class_uid in returned and is_storage(sop_class_uid)
+        ordered = _plain_first(syntaxes) if is_returned else _ranked(syntaxes)
+        ranked: list[str | UID] = [*ordered] or [ExplicitVRLittleEndian]
         context = build_context(sop_class_uid, ranked)
-        if sop_class_uid in services:
+        if sop_class_uid in services or is_returned:
             context.scu_role = context.scp_role = True  # whichever the requestor proposes
         accepted.append(context)
     return accepted
@@ -116,3 +120,8 @@ def _ranked(syntaxes: list[UID]) -> list[UID]:
             ranked.remove(late)
             ranked.insert(ranked.index(ExplicitVRLittleEndian) + 1, late)
     return ranked
+
+
+def _plain_first(syntaxes: list[UID]) -> list[UID]:
+    plain = [one for one in (ExplicitVRLittleEndian, ImplicitVRLittleEndian) if one in syntaxes]
+    return list(dict.fromkeys([*plain, *syntaxes]))

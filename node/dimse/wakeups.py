@@ -97,7 +97,7 @@ class Checkpoint(Pause):
         return super().wait(timeout)
 
 
-class _Held(Association):
+class Held(Association):
     """An association of whose reactor only the reactor itself says that it is paused.
 
     pynetdicom serves an N-EVENT-REPORT in a thread of its own, and that thread too says afterwards
@@ -119,7 +119,7 @@ class _Held(Association):
 def hold_by(association: Association, checkpoint: Checkpoint) -> None:
     """Put a checkpoint in the place of pynetdicom's, before the reactor starts."""
     association._reactor_checkpoint = checkpoint
-    association.__class__ = _Held
+    association.__class__ = Held
     vars(association)["_paused"] = False
 
 

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from pynetdicom import AE, evt
 from pynetdicom.association import Association
 from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
+from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
 from node.dimse import contexts, tls
@@ -24,7 +25,8 @@ from node.dimse.association.admission import Claim
 from node.dimse.association.entrance import Arrival, Entrance, Terms
 from node.dimse.association.lane import InstanceLane
 from node.dimse.entity import Entity
-from node.dimse.services import composite, serving
+from node.dimse.rights import Right
+from node.dimse.services import composite, retrieving, serving
 from node.dimse.services.composite import Composite
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
@@ -277,12 +279,26 @@ def _negotiate(
         served = {service.sop_class_uid for service in owner.services}
         proposed = request.presentation_context_definition_list
         queried = {uid for one in owner.composites for uid in one.sop_class_uids}
-        association.acceptor.supported_contexts = contexts.supported(proposed, served, queried)
+        association.acceptor.supported_contexts = contexts.supported(
+            proposed, served, queried, _returned(association, session, proposed)
+        )
         owner.open_associations.add(session.id, association, session.calling_ae, session.host)
         session.log_of_course("association_accepted")
         return
     session.log.warning("association_rejected", reason=rejection.reason)
     _reject(association, rejection)
+
+
+def _returned(
+    association: Association, session: Session, proposed: Sequence[PresentationContext]
+) -> set[str]:
+    """The SOP classes whose instances the peer takes back, as their SCP: only with C-GET."""
+    if not session.rights.allow(Right.RETRIEVE):
+        return set()
+    if all(one.abstract_syntax not in retrieving.GET for one in proposed):
+        return set()
+    roles = association.requestor.role_selection
+    return {str(uid) for uid, role in roles.items() if role.scp_role}
 
 
 def _reject(association: Association, rejection: Rejection) -> None:

@@ -9,6 +9,7 @@ pynetdicom's. What is overridden is pinned by the tests of this package.
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,11 +20,12 @@ from pynetdicom.dsutils import decode
 from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse import contexts
+from node.dimse.loan import Loan
 from node.dimse.rights import Right
 from node.dimse.session import Session
 from node.dimse.wakeups import IDLE_S, LOOK_ROUND_S, Checkpoint, WakingQueue
 from node.dimse.wire import commands
-from node.dimse.wire.commands import C_ECHO_RQ, C_STORE_RQ, Command
+from node.dimse.wire.commands import C_ECHO_RQ, C_STORE_RQ, Command, StoreAnswer
 from node.dimse.wire.negotiation import AssociationRequest, plain
 from node.dimse.wire.pdus import (
     A_ABORT,
@@ -107,6 +109,11 @@ class InstanceLane(UpperLayer):
         self._is_over = False
         self.checkpoint: Checkpoint | None = None
         """Of the association's thread, which waits there."""
+        self.loan = Loan(reader.wake, lambda: not self._is_over)
+        """Who borrows may send, and call ``read``."""
+        self.on_answer: Callable[[StoreAnswer], None] = lambda answer: None
+        """Told of the responses to C-STOREs that the borrower sends."""
+        self._posted: deque[bytes] = deque()
 
     def ask(self, request: AssociationRequest) -> None:
         """Give it the request that the connection has made; before it runs.
@@ -127,6 +134,45 @@ class InstanceLane(UpperLayer):
         if self.network_timeout is None:
             return IDLE_S
         return max(float(self._idle_timer.remaining), 0.0) + LOOK_ROUND_S
+
+    @property
+    def is_open(self) -> bool:
+        """Whether messages may go to and fro."""
+        return (
+            self.state_machine.current_state == DATA_TRANSFER
+            and self.event_queue.empty()
+            and not self._kill_thread
+        )
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether this thread has something to do: who has borrowed gives back for a moment."""
+        return self._kill_thread or not self.to_provider_queue.empty()
+
+    def post(self, message: bytes) -> None:
+        """Send whole P-DATA-TF PDUs between other messages. From any thread."""
+        self._posted.append(message)
+        if not self.loan.is_wanted:
+            self._reader.wake()
+
+    def take_posted(self) -> bytes:
+        """What was posted and not sent: who has borrowed sends it. Only for that one."""
+        posted = []
+        while self._posted:
+            posted.append(self._posted.popleft())
+        return b"".join(posted)
+
+    def read(self, timeout_s: float) -> None:
+        """Serve what the peer sends within a time, at most one PDU. Only for who has borrowed."""
+        if not self._may_read():
+            self.refuse(PduFault("too many requests beside one that is being served"))
+        elif self._reader.wait(timeout_s):
+            self._read_pdu_data()
+
+    def lose(self) -> None:
+        """The connection could not be written to. Only for who has borrowed."""
+        self.how = "lost"
+        self.event_queue.put(CONNECTION_CLOSED)
 
     def run_reactor(self) -> None:
         """Run until the association is over, however it ends."""
@@ -176,6 +222,11 @@ class InstanceLane(UpperLayer):
             return self._await_close(connected)
         if not self.event_queue.empty():
             return False  # the next PDU's meaning depends on the state after this one
+        self._send_posted()
+        if self.loan.is_wanted:
+            self.loan.lend()
+            self._idle_timer.restart()
+            return False
         if not connected or not self._may_read():
             time.sleep(PAUSE_S)
             return False
@@ -193,16 +244,25 @@ class InstanceLane(UpperLayer):
                 or not self.event_queue.empty()
                 or not self.to_provider_queue.empty()
                 or self._kill_thread
+                or self.loan.is_wanted
+                or self._posted
                 or not self._may_read()
                 or not self._reader.wait(LOOK_ROUND_S)
             ):
                 return
 
+    def _send_posted(self) -> None:
+        if not self._posted:
+            return
+        message = self.take_posted()
+        if self.state_machine.current_state == DATA_TRANSFER and self.socket is not None:
+            self.socket.send(message)
+
     def _may_read(self) -> bool:
         """Not before the request is answered, nor while messages wait for their service."""
         if self.state_machine.current_state == AWAITING_ANSWER:
             if not self.assoc.is_alive():
-                self._refuse(PduFault("the association request could not be negotiated"))
+                self.refuse(PduFault("the association request could not be negotiated"))
             return False
         waiting: int = self.assoc.dimse.msg_queue.qsize()
         return waiting < MAX_WAITING
@@ -229,13 +289,13 @@ class InstanceLane(UpperLayer):
             self.event_queue.put(CONNECTION_CLOSED)
             return
         except PduFault as fault:
-            self._refuse(fault)
+            self.refuse(fault)
             return
         if header.kind == P_DATA_TF and self.state_machine.current_state == DATA_TRANSFER:
             self._serve(body)
             return
         if header.kind in (A_ASSOCIATE_RQ, A_ASSOCIATE_AC, A_ASSOCIATE_RJ, P_DATA_TF):
-            self._refuse(PduFault(f"PDU type 0x{header.kind:02X} does not belong here"))
+            self.refuse(PduFault(f"PDU type 0x{header.kind:02X} does not belong here"))
             return
         if header.kind in _ENDS:
             self.how = _ENDS[header.kind]
@@ -243,7 +303,7 @@ class InstanceLane(UpperLayer):
         self._recv_pdu.put(pdu)
         self.event_queue.put(event)
 
-    def _refuse(self, fault: PduFault) -> None:
+    def refuse(self, fault: PduFault) -> None:
         """A-ABORT by the service provider. PS3.8 9.2, AA-1 and AA-8."""
         self._session.log.warning("association_aborted_by_node", reason=str(fault))
         self._linger_until = time.monotonic() + LINGER_S
@@ -259,7 +319,7 @@ class InstanceLane(UpperLayer):
                 else:
                     self._take_data(fragment)
         except PduFault as fault:
-            self._refuse(fault)
+            self.refuse(fault)
 
     def _take_command(self, fragment: Fragment) -> None:
         if self._transfer is not None:
@@ -270,6 +330,9 @@ class InstanceLane(UpperLayer):
         if not fragment.is_last:
             return
         raw, self._command = bytes(self._command), bytearray()
+        if (answer := commands.decode_answer(raw)) is not None:
+            self.on_answer(answer)
+            return
         request = commands.decode(raw) or _decode_command(raw)
         if request is not None and request.field == C_STORE_RQ:
             self._begin(fragment.context_id, request)

@@ -15,6 +15,7 @@ from pynetdicom import AE
 from pynetdicom.association import Association
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from node.dimse.loan import Loan
 from node.dimse.wakeups import LOOK_ROUND_S, Checkpoint, WakingQueue, hold_by
 from node.dimse.wire.negotiation import plain
 from node.dimse.wire.pdus import (
@@ -55,7 +56,7 @@ def rejection_of(association: Association) -> str:
     Asked of the thread that read it: pynetdicom takes a rejection that comes at once for a failure
     to connect.
     """
-    told = association.dul.rejection if isinstance(association.dul, _Dul) else b""
+    told = association.dul.rejection if isinstance(association.dul, UpperLayerOfCaller) else b""
     if len(told) < 3:
         return ""
     result, source, reason = told[:3]
@@ -66,7 +67,7 @@ def rejection_of(association: Association) -> str:
 
 def fault_of(association: Association) -> str:
     """Why an answer could not be read; empty where all could."""
-    return association.dul.fault if isinstance(association.dul, _Dul) else ""
+    return association.dul.fault if isinstance(association.dul, UpperLayerOfCaller) else ""
 
 
 class Takes(Protocol):
@@ -81,7 +82,7 @@ class Takes(Protocol):
 
 def give_messages_to(association: Association, takes: Takes) -> None:
     """From now on the peer's messages are for somebody else; before any is asked for."""
-    if isinstance(association.dul, _Dul):
+    if isinstance(association.dul, UpperLayerOfCaller):
         association.dul.takes = takes
     if isinstance(association.dul.socket, _Connection):
         association.dul.socket.answers_at_once = True
@@ -89,7 +90,7 @@ def give_messages_to(association: Association, takes: Takes) -> None:
 
 def heard_at(association: Association) -> float:
     """When the peer was last heard, by the monotonic clock."""
-    return association.dul.heard_at if isinstance(association.dul, _Dul) else 0.0
+    return association.dul.heard_at if isinstance(association.dul, UpperLayerOfCaller) else 0.0
 
 
 class _Connection(AssociationSocket):
@@ -101,13 +102,14 @@ class _Connection(AssociationSocket):
     """Acknowledge each read at once: a sender that leaves Nagle's algorithm on waits for it."""
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Read so many bytes, or what was looked at."""
-        again, self.looked_at = self.looked_at, b""
-        if again:
+        """Read so many bytes, at first of what was looked at."""
+        again, self.looked_at = self.looked_at[:nr_bytes], self.looked_at[nr_bytes:]
+        left = nr_bytes - len(again)
+        if not left:
             return bytearray(again)
         if self.answers_at_once and self.socket is not None:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
-        return super().recv(nr_bytes)
+        return bytearray(again) + super().recv(left)
 
     @property
     def ready(self) -> bool:
@@ -123,6 +125,8 @@ class _Connection(AssociationSocket):
         if connected is None or not self._is_connected:
             time.sleep(min(timeout_s, PAUSE_S))
             return False
+        if self.looked_at:
+            return True
         if isinstance(connected, ssl.SSLSocket) and connected.pending():
             return True  # decrypted already: the socket itself may be silent
         poll = select.poll()
@@ -141,7 +145,7 @@ class _Connection(AssociationSocket):
             self.socket.close()
 
 
-class _Dul(UpperLayer):
+class UpperLayerOfCaller(UpperLayer):
     """pynetdicom's upper layer thread; it understands answers that pynetdicom does not."""
 
     fault = ""
@@ -157,6 +161,8 @@ class _Dul(UpperLayer):
         self._bell = -1
         self._lock = threading.Lock()
         self.to_provider_queue = WakingQueue(self.wake)
+        self._is_over = False
+        self.loan = Loan(self.wake, lambda: not self._is_over)
 
     def wake(self) -> None:
         """End a wait. From any thread."""
@@ -173,11 +179,22 @@ class _Dul(UpperLayer):
         try:
             super().run_reactor()
         finally:
+            self._is_over = True
             if self.takes is not None:
                 self.takes.abandon()
             with self._lock:
                 self._bell = -1
             os.close(bell)
+
+    def give_again(self, read: bytes) -> None:
+        """Read this before all else; said by who borrowed the connection."""
+        if isinstance(self.socket, _Connection):
+            self.socket.looked_at += read
+
+    def blame(self, fault: str) -> None:
+        """The peer sent what cannot be read to who borrowed the connection."""
+        self.fault = fault
+        self.event_queue.put(INVALID_PDU)
 
     def _is_transport_event(self) -> bool:
         if self.state_machine.current_state == AWAITING_CLOSE and self.fault and self.socket:
@@ -185,6 +202,9 @@ class _Dul(UpperLayer):
             return True
         is_idle = self.event_queue.empty() and self.to_provider_queue.empty()
         if is_idle and self.state_machine.current_state != AWAITING_CLOSE:
+            if self.loan.is_wanted:
+                self.loan.lend()
+                return False
             self._wait()
         return bool(super()._is_transport_event())
 
@@ -217,7 +237,7 @@ class _Dul(UpperLayer):
             if header[0] == P_DATA_TF and self.takes is not None:
                 self._take(self.takes, connection, int.from_bytes(header[2:], "big"))
                 return
-            connection.looked_at = header
+            connection.looked_at = header + connection.looked_at
         super()._read_pdu_data()
 
     def _take(self, takes: Takes, connection: _Connection, length: int) -> None:
@@ -246,6 +266,14 @@ class _Dul(UpperLayer):
         return super()._decode_pdu(bytestream)
 
 
+def upper_layer_of(association: Association) -> UpperLayerOfCaller:
+    """Of an association that a ``Caller`` has opened."""
+    dul = association.dul
+    if not isinstance(dul, UpperLayerOfCaller):
+        raise TypeError("the association is none of a Caller's")
+    return dul
+
+
 class Caller(AE):
     """pynetdicom's application entity with our connections in it."""
 
@@ -254,7 +282,7 @@ class Caller(AE):
     ) -> AssociationSocket:
         checkpoint = Checkpoint(assoc.is_alive)
         hold_by(assoc, checkpoint)
-        made, assoc.dul = assoc.dul, _Dul(assoc)
+        made, assoc.dul = assoc.dul, UpperLayerOfCaller(assoc)
         assoc.dimse.msg_queue = WakingQueue(checkpoint.wake)
         assoc.dul.to_user_queue = WakingQueue(checkpoint.wake)
         assoc.dul.artim_timer.timeout = made.artim_timer.timeout

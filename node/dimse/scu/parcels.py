@@ -36,6 +36,7 @@ class Parcel:
     index: int
     source: Readable
     sop_class_uid: str
+    sop_instance_uid: str
     transfer_syntax_uid: str
     size_bytes: int
 
@@ -66,9 +67,10 @@ def read_parcel(index: int, source: Readable) -> Parcel:
         raise NotSendable(f"cannot be read: {error.strerror or 'ends too early'}") from error
     except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
         raise NotSendable("is a damaged DICOM file") from error
-    if not sop_class or not syntax or not meta.get("MediaStorageSOPInstanceUID"):
+    instance = str(meta.get("MediaStorageSOPInstanceUID", "") or "")
+    if not sop_class or not syntax or not instance:
         raise NotSendable("its file meta information names no SOP class, instance or syntax")
-    return Parcel(index, source, sop_class, syntax, size)
+    return Parcel(index, source, sop_class, instance, syntax, size)
 
 
 def batches(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:

@@ -11,11 +11,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
-from pydicom import dcmread
-from pydicom.dataset import Dataset
 from pydicom.uid import UID
 from pynetdicom import evt
 from pynetdicom.association import Association
@@ -28,17 +25,16 @@ from node.dimse.contexts import VERIFICATION
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.answers import SendOutcome, classify, describe
 from node.dimse.scu.caller import MAX_PDU_BYTES, Caller, fault_of, rejection_of
+from node.dimse.scu.line import Line, Unfinished, line_over
 from node.dimse.scu.parcels import NotSendable, Parcel, batches, proposals, read_parcel
 from node.dimse.tls import ClientContext, TlsFiles, client_context
 from node.errors import SettingsError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from storage.blobs import local_file
+from node.retrieve import transcode
+from node.retrieve.transcode import NotEncodable
 from storage.port import Readable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
-
-SLOWEST_BYTES_PER_S = 100_000
-"""A response is waited for longer by an object's size over this rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,55 +153,49 @@ def _send_over(
     on_result: ResultSink,
     timeouts: Timeouts,
 ) -> None:
-    accepted = {
-        (str(context.abstract_syntax), str(context.transfer_syntax[0]))
+    accepted = accepted_pairs(association)
+    with line_over(association, peer.name, timeouts.response_s) as line:
+        for parcel in batch:
+            pair = next((pair for pair in parcel.contexts() if pair in accepted), None)
+            if pair is None:
+                on_result(parcel.index, _not_accepted(parcel))
+            else:
+                on_result(parcel.index, _store(line, accepted[pair], parcel, pair[1]))
+
+
+def accepted_pairs(association: Association) -> dict[tuple[str, str], int]:
+    """The contexts that a peer has accepted, by SOP class and transfer syntax."""
+    return {
+        (str(context.abstract_syntax), str(context.transfer_syntax[0])): context.context_id or 0
         for context in association.accepted_contexts
     }
-    for number, parcel in enumerate(batch):
-        pair = next((pair for pair in parcel.contexts() if pair in accepted), None)
-        if pair is None:
-            on_result(parcel.index, _not_accepted(parcel))
-            continue
-        association.dimse_timeout = timeouts.response_s + parcel.size_bytes / SLOWEST_BYTES_PER_S
-        answer = _store(association, number % 0xFFFF + 1, parcel, pair[1])
-        on_result(parcel.index, _result(answer, peer, association))
 
 
-def _store(
-    association: Association, message_id: int, parcel: Parcel, transfer_syntax_uid: str
-) -> Dataset:
-    """The C-STORE response; empty where the association ended instead."""
+def _store(line: Line, context_id: int, parcel: Parcel, syntax: str) -> SendResult:
     try:
-        with local_file(parcel.source) as path:
-            is_as_it_is = transfer_syntax_uid == parcel.transfer_syntax_uid
-            message: Path | Dataset = path if is_as_it_is else dcmread(path)
-            if not association.is_established:
-                return Dataset()
-            return association.send_c_store(message, msg_id=message_id)
-    except (OSError, ValueError, AttributeError) as error:
-        # The file changed under us or cannot be encoded anew; the message may be half sent.
-        reason = f"the file cannot be sent ({type(error).__name__})"
-        result = SendResult(None, SendOutcome.REFUSED, reason)
-        raise _Unsendable(parcel.index, result) from error
-    except RuntimeError:
-        return Dataset()  # the association ended between the check and the call
+        with transcode.encoded(parcel.source, parcel.transfer_syntax_uid, syntax) as data_set:
+            answer = line.store(context_id, parcel.sop_class_uid, parcel.sop_instance_uid, data_set)
+    except Unfinished as error:
+        raise _Unsendable(parcel.index, _unsent(error)) from error
+    except (OSError, NotEncodable) as error:
+        return _unsent(error)
+    return SendResult(
+        answer.status, classify(answer.status), describe(answer.status, answer.comment)
+    )
+
+
+def _unsent(error: Exception) -> SendResult:
+    reason = f"the file cannot be sent ({type(error).__name__})"
+    return SendResult(None, SendOutcome.REFUSED, reason)
 
 
 class _Unsendable(Exception):
-    """A file that could not be sent, found out in the middle of an association."""
+    """A file that could not be sent, found out in the middle of its message."""
 
     def __init__(self, index: int, result: SendResult) -> None:
         super().__init__(result.reason)
         self.index = index
         self.result = result
-
-
-def _result(answer: Dataset, peer: Peer, association: Association) -> SendResult:
-    status = answer.get("Status")
-    if status is None:
-        raise _lost(peer, association)
-    comment = str(answer.get("ErrorComment", "") or "")
-    return SendResult(int(status), classify(status), describe(status, comment))
 
 
 def _not_accepted(parcel: Parcel) -> SendResult:

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from pynetdicom.dimse_primitives import C_GET, C_MOVE
+
 from node import statuses
 from node.clock import Clock
 from node.dimse import contexts
 from node.dimse.entity import Entity
-from node.dimse.services import availability, commitment, find, mpps
+from node.dimse.services import availability, commitment, find, mpps, retrieves, retrieving
 from node.dimse.services.composite import Composite
 from node.dimse.services.requests import Operation, Service
+from node.dimse.services.retrieves import RetrieveService
 from node.receive import statuses as store_statuses
 from node.statuses import StatusRow, general
 from storage.archive import Archive
@@ -118,7 +121,27 @@ COMPOSITES = (
             means.database, means.archive, means.entity.ae_title, means.entity.query
         ),
     ),
+    OfferedComposite(
+        "Query/Retrieve GET, Patient Root and Study Root",
+        "C-GET",
+        retrieving.GET,
+        retrieving.TABLE_OF_GET,
+        "PS3.4 C.4.3",
+        lambda means: RetrieveService(C_GET, _of_retrieves(means)),
+    ),
+    OfferedComposite(
+        "Query/Retrieve MOVE, Patient Root and Study Root",
+        "C-MOVE",
+        retrieving.MOVE,
+        retrieving.TABLE_OF_MOVE,
+        "PS3.4 C.4.2",
+        lambda means: RetrieveService(C_MOVE, _of_retrieves(means)),
+    ),
 )
+
+
+def _of_retrieves(means: Means) -> retrieves.Means:
+    return retrieves.means_of(means.entity, means.database, means.archive)
 
 
 def services(means: Means) -> tuple[Service, ...]:

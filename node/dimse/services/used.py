@@ -40,7 +40,8 @@ USED = (
         "C-STORE",
         (),
         "PS3.4 B",
-        "results are delivered to destinations; `wetread send` sends a folder",
+        "results are delivered to destinations; `wetread send` sends a folder; what a C-MOVE asks"
+        " for goes to its destination",
     ),
     Used(
         "Storage Commitment Push Model",

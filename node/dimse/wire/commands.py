@@ -1,4 +1,4 @@
-"""The two commands that are served without pynetdicom, C-STORE and C-ECHO, decoded by hand.
+"""The commands that go without pynetdicom, C-STORE both ways and C-ECHO, decoded by hand.
 
 A command set is Implicit VR Little Endian (PS3.7 6.3.1), so a well-formed one is a dozen elements
 in ascending order. Whatever is not such a one is left to pynetdicom's decoder.
@@ -14,6 +14,7 @@ from node.dimse.wire.pdus import P_DATA_TF
 
 C_STORE_RQ = 0x0001
 """Command Field (0000,0100). PS3.7 E.1-1."""
+C_STORE_RSP = 0x8001
 C_ECHO_RQ = 0x0030
 C_FIND_RQ = 0x0020
 NO_DATA_SET = 0x0101
@@ -92,7 +93,9 @@ def _even(uid: bytes) -> int:
 
 def _any(raw: bytes) -> Command | None:
     found = _elements(raw)
-    if found is None or any(len(found.get(one, b"")) != size for one, size in _MUST.items()):
+    if found is None or not found.keys() <= _ALLOWED:
+        return None
+    if any(len(found.get(one, b"")) != size for one, size in _MUST.items()):
         return None
     field = _number(found[_FIELD])
     sop_class = _UID.fullmatch(found.get(_SOP_CLASS, b""))
@@ -110,28 +113,101 @@ def _any(raw: bytes) -> Command | None:
     )
 
 
+class StoreAnswer(NamedTuple):
+    """A C-STORE-RSP. PS3.7 9.3.1.2."""
+
+    message_id: int
+    """Of the request."""
+    status: int
+    comment: str = ""
+
+
+def decode_answer(raw: bytes) -> StoreAnswer | None:
+    """A well-formed C-STORE-RSP; None for anything else."""
+    found = _elements(raw)
+    if found is None or _number(found.get(_FIELD, b"")) != C_STORE_RSP:
+        return None
+    answered, status = found.get(_ANSWERED_ID, b""), found.get(_STATUS, b"")
+    if len(answered) != 2 or len(status) != 2:
+        return None
+    comment = found.get(_COMMENT, b"").decode("ascii", "replace").strip(" \0")
+    return StoreAnswer(_number(answered), _number(status), comment)
+
+
+class Move(NamedTuple):
+    """On whose behalf a C-STORE is made: a C-MOVE's requestor, and its message. PS3.7 9.3.1.1."""
+
+    ae_title: str
+    message_id: int
+
+
+class Elements:
+    """A command set in the making; elements come in ascending order. PS3.7 6.3.1."""
+
+    def __init__(self) -> None:
+        self._body = bytearray()
+
+    def number(self, element: int, value: int) -> None:
+        self._body += struct.pack("<HHLH", 0, element, 2, value)
+
+    def uid(self, element: int, uid: str) -> None:
+        """A UID of a request; what is none is left out."""
+        value = uid.encode("ascii", "replace")
+        if _UID.fullmatch(value):
+            self.raw(element, value + b"\0" * (len(value) % 2))
+
+    def text(self, element: int, text: str) -> None:
+        value = text.encode("ascii", "replace")
+        self.raw(element, value + b" " * (len(value) % 2))
+
+    def raw(self, element: int, value: bytes) -> None:
+        self._body += struct.pack("<HHL", 0, element, len(value)) + value
+
+    def command_set(self) -> bytes:
+        """All of it, behind its length."""
+        return struct.pack("<HHLL", 0, _LENGTH, 4, len(self._body)) + self._body
+
+
+def store_request(
+    message_id: int, sop_class_uid: str, sop_instance_uid: str, move: Move | None = None
+) -> bytes:
+    """The command set of a C-STORE-RQ of medium priority. PS3.7 9.3.1.1."""
+    elements = Elements()
+    elements.uid(_SOP_CLASS, sop_class_uid)
+    elements.number(_FIELD, C_STORE_RQ)
+    elements.number(_MESSAGE_ID, message_id)
+    elements.number(_PRIORITY, 0)
+    elements.number(_DATA_SET_TYPE, _WITH_DATA_SET)
+    elements.uid(_INSTANCE, sop_instance_uid)
+    if move is not None:
+        elements.text(_MOVE_AET, move.ae_title)
+        elements.number(_MOVE_ID, move.message_id)
+    return elements.command_set()
+
+
 def response(command: Command, status: int, comment: str = "") -> bytes:
     """The command set of the response. PS3.7 9.3.1.2, 9.3.5.2."""
-    body = _echoed(_SOP_CLASS, command.sop_class_uid)
-    body += _number_element(_FIELD, command.field | _RESPONSE)
-    body += _number_element(_ANSWERED_ID, command.message_id)
-    body += _number_element(_DATA_SET_TYPE, NO_DATA_SET)
-    body += _number_element(_STATUS, status)
+    elements = Elements()
+    elements.uid(_SOP_CLASS, command.sop_class_uid)
+    elements.number(_FIELD, command.field | _RESPONSE)
+    elements.number(_ANSWERED_ID, command.message_id)
+    elements.number(_DATA_SET_TYPE, NO_DATA_SET)
+    elements.number(_STATUS, status)
     if comment:
-        text = comment.encode("ascii", "replace")
-        body += _element(_COMMENT, text + b" " * (len(text) % 2))
-    body += _echoed(_INSTANCE, command.sop_instance_uid)
-    return _element(_LENGTH, struct.pack("<L", len(body))) + body
+        elements.text(_COMMENT, comment)
+    elements.uid(_INSTANCE, command.sop_instance_uid)
+    return elements.command_set()
 
 
 def match(sop_class_uid: str, message_id: int, status: int) -> bytes:
     """The command set of a C-FIND-RSP with an identifier. PS3.7 9.3.2.2."""
-    body = _echoed(_SOP_CLASS, sop_class_uid)
-    body += _number_element(_FIELD, C_FIND_RQ | _RESPONSE)
-    body += _number_element(_ANSWERED_ID, message_id)
-    body += _number_element(_DATA_SET_TYPE, _WITH_DATA_SET)
-    body += _number_element(_STATUS, status)
-    return _element(_LENGTH, struct.pack("<L", len(body))) + body
+    elements = Elements()
+    elements.uid(_SOP_CLASS, sop_class_uid)
+    elements.number(_FIELD, C_FIND_RQ | _RESPONSE)
+    elements.number(_ANSWERED_ID, message_id)
+    elements.number(_DATA_SET_TYPE, _WITH_DATA_SET)
+    elements.number(_STATUS, status)
+    return elements.command_set()
 
 
 def p_data(
@@ -160,7 +236,7 @@ def _elements(raw: bytes) -> dict[int, bytes] | None:
     while position + 8 <= len(raw):
         group, element, length = _head(raw, position)
         end = position + 8 + length
-        if group or element <= last or element not in _ALLOWED or end > len(raw):
+        if group or element <= last or end > len(raw):
             return None
         found[element] = raw[position + 8 : end]
         position, last = end, element
@@ -169,17 +245,3 @@ def _elements(raw: bytes) -> dict[int, bytes] | None:
 
 def _number(value: bytes) -> int:
     return int.from_bytes(value, "little")
-
-
-def _element(number: int, value: bytes) -> bytes:
-    return struct.pack("<HHL", 0, number, len(value)) + value
-
-
-def _number_element(number: int, value: int) -> bytes:
-    return struct.pack("<HHLH", 0, number, 2, value)
-
-
-def _echoed(number: int, uid: str) -> bytes:
-    """A UID of the request. Optional in a response: what is no UID is left out."""
-    value = uid.encode("ascii", "replace")
-    return _element(number, value + b"\0" * (len(value) % 2)) if _UID.fullmatch(value) else b""

@@ -136,9 +136,19 @@ class PduReader:
             if self._bell >= 0:
                 os.eventfd_write(self._bell, 1)
 
+    def rest(self) -> bytes:
+        """What was read and not yet taken; it is taken now."""
+        left = bytes(self._buffer[self._start : self._end])
+        self._start = self._end = 0
+        return left
+
     def close(self) -> None:
         """Close the socket. (pynetdicom leaves it open where the peer was gone before.)"""
         self._socket.close()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Read no more, and leave the socket open."""
         with self._lock:
             if self._bell >= 0:
                 os.close(self._bell)

@@ -220,7 +220,7 @@ def test_a_missing_and_a_foreign_file_are_refused_and_the_rest_is_sent(
 
 def test_more_than_128_contexts_go_over_more_associations() -> None:
     parcels = [
-        Parcel(index, Path(str(index)), f"1.2.3.{index}", ExplicitVRLittleEndian, 1)
+        Parcel(index, Path(str(index)), f"1.2.3.{index}", "1.2.4", ExplicitVRLittleEndian, 1)
         for index in range(150)
     ]
     split = list(batches(parcels))
@@ -231,8 +231,8 @@ def test_more_than_128_contexts_go_over_more_associations() -> None:
 
 def test_no_context_offers_a_choice_of_transfer_syntaxes() -> None:
     parcels = [
-        Parcel(0, Path("a"), CTImageStorage, JPEG2000Lossless, 1),
-        Parcel(1, Path("b"), MRImageStorage, ImplicitVRLittleEndian, 1),
+        Parcel(0, Path("a"), CTImageStorage, "1.2.1", JPEG2000Lossless, 1),
+        Parcel(1, Path("b"), MRImageStorage, "1.2.2", ImplicitVRLittleEndian, 1),
     ]
     proposed = proposals(parcels)
     assert all(len(context.transfer_syntax) == 1 for context in proposed)

@@ -1,0 +1,170 @@
+"""C-MOVE SCP (PS3.4 C.4.2): instances go to a third party, by associations of the node's own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom.uid import UID
+from pynetdicom.presentation import build_context
+
+from node.dimse.borrowed import Lane, borrowed
+from node.dimse.errors import PeerUnavailable
+from node.dimse.loan import NotLent
+from node.dimse.scu.answers import SendOutcome, classify, describe
+from node.dimse.scu.line import Line, Unfinished, line_over
+from node.dimse.scu.parcels import MAX_CONTEXTS
+from node.dimse.scu.sender import Peer, Timeouts, accepted_pairs, associated
+from node.dimse.services.getting import not_accepted, why
+from node.dimse.services.retrieving import CANCELLED, Retrieval
+from node.dimse.wire.commands import Move
+from node.retrieve import transcode
+from node.retrieve.transcode import NotEncodable
+from storage.holdings import Held
+
+Kind = tuple[str, str]
+"""SOP class and transfer syntax."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where it goes, and on whose behalf."""
+
+    peer: Peer
+    move: Move
+    timeouts: Timeouts
+
+
+def move(retrieval: Retrieval, to: Destination, lane: Lane) -> int:
+    """Send what is meant and answer over the lane; the last status.
+
+    Raises
+    ------
+    NotLent
+        Who has asked is gone.
+    """
+    for kinds in batches(retrieval.plan.kinds):
+        _Batch(retrieval, to, lane, kinds).send()
+        if retrieval.is_cancelled() and retrieval.tally.remaining:
+            retrieval.answers.end(CANCELLED, retrieval.tally)
+            return CANCELLED
+    status = retrieval.tally.final_status()
+    retrieval.answers.end(status, retrieval.tally)
+    return status
+
+
+def batches(kinds: frozenset[Kind]) -> Iterator[frozenset[Kind]]:
+    """The kinds, parted where one association would need too many contexts."""
+    batch: set[Kind] = set()
+    needed: set[Kind] = set()
+    for kind in sorted(kinds):
+        more = needed | set(pairs_of(kind))
+        if len(more) > MAX_CONTEXTS:
+            yield frozenset(batch)
+            batch, more = set(), set(pairs_of(kind))
+        batch.add(kind)
+        needed = more
+    if batch:
+        yield frozenset(batch)
+
+
+def pairs_of(kind: Kind) -> tuple[Kind, ...]:
+    """The contexts that would do for a kind, its own first."""
+    sop_class, stored = kind
+    return tuple((sop_class, syntax) for syntax in transcode.syntaxes_of(stored))
+
+
+class _Batch:
+    """What goes over one association."""
+
+    def __init__(
+        self,
+        retrieval: Retrieval,
+        to: Destination,
+        lane: Lane,
+        kinds: frozenset[Kind],
+    ) -> None:
+        self._retrieval = retrieval
+        self._to = to
+        self._lane = lane
+        self._kinds = kinds
+        self._settled = 0
+        """The id of the last instance that is settled."""
+
+    def send(self) -> None:
+        """Settle all of them, unless it is cancelled.
+
+        Raises
+        ------
+        NotLent
+        """
+        try:
+            self._associate()
+        except (PeerUnavailable, Unfinished) as error:
+            reason = error.reason if isinstance(error, PeerUnavailable) else str(error)
+            self._retrieval.log.warning(
+                "move_destination_failed", destination=self._to.peer.name, reason=reason
+            )
+            for held in self._left():
+                if not self._lane.is_open:
+                    raise NotLent from error
+                self._settle(held, None)
+
+    def _associate(self) -> None:
+        pairs = dict.fromkeys(pair for kind in sorted(self._kinds) for pair in pairs_of(kind))
+        contexts = [build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in pairs]
+        to = self._to
+        with associated(to.peer, contexts, to.timeouts) as association:
+            accepted = accepted_pairs(association)
+            with (
+                borrowed(self._lane, to.timeouts.response_s) as asker,
+                line_over(
+                    association, to.peer.name, to.timeouts.response_s, asker.is_there
+                ) as line,
+            ):
+                for held in self._left():
+                    asker.look()
+                    if self._retrieval.is_cancelled():
+                        return
+                    self._send(held, line, accepted)
+
+    def _left(self) -> Iterator[Held]:
+        for held in self._retrieval.holdings.instances(self._retrieval.plan, self._settled):
+            if (held.sop_class_uid, held.transfer_syntax_uid) in self._kinds:
+                yield held
+
+    def _send(self, held: Held, line: Line, accepted: dict[Kind, int]) -> None:
+        kind = (held.sop_class_uid, held.transfer_syntax_uid)
+        pair = next((pair for pair in pairs_of(kind) if pair in accepted), None)
+        if pair is None:
+            self._fail(held, not_accepted(held))
+            return
+        try:
+            with transcode.encoded(
+                self._retrieval.archive.blob(held), held.transfer_syntax_uid, pair[1]
+            ) as data_set:
+                answer = line.store(
+                    accepted[pair],
+                    held.sop_class_uid,
+                    held.sop_instance_uid,
+                    data_set,
+                    self._to.move,
+                )
+        except (OSError, NotEncodable) as error:
+            self._fail(held, why(error))
+            return
+        if classify(answer.status) not in (SendOutcome.STORED, SendOutcome.WARNING):
+            self._retrieval.log.warning(
+                "sub_operation_refused",
+                instance=held.id,
+                reason=describe(answer.status, answer.comment),
+            )
+        self._settle(held, answer.status)
+
+    def _fail(self, held: Held, reason: str) -> None:
+        self._settled = held.id
+        self._retrieval.fail(held, reason)
+
+    def _settle(self, held: Held, status: int | None) -> None:
+        self._settled = held.id
+        self._retrieval.settle(held, status)

@@ -1,0 +1,318 @@
+"""What C-GET and C-MOVE have in common (PS3.4 C.4.2, C.4.3): what is asked, counts and statuses.
+
+The instances meant are read from the index a page at a time, so no transaction is open while
+bytes are on their way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from pydicom.dataset import Dataset
+from pydicom.uid import UID
+
+from node import statuses
+from node.dimse.scu.answers import SendOutcome, classify
+from node.dimse.services.composite import Refused
+from node.dimse.wire.commands import p_data
+from node.dimse.wire.retrieves import Asked, Progress, answer, failed_list
+from node.statuses import StatusRow, general
+from storage import holdings
+from storage.archive import Archive
+from storage.database import Database
+from storage.holdings import Held, Selection
+
+PENDING = 0xFF00
+CANCELLED = 0xFE00
+SOME_FAILED = 0xB000
+NO_MATCHES_COUNTED = 0xA701
+NOTHING_SENT = 0xA702
+DESTINATION_UNKNOWN = 0xA801
+IDENTIFIER_MISMATCH = 0xA900
+UNABLE_TO_PROCESS = 0xC000
+
+LEVEL = 0x00080052
+_UNIQUE = {
+    "PATIENT": 0x00100020,
+    "STUDY": 0x0020000D,
+    "SERIES": 0x0020000E,
+    "IMAGE": 0x00080018,
+}
+"""The unique keys of the levels. PS3.4 C.6.1.1, C.6.2.1."""
+_PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for."""
+
+    level: str
+    selection: Selection
+
+
+def wanted(identifier: Dataset, is_patient_root: bool) -> Wanted:
+    """What an identifier asks for. Upper keys may be missing: relational retrieve.
+
+    Raises
+    ------
+    Refused
+        0xA900: no level of the model, no value of its unique key, or one of a level below.
+    """
+    levels = list(_UNIQUE) if is_patient_root else list(_UNIQUE)[1:]
+    level = _values(identifier, LEVEL)
+    if len(level) != 1 or level[0] not in levels:
+        raise Refused(IDENTIFIER_MISMATCH, f"The level is none of {', '.join(levels)}", LEVEL)
+    found = {name: _values(identifier, tag) for name, tag in _UNIQUE.items()}
+    if not found[level[0]]:
+        comment = "The unique key of the level has no value"
+        raise Refused(IDENTIFIER_MISMATCH, comment, _UNIQUE[level[0]])
+    for name in levels[levels.index(level[0]) + 1 :]:
+        if found[name]:
+            comment = "A unique key below the level has a value"
+            raise Refused(IDENTIFIER_MISMATCH, comment, _UNIQUE[name])
+    return Wanted(level[0], Selection(*(found[name] for name in _UNIQUE)))
+
+
+def _values(identifier: Dataset, tag: int) -> tuple[str, ...]:
+    if tag not in identifier:
+        return ()
+    try:
+        value = identifier[tag].value
+    except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
+        raise Refused(IDENTIFIER_MISMATCH, "A key cannot be read", tag) from error
+    several = [value] if isinstance(value, str) else value or []
+    return tuple(text for text in (str(one).strip(" \0") for one in several) if text)
+
+
+# --- what is answered -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers one request. PS3.4 C.4.2.1, C.4.3.1."""
+
+    asked: Asked
+    context_id: int
+    transfer_syntax: UID
+    maximum_length: int
+    post: Callable[[bytes], None]
+
+    def pending(self, tally: Tally) -> None:
+        """After a sub-operation."""
+        self._post(answer(self.asked, PENDING, tally.progress(with_remaining=True)))
+
+    def end(self, status: int, tally: Tally) -> None:
+        """The last answer. Only where it was cancelled something remains; success has no list."""
+        progress = tally.progress(with_remaining=status == CANCELLED)
+        if status == statuses.SUCCESS:
+            self._post(answer(self.asked, status, progress))
+            return
+        self._post(answer(self.asked, status, progress, has_identifier=True), tally.failed)
+
+    def refuse(self, refused: Refused) -> None:
+        """The only answer: nothing was sent."""
+        self._post(
+            answer(
+                self.asked,
+                refused.status,
+                Progress(),
+                has_identifier=True,
+                comment=refused.comment,
+                offending=_parted(refused.offending),
+            ),
+            (),
+        )
+
+    def _post(self, command_set: bytes, failed: Sequence[str] | None = None) -> None:
+        message = p_data(self.context_id, command_set, self.maximum_length)
+        if failed is not None:
+            identifier = failed_list(failed, self.transfer_syntax)
+            message += p_data(self.context_id, identifier, self.maximum_length, is_command=False)
+        self.post(message)
+
+
+def _parted(tag: int | None) -> tuple[int, int] | None:
+    """Group and element."""
+    return None if tag is None else (tag >> 16, tag & 0xFFFF)
+
+
+# --- what is held of it ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The instances that are meant, as they were counted: what comes later is not among them."""
+
+    total: int
+    last_id: int
+    kinds: frozenset[tuple[str, str]]
+    """Their SOP classes and transfer syntaxes."""
+
+
+class Holdings:
+    """The index, as a retrieval reads it."""
+
+    def __init__(self, database: Database, selection: Selection) -> None:
+        self._database = database
+        self._selection = selection
+
+    def plan(self) -> Plan:
+        """Raises DatabaseUnavailable."""
+        total, last_id, kinds = 0, 0, set()
+        for held in self._pages():
+            total, last_id = total + 1, held.id
+            kinds.add((held.sop_class_uid, held.transfer_syntax_uid))
+        return Plan(total, last_id, frozenset(kinds))
+
+    def instances(self, plan: Plan, after: int = 0) -> Iterator[Held]:
+        """Those of the plan that are still there, behind the one with the id ``after``.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
+        for held in self._pages(after):
+            if held.id > plan.last_id:
+                return
+            yield held
+
+    def _pages(self, after: int = 0) -> Iterator[Held]:
+        while True:
+            with self._database.read() as tx:
+                page = holdings.select(tx, self._selection, after, _PAGE)
+            yield from page
+            if len(page) < _PAGE:
+                return
+            after = page[-1].id
+
+
+# --- how far it is --------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Tally:
+    """The sub-operations of one request. PS3.7 9.1.3.1, 9.1.4.1."""
+
+    total: int
+    completed: int = 0
+    warnings: int = 0
+    sent_bytes: int = 0
+    failed: list[str] = field(default_factory=list)
+    """SOP Instance UIDs."""
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.total - self.completed - self.warnings - len(self.failed))
+
+    def settle(self, sop_instance_uid: str, status: int | None, size_bytes: int = 0) -> None:
+        """One is over; ``status`` None: nothing was sent."""
+        outcome = SendOutcome.REFUSED if status is None else classify(status)
+        if outcome is SendOutcome.STORED:
+            self.completed += 1
+        elif outcome is SendOutcome.WARNING:
+            self.warnings += 1
+        else:
+            self.failed.append(sop_instance_uid)
+        self.sent_bytes += size_bytes
+
+    def progress(self, with_remaining: bool) -> Progress:
+        remaining = self.remaining if with_remaining else None
+        return Progress(self.completed, len(self.failed), self.warnings, remaining)
+
+    def final_status(self) -> int:
+        """Once none remains."""
+        if not self.failed and not self.warnings:
+            return statuses.SUCCESS
+        return SOME_FAILED if self.completed or self.warnings else NOTHING_SENT
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """One request at work."""
+
+    wanted: Wanted
+    archive: Archive
+    holdings: Holdings
+    plan: Plan
+    tally: Tally
+    answers: Answers
+    is_cancelled: Callable[[], bool]
+    log: structlog.stdlib.BoundLogger
+
+    def settle(self, held: Held, status: int | None) -> None:
+        """One sub-operation is over, whatever came of it: the peer is told."""
+        self.tally.settle(held.sop_instance_uid, status, held.size_bytes)
+        self.answers.pending(self.tally)
+
+    def fail(self, held: Held, reason: str) -> None:
+        """Of an instance nothing was sent, or nothing whole. The log names its row, not its UID."""
+        self.log.warning("sub_operation_failed", instance=held.id, reason=reason)
+        self.settle(held, None)
+
+
+PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
+PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
+STUDY_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
+STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.3"
+PATIENT_ROOT = frozenset((PATIENT_ROOT_MOVE, PATIENT_ROOT_GET))
+GET = (PATIENT_ROOT_GET, STUDY_ROOT_GET)
+MOVE = (PATIENT_ROOT_MOVE, STUDY_ROOT_MOVE)
+
+_SOURCE = "PS3.4 Table C.4-2, C.4-3"
+
+
+def _row(code: int, meaning: str, when: str) -> StatusRow:
+    return StatusRow(code, meaning, when, _SOURCE)
+
+
+TABLE_OF_GET = (
+    general(statuses.SUCCESS, "all instances were sent, or none is meant"),
+    _row(
+        PENDING,
+        "Sub-operations are continuing",
+        "after each instance, with the counts",
+    ),
+    _row(
+        SOME_FAILED,
+        "Sub-operations Complete - One or more Failures or Warnings",
+        "some were not stored, or with a warning",
+    ),
+    _row(CANCELLED, "Sub-operations terminated due to Cancel Indication", "a C-CANCEL came"),
+    _row(
+        NO_MATCHES_COUNTED,
+        "Refused: Out of resources - Unable to calculate number of matches",
+        "the database is away: worth another try",
+    ),
+    _row(
+        NOTHING_SENT,
+        "Refused: Out of resources - Unable to perform sub-operations",
+        "no instance was stored",
+    ),
+    _row(
+        IDENTIFIER_MISMATCH,
+        "Error: Data Set does not match SOP Class",
+        "no level of the model, its unique key is empty, or one below it is not; or the identifier"
+        " cannot be read",
+    ),
+    general(
+        statuses.SOP_CLASS_NOT_SUPPORTED,
+        "the request names another SOP class than its presentation context",
+    ),
+    general(statuses.NOT_AUTHORISED, "the peer has not the right to `retrieve`"),
+    _row(
+        UNABLE_TO_PROCESS,
+        "Failed: Unable to process",
+        "a fault of this node; the comment has an id that is in its log",
+    ),
+)
+TABLE_OF_MOVE = (
+    *TABLE_OF_GET,
+    _row(
+        DESTINATION_UNKNOWN,
+        "Refused: Move Destination unknown",
+        "nobody in `[[peers]]` or `[[destinations]]` has the AE title and an address, or the peer's"
+        " `retrieve_to` has not the title",
+    ),
+)

@@ -1,0 +1,83 @@
+"""A node that holds instances and lets them be retrieved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from node.clock import system_clock
+from node.config.dimse import PeerSettings
+from node.dimse.association.server import AssociationServer
+from node.dimse.scu.sender import Peer, send
+from node.dimse.services.offered import Means, composites
+from storage import index
+from storage.archive import Archive
+from storage.database import Database, open_database
+from storage.holdings import Selection, select
+from storage.instances import InstanceStore
+from storage.records import InstanceRecord
+from storage.results import ResultStore
+from tests.node.dimse.receiving import entity
+
+
+@dataclass
+class Holder:
+    """A running server with its index."""
+
+    server: AssociationServer
+    database: Database
+    store: InstanceStore
+
+    @property
+    def port(self) -> int:
+        return self.server.port
+
+    def put(self, paths: Sequence[Path]) -> None:
+        """Store files by C-STORE, and wait until the index has them."""
+        refused: list[str] = []
+        peer = Peer("holder", "WETREAD", "127.0.0.1", self.port, "FILLER")
+        send(
+            paths, peer, lambda _, result: None if result.is_stored else refused.append(str(result))
+        )
+        assert not refused
+
+    def path_of(self, sop_instance_uid: str) -> Path:
+        """Where an instance lies."""
+        with self.database.read() as tx:
+            (held,) = select(tx, Selection(sop_uids=(sop_instance_uid,)))
+        return self.store.path(held.key)
+
+
+@contextmanager
+def running_holder(
+    folder: Path, destinations: dict[str, int] | None = None, **settings: Any
+) -> Iterator[Holder]:
+    """``destinations``: ports of this machine, by the AE titles that C-MOVE names."""
+    store = InstanceStore(folder / "instances", folder / "quarantine")
+    results = ResultStore(folder / "results", folder / "quarantine")
+    database = open_database(f"sqlite:///{folder / 'index.db'}")
+    peers = [
+        PeerSettings(ae_title=title, host="127.0.0.1", port=port)
+        for title, port in (destinations or {}).items()
+    ]
+    own = entity(**({"peers": tuple(peers)} | settings))
+
+    def sink(record: InstanceRecord) -> None:
+        with database.write() as tx:
+            index.add(tx, [record])
+        if record.placement.incoming:
+            store.forget_incoming(record.placement.incoming)
+
+    archive = Archive(store.blobs, results.blobs)
+    means = Means(database, system_clock, archive, own)
+    server = AssociationServer(own, store, sink, composites=composites(means))
+    server.start()
+    try:
+        yield Holder(server, database, store)
+    finally:
+        server.drain(0)
+        store.ready.forget()
+        database.close()
