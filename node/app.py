@@ -220,6 +220,7 @@ class Node:
             dimse_port=lambda: self.server.port,
             uploads=self.uploads,
             metadata=self._metadata,
+            max_answers=self.settings.query.max_answers,
             destinations=tuple(one.name for one in self.settings.destinations),
             wake=self._wake_all,
             metrics=self._metrics.text,

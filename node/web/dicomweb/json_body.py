@@ -10,6 +10,8 @@ from node.web.dicomweb.accept import Offer
 from node.web.dicomweb.media_types import DICOM_JSON
 
 JSON = "application/json"
+_PORTS = {"http": 80, "https": 443}
+_LOOPBACK = ("127.0.0.1", "::1")
 OFFERS = (Offer(DICOM_JSON), Offer(JSON))
 GZIP = "gzip"
 
@@ -45,5 +47,14 @@ def takes_gzip(request: Request) -> bool:
 
 
 def origin(request: Request) -> str:
-    """By which the client knows the node, so that it can ask for what URLs name."""
-    return f"{request.url.scheme}://{request.url.netloc}"
+    """By which the client knows the node, so that it can ask for what URLs name.
+
+    Some clients leave the port out of Host. Where it names the very address that the connection
+    came to, there is no proxy between, and the port is known.
+    """
+    netloc = request.url.netloc
+    address, port = request.scope.get("server") or ("", None)
+    here = {address, "localhost"} if address in _LOOPBACK else {address}
+    if port and netloc in here and port != _PORTS.get(request.url.scheme):
+        netloc = f"{netloc}:{port}"
+    return f"{request.url.scheme}://{netloc}"

@@ -77,3 +77,14 @@ def test_head_tells_of_metadata_without_reading_them(site: Site) -> None:
     hold(site, one)
     answer = site.client.head(f"{study_url(one)}/metadata")
     assert answer.status_code == 200 and answer.content == b"" and answer.headers["etag"]
+
+
+def test_a_client_that_leaves_the_port_out_of_host_is_told_of_it(site: Site) -> None:
+    one = make_dataset(1)
+    hold(site, one)
+    path = f"{study_url(one)}/metadata"
+    (direct,) = site.client.get(path, headers={"Host": "127.0.0.1"}).json()
+    by_proxy = site.client.get(path, headers={"Host": "pacs.example"}).json()[0]
+    root = f"{site.client.base_url}".rstrip("/")
+    assert direct["7FE00010"]["BulkDataURI"].startswith(f"{root}/dicom-web/")
+    assert by_proxy["7FE00010"]["BulkDataURI"].startswith("http://pacs.example/dicom-web/")
