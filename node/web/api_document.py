@@ -8,14 +8,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 
 from node.clock import system_clock
 from node.observe.health import Health
+from node.receive.uploads import Uploads
 from node.web.api.routes import routes
 from node.web.context import WebContext
+from node.web.dicomweb import routes as dicomweb
+from node.web.dicomweb.document import TAG
 from storage.archive import Archive
 from storage.database import open_database
 from storage.results import ResultStore
@@ -28,7 +31,7 @@ two together.
 
 Answers are JSON, moments are RFC 3339 with their zone. What changes something wants the header
 `X-Wetread: 1`. An answer other than 2xx, and 503 of `/health`, is `{"error": "a sentence"}`. No
-answer holds a UID or names a patient.
+answer but those of DICOMweb holds a UID or names a patient.
 """
 
 Schema = dict[str, Any]
@@ -50,10 +53,12 @@ def openapi() -> Schema:
             dimse_port=lambda: 0,
             destinations=(),
             wake=lambda: None,
+            uploads=Uploads(cast(Any, None), cast(Any, None), 0),  # brings nothing: it is described
         )
         app = FastAPI(title="Wetread")
         app.include_router(routes(context))
         document = app.openapi()
+        document["paths"].update(dicomweb.paths(context))
         database.close()
     return document
 
@@ -62,12 +67,28 @@ def text(document: Schema) -> str:
     """The whole page, in Markdown."""
     shapes = document["components"]["schemas"]
     parts = [_HEAD, "## Addresses"]
+    web = []
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            parts.append(_address(method.upper(), path, operation))
+            if TAG in operation.get("tags", ()):
+                web.append((f"{method.upper()} {path}", operation["summary"]))
+            else:
+                parts.append(_address(method.upper(), path, operation))
+    parts.append(_web(web))
     parts.append("## Shapes")
     parts += [_shape(name, shapes[name]) for name in sorted(shapes) if "Validation" not in name]
     return "\n\n".join(part.rstrip() for part in parts) + "\n"
+
+
+_DICOMWEB = """## DICOMweb
+
+What DICOM PS3.18 says of these holds; the conformance statement says which media types and
+attributes there are. Bodies are DICOM, and hold what the instances hold."""
+
+
+def _web(rows: Iterable[tuple[str, str]]) -> str:
+    body = [f"| `{address}` | {name} |" for address, name in rows]
+    return "\n".join([_DICOMWEB, "", "| Address | Transaction |", "|---|---|", *body])
 
 
 def _address(method: str, path: str, operation: Schema) -> str:

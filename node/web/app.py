@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
@@ -25,9 +28,21 @@ FRESH = "no-store"
 """Pages and answers are of the moment; previews and static files set what suits them."""
 
 
+class Application(FastAPI):
+    """Tells in its OpenAPI document of routes that FastAPI does not know too."""
+
+    more_paths: Callable[[], dict[str, Any]] = staticmethod(dict)
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            super().openapi()["paths"].update(self.more_paths())
+        return super().openapi()
+
+
 def create_app(context: WebContext) -> FastAPI:
     """The application over a node's parts."""
-    app = FastAPI(title=context.title, version=context.version, docs_url=None, redoc_url=None)
+    app = Application(title=context.title, version=context.version, docs_url=None, redoc_url=None)
+    app.more_paths = lambda: dicomweb.paths(context)
     app.mount("/static", StaticFiles(directory=page.HERE / "static"), name="static")
     app.router.routes.append(dicomweb.mount(context))
     app.add_middleware(KnownHosts, allowed=context.allowed_hosts)

@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from starlette.routing import BaseRoute, Mount
 
 from node.web.context import WebContext
-from node.web.dicomweb import bulkdata, frames, metadata, qido, rendered, stow, wado, wado_uri
+from node.web.dicomweb import (
+    bulkdata,
+    document,
+    frames,
+    metadata,
+    qido,
+    rendered,
+    stow,
+    wado,
+    wado_uri,
+)
 from node.web.dicomweb.room import Room
 from node.web.dicomweb.services import Service, as_routes
 
@@ -35,6 +46,15 @@ def services(room: Room) -> list[Service]:
 
 def mount(context: WebContext) -> BaseRoute:
     """What the application serves under ``/dicom-web``."""
-    slots = ThreadPoolExecutor(SLOTS, "dicomweb")
-    room = Room(context, slots, ThreadPoolExecutor(DRAWING, "dicomweb-drawing"))
+    room = _room(context)
     return Mount(PREFIX, routes=as_routes(services(room), room))
+
+
+def paths(context: WebContext) -> dict[str, Any]:
+    """The same as paths of an OpenAPI document."""
+    return document.paths(services(_room(context)), PREFIX)
+
+
+def _room(context: WebContext) -> Room:
+    slots = ThreadPoolExecutor(SLOTS, "dicomweb")
+    return Room(context, slots, ThreadPoolExecutor(DRAWING, "dicomweb-drawing"))

@@ -39,7 +39,11 @@ class Declared:
 
     def operations(self, method: str) -> list[tuple[str, Operation]]:
         paths = self.document["paths"].items()
-        return [(path, found[method]) for path, found in paths if method in found]
+        return [
+            (path, found[method])
+            for path, found in paths
+            if method in found and found[method].get("tags") != ["DICOMweb"]
+        ]
 
     def check(self, operation: Operation, answer: httpx.Response) -> None:
         """The status is declared, and the body has the shape that is declared for it."""
