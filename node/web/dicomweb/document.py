@@ -63,9 +63,7 @@ def _operation(service: Service) -> dict[str, Any]:
         "tags": [TAG],
         "summary": service.name,
         "description": f"{service.name}, as PS3.18 has it.",
-        "operationId": re.sub(r"\W+", "_", f"{service.method} {_template(service.path)}").strip(
-            "_"
-        ),
+        "operationId": identity,
         "parameters": parameters,
         "responses": {"200": {"description": "As asked.", "content": content}, **refusals},
     }
