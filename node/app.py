@@ -21,6 +21,8 @@ from node.clock import Clock, system_clock
 from node.config.settings import Settings
 from node.dimse.receivers.pool import Callbacks
 from node.errors import AlreadyRunning, NodeError, SettingsError
+from node.fetch.arrivals import Arrivals
+from node.fetch.asked import source_names
 from node.intake.completion import Completion, Planner, tells_not_applicable
 from node.loop import Loop
 from node.observe.health import Health
@@ -40,7 +42,7 @@ from storage.database import Transaction, open_database
 from storage.errors import DatabaseUnavailable, FolderTaken
 from storage.instances import InstanceStore
 from storage.quarantine import Refused
-from storage.records import Level, Topic
+from storage.records import InstanceRecord, Level, Topic
 from storage.results import ResultStore
 
 log = structlog.get_logger(__name__)
@@ -79,6 +81,7 @@ class Node:
         self._make_intake()
         self._make_work()
         self._make_delivery()
+        self._make_fetching()
         self._make_watches()
         self.web = self._make_web()
         self._proofs = proofs.loops(self._what_proves(), self.health, prove_every_s)
@@ -130,6 +133,7 @@ class Node:
     def _make_intake(self) -> None:
         """Receive, index, complete: from the wire to jobs in the ledger."""
         heartbeat = self.health.part("indexer")
+        self._arrivals = Arrivals()
         self._indexer = Indexer(self.database, self.store, heartbeat, self.results.blobs)
         self.server = parts.server(
             self.settings,
@@ -183,6 +187,20 @@ class Node:
             settings, database, self.store, self.results, self.server, self.health, clock
         )
 
+    def _make_fetching(self) -> None:
+        """From other archives, at somebody's wish, into the reception."""
+        self._fetchers = parts.fetchers(
+            self.settings,
+            self.database,
+            self.uploads.receiver,
+            self._arrivals,
+            self.health,
+            self._clock,
+        )
+        self._analyses = parts.owed_analyses(
+            self.settings, self.database, self.health, self._clock, self.dispatcher.wake
+        )
+
     def _make_watches(self) -> None:
         settings, database, clock = self.settings, self.database, self._clock
         self._gaps = parts.gap_watch(settings, database, self.health, clock)
@@ -222,6 +240,7 @@ class Node:
             metadata=self._metadata,
             max_answers=self.settings.query.max_answers,
             destinations=tuple(one.name for one in self.settings.destinations),
+            sources=source_names(self.settings),
             wake=self._wake_all,
             metrics=self._metrics.text,
             indexing=self._indexer.waiting_of,
@@ -238,6 +257,8 @@ class Node:
         return [
             self._completing,
             *self._couriers,
+            *self._fetchers,
+            self._analyses,
             self._reporter,
             *self._askers,
             self._gaps,
@@ -252,12 +273,17 @@ class Node:
 
     def _callbacks(self) -> Callbacks:
         return Callbacks(
-            store=self._indexer.submit,
+            store=self._take,
             quarantined=self._note_quarantine,
             wake_reporter=lambda: self._reporter.wake(),
             recover=lambda name: recover(self.database, self.store, name, self.results.blobs),
             fault=self._note_receiver_fault,
         )
+
+    def _take(self, record: InstanceRecord) -> None:
+        """An instance is durable, whichever way it came."""
+        self._indexer.submit(record)
+        self._arrivals.note(record)
 
     def _complete(self) -> None:
         if self._completion.step():
@@ -275,10 +301,12 @@ class Node:
     def _wake_all(self) -> None:
         self.dispatcher.wake()
         self._wake_couriers()
+        for fetcher in self._fetchers:
+            fetcher.wake()
 
     def _open_studies(self) -> frozenset[str]:
         brought = frozenset(self.server.open_studies()) | self.uploads.open_studies()
-        return self._indexer.open_studies() | brought
+        return self._indexer.open_studies() | brought | self._arrivals.studies()
 
     def _is_receiving(self) -> bool:
         return bool(self.server.open_studies()) or self._indexer.backlog()[0] > 0

@@ -23,6 +23,7 @@ EXITS = {
     1: "something is not well: a destination is silent, no rule fires, a job or a file failed",
     2: "it cannot be done, for the reason that stands on stderr",
     3: "the analyzer does not apply to the images",
+    4: "not all that was found at a source has come",
     130: "stopped by Ctrl-C",
 }
 """What a command's exit status says."""
@@ -125,6 +126,36 @@ def delete(
     from node.commands import delete as command
 
     sys.exit(command.delete(config, study, reason, results, undelivered, dry_run))
+
+
+@app.command(epilog=_like("wetread fetch --from pacs --accession A1 --analyze lung_segmentation"))
+def fetch(
+    source: Annotated[
+        str, typer.Option("--from", help="An archive or destination of the settings, by its name.")
+    ],
+    accession: Annotated[str, typer.Option(help="The accession number.")] = "",
+    patient: Annotated[str, typer.Option(help="The patient's ID.")] = "",
+    study: Annotated[
+        list[str] | None, typer.Option(help="A Study Instance UID; more than once for more.")
+    ] = None,
+    series: Annotated[
+        list[str] | None, typer.Option(help="A Series Instance UID; more than once for more.")
+    ] = None,
+    date: Annotated[
+        str, typer.Option(help="The study's date, 20260301, or a range, 20260301-20260307.")
+    ] = "",
+    modality: Annotated[str, typer.Option(help="Only series of this modality.")] = "",
+    analyze: Annotated[
+        str, typer.Option(help="An analyzer to run on what came, whatever the rules say.")
+    ] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Have the running node fetch what another archive holds; Ctrl-C ends it."""
+    from node.commands import fetch as command
+    from storage.fetches import Wanted
+
+    wanted = Wanted(accession, patient, tuple(study or ()), tuple(series or ()), date, modality)
+    sys.exit(command.fetch(config, source, wanted, analyze))
 
 
 @app.command(epilog=_like("wetread quarantine --limit 10"))

@@ -22,6 +22,12 @@ from node.dimse.scu import peers
 from node.dimse.services import offered
 from node.dimse.services.commitment import CommitmentService
 from node.dimse.services.offered import Means
+from node.fetch.analyses import OwedAnalyses
+from node.fetch.arrivals import Arrivals
+from node.fetch.dimse_source import DimseSource
+from node.fetch.fetching import Fetching
+from node.fetch.source import Source
+from node.fetch.web_source import WebSource
 from node.intake.corrections import Corrections
 from node.intake.earlier_results import EarlierResults
 from node.loop import Loop
@@ -153,6 +159,38 @@ def couriers(
         )
         for one in settings.destinations
     }
+
+
+def fetchers(
+    settings: Settings,
+    database: Database,
+    receiver: Receiver,
+    arrivals: Arrivals,
+    health: Health,
+    clock: Clock,
+) -> list[Loop]:
+    """What fetches, one for each source: the archives, the web archives and the destinations."""
+    title = settings.node.ae_title
+    called = (*settings.archives, *settings.destinations)
+    found: list[Source] = [
+        DimseSource(peers.destination_peer(one, title), title, receiver) for one in called
+    ]
+    found += [WebSource(one, receiver, refusal) for one in settings.web_archives]
+    loops = []
+    for source in found:
+        heartbeat = health.part(f"fetching from {source.name}", works_s=TRANSFER_S)
+        made = Fetching(source, database, arrivals, clock, heartbeat.beat)
+        loops.append(Loop(made.step, heartbeat, IDLE_S, made.stopping))
+    return loops
+
+
+def owed_analyses(
+    settings: Settings, database: Database, health: Health, clock: Clock, wake: Callable[[], None]
+) -> Loop:
+    """Enters the jobs that were wanted with a fetch."""
+    made = OwedAnalyses(database, settings.rules, settings.analyzers, clock, wake)
+    heartbeat = health.part("analyses of what is fetched", works_s=PLANNING_S)
+    return Loop(made.step, heartbeat, IDLE_S)
 
 
 def delivery_loops(found: Mapping[str, Courier], health: Health) -> list[Loop]:

@@ -142,6 +142,7 @@ def forget_history(tx: Transaction, before: datetime) -> int:
     return sum(
         (
             _forget(tx, gaps, gaps.c.closed_at < before),
+            _forget(tx, schema.fetches, schema.fetches.c.ended_at < before),
             _forget(tx, events, sa.and_(events.c.at < before, ~is_open)),
             _forget(
                 tx,

@@ -475,6 +475,38 @@ doomed_files = sa.Table(
     sa.Column("sop_instance_uid", sa.String(64), nullable=False, server_default=""),
 )
 
+fetches = sa.Table(
+    "fetches",
+    metadata,
+    _id(),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("wanted", sa.JSON, nullable=False),
+    sa.Column("analyzer", sa.String(64), nullable=False, server_default=""),
+    _text("asked_by"),
+    _moment("asked_at"),
+    _moment("started_at", null=True),
+    _moment("ended_at", null=True, index=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    _text("reason"),
+    sa.Column("is_cancel_wanted", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("studies", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("expected", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("held", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("received", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Index("ix_fetches_due", "source", "state", "id"),
+)
+
+fetched_studies = sa.Table(
+    "fetched_studies",
+    metadata,
+    _id(),
+    _parent("fetch_id", "fetches"),
+    _uid("study_instance_uid", index=True),
+    sa.Column("expected", sa.BigInteger, nullable=False),
+    sa.Column("missing", sa.BigInteger, nullable=False),
+    _text("analysis", index=True),
+)
+
 gaps = sa.Table(
     "gaps",
     metadata,

@@ -100,11 +100,19 @@ def _doubled(settings: Settings) -> list[tuple[Location, str]]:
     named: dict[str, list[str]] = {
         "rules": [rule.name for rule in settings.rules],
         "destinations": [destination.name for destination in settings.destinations],
+        "archives": [archive.name for archive in settings.archives],
+        "web_archives": [archive.name for archive in settings.web_archives],
     }
+    sources: set[str] = set()
     for table, names in named.items():
         for index, name in enumerate(names):
             if name in names[:index]:
                 faults.append(((table, index, "name"), f"{name!r} stands there twice"))
+            elif name in sources:
+                message = f"{name!r} is another source's name: [[destinations]] are sources too"
+                faults.append(((table, index, "name"), message))
+        if table != "rules":
+            sources |= set(names)
     return faults
 
 

@@ -182,11 +182,11 @@ class PeerSettings(Table):
         return self
 
 
-class DestinationSettings(Table):
-    """Where results go."""
+class CalledSettings(Table):
+    """An application entity that the node calls by a name of its own."""
 
     name: Annotated[Name, example("pacs")]
-    """What rules call it."""
+    """What the settings and commands call it."""
     ae_title: Annotated[AETitle, example("ORTHANC")]
     """What it calls itself."""
     host: Annotated[SomeHost, example("127.0.0.1")]
@@ -195,8 +195,6 @@ class DestinationSettings(Table):
     """Where it listens."""
     calling_ae_title: Annotated[AETitle | None, example("WETREAD")] = None
     """As whom it is called. Left out: `node.ae_title`."""
-    commitment: Annotated[bool, example(True)] = False
-    """Ask it to commit to the results (storage commitment)."""
     tls: Annotated[bool, example(True)] = False
     """Whether associations with it are encrypted."""
     tls_name: Annotated[Host, example("pacs.example.org")] = ""
@@ -209,7 +207,14 @@ class DestinationSettings(Table):
     """Left out: in the certificate's file."""
 
     @model_validator(mode="after")
-    def _files_are_used(self) -> DestinationSettings:
+    def _files_are_used(self) -> CalledSettings:
         if not self.tls and (self.ca or self.certificate or self.key or self.tls_name):
             raise ValueError("ca, certificate, key and tls_name need tls = true")
         return self
+
+
+class DestinationSettings(CalledSettings):
+    """Where results go; studies are fetched from there too."""
+
+    commitment: Annotated[bool, example(True)] = False
+    """Ask it to commit to the results (storage commitment)."""

@@ -83,6 +83,8 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
                 }
             ),
             "destinations": tuple(_absolute(one, base) for one in settings.destinations),
+            "archives": tuple(_absolute(one, base) for one in settings.archives),
+            "web_archives": tuple(_absolute(one, base) for one in settings.web_archives),
             "peers": tuple(_absolute(one, base) for one in settings.peers),
             "storage": storage.model_copy(
                 update={

@@ -14,6 +14,7 @@ from pydantic_settings import (
 )
 
 from node.config import environment
+from node.config.archives import ArchiveSettings, WebArchiveSettings
 from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings
 from node.config.rules import RuleSettings
 from node.config.tables import (
@@ -50,6 +51,8 @@ class Settings(BaseSettings):
     workers: WorkerSettings = WorkerSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[DestinationSettings, ...] = ()
+    archives: tuple[ArchiveSettings, ...] = ()
+    web_archives: tuple[WebArchiveSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
     analyzers: dict[str, dict[str, Any]] = Field(default_factory=dict)
 

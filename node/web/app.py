@@ -10,7 +10,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.web import page, refusals
+from node.web import fetch_form, page, refusals
 from node.web.api.routes import routes
 from node.web.context import WebContext as WebContext
 from node.web.dicomweb import routes as dicomweb
@@ -18,7 +18,7 @@ from node.web.hosts import KnownHosts
 
 SECURITY = {
     "Content-Security-Policy": (
-        "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -50,6 +50,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.add_middleware(_AnswersHead)
     refusals.add(app)
     app.include_router(page.routes(context))
+    app.include_router(fetch_form.routes(context))
     app.include_router(routes(context))
     return app
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from storage.fetches import FetchState
 from storage.records import JobState, StudyState
 
 if TYPE_CHECKING:
@@ -21,6 +22,13 @@ class Badge:
 
     look: str
     words: str
+
+
+def of_fetch(state: FetchState) -> Badge:
+    """Green only where all that was found is here."""
+    look = {FetchState.DONE: "done", FetchState.WAITING: "pending", FetchState.RUNNING: "running"}
+    words = {FetchState.PARTIAL: "not all came", FetchState.NOTHING: "nothing found"}
+    return Badge(look.get(state, "failed"), words.get(state, state.value))
 
 
 def of_study(card: StudyView) -> Badge:

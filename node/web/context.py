@@ -56,6 +56,8 @@ class WebContext:
     """So many matches a search gives at once; 0: any number."""
     shared: Shared = field(default_factory=lambda: Shared(fresh_s=0))
     """What several ask for at once is computed once."""
+    sources: tuple[str, ...] = ()
+    """What studies can be fetched from."""
     allowed_hosts: tuple[str, ...] = ("*",)
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""
     cautions: tuple[str, ...] = ()

@@ -19,7 +19,7 @@ from storage.errors import DatabaseUnavailable, NotFound, Overloaded, StorageErr
 
 RETRY_AFTER_S = 5
 """When to ask again for what was too much at once."""
-_TEMPLATES = Environment(
+TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
@@ -81,7 +81,7 @@ def _answer(request: Request, refusal: Refusal) -> Response:
         body = {"error": refusal.sentence}
         return JSONResponse(body, refusal.status, _headers(refusal))
     sentence = refusal.sentence.removeprefix("query.")
-    text = _TEMPLATES.get_template("refused.html").render(
+    text = TEMPLATES.get_template("refused.html").render(
         title=refusal.title,
         sentence=sentence[:1].upper() + sentence[1:],
         again_s=RETRY_AFTER_S if refusal.status == 503 else 0,

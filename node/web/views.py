@@ -11,8 +11,9 @@ from datetime import datetime
 
 from node.web import alarms, places, wording
 from node.web.alarms import Alarm
-from storage import events, index, instance_ledger, outbox, overview, quarantine
+from storage import events, fetches, index, instance_ledger, outbox, overview, quarantine
 from storage.database import Transaction
+from storage.fetches import Fetch
 from storage.instance_ledger import InstanceLedger
 from storage.overview import DeliveryCount
 from storage.quarantine import RefusalKind
@@ -28,6 +29,7 @@ from storage.records import (
 
 _WAITING = (DeliveryState.PENDING, DeliveryState.SENDING)
 PAGE = 10
+FETCHES = 5
 JOBS_EACH = 50
 """Jobs of a study that are shown; the newest."""
 
@@ -166,6 +168,8 @@ class StatusView:
     alarms: tuple[Alarm, ...]
     destinations: tuple[DestinationView, ...]
     quarantined: tuple[QuarantinedFile, ...]
+    fetches: tuple[Fetch, ...]
+    """The newest."""
     studies: tuple[StudyView, ...]
     newer: StudyPlace | None
     """The place above which there are more; None where there are none."""
@@ -188,6 +192,7 @@ def status(
         alarms=alarms.open_alarms(tx) if counts.alarms else (),
         destinations=_destinations(tx, destinations),
         quarantined=_quarantined(tx) if counts.quarantined else (),
+        fetches=tuple(fetches.newest(tx, FETCHES)),
         studies=tuple(study_views(tx, chosen.studies, indexing)),
         newer=chosen.newer,
         older=chosen.older,

@@ -21,11 +21,12 @@ from sqlalchemy.exc import IntegrityError
 
 import storage.database as module
 import storage.migrations
-from storage import deletions, events, index, ledger, quarantine, schema
+from storage import deletions, events, fetches, index, ledger, quarantine, schema
 from storage.database import Database, Transaction, open_database
 from storage.deletions import NewDeletion, Scope
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
+from storage.fetches import FetchedStudy, NewFetch, Wanted
 from storage.quarantine import RefusalKind, Refused
 from storage.records import Level, Topic
 from tests.postgres import Postgres
@@ -130,6 +131,8 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         (wanted,) = deletions.open_ones(tx)
         assert deletions.begin(tx, wanted) == []
         assert deletions.take_slice(tx, wanted) == 3
+        fetch = fetches.ask(tx, NewFetch("pacs", Wanted(patient_id="P"), "a test"), NOON)
+        fetches.enter_study(tx, fetch, FetchedStudy("1.2.3", None, 3, 0))
     database.prove(NOON)
     with database.read() as tx:
         empty = [

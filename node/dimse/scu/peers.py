@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from node.config.dimse import DestinationSettings, PeerSettings, TlsSettings
+from node.config.dimse import CalledSettings, DestinationSettings, PeerSettings, TlsSettings
 from node.dimse.scu.sender import Peer
 from node.dimse.tls import TlsFiles, client_context
 
 
-def destination_peer(destination: DestinationSettings, ae_title: str) -> Peer:
-    """How a destination is called. ae_title: the node's own, unless the destination has one.
+def destination_peer(destination: CalledSettings, ae_title: str) -> Peer:
+    """How a destination or archive is called. ae_title: the node's own, unless it has one.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def move_destinations(
     return lambda title: find(title.strip(), "")
 
 
-def _files(destination: DestinationSettings) -> TlsFiles | None:
+def _files(destination: CalledSettings) -> TlsFiles | None:
     if not destination.tls:
         return None
     return _checked(TlsFiles(destination.certificate, destination.key, destination.ca))

@@ -37,6 +37,11 @@ class Asking:
     association: Association
     is_cancelled: Callable[[], bool]
 
+    @property
+    def needs_patient(self) -> bool:
+        """Whether the Patient ID has to stand in each query: Patient Root."""
+        return _model(self.association) == PATIENT_ROOT
+
     def matches(self, level: str, keys: Mapping[str, str]) -> Iterator[Dataset]:
         """All matches of one query, as they come. ``keys``: keyword to value, empty for what is
         only to be returned.
@@ -67,7 +72,10 @@ class Asking:
                 raise QueryRefused(f"{self.peer} answered a query with 0x{code:04X}{said}")
 
     def _lost(self) -> PeerUnavailable:
-        reason = "the association ended before a query was answered"
+        reason = (
+            "it ended the association instead of answering a query; perhaps it does not know the"
+            " node's AE title, or gives it no right to query"
+        )
         return PeerUnavailable(self.peer, PeerFault.ABORTED, reason, was_established=True)
 
 

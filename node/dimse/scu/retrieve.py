@@ -43,6 +43,8 @@ CANCEL_S = 10.0
 """How long a peer may take to end what was cancelled, before the association is aborted."""
 MOST_CLASSES = 60
 """SOP classes of one association; each has contexts for several transfer syntaxes."""
+MOST_SYNTAXES = 40
+"""Of one context: DCMTK aborts at more than 50."""
 _USUAL = (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
@@ -96,6 +98,18 @@ class Watch:
     is_cancelled: Callable[[], bool] = lambda: False
     last_came: Callable[[], float] = lambda: 0.0
     """When something came by another way, by the monotonic clock: the peer is at work."""
+
+
+USUAL_CLASSES = tuple(
+    f"1.2.840.10008.5.1.4.1.1.{one}"
+    for one in (
+        *("2", "2.1", "4", "4.1", "1", "1.1", "1.2", "1.2.1", "128", "130", "20", "3.1", "6.1"),
+        *("7", "7.4", "12.1", "12.2", "13.1.3", "30", "11.1", "66", "66.1", "66.4", "88.11"),
+        *("88.22", "88.33", "88.34", "88.59", "88.67", "104.1", "481.1", "481.2", "481.3"),
+        *("481.5", "9.1.1", "77.1.4"),
+    )
+)
+"""What is proposed for instances whose SOP class a peer does not tell."""
 
 
 class NotServed(NodeError):
@@ -174,7 +188,7 @@ def storage_contexts(sop_classes: Sequence[str], most: int) -> list[Presentation
     made = []
     for sop_class in sop_classes:
         made += [build_context(UID(sop_class), one) for one in syntaxes[:alone]]
-        made.append(build_context(UID(sop_class), list(syntaxes[alone:])))
+        made.append(build_context(UID(sop_class), list(syntaxes[alone:][:MOST_SYNTAXES])))
     return made
 
 

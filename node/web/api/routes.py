@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from node.web.api import alarms, corrections, health, history, retention, retry, studies
+from node.web.api import alarms, corrections, fetches, health, history, retention, retry, studies
 from node.web.api.changing import Changes
 from node.web.api.refusing import ALWAYS
 from node.web.context import WebContext
@@ -24,4 +24,5 @@ def routes(context: WebContext) -> APIRouter:
     retry.add(router, changes)
     corrections.add(router, changes)
     retention.add(router, context, changes)
+    fetches.add(router, context, changes)
     return router

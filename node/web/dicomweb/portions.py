@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol, TypeVar
 
-from node.web.dicomweb.body_parts import BodyFault, PartSink, TooMuch
+from node.receive.body_parts import BodyFault, PartSink, TooMuch
 
 T = TypeVar("T")
 

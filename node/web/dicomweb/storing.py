@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from concurrent.futures import Executor, Future
 
 from node.receive import statuses
+from node.receive.body_parts import TooMuch
 from node.receive.file_reception import FileReception, Outcome
 from node.receive.uploads import Upload
-from node.web.dicomweb.body_parts import TooMuch
 from node.web.dicomweb.media_types import DICOM, media_type
 
 MAX_FILES = 50_000

@@ -13,11 +13,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from node.receive.body_parts import BodyFault, BodyParts, TooMuch
 from node.receive.file_reception import Outcome
 from node.receive.uploads import Closed, Upload, Uploads
 from node.web.dicomweb import stored
 from node.web.dicomweb.accept import Offer, choose
-from node.web.dicomweb.body_parts import BodyFault, BodyParts, TooMuch
 from node.web.dicomweb.media_types import (
     DICOM,
     DICOM_JSON,

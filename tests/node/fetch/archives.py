@@ -61,6 +61,10 @@ class FakeArchive:
     tells_classes: bool = True
     hidden: frozenset[str] = frozenset()
     """SOP instances that it knows and does not send."""
+    ignores: tuple[str, ...] = ()
+    """Keys that it does not match by."""
+    forgets: tuple[str, ...] = ()
+    """Keys that it does not return."""
     abort_at: int = -1
     """The nth sub-operation (from 0) is an A-ABORT."""
     find_status: int = 0x0000
@@ -119,7 +123,7 @@ class FakeArchive:
         found = []
         for one in self.held:
             keys = ("PatientID", "AccessionNumber", *_LEVELS.values())
-            if all(_fits(query.get(key), one.get(key)) for key in keys):
+            if all(key in self.ignores or _fits(query.get(key), one.get(key)) for key in keys):
                 found.append(one)
         return found
 
@@ -133,7 +137,9 @@ class FakeArchive:
                 return
             answer = Dataset()
             for element in query:
-                if element.keyword != "SOPClassUID" or self.tells_classes:
+                if (
+                    element.keyword != "SOPClassUID" or self.tells_classes
+                ) and element.keyword not in self.forgets:
                     setattr(answer, element.keyword, one.get(element.keyword, ""))
             answer.QueryRetrieveLevel = query.QueryRetrieveLevel
             yield 0xFF00, answer

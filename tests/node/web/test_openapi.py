@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from node.web import api_document
-from storage import deletions, events, gaps, quarantine
+from storage import deletions, events, fetches, gaps, quarantine
 from storage.deletions import NewDeletion, Scope
+from storage.fetches import NewFetch, Wanted
 from storage.quarantine import RefusalKind, Refused
 from storage.records import FindingRow, Level, Topic
 from tests.node.web.sites import PARTS, START, Site, finish, study_with_job
@@ -64,6 +65,7 @@ def declared(site: Site, phantom_paths: list[Path]) -> Declared:
     with site.database.write() as tx:
         events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
         quarantine.enter(tx, START, Refused("k.dcm", RefusalKind.CONFLICT, "other bytes", "f"))
+        fetches.ask(tx, NewFetch("pacs", Wanted(patient_id="P"), "a test"), START)
         deletions.ask(tx, NewDeletion(2, Scope.RESULTS, "old", "a rule", True), START)
         later = START + timedelta(days=30)
         gaps.watch(tx, gaps.find(tx, later), later)
@@ -130,7 +132,9 @@ def test_what_every_list_shows_has_the_shape_that_is_declared(
     site: Site, declared: Declared
 ) -> None:
     for path, operation in declared.operations("get"):
-        answer = site.client.get(path.replace("{study_id}", "1").replace("{job_id}", "1"))
+        answer = site.client.get(
+            path.replace("{study_id}", "1").replace("{job_id}", "1").replace("{fetch_id}", "1")
+        )
         assert answer.json(), path
         declared.check(operation, answer)
     for part in PARTS:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from node.web.dicomweb.body_parts import (
+from node.receive.body_parts import (
     MAX_HEADER_BYTES,
     MAX_PREAMBLE_BYTES,
     BodyFault,
