@@ -244,6 +244,7 @@ class Node:
             wake=self._wake_all,
             metrics=self._metrics.text,
             indexing=self._indexer.waiting_of,
+            catch_up=self._indexer.catch_up,
             is_synced=self.settings.storage.sync,
             cautions=self._cautions,
             away=self._away,

@@ -43,6 +43,8 @@ BEAT_S = 15.0
 """How often an indexer that has nothing to do says that it is there."""
 ROOM_S = 10.0
 """How long a receiver may wait for room behind ``BACKLOG``."""
+CATCH_UP_S = 2.0
+"""How long who asks waits for what was stored before."""
 STOP_S = 15.0
 
 
@@ -68,6 +70,10 @@ class Indexer:
         self._lock = threading.Lock()
         self._came = threading.Event()
         self._stopping = threading.Event()
+        self._submitted = self._settled = 0
+        self._is_awaited = threading.Event()
+        """Somebody waits for the index, or the node ends: nothing more is gathered."""
+        self._has_settled = threading.Condition(self._lock)
         self._broken = False
         self._alarmed: set[str] = set()
         self._unsettled: list[Placement] = []
@@ -79,6 +85,7 @@ class Indexer:
     def stop(self) -> None:
         """Write what waits, then end. What cannot be written in time is found at the next start."""
         self._stopping.set()
+        self._is_awaited.set()
         self._came.set()
         self._thread.join(timeout=STOP_S)
 
@@ -97,6 +104,7 @@ class Indexer:
         with self._lock:
             self._waiting[record.attributes.study_instance_uid] += 1
             self._queue.append((time.monotonic(), record))
+            self._submitted += 1
         if not self._came.is_set():  # a thread that is awake already is left in peace
             self._came.set()
 
@@ -106,6 +114,20 @@ class Indexer:
             if time.monotonic() > until:
                 raise DatabaseUnavailable("the index is too far behind")
             time.sleep(GATHER_S)
+
+    def catch_up(self, study_instance_uid: str = "") -> None:
+        """Wait until what was submitted of a study, or of any, is in the index: not for long.
+
+        Whoever was told that an instance is stored finds it. It costs nothing while none waits.
+        """
+        with self._lock:
+            if study_instance_uid not in self._waiting and (
+                study_instance_uid or not self._waiting
+            ):
+                return
+            wanted = self._submitted
+            self._is_awaited.set()
+            self._has_settled.wait_for(lambda: self._settled >= wanted, CATCH_UP_S)
 
     def open_studies(self) -> frozenset[str]:
         """Studies with instances that are stored and not yet in the index."""
@@ -137,6 +159,8 @@ class Indexer:
                 self._gather()
             ends = self._stopping.is_set()
             self._came.clear()
+            if not ends:
+                self._is_awaited.clear()
             try:
                 self._write_what_waits()
                 if ends or not came or len(self._unsettled) >= SETTLE_AT:
@@ -153,7 +177,7 @@ class Indexer:
         until, seen = time.monotonic() + GATHER_S, 0
         while seen < len(self._queue) and time.monotonic() < until:
             seen = len(self._queue)
-            if self._stopping.wait(LULL_S):
+            if self._is_awaited.wait(LULL_S):
                 return
 
     def _write_what_waits(self) -> None:
@@ -225,6 +249,8 @@ class Indexer:
                 if self._waiting[uid] <= 0:
                     del self._waiting[uid]
                 self._last_lag_s = time.monotonic() - self._queue.popleft()[0]
+            self._settled += len(batch)
+            self._has_settled.notify_all()
 
 
 def recover(

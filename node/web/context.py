@@ -42,6 +42,8 @@ class WebContext:
     """All metrics in Prometheus' text format."""
     indexing: Callable[[str], int] = lambda study_instance_uid: 0
     """How many instances of a study are stored and not yet in the index."""
+    catch_up: Callable[[str], None] = lambda study_instance_uid: None
+    """Waits until what was stored of a study, or of any where empty, is in the index."""
     is_synced: bool = True
     """Whether what is acknowledged survives a power cut: the setting ``storage.sync``."""
     disk: Callable[[], str] = str

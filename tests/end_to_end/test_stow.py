@@ -152,6 +152,11 @@ def test_over_the_web_and_by_c_store_the_same_instances_are_the_same(tmp_path: P
     files = {one.SOPInstanceUID: file_of(one) for one in datasets}
     with running_node(tmp_path / "node", dimse="processes = 2") as node:
         web = Sender(files, node.http_port, seed=1)
+        for number, one in enumerate(datasets[:3], 1):
+            web._send([one.SOPInstanceUID])
+            url = f"{STUDIES}/{one.StudyInstanceUID}/instances"  # what is answered is found
+            assert len(node.get(url).json()) == number
+            assert len(node.get("/dicom-web/instances").json()) == number
         web.start()
         answers: dict[int, SendResult] = {}
         peer = Peer("node", "WETREAD", "127.0.0.1", node.port, "CT1")

@@ -70,4 +70,10 @@ class _Resource:
             return await in_loop(request)
         in_thread = cast(Callable[[Request], Response], service.answer)
         slots = self._room.drawing if service.draws else self._room.slots
-        return await asyncio.get_running_loop().run_in_executor(slots, in_thread, request)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(slots, self._caught_up, in_thread, request)
+
+    def _caught_up(self, answer: Callable[[Request], Response], request: Request) -> Response:
+        """Whoever was told that an instance is stored finds it."""
+        self._room.context.catch_up(request.path_params.get("study", ""))
+        return answer(request)

@@ -233,3 +233,30 @@ class Away(Database):
     def write(self) -> Iterator[Transaction]:
         raise DatabaseUnavailable("no connection")
         yield
+
+
+def test_who_asks_after_an_instance_was_stored_finds_it(
+    database: Database, store: InstanceStore, phantom_paths: list[Path]
+) -> None:
+    indexer = Indexer(database, store)
+    indexer.start()
+    for number, path in enumerate(phantom_paths[:5], 1):
+        record = stored(store, path)
+        indexer.submit(record)
+        indexer.catch_up(record.attributes.study_instance_uid if number % 2 else "")
+        assert indexed(database) == number
+    indexer.stop()
+
+
+def test_who_asks_for_another_study_or_an_index_that_is_away_does_not_wait_for_it(
+    database: Database,
+    store: InstanceStore,
+    phantom_paths: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    indexer = Indexer(database, store)  # nobody writes what is submitted
+    indexer.submit(stored(store, phantom_paths[0]))
+    indexer.catch_up("1.2.3")
+    monkeypatch.setattr("node.receive.indexer.CATCH_UP_S", 0.01)
+    indexer.catch_up()
+    assert indexed(database) == 0
