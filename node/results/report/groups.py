@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import highdicom as hd
@@ -67,6 +67,8 @@ class Context:
     provenance: Provenance
     segs: Mapping[int, Dataset]
     """The Segmentation objects, by the index of the finding they encode."""
+    slices: Mapping[str, int] = field(default_factory=dict)
+    """On which slice a structure or a box is looked at, by its key."""
 
 
 def measurement_groups(findings: Findings, context: Context) -> list[Group]:
@@ -82,8 +84,7 @@ def measurement_groups(findings: Findings, context: Context) -> list[Group]:
             for segment in item.segments:
                 if _number(segment, index, context) is not None:
                     structures.append(_segment(segment, index, context))
-                    region = places.outlined(places.outline(item, segment), context.source)
-                    shown.append(_place(segment, region, context))
+                    shown.append(_outlined(segment, item, context))
         elif isinstance(item, Detection):
             shown += _detection(item, context)
     groups = structures + shown
@@ -146,6 +147,12 @@ def _segment(segment: Segment, index: int, context: Context) -> Group:
     )
     _finish(group, segment, context)
     return group
+
+
+def _outlined(segment: Segment, segmentation: Segmentation, context: Context) -> Group:
+    labels, index = segmentation.labels, context.slices[segment.key]
+    found = places.outline(labels, segment.number, index)
+    return _place(segment, places.outlined(found, context.source), context)
 
 
 def _place(

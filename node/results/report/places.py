@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
-from analyzers.contract import Code, Detection, Segment, Segmentation
+from analyzers.contract import Code, Detection, Findings, Segmentation
 from node.results.errors import FindingsContradictImages
 from node.results.modules import planes, provenance
 from node.series.source import Source
@@ -40,12 +40,31 @@ class Outline:
     corners: Corners
 
 
-def outline(segmentation: Segmentation, segment: Segment) -> Outline:
-    """The outline of a structure that has a voxel."""
-    areas = [int(np.count_nonzero(plane == segment.number)) for plane in segmentation.labels]
-    index = int(np.argmax(areas))
-    mask = (segmentation.labels[index] == segment.number).astype(np.uint8)
-    return Outline(index, _around(mask))
+def largest_slices(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(256,): the slice on which each label covers most, by its number; 0 where it is nowhere."""
+    areas = np.zeros((len(labels), 256), np.int64)
+    for index, plane in enumerate(labels):
+        if plane.any():
+            areas[index] = np.bincount(plane.ravel(), minlength=256)
+    largest: NDArray[np.int64] = areas.argmax(axis=0).astype(np.int64)
+    return largest
+
+
+def key_slices(findings: Findings) -> dict[str, int]:
+    """Where each structure is largest, and each box in its middle, by their keys."""
+    found: dict[str, int] = {}
+    for item in findings.items:
+        if isinstance(item, Segmentation):
+            largest = largest_slices(item.labels)
+            found |= {one.key: int(largest[one.number]) for one in item.segments}
+        elif isinstance(item, Detection):
+            found[item.key] = middle_slice(item)
+    return found
+
+
+def outline(labels: NDArray[np.uint8], number: int, index: int) -> Outline:
+    """The outline of the structure with a number, on a slice where it has a voxel."""
+    return Outline(index, _around((labels[index] == number).astype(np.uint8)))
 
 
 def _around(mask: NDArray[np.uint8]) -> Corners:
@@ -79,6 +98,11 @@ def boxes(detection: Detection, source: Source) -> Iterator[hd.sr.ImageRegion]:
         yield _region(corners, planes.image_reference(source, index))
 
 
+def middle_slice(detection: Detection) -> int:
+    """The middle one of the slices that a box crosses."""
+    return (detection.first[0] + detection.last[0]) // 2
+
+
 def box_in_the_middle(detection: Detection, source: Source) -> hd.sr.ImageRegion:
     """The box on the middle one of the images that it crosses.
 
@@ -86,7 +110,7 @@ def box_in_the_middle(detection: Detection, source: Source) -> hd.sr.ImageRegion
     ------
     FindingsContradictImages
     """
-    middle = (detection.first[0] + detection.last[0]) // 2
+    middle = middle_slice(detection)
     corners = _box_corners(detection, source)
     return _region(corners, planes.image_reference(source, middle))
 
@@ -118,6 +142,15 @@ def whole_image(source: Source) -> hd.sr.ImageRegion | None:
     if not rows or not columns:
         return None
     return _region(_rectangle(0, 0, rows, columns), reference)
+
+
+def image_in_words(source: Source, index: int) -> str:
+    """A slice as viewers number it: "image 118", "frame 12"; empty where it has no number."""
+    frame = source.frames[index]
+    if frame.number is not None:
+        return f"frame {frame.number}"
+    number = values.known(values.whole(source.headers[frame.header], "InstanceNumber"))
+    return "" if number is None else f"image {number}"
 
 
 def _middle(source: Source) -> tuple[Dataset, Dataset]:

@@ -20,7 +20,7 @@ from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.modules.subject import REQUIRED_OF_SUBJECT
-from node.results.report import groups, procedures, statements
+from node.results.report import groups, places, procedures, statements
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import Block, SeriesNumbers
 from node.series.source import Source
@@ -56,9 +56,11 @@ def build(
 
     A segmentation of which no object was made is reported as "looked for, not found".
     """
-    context = groups.Context(source, provenance_, made.segmentations)
+    slices = places.key_slices(findings)
+    context = groups.Context(source, provenance_, made.segmentations, slices)
     present = groups.encoded_segments(findings, context)
-    concluded = statements.conclusion(findings, present, provenance_, made.titles)
+    where = {key: places.image_in_words(source, index) for key, index in slices.items()}
+    concluded = statements.conclusion(findings, present, provenance_, made.titles, where)
     sentences = [
         groups.text_item(groups.CONCLUSION, concluded),
         *groups.absent_structures(findings, context),

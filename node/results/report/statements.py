@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Protocol
@@ -31,6 +31,8 @@ from node.results.report import numbers
 from node.series.source import Source
 from storage import values
 
+MOST_DESCRIBED = 6
+"""Findings; more are counted by name."""
 MAX_REASON = 300
 """Characters of a reason; what is longer was not written for a reader."""
 
@@ -62,14 +64,18 @@ def conclusion(
     present: Presence,
     provenance: Provenance,
     made: MadeTitles,
+    where: Mapping[str, str],
 ) -> str:
-    """What was found, what was looked for in vain, and that nobody has verified it."""
-    found, missed = _structures(findings, present)
+    """The answer: what was found, how large and on which image (``where``, by key), what was looked
+    for in vain, what was answered; and that nobody has verified it."""
+    found, missed = _structures(findings, present, where)
     sentences = []
     if found:
         sentences.append(f"Found: {', '.join(found)}.")
     if missed:
         sentences.append(f"Looked for, not found: {', '.join(missed)}.")
+    answers = [i for i in findings.items if isinstance(i, Classification)]
+    sentences += [f"{one.question.meaning}: {one.answer.meaning}." for one in answers]
     concluded = [i.conclusion.meaning for i in findings.items if isinstance(i, Statement)]
     if concluded:
         sentences.append(f"By rule: {'; '.join(dict.fromkeys(concluded))}.")
@@ -165,16 +171,31 @@ def _by(provenance: Provenance) -> str:
     return f"Made automatically by {provenance.analyzer_title} {version}; not verified by a person."
 
 
-def _structures(findings: Findings, present: Presence) -> tuple[list[str], list[str]]:
-    found, missed = [], []
+def _structures(
+    findings: Findings, present: Presence, where: Mapping[str, str]
+) -> tuple[list[str], list[str]]:
+    """What was found, each with its size and image as long as they are few; and what was not."""
+    found: list[tuple[str, Segment | Detection]] = []
+    missed = []
     for index, item in enumerate(findings.items):
         if isinstance(item, Segmentation):
             here = present.get(index, ())
-            found += [segment.label for segment in here]
+            found += [(segment.label, segment) for segment in here]
             missed += [segment.label for segment in item.segments if segment not in here]
         elif isinstance(item, Detection):
-            found.append(detection_name(item))
-    return _counted(found), missed
+            found.append((detection_name(item), item))
+    if len(found) > MOST_DESCRIBED:
+        return _counted([name for name, _ in found]), missed
+    return [_described(name, one, where) for name, one in found], missed
+
+
+def _described(name: str, found: Segment | Detection, where: Mapping[str, str]) -> str:
+    """ "Right lung (1230 mL, image 5)": its name, its first number, where it is looked at."""
+    said = [numbers.in_words(one) for one in _measured(found.measurements)[:1]]
+    if isinstance(found, Detection) and found.score is not None:
+        said.append(f"certainty {numbers.certainty_percent(found.score):g}%")
+    said += [place for place in (where.get(found.key, ""),) if place]
+    return f"{name} ({', '.join(said)})" if said else name
 
 
 def detection_name(detection: Detection) -> str:

@@ -171,7 +171,8 @@ def test_dcmtk_prints_the_report_for_a_reader(job: Job) -> None:
         '"Volume")="1230" (mL,UCUM,"mL")',
         '"Comment")="Liver: looked for, not found."',
         '"Comment")="A remark."',
-        '"Conclusion")="Found: Right lung, Left lung, Nodule. Looked for, not found: Liver.',
+        '"Conclusion")="Found: Right lung (1.2 L, ',
+        ". Looked for, not found: Liver.",
     ):
         assert line in printed.stdout
 

@@ -139,8 +139,9 @@ def test_a_structure_is_outlined_on_the_slice_where_it_is_largest() -> None:
     labels[5, 18:20, 14:16] = 1  # a part of its own, and smaller
     labels[5, 6:8, 5:7] = 0  # a hole
     segmentation = dataclasses.replace(single(), labels=labels)
-    found = places.outline(segmentation, segmentation.segments[0])
-    assert found.index == 5
+    index = int(places.largest_slices(segmentation.labels)[1])
+    assert index == 5
+    found = places.outline(labels, 1, index)
     (left, top), (right, bottom) = found.corners.min(axis=0), found.corners.max(axis=0)
     assert (left, top, right, bottom) == pytest.approx((2, 3, 12, 15), abs=0.3)
     assert (found.corners[0] == found.corners[-1]).all()
@@ -155,7 +156,7 @@ def test_the_smallest_structures_have_an_outline_within_the_image(
     labels = np.zeros(sources.SHAPE, np.uint8)
     for row, column in voxels:
         labels[4, row, column] = 1
-    found = places.outline(dataclasses.replace(single(), labels=labels), single().segments[0])
+    found = places.outline(labels, 1, 4)
     rows, columns = sources.SHAPE[1:]
     assert len(found.corners) >= 4
     assert (found.corners >= 0).all()
@@ -233,10 +234,27 @@ def test_a_structure_without_a_voxel_is_said_to_be_looked_for_and_not_found() ->
     report = report_of(lungs())
     assert "Liver: looked for, not found." in texts(report, "Comment")
     (conclusion,) = texts(report, "Conclusion")
-    assert "Found: Right lung, Left lung. Looked for, not found: Liver." in conclusion
+    assert (
+        "Found: Right lung (1.2 L, image 4), Left lung (image 8). Looked for, not found: Liver."
+        in conclusion
+    )
     assert "not verified by a person" in conclusion
     absent = [c for n, c in contents(report) if n[-1] == "Presence of property"]
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in absent] == ["Absent"]
+
+
+def test_the_conclusion_holds_the_answer_and_where_to_look() -> None:
+    report = report_of(BOX, Classification(EMPHYSEMA, PRESENT, 0.9), remarks=())
+    (conclusion,) = texts(report, "Conclusion")
+    assert conclusion.startswith(
+        "Found: right Nodule (certainty 87%, image 4). Emphysema: Present. Made automatically"
+    )
+
+
+def test_many_findings_are_counted_and_not_described() -> None:
+    boxes = [dataclasses.replace(BOX, key=f"nodule_{n}") for n in range(7)]
+    (conclusion,) = texts(report_of(*boxes), "Conclusion")
+    assert conclusion.startswith("Found: right Nodule (7 times). Made automatically")
 
 
 def test_nothing_found_is_said_where_every_structure_is_missing() -> None:
