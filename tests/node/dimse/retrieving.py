@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,7 @@ class Requestor:
     received: list[Dataset] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     on_store: Callable[[Association, int], None] = lambda association, number: None
+    tls: ssl.SSLContext | None = None
 
     def associate(self, port: int, title: str = "ASKER") -> Association:
         ae = AE(title)
@@ -65,6 +67,7 @@ class Requestor:
             ae_title="WETREAD",
             ext_neg=list(roles),
             evt_handlers=[(evt.EVT_C_STORE, self._store)],
+            tls_args=(self.tls, "127.0.0.1") if self.tls else None,
         )
         assert association.is_established
         return association
@@ -73,6 +76,14 @@ class Requestor:
         association = self.associate(port)
         try:
             return answers(association.send_c_get(identifier(**keys), UID(model), msg_id=1))
+        finally:
+            association.release()
+
+    def move(self, port: int, to: str, model: str = STUDY_MOVE, **keys: Any) -> list[Answer]:
+        association = self.associate(port)
+        try:
+            wanted = identifier(**keys)
+            return answers(association.send_c_move(wanted, to, UID(model), msg_id=7))
         finally:
             association.release()
 

@@ -110,6 +110,18 @@ def test_a_retrieve_is_sent_and_the_reactor_held_before_its_answers_are_read() -
         assert "yield " not in source.rpartition('"""')[2]
 
 
+def test_requests_reach_their_service_by_one_function_and_cancels_wait_beside_them(
+    association: Association,
+) -> None:
+    parameters = inspect.signature(Association._serve_request).parameters
+    assert list(parameters) == ["self", "msg", "context_id"]
+    assert "self._serve_request(" in inspect.getsource(Association._run_reactor)
+    assert association.dimse.cancel_req == {}
+    received = inspect.getsource(DIMSEServiceProvider.receive_primitive)
+    steps = ("evt.EVT_DIMSE_RECV", "self.cancel_req[msg_id] = d_primitive", "self.msg_queue.put(")
+    assert [received.index(one) for one in steps] == sorted(map(received.index, steps))
+
+
 def test_who_says_that_a_reactor_is_paused() -> None:
     for held in (Association.release, Association.send_c_echo, Association.send_n_action):
         assert "while not self._is_paused" in inspect.getsource(held)
@@ -165,7 +177,8 @@ PROVEN = {
     "_accepted_cx", "_config", "_create_association", "_create_socket", "_globals",
     "_idle_timer", "_is_transport_event", "_kill_thread", "_process_recv_primitive",
     "_reactor_checkpoint", "_read_pdu_data", "_recv_pdu", "_run_loop_delay", "_sent_abort",
-    "_shutdown_socket", "_STORAGE_CLASSES", "_decode_pdu", "_send", "_is_connected", "_kill",
+    "_serve_request", "_shutdown_socket", "_STORAGE_CLASSES", "_decode_pdu", "_send",
+    "_is_connected", "_kill",
 }  # fmt: skip
 """The private names that the tests above pin."""
 

@@ -27,12 +27,7 @@ STUDY = str(make_dataset(1).StudyInstanceUID)
 
 
 def moved(port: int, to: str = "DEST", model: str = STUDY_MOVE, **keys: Any) -> list[Answer]:
-    association = Requestor().associate(port)
-    try:
-        wanted = identifier(**(keys or {"StudyInstanceUID": STUDY}))
-        return answers(association.send_c_move(wanted, to, model, msg_id=7))
-    finally:
-        association.release()
+    return Requestor().move(port, to, model, **(keys or {"StudyInstanceUID": STUDY}))
 
 
 def test_a_study_goes_to_the_destination_byte_for_byte_in_the_name_of_who_asked(

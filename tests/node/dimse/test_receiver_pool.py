@@ -15,7 +15,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pysqlite3 import dbapi2 as sqlite
 
-from node.config.dimse import TlsSettings
+from node.config.dimse import PeerSettings, TlsSettings
 from node.dimse.errors import CannotListen, ListenerEnded, PeerUnavailable
 from node.dimse.receivers.places import Places
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
@@ -35,6 +35,8 @@ from tests.certificates import authority
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.raw_peer import RawPeer, image
 from tests.node.dimse.receiving import entity
+from tests.node.dimse.retrieving import Requestor
+from tests.peers import running_pacs
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(180)
@@ -109,6 +111,21 @@ def running(folder: Path, processes: int = 2, **settings: Any) -> Iterator[Node]
     finally:
         pool.drain(0)
         database.close()
+
+
+def test_every_receiver_process_answers_retrieves(tmp_path: Path, images: list[Path]) -> None:
+    study = str(make_dataset(1).StudyInstanceUID)
+    with running_pacs() as pacs:
+        destination = PeerSettings(ae_title="DEST", host="127.0.0.1", port=pacs.port)
+        with running(tmp_path, peers=(destination,)) as node:
+            send(images[:3], node.peer, lambda _, result: None)
+            until(lambda: len(node.indexed()) == 3)
+            for _ in range(4):
+                asker = Requestor()
+                assert asker.get(node.peer.port, StudyInstanceUID=study)[-1].completed == 3
+                assert len(asker.received) == 3
+            assert asker.move(node.peer.port, "DEST", StudyInstanceUID=study)[-1].completed == 3
+            assert len(pacs.received) == 3
 
 
 def test_what_four_modalities_send_at_once_is_stored_and_told_byte_for_byte(
