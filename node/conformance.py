@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydicom.uid import UID
 
-from node import query_statement
+from node import query_statement, web_statement
 from node.config.dimse import TLS_PORT, DestinationSettings, DimseSettings, PeerSettings
 from node.dimse import contexts, tls
 from node.dimse.scu.answers import MEANINGS
@@ -49,6 +49,7 @@ def statement() -> str:
         _acceptance(),
         _services(),
         _initiation(),
+        web_statement.text(),
         _configuration(),
         _rest(),
     )

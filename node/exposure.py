@@ -1,7 +1,8 @@
 """What others than this machine can reach, and what keeps them out.
 
-There is no login yet: whoever reaches the status page sees studies and findings and can start
-deliveries. So it listens on this machine alone, unless the settings say that this is accepted.
+There is no login yet: whoever reaches the port sees studies and findings, fetches images, stores
+others, and can start deliveries. So it listens on this machine alone, unless the settings say that
+this is accepted.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ def check(settings: Settings) -> None:
     if is_local(http.host) or http.without_login == "accepted":
         return
     raise SettingsError(
-        f"http.host {_shown(http.host)} opens the status page and the API to the network, and there"
-        " is no login yet: whoever reaches them sees studies and findings and can run and send them"
-        ' again. Set http.host = "127.0.0.1" and put a proxy that authenticates before it, or write'
-        ' without_login = "accepted" under [http]'
+        f"http.host {_shown(http.host)} opens the status page, the API and DICOMweb to the network,"
+        " and there is no login yet: whoever reaches them sees studies and findings, fetches and"
+        ' stores images, and can run and send studies again. Set http.host = "127.0.0.1" and put'
+        ' a proxy that authenticates before it, or write without_login = "accepted" under [http]'
     )
 
 
@@ -44,8 +45,9 @@ def cautions(settings: Settings) -> Iterator[str]:
     http, dimse = settings.http, settings.dimse
     if not is_local(http.host):
         yield (
-            f"the status page and the API on {_shown(http.host)} ask for no login: whoever reaches"
-            f" port {http.port} sees studies and findings and can run and send them again"
+            f"the status page, the API and DICOMweb on {_shown(http.host)} ask for no login:"
+            f" whoever reaches port {http.port} sees studies and findings, fetches and stores"
+            " images, and can run and send studies again"
         )
     if "*" in http.names:
         yield (

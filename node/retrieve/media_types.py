@@ -7,7 +7,7 @@ from pydicom import uid
 OCTET_STREAM = "application/octet-stream"
 
 _JPEG = (uid.JPEGBaseline8Bit, uid.JPEGExtended12Bit, uid.JPEGLossless, uid.JPEGLosslessSV1)
-_BY_SYNTAX: dict[str, str] = {
+BY_SYNTAX: dict[str, str] = {
     **dict.fromkeys(_JPEG, "image/jpeg"),
     **dict.fromkeys((uid.JPEGLSLossless, uid.JPEGLSNearLossless), "image/jls"),
     **dict.fromkeys((uid.JPEG2000Lossless, uid.JPEG2000), "image/jp2"),
@@ -22,4 +22,4 @@ _BY_SYNTAX: dict[str, str] = {
 
 def frame_type(transfer_syntax_uid: str) -> str:
     """The media type of a frame as it is stored."""
-    return _BY_SYNTAX.get(transfer_syntax_uid, OCTET_STREAM)
+    return BY_SYNTAX.get(transfer_syntax_uid, OCTET_STREAM)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -39,10 +40,21 @@ Schema = dict[str, Any]
 
 def openapi() -> Schema:
     """The document of a node's API, whatever its settings."""
+    with idle_context() as context:
+        app = FastAPI(title="Wetread")
+        app.include_router(routes(context))
+        document = app.openapi()
+        document["paths"].update(dicomweb.paths(context))
+        return document
+
+
+@contextmanager
+def idle_context() -> Iterator[WebContext]:
+    """Of a node that holds nothing and does nothing: enough to list what it would serve."""
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{Path(folder) / 'wetread.db'}")
         results = ResultStore(Path(folder))
-        context = WebContext(
+        yield WebContext(
             database=database,
             results=results,
             archive=Archive(results.blobs, results.blobs),
@@ -55,12 +67,7 @@ def openapi() -> Schema:
             wake=lambda: None,
             uploads=Uploads(cast(Any, None), cast(Any, None), 0),  # brings nothing: it is described
         )
-        app = FastAPI(title="Wetread")
-        app.include_router(routes(context))
-        document = app.openapi()
-        document["paths"].update(dicomweb.paths(context))
         database.close()
-    return document
 
 
 def text(document: Schema) -> str:

@@ -14,7 +14,7 @@ MOST_PIXELS_A_SIDE = 8192
 THUMBNAIL = 128
 """Pixels of a thumbnail's longer side, where no viewport is asked for."""
 _USUAL = WindowFunction.LINEAR.value
-_NOT_APPLIED = ("annotation", "iccprofile", "presentationSeriesUID", "presentationUID")
+NOT_APPLIED = ("annotation", "iccprofile", "presentationSeriesUID", "presentationUID")
 
 
 def view_of(request: Request, thumbnail: bool = False) -> View:
@@ -34,7 +34,7 @@ def view_of(request: Request, thumbnail: bool = False) -> View:
 
 def warnings(request: Request) -> dict[str, str]:
     """Of parameters that the standard knows and this node does not (PS3.18 8.3.5)."""
-    ignored = [one for one in _NOT_APPLIED if one in request.query_params]
+    ignored = [one for one in NOT_APPLIED if one in request.query_params]
     if not ignored:
         return {}
     return {"Warning": f'299 - "the following parameters were not applied: {", ".join(ignored)}"'}
