@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,7 +84,9 @@ class Orthanc:
 
 
 @contextmanager
-def running_orthanc(folder: Path, ae_title: str = "ORTHANC") -> Iterator[Orthanc]:
+def running_orthanc(
+    folder: Path, ae_title: str = "ORTHANC", plugins: Sequence[Path] = ()
+) -> Iterator[Orthanc]:
     """Orthanc on free ports with its data below ``folder``; skips the test where it is missing."""
     program = shutil.which("Orthanc")
     if program is None:
@@ -101,7 +103,7 @@ def running_orthanc(folder: Path, ae_title: str = "ORTHANC") -> Iterator[Orthanc
         "DicomAlwaysAllowStore": True,
         "UnknownSopClassAccepted": True,
         "DicomScpTimeout": 10,
-        "Plugins": [],
+        "Plugins": list(map(str, plugins)),
     }
     config = folder / "orthanc.json"
     config.write_text(json.dumps(settings))

@@ -207,12 +207,15 @@ class _Carried:
 def in_words(counts: Counts) -> str:
     """How many came, of how many."""
     studies = "1 study" if counts.studies == 1 else f"{counts.studies} studies"
-    parts = [f"{counts.expected} instances in {studies}: {counts.received} came"]
-    if counts.held:
-        parts.append(f"{counts.held} were here already")
-    if counts.missing:
-        parts.append(f"{counts.missing} are missing")
-    return ", ".join(parts)
+    instances = "1 instance" if counts.expected == 1 else f"{counts.expected} instances"
+    held = f", {counts.held} {_be(counts.held, 'was', 'were')} here already" if counts.held else ""
+    missing = counts.missing
+    said = f", {missing} {_be(missing, 'is', 'are')} missing" if missing else ""
+    return f"{instances} in {studies}: {counts.received} came{held}{said}"
+
+
+def _be(number: int, one: str, many: str) -> str:
+    return one if number == 1 else many
 
 
 def _plus(counts: Counts, came: int) -> Counts:

@@ -128,7 +128,7 @@ def test_instances_that_the_archive_cannot_send_are_missing_and_said(ward: Ward)
         fetch = ward.fetched(ward.dimse(archive.peer), accession_number="A1")
     assert fetch.state is FetchState.PARTIAL
     assert fetch.counts.missing == 1
-    assert fetch.reason.startswith("4 instances in 1 study: 3 came, 1 are missing")
+    assert fetch.reason.startswith("4 instances in 1 study: 3 came, 1 is missing")
     assert "C-GET: 0xB000 (3 sent, 1 failed)" in fetch.reason
     assert [one.missing for one in ward.studies(fetch.id)] == [1]
 

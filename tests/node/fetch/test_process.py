@@ -12,8 +12,10 @@ import pytest
 
 from node.commands.fetch import NotFetched, fetch
 from node.config.load import load
+from node.dimse.scu.sender import Peer, send
 from storage.database import open_database
 from storage.fetches import Wanted
+from tests.instances import write_instance
 from tests.node.fetch.archives import FakeArchive, running_archive, study
 from tests.node_process import Node, running_node
 from tests.waiting import until
@@ -23,7 +25,9 @@ FORM = {"source": "archive", "accession_number": "A2", "analyzer": ""}
 
 @pytest.fixture(scope="module")
 def archive() -> Iterator[FakeArchive]:
-    with running_archive([*study(1, 3), *study(2, 2), *study(3, 2)]) as one:
+    with running_archive(
+        [one for number in (1, 2, 3, 4) for one in study(number, 1 + number)]
+    ) as one:
         yield one
 
 
@@ -49,7 +53,7 @@ def post(node: Node, path: str, **given: object) -> httpx.Response:
 def test_the_command_follows_a_fetch_and_its_analysis_becomes_a_job(node: Node) -> None:
     done = wetread(node, "--from", "archive", "--accession", "A1", "--analyze", "quality")
     assert done.returncode == 0, done.stderr
-    assert "done: 3 instances in 1 study: 3 came" in done.stdout
+    assert "done: 2 instances in 1 study: 2 came" in done.stdout
     assert "2.25.2" not in done.stdout
     state = node.wait(lambda state: bool(state.jobs))
     assert [(one.analyzer, one.rule.split()[0]) for one in state.jobs] == [("quality", "fetch")]
@@ -68,7 +72,7 @@ def test_the_form_works_without_scripts_and_the_page_shows_how_it_went(node: Nod
     assert "form-action 'self'" in page.headers["content-security-policy"]
     sent = post(node, "/fetch", data=FORM)
     assert (sent.status_code, sent.headers["location"]) == (303, "/")
-    until(lambda: "2 instances in 1 study: 2 came" in node.get("/").text)
+    until(lambda: "3 instances in 1 study: 3 came" in node.get("/").text)
 
 
 def test_a_form_that_a_page_elsewhere_sends_is_refused(node: Node) -> None:
@@ -80,16 +84,16 @@ def test_a_form_that_a_page_elsewhere_sends_is_refused(node: Node) -> None:
 
 
 def test_the_api_has_something_fetched_and_tells_of_it_without_uids(node: Node) -> None:
-    wish = {"source": "archive", "study_uids": ["2.25.4"]}
+    wish = {"source": "archive", "study_uids": ["2.25.5"]}
     guard = {"X-Wetread": "1"}
     assert post(node, "/api/fetches", json=wish).status_code == 403
     assert post(node, "/api/fetches", json={"source": "archive"}, headers=guard).status_code == 409
     asked = post(node, "/api/fetches", json=wish, headers=guard).json()
     path = f"/api/fetches/{asked['number']}"
     found = until(lambda: one if (one := node.get(path).json())["state"] == "done" else None)
-    assert (found["expected"], found["received"], found["missing"]) == (2, 2, 0)
+    assert (found["expected"], found["received"], found["missing"]) == (5, 5, 0)
     assert [one["missing"] for one in found["found"]] == [0]
-    assert "2.25.4" not in node.get(path).text + node.get("/api/fetches").text
+    assert "2.25.5" not in node.get(path).text + node.get("/api/fetches").text
     over = post(node, f"{path}/cancel", headers=guard)
     assert over.json() == {"done": "it is over"}
 
@@ -98,7 +102,26 @@ def test_nothing_that_names_a_study_stands_in_the_log(node: Node) -> None:
     wetread(node, "--from", "archive", "--accession", "A3", "--patient", "SECRET-ID")
     log = (node.var / "logs" / "wetread.log").read_text() + node.log()
     assert "fetch_ended" in log
-    assert not any(one in log for one in ("SECRET", "2.25.2", "2.25.4", '"A3"'))
+    assert not any(one in log for one in ("SECRET", "2.25.2", "2.25.5", '"A3"'))
+
+
+def test_another_node_is_fetched_from_over_dicomweb_and_by_c_get(tmp_path: Path) -> None:
+    held = [*study(5, 6), *study(6, 4)]
+    images = [write_instance(tmp_path / f"{n}.dcm", one) for n, one in enumerate(held)]
+    with running_node(tmp_path / "other") as other:
+        send(images, Peer("o", "WETREAD", "127.0.0.1", other.port, "CT1"), lambda _, __: None)
+        other.wait(lambda state: sum(one.instances for one in state.studies) == 10)
+        text = (
+            '[[web_archives]]\nname = "web"\n'
+            f'url = "http://127.0.0.1:{other.http_port}/dicom-web"\n'
+            '[[archives]]\nname = "dimse"\nae_title = "WETREAD"\nhost = "127.0.0.1"\n'
+            f"port = {other.port}\n"
+        )
+        with running_node(tmp_path / "node", text) as node:
+            over_web = wetread(node, "--from", "web", "--accession", "A5")
+            by_get = wetread(node, "--from", "dimse", "--accession", "A6")
+    assert "6 instances in 1 study: 6 came" in over_web.stdout, over_web.stderr
+    assert "4 instances in 1 study: 4 came" in by_get.stdout, by_get.stderr
 
 
 def test_without_a_running_node_the_command_says_so(tmp_path: Path) -> None:
