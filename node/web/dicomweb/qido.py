@@ -31,11 +31,11 @@ _MORE = (
 _UNMATCHED = "Some attributes of the query are not supported. They have not been matched."
 AT_ONCE = 5000
 """So many answers are kept to know beforehand whether there are more."""
-_RETRIEVE_URL = "00081190"
+_RETRIEVE_URL = 0x00081190
 _PLACES = (
-    (Level.STUDY, "studies", "0020000D"),
-    (Level.SERIES, "series", "0020000E"),
-    (Level.IMAGE, "instances", "00080018"),
+    (Level.STUDY, "studies", 0x0020000D),
+    (Level.SERIES, "series", 0x0020000E),
+    (Level.IMAGE, "instances", 0x00080018),
 )
 
 
@@ -115,10 +115,10 @@ def _objects(answers: Iterable[Answer], level: Level, root: str) -> Iterator[byt
     for one in answers:
         place = root
         for at, name, tag in _PLACES:
-            place += f"/{name}/{uid_of(one.dataset, tag)}"
+            place += f"/{name}/{uid_of(one.elements, tag)}"
             if at is level:
                 break
-        yield answer_object(one.dataset, [Member(_RETRIEVE_URL, url(place))])
+        yield answer_object(one.elements, [Member(_RETRIEVE_URL, url(place))])
 
 
 def _warnings(asked: Search, first: Answer | None, has_more: bool) -> dict[str, str]:
