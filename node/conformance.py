@@ -32,6 +32,7 @@ from node.dimse.wire.negotiation import APPLICATION_CONTEXT, USER_NAME_AND_PASSC
 from node.dimse.wire.pdus import MAX_REQUEST_BYTES
 from node.dimse.wire.rejections import Rejection
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from node.receive import failure_reasons
 from node.results.gate.required import REQUIRED
 from node.statuses import StatusRow
 
@@ -48,6 +49,7 @@ def statement() -> str:
         _association_policies(),
         _acceptance(),
         _services(),
+        _store_over_the_web(),
         _initiation(),
         web_statement.text(),
         _configuration(),
@@ -207,6 +209,22 @@ def _services() -> str:
 Any other operation of DIMSE-N is answered 0x{UNSERVED.code:04X} ({UNSERVED.meaning}), or the
 association is aborted.
 """
+
+
+def _store_over_the_web() -> str:
+    return f"""### Store over the web (STOW-RS, PS3.18 10.5)
+
+`POST` to `/dicom-web/studies` and `/dicom-web/studies/{{study}}`: `multipart/related;
+type="application/dicom"`, or one instance as `application/dicom`. Metadata apart from bulk data
+(`application/dicom+json`, `application/dicom+xml`) is not taken: 415. SOP classes and transfer
+syntaxes are those of C-STORE, and so are durability, limits, duplicates and quarantine. Nothing is
+coerced. The answer, `application/dicom+json` or `application/dicom+xml`, comes when all that it
+names as stored is on disk: 200 (all), 202 (some), 409 (none); 413 (too large), 503 with
+`Retry-After` (out of resources). The Warning header says in words why something was not stored.
+
+Failure Reason (0008,1197):
+
+{_statuses(failure_reasons.TABLE)}"""
 
 
 def _initiation() -> str:

@@ -85,6 +85,8 @@ class StoreService:
         if is_cross_site(request.headers):
             raise HTTPException(403, "a page of another site may not store here")
         answer_type = choose(request, _ANSWERS).offer.media_type
+        if request.headers.get("content-encoding", "identity").lower() != "identity":
+            raise HTTPException(415, "the body has to come without a Content-Encoding")
         content = media_type(request.headers.get("content-type", ""))
         _check(content)
         study = "".join(selection(request).study_uids)

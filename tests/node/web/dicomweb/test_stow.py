@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -244,6 +246,29 @@ def test_what_is_no_body_of_files_is_refused_with_the_status_that_says_so(counte
         answer = counter.client.post(STUDIES, content=body, headers=headers)
         assert answer.status_code == status, content_type
     assert counter.stored() == set()
+
+
+def test_a_body_in_another_coding_is_refused(counter: Counter) -> None:
+    answer = counter.post(multipart(file_of(ONE)), **{"Content-Encoding": "gzip"})
+    assert (answer.status_code, "Content-Encoding" in answer.json()["error"]) == (415, True)
+
+
+def test_no_file_is_held_whole_in_memory(counter: Counter) -> None:
+    size, piece = 96 << 20, bytes(1 << 18)
+    file = file_of(make_dataset(rows=2))
+    short, long = (b"\xe0\x7f\x10\x00OW\0\0" + n.to_bytes(4, "little") for n in (8, size))
+    begin = multipart(file.replace(short, long)[:-8]).rpartition(b"\r\n--")[0]
+    end = multipart(b"").rpartition(b"\r\n--")
+    body = (begin, *repeat(piece, size // len(piece)), end[1] + end[2])
+    tracemalloc.start()
+    try:
+        answer = counter.post(iter(body))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert answer.status_code == 200
+    assert counter.desk.records[0].placement.size_bytes > size
+    assert peak_bytes < 16 << 20
 
 
 def test_a_part_that_is_no_file_by_its_own_word_is_not_read(counter: Counter) -> None:
