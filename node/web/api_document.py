@@ -31,8 +31,9 @@ This text is made from `/openapi.json`, which every node serves, by `make docs`;
 two together.
 
 Answers are JSON, moments are RFC 3339 with their zone. What changes something wants the header
-`X-Wetread: 1`. An answer other than 2xx, and 503 of `/health`, is `{"error": "a sentence"}`. No
-answer but those of DICOMweb holds a UID or names a patient.
+`X-Wetread: 1`; storing over DICOMweb does not, and is refused to pages of other sites. An answer
+other than 2xx, and 503 of `/health`, is `{"error": "a sentence"}`. No answer but those of DICOMweb
+holds a UID or names a patient.
 """
 
 Schema = dict[str, Any]
