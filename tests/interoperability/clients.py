@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -213,13 +214,18 @@ def _driven(
     return guarded
 
 
+_PYTHON = "py/bin/python"
+
+
 def _interpreter(name: str) -> str:
-    """One of the environments, a program of the system, or this very Python."""
+    """One of the environments, this very Python in its place, or a program of the system."""
     own = PEERS / name
-    return str(own) if own.is_file() else (shutil.which(name) or name)
+    if own.is_file():
+        return str(own)
+    return sys.executable if name == _PYTHON else (shutil.which(name) or name)
 
 
-def _debian(package: str) -> Callable[[], str]:
+def debian(package: str) -> Callable[[], str]:
     def version() -> str:
         command = ["dpkg-query", "-W", "-f", "${Version}", package]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -232,7 +238,7 @@ def _python(package: str) -> Callable[[], str]:
     def version() -> str:
         code = f"from importlib.metadata import version as v; print(v({package!r}))"
         done = subprocess.run(
-            [_interpreter("py/bin/python"), "-c", code], capture_output=True, text=True, check=False
+            [_interpreter(_PYTHON), "-c", code], capture_output=True, text=True, check=False
         )
         return f"PyPI's {done.stdout.strip()}"
 
@@ -254,11 +260,15 @@ def _exists(*paths: str) -> Callable[[], bool]:
     return lambda: all((PEERS / path).exists() for path in paths)
 
 
+def _imports(module: str) -> Callable[[], bool]:
+    return lambda: (PEERS / _PYTHON).exists() or find_spec(module) is not None
+
+
 _IN_NODE = "node/node_modules"
 
 CLIENTS: tuple[Client, ...] = (
-    Client("DCMTK findscu, getscu, movescu", _debian("dcmtk"), _dcmtk, _has("/usr/bin/getscu")),
-    Client("gdcmscu", _debian("libgdcm-tools"), _gdcm, _has("gdcmscu")),
+    Client("DCMTK findscu, getscu, movescu", debian("dcmtk"), _dcmtk, _has("/usr/bin/getscu")),
+    Client("gdcmscu", debian("libgdcm-tools"), _gdcm, _has("gdcmscu")),
     Client(
         "pynetdicom's findscu, getscu, movescu",
         lambda: f"PyPI's {metadata.version('pynetdicom')}",
@@ -268,12 +278,12 @@ CLIENTS: tuple[Client, ...] = (
     Client(
         "pynetdicom2",
         _python("pynetdicom2"),
-        _driven("pynetdicom2_client.py", "py/bin/python"),
-        _exists("py/bin/python"),
+        _driven("pynetdicom2_client.py", _PYTHON),
+        _exists(_PYTHON),
     ),
     Client(
         "odil",
-        _debian("python3-odil"),
+        debian("python3-odil"),
         _driven("odil_client.py", "/usr/bin/python3"),
         lambda: Path("/usr/lib/python3/dist-packages/odil").exists(),
     ),
@@ -286,8 +296,8 @@ CLIENTS: tuple[Client, ...] = (
     Client(
         "dicomweb-client (Python)",
         _python("dicomweb-client"),
-        _driven("dicomweb_client_pypi.py", "py/bin/python"),
-        _exists("py/bin/python"),
+        _driven("dicomweb_client_pypi.py", _PYTHON),
+        _imports("dicomweb_client"),
     ),
     Client(
         "dicomweb-client (JavaScript)",
@@ -298,8 +308,8 @@ CLIENTS: tuple[Client, ...] = (
     Client(
         "dicomtrolley",
         _python("dicomtrolley"),
-        _driven("dicomtrolley_client.py", "py/bin/python"),
-        _exists("py/bin/python"),
+        _driven("dicomtrolley_client.py", _PYTHON),
+        _exists(_PYTHON),
     ),
     Client(
         "dicomweb-mcp-server",

@@ -8,10 +8,12 @@ a difference of somebody is not explained.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
+import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
@@ -24,57 +26,62 @@ from pynetdicom.sop_class import (
 
 from benchmarks.archives import Archive, dcmqrscp, orthanc, wetread
 from tests.interoperability.corpus import SEED, write
+from tests.interoperability.differences import Answer, Compared, page, unexplained
 from tests.interoperability.expected import expected
 from tests.interoperability.queries import Asked, generated
 
 PAGE = Path("docs") / "query_differences.md"
+_MOST_STUDIES = 500
+"""In one area of dcmqrscp, which ends itself at more: so there are several, asked as one."""
 _MODELS = {
     False: StudyRootQueryRetrieveInformationModelFind,
     True: PatientRootQueryRetrieveInformationModelFind,
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What one side found, and the status it ended with."""
-
-    found: frozenset[str]
-    status: int
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One query: what the standard says, what each side said."""
-
-    asked: Asked
-    right: frozenset[str]
-    answers: dict[str, Answer]
-
-    def differs(self, side: str) -> bool:
-        return self.answers[side].found != self.right
-
-
 def compare(studies: int, queries: int, folder: Path) -> list[Compared]:
     """Fill all three, ask all of them everything."""
     images = write(folder / "files", studies)
     _add_modalities(images)
+    files = sorted((folder / "files").iterdir())
     with ExitStack() as stack:
-        sides = [
-            stack.enter_context(wetread(folder / "wetread")),
-            stack.enter_context(orthanc(folder / "orthanc")),
-            stack.enter_context(dcmqrscp(folder / "dcmqrscp")),
-        ]
+        sides = [stack.enter_context(one) for one in (wetread(folder / "w"), orthanc(folder / "o"))]
         for side in sides:
-            _fill(side, folder / "files", len(images))
-        asked = {side.name: _associated(side, stack) for side in sides}
+            _send(side, folder / "files", len(images))
+        sides += _areas(stack, folder, _by_area(images, files))
+        asked: dict[str, list[Association]] = {}
+        for side in sides:
+            asked.setdefault(side.name, []).append(_associated(side, stack))
         return [
             Compared(
                 one,
                 expected(one, images),
-                {name: _answer(association, one) for name, association in asked.items()},
+                {name: _answer(associations, one) for name, associations in asked.items()},
             )
             for one in generated(images, queries, SEED)
         ]
+
+
+def _by_area(images: Sequence[Dataset], files: Sequence[Path]) -> list[list[Path]]:
+    """The files of 500 studies each."""
+    studies = {
+        uid: at for at, uid in enumerate(dict.fromkeys(one.StudyInstanceUID for one in images))
+    }
+    areas: list[list[Path]] = [[] for _ in range(-(-len(studies) // _MOST_STUDIES))]
+    for image, file in zip(images, files, strict=True):
+        areas[studies[image.StudyInstanceUID] // _MOST_STUDIES].append(file)
+    return areas
+
+
+def _areas(stack: ExitStack, folder: Path, areas: list[list[Path]]) -> list[Archive]:
+    started = []
+    for number, files in enumerate(areas):
+        home = folder / f"q{number}"
+        started.append(stack.enter_context(dcmqrscp(home)))
+        for at in range(0, len(files), 200):  # an argument list has an end
+            index = ["/usr/bin/dcmqridx", str(home / "store"), *map(str, files[at : at + 200])]
+            subprocess.run(index, check=True, capture_output=True)
+    return started
 
 
 def _add_modalities(images: Sequence[Dataset]) -> None:
@@ -86,12 +93,7 @@ def _add_modalities(images: Sequence[Dataset]) -> None:
         image.ModalitiesInStudy = sorted(found[str(image.StudyInstanceUID)])
 
 
-def _fill(side: Archive, files: Path, count: int) -> None:
-    if side.name == "dcmqrscp":
-        store = next(path for path in files.parent.joinpath(side.name).iterdir() if path.is_dir())
-        index = ["/usr/bin/dcmqridx", str(store), *map(str, sorted(files.iterdir()))]
-        subprocess.run(index, check=True, capture_output=True)
-        return
+def _send(side: Archive, files: Path, count: int) -> None:
     address = ["-aec", side.ae_title, "127.0.0.1", str(side.port)]
     subprocess.run(["/usr/bin/dcmsend", *address, "+sd", str(files)], check=True)
     side.settle(count)
@@ -108,12 +110,32 @@ def _associated(side: Archive, stack: ExitStack) -> Association:
     return association
 
 
-def _answer(association: Association, asked: Asked) -> Answer:
-    found, status = set(), 0
-    for answer, identifier in association.send_c_find(
-        asked.identifier(), _MODELS[asked.patient_root]
-    ):
-        status = int(answer.get("Status", 0xFFFF))
-        if identifier is not None and status in (0xFF00, 0xFF01):
-            found.add(str(identifier.get(asked.unique, "")))
+def _answer(associations: list[Association], asked: Asked) -> Answer:
+    found: set[str] = set()
+    status = 0
+    for association in associations:
+        answers = association.send_c_find(asked.identifier(), _MODELS[asked.patient_root])
+        for answer, identifier in answers:
+            status = int(answer.get("Status", 0xFFFF))
+            if identifier is not None and status in (0xFF00, 0xFF01):
+                found.add(str(identifier.get(asked.unique, "")))
     return Answer(frozenset(found), status)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--queries", type=int, default=500)
+    parser.add_argument("--studies", type=int, default=2000)
+    parser.add_argument("--write", action="store_true", help=f"make {PAGE}")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="wetread-compare-") as folder:
+        compared = compare(given.studies, given.queries, Path(folder))
+    text = page(compared, given.studies)
+    print(text)
+    if given.write:
+        PAGE.write_text(text)
+    return 1 if unexplained(compared) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -44,20 +44,28 @@ def _is_one(keyword: str, asked: str, held: str) -> bool:
         return _in_range(asked, held)
     if keyword in _NUMBERS or keyword == "Rows":
         return held != "" and int(asked) == int(held)
-    if keyword in _NAMES:
-        asked, held = _plain_name(asked), _plain_name(held)
     if keyword in _UIDS:
         return asked == held
-    pattern = re.escape(asked.strip()).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(pattern, held.strip(), re.DOTALL) is not None
+    if keyword in _NAMES:
+        asked, held = _plain_name(asked), _plain_name(held)
+        return any(_like(asked, held + "^" * more) for more in range(5))
+    return _like(asked.strip(), held.strip())
+
+
+def _like(asked: str, held: str) -> bool:
+    pattern = re.escape(asked).replace(r"\*", ".*").replace(r"\?", ".")
+    return re.fullmatch(pattern, held, re.DOTALL) is not None
 
 
 def _plain_name(name: str) -> str:
+    """Without the empty components at its end, which may be left out. PS3.5 6.2.1.1."""
     return name.casefold().rstrip("=").rstrip("^ ")
 
 
 def _in_range(asked: str, held: str) -> bool:
     """Closed or half open; a time of less precision stands for all that it begins."""
+    if asked == "-":
+        return True
     if "-" not in asked:
         return held == asked
     first, last = asked.split("-")

@@ -96,13 +96,14 @@ def _qido(rest: httpx.Client, there: Target) -> Told:
     def ask(uri: str, wanted: str, **arguments: str) -> list[str]:
         body = {"Uri": uri, "Arguments": arguments}
         found = _post(rest, "/dicom-web/servers/node/qido", body)
-        return [one[wanted]["Value"] for one in found]
+        values = (one[wanted]["Value"] for one in found)
+        return [one if isinstance(one, str) else one[0] for one in values]
 
     study = f"/studies/{there.study}"
     return {
-        "studies": ask("/studies", "0020,000d", PatientID=there.patient_id),
-        "series": ask(f"{study}/series", "0020,000e"),
-        "instances": ask(f"{study}/instances", "0008,0018"),
+        "studies": ask("/studies", "0020000D", PatientID=there.patient_id),
+        "series": ask(f"{study}/series", "0020000E"),
+        "instances": ask(f"{study}/instances", "00080018"),
     }
 
 

@@ -42,7 +42,7 @@ class Asked:
         identifier.QueryRetrieveLevel = self.level
         setattr(identifier, self.unique, "")
         for keyword, value in self.keys.items():
-            setattr(identifier, keyword, value)
+            setattr(identifier, keyword, int(value) if keyword == "Rows" else value)  # type: ignore[arg-type]
         return identifier
 
 

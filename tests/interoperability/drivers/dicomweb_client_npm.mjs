@@ -40,7 +40,7 @@ async function frames() {
 
 async function rendered() {
   const picture = await client.retrieveInstanceRendered({ studyInstanceUID, seriesInstanceUID, sopInstanceUID });
-  return { bytes: picture.byteLength ?? picture.size };
+  return { bytes: (Array.isArray(picture) ? picture[0] : picture).byteLength };
 }
 
 async function stow() {

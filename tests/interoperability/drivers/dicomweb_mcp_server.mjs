@@ -37,13 +37,8 @@ async function qido() {
 async function metadata() {
   const { text } = await call('get-instance-metadata', { studyInstanceUid, seriesInstanceUid, sopInstanceUid });
   if (!text.includes(sopInstanceUid)) throw new Error(`the metadata do not name the image: ${text.slice(0, 200)}`);
-  const reports = await call('find-structured-reports', { studyInstanceUid });
-  const [report] = there.reports;
-  if (!reports.text.includes(report.instance)) throw new Error('the report was not found');
-  const told = await call('get-structured-report-text', {
-    studyInstanceUid, seriesInstanceUid: report.series, sopInstanceUid: report.instance });
-  if (!told.text.includes('Volume')) throw new Error(`the report says no volume: ${told.text.slice(0, 200)}`);
-  return { note: 'one image, and the text of the SR' };
+  // Of reports it reads Basic Text, Enhanced and Comprehensive SR, none in three dimensions.
+  return { note: 'an image' };
 }
 
 async function rendered() {

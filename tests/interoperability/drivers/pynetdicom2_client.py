@@ -2,9 +2,9 @@
 
 import pydicom
 from driving import target, tell
-from pynetdicom2 import sopclass, statuses, uids
+from pynetdicom2 import statuses, uids
 from pynetdicom2.applicationentity import AE, ClientAE
-from pynetdicom2.sopclass import qr_find_scu, qr_get_scu, qr_move_scu, storage_scp
+from pynetdicom2.sopclass import qr_find_scu, qr_get_scu, qr_move_scu, sop_classes, storage_scp
 
 there = target()
 remote = {"aet": there.ae_title, "address": there.host, "port": there.port}
@@ -43,39 +43,46 @@ def find() -> dict[str, list[str]]:
     }
 
 
-class Getting(ClientAE):
-    def on_receive_store(self, context, data_set) -> statuses.Status:
-        return statuses.SUCCESS
+@sop_classes([pydicom.uid.UID(one) for one in there.sop_classes])
+def stored(association, context, message) -> None:
+    """pynetdicom2's own, of no more classes than an association has contexts."""
+    storage_scp(association, context, message)
 
 
-def get() -> dict[str, list[str]]:
-    client = Getting("PYNETDICOM2").add_scu(qr_get_scu)
-    client.add_scu(sopclass.storage_scu, [pydicom.uid.UID(one) for one in there.sop_classes])
-    with client.request_association(remote) as association:
-        service = association.get_scu(uids.STUDY_ROOT_GET_SOP_CLASS)
-        asked = keys("STUDY", StudyInstanceUID=there.study)
-        return {"instances": [str(one.SOPInstanceUID) for _, one in service(asked, 1)]}
+stored.store_in_file = True
 
 
 class Receiving(AE):
-    def __init__(self, *given) -> None:
-        super().__init__(*given)
+    """Takes by role selection, and over a port where it is started."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(there.own_ae_title, port)
+        self.add_scp(stored)
         self.received = []
 
     def on_receive_store(self, context, data_set) -> statuses.Status:
+        data_set.seek(0)
         self.received.append(str(pydicom.dcmread(data_set).SOPInstanceUID))
         return statuses.SUCCESS
 
 
+def get() -> dict[str, list[str]]:
+    client = Receiving(0).add_scu(qr_get_scu)
+    with client.request_association(remote) as association:
+        service = association.get_scu(uids.STUDY_ROOT_GET_SOP_CLASS)
+        for _ in service(keys("STUDY", StudyInstanceUID=there.study), 1):
+            pass
+    return {"instances": client.received}
+
+
 def move() -> dict[str, list[str]]:
-    receiver = Receiving(there.own_ae_title, there.own_port).add_scp(storage_scp)
-    receiver.add_scu(qr_move_scu)
-    with receiver, receiver.request_association(remote) as association:
+    client = Receiving(there.own_port).add_scu(qr_move_scu)
+    with client, client.request_association(remote) as association:
         service = association.get_scu(uids.STUDY_ROOT_MOVE_SOP_CLASS)
         asked = keys("STUDY", StudyInstanceUID=there.study)
         for _ in service(asked, there.own_ae_title, 1):
             pass
-    return {"instances": receiver.received}
+    return {"instances": client.received}
 
 
 tell(find=find, get=get, move=move)
