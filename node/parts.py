@@ -48,7 +48,7 @@ from storage.archive import Archive
 from storage.database import Database
 from storage.instances import InstanceStore
 from storage.metadata_shelf import MetadataShelf
-from storage.port import Instances, Results
+from storage.port import Instances, Metadata, Results
 
 COMPLETION_S = 0.25
 IDLE_S = 2.0
@@ -260,7 +260,7 @@ def retention(
 
 
 def corrections(
-    database: Database, store: Instances, shelf: MetadataShelf, health: Health, clock: Clock
+    database: Database, store: Instances, shelf: Metadata, health: Health, clock: Clock
 ) -> Loop:
     """Puts accepted corrections in place."""
     made = Corrections(database, store, shelf, clock)
@@ -277,7 +277,7 @@ def metadata_shelf(settings: Settings, store: InstanceStore) -> MetadataShelf:
 def shelving(
     database: Database,
     metadata: SeriesMetadata,
-    shelf: MetadataShelf,
+    shelf: Metadata,
     is_receiving: Callable[[], bool],
     health: Health,
 ) -> Loop:

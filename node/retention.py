@@ -21,8 +21,7 @@ from storage import deletions, events, retention
 from storage.database import Database
 from storage.deletions import Deletion, DeletionState, DoomedFile, NewDeletion, Place, Scope
 from storage.disk import named_errors
-from storage.metadata_shelf import MetadataShelf
-from storage.port import Instances, Results
+from storage.port import Instances, Metadata, Results
 from storage.records import Level, Topic
 from storage.retention import Kept, Usage
 
@@ -65,7 +64,7 @@ class Folders:
 
     instances: Instances
     results: Results
-    metadata: MetadataShelf
+    metadata: Metadata
     logs: Path
 
 

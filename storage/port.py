@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from storage.records import Placement
 
 if TYPE_CHECKING:  # workers, which touch no database, know the port too
+    from storage.metadata_shelf import Shelved
     from storage.quarantine import RefusalKind, Refused
 
 
@@ -195,3 +196,48 @@ class Results(Protocol):
 
     def delete(self, job_key: str) -> None:
         """Delete what a job made; nothing where nothing is."""
+
+
+class Adding(Protocol):
+    """Metadata that are put on the shelf. No fault of the disk is raised: then nothing is kept."""
+
+    def write(self, data: bytes) -> None:
+        """More of them, packed."""
+
+    def keep(self) -> bool:
+        """They are whole; false where they could not be kept."""
+
+    def abandon(self) -> None:
+        """Leave nothing of what is not kept."""
+
+
+class Metadata(Protocol):
+    """What was made of series to be told fast; all of it can be made anew at any time."""
+
+    def open(self, name: Shelved) -> BufferedReader:
+        """Raises FileNotFoundError, OSError."""
+
+    def open_otherwise(self, name: Shelved) -> BufferedReader:
+        """The same, however it is told."""
+
+    def has(self, name: Shelved) -> bool:
+        """Whether it is there, however it is told."""
+
+    @property
+    def told_as(self) -> str:
+        """How what is made beforehand is best told; empty while nobody has said."""
+
+    def prefer(self, told_as: str) -> None:
+        """Say so."""
+
+    def adding(self, name: Shelved) -> Adding:
+        """A place for what is made; it takes that of what was there of the series."""
+
+    def discard(self, study_instance_uid: str) -> None:
+        """Delete all of a study; nothing where nothing is."""
+
+    def discard_others(self, study_instance_uids: Iterable[str]) -> int:
+        """Delete what is there of other studies than these; gives of how many."""
+
+    def size_bytes(self) -> int:
+        """How much there is."""

@@ -18,8 +18,7 @@ from node.observe.logs import study_digest
 from storage import commitment_requests, deletions, events, index, quarantine
 from storage.blobs import Blob
 from storage.database import Database
-from storage.metadata_shelf import MetadataShelf
-from storage.port import Instances
+from storage.port import Instances, Metadata
 from storage.quarantine import Quarantined, RefusalKind, Refused
 from storage.records import InstanceRecord, Level, StoredInstance, Topic
 from storage.reindex import record_of
@@ -30,9 +29,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 class Corrections:
     """``step`` is for one thread."""
 
-    def __init__(
-        self, database: Database, store: Instances, shelf: MetadataShelf, clock: Clock
-    ) -> None:
+    def __init__(self, database: Database, store: Instances, shelf: Metadata, clock: Clock) -> None:
         self._database = database
         self._store = store
         self._shelf = shelf

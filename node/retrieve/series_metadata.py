@@ -16,7 +16,8 @@ from storage import holdings
 from storage.archive import Archive
 from storage.database import Database, Transaction
 from storage.holdings import Held, Selection
-from storage.metadata_shelf import Adding, MetadataShelf, Shelved
+from storage.metadata_shelf import Shelved
+from storage.port import Adding, Metadata
 
 WORTH_INSTANCES = 16
 WORTH_BYTES = 16 * 1024 * 1024
@@ -76,12 +77,23 @@ def _lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(begun)
 
 
+class Nowhere:
+    """Where metadata go that are not kept."""
+
+    def write(self, data: bytes) -> None:
+        """Nowhere."""
+
+    def keep(self) -> bool:
+        return False
+
+    def abandon(self) -> None:
+        """There is nothing."""
+
+
 class SeriesMetadata:
     """Makes and keeps what is asked for. All methods may be called from any thread."""
 
-    def __init__(
-        self, database: Database, archive: Archive, shelf: MetadataShelf | None = None
-    ) -> None:
+    def __init__(self, database: Database, archive: Archive, shelf: Metadata | None = None) -> None:
         self._database = database
         self._archive = archive
         self._shelf = shelf
@@ -153,7 +165,7 @@ class SeriesMetadata:
 
     def _adding(self, series: Sequence[Held], name: Shelved) -> Adding:
         if self._shelf is None or not is_worth(series):
-            return Adding(None)
+            return Nowhere()
         return self._shelf.adding(name)
 
     def _keep(self, added: Adding, name: Shelved) -> None:

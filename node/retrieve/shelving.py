@@ -20,7 +20,7 @@ from node.retrieve.series_metadata import (
 )
 from storage import holdings
 from storage.database import Database
-from storage.metadata_shelf import MetadataShelf
+from storage.port import Metadata
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class Shelving:
         self,
         database: Database,
         metadata: SeriesMetadata,
-        shelf: MetadataShelf,
+        shelf: Metadata,
         is_receiving: Callable[[], bool],
         rest: Callable[[float], object],
     ) -> None:
