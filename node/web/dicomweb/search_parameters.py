@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pydicom.tag import Tag
 from starlette.requests import Request
 
 from node.query.asked import Key, Level, Options, Query, UnknownAttribute, named_key
@@ -15,6 +16,7 @@ _LARGEST = 2**31 - 1
 _SAID = 60
 """So much of a name that nobody knows is repeated in the refusal."""
 MAX_KEYS = 200
+_LAST_CREATOR = 0xFF
 _OTHERS = frozenset(
     (
         *("accept", "limit", "offset", "fuzzymatching", "includefield"),
@@ -71,7 +73,8 @@ def read(request: Request, level: Level) -> Search:
     """
     matched = [*_of_path(request), *_matched(request)]
     included, has_all = _included(request)
-    keys = _joined([*matched, *included, *map(named_key, _default(request, level))])
+    asked = [*matched, *included]
+    keys = _joined([*asked, *_creators(asked), *map(named_key, _default(request, level))])
     if len(keys) > MAX_KEYS:
         raise bad_request(f"more than {MAX_KEYS} attributes are asked for")
     options = Options(
@@ -133,9 +136,19 @@ def _joined(keys: Sequence[Key]) -> tuple[Key, ...]:
     return tuple(found.values())
 
 
+def _creators(keys: Sequence[Key]) -> Iterator[Key]:
+    """Who has reserved the blocks of private elements is told beside them. PS3.18 10.6.3.3.1."""
+    for key in keys:
+        tag = Tag(key.tag)
+        if tag.is_private and tag.element > _LAST_CREATOR:
+            yield named_key(f"{Tag(tag.group, tag.element >> 8):08X}")
+
+
 def _key(name: str, text: str = "") -> Key:
+    """What no dictionary knows is matched as text."""
     try:
-        return named_key(name, text)
+        key = named_key(name, text)
+        return replace(key, vr="LO") if key.vr == "UN" and key.values else key
     except UnknownAttribute as error:
         raise bad_request(
             f"{name[:_SAID]!r} in the query names no attribute ({error}): a keyword or a tag of 8"

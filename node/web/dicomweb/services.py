@@ -58,6 +58,9 @@ class _Resource:
         service = self._known.get(request.method)
         if service is None:
             allowed = ", ".join(sorted(self._known))
+            if request.method == "OPTIONS":
+                await Response(None, 204, {"Allow": allowed})(scope, receive, send)
+                return
             sentence = f"this resource knows {allowed}"
             raise HTTPException(405, sentence, headers={"Allow": allowed})
         with refusals():

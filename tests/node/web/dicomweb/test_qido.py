@@ -159,6 +159,16 @@ def test_attributes_in_sequences_are_matched_and_included(site: Site) -> None:
         assert value(series["00400275"]["Value"][0], "00400009") == "S7"
 
 
+def test_private_attributes_are_included_with_their_creator(site: Site) -> None:
+    one = study(1)
+    hold(site, one)
+    (image,) = found(site, "/dicom-web/instances", includefield="00091001")
+    assert value(image, "00091001") == "private"
+    assert value(image, "00090010") == "WETREAD TEST"
+    assert len(found(site, "/dicom-web/instances", **{"00091001": "private"})) == 1
+    assert found(site, "/dicom-web/instances", **{"00091001": "other"}) == []
+
+
 def test_nothing_found_is_an_empty_list(site: Site) -> None:
     assert found(site, STUDIES) == []
 
@@ -205,6 +215,8 @@ def test_head_answers_without_a_body_and_other_methods_are_told_what_there_is(si
     refused = site.client.put("/dicom-web/series")
     assert refused.status_code == 405
     assert "GET" in refused.headers["allow"]
+    asked = site.client.options(STUDIES)
+    assert asked.status_code == 204 and "GET" in asked.headers["allow"]
 
 
 def test_json_is_packed_for_whoever_unpacks_it(site: Site, held: list[Dataset]) -> None:
