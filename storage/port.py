@@ -32,7 +32,10 @@ class Blobs(Protocol):
     """Bytes under keys. Crosses process borders: what is open is opened anew on the other side."""
 
     def open(self, key: str) -> BufferedReader:
-        """A seekable reader, which takes no more of the bytes than it is asked for."""
+        """A seekable reader, which takes no more of the bytes than it is asked for.
+
+        It has a ``name``, for pydicom; a ``fileno`` only where there is a file.
+        """
 
     def size(self, key: str) -> int:
         """In bytes."""

@@ -24,6 +24,7 @@ from pydicom.uid import (
 from node.errors import NodeError
 from node.retrieve.frames import Span
 from node.retrieve.transcode import NotEncodable, encoded
+from storage.blobs import local_file
 from storage.elements import (
     ITEM,
     ITEM_END,
@@ -91,10 +92,11 @@ def open_value(source: Readable, transfer_syntax_uid: str, path: TagPath) -> Ite
     NoSuchValue, UnreadableInstance, FileNotFoundError, OSError
     """
     if transfer_syntax_uid not in _RECODED:
+        is_explicit = transfer_syntax_uid != ImplicitVRLittleEndian
+        with local_file(source) as here, here.open("rb") as whole:
+            spans = _spans(whole, dataset_offset(whole.read(PREAMBLE + 16)), is_explicit, path)
         with source.open("rb") as file:
-            is_explicit = transfer_syntax_uid != ImplicitVRLittleEndian
-            start = dataset_offset(file.read(PREAMBLE + 16))
-            yield OpenValue(file, _spans(file, start, is_explicit, path))
+            yield OpenValue(file, spans)
         return
     try:
         with encoded(source, transfer_syntax_uid, ExplicitVRLittleEndian) as made:
