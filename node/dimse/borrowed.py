@@ -63,11 +63,12 @@ class BorrowedLane:
         self._timeout_s = answer_timeout_s
         self._answer: StoreAnswer | None = None
         self._last_id = 0
+        self._deadline = 0.0
 
-    def store(
+    def begin(
         self, context_id: int, sop_class_uid: str, sop_instance_uid: str, data_set: Encoded
-    ) -> StoreAnswer:
-        """One C-STORE sub-operation and its answer.
+    ) -> None:
+        """Send a C-STORE; all of it is on its way afterwards.
 
         Raises
         ------
@@ -79,13 +80,23 @@ class BorrowedLane:
         self._answer = None
         self._make_way()
         self._send(lambda: self._outgoing.send(context_id, command, data_set))
-        deadline = time.monotonic() + self._timeout_s + data_set.length / SLOWEST_BYTES_PER_S
-        while self._answer is None or self._answer.message_id != self._last_id:
-            left = deadline - time.monotonic()
+        wait_s = self._timeout_s + data_set.length / SLOWEST_BYTES_PER_S
+        self._deadline = time.monotonic() + wait_s
+
+    def finish(self) -> StoreAnswer:
+        """The answer to what was begun.
+
+        Raises
+        ------
+        NotLent
+        """
+        while True:
+            left = self._deadline - time.monotonic()
+            self._await(max(0.0, min(left, LOOK_S)))
+            if self._answer is not None and self._answer.message_id == self._last_id:
+                return self._answer
             if left <= 0:
                 self._lane.refuse(PduFault("a C-STORE was not answered in time"))
-            self._await(min(left, LOOK_S))
-        return self._answer
 
     def take(self) -> None:
         """Take what the peer has sent meanwhile: a C-CANCEL, perhaps.

@@ -140,14 +140,14 @@ class InstanceLane(UpperLayer):
         """Whether messages may go to and fro."""
         return (
             self.state_machine.current_state == DATA_TRANSFER
-            and self.event_queue.empty()
+            and not self.event_queue.queue
             and not self._kill_thread
         )
 
     @property
     def is_needed(self) -> bool:
         """Whether this thread has something to do: who has borrowed gives back for a moment."""
-        return self._kill_thread or not self.to_provider_queue.empty()
+        return self._kill_thread or bool(self.to_provider_queue.queue)
 
     def post(self, message: bytes) -> None:
         """Send whole P-DATA-TF PDUs between other messages. From any thread."""

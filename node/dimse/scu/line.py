@@ -50,13 +50,14 @@ class Line:
         name: str,
         answer_timeout_s: float,
         is_wanted: Callable[[], bool],
+        move: Move | None,
     ) -> None:
         dul, connection = upper_layer_of(association), association.dul.socket
         if connection is None or connection.socket is None:
             raise NotLent
         sock = self._socket = connection.socket
         self._name, self._answer_timeout_s = name, answer_timeout_s
-        self._is_wanted = is_wanted
+        self._is_wanted, self._move = is_wanted, move
         self._dul = dul
         self._network_timeout_s: float | None = sock.gettimeout()
         limit_s = self._network_timeout_s or answer_timeout_s
@@ -64,14 +65,10 @@ class Line:
         self._outgoing = Outgoing(sock, int(association.acceptor.maximum_length or 0))
         self._command = bytearray()
         self._last_id = 0
+        self._deadline = 0.0
 
     def store(
-        self,
-        context_id: int,
-        sop_class_uid: str,
-        sop_instance_uid: str,
-        data_set: Encoded,
-        move: Move | None = None,
+        self, context_id: int, sop_class_uid: str, sop_instance_uid: str, data_set: Encoded
     ) -> StoreAnswer:
         """One C-STORE and its answer.
 
@@ -81,8 +78,20 @@ class Line:
             The association is over, or no answer came in time.
         Unfinished
         """
+        self.begin(context_id, sop_class_uid, sop_instance_uid, data_set)
+        return self.finish()
+
+    def begin(
+        self, context_id: int, sop_class_uid: str, sop_instance_uid: str, data_set: Encoded
+    ) -> None:
+        """Send a C-STORE; all of it is on its way afterwards.
+
+        Raises
+        ------
+        PeerUnavailable, Unfinished
+        """
         self._last_id = self._last_id % 0xFFFF + 1
-        command = store_request(self._last_id, sop_class_uid, sop_instance_uid, move)
+        command = store_request(self._last_id, sop_class_uid, sop_instance_uid, self._move)
         try:
             self._outgoing.send(context_id, command, data_set)
         except FileCutShort as fault:
@@ -90,26 +99,31 @@ class Line:
         except OSError as error:
             raise self._over(PeerFault.ABORTED, OVER) from error
         wait_s = self._answer_timeout_s + data_set.length / SLOWEST_BYTES_PER_S
-        return self._answer(time.monotonic() + wait_s)
+        self._deadline = time.monotonic() + wait_s
+
+    def finish(self) -> StoreAnswer:
+        """The answer to what was begun.
+
+        Raises
+        ------
+        PeerUnavailable
+        """
+        while True:
+            left = self._deadline - time.monotonic()
+            if self._reader.wait(max(0.0, min(left, LOOK_S))):
+                answer = self._read()
+                if answer is not None and answer.message_id == self._last_id:
+                    return answer
+            elif not self._is_wanted():
+                raise self._over(PeerFault.ABORTED, "nobody wants the answer any more")
+            if left <= 0:
+                raise self._over(PeerFault.TIMED_OUT, "no response in time; association aborted")
 
     def close(self) -> None:
         """Leave the connection to its thread, with what was read and not understood."""
         self._dul.give_again(self._reader.rest())
         self._reader.let_go()
         self._socket.settimeout(self._network_timeout_s)
-
-    def _answer(self, deadline: float) -> StoreAnswer:
-        while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise self._over(PeerFault.TIMED_OUT, "no response in time; association aborted")
-            if not self._reader.wait(min(left, LOOK_S)):
-                if not self._is_wanted():
-                    raise self._over(PeerFault.ABORTED, "nobody wants the answer any more")
-                continue
-            answer = self._read()
-            if answer is not None and answer.message_id == self._last_id:
-                return answer
 
     def _read(self) -> StoreAnswer | None:
         """The answer that the next PDU completes, if it does."""
@@ -149,10 +163,12 @@ def line_over(
     name: str,
     answer_timeout_s: float,
     is_wanted: Callable[[], bool] = lambda: True,
+    move: Move | None = None,
 ) -> Iterator[Line]:
     """Send over an established association; ``name`` is the peer's in errors.
 
-    ``is_wanted`` is asked while an answer is waited for: once not, the wait is over.
+    ``is_wanted`` is asked while an answer is waited for: once not, the wait is over. ``move``: on
+    whose behalf it is.
 
     Raises
     ------
@@ -163,7 +179,7 @@ def line_over(
     try:
         loan.take()
         try:
-            line = Line(association, name, answer_timeout_s, is_wanted)
+            line = Line(association, name, answer_timeout_s, is_wanted, move)
             try:
                 yield line
             finally:

@@ -11,15 +11,13 @@ from pynetdicom.presentation import build_context
 from node.dimse.borrowed import Lane, borrowed
 from node.dimse.errors import PeerUnavailable
 from node.dimse.loan import NotLent
-from node.dimse.scu.answers import SendOutcome, classify, describe
-from node.dimse.scu.line import Line, Unfinished, line_over
+from node.dimse.scu.line import Unfinished, line_over
 from node.dimse.scu.parcels import MAX_CONTEXTS
 from node.dimse.scu.sender import Peer, Timeouts, accepted_pairs, associated
-from node.dimse.services.getting import not_accepted, why
 from node.dimse.services.retrieving import CANCELLED, Retrieval
+from node.dimse.services.sending import Contexts, send_all
 from node.dimse.wire.commands import Move
 from node.retrieve import transcode
-from node.retrieve.transcode import NotEncodable
 from storage.holdings import Held
 
 Kind = tuple[str, str]
@@ -115,55 +113,19 @@ class _Batch:
         contexts = [build_context(UID(sop_class), UID(syntax)) for sop_class, syntax in pairs]
         to = self._to
         with associated(to.peer, contexts, to.timeouts) as association:
-            accepted = accepted_pairs(association)
+            usable = Contexts(accepted_pairs(association))
             with (
                 borrowed(self._lane, to.timeouts.response_s) as asker,
                 line_over(
-                    association, to.peer.name, to.timeouts.response_s, asker.is_there
+                    association, to.peer.name, to.timeouts.response_s, asker.is_there, to.move
                 ) as line,
             ):
-                for held in self._left():
-                    asker.look()
-                    if self._retrieval.is_cancelled():
-                        return
-                    self._send(held, line, accepted)
+                send_all(self._retrieval, self._left(), usable, line, self._settle, asker.look)
 
     def _left(self) -> Iterator[Held]:
         for held in self._retrieval.holdings.instances(self._retrieval.plan, self._settled):
             if (held.sop_class_uid, held.transfer_syntax_uid) in self._kinds:
                 yield held
-
-    def _send(self, held: Held, line: Line, accepted: dict[Kind, int]) -> None:
-        kind = (held.sop_class_uid, held.transfer_syntax_uid)
-        pair = next((pair for pair in pairs_of(kind) if pair in accepted), None)
-        if pair is None:
-            self._fail(held, not_accepted(held))
-            return
-        try:
-            with transcode.encoded(
-                self._retrieval.archive.blob(held), held.transfer_syntax_uid, pair[1]
-            ) as data_set:
-                answer = line.store(
-                    accepted[pair],
-                    held.sop_class_uid,
-                    held.sop_instance_uid,
-                    data_set,
-                    self._to.move,
-                )
-        except (OSError, NotEncodable) as error:
-            self._fail(held, why(error))
-            return
-        if classify(answer.status) not in (SendOutcome.STORED, SendOutcome.WARNING):
-            self._retrieval.log.warning(
-                "sub_operation_refused",
-                instance=held.id,
-                reason=describe(answer.status, answer.comment),
-            )
-        self._settle(held, answer.status)
-
-    def _fail(self, held: Held, reason: str) -> None:
-        self._settled = held.id
-        self._retrieval.fail(held, reason)
 
     def _settle(self, held: Held, status: int | None) -> None:
         self._settled = held.id

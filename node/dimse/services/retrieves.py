@@ -31,7 +31,7 @@ from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
 from node.dimse.served import serve_retrieves
 from node.dimse.services import retrieving
 from node.dimse.services.composite import Refused, internal_fault
-from node.dimse.services.getting import ReturnContexts, get
+from node.dimse.services.getting import get, return_contexts
 from node.dimse.services.moving import Destination, move
 from node.dimse.services.retrieving import Answers, Holdings, Retrieval, Tally
 from node.dimse.session import Session
@@ -175,7 +175,7 @@ class _Serving:
             log,
         )
         if to is None:
-            contexts = ReturnContexts(self._association.accepted_contexts)
+            contexts = return_contexts(self._association.accepted_contexts)
             status = get(retrieval, contexts, self._lane, self._means.answer_timeout_s)
         else:
             status = move(retrieval, to, self._lane)

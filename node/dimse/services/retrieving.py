@@ -246,11 +246,6 @@ class Retrieval:
         self.tally.settle(held.sop_instance_uid, status, held.size_bytes)
         self.answers.pending(self.tally)
 
-    def fail(self, held: Held, reason: str) -> None:
-        """Of an instance nothing was sent, or nothing whole. The log names its row, not its UID."""
-        self.log.warning("sub_operation_failed", instance=held.id, reason=reason)
-        self.settle(held, None)
-
 
 PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.1.2"
 PATIENT_ROOT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
