@@ -14,10 +14,11 @@ from pydicom.filewriter import write_dataset
 from benchmarks.modality import Association, command, pdv
 
 STUDY_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
+PATIENT_ROOT_FIND = "1.2.840.10008.5.1.4.1.2.1.1"
 IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 PENDING = (0xFF00, 0xFF01)
-_CONTEXT = 1
-_LAST_OF_COMMAND = 3
+_CONTEXTS = {STUDY_ROOT_FIND: 1, PATIENT_ROOT_FIND: 3}
+_OF_COMMAND, _LAST = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,33 +31,59 @@ class Timing:
     status: int
 
 
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One C-FIND-RSP, its identifier in Implicit VR Little Endian; the final one has none."""
+
+    status: int
+    identifier: bytes
+
+    @property
+    def is_final(self) -> bool:
+        return self.status not in PENDING
+
+
 class Requestor(Association):
-    """One open association for queries, Study Root."""
+    """One open association for queries, Study Root and Patient Root."""
 
     def __init__(self, port: int, called: str) -> None:
-        super().__init__(port, ((_CONTEXT, STUDY_ROOT_FIND),), IMPLICIT_LITTLE, called)
+        contexts = tuple((number, uid) for uid, number in _CONTEXTS.items())
+        super().__init__(port, contexts, IMPLICIT_LITTLE, called)
 
     def find(self, identifier: Dataset) -> Timing:
-        """One C-FIND, read to its end. PS3.7 9.3.2."""
-        priority = (0x0000, 0x0700, struct.pack("<H", 0))
-        request = command(STUDY_ROOT_FIND, 0x0020, self.next_message(), 0x0001, priority)
-        message = pdv(_CONTEXT, 3, request) + pdv(_CONTEXT, 2, _encoded(identifier))
+        """One C-FIND, Study Root, read to its end."""
+        responses = self.ask(identifier)
         started = time.perf_counter()
-        self.send(message)
         first = 0.0
-        for answers, status in enumerate(self._statuses()):
+        for answers, response in enumerate(responses):
             passed = (time.perf_counter() - started) * 1000
             first = first or passed
-            if status not in PENDING:
-                return Timing(answers, first, passed, status)
+            if response.is_final:
+                return Timing(answers, first, passed, response.status)
         raise SystemExit("the peer ended the association")
 
-    def _statuses(self) -> Iterator[int]:
-        """Of the answers as they come; a command never takes more than one PDV here."""
+    def ask(self, identifier: Dataset, model: str = STUDY_ROOT_FIND) -> Iterator[Response]:
+        """One C-FIND; its responses as they come. PS3.7 9.3.2."""
+        context = _CONTEXTS[model]
+        priority = (0x0000, 0x0700, struct.pack("<H", 0))
+        request = command(model, 0x0020, self.next_message(), 0x0001, priority)
+        return self._sent(pdv(context, 3, request) + pdv(context, 2, _encoded(identifier)))
+
+    def _sent(self, message: bytes) -> Iterator[Response]:
+        self.send(message)
+        status, identifier = 0, b""
         while True:
             for control, value in self.receive():
-                if control == _LAST_OF_COMMAND:
-                    yield _status(value)
+                if control & _OF_COMMAND:
+                    status = _status(value)  # it never takes more than one PDV here
+                    if status not in PENDING:
+                        yield Response(status, b"")
+                        return
+                    continue
+                identifier += value
+                if control & _LAST:
+                    yield Response(status, identifier)
+                    identifier = b""
 
 
 def _encoded(identifier: Dataset) -> bytes:

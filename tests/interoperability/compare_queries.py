@@ -14,17 +14,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 
 from pydicom.dataset import Dataset
-from pynetdicom import AE
-from pynetdicom.association import Association
-from pynetdicom.sop_class import (
-    PatientRootQueryRetrieveInformationModelFind,
-    StudyRootQueryRetrieveInformationModelFind,
-)
+from pydicom.filereader import read_dataset
 
 from benchmarks.archives import Archive, dcmqrscp, orthanc, wetread
+from benchmarks.requestor import PATIENT_ROOT_FIND, STUDY_ROOT_FIND, Requestor
 from tests.interoperability.corpus import SEED, write
 from tests.interoperability.differences import Answer, Compared, page, unexplained
 from tests.interoperability.expected import expected
@@ -33,10 +30,6 @@ from tests.interoperability.queries import Asked, generated
 PAGE = Path("docs") / "query_differences.md"
 _MOST_STUDIES = 500
 """In one area of dcmqrscp, which ends itself at more: so there are several, asked as one."""
-_MODELS = {
-    False: StudyRootQueryRetrieveInformationModelFind,
-    True: PatientRootQueryRetrieveInformationModelFind,
-}
 
 
 def compare(studies: int, queries: int, folder: Path) -> list[Compared]:
@@ -49,14 +42,15 @@ def compare(studies: int, queries: int, folder: Path) -> list[Compared]:
         for side in sides:
             _send(side, folder / "files", len(images))
         sides += _areas(stack, folder, _by_area(images, files))
-        asked: dict[str, list[Association]] = {}
+        asked: dict[str, list[Requestor]] = {}
         for side in sides:
-            asked.setdefault(side.name, []).append(_associated(side, stack))
+            requestor = stack.enter_context(Requestor(side.port, side.ae_title))
+            asked.setdefault(side.name, []).append(requestor)
         return [
             Compared(
                 one,
                 expected(one, images),
-                {name: _answer(associations, one) for name, associations in asked.items()},
+                {name: _answer(requestors, one) for name, requestors in asked.items()},
             )
             for one in generated(images, queries, SEED)
         ]
@@ -99,26 +93,17 @@ def _send(side: Archive, files: Path, count: int) -> None:
     side.settle(count)
 
 
-def _associated(side: Archive, stack: ExitStack) -> Association:
-    requestor = AE(ae_title="COMPARER")
-    for model in _MODELS.values():
-        requestor.add_requested_context(model)
-    association = requestor.associate("127.0.0.1", side.port, ae_title=side.ae_title)
-    if not association.is_established:
-        raise SystemExit(f"{side.name} rejected the association")
-    stack.callback(association.release)
-    return association
-
-
-def _answer(associations: list[Association], asked: Asked) -> Answer:
+def _answer(requestors: list[Requestor], asked: Asked) -> Answer:
+    """Of all areas of a side together."""
     found: set[str] = set()
     status = 0
-    for association in associations:
-        answers = association.send_c_find(asked.identifier(), _MODELS[asked.patient_root])
-        for answer, identifier in answers:
-            status = int(answer.get("Status", 0xFFFF))
-            if identifier is not None and status in (0xFF00, 0xFF01):
-                found.add(str(identifier.get(asked.unique, "")))
+    model = PATIENT_ROOT_FIND if asked.patient_root else STUDY_ROOT_FIND
+    for requestor in requestors:
+        for response in requestor.ask(asked.identifier(), model):
+            status = response.status
+            if not response.is_final:
+                matched = read_dataset(BytesIO(response.identifier), True, True)
+                found.add(str(matched.get(asked.unique, "")))
     return Answer(frozenset(found), status)
 
 
