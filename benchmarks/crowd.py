@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import time
-import urllib.request
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 
 from benchmarks.archives import RECEIVER, Archive
@@ -13,6 +13,7 @@ from benchmarks.transfers import INSTANCES
 
 _CLIENTS = 10
 _EVERY_S = 0.05
+_PATIENCE_S = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Crowd:
 
     def run(self, rounds: int) -> tuple[float, float]:
         """How much the node grew at most, in MB; the 95th percentile of ``/health``, in ms."""
+        self._until_well()
         self._fetched(1)
         idle = _resident_mb(self.side.pid)
         peak, waits = idle, []
@@ -55,11 +57,29 @@ class Crowd:
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
+    def _until_well(self) -> None:
+        """A node that has just started waits for its first workers before it calls itself well."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while self._health() != 200:
+            if time.monotonic() > deadline:
+                raise SystemExit("the node does not become well")
+            time.sleep(_EVERY_S)
+
     def _health_ms(self) -> float:
         started = time.perf_counter()
-        with urllib.request.urlopen(f"{self.side.page}/health", timeout=60) as answer:
-            answer.read()
-        return (time.perf_counter() - started) * 1000
+        status = self._health()
+        spent_ms = (time.perf_counter() - started) * 1000
+        if status != 200:
+            print(f"/health answered {status} while many retrieved", flush=True)
+        return spent_ms
+
+    def _health(self) -> int:
+        connection = HTTPConnection(self.side.page.removeprefix("http://"), timeout=60)
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        answer.read()
+        connection.close()
+        return answer.status
 
 
 def _check(clients: list[subprocess.Popen[bytes]]) -> None:

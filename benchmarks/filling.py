@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -42,8 +43,21 @@ class _Row:
         marks = ", ".join("?" * len(self.values))
         return f"INSERT INTO {self.table} ({', '.join(self.values)}) VALUES ({marks})"
 
-    def of(self, study: Study, instance: int, instances: int) -> tuple[Any, ...]:
-        """The same of another study."""
+    def of(self, study: Study, instances: int) -> Iterator[tuple[Any, ...]]:
+        """The same of another study; of so many instances, where it is one's."""
+        values = self._moved(study)
+        if self.table != "instances":
+            yield tuple(values.values())
+            return
+        first, header = f"{study.uid}.1.1", values["header"]
+        for instance in range(instances):
+            uid = f"{study.uid}.1.{instance + 1}"
+            values["id"] = self.values["id"] + study.number * instances + instance
+            values["sop_instance_uid"] = uid
+            values["header"] = header.replace(first, uid)
+            yield tuple(values.values())
+
+    def _moved(self, study: Study) -> dict[str, Any]:
         places = list(zip(_keys(_FIRST), _keys(study), strict=True))
         values = dict(self.values)
         for column, value in self.values.items():
@@ -55,12 +69,7 @@ class _Row:
                 values[column] = value
         if self.table == "patients":
             values["key"] = patient_key({"PatientID": study.patient_id}, study.uid)
-        if self.table == "instances":
-            values["id"] = self.values["id"] + study.number * instances + instance
-            uid = f"{study.uid}.1.{instance + 1}"
-            values["sop_instance_uid"] = uid
-            values["header"] = values["header"].replace(f"{study.uid}.1.1", uid)
-        return tuple(values.values())
+        return values
 
 
 def _keys(study: Study) -> tuple[str, ...]:
@@ -82,6 +91,7 @@ def fill(folder: Path, studies: int, instances: int = 1) -> None:
 
     connection = dbapi2.connect(str(folder / "node" / "wetread.db"))
     connection.row_factory = dbapi2.Row
+    connection.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -400000")
     rows = [row for table in _TABLES for row in _rows(connection, table)]
     for row in rows:
         connection.executemany(row.insert, _others(row, studies, instances))
@@ -91,11 +101,9 @@ def fill(folder: Path, studies: int, instances: int = 1) -> None:
 
 
 def _others(row: _Row, studies: int, instances: int) -> Iterator[tuple[Any, ...]]:
-    count = instances if row.table == "instances" else 1
-    for number in range(studies):
-        for instance in range(count):
-            if number or instance:
-                yield row.of(Study(number), instance, count)
+    """All but the one that is there."""
+    made = (one for number in range(studies) for one in row.of(Study(number), instances))
+    return islice(made, 1, None)
 
 
 def _rows(connection: Any, table: str) -> list[_Row]:

@@ -68,7 +68,7 @@ class Retrieving:
                     again.setdefault(side.name, []).append(_metadata_ms(side, sent))
         case = f"metadata of {count} slices"
         self.table.add(f"{case}, cold", "ms", cold, Goal("Orthanc", times=3))
-        self.table.add(f"{case}, again", "ms", again, Goal(at_most=50), Goal("Orthanc"))
+        self.table.add(f"{case}, again", "ms", again, Goal(at_most=50), Goal("Orthanc", times=3))
 
     def wado(self) -> None:
         """A series whole, and its frames one by one."""
