@@ -71,7 +71,7 @@ def test_the_statement_is_the_one_that_the_code_makes() -> None:
 
 
 def test_every_sop_class_that_is_listed_is_accepted_and_no_other(ward: Ward) -> None:
-    listed = section("#### Services without pixels") + section("#### Verification and storage")
+    listed = section(" Services without pixels\n") + section(" Verification and storage\n")
     assert len(listed) > 150
     proposed = [build_context(uid, ExplicitVRLittleEndian) for uid in (*listed, *UNLISTED)]
     assert {uid for uid, _ in accepted(ward, proposed)} == set(listed)
@@ -88,7 +88,7 @@ def test_every_transfer_syntax_that_is_listed_is_accepted_and_no_other(ward: War
 def test_the_server_calls_itself_what_the_statement_says(ward: Ward) -> None:
     with associated(ward, [build_context(CT)]) as association:
         told = association.acceptor
-        assert told.implementation_class_uid in section("### Implementation identifying")
+        assert told.implementation_class_uid in section(" Implementation identifying information\n")
         assert told.implementation_class_uid == IMPLEMENTATION_CLASS_UID
         assert told.implementation_version_name == IMPLEMENTATION_VERSION_NAME
         assert f"| {told.maximum_length} | `dimse.max_pdu_bytes` |" in statement()
@@ -98,3 +98,18 @@ def test_the_server_calls_itself_what_the_statement_says(ward: Ward) -> None:
 def test_a_private_sop_class_is_accepted_as_the_statement_says(ward: Ward) -> None:
     private = build_context("1.3.12.2.1107.5.9.1", ExplicitVRLittleEndian)
     assert accepted(ward, [private]) == {("1.3.12.2.1107.5.9.1", str(ExplicitVRLittleEndian))}
+
+
+def test_headings_are_numbered_as_in_ps3_2_and_every_link_leads_to_one() -> None:
+    text = statement()
+    assert "## 4 Networking\n" in text and "### 4.2 AE specifications\n" in text
+    assert "- [7 Security](#7-security)" in text
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+    assert set(re.findall(r"\]\(#([^)]+)\)", text)) <= anchors
+
+
+def test_the_rights_and_the_settings_of_the_network_stand_in_it() -> None:
+    text = statement()
+    for word in ("`may`", "`retrieve_to`", "`any_peer_may`", "`web_archives`", "0x0124"):
+        assert word in text

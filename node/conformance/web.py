@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from node.conformance.writing import table
 from node.retrieve.grey import WindowFunction
 from node.retrieve.media_types import BY_SYNTAX, OCTET_STREAM
 from node.retrieve.rendered import GIF, JPEG, PNG, QUALITY
@@ -19,7 +20,7 @@ from node.web.dicomweb.viewing import MOST_PIXELS_A_SIDE, NOT_APPLIED, THUMBNAIL
 
 def text() -> str:
     """The section, in Markdown."""
-    return f"""### Web services (PS3.18)
+    return f"""#### Web services (PS3.18)
 
 Below `{PREFIX}`, over HTTP/1.1, where the settings of `[http]` let clients in. Images and the
 node's own results are served alike. Every resource that knows GET knows HEAD, which reads no body.
@@ -57,7 +58,7 @@ def _services() -> str:
     rows = (
         (one.name, one.method, f"`{PREFIX}{one.path.replace(':path', '')}`") for one in _known()
     )
-    return _table(("Service", "Method", "Resource"), rows)
+    return table(("Service", "Method", "Resource"), rows)
 
 
 def _known() -> list[Service]:
@@ -70,11 +71,11 @@ def _media_types() -> str:
     for syntax, media_type in BY_SYNTAX.items():
         by_type.setdefault(media_type, []).append(syntax)
     rows = ((f"`{media_type}`", _listed(found)) for media_type, found in by_type.items())
-    return _table(("Media type of a frame", "Transfer syntaxes"), rows)
+    return table(("Media type of a frame", "Transfer syntaxes"), rows)
 
 
 def _parameters() -> str:
-    return _table(
+    return table(
         ("Parameter", "Form", "Left out"),
         [
             ("`window`", f"center,width,function; {_listed(WindowFunction)}", "the header's"),
@@ -94,7 +95,7 @@ def _parameters() -> str:
 
 
 def _statuses() -> str:
-    return _table(
+    return table(
         ("Status", "When"),
         [
             ("200, 206, 304", "as asked; a range; the client has it already"),
@@ -110,8 +111,3 @@ def _statuses() -> str:
 
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(f"`{one}`" for one in words)
-
-
-def _table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
-    lines = [" | ".join(map(str, row)) for row in (head, ["---"] * len(head), *rows)]
-    return "".join(f"| {line} |\n" for line in lines)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-
 from node.config.tables import QuerySettings
+from node.conformance.writing import table
 from node.query import keys
 from storage.query import Level
 
@@ -22,7 +21,7 @@ _NEGOTIATED = (
 def text() -> str:
     """The section, in Markdown."""
     fields = QuerySettings.model_fields
-    return f"""#### Queries (PS3.4 C)
+    return f"""###### Queries (PS3.4 C)
 
 Both information models have one index: what was received and what the node made itself are found
 alike. Answers come newest study first.
@@ -30,10 +29,10 @@ alike. Answers come newest study first.
 Keys that the index holds, by the level they belong to. All of them can be matched and returned, at
 their own level and at those below it:
 
-{_table(("Level", "Attributes"), [(one.value, _indexed(one)) for one in Level])}
+{table(("Level", "Attributes"), [(one.value, _indexed(one)) for one in Level])}
 Computed, at the level and below it; they can be matched too:
 
-{_table(("Level", "Attributes"), [(one.value, _computed(one)) for one in Level])}
+{table(("Level", "Attributes"), [(one.value, _computed(one)) for one in Level])}
 Of a level below the one asked for: {_below()}; they match where one series or
 instance does, and are not returned.
 All other attributes of the series and image levels that are asked for at STUDY or SERIES level are
@@ -71,7 +70,7 @@ Matching:
 
 SOP class extended negotiation (PS3.4 C.5.1.1):
 
-{_table(("Byte", "Supported"), _NEGOTIATED)}
+{table(("Byte", "Supported"), _NEGOTIATED)}
 A query without the unique keys above its level is answered as a relational one, negotiated or not,
 and logged once a day and peer; with `query.strict_hierarchy` it is refused with 0xA900.
 Timezone Offset From UTC in a request is ignored.
@@ -93,8 +92,3 @@ def _below() -> str:
 
 def _nowhere() -> str:
     return ", ".join(sorted(keys.NOT_KEPT))
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [" | ".join(map(str, row)) for row in (head, ["---"] * len(head), *rows)]
-    return "".join(f"| {line} |\n" for line in lines)

@@ -1,0 +1,5 @@
+"""Writes the statement where it stands."""
+
+from node.conformance import main
+
+main()
