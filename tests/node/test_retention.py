@@ -20,7 +20,7 @@ from storage.holdings import Selection
 from storage.instances import InstanceStore
 from storage.metadata_shelf import MetadataShelf, Shelved
 from storage.quarantine import RefusalKind, Refused
-from storage.records import InstanceRecord, PutOutcome
+from storage.records import InstanceRecord, PutOutcome, StudyState
 from storage.results import ResultStore
 from storage.retention import Usage
 from tests.storage.samples import NOON, enqueue, new_job, record, results
@@ -211,6 +211,25 @@ def test_results_may_go_alone_and_what_was_found_stays(house: House) -> None:
         (job,) = ledger.list_jobs(tx, study_id=study)
         assert ledger.results_of(tx, job.id).objects == ()
         assert job.key == key
+        held = holdings.select(tx, Selection(study_uids=("1.1",)))
+        assert [one.own for one in held] == [False, False], "only the images are found"
+
+
+def test_results_that_went_by_age_and_come_back_open_no_study(house: House) -> None:
+    study = house.study("1.1")
+    house.finished_job(study)
+    house.now += 40 * DAY
+    house.keeper(results_days=30).step()
+    made = results(f"9.{study}", ("sr",)).objects[0]
+    assert made.attributes is not None
+    back = replace(made.attributes, study_instance_uid="1.1")
+    with house.database.write() as tx:
+        index.add(tx, [replace(record(1, "1.1"), attributes=back)])
+        row = index.get_study(tx, study)
+    assert (row.state, row.results) == (StudyState.COMPLETE, 1)
+    house.keeper(results_days=30).step()
+    with house.database.read() as tx:
+        assert index.get_study(tx, study).results == 1, "it was received, and goes with the images"
 
 
 def test_a_deletion_by_hand_is_refused_with_the_condition_that_was_not_met(house: House) -> None:

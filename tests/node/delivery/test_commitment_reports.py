@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from node.delivery.commitment_reports import INDEX_WAIT_S, CommitmentReporter
 from node.dimse.scu.sender import Peer
 from node.dimse.services.event_reports import EventReport
 from storage import commitment_requests, index
+from storage.blobs import sha256_of
 from storage.database import Database, open_database
 from storage.instances import InstanceStore
 from storage.records import (
@@ -23,6 +25,7 @@ from storage.records import (
     Reference,
 )
 from storage.results import ResultStore
+from tests.storage.samples import result
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 NOON = datetime(2030, 5, 4, 12, tzinfo=UTC)
@@ -154,3 +157,33 @@ def test_what_is_not_in_the_index_is_named_once_whatever_class_it_was_asked_as(
     with ward.database.write() as tx:
         number = commitment_requests.enter(tx, "1.9", "CT1", "h", "a1", named, NOON)
         assert commitment_requests.not_indexed(tx, number) == ["1.2.2"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "failure"),
+    [
+        (lambda path: None, 0),
+        (lambda path: path.write_bytes(b"other bytes"), 0x0110),
+        (lambda path: path.unlink(), 0x0112),
+    ],
+    ids=["whole", "damaged", "gone"],
+)
+def test_the_nodes_own_results_are_committed_to_by_their_own_bytes(
+    ward: Ward, spoil: Callable[[Path], object], failure: int
+) -> None:
+    """A PACS that sends them back may ask for commitment as a modality does."""
+    ward.index(1)
+    ward.results.job("job").put("seg.dcm", b"a result")
+    path = ward.results.path("job/seg.dcm")
+    made = replace(result("9.1"), key="job/seg.dcm", sha256=sha256_of(path))
+    with ward.database.write() as tx:
+        study = index.find_study(tx, "1.2.3")
+        assert study is not None
+        index.add_own(tx, study.id, [made], NOON)
+        named = [Reference(CT, "1.2.1"), Reference(made.sop_class_uid, "9.1")]
+        number = commitment_requests.enter(tx, "1.9", "PACS", "h", "a1", named, ward.now)
+    spoil(path)
+    ward.look_until_settled()
+    with ward.database.read() as tx:
+        found = commitment_requests.references_of(tx, number)
+    assert {one.reference.sop_instance_uid: one.failure for one in found}["9.1"] == failure

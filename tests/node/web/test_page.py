@@ -23,6 +23,7 @@ from storage.records import (
     Topic,
 )
 from tests.node.web.sites import PARTS, START, Site, fail, finish, refuse_all, study_with_job
+from tests.storage.samples import result
 
 MARK = {"X-Wetread": "1"}
 CLEAN_URL = re.compile(
@@ -390,3 +391,16 @@ def test_a_study_that_was_announced_and_never_came_is_an_alarm_without_its_uid(s
     page = site.client.get("/").text
     assert "Announced study" in page and "images that were announced have not come" in page
     assert "1.2.3.505" not in page
+
+
+def test_results_are_told_apart_from_images(site: Site, phantom_paths: list[Path]) -> None:
+    job = study_with_job(site, phantom_paths[0])
+    assert "1 series, 1 image</span>" in site.client.get("/").text
+    finish(site, job)
+    with site.database.write() as tx:
+        index.add_own(tx, 1, [result("9.1"), result("9.2")], START)
+    text = site.client.get("/?study=1").text
+    assert "1 series, 1 image</span>" in text
+    assert "<span>2 results</span>" in text
+    study = site.client.get("/api/studies/1").json()
+    assert (study["instances"], study["results"], study["modalities"]) == (1, 2, "CT")
