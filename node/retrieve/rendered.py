@@ -13,6 +13,8 @@ from node.retrieve.grey import Window
 from node.retrieve.opened import OpenFrames
 
 JPEG, PNG, GIF = "image/jpeg", "image/png", "image/gif"
+MOST_A_SIDE = 65_500
+"""Pixels, of JPEG."""
 QUALITY = 90
 """Of JPEG where nobody asks for another."""
 
@@ -82,7 +84,15 @@ def picture(opened: OpenFrames, number: int, view: View) -> Image.Image:
 
 
 def encoded(image: Image.Image, media_type: str, quality: int = QUALITY) -> bytes:
-    """The picture as a file."""
+    """The picture as a file.
+
+    Raises
+    ------
+    SenselessViewport
+        It is larger than such a file can say.
+    """
+    if max(image.size) > MOST_A_SIDE:
+        raise SenselessViewport(f"a picture has at most {MOST_A_SIDE} pixels a side: ask for fewer")
     out = io.BytesIO()
     if media_type == JPEG:
         image.save(out, "JPEG", quality=quality)

@@ -47,8 +47,8 @@ def of_frame(
     UnreadablePixels
     """
     form = frames.form
-    if form.rows * form.columns > MOST_PIXELS:
-        raise UnreadablePixels("the frame is too large for a picture")
+    if not 0 < form.rows * form.columns <= MOST_PIXELS:
+        raise UnreadablePixels(f"a frame of {form.rows} rows and {form.columns} columns")
     if isinstance(frames, NativeFrames):
         planar = values.known(values.whole(header, "PlanarConfiguration")) or 0
         photometric, element = form.photometric, frames.element

@@ -258,6 +258,15 @@ def test_there_is_a_small_picture_of_everything(site: Site, place: Any) -> None:
     assert picture(asked).size == (40, 40)
 
 
+def test_an_image_of_no_rows_is_answered_in_words(site: Site) -> None:
+    dataset = ramp()
+    dataset.Rows = 0
+    hold(site, dataset)
+    answer = get(site, url(dataset, "/rendered"))
+    assert answer.status_code == 406
+    assert "a frame of 0 rows and 256 columns" in answer.json()["error"]
+
+
 def test_a_damaged_codestream_is_answered_in_words(site: Site) -> None:
     dataset = make_dataset(PixelData=encapsulate([b"\xff\x4f\xff\x51" + b"nonsense" * 9]))
     dataset["PixelData"].is_undefined_length = True
