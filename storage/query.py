@@ -99,16 +99,29 @@ def find(
 
     A condition that ``few`` rows or more fulfil is not followed.
     """
-    conditions = list(_conditions(tx, level, narrowing))
+    conditions = list(_conditions(tx.dialect.name, level, narrowing))
     followed = _narrowest(tx, conditions, few)
-    key = _KEYS[level]
+    query = _statement(level, conditions, followed)
+    if before is not None:
+        key = _KEYS[level]
+        query = query.where((unindexed(key) if followed else key) < before)
+    return [_HITS[level](row) for row in tx.execute(query.limit(limit))]
+
+
+def statement(dialect: str, level: Level, narrowing: Narrowing) -> sa.Select[Any]:
+    """What is asked of the database where the first condition is followed."""
+    conditions = list(_conditions(dialect, level, narrowing))
+    return _statement(level, conditions, conditions[0] if conditions else None)
+
+
+def _statement(
+    level: Level, conditions: Sequence[_Condition], followed: _Condition | None
+) -> sa.Select[Any]:
     query = _rows(level)
     for one in conditions:
         query = query.where(one.followed(level) if one is followed else one.check)
-    if before is not None:
-        query = query.where((unindexed(key) if followed else key) < before)
-    rows = tx.execute(query.order_by(key.desc()).limit(limit))
-    return [_HITS[level](row) for row in rows]
+    key = _KEYS[level]
+    return query.order_by((unindexed(key) if followed else key).desc())
 
 
 # --- rows of a level ------------------------------------------------------------------------------
@@ -226,9 +239,8 @@ def _narrowest(tx: Transaction, conditions: Sequence[_Condition], few: int) -> _
     return found
 
 
-def _conditions(tx: Transaction, level: Level, wanted: Narrowing) -> Iterator[_Condition]:
+def _conditions(dialect: str, level: Level, wanted: Narrowing) -> Iterator[_Condition]:
     """The narrowest kinds first."""
-    dialect = tx.dialect.name
     for at, column, uids in (
         (Level.IMAGE, _instances.c.sop_instance_uid, wanted.sop_uids),
         (Level.SERIES, _series.c.series_instance_uid, wanted.series_uids),
@@ -310,11 +322,10 @@ def _fits(dialect: str, column: Any, text: Texts) -> sa.ColumnElement[bool]:
     if text.exact:
         cut = [one[: schema.IndexedText.MOST] for one in text.exact]
         return _among(dialect, column, cut)
-    bytewise = column.collate("C") if dialect == "postgresql" else column
     prefix = text.prefix[: schema.IndexedText.MOST]
     after = _after(prefix)
-    begins = bytewise >= prefix
-    return sa.and_(begins, bytewise < after) if after else begins
+    begins: sa.ColumnElement[bool] = column >= prefix
+    return sa.and_(begins, column < after) if after else begins
 
 
 def _after(prefix: str) -> str:
@@ -329,18 +340,14 @@ def _after(prefix: str) -> str:
 
 
 def _between(column: Any, first: str, last: str) -> sa.ColumnElement[bool]:
-    """Dates as text, YYYYMMDD and as ACR-NEMA had it."""
-    written = ((first, last), (_dotted(first), _dotted(last)))
-    return sa.or_(*(_range(column, *one) for one in written))
-
-
-def _range(column: Any, first: str, last: str) -> sa.ColumnElement[bool]:
-    ends = [column >= first] if first else []
-    return sa.and_(*ends, column <= last) if last else sa.and_(*ends)
-
-
-def _dotted(day: str) -> str:
-    return f"{day[:4]}.{day[4:6]}.{day[6:8]}" if day else ""
+    """Dates as text. Those as ACR-NEMA had them, YYYY.MM.DD, come before all others of a year."""
+    until = [column <= last] if last else []
+    if not first:
+        return sa.and_(*until)
+    year = first[:4]
+    dotted = f"{year}.{first[4:6]}.{first[6:]}"
+    old = sa.and_(column >= dotted, column < f"{year}/")
+    return sa.or_(sa.and_(column >= first, *until), old)
 
 
 # --- what is computed for a page ------------------------------------------------------------------

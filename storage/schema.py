@@ -101,7 +101,7 @@ def _uid(name: str, unique: bool = False, index: bool = False) -> sa.Column[str]
 
 
 def _text(name: str, index: bool = False) -> sa.Column[str]:
-    kind = IndexedText if index else PlainText
+    kind = BytewiseText if index else PlainText
     return sa.Column(name, kind, nullable=False, server_default="", index=index)
 
 
