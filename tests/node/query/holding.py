@@ -19,7 +19,7 @@ from storage.archive import Archive
 from storage.blobs import Files
 from storage.database import Database, open_database
 from storage.header import read_attributes
-from storage.records import InstanceRecord, Placement, PutOutcome
+from storage.records import InstanceAttributes, InstanceRecord, Placement, PutOutcome
 from tests.instances import make_dataset, write_instance
 
 NOON = datetime(2030, 5, 4, 12, 0, tzinfo=UTC)
@@ -44,6 +44,17 @@ class Holding:
 
     def add(self, study: object = 1, series: object = 1, number: int = 1, **values: Any) -> Dataset:
         """Hold an image: the UIDs follow from what names study, series and image."""
+        made = self.write(study, series, number, **values)
+        key = f"{made.SOPInstanceUID}.dcm"
+        placed = Placement(PutOutcome.NEW, key, (self.folder / key).stat().st_size, "0" * 64, "")
+        with self.database.write() as tx:
+            index.add(tx, [InstanceRecord(self.attributes(made), placed, NOON)])
+        return made
+
+    def write(
+        self, study: object = 1, series: object = 1, number: int = 1, **values: Any
+    ) -> Dataset:
+        """The file alone, of which the index does not know."""
         self.count += 1
         given = {
             "StudyInstanceUID": uid("study", study),
@@ -53,20 +64,13 @@ class Holding:
             "PatientID": f"P{study}",
             "PatientName": f"Name^{study}",
         }
-        dataset = make_dataset(self.count, rows=2, **{**given, **values})
-        self.keep(dataset)
-        return dataset
+        made = make_dataset(self.count, rows=2, **{**given, **values})
+        write_instance(self.folder / f"{made.SOPInstanceUID}.dcm", made)
+        return made
 
-    def keep(self, *datasets: Dataset) -> None:
-        """Write data sets as files, and enter them."""
-        records = []
-        for one in datasets:
-            key = f"{one.SOPInstanceUID}.dcm"
-            path = write_instance(self.folder / key, one)
-            placed = Placement(PutOutcome.NEW, key, path.stat().st_size, "0" * 64, "")
-            records.append(InstanceRecord(read_attributes(path), placed, NOON))
-        with self.database.write() as tx:
-            index.add(tx, records)
+    def attributes(self, made: Dataset) -> InstanceAttributes:
+        """What the index keeps of a data set."""
+        return read_attributes(self.folder / f"{made.SOPInstanceUID}.dcm")
 
     def ask(
         self, level: Level = Level.STUDY, options: Options = PLAIN, **keys: Any
