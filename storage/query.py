@@ -44,7 +44,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """Some values, or all that begin with something; without either, any."""
+    """Some values, and all that begin with something; without either, any."""
 
     exact: tuple[str, ...] = ()
     prefix: str = ""
@@ -321,8 +321,13 @@ def _among(dialect: str, column: Any, values: Sequence[str]) -> sa.ColumnElement
 def _fits(dialect: str, column: Any, text: Texts) -> sa.ColumnElement[bool]:
     if text.exact:
         cut = [one[: schema.IndexedText.MOST] for one in text.exact]
-        return _among(dialect, column, cut)
-    prefix = text.prefix[: schema.IndexedText.MOST]
+        equal = _among(dialect, column, cut)
+        return sa.or_(equal, _begins(column, text.prefix)) if text.prefix else equal
+    return _begins(column, text.prefix)
+
+
+def _begins(column: Any, prefix: str) -> sa.ColumnElement[bool]:
+    prefix = prefix[: schema.IndexedText.MOST]
     after = _after(prefix)
     begins: sa.ColumnElement[bool] = column >= prefix
     return sa.and_(begins, column < after) if after else begins

@@ -81,10 +81,19 @@ def _name(key: Key | None) -> Texts:
     for group in values[0].split("="):
         if not _WILD.search(group) and normalised(group):
             return Texts(exact=(normalised(group),))
-        begins = normalised(_beginning(group))
-        if begins:
-            return Texts(prefix=begins)
+        found = _name_beginning(_beginning(group))
+        if found:
+            return found
     return ANYTHING
+
+
+def _name_beginning(text: str) -> Texts:
+    """Behind ``A^`` comes more, or the name ends and has left out the delimiter."""
+    begins, bare_text = normalised(text), text.rstrip(" ")
+    delimiters = len(bare_text) - len(bare_text.rstrip("^"))
+    if begins and delimiters:
+        return Texts(exact=(begins,), prefix=begins + "^" * delimiters)
+    return Texts(prefix=begins)
 
 
 def _dates(key: Key | None) -> tuple[str, str]:

@@ -15,20 +15,21 @@ _COLUMNS = (
     ("studies", "study_date"),
     ("studies", "accession_number"),
     ("series", "modality"),
+    ("fetched_studies", "analysis"),
 )
 
 
 def upgrade() -> None:
-    _collate('"C"')
+    _become('VARCHAR COLLATE "C"')
 
 
 def downgrade() -> None:
-    _collate('"default"')
+    _become('TEXT COLLATE "default"')
 
 
-def _collate(name: str) -> None:
+def _become(kind: str) -> None:
     """SQLite compares text so already. PostgreSQL makes the indexes anew by itself."""
     if op.get_bind().dialect.name != "postgresql":
         return
     for table, column in _COLUMNS:
-        op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE TEXT COLLATE {name}")
+        op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {kind}")

@@ -36,6 +36,7 @@ from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.raw_peer import RawPeer, image
 from tests.node.dimse.receiving import entity
 from tests.node.dimse.retrieving import Requestor
+from tests.node.dimse.test_find import ask, associated
 from tests.peers import running_pacs
 from tests.waiting import until
 
@@ -126,6 +127,16 @@ def test_every_receiver_process_answers_retrieves(tmp_path: Path, images: list[P
                 assert len(asker.received) == 3
             assert asker.move(node.peer.port, "DEST", StudyInstanceUID=study)[-1].completed == 3
             assert len(pacs.received) == 3
+
+
+def test_every_receiver_process_answers_queries(tmp_path: Path, images: list[Path]) -> None:
+    with running(tmp_path) as node:
+        send(images[:3], node.peer, lambda _, result: None)
+        until(lambda: len(node.indexed()) == 3)
+        for _ in range(4):
+            with associated(node.peer.port) as association:
+                found = ask(association, "IMAGE", PatientID="SECRET*", SOPInstanceUID="")
+            assert {str(one.SOPInstanceUID) for one in found.answers} == node.indexed()
 
 
 def test_what_four_modalities_send_at_once_is_stored_and_told_byte_for_byte(
