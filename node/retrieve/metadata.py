@@ -22,6 +22,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from node.observe.logs import study_digest
 from node.retrieve.dicom_json.data_set import Encoding, JsonWriter, Written
 from storage.blobs import local_file
 from storage.errors import UnreadableInstance
@@ -88,7 +89,8 @@ class MetadataWriter:
         written = self._written(source, transfer_syntax_uid, address.bulkdata)
         if not written.fault:
             return written.json
-        log.warning("metadata_incomplete", reason=written.fault)
+        study = study_digest(address.study_instance_uid)
+        log.warning("metadata_incomplete", study=study, reason=written.fault)
         return _identified(written.json, address)
 
     def _written(self, source: Readable, transfer_syntax_uid: str, place: str) -> Written:

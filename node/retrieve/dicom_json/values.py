@@ -22,21 +22,15 @@ INLINE_BINARY_BYTES = 1024
 INLINE_TEXT_BYTES = 64 * 1024
 """Longer values are fetched by their BulkDataURI."""
 BINARY = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
-_BULK_TEXT = frozenset(
-    ("DS", "FD", "FL", "IS", "LT", "SL", "SS", "ST", "SV", "UC", "UL", "US", "UT", "UV")
-)
-"""What else PS3.18 F.2.2 lets be replaced by a URI."""
-
 Write = Callable[[bytes, Characters, bool], str]
 """From a value, its characters and whether it is little endian to what ``Value`` holds: a JSON
 array, or nothing where the value is empty."""
 
 
 def is_bulk(vr: str, length: int) -> bool:
-    """Whether a value is too long to stand in the metadata."""
-    if vr in BINARY:
-        return length > INLINE_BINARY_BYTES
-    return length > INLINE_TEXT_BYTES and vr in _BULK_TEXT
+    """Whether a value is too long to stand in the metadata: of the representations that PS3.18
+    F.2.2 lists for it, and of others where they are longer than they may be."""
+    return length > (INLINE_BINARY_BYTES if vr in BINARY else INLINE_TEXT_BYTES)
 
 
 def attribute(vr: str, raw: bytes, characters: Characters, is_little: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import struct
 import warnings
 import zlib
@@ -21,10 +22,12 @@ from pydicom.uid import (
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
 )
+from structlog.testing import capture_logs
 
 from node.retrieve.metadata import Address, MetadataWriter
 from storage.blobs import Blob, Files
 from storage.header import _plain_meta
+from storage.seal import dataset_offset
 
 ADDRESS = Address("1.2.3", "1.2.3.4", "1.2.3.4.5")
 BULK = "/dicom-web/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/bulkdata/"
@@ -309,3 +312,30 @@ def test_sequences_nested_beyond_reason_end_the_object(written: Make) -> None:
         item = struct.pack("<HHL", 0xFFFE, 0xE000, len(data)) + data
         data = explicit(0x00081140, "SQ", item)
     assert "00081140" not in written(data)
+
+
+@pytest.mark.parametrize(
+    "name", ["CT_small", "test-SR", "rtplan", "JPEG2000", "color3d_jpeg_baseline"]
+)
+def test_damage_of_any_kind_gives_an_object_with_the_uids(tmp_path: Path, name: str) -> None:
+    """Bytes are changed, left out and doubled behind the file meta information."""
+    chance = random.Random(name)
+    source = FILES / f"{name}.dcm"
+    whole = source.read_bytes()[:20_000]
+    start = dataset_offset(whole[:144])
+    path = tmp_path / "damaged.dcm"
+    for _ in range(60):
+        data = bytearray(whole)
+        for _ in range(chance.choice((1, 1, 3, 20))):
+            at = chance.randrange(start, len(data))
+            kind = chance.randrange(4)
+            if kind == 0:
+                del data[at : at + chance.choice((1, 2, 8, 500))]
+            elif kind == 1:
+                data[at:at] = data[at : at + 40]
+            else:
+                data[at] = chance.choice((0, 0xFF, chance.randrange(256)))
+        path.write_bytes(data)
+        with capture_logs() as lines:
+            found = metadata(path)
+        assert not lines or {"00080018", "0020000D", "0020000E"} <= found.keys()
