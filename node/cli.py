@@ -78,7 +78,7 @@ def check(
         ),
     ] = None,
 ) -> None:
-    """Print the settings and try every destination by C-ECHO, or say which rules a study fires."""
+    """Print the settings and C-ECHO whom they name to call, or say which rules a study fires."""
     from node.commands import inspect
 
     if study is not None:

@@ -104,7 +104,7 @@ def _try_destinations(settings: Settings) -> int:
     from node.dimse.scu import peers, sender
 
     silent = 0
-    for one in settings.destinations:
+    for one in (*settings.destinations, *settings.archives):
         peer = peers.destination_peer(one, settings.node.ae_title)
         where = f"{one.name} ({one.ae_title} at {one.host}:{one.port})"
         try:

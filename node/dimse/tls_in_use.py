@@ -8,7 +8,7 @@ from pathlib import Path
 
 from node.config.settings import Settings
 from node.dimse.scu import peers
-from node.dimse.tls import TlsFiles, server_context
+from node.dimse.tls import TlsFiles, client_context, server_context
 from node.errors import SettingsError
 
 
@@ -17,7 +17,9 @@ def paths(settings: Settings) -> list[Path]:
     own = settings.dimse.tls
     named = [own.certificate, own.ca, own.crl] if own else []
     named += [one.ca for one in settings.peers]
-    named += [path for one in settings.destinations for path in (one.certificate, one.ca)]
+    called = (*settings.destinations, *settings.archives)
+    named += [path for one in called for path in (one.certificate, one.ca)]
+    named += [one.ca for one in settings.web_archives]
     return [path for path in dict.fromkeys(named) if path is not None]
 
 
@@ -30,7 +32,10 @@ def faults(settings: Settings) -> list[str]:
     loads: list[Callable[[], object]] = []
     if own:
         loads.append(partial(server_context, TlsFiles.shown_by(own)))
-    loads += [partial(peers.destination_peer, one, title) for one in settings.destinations]
+    called = (*settings.destinations, *settings.archives)
+    loads += [partial(peers.destination_peer, one, title) for one in called]
+    authorities = [TlsFiles(ca=one.ca) for one in settings.web_archives if one.ca]
+    loads += [partial(client_context, one) for one in authorities]
     loads.append(partial(peers.report_peers, title, own, settings.peers, settings.destinations))
     found = []
     for load in loads:

@@ -15,6 +15,7 @@ from node.fetch.arrivals import Arrivals, Arriving
 from node.fetch.source import FoundStudy, Source, SourceFault
 from storage import fetches, holdings
 from storage.database import Database
+from storage.errors import DatabaseUnavailable, StoreUnavailable
 from storage.fetches import OWED, Counts, Fetch, FetchedStudy, FetchState
 from storage.holdings import Selection
 
@@ -63,11 +64,18 @@ class Fetching:
             fetch = fetches.claim(tx, self._source.name, self._clock())
         if fetch is None:
             return False
-        carried = _Carried(fetch, self._source, self._database, self._arrivals, self._goes_on)
+        carried = _Carried(
+            fetch, self._source, self._database, self._arrivals, self._goes_on, self._clock
+        )
         try:
-            carried.run(self._clock)
+            carried.run()
         except Stopping:
             log.info("fetch_interrupted", fetch=fetch.id, source=self._source.name)
+        except (DatabaseUnavailable, StoreUnavailable):
+            raise
+        except Exception as error:  # border: one fetch must not hold up the others
+            log.exception("fetch_fault", fetch=fetch.id, source=self._source.name)
+            carried.give_up(f"a fault of this node ({type(error).__name__}), see its log")
         return True
 
     def _goes_on(self) -> None:
@@ -86,7 +94,9 @@ class _Carried:
         database: Database,
         arrivals: Arrivals,
         may_go_on: Callable[[], None],
+        clock: Clock,
     ) -> None:
+        self._clock = clock
         self._fetch = fetch
         self._source = source
         self._database = database
@@ -98,17 +108,20 @@ class _Carried:
         self._noted_at = 0.0
         self._said: dict[str, None] = {}
 
-    def run(self, clock: Clock) -> None:
+    def run(self) -> None:
         log.info("fetch_began", fetch=self._fetch.id, source=self._source.name)
         try:
             found = self._source.find(self._fetch.wanted, self._ends)
             self._bring_all(found)
         except SourceFault as fault:
-            self._said[str(fault)] = None
-            state = FetchState.PARTIAL if self._counts.received else FetchState.FAILED
+            self.give_up(str(fault))
         else:
-            state = self._state(found)
-        self._end(state, clock)
+            self._end(self._state(found))
+
+    def give_up(self, why: str) -> None:
+        """It does not go on; what came until then stays."""
+        self._say(why)
+        self._end(FetchState.PARTIAL if self._counts.received else FetchState.FAILED)
 
     def _bring_all(self, found: Sequence[FoundStudy]) -> None:
         held = [self._held(one) for one in found]
@@ -186,14 +199,14 @@ class _Carried:
             return FetchState.NOTHING
         return FetchState.PARTIAL if self._counts.missing else FetchState.DONE
 
-    def _end(self, state: FetchState, clock: Clock) -> None:
+    def _end(self, state: FetchState) -> None:
         reason = in_words(self._counts) if self._counts.studies else ""
         if state is FetchState.NOTHING:
             reason = "the source has nothing of the kind"
         if state is not FetchState.DONE:
             reason = "; ".join(filter(None, (reason, *self._said)))
         with self._database.write() as tx:
-            fetches.end(tx, self._fetch, state, self._counts, reason, clock())
+            fetches.end(tx, self._fetch, state, self._counts, reason, self._clock())
         line = log.info if state is FetchState.DONE else log.warning
         line(
             "fetch_ended",

@@ -33,7 +33,7 @@ USED = (
         (str(contexts.VERIFICATION),),
         "PS3.4 A",
         "the node proves its own listener; a destination that was away is asked whether it is back;"
-        " `wetread check` asks the destinations",
+        " `wetread check` asks destinations and archives",
     ),
     Used(
         "Storage",

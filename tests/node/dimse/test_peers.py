@@ -12,6 +12,7 @@ from pynetdicom import AE, evt
 
 from node.config.load import load
 from node.config.settings import Settings
+from node.dimse import tls_in_use
 from node.dimse.errors import PeerUnavailable
 from node.dimse.scu import peers
 from node.dimse.scu.sender import Peer
@@ -121,3 +122,16 @@ def test_of_two_that_share_a_title_the_first_gets_the_reports(tmp_path: Path) ->
     for title, port in (("CT1", 1), ("PACS", 3)):
         known = find(title, "10.0.0.1")
         assert known is not None and known.port == port
+
+
+def test_the_files_of_archives_are_looked_at_like_those_of_destinations(tmp_path: Path) -> None:
+    settings = settings_of(
+        tmp_path,
+        '[[archives]]\nname = "a"\nae_title = "A"\nhost = "h"\nport = 1\ntls = true\n'
+        'ca = "gone.pem"\n[[web_archives]]\nname = "w"\nurl = "https://h/w"\nca = "away.pem"\n',
+    )
+    named = {path.name for path in tls_in_use.paths(settings)}
+    assert named == {"gone.pem", "away.pem"}
+    said = "\n".join(tls_in_use.faults(settings))
+    assert "gone.pem" in said
+    assert "away.pem" in said

@@ -10,8 +10,10 @@ import pytest
 
 from node.clock import system_clock
 from node.dimse.scu.sender import Peer, send
+from node.fetch.arrivals import Arriving
+from node.fetch.source import Ends, FoundStudy
 from storage import fetches
-from storage.fetches import Counts, FetchState
+from storage.fetches import Counts, FetchState, Wanted
 from tests.instances import write_instance
 from tests.node.fetch.archives import running_archive, running_dcmqrscp, study
 from tests.node.fetch.ward import Ward, running_ward
@@ -153,6 +155,27 @@ def test_an_archive_that_does_not_know_a_key_gives_nothing_instead_of_everything
     assert fetch.state is FetchState.NOTHING
     assert blind.state is FetchState.FAILED
     assert "does not look for studies by PatientID" in blind.reason
+
+
+class Broken:
+    """A source with a fault of ours."""
+
+    name = "broken"
+
+    def find(self, wanted: Wanted, ends: Ends) -> list[FoundStudy]:
+        raise ZeroDivisionError
+
+    def bring(
+        self, missing: FoundStudy, whole: frozenset[str], arriving: Arriving, ends: Ends
+    ) -> str:
+        raise ZeroDivisionError
+
+
+def test_a_fault_of_the_node_ends_the_fetch_and_not_the_next_one(ward: Ward) -> None:
+    fetch = ward.fetched(Broken(), accession_number="A1")
+    assert fetch.state is FetchState.FAILED
+    assert fetch.reason == "a fault of this node (ZeroDivisionError), see its log"
+    assert ward.fetching(Broken()).step() is False
 
 
 # --- ended, cut off, taken up ---------------------------------------------------------------------

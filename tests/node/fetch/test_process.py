@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,26 @@ def test_nothing_that_names_a_study_stands_in_the_log(node: Node) -> None:
     log = (node.var / "logs" / "wetread.log").read_text() + node.log()
     assert "fetch_ended" in log
     assert not any(one in log for one in ("SECRET", "2.25.2", "2.25.5", '"A3"'))
+
+
+def test_a_node_that_is_killed_while_it_fetches_goes_on_when_it_starts_again(
+    tmp_path: Path,
+) -> None:
+    with running_archive(study(1, 5), gate=threading.Event()) as archive:
+        text = (
+            '[[archives]]\nname = "archive"\nae_title = "ARCHIVE"\nhost = "127.0.0.1"\n'
+            f"port = {archive.port}\n"
+        )
+        with running_node(tmp_path / "node", text) as node:
+            assert post(node, "/fetch", data={**FORM, "accession_number": "A1"}).status_code == 303
+            until(lambda: node.get("/api/fetches/1").json()["received"] == 1)
+            node.kill()
+            archive.gate.set()
+            node.start()
+            found = until(
+                lambda: one if (one := node.get("/api/fetches/1").json())["ended_at"] else {}
+            )
+    assert (found["state"], found["held"], found["received"]) == ("done", 1, 4)
 
 
 def test_another_node_is_fetched_from_over_dicomweb_and_by_c_get(tmp_path: Path) -> None:
