@@ -61,7 +61,7 @@ def correct(tx: Transaction, records: Sequence[InstanceRecord]) -> None:
     for members in by_study.values():
         study = _study_of(tx, members)
         received = _foreign(members, enter_series(tx, study.id, members))
-        note_received(tx, study, received)
+        _note_received(tx, study, received)
         if received:
             _renew_study(tx, study.id, received[-1])
             _renew_series(tx, study.id, received)
@@ -102,7 +102,7 @@ def _renew_series(tx: Transaction, study_id: int, members: list[InstanceRecord])
 def _add_to_study(tx: Transaction, members: list[InstanceRecord]) -> None:
     study = _study_of(tx, members)
     series = enter_series(tx, study.id, members)
-    note_received(tx, study, _foreign(members, series))
+    _note_received(tx, study, _foreign(members, series))
     rows = [
         instance_row(record, series[record.attributes.series_instance_uid]) for record in members
     ]
@@ -159,7 +159,7 @@ def _study_of(tx: Transaction, members: list[InstanceRecord]) -> _Study:
     return _Study(_new_study(tx, members), None) if row is None else _Study(row.id, row)
 
 
-def note_received(tx: Transaction, study: _Study, members: list[InstanceRecord]) -> None:
+def _note_received(tx: Transaction, study: _Study, members: list[InstanceRecord]) -> None:
     """A known study has got these from outside: it is open, again if it was complete.
 
     Without any only its revision tells that it has changed.
@@ -289,7 +289,7 @@ def enter_series(
         }
         for uid, record in first.items()
     ]
-    is_own = sa.true() if own else made_here(sa.bindparam("asked_uid", type_=sa.String(64)))
+    is_own = sa.true() if own else _made_here(sa.bindparam("asked_uid", type_=sa.String(64)))
     _insert_missing(tx, table, rows, own=is_own)
     columns = (table.c.series_instance_uid, table.c.id, table.c.header, studies.c.header)
     query = sa.select(*columns, table.c.own).select_from(table.join(studies))
@@ -300,7 +300,7 @@ def enter_series(
     }
 
 
-def made_here(series_instance_uid: Any) -> sa.ColumnElement[bool]:
+def _made_here(series_instance_uid: Any) -> sa.ColumnElement[bool]:
     """Whether a job made this series, be it that its results are deleted by now."""
     made, retired = schema.results, schema.retired_series
     return sa.or_(

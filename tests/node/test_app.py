@@ -7,13 +7,14 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from alembic import command
 
 from analyzers import devices
 from node import proofs
@@ -22,7 +23,21 @@ from node.clock import Clock, system_clock
 from node.config.load import load
 from node.errors import AlreadyRunning, SettingsError
 from node.web.server import CannotServe
+from storage import holdings, ledger
+from storage.database import open_database
+from storage.holdings import Selection
+from storage.records import JobResults
+from storage.results import ResultStore
+from tests.node.intake.test_earlier_results import segmentation
 from tests.peers import free_port
+from tests.storage.samples import (
+    NOON,
+    add_study,
+    alembic_config,
+    enqueue,
+    new_job,
+    result,
+)
 from tests.waiting import until
 
 
@@ -80,6 +95,38 @@ def test_a_start_that_fails_leaves_nothing_running_and_the_database_free(tmp_pat
     node = node_in(tmp_path)
     node.start()
     node.stop()
+
+
+@pytest.mark.timeout(100)
+def test_results_that_an_older_version_left_are_found_soon_after_the_start(tmp_path: Path) -> None:
+    node = node_in(tmp_path)
+    node.start()
+    node.stop()
+    database = open_database(node.settings.database_url())
+    with database.write() as tx:
+        study = add_study(tx)
+        job = enqueue(tx, new_job(tx, study))
+        key = ledger.get(tx, job).key
+        ledger.claim(tx, NOON)
+        made = replace(result("9.1"), key=f"{key}/seg.dcm", attributes=None)
+        ledger.done(tx, job, NOON, JobResults((made,)))
+        command.downgrade(alembic_config(tx), "0009")
+    database.close()
+    segmentation("9.1").save_as(
+        ResultStore(node.settings.results_dir).folder(key) / "seg.dcm", enforce_file_format=True
+    )
+    again = node_in(tmp_path)
+    again.start()
+
+    def found() -> bool:
+        with again.database.read() as tx:
+            held = holdings.select(tx, Selection(sop_uids=("9.1",)))
+            return [one.own for one in held] == [True]
+
+    try:
+        until(found)
+    finally:
+        again.stop()
 
 
 PATIENCE_S = 240.0
