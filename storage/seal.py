@@ -57,9 +57,9 @@ class Seal:
     """Whether the file was synced before it got its final name."""
 
 
-def read_seal(path: Path) -> Seal | None:
+def read_seal(source: Readable) -> Seal | None:
     """The seal that a file bears, whether it holds or not; None where there is none."""
-    with path.open("rb") as file:
+    with source.open("rb") as file:
         mark = file.read(_MARK.size)
     if len(mark) < _MARK.size:
         return None

@@ -15,10 +15,11 @@ from node.web.dicomweb.accept import Chosen, Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.frame_list import frame_numbers
 from node.web.dicomweb.multipart import Multipart, Part, boundary_of
+from node.web.dicomweb.recent import Recent
 from node.web.dicomweb.room import Room, find, selection
 from node.web.dicomweb.services import Service
 from node.web.dicomweb.single import streamed
-from storage.holdings import Held
+from storage.holdings import Held, Selection
 
 _UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """For pixels they are the same bytes."""
@@ -32,13 +33,21 @@ def services(room: Room) -> list[Service]:
 class _Frames:
     def __init__(self, room: Room) -> None:
         self._room = room
+        self._recent = Recent(room.context.archive)
 
     def answer(self, request: Request) -> Response:
         """The frames that the URL lists, in its order."""
         numbers = frame_numbers(request)
-        held = find(self._room, selection(request)).first[0]
+        held = self._held(selection(request))
         above = request.url.path.rpartition("/")[0]
         return frames_answer(self._room, request, held, numbers, above)
+
+    def _held(self, selected: Selection) -> Held:
+        held = self._recent.get(selected)
+        if held is None:
+            held = find(self._room, selected).first[0]
+            self._recent.keep(selected, held)
+        return held
 
 
 def frames_answer(

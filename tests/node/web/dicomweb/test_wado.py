@@ -6,6 +6,7 @@ import email
 import io
 import zipfile
 from email.message import Message
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -20,7 +21,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from tests.instances import make_dataset
+from storage.seal import dataset_digest, seal_file
+from tests.instances import make_dataset, write_instance
 from tests.node.web.dicomweb.holding import hold, series_url, study_url, url
 from tests.node.web.sites import Site
 
@@ -114,6 +116,31 @@ def test_frames_come_in_the_order_in_which_they_are_listed(site: Site) -> None:
         "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
     )
     assert parts[0]["Content-Location"].endswith("/frames/3")
+
+
+def test_frames_are_those_of_the_bytes_that_lie_there_at_the_moment(site: Site) -> None:
+    first, second = make_dataset(1), make_dataset(2, SOPInstanceUID=make_dataset(1).SOPInstanceUID)
+    file = hold(site, first)
+    seal_file(file, first.SOPInstanceUID)
+    enter_digest(site, file)
+    path = url(first, "/frames/1")
+    seen = [get(site, path, "application/octet-stream") for _ in range(2)]
+    assert [one.content for one in seen] == [first.PixelData] * 2
+    write_instance(file, second)
+    seal_file(file, first.SOPInstanceUID)
+    enter_digest(site, file)
+    after = get(
+        site, path, "application/octet-stream", **{"If-None-Match": seen[0].headers["etag"]}
+    )
+    assert (after.status_code, after.content) == (200, second.PixelData)
+    file.unlink()
+    assert get(site, path, "application/octet-stream").status_code == 404
+
+
+def enter_digest(site: Site, file: Path) -> None:
+    """The index knows the bytes that are there, as after a correction."""
+    with site.database.write() as tx:
+        tx.exec_driver_sql("UPDATE instances SET sha256 = ?", (dataset_digest(file),))
 
 
 def test_one_frame_comes_alone_where_that_is_asked_for(site: Site) -> None:
