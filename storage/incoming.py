@@ -174,7 +174,7 @@ class IncomingFile:
         ------
         OutOfSpace, StoreUnavailable
         """
-        if self._begun_for != sop_instance_uid:
+        if self._begun_for != sop_instance_uid or self._has_made_room():
             self.begin_to_place(sop_instance_uid)
         with named_errors(STORE):
             if self._is_taken:
@@ -189,6 +189,10 @@ class IncomingFile:
                 self._vouch_without_seal(sop_instance_uid)
         digest = self._hash.hexdigest()
         return Placement(PutOutcome.NEW, self._key, self.size_bytes, digest, self.name)
+
+    def _has_made_room(self) -> bool:
+        """Whether what had the name has been taken out since."""
+        return self._is_taken and not os.path.lexists(self._final)
 
     def _vouch_without_seal(self, sop_instance_uid: str) -> None:
         """Sync the names: no seal gives them back. The seal comes when they are safe."""

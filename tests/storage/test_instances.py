@@ -100,6 +100,31 @@ def test_other_bytes_under_a_known_uid_go_to_quarantine(store: InstanceStore) ->
     assert incoming(store) == [first.incoming]
 
 
+@pytest.mark.parametrize("sent", [b"data set", os.urandom(3_000_000)], ids=["small", "large"])
+def test_what_had_the_name_may_be_taken_out_while_the_same_comes_again(
+    store: InstanceStore, sent: bytes
+) -> None:
+    first = put(store, "1.2", sent)
+    with store.open_incoming() as file:
+        file.write_header(header())
+        file.write(sent)
+        file.begin_to_place("1.2")
+        assert store.withdraw(first) == ""
+        second = file.place("1.2")
+    assert (second.outcome, second.sha256) == (PutOutcome.NEW, first.sha256)
+    assert store.verify(second.key, second.sha256)
+    assert incoming(store) == [second.incoming]
+
+
+def test_what_is_taken_out_into_quarantine_leaves_nothing_behind(store: InstanceStore) -> None:
+    placed = put(store, "1.2", b"data set")
+    kept = store.withdraw(placed, RefusalKind.RETURNED)
+    assert names(store.quarantine) == [kept] and kept.startswith("returned-")
+    assert list(store.iterate()) == [] and incoming(store) == []
+    assert store.withdraw(placed, RefusalKind.RETURNED) == kept, "what is gone is no fault"
+    assert names(store.quarantine) == [kept]
+
+
 def test_a_file_that_is_not_placed_is_deleted(store: InstanceStore) -> None:
     with store.open_incoming() as file:
         file.write(b"x" * 5_000_000)
