@@ -193,11 +193,14 @@ class _Carried:
     # --- the end ----------------------------------------------------------------------------------
 
     def _state(self, found: Sequence[FoundStudy]) -> FetchState:
+        counts = self._counts
         if self._is_cancelled:
             return FetchState.CANCELLED
         if not found:
             return FetchState.NOTHING
-        return FetchState.PARTIAL if self._counts.missing else FetchState.DONE
+        if not counts.missing:
+            return FetchState.DONE
+        return FetchState.PARTIAL if counts.received or counts.held else FetchState.FAILED
 
     def _end(self, state: FetchState) -> None:
         reason = in_words(self._counts) if self._counts.studies else ""

@@ -94,6 +94,13 @@ def test_without_c_get_the_archive_moves_to_this_node(ward: Ward) -> None:
     assert fetch.counts.received == 4
 
 
+def test_an_archive_that_can_reach_this_node_in_no_way_is_quoted(ward: Ward) -> None:
+    with running_archive(study(1, 4), serves_get=False) as archive:
+        fetch = ward.fetched(ward.dimse(archive.peer), accession_number="A1")
+    assert fetch.state is FetchState.FAILED
+    assert "it has no C-GET; C-MOVE: 0xA801 (0 sent, 0 failed)" in fetch.reason
+
+
 def test_a_study_counts_as_arriving_while_it_is_fetched(ward: Ward) -> None:
     with running_archive(study(1, 3), gate=threading.Event()) as archive:
         number = ward.ask("archive", accession_number="A1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from node import parts
 from node.config.archives import WebArchiveSettings
 from node.fetch.web_source import WebSource
 from storage.fetches import Counts, FetchState
+from tests.certificates import authority
 from tests.instances import dataset_bytes, write_instance
 from tests.node.fetch.archives import study
 from tests.node.fetch.ward import Ward, running_ward
@@ -125,6 +127,19 @@ def test_a_user_or_a_token_is_said_to_the_archive_and_nobody_learns_of_it(
     assert "with 401" in refused.reason
     missing = from_(ward, archive, token_file=tmp_path / "gone")
     assert "token_file" in ward.fetched(missing, accession_number="A1").reason
+
+
+def test_over_tls_the_archive_has_to_prove_its_name(ward: Ward, tmp_path: Path) -> None:
+    hospital, other = authority(tmp_path / "a"), authority(tmp_path / "b")
+    shown = hospital.issue("localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(shown.certificate, shown.key)
+    with running_web_archive(study(1, 2), ssl_context=context) as archive:
+        unknown = ward.fetched(from_(ward, archive, ca=other.ca), accession_number="A1")
+        known = ward.fetched(from_(ward, archive, ca=hospital.ca), accession_number="A1")
+    assert unknown.state is FetchState.FAILED
+    assert "certificate verify failed" in unknown.reason.lower()
+    assert known.state is FetchState.DONE
 
 
 def test_an_archive_that_is_away_is_named_without_what_was_asked(ward: Ward) -> None:

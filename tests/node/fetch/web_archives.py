@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,12 +31,14 @@ class WebArchive:
     """So many files of a body come, then the connection breaks."""
     answers: dict[str, tuple[int, bytes]] = field(default_factory=dict)
     """By the beginning of a path: what is said instead."""
+    ssl_context: ssl.SSLContext | None = None
     paths: list[str] = field(default_factory=list)
     port: int = 0
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/dicom-web"
+        scheme = "https" if self.ssl_context else "http"
+        return f"{scheme}://localhost:{self.port}/dicom-web"
 
     def matches(self, path: str, query: dict[str, list[str]]) -> list[Dataset]:
         """One data set of each entity that the last part of a path names."""
@@ -137,6 +140,8 @@ def running_web_archive(held: Sequence[Dataset], **faults: object) -> Iterator[W
     archive = WebArchive(list(held), **faults)  # type: ignore[arg-type]
     server = _Server(("127.0.0.1", 0), _Handler)
     server.archive = archive
+    if archive.ssl_context is not None:
+        server.socket = archive.ssl_context.wrap_socket(server.socket, server_side=True)
     archive.port = int(server.server_address[1])
     thread = threading.Thread(target=server.serve_forever, args=(0.02,))
     thread.start()
