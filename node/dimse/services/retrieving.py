@@ -41,7 +41,8 @@ _UNIQUE = {
     "IMAGE": 0x00080018,
 }
 """The unique keys of the levels. PS3.4 C.6.1.1, C.6.2.1."""
-_PAGE = 1000
+_PAGE = 2000
+"""Rows read at one time: what is no more than one page is read once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,13 +158,18 @@ class Holdings:
     def __init__(self, database: Database, selection: Selection) -> None:
         self._database = database
         self._selection = selection
+        self._whole: list[Held] | None = None
+        """All of it, where it is little."""
 
     def plan(self) -> Plan:
         """Raises DatabaseUnavailable."""
-        total, last_id, kinds = 0, 0, set()
-        for held in self._pages():
-            total, last_id = total + 1, held.id
-            kinds.add((held.sop_class_uid, held.transfer_syntax_uid))
+        total, last_id = 0, 0
+        kinds: set[tuple[str, str]] = set()
+        for page in self._pages(0):
+            self._whole = page if not total and len(page) < _PAGE else None
+            total += len(page)
+            last_id = page[-1].id if page else last_id
+            kinds.update((held.sop_class_uid, held.transfer_syntax_uid) for held in page)
         return Plan(total, last_id, frozenset(kinds))
 
     def instances(self, plan: Plan, after: int = 0) -> Iterator[Held]:
@@ -173,16 +179,16 @@ class Holdings:
         ------
         DatabaseUnavailable
         """
-        for held in self._pages(after):
-            if held.id > plan.last_id:
+        for page in [self._whole] if self._whole is not None else self._pages(after):
+            yield from (held for held in page if after < held.id <= plan.last_id)
+            if page and page[-1].id >= plan.last_id:
                 return
-            yield held
 
-    def _pages(self, after: int = 0) -> Iterator[Held]:
+    def _pages(self, after: int) -> Iterator[list[Held]]:
         while True:
             with self._database.read() as tx:
                 page = holdings.select(tx, self._selection, after, _PAGE)
-            yield from page
+            yield page
             if len(page) < _PAGE:
                 return
             after = page[-1].id

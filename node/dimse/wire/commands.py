@@ -37,6 +37,7 @@ _ALLOWED = frozenset(
 )
 _MUST = {_LENGTH: 4, _FIELD: 2, _MESSAGE_ID: 2, _DATA_SET_TYPE: 2}
 _head = struct.Struct("<HHL").unpack_from
+_number_element = struct.Struct("<HHLH").pack
 _STORE = re.compile(
     rb"\0\0\0\0\x04\0\0\0.{4}"
     rb"\0\0\x02\0(.)\0\0\0([0-9.]{1,64})\0?"
@@ -148,7 +149,7 @@ class Elements:
         self._body = bytearray()
 
     def number(self, element: int, value: int) -> None:
-        self._body += struct.pack("<HHLH", 0, element, 2, value)
+        self._body += _number_element(0, element, 2, value)
 
     def uid(self, element: int, uid: str) -> None:
         """A UID of a request; what is none is left out."""

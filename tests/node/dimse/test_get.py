@@ -11,6 +11,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 
 from node.config.dimse import PeerSettings
+from node.dimse.services import retrieving
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.holding import Holder, running_holder
 from tests.node.dimse.retrieving import (
@@ -76,6 +77,30 @@ def test_every_level_of_both_models_may_be_asked_for_with_or_without_the_upper_k
 
 def test_where_nothing_is_held_it_is_success_with_counts_of_zero(holder: Holder) -> None:
     assert Requestor().get(holder.port, StudyInstanceUID="1.2.3") == [Answer(0x0000, None, 0, 0, 0)]
+
+
+def test_more_than_a_page_of_the_index_is_sent_once_each(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieving, "_PAGE", 2)
+    with running_holder(tmp_path / "node") as holder:
+        for number in (4, 5):  # whole pages, and half of one more
+            holder.put(images[:number])
+            asker = Requestor()
+            given = asker.get(holder.port, StudyInstanceUID=STUDY)
+            assert given[-1] == Answer(0x0000, None, number, 0, 0)
+            got = sorted(one.InstanceNumber for one in asker.received)
+            assert got == list(range(1, number + 1))
+
+
+def test_what_comes_while_a_retrieve_runs_is_not_among_what_was_counted(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    with running_holder(tmp_path / "node") as holder:
+        holder.put(images[:2])
+        asker = Requestor(on_store=lambda association, number: holder.put(images[2:]))
+        assert asker.get(holder.port, StudyInstanceUID=STUDY)[-1].completed == 2
+        assert Requestor().get(holder.port, StudyInstanceUID=STUDY)[-1].completed == 5
 
 
 def test_what_the_peer_refuses_is_counted_and_listed_whatever_part_it_is(holder: Holder) -> None:
