@@ -111,7 +111,8 @@ class QuerySettings(Table):
     max_answers: Annotated[int, Field(ge=0), example(500)] = 2000
     """So many answers at most to one C-FIND, then 0xA700; 0: any number."""
     strict_hierarchy: Annotated[bool, example(True)] = False
-    """`true`: a C-FIND without the unique keys above its level is refused with 0xA900."""
+    """`true`: a C-FIND, C-GET or C-MOVE without the unique keys above its level is refused with
+    0xA900."""
     max_headers: Annotated[int, Field(ge=0), example(200)] = 1000
     """So many files at most are read for one query, where it asks for what the index lacks."""
     max_search_s: Annotated[Seconds, example(10)] = 30

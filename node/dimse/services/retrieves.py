@@ -53,6 +53,8 @@ class Means:
     archive: Archive
     destination: Callable[[str], Peer | None]
     """Who has an AE title; None: nobody with an address."""
+    is_strict: bool = False
+    """Whether the unique keys above the level have to be given."""
     answer_timeout_s: float = ANSWER_S
     timeouts: Timeouts = DEFAULT_TIMEOUTS
     """Of the associations with destinations."""
@@ -68,7 +70,13 @@ def means_of(entity: Entity, database: Database, archive: Archive) -> Means:
     find = peers.move_destinations(
         entity.ae_title, entity.dimse.tls, entity.peers, entity.destinations
     )
-    return Means(database, archive, find, entity.dimse.network_timeout_s or ANSWER_S)
+    return Means(
+        database,
+        archive,
+        find,
+        entity.query.strict_hierarchy,
+        entity.dimse.network_timeout_s or ANSWER_S,
+    )
 
 
 class RetrieveService:
@@ -83,8 +91,8 @@ class RetrieveService:
         return retrieving.GET if self._operation is C_GET else retrieving.MOVE
 
     def agree(self, asked: bytes) -> bytes:
-        """Relational retrieval, which is always there. PS3.4 C.5.2.1, C.5.3.1."""
-        return bytes((asked[0] == 1,)) if asked else b""
+        """Relational retrieval. PS3.4 C.5.2.1, C.5.3.1."""
+        return bytes((asked[0] == 1 and not self._means.is_strict,)) if asked else b""
 
     def bind(self, association: Association, session: Session) -> None:
         """Serve over an association. Its threads are not running yet."""
@@ -159,7 +167,9 @@ class _Serving:
         started = time.monotonic()
         self._check()
         to = None if self._is_get else self._destination()
-        wanted = retrieving.wanted(self._identifier(), self._is_patient_root())
+        wanted = retrieving.wanted(
+            self._identifier(), self._is_patient_root(), self._means.is_strict
+        )
         holdings = Holdings(self._means.database, wanted.selection)
         plan = holdings.plan()
         tally = Tally(plan.total)

@@ -53,8 +53,9 @@ class Wanted:
     selection: Selection
 
 
-def wanted(identifier: Dataset, is_patient_root: bool) -> Wanted:
-    """What an identifier asks for. Upper keys may be missing: relational retrieve.
+def wanted(identifier: Dataset, is_patient_root: bool, is_strict: bool = False) -> Wanted:
+    """What an identifier asks for. Upper keys may be missing, unless ``is_strict``: relational
+    retrieve, PS3.4 C.4.2.2.2.
 
     Raises
     ------
@@ -69,6 +70,10 @@ def wanted(identifier: Dataset, is_patient_root: bool) -> Wanted:
     if not found[level[0]]:
         comment = "The unique key of the level has no value"
         raise Refused(IDENTIFIER_MISMATCH, comment, _UNIQUE[level[0]])
+    for name in levels[: levels.index(level[0])] if is_strict else ():
+        if len(found[name]) != 1:
+            comment = "A unique key above the level has not one value"
+            raise Refused(IDENTIFIER_MISMATCH, comment, _UNIQUE[name])
     for name in levels[levels.index(level[0]) + 1 :]:
         if found[name]:
             comment = "A unique key below the level has a value"
@@ -294,8 +299,9 @@ TABLE_OF_GET = (
     _row(
         IDENTIFIER_MISMATCH,
         "Error: Data Set does not match SOP Class",
-        "no level of the model, its unique key is empty, or one below it is not; or the identifier"
-        " cannot be read",
+        "no level of the model, its unique key is empty, or one below it is not; with"
+        " `query.strict_hierarchy` also where one above it is missing; or the identifier cannot be"
+        " read",
     ),
     general(
         statuses.SOP_CLASS_NOT_SUPPORTED,

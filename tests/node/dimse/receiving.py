@@ -42,7 +42,7 @@ class Node:
 
 def entity(**given: Any) -> Entity:
     """Of keys of [dimse] and of what stands beside that table."""
-    besides = {"ae_title", "peers", "min_free_mb", "probe_ae_title"}
+    besides = {"ae_title", "peers", "min_free_mb", "probe_ae_title", "query"}
     table = {"port": 0, "network_timeout_s": 10, "max_associations_per_peer": 0}
     table |= {key: value for key, value in given.items() if key not in besides}
     beside = {"ae_title": "WETREAD"} | {key: given[key] for key in besides & given.keys()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
 
 from node.config.dimse import PeerSettings
+from node.config.tables import QuerySettings
 from node.dimse.services import retrieving
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.holding import Holder, running_holder
@@ -23,9 +25,13 @@ from tests.node.dimse.retrieving import (
     identifier,
 )
 from tests.peers import dcmtk
+from tests.waiting import until
 
 STUDY = str(make_dataset(1).StudyInstanceUID)
 SERIES = str(make_dataset(1).SeriesInstanceUID)
+
+
+ONE_STUDY = {"StudyInstanceUID": STUDY}
 
 
 def uid_of(number: int) -> str:
@@ -154,6 +160,30 @@ def test_an_identifier_that_does_not_fit_is_refused_and_the_element_named(
     (given,) = Requestor().get(holder.port, **keys)
     assert (given.status, given.offending) == (0xA900, offending)
     assert given.failed_uids == []
+
+
+def test_with_strict_hierarchy_the_upper_keys_have_to_be_given(
+    tmp_path: Path, images: list[Path]
+) -> None:
+    with running_holder(tmp_path / "node", query=QuerySettings(strict_hierarchy=True)) as holder:
+        holder.put(images[:1])
+        (given,) = Requestor().get(holder.port, level="SERIES", SeriesInstanceUID=SERIES)
+        assert (given.status, given.offending) == (0xA900, 0x0020000D)
+        keys = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES}
+        assert Requestor().get(holder.port, level="SERIES", **keys)[-1].completed == 1
+
+
+def test_who_never_answers_a_c_store_is_given_up(tmp_path: Path, images: list[Path]) -> None:
+    over = threading.Event()
+    with running_holder(tmp_path / "node", network_timeout_s=0.5) as holder:
+        holder.put(images[:1])
+        asker = Requestor(on_store=lambda association, number: over.wait(30) or None)
+        thread = threading.Thread(target=asker.get, args=(holder.port,), kwargs=ONE_STUDY)
+        thread.start()
+        until(lambda: asker.received)
+        until(lambda: not holder.server.associations())
+        over.set()
+        thread.join(30)
 
 
 def test_an_instance_goes_in_another_native_syntax_where_the_peer_takes_no_other(
