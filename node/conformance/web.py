@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from node.conformance import search
 from node.conformance.writing import table
 from node.retrieve.grey import WindowFunction
 from node.retrieve.media_types import BY_SYNTAX, OCTET_STREAM
@@ -26,6 +27,7 @@ Below `{PREFIX}`, over HTTP/1.1, where the settings of `[http]` let clients in. 
 node's own results are served alike. Every resource that knows GET knows HEAD, which reads no body.
 
 {_services()}
+{search.text()}
 Media types of instances: `application/dicom` in parts (`multipart/related`), alone where it is one,
 and `application/zip`. Transfer syntaxes: `*` for what is stored, {_listed(DECODED)},
 and the one that all instances of a request are stored in; who names none is given
@@ -103,6 +105,7 @@ def _statuses() -> str:
             ("404", "nothing is held under these UIDs, or the instance has no such frame or value"),
             ("405", "the resource does not know the method; `Allow` lists those it knows"),
             ("406", "nothing that is accepted is offered; the answer lists what is"),
+            ("413", "the search is too broad, or the body too long"),
             ("416", "there is no such range"),
             ("503", "the database is not available, or too much is asked at once: `Retry-After`"),
         ],

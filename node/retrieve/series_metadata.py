@@ -15,6 +15,7 @@ from node.retrieve.metadata import FORM, Address, MetadataWriter, told_by
 from storage import holdings
 from storage.archive import Archive
 from storage.database import Database, Transaction
+from storage.errors import DatabaseUnavailable, StoreUnavailable
 from storage.holdings import Held, Selection
 from storage.metadata_shelf import Shelved
 from storage.port import Adding, Metadata
@@ -172,10 +173,18 @@ class SeriesMetadata:
         """Unless the series is another one by now: then whoever deletes may have been here."""
         if not added.keep() or self._shelf is None:
             return
-        with self._database.look() as tx:
-            now = series_of(tx, name.study_instance_uid, name.series_instance_uid)
-        if not now or name_of(now, name.told_as) != name:
-            self._shelf.discard(name.study_instance_uid)
+        if not self._is_so_still(name):
+            with suppress(StoreUnavailable):
+                self._shelf.discard(name.study_instance_uid)
+
+    def _is_so_still(self, name: Shelved) -> bool:
+        """False too where nobody can tell now: what is not kept is made anew."""
+        try:
+            with self._database.look() as tx:
+                now = series_of(tx, name.study_instance_uid, name.series_instance_uid)
+        except DatabaseUnavailable:
+            return False
+        return bool(now) and name_of(now, name.told_as) == name
 
 
 def is_worth(series: Sequence[Held]) -> bool:

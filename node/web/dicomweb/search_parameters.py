@@ -46,7 +46,7 @@ _ALWAYS = {
     Level.IMAGE: ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID"),
 }
 """By which an answer says where it is retrieved."""
-_OF_LEVEL = {Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _IMAGE}
+OF_LEVEL = {Level.STUDY: _STUDY, Level.SERIES: _SERIES, Level.IMAGE: _IMAGE}
 """PS3.18 Tables 10.6.3-3 to 10.6.3-5; what only files tell comes where ``includefield`` asks."""
 _ABOVE = {Level.STUDY: (), Level.SERIES: (Level.STUDY,), Level.IMAGE: (Level.STUDY, Level.SERIES)}
 _NAMED = {"study": Level.STUDY, "series": Level.SERIES}
@@ -119,11 +119,11 @@ def _included(request: Request) -> tuple[list[Key], bool]:
 def _default(request: Request, level: Level) -> Iterator[str]:
     """The attributes of the level, and of those above it that the path does not name."""
     yield from _ALWAYS[level]
-    yield from _OF_LEVEL[level]
+    yield from OF_LEVEL[level]
     named = {_NAMED[name] for name in request.path_params if name in _NAMED}
     for above in _ABOVE[level]:
         if above not in named:
-            yield from _OF_LEVEL[above]
+            yield from OF_LEVEL[above]
 
 
 def _joined(keys: Sequence[Key]) -> tuple[Key, ...]:

@@ -51,6 +51,7 @@ def site(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
         made.append(Site(client, server, database, results, context.archive, health, parts, woken))
+        made[0].context = context
         yield made[0]
     server.stop()
     database.close()

@@ -11,6 +11,7 @@ import pydicom
 from PIL import Image
 
 from node.observe.health import Health, Heartbeat
+from node.web.context import WebContext
 from node.web.server import WebServer
 from storage import index, ledger, outbox
 from storage.archive import Archive
@@ -46,6 +47,8 @@ class Site:
     parts: dict[str, Heartbeat]
     woken: list[str] = field(default_factory=list)
     now: datetime = START
+    context: WebContext | None = None
+    """What the application was given."""
 
 
 def study_with_job(site: Site, path: Path, description: str = "Thorax") -> int:

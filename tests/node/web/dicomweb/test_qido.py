@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -9,6 +10,8 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from node.web.app import create_app
+from node.web.server import WebServer
 from tests.instances import make_dataset
 from tests.node.web.dicomweb.holding import hold, study_url
 from tests.node.web.sites import Site
@@ -195,6 +198,25 @@ def test_fuzzy_matching_is_answered_literally_with_a_warning(
     assert answer.headers["warning"].startswith('299 wetread "The fuzzymatching parameter is not')
     plain = site.client.get(STUDIES, params={"fuzzymatching": "false"})
     assert "warning" not in plain.headers
+
+
+def test_where_there_are_more_than_are_given_at_once_a_warning_says_so(
+    site: Site, held: list[Dataset]
+) -> None:
+    assert site.context is not None
+    server = WebServer(create_app(replace(site.context, max_answers=2)), "127.0.0.1", 0)
+    server.start()
+    try:
+        studies = f"http://127.0.0.1:{server.port}{STUDIES}"
+        answer = site.client.get(studies)
+        assert len(answer.json()) == 2
+        assert "exceeded the maximum" in answer.headers["warning"]
+        rest = site.client.get(studies, params={"offset": 2})
+        assert len(rest.json()) == 1 and "warning" not in rest.headers
+        some = site.client.get(studies, params={"limit": 1})
+        assert len(some.json()) == 1 and "warning" not in some.headers
+    finally:
+        server.stop()
 
 
 def test_the_form_is_negotiated(site: Site) -> None:
