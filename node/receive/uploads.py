@@ -105,7 +105,8 @@ class Uploads:
             with self._lock:
                 self._live.remove(upload)
             counts = upload.counts
-            log.info("upload_ended", host=host, instances=counts.stored, refused=counts.refused)
+            line = log.debug if counts == _Counts(1, 0) else log.info  # some send one at a time
+            line("upload_ended", host=host, instances=counts.stored, refused=counts.refused)
 
     def has_room(self) -> bool:
         """Whether the disk has as much room as the settings ask for.

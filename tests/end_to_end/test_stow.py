@@ -81,8 +81,12 @@ def crash_run(folder: Path, kills: int, senders: int, files_each: int, processes
         for one in sending:
             one.start()
         for _ in range(kills):
-            before = sum(one.answers for one in sending)
-            time.sleep(chance.uniform(0.05, 1.0))
+            before = answers = sum(one.answers for one in sending)
+            deadline = time.monotonic() + chance.choice((0.0, 5.0, 5.0, 5.0))
+            while answers == before and time.monotonic() < deadline:
+                time.sleep(0.01)  # most kills meet a node that has begun to answer
+                answers = sum(one.answers for one in sending)
+            time.sleep(chance.uniform(0.0, 0.7))
             node.kill()
             at_work += sum(one.answers for one in sending) > before
             node.start()
