@@ -26,7 +26,7 @@ from node.dimse.association.entrance import Arrival, Entrance, Terms
 from node.dimse.association.lane import InstanceLane
 from node.dimse.entity import Entity
 from node.dimse.rights import Right
-from node.dimse.services import composite, retrieving, serving
+from node.dimse.services import composite, retrieve_tables, serving
 from node.dimse.services.composite import Composite
 from node.dimse.services.event_reports import OpenAssociations
 from node.dimse.services.requests import Service
@@ -295,7 +295,7 @@ def _returned(
     """The SOP classes whose instances the peer takes back, as their SCP: only with C-GET."""
     if not session.rights.allow(Right.RETRIEVE):
         return set()
-    if all(one.abstract_syntax not in retrieving.GET for one in proposed):
+    if all(one.abstract_syntax not in retrieve_tables.GET for one in proposed):
         return set()
     roles = association.requestor.role_selection
     return {str(uid) for uid, role in roles.items() if role.scp_role}

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pynetdicom.presentation import PresentationContext
 
 from node.dimse.borrowed import Lane, borrowed
-from node.dimse.services.retrieving import CANCELLED, Retrieval
+from node.dimse.services.retrieve_tables import CANCELLED
+from node.dimse.services.retrieving import Retrieval
 from node.dimse.services.sending import Contexts, send_all
 
 

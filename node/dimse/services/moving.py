@@ -14,7 +14,8 @@ from node.dimse.loan import NotLent
 from node.dimse.scu.line import Unfinished, line_over
 from node.dimse.scu.parcels import MAX_CONTEXTS
 from node.dimse.scu.sender import Peer, Timeouts, accepted_pairs, associated
-from node.dimse.services.retrieving import CANCELLED, Retrieval
+from node.dimse.services.retrieve_tables import CANCELLED
+from node.dimse.services.retrieving import Retrieval
 from node.dimse.services.sending import Contexts, send_all
 from node.dimse.wire.commands import Move
 from node.retrieve import transcode

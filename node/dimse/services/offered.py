@@ -15,7 +15,7 @@ from node import statuses
 from node.clock import Clock
 from node.dimse import contexts
 from node.dimse.entity import Entity
-from node.dimse.services import availability, commitment, find, mpps, retrieves, retrieving
+from node.dimse.services import availability, commitment, find, mpps, retrieve_tables, retrieves
 from node.dimse.services.composite import Composite
 from node.dimse.services.requests import Operation, Service
 from node.dimse.services.retrieves import RetrieveService
@@ -124,16 +124,16 @@ COMPOSITES = (
     OfferedComposite(
         "Query/Retrieve GET, Patient Root and Study Root",
         "C-GET",
-        retrieving.GET,
-        retrieving.TABLE_OF_GET,
+        retrieve_tables.GET,
+        retrieve_tables.TABLE_OF_GET,
         "PS3.4 C.4.3",
         lambda means: RetrieveService(C_GET, _of_retrieves(means)),
     ),
     OfferedComposite(
         "Query/Retrieve MOVE, Patient Root and Study Root",
         "C-MOVE",
-        retrieving.MOVE,
-        retrieving.TABLE_OF_MOVE,
+        retrieve_tables.MOVE,
+        retrieve_tables.TABLE_OF_MOVE,
         "PS3.4 C.4.2",
         lambda means: RetrieveService(C_MOVE, _of_retrieves(means)),
     ),

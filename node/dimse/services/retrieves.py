@@ -29,7 +29,7 @@ from node.dimse.rights import Right
 from node.dimse.scu import peers
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
 from node.dimse.served import serve_retrieves
-from node.dimse.services import retrieving
+from node.dimse.services import retrieve_tables, retrieving
 from node.dimse.services.composite import Refused, internal_fault
 from node.dimse.services.getting import get, return_contexts
 from node.dimse.services.moving import Destination, move
@@ -88,7 +88,7 @@ class RetrieveService:
 
     @property
     def sop_class_uids(self) -> tuple[str, ...]:
-        return retrieving.GET if self._operation is C_GET else retrieving.MOVE
+        return retrieve_tables.GET if self._operation is C_GET else retrieve_tables.MOVE
 
     def agree(self, asked: bytes) -> bytes:
         """Relational retrieval. PS3.4 C.5.2.1, C.5.3.1."""
@@ -154,12 +154,12 @@ class _Serving:
         except Refused as refused:
             self._refuse(refused)
         except DatabaseUnavailable:
-            self._refuse(Refused(retrieving.NO_MATCHES_COUNTED, "Database is unavailable"))
+            self._refuse(Refused(retrieve_tables.NO_MATCHES_COUNTED, "Database is unavailable"))
         except NotLent:
             self._session.log.warning("retrieve_abandoned", operation=self._operation)
         except Exception as error:  # noqa: BLE001  border: a peer always gets an answer
             fault = internal_fault(
-                self._session, self._operation, retrieving.UNABLE_TO_PROCESS, error
+                self._session, self._operation, retrieve_tables.UNABLE_TO_PROCESS, error
             )
             self._refuse(fault)
 
@@ -214,7 +214,7 @@ class _Serving:
         peer = self._means.destination(title)
         if peer is None or not self._session.rights.allow_sending_to(title):
             comment = "Nobody has this AE title, or nothing may be sent there"
-            raise Refused(retrieving.DESTINATION_UNKNOWN, comment)
+            raise Refused(retrieve_tables.DESTINATION_UNKNOWN, comment)
         return Destination(
             peer, Move(self._session.calling_ae, self._message_id), self._means.timeouts
         )
@@ -223,15 +223,15 @@ class _Serving:
         syntax: UID = self._answers.transfer_syntax
         raw = self._request.Identifier
         if raw is None:
-            raise Refused(retrieving.IDENTIFIER_MISMATCH, "There is no identifier")
+            raise Refused(retrieve_tables.IDENTIFIER_MISMATCH, "There is no identifier")
         try:
             return decode(raw, syntax.is_implicit_VR, syntax.is_little_endian)
         except Exception as error:
             comment = "The identifier cannot be read"
-            raise Refused(retrieving.IDENTIFIER_MISMATCH, comment) from error
+            raise Refused(retrieve_tables.IDENTIFIER_MISMATCH, comment) from error
 
     def _is_patient_root(self) -> bool:
-        return self._answers.asked.sop_class_uid in retrieving.PATIENT_ROOT
+        return self._answers.asked.sop_class_uid in retrieve_tables.PATIENT_ROOT
 
     def _is_cancelled(self) -> bool:
         return self._message_id in self._association.dimse.cancel_req
