@@ -235,6 +235,12 @@ class InstanceLane(UpperLayer):
             return True
         return False
 
+    def _look_at_peer(self) -> None:
+        """As long as there is something to send, nothing else would be read: no C-CANCEL."""
+        is_quiet = self.event_queue.empty() and self.state_machine.current_state == DATA_TRANSFER
+        if is_quiet and self._may_read() and self._reader.wait(0):
+            self._read_pdu_data()
+
     def _read_what_is_there(self) -> None:
         """PDU after PDU of a data transfer, as long as nothing else is to be done."""
         for _ in range(AT_ONCE):

@@ -28,9 +28,9 @@ from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.wire.commands import p_data
 
 LAST_MESSAGE_ID = 0xFFFF
-MOST_UNREAD = 256
+MOST_UNREAD = 16
 """Messages that wait to be sent to a peer before who answers it waits."""
-UNREAD_S = 0.005
+UNREAD_S = 0.002
 
 
 @dataclass(frozen=True, slots=True)

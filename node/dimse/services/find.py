@@ -164,6 +164,7 @@ class FindService:
                 raise Refused(OUT_OF_RESOURCES, f"More than {most} matches: ask for less")
             running.match(answer, query)
         if running.was_cancelled:
+            running.take_back()
             yield running.end(CANCELLED)
         else:
             running.tell(statuses.SUCCESS)
@@ -263,6 +264,10 @@ class _Running:
             commands.match(self.model, self.request.MessageID, status),
             encoded(elements, context.transfer_syntax),
         )
+
+    def take_back(self) -> None:
+        """Matches that have not left yet are not sent after a C-CANCEL."""
+        self.answers -= self.event.assoc.dul.drop_ready()
 
     def end(self, code: int) -> Reply:
         """The last answer, other than the success that pynetdicom sends itself."""

@@ -34,10 +34,26 @@ class UpperLayer(DULServiceProvider):
         """PDUs that are encoded stand in the queue as bytes: what of them is next goes at once."""
         queue: Any = self.to_provider_queue
         ready = bytearray()
-        while queue.queue and isinstance(queue.queue[0], bytes) and len(ready) < AT_ONCE_BYTES:
-            ready += queue.get(False)
+        with queue.mutex:  # who has queued them may take them back: ``drop_ready``
+            waiting = queue.queue
+            while waiting and isinstance(waiting[0], bytes) and len(ready) < AT_ONCE_BYTES:
+                ready += waiting.popleft()
         if not ready:
             return False
         if self.socket is not None and self.state_machine.current_state == DATA_TRANSFER:
             self.socket.send(bytes(ready))
+        self._look_at_peer()
         return True
+
+    def drop_ready(self) -> int:
+        """Take back what is encoded and not sent yet: how many messages. From any thread."""
+        queue: Any = self.to_provider_queue
+        with queue.mutex:
+            kept = [one for one in queue.queue if not isinstance(one, bytes)]
+            dropped = len(queue.queue) - len(kept)
+            queue.queue.clear()
+            queue.queue.extend(kept)
+        return int(dropped)
+
+    def _look_at_peer(self) -> None:
+        """Between answers: does the peer say that it wants no more?"""

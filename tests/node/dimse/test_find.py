@@ -22,8 +22,10 @@ from node.dimse.entity import Entity
 from node.dimse.services import offered
 from node.dimse.services.find import PATIENT_ROOT, STUDY_ROOT
 from node.dimse.services.offered import Means
+from storage import index
 from storage.instances import InstanceStore
 from tests.node.query.holding import Holding, holding, uid
+from tests.storage.samples import record
 
 
 @dataclass
@@ -226,18 +228,20 @@ def test_beyond_the_most_answers_the_query_ends_with_out_of_resources(tmp_path: 
     assert "More than 2" in found.last.ErrorComment
 
 
-def test_a_cancelled_query_ends_within_one_answer(archive: Archive) -> None:
-    for study in range(4):
-        archive.held.add(study)
-    codes = []
-    with associated(archive.port) as association:
-        replies = association.send_c_find(identifier("STUDY", PatientID=""), STUDY_ROOT, msg_id=7)
-        for status, _ in replies:
-            codes.append(status.Status)
-            if len(codes) == 1:
-                association.send_c_cancel(7, query_model=STUDY_ROOT)
-    assert codes[-1] in (0xFE00, 0x0000)
-    assert codes.count(0xFF00) == len(codes) - 1
+def test_a_cancelled_query_ends_with_that_status(tmp_path: Path) -> None:
+    studies = 2000
+    with asked_node(tmp_path, max_answers=0) as node:
+        with node.held.database.write() as tx:
+            index.add(tx, [record(1, f"1.2.{one}", f"1.2.{one}.1") for one in range(studies)])
+        codes = []
+        with associated(node.port) as association:
+            replies = association.send_c_find(identifier("STUDY", PatientID=""), STUDY_ROOT, 7)
+            for status, _ in replies:
+                codes.append(status.Status)
+                if len(codes) == 1:
+                    association.send_c_cancel(7, query_model=STUDY_ROOT)
+    assert codes[-1] == 0xFE00
+    assert codes.count(0xFF00) == len(codes) - 1 < studies
 
 
 def test_who_may_not_query_is_told_so(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
