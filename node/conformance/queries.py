@@ -38,8 +38,9 @@ instance does, and are not returned.
 All other attributes of the series and image levels that are asked for at STUDY or SERIES level are
 those of one instance, the first that was received; every other attribute, a private one or a
 sequence too, is read from the header of that instance's file. So many files are read for one
-query at most: {fields["max_headers"].default} (`query.max_headers`). Beyond it the query ends with
-0xA700. Pixel data and other bulk data are never returned, values of bytes up to 64 KiB.
+query at most: {fields["max_headers"].default} (`query.max_headers`). Beyond it a query that has to
+match such an attribute ends with 0xA700; one that is only asked for is left out, with 0xFF01.
+Pixel data and other bulk data are never returned, values of bytes up to 64 KiB.
 
 Retrieve AE Title and Instance Availability (ONLINE) are always returned; Specific Character Set
 (ISO_IR 192) where an answer holds more than the default repertoire. A key that is supported and has

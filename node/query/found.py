@@ -12,6 +12,7 @@ from pydicom.tag import BaseTag, Tag
 
 from node.query import answer, header
 from node.query.answer import ONLINE, Answer, Elements
+from node.query.asked import Key
 from node.query.keys import Source
 from node.query.matching import MAX, MIN, parse_range, parse_span
 from node.query.plan import Field, Pair, Plan
@@ -36,6 +37,8 @@ class Found:
     computed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sample: Sample | None = None
     file: Dataset | None = None
+    is_file_read: bool = False
+    """Whether it was tried to."""
 
     # --- comparing --------------------------------------------------------------------------------
 
@@ -95,6 +98,7 @@ class Found:
     def read_file(self, archive: Archive) -> None:
         """Read the header of the instance that speaks for the row; one that is gone, or cannot be
         read, says nothing."""
+        self.is_file_read = True
         if self.sample is None:
             return
         try:
@@ -109,7 +113,11 @@ class Found:
         """What was asked of the row."""
         elements: Elements = {}
         options = self.plan.query.options
+        left_out: list[Key] = []
         for one in self.plan.fields:
+            if one.source is Source.FILE and not self.is_file_read:
+                left_out += one.keys
+                continue
             if one.source is Source.FILE:
                 element = answer.copied(self._in_file(one), one.keys, options)
             else:
@@ -117,7 +125,8 @@ class Found:
             answer.add(elements, element, one.creator)
         for tag, vr, value in self._always():
             elements[tag] = answer.written(tag, vr, (value,))
-        return Answer(answer.with_character_set(elements), self.plan.unsupported)
+        unsupported = (*self.plan.unsupported, *left_out)
+        return Answer(answer.with_character_set(elements), unsupported)
 
     def _always(self) -> Iterator[tuple[BaseTag, str, str]]:
         yield _RETRIEVE_AE_TITLE, "AE", self.plan.retrieve_ae_title

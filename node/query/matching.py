@@ -52,9 +52,10 @@ def is_universal(vr: str, wanted: Sequence[str]) -> bool:
     """Whether a key matches everything, and only asks for the value. PS3.4 C.2.2.2.3."""
     if vr in UNMATCHED or not any(wanted):
         return True
-    if vr in MOMENTS:
-        return len(wanted) == 1 and wanted[0].strip() in ANY
-    return vr in WILD and all(set(one.strip()) <= {"*"} for one in wanted) and len(wanted) == 1
+    if len(wanted) > 1:
+        return False
+    only = wanted[0].strip()
+    return not only.strip("*") or (vr in MOMENTS and only in ANY)
 
 
 def matches(vr: str, wanted: Sequence[str], found: Sequence[str], options: Options = PLAIN) -> bool:

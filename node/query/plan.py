@@ -104,6 +104,12 @@ class Plan:
         return any(one.source is Source.FILE for one in self.fields)
 
     @property
+    def compares_files(self) -> bool:
+        """Whether anything is matched that only files tell."""
+        together = (one for pair in self.pairs for one in (pair.date, pair.time))
+        return any(one.source is Source.FILE for one in (*self.of_file, *together))
+
+    @property
     def needs_sample(self) -> bool:
         """Whether anything is asked that one instance tells."""
         return any(one.source in (Source.FILE, Source.SAMPLE) for one in self.fields)

@@ -33,7 +33,8 @@ class Limits:
     """Of one query."""
 
     headers: int = 1000
-    """Files that are read for what the index does not keep."""
+    """Files that are read for what the index does not keep: beyond it a search for such a value is
+    given up, and one that is only asked for is left out."""
     seconds: float = 30.0
     """Of looking without an end of it in sight: from the last answer on."""
 
@@ -67,16 +68,16 @@ def search(
         Overloaded among them.
     """
     plan = Plan.of(query, retrieve_ae_title)
-    left = skip
-    given = 0
-    for found in _found(_Search(database, archive, plan, is_cancelled, limits)):
-        if limit is not None and given >= limit:
+    running = _Search(database, archive, plan, is_cancelled, limits)
+    last = None if limit is None else skip + limit
+    if limit == 0:
+        return
+    for number, found in enumerate(_found(running), 1):
+        if number > skip:
+            running.complete(found)
+            yield found.answer()
+        if number == last:
             return
-        if left:
-            left -= 1
-            continue
-        given += 1
-        yield found.answer()
 
 
 @dataclass(slots=True)
@@ -93,10 +94,21 @@ class _Search:
         if time.monotonic() - self.since > self.limits.seconds:
             raise TooMuch("the query takes too long: ask by an ID, a name or a date")
 
-    def read_header(self) -> None:
+    def may_read(self) -> bool:
+        """Whether one more file may be read; it counts as read."""
         self.headers_read += 1
-        if self.headers_read > self.limits.headers:
+        return self.headers_read <= self.limits.headers
+
+    def read_to_compare(self, found: Found) -> None:
+        if not self.may_read():
             raise TooMuch("too many files would have to be read for a key")
+        found.read_file(self.archive)
+        self.check_time()
+
+    def complete(self, found: Found) -> None:
+        """What is asked for and only the file tells; beyond the limit it is left out."""
+        if self.plan.reads_files and not self.plan.compares_files and self.may_read():
+            found.read_file(self.archive)
 
 
 def _found(search: _Search) -> Iterator[Found]:
@@ -105,10 +117,8 @@ def _found(search: _Search) -> Iterator[Found]:
         for one in page:
             if search.is_cancelled():
                 return
-            if plan.reads_files:
-                search.read_header()
-                one.read_file(search.archive)
-                search.check_time()
+            if plan.compares_files:
+                search.read_to_compare(one)
             if one.matches_file():
                 yield one
                 search.since = time.monotonic()

@@ -62,6 +62,11 @@ def test_a_star_alone_matches_what_is_empty_too() -> None:
     assert fits("LO", "*", "") and fits("PN", "*", "") and fits("CS", "**", "")
 
 
+@pytest.mark.parametrize("vr", ["UI", "IS", "DS", "US", "AS"])
+def test_a_star_alone_means_anything_where_wild_cards_are_not_defined(vr: str) -> None:
+    assert is_universal(vr, ["*"]) and fits(vr, "*", "") and fits(vr, "*", "7")
+
+
 @pytest.mark.parametrize("vr", ["OB", "OW", "UN"])
 def test_bytes_are_not_matched(vr: str) -> None:
     assert fits(vr, "whatever", "")

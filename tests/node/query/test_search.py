@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from node.query.asked import Level, Query, named_key
-from node.query.search import Limits, TooMuch
+from node.query.search import Limits, TooMuch, search
 from tests.node.query.holding import Holding, uid
 
 
@@ -65,6 +65,28 @@ def test_what_the_index_lacks_is_read_from_one_file(held: Holding) -> None:
 def test_more_files_than_the_limit_are_not_read(held: Holding) -> None:
     for study in (1, 2, 3):
         held.add(study)
-    query = Query(Level.STUDY, (named_key("PatientComments"),))
+    query = Query(Level.STUDY, (named_key("PatientComments", "*left*"),))
     with pytest.raises(TooMuch, match="too many files"):
         held.search(query, Limits(headers=2))
+
+
+def test_what_is_only_asked_for_is_left_out_beyond_that_limit(held: Holding) -> None:
+    for study in (1, 2, 3):
+        held.add(study, PatientComments="on the left")
+    query = Query(Level.STUDY, (named_key("PatientComments"), named_key("PatientID")))
+    *read, last = held.search(query, Limits(headers=2))
+    assert [one.dataset.PatientComments for one in read] == ["on the left"] * 2
+    assert "PatientComments" not in last.dataset
+    assert [key.keyword for key in last.unsupported] == ["PatientComments"]
+
+
+def test_pages_of_answers_follow_each_other(held: Holding) -> None:
+    for study in range(5):
+        held.add(study)
+    query = Query(Level.STUDY, (named_key("PatientID"),))
+    found = [
+        str(one.dataset.PatientID)
+        for skip in (0, 2, 4)
+        for one in search(held.database, held.archive, query, "WETREAD", skip=skip, limit=2)
+    ]
+    assert found == ["P4", "P3", "P2", "P1", "P0"]
