@@ -5,7 +5,8 @@ from __future__ import annotations
 from node.conformance.writing import status_range, table
 from node.dimse.scu.answers import MEANINGS
 from node.dimse.scu.query import CANCELLED
-from node.dimse.scu.retrieve import MOST_CLASSES, SOME_FAILED, USUAL_CLASSES
+from node.dimse.scu.retrieve import MEANINGS as RETRIEVED
+from node.dimse.scu.retrieve import MOST_CLASSES, USUAL_CLASSES
 from node.dimse.services.used import USED
 from node.fetch.agreeing import described
 from node.fetch.dimse_source import UIDS_AT_ONCE
@@ -76,11 +77,18 @@ as it has it. Where it told no SOP classes, {len(USUAL_CLASSES)} usual ones are 
                 ("0x0000", "C-FIND, C-GET, C-MOVE", "done"),
                 ("0xFF00, 0xFF01", "C-FIND", "a match"),
                 ("0xFF00", "C-GET, C-MOVE", "waited on, as long as something is heard"),
-                (f"0x{SOME_FAILED:04X}", "C-GET, C-MOVE", "what is missing is counted"),
                 (f"0x{CANCELLED:04X}", "C-FIND, C-GET, C-MOVE", "the node has cancelled"),
                 ("any other", "C-FIND", "the fetch fails, and says so"),
                 ("any other", "C-GET", "what is missing is asked for by C-MOVE"),
                 ("any other", "C-MOVE", "what is missing is counted, and said"),
             ],
+        )
+    }
+Those of C-GET and C-MOVE that are told in words:
+
+{
+        table(
+            ("Status", "Meaning"),
+            [(status_range(low, high), words) for low, high, words in RETRIEVED],
         )
     }"""

@@ -37,6 +37,19 @@ STUDY_ROOT_MOVE, PATIENT_ROOT_MOVE = "1.2.840.10008.5.1.4.1.2.2.2", "1.2.840.100
 SOME_FAILED = 0xB000
 """Of the sub-operations. PS3.4 Table C.4-2, C.4-3."""
 
+MEANINGS = (
+    (SOME_FAILED, SOME_FAILED, "some sub-operations failed"),
+    (CANCELLED, CANCELLED, "cancelled"),
+    (0x0122, 0x0122, "SOP class not supported"),
+    (0x0124, 0x0124, "not authorised"),
+    (0xA701, 0xA701, "out of resources: matches not counted"),
+    (0xA702, 0xA702, "no sub-operation succeeded"),
+    (0xA801, 0xA801, "move destination unknown"),
+    (0xA900, 0xA900, "the identifier is not understood"),
+    (0xC000, 0xCFFF, "unable to process"),
+)
+"""Of the last answer's status, from first to last. PS3.4 Table C.4-2, C.4-3, PS3.7 Annex C."""
+
 LOOK_S = 0.5
 """So often it is looked whether to go on waiting."""
 CANCEL_S = 10.0
@@ -84,9 +97,11 @@ class Outcome:
         return is_failure and not (self.completed or self.warnings)
 
     def in_words(self) -> str:
+        told = (text for first, last, text in MEANINGS if first <= self.status <= last)
+        words = "".join(f", {text}" for text in told)
         said = f": {self.comment}" if self.comment else ""
         counts = f"{self.completed + self.warnings} sent, {self.failed} failed"
-        return f"0x{self.status:04X} ({counts}){said}"
+        return f"0x{self.status:04X}{words} ({counts}){said}"
 
 
 @dataclass(frozen=True, slots=True)

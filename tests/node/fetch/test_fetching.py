@@ -98,7 +98,10 @@ def test_an_archive_that_can_reach_this_node_in_no_way_is_quoted(ward: Ward) -> 
     with running_archive(study(1, 4), serves_get=False) as archive:
         fetch = ward.fetched(ward.dimse(archive.peer), accession_number="A1")
     assert fetch.state is FetchState.FAILED
-    assert "it has no C-GET; C-MOVE: 0xA801 (0 sent, 0 failed)" in fetch.reason
+    assert (
+        "it has no C-GET; C-MOVE: 0xA801, move destination unknown (0 sent, 0 failed)"
+        in fetch.reason
+    )
 
 
 def test_a_study_counts_as_arriving_while_it_is_fetched(ward: Ward) -> None:
@@ -138,7 +141,7 @@ def test_instances_that_the_archive_cannot_send_are_missing_and_said(ward: Ward)
     assert fetch.state is FetchState.PARTIAL
     assert fetch.counts.missing == 1
     assert fetch.reason.startswith("4 instances in 1 study: 3 came, 1 is missing")
-    assert "C-GET: 0xB000 (3 sent, 1 failed)" in fetch.reason
+    assert "C-GET: 0xB000, some sub-operations failed (3 sent, 1 failed)" in fetch.reason
     assert [one.missing for one in ward.studies(fetch.id)] == [1]
 
 
