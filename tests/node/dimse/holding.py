@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from pydicom.dataset import Dataset
 
 from node.clock import system_clock
 from node.config.dimse import PeerSettings
@@ -16,10 +19,12 @@ from node.dimse.services.offered import Means, composites
 from storage import index
 from storage.archive import Archive
 from storage.database import Database, open_database
+from storage.header import read_attributes
 from storage.holdings import Selection, select
 from storage.instances import InstanceStore
-from storage.records import InstanceRecord
+from storage.records import InstanceRecord, ResultObject
 from storage.results import ResultStore
+from tests.instances import write_instance
 from tests.node.dimse.receiving import entity
 
 
@@ -30,6 +35,7 @@ class Holder:
     server: AssociationServer
     database: Database
     store: InstanceStore
+    results: ResultStore
 
     @property
     def port(self) -> int:
@@ -43,6 +49,26 @@ class Holder:
             paths, peer, lambda _, result: None if result.is_stored else refused.append(str(result))
         )
         assert not refused
+
+    def put_result(self, dataset: Dataset) -> None:
+        """Enter an object as the node's own, of the study that it holds already."""
+        path = self.results.path("job/made.dcm")
+        with self.results.job("job").making():
+            write_instance(path, dataset)
+        made = ResultObject(
+            str(dataset.SOPInstanceUID),
+            str(dataset.SOPClassUID),
+            str(dataset.SeriesInstanceUID),
+            str(dataset.file_meta.TransferSyntaxUID),
+            "image",
+            "job/made.dcm",
+            path.stat().st_size,
+            "f" * 64,
+            read_attributes(path),
+        )
+        with self.database.write() as tx:
+            (study,) = index.list_studies(tx)
+            index.add_own(tx, study.id, [made], datetime.now(UTC))
 
     def path_of(self, sop_instance_uid: str) -> Path:
         """Where an instance lies."""
@@ -76,7 +102,7 @@ def running_holder(
     server = AssociationServer(own, store, sink, composites=composites(means))
     server.start()
     try:
-        yield Holder(server, database, store)
+        yield Holder(server, database, store, results)
     finally:
         server.drain(0)
         store.ready.forget()

@@ -81,6 +81,17 @@ def test_every_level_of_both_models_may_be_asked_for_with_or_without_the_upper_k
     assert given[-1] == Answer(0x0000, None, len(numbers), 0, 0)
 
 
+def test_results_of_the_node_come_with_the_images(holder: Holder) -> None:
+    own = make_dataset(50, SeriesInstanceUID="1.2.3.50")
+    holder.put_result(own)
+    asker = Requestor()
+    assert asker.get(holder.port, StudyInstanceUID=STUDY)[-1].completed == 4
+    assert str(own.SOPInstanceUID) in {str(one.SOPInstanceUID) for one in asker.received}
+    assert Requestor().get(holder.port, level="SERIES", SeriesInstanceUID="1.2.3.50")[-1] == Answer(
+        0x0000, None, 1, 0, 0
+    )
+
+
 def test_where_nothing_is_held_it_is_success_with_counts_of_zero(holder: Holder) -> None:
     assert Requestor().get(holder.port, StudyInstanceUID="1.2.3") == [Answer(0x0000, None, 0, 0, 0)]
 
