@@ -153,7 +153,7 @@ class MetadataShelf:
             left = {folder.name: folder for folder in self._root.glob("??/*")}
             for half in self._root.rglob(f"*{_PART}"):
                 half.unlink(missing_ok=True)
-            for uid in study_instance_uids:
+            for uid in study_instance_uids if left else ():
                 left.pop(_digest(uid), None)
             for folder in left.values():
                 shutil.rmtree(folder, ignore_errors=True)
