@@ -154,7 +154,8 @@ class _Carried:
                 self._enter(study, len(wanted) - came)
 
     def _enter(self, study: FoundStudy, missing: int) -> None:
-        is_owed = bool(self._fetch.analyzer) and missing < len(study.instances)
+        is_wanted = bool(self._fetch.analyzer) and not self._is_cancelled
+        is_owed = is_wanted and missing < len(study.instances)
         uid, expected = study.study_instance_uid, len(study.instances)
         row = FetchedStudy(uid, None, expected, missing, OWED if is_owed else "")
         with self._database.write() as tx:

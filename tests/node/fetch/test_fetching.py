@@ -193,7 +193,7 @@ def test_a_fault_of_the_node_ends_the_fetch_and_not_the_next_one(ward: Ward) -> 
 
 def test_a_cancelled_fetch_ends_and_keeps_what_came(ward: Ward) -> None:
     with running_archive(study(1, 5), gate=threading.Event()) as archive:
-        number = ward.ask("archive", accession_number="A1")
+        number = ward.ask("archive", "quality", accession_number="A1")
         thread = threading.Thread(target=ward.fetching(ward.dimse(archive.peer)).step)
         thread.start()
         archive.waits.wait(30)
@@ -202,6 +202,7 @@ def test_a_cancelled_fetch_ends_and_keeps_what_came(ward: Ward) -> None:
         thread.join()
     fetch = ward.look(number)
     assert (fetch.state, fetch.counts.received) == (FetchState.CANCELLED, 1)
+    assert [one.analysis for one in ward.studies(number)] == [""]
 
 
 def test_one_that_has_not_begun_is_cancelled_at_once(ward: Ward) -> None:

@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage, JPEG2000Lossless
 
 from node.clock import system_clock
+from node.dimse.contexts import TRANSFER_SYNTAXES
 from node.dimse.errors import PeerUnavailable
 from node.dimse.scu import query, retrieve
 from node.dimse.scu.query import QueryRefused
@@ -273,8 +274,6 @@ def test_each_usual_transfer_syntax_has_a_context_of_its_own_and_the_last_all_ot
     assert len(alone) == 2
     assert len(contexts) <= 126
     offered = {syntax for one in contexts for syntax in one.transfer_syntax}
-    from node.dimse.contexts import TRANSFER_SYNTAXES
-
     assert offered <= TRANSFER_SYNTAXES and len(offered) > 40
     crowded = retrieve.storage_contexts([f"1.2.3.{one}" for one in range(60)], 126)
     assert len(crowded) <= 126
