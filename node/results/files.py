@@ -23,10 +23,16 @@ class ResultFiles:
         self._folder = folder
 
     def write(self, dataset: Dataset, name: str, kind: ObjectKind) -> Path:
-        """Write an object; whoever keeps the folder syncs it."""
+        """Write an object; whoever keeps the folder syncs it.
+
+        It takes the place of what an earlier run wrote at once: whoever reads that meanwhile, to
+        send it, has one whole file or the other.
+        """
         path = self._folder / name
-        with path.open("wb") as file:
+        half = path.with_name(f"{name}.half")
+        with half.open("wb") as file:
             pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+        half.replace(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         self.objects.append(

@@ -82,6 +82,18 @@ def test_a_repeat_gives_the_same_bytes(tmp_path: Path) -> None:
     assert contents(tmp_path / "a" / "job") == contents(tmp_path / "b" / "job")
 
 
+def test_who_reads_an_object_while_it_is_made_again_reads_it_whole(tmp_path: Path) -> None:
+    first = write_notice(ct_source(), "failed", ("the first run",), PROVENANCE, tmp_path / "job1")
+    path = tmp_path / first.objects[0].key
+    with path.open("rb") as reading:
+        begun = reading.read(200)
+        write_notice(ct_source(), "failed", ("the second run",), PROVENANCE, tmp_path / "job1")
+        whole = begun + reading.read()
+    assert hashlib.sha256(whole).hexdigest() == first.objects[0].sha256
+    assert hashlib.sha256(path.read_bytes()).hexdigest() != first.objects[0].sha256
+    assert [one.name for one in path.parent.iterdir()] == ["report.dcm"]
+
+
 def test_a_repeat_on_another_card_gives_the_same_bytes(tmp_path: Path) -> None:
     other = dataclasses.replace(PROVENANCE, device="cuda:0")
     write_results(ct_source(), everything(), PROVENANCE, tmp_path / "a")
