@@ -91,7 +91,7 @@ class DimseSettings(Table):
     max_pdu_bytes: Annotated[int, Field(ge=4096, le=16_777_216), example(65536)] = 131_072
     """Longest PDU accepted; longer ones end the association."""
     network_timeout_s: Annotated[SomeSeconds, example(120)] = 60
-    """Silence on an open association."""
+    """Silence on an open association, or within a request that stores over the web."""
     pdu_timeout_s: Annotated[SomeSeconds, example(60)] = 30
     """From a PDU's first byte to its last, and for what the peer must take from us."""
     negotiation_timeout_s: Annotated[SomeSeconds, example(30)] = 15

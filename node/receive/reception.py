@@ -185,10 +185,12 @@ class Reception:
             raise _Refused(status, RefusalKind.UNREADABLE) from error
         study = attributes.study_instance_uid
         if attributes.sop_class_uid != offer.sop_class_uid:
-            status = Status(statuses.SOP_CLASS_MISMATCH, "SOP Class UID differs from the command's")
+            status = Status(
+                statuses.SOP_CLASS_MISMATCH, "SOP Class UID differs from the one announced"
+            )
             raise _Refused(status, RefusalKind.SOP_CLASS_MISMATCH, study)
         if attributes.sop_instance_uid != offer.sop_instance_uid:
-            comment = "SOP Instance UID differs from the command's"
+            comment = "SOP Instance UID differs from the one announced"
             status = Status(statuses.SOP_INSTANCE_MISMATCH, comment)
             raise _Refused(status, RefusalKind.SOP_INSTANCE_MISMATCH, study)
         if offer.study_instance_uid not in ("", study):

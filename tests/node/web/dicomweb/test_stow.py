@@ -20,7 +20,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation
 from node import parts
 from node.receive.uploads import Uploads
 from node.web.app import WebContext, create_app
-from node.web.dicomweb import stow
+from node.web.dicomweb import storing, stow
 from node.web.server import WebServer
 from storage.errors import DatabaseUnavailable
 from storage.records import InstanceRecord
@@ -246,6 +246,17 @@ def test_what_is_no_body_of_files_is_refused_with_the_status_that_says_so(counte
         answer = counter.client.post(STUDIES, content=body, headers=headers)
         assert answer.status_code == status, content_type
     assert counter.stored() == set()
+
+
+def test_a_request_of_more_parts_than_can_be_named_is_refused_where_it_grows_too_long(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storing, "MAX_FILES", 2)
+    files = [file_of(make_dataset(seed)) for seed in (1, 2, 3)]
+    answer = counter.post(multipart(*files))
+    assert (answer.status_code, "send them in several requests" in answer.text) == (413, True)
+    assert len(counter.stored()) == 2
+    assert counter.post(multipart(*files[:2])).status_code == 200
 
 
 def test_a_body_in_another_coding_is_refused(counter: Counter) -> None:
