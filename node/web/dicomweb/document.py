@@ -17,9 +17,26 @@ _REFUSALS = {
     "413": "The search is too broad, or the body too long.",
     "503": "The database is away, or too many ask at once.",
 }
+_OF_STORING = {
+    "403": "A page of another site may not store here.",
+    "415": "The body is none of those that are taken.",
+}
+_OF_READING = {
+    "416": "There is no such range of bytes.",
+}
 _REFUSED = {"application/json": {"schema": {"$ref": "#/components/schemas/Refused"}}}
 _OBJECTS = {"schema": {"type": "array", "items": {"type": "object"}}}
 _BYTES = {"schema": {"type": "string", "format": "binary"}}
+_STORED = {
+    "200": "All were stored.",
+    "202": "Some were stored; why not the others.",
+    "409": "None was stored, and why.",
+}
+_FILES = {
+    "description": "Instances as files, each a part.",
+    "required": True,
+    "content": {'multipart/related; type="application/dicom"': _BYTES, "application/dicom": _BYTES},
+}
 _ATTRIBUTES = (
     *("StudyInstanceUID", "PatientID", "PatientName", "StudyDate", "AccessionNumber"),
     *("ModalitiesInStudy", "Modality", "00080020", "RequestAttributesSequence.00400009"),
@@ -48,24 +65,42 @@ def _template(path: str) -> str:
 
 def _operation(service: Service) -> dict[str, Any]:
     is_search = service.name.startswith("Search")
-    is_json = is_search or service.name.endswith("Metadata")
-    content = {DICOM_JSON: _OBJECTS} if is_json else {"*/*": _BYTES}
-    refusals = {
-        status: {"description": words, "content": _REFUSED} for status, words in _REFUSALS.items()
-    }
     names = re.findall(r"\{(\w+)", service.path)
     identity = re.sub(r"\W+", "_", f"{service.method} {_template(service.path)}").strip("_")
     parameters = [_parameter(name, "path") for name in names]
     if is_search:
         parameters += [_parameter(name, "query", said) for name, said in _SEARCH.items()]
         parameters += [_parameter(name, "query") for name in _ATTRIBUTES]
+    body = {"requestBody": _FILES} if service.method == "POST" else {}
     return {
         "tags": [TAG],
         "summary": service.name,
         "description": f"{service.name}, as PS3.18 has it.",
         "operationId": identity,
         "parameters": parameters,
-        "responses": {"200": {"description": "As asked.", "content": content}, **refusals},
+        **body,
+        "responses": _responses(service, is_search),
+    }
+
+
+def _responses(service: Service, is_search: bool) -> dict[str, Any]:
+    if service.method == "POST":
+        told = {"content": {DICOM_JSON: {"schema": {"type": "object"}}}}
+        done = {status: {"description": words, **told} for status, words in _STORED.items()}
+        return done | _refused(_REFUSALS | _OF_STORING)
+    is_json = is_search or service.name.endswith("Metadata")
+    content = {DICOM_JSON: _OBJECTS} if is_json else {"*/*": _BYTES}
+    done = {"200": {"description": "As asked.", "content": content}}
+    if is_search:
+        return done | _refused(_REFUSALS)
+    done["206"] = {"description": "The range of bytes that was asked.", "content": content}
+    unchanged = {"304": {"description": "The client has it already."}}
+    return done | unchanged | _refused(_REFUSALS | _OF_READING)
+
+
+def _refused(refusals: dict[str, str]) -> dict[str, Any]:
+    return {
+        status: {"description": words, "content": _REFUSED} for status, words in refusals.items()
     }
 
 
