@@ -23,7 +23,7 @@ from node.web.dicomweb.room import Room
 from node.web.dicomweb.services import Service, as_routes
 
 PREFIX = "/dicom-web"
-SLOTS = 6
+SLOTS = 4
 """Requests that read files at one time; a client that reads slowly holds none meanwhile."""
 
 DRAWING = 2

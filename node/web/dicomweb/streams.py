@@ -7,7 +7,7 @@ so a slow client keeps an open file and nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 
 import structlog
@@ -20,8 +20,10 @@ from storage.port import Readable
 
 log = structlog.get_logger(__name__)
 
-PIECE = 1 << 20
-"""Bytes that are read and sent at a time."""
+PIECE = 256 * 1024
+"""Bytes that are read and sent at a time: with larger ones others wait longer for their turn."""
+AT_ONCE = 1 << 20
+"""Shorter bodies are read before they are sent, and sent as one."""
 
 Pieces = Generator[bytes, None, None]
 
@@ -39,7 +41,8 @@ def file_pieces(source: Readable, start: int = 0, length: int | None = None) -> 
 
 
 def gathered(pieces: Iterable[bytes]) -> Pieces:
-    """Small pieces put together, so that each sending is worth it; only the last is below PIECE."""
+    """Small pieces put together, so that each sending is worth it; only the last is shorter
+    than PIECE."""
     waiting: list[bytes] = []
     size = 0
     for piece in pieces:
@@ -69,12 +72,12 @@ class Streamed(Response):
         super().__init__(None, status, headers)
         self._pieces = gathered(pieces)
         self._slots = slots
-        self._piece = next(self._pieces, b"")
-        self._is_whole = len(self._piece) < PIECE
+        self._ready = list(_first(self._pieces))
+        self._is_whole = sum(map(len, self._ready)) < AT_ONCE
         if "Content-Length" not in (headers or ()):
             del self.headers["Content-Length"]
             if self._is_whole:
-                self.headers["Content-Length"] = str(len(self._piece))
+                self.headers["Content-Length"] = str(sum(map(len, self._ready)))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {
@@ -84,16 +87,17 @@ class Streamed(Response):
         }
         await send(start)
         if self._is_whole:
-            await send(_body(self._piece, more=False))
+            await send(_body(b"".join(self._ready), more=False))
         else:
             await self._send_pieces(receive, send)
 
     async def _send_pieces(self, receive: Receive, send: Send) -> None:
         left = asyncio.ensure_future(_departure(receive))
         try:
-            while self._piece and not left.done():
-                await send(_body(self._piece, more=True))
-                self._piece = await self._next()
+            piece = self._ready.pop(0)
+            while piece and not left.done():
+                await send(_body(piece, more=True))
+                piece = self._ready.pop(0) if self._ready else await self._next()
             await send(_body(b"", more=False))
         except (OSError, NodeError, StorageError) as error:
             log.warning("dicomweb_broken_off", error=type(error).__name__)
@@ -105,6 +109,14 @@ class Streamed(Response):
         return await asyncio.get_running_loop().run_in_executor(
             self._slots, next, self._pieces, b""
         )
+
+
+def _first(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """So many that there are AT_ONCE, or all."""
+    size = 0
+    while size < AT_ONCE and (piece := next(pieces, b"")):
+        size += len(piece)
+        yield piece
 
 
 def _body(piece: bytes, more: bool) -> dict[str, object]:
