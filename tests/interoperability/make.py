@@ -111,6 +111,9 @@ Of single clients: `gdcmscu` connects to no port above 32767. odil binds its por
 up, unless the connection of a C-MOVE waits at once: asked again, it takes everything. pynetdicom2
 wants to be told which classes it stores. dicomweb-mcp-server reads Basic Text, Enhanced and
 Comprehensive SR, not the node's Comprehensive 3D SR. dicomtrolley asks series by series.
+
+How 500 generated queries are answered beside two other archives:
+[query_differences.md](query_differences.md).
 """
 
 
