@@ -22,6 +22,7 @@ from storage.database import Database, open_database
 from storage.header import read_attributes
 from storage.holdings import Selection, select
 from storage.instances import InstanceStore
+from storage.kinds import ObjectKind
 from storage.records import InstanceRecord, ResultObject
 from storage.results import ResultStore
 from tests.instances import write_instance
@@ -60,7 +61,7 @@ class Holder:
             str(dataset.SOPClassUID),
             str(dataset.SeriesInstanceUID),
             str(dataset.file_meta.TransferSyntaxUID),
-            "image",
+            ObjectKind.IMAGE,
             "job/made.dcm",
             path.stat().st_size,
             "f" * 64,
