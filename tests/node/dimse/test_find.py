@@ -77,8 +77,10 @@ class Asked:
 
 
 @contextmanager
-def associated(port: int, model: str = STUDY_ROOT, options: bytes = b"") -> Iterator[Association]:
-    ae = AE(ae_title="ASKER")
+def associated(
+    port: int, model: str = STUDY_ROOT, options: bytes = b"", ae_title: str = "ASKER"
+) -> Iterator[Association]:
+    ae = AE(ae_title=ae_title)
     ae.add_requested_context(model)
     items = []
     if options:
@@ -168,7 +170,7 @@ def test_missing_upper_keys_are_answered_and_logged_once(
     archive: Archive, capfd: pytest.CaptureFixture[str]
 ) -> None:
     archive.held.add(1)
-    with associated(archive.port) as association:
+    with associated(archive.port, ae_title="RELATIONAL") as association:
         for _ in range(2):
             assert ask(association, "SERIES", Modality="CT").statuses == [0xFF00, 0x0000]
     assert capfd.readouterr().out.count("relational_query") == 1
