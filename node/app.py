@@ -7,6 +7,7 @@ import functools
 import multiprocessing
 import secrets
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from datetime import datetime
@@ -112,8 +113,10 @@ class Node:
     def stop(self) -> None:
         """Refuse new associations, let running ones end, then end every stage."""
         log.info("node_stops")
+        drained_at = time.monotonic() + self.settings.dimse.drain_timeout_s
+        self.uploads.close(timeout_s=0)
         self.server.drain(self.settings.dimse.drain_timeout_s)
-        self.uploads.close(self.settings.dimse.drain_timeout_s)
+        self.uploads.close(drained_at - time.monotonic())
         for proof in self._proofs:
             proof.stop(timeout_s=0)
         self.dispatcher.stop()
