@@ -60,7 +60,7 @@ class _Wado:
             body = Multipart(DICOM, self._parts(holding, syntax), boundary_of(tag))
             pieces, head["Content-Type"] = body.pieces(), body.content_type
             if is_plain and holding.is_whole:
-                head["Content-Length"] = str(body.length(_sizes(holding)))
+                head["Content-Length"] = str(body.length(self._sizes(holding)))
         room = self._room if is_plain else self._drawing
         return streamed(room, request, pieces, head)
 
@@ -68,6 +68,13 @@ class _Wado:
         for held in holding:
             with whole_instance(self._room, held, syntax) as whole:
                 yield Part(_content_type(whole.transfer_syntax_uid), whole.pieces)
+
+    def _sizes(self, holding: Holding) -> Iterator[tuple[str, int]]:
+        """Of the files as they lie there: the head of one may be longer than the index says, where
+        the same data set came twice."""
+        for held in holding.first:
+            blob = self._room.context.archive.blob(held)
+            yield _content_type(held.transfer_syntax_uid), blob.store.size(blob.key)
 
     def _files(self, holding: Holding, syntax: str) -> Iterator[Pieces]:
         for held in holding:
@@ -102,10 +109,6 @@ def _offers(holding: Holding) -> list[Offer]:
     parts = Offer(DICOM, multipart=True, syntaxes=syntaxes)
     packed = Offer(zipped.MEDIA_TYPE, syntaxes=(AS_STORED, *syntaxes))
     return [parts, replace(parts, multipart=False), packed] if holding.only else [parts, packed]
-
-
-def _sizes(holding: Holding) -> Iterator[tuple[str, int]]:
-    return ((_content_type(one.transfer_syntax_uid), one.size_bytes) for one in holding.first)
 
 
 def _content_type(syntax: str) -> str:

@@ -59,6 +59,16 @@ def test_a_series_comes_as_the_bytes_that_are_stored_one_part_an_instance(site: 
     assert parts[0]["Content-Type"] == "application/dicom; transfer-syntax=1.2.840.10008.1.2.1"
 
 
+def test_its_length_is_told_whatever_the_index_says_of_the_files(site: Site) -> None:
+    datasets = [make_dataset(seed, 600) for seed in (1, 2)]
+    files = [hold(site, one) for one in datasets]
+    with site.database.write() as tx:
+        tx.exec_driver_sql("UPDATE instances SET size_bytes = 7")
+    answer = get(site, series_url(datasets[0]), DICOM_PARTS)
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert [content_of(one) for one in parts_of(answer)] == [one.read_bytes() for one in files]
+
+
 def test_a_study_comes_with_all_its_series(site: Site) -> None:
     ct = make_dataset(1)
     other = make_dataset(2, SeriesInstanceUID="1.2.3")
