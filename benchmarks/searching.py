@@ -100,10 +100,8 @@ class Searching:
         """The same queries on an index of a hundredth and on the whole; ten instances a study."""
         sizes = (max(self.studies // 100, HITS), self.studies)
         with ExitStack() as stack:
-            asked = [
-                stack.enter_context(Requestor(side.port, side.ae_title))
-                for side in (self._node(stack, studies, 10) for studies in sizes)
-            ]
+            sides = [self._node(stack, studies, 10) for studies in sizes]
+            asked = [stack.enter_context(Requestor(one.port, one.ae_title)) for one in sides]
             for name, key in KEYS.items():
                 case = f"C-FIND by {name}: {sizes[1] * 10} instances ÷ {sizes[0] * 10}"
                 self._growth(case, asked, _name if name == "name prefix" else key, sizes[0])
