@@ -242,6 +242,7 @@ class Node:
             uploads=self.uploads,
             metadata=self._metadata,
             max_answers=self.settings.query.max_answers,
+            search_limits=parts.search_limits(self.settings),
             destinations=tuple(one.name for one in self.settings.destinations),
             sources=source_names(self.settings),
             wake=self._wake_all,

@@ -35,6 +35,7 @@ from node.observe import logs
 from node.observe.certificates import CertificateWatch
 from node.observe.gaps import GapWatch
 from node.observe.health import Health
+from node.query.search import Limits
 from node.receive.failure_reasons import TRANSFER_SYNTAX_NOT_SUPPORTED
 from node.receive.file_reception import Outcome
 from node.receive.offer import Offer
@@ -266,6 +267,11 @@ def corrections(
     made = Corrections(database, store, shelf, clock)
     heartbeat = health.part("corrections", works_s=TRANSFER_S)
     return Loop(lambda: made.step() > 0, heartbeat, RETENTION_S)
+
+
+def search_limits(settings: Settings) -> Limits:
+    """Of one search over the web: those of C-FIND."""
+    return Limits(settings.query.max_headers, settings.query.max_search_s)
 
 
 def metadata_shelf(settings: Settings, store: InstanceStore) -> MetadataShelf:

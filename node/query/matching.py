@@ -109,10 +109,21 @@ def _is_wild(wanted: str) -> bool:
 
 
 def _pattern(wanted: str) -> re.Pattern[str]:
-    """``*`` for any letters, ``?`` for one. PS3.4 C.2.2.2.4."""
-    collapsed = re.sub(r"\*+", "*", wanted)  # each star more costs a power of the length
-    parts = (".*" if one == "*" else "." if one == "?" else re.escape(one) for one in collapsed)
-    return re.compile("".join(parts), re.DOTALL)
+    """``*`` for any letters, ``?`` for one. PS3.4 C.2.2.2.4.
+
+    What stands between two stars is taken where it comes first, and never looked for again: else
+    each star more costs a power of the length.
+    """
+    begin, *parts = (_letters(one) for one in wanted.split("*"))
+    if not parts:
+        return re.compile(begin, re.DOTALL)
+    *middle, end = parts
+    between = "".join(f"(?>.*?{one})" for one in middle if one)
+    return re.compile(f"{begin}{between}.*{end}", re.DOTALL)
+
+
+def _letters(wanted: str) -> str:
+    return "".join("." if one == "?" else re.escape(one) for one in wanted)
 
 
 # --- person names ---------------------------------------------------------------------------------

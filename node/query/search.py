@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from node.errors import NodeError
 from node.query.answer import Answer
 from node.query.asked import Level, Query
 from node.query.found import Found, Page
@@ -24,7 +25,7 @@ FIRST_PAGE = 128
 LARGEST_PAGE = 1024
 
 
-class TooMuch(Exception):
+class TooMuch(NodeError):
     """The search was given up: it takes too long, or too many files would have to be read."""
 
 

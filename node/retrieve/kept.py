@@ -14,29 +14,29 @@ MOST_STARTS = 1 << 20
 
 
 class KeptFrames:
-    """What ``stored_frames`` found, by the digest of the instance's bytes. For any thread."""
+    """What ``stored_frames`` found, by what tells the bytes of a file. For any thread."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, StoredFrames] = OrderedDict()
         self._starts = 0
         self._lock = threading.Lock()
 
-    def of(self, source: Readable, sha256: str, transfer_syntax_uid: str) -> StoredFrames:
+    def of(self, source: Readable, known_by: str, transfer_syntax_uid: str) -> StoredFrames:
         """Raises what ``stored_frames`` raises."""
         with self._lock:
-            known = self._known.get(sha256)
+            known = self._known.get(known_by)
             if known is not None:
-                self._known.move_to_end(sha256)
+                self._known.move_to_end(known_by)
                 return known
         found = stored_frames(source, transfer_syntax_uid)
         with self._lock:
-            self._keep(sha256, found)
+            self._keep(known_by, found)
         return found
 
-    def _keep(self, sha256: str, found: StoredFrames) -> None:
-        if sha256 in self._known:
+    def _keep(self, known_by: str, found: StoredFrames) -> None:
+        if known_by in self._known:
             return
-        self._known[sha256] = found
+        self._known[known_by] = found
         self._starts += _weight(found)
         while len(self._known) > MOST_INSTANCES or self._starts > MOST_STARTS:
             _, oldest = self._known.popitem(last=False)

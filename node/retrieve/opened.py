@@ -81,15 +81,16 @@ class OpenFrames:
 
 @contextmanager
 def open_frames(
-    kept: KeptFrames, source: Readable, sha256: str, transfer_syntax_uid: str
+    kept: KeptFrames, source: Readable, known_by: str, transfer_syntax_uid: str
 ) -> Iterator[OpenFrames]:
-    """
+    """``known_by``: another one for other bytes of the file.
+
     Raises
     ------
     NoPixels, UnreadablePixels, UnreadableInstance, FileNotFoundError, OSError
     """
     if transfer_syntax_uid not in _RECODED:
-        frames: StoredFrames = kept.of(source, sha256, transfer_syntax_uid)
+        frames: StoredFrames = kept.of(source, known_by, transfer_syntax_uid)
         with source.open("rb") as file:
             yield OpenFrames(source, file, frames, transfer_syntax_uid)
         return

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from node.observe.health import Health
 from node.observe.shared import Shared
+from node.query.search import LIMITS, Limits
 from node.receive.uploads import Uploads
 from node.retrieve.series_metadata import SeriesMetadata
 from storage.archive import Archive
@@ -56,6 +57,7 @@ class WebContext:
     """Metadata with their shelf."""
     max_answers: int = 2000
     """So many matches a search gives at once; 0: any number."""
+    search_limits: Limits = LIMITS
     shared: Shared = field(default_factory=lambda: Shared(fresh_s=0))
     """What several ask for at once is computed once."""
     sources: tuple[str, ...] = ()

@@ -36,13 +36,21 @@ def routes(context: WebContext) -> APIRouter:
     async def ask(request: Request) -> Response:
         if is_cross_site(request.headers):
             raise HTTPException(403, "a page elsewhere cannot have something fetched")
-        if int(request.headers.get("content-length") or 0) > MAX_BYTES:
-            raise HTTPException(413, "the form is too long")
-        wish = _wish(await request.body())
+        wish = _wish(await _body(request))
         await run_in_threadpool(enter, wish, "the page", context, changes)
         return RedirectResponse("/", 303)
 
     return router
+
+
+async def _body(request: Request) -> bytes:
+    """A form as it comes, of whatever length is announced. Raises HTTPException."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise HTTPException(413, "the form is too long")
+    return bytes(body)
 
 
 def _wish(body: bytes) -> FetchWish:
@@ -52,12 +60,12 @@ def _wish(body: bytes) -> FetchWish:
     ------
     HTTPException
     """
-    fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
-    given = {name: " ".join(values).strip() for name, values in fields.items()}
-    lists = {name: given.pop(name, "").split() for name in _LISTS}
     try:
+        fields = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+        given = {name: " ".join(values).strip() for name, values in fields.items()}
+        lists = {name: given.pop(name, "").split() for name in _LISTS}
         return FetchWish.model_validate({**given, **lists})
-    except ValidationError as error:
+    except (ValueError, ValidationError) as error:
         raise HTTPException(422, "the form is not this page's") from error
 
 

@@ -223,6 +223,7 @@ class Tally:
             self.warnings += 1
         else:
             self.failed.append(sop_instance_uid)
+            return
         self.sent_bytes += size_bytes
 
     def progress(self, with_remaining: bool) -> Progress:

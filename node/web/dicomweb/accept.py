@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from node.web.dicomweb.media_types import MULTIPART
 from node.web.dicomweb.refusing import not_acceptable
 
-MULTIPART = "multipart/related"
 ANY = "*/*"
 AS_STORED = "*"
 """The transfer syntax of whoever takes what is there."""

@@ -14,7 +14,7 @@ from node.retrieve.frames import Span
 
 PRIVATE = "private, no-cache"
 """Kept by whoever asked, and asked for again before it is shown: images can be replaced."""
-_RANGE = re.compile(r"bytes=\s*(\d*)\s*-\s*(\d*)\s*")
+_RANGE = re.compile(r"bytes=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*")
 
 
 def entity_tag(*parts: str) -> str:

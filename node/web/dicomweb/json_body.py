@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from starlette.requests import Request
 
 from node.web.dicomweb.accept import Offer
 from node.web.dicomweb.media_types import DICOM_JSON
+from node.web.dicomweb.refusing import bad_request
 
 JSON = "application/json"
+_NETLOC = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
 _PORTS = {"http": 80, "https": 443}
 _LOOPBACK = ("127.0.0.1", "::1")
 OFFERS = (Offer(DICOM_JSON), Offer(JSON))
@@ -51,8 +54,15 @@ def origin(request: Request) -> str:
 
     Some clients leave the port out of Host. Where it names the very address that the connection
     came to, there is no proxy between, and the port is known.
+
+    Raises
+    ------
+    HTTPException
+        400: Host is none; it would stand in what is kept and told to others.
     """
     netloc = request.url.netloc
+    if not _NETLOC.fullmatch(netloc):
+        raise bad_request("the Host header is no host and port")
     address, port = request.scope.get("server") or ("", None)
     here = {address, "localhost"} if address in _LOOPBACK else {address}
     if port and netloc in here and port != _PORTS.get(request.url.scheme):

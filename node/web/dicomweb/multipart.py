@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from node.web.dicomweb.accept import MULTIPART
+from node.web.dicomweb.media_types import MULTIPART
 from node.web.dicomweb.streams import Pieces
 
 

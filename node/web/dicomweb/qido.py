@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from node.query.asked import Level
-from node.query.search import Answer, TooMuch, search
+from node.query.search import Answer, search
 from node.retrieve.dicom_json.answers import Member, answer_object, uid_of, url
 from node.retrieve.metadata import ROOT
 from node.retrieve.series_metadata import array, packed
@@ -74,10 +73,7 @@ class _Qido:
     def _answer(self, request: Request, level: Level) -> Response:
         chosen = choose(request, json_body.OFFERS)
         asked = search_parameters.read(request, level)
-        try:
-            found, has_more = self._found(asked)
-        except TooMuch as error:
-            raise HTTPException(413, str(error)) from error
+        found, has_more = self._found(asked)
         first = next(found, None)
         root = f"{json_body.origin(request)}{ROOT}"
         answers = chain([first], found) if first is not None else iter(())
@@ -104,9 +100,10 @@ class _Qido:
             self._room.context.title,
             skip=asked.offset,
             limit=limit if limit is None or not is_cut else limit + 1,
+            limits=self._room.context.search_limits,
         )
         if limit is None or limit > AT_ONCE:
-            return found, False
+            return islice(found, limit), False
         kept = list(found)
         return islice(kept, limit), len(kept) > limit
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 
+from node.query.search import TooMuch
 from node.retrieve.bulkdata import NoSuchValue, SenselessPath
 from node.retrieve.frames import NoPixels, NoSuchFrame, UnreadablePixels
 from node.retrieve.rendered import SenselessViewport
@@ -33,14 +34,9 @@ def not_acceptable(offered: Iterable[str], syntaxes: Iterable[str] = ()) -> HTTP
     return HTTPException(406, sentence + (f"; with transfer-syntax {listed}" if listed else ""))
 
 
-def unsupported_media_type(taken: Iterable[str]) -> HTTPException:
-    """415, with what is taken."""
-    return HTTPException(415, f"the body has to be one of {', '.join(taken)}")
-
-
 @contextmanager
 def refusals() -> Iterator[None]:
-    """What reading frames and files raises, as an answer."""
+    """What searching, and reading frames and files, raises, as an answer."""
     try:
         yield
     except (NoPixels, NoSuchFrame, NoSuchValue) as error:
@@ -49,5 +45,7 @@ def refusals() -> Iterator[None]:
         raise bad_request(str(error)) from error
     except (UnreadablePixels, NotEncodable) as error:
         raise HTTPException(406, f"{error}: it cannot be given in this form") from error
+    except TooMuch as error:
+        raise HTTPException(413, str(error)) from error
     except FileNotFoundError as error:
         raise not_found("instance: it was deleted a moment ago") from error

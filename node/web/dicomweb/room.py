@@ -35,7 +35,9 @@ class Room:
     def frames(self, held: Held) -> AbstractContextManager[OpenFrames]:
         """Raises what ``open_frames`` raises."""
         blob = self.context.archive.blob(held)
-        return open_frames(self.kept, blob, held.sha256, held.transfer_syntax_uid)
+        # The digest is the data set's: with another head before it, it lies elsewhere in the file.
+        known_by = f"{held.sha256} {blob.store.size(blob.key)}"
+        return open_frames(self.kept, blob, known_by, held.transfer_syntax_uid)
 
     @property
     def metadata(self) -> SeriesMetadata:

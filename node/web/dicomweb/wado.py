@@ -12,6 +12,7 @@ from node.retrieve.transcode import DECODED
 from node.web.dicomweb import zipped
 from node.web.dicomweb.accept import AS_STORED, Chosen, Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
+from node.web.dicomweb.media_types import DICOM
 from node.web.dicomweb.multipart import Multipart, Part, boundary_of
 from node.web.dicomweb.room import Holding, Room, find, selection
 from node.web.dicomweb.services import Service
@@ -19,8 +20,6 @@ from node.web.dicomweb.single import single_part, streamed
 from node.web.dicomweb.streams import Pieces
 from node.web.dicomweb.whole import is_stored_so, whole_instance
 from storage.holdings import Held
-
-DICOM = "application/dicom"
 
 
 def services(room: Room) -> list[Service]:

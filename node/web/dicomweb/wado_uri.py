@@ -13,12 +13,13 @@ from node.retrieve.rendered import GIF, JPEG, PNG, View, Viewport, encoded, pict
 from node.retrieve.transcode import syntaxes_of
 from node.web.dicomweb.accept import Chosen, Offer, choose_of
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
+from node.web.dicomweb.media_types import DICOM
 from node.web.dicomweb.refusing import bad_request
 from node.web.dicomweb.room import Room, chosen_by, find
 from node.web.dicomweb.services import Service
 from node.web.dicomweb.single import streamed
 from node.web.dicomweb.viewing import MOST_PIXELS_A_SIDE, quality_of, warnings, window_of
-from node.web.dicomweb.wado import DICOM, alone
+from node.web.dicomweb.wado import alone
 from storage.holdings import Held
 
 PATH = "/wado"

@@ -82,6 +82,8 @@ def test_a_form_that_a_page_elsewhere_sends_is_refused(node: Node) -> None:
     assert post(node, "/fetch", data=FORM, headers={"Sec-Fetch-Site": "cross-site"}).is_error
     assert post(node, "/fetch", data={**FORM, "source": "other"}).status_code == 409
     assert post(node, "/fetch", data={"file": "x"}).status_code == 422
+    assert post(node, "/fetch", data={f"f{one}": "x" for one in range(30)}).status_code == 422
+    assert post(node, "/fetch", content=iter([b"x" * 50_000] * 2)).status_code == 413
 
 
 def test_the_api_has_something_fetched_and_tells_of_it_without_uids(node: Node) -> None:

@@ -148,6 +148,11 @@ def test_wild_cards_are_those_of_file_names(wanted: str, found: str) -> None:
         assert matches("LO", [wanted], [found]) == fnmatchcase(found, wanted)
 
 
+def test_a_key_of_many_stars_ends_also_on_long_texts() -> None:
+    assert fits("UT", "*a?" * 20 + "*z", "a" * 20_000 + "z")
+    assert not fits("UT", "*a?" * 20 + "*z", "a" * 20_000)
+
+
 # --- person names ---------------------------------------------------------------------------------
 
 

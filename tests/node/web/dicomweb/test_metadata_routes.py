@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.instances import make_dataset
 from tests.node.web.dicomweb.holding import hold, series_url, study_url, url
 from tests.node.web.sites import Site
@@ -77,6 +79,14 @@ def test_head_tells_of_metadata_without_reading_them(site: Site) -> None:
     hold(site, one)
     answer = site.client.head(f"{study_url(one)}/metadata")
     assert answer.status_code == 200 and answer.content == b"" and answer.headers["etag"]
+
+
+@pytest.mark.parametrize("host", ['127.0.0.1:"x', "127.0.0.1:\\g<7>", "127.0.0.1/a:1"])
+def test_a_host_header_that_is_no_host_is_refused(site: Site, host: str) -> None:
+    one = make_dataset(1)
+    hold(site, one)
+    answer = site.client.get(f"{study_url(one)}/metadata", headers={"Host": host})
+    assert answer.status_code == 400
 
 
 def test_a_client_that_leaves_the_port_out_of_host_is_told_of_it(site: Site) -> None:

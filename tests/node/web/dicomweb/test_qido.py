@@ -10,6 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import generate_uid
 
+from node.query.search import Limits
 from node.web.app import create_app
 from node.web.server import WebServer
 from tests.instances import make_dataset
@@ -215,6 +216,22 @@ def test_where_there_are_more_than_are_given_at_once_a_warning_says_so(
         assert len(rest.json()) == 1 and "warning" not in rest.headers
         some = site.client.get(studies, params={"limit": 1})
         assert len(some.json()) == 1 and "warning" not in some.headers
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("max_answers", [0, 2000])
+def test_a_search_that_would_read_too_many_files_is_refused(
+    site: Site, held: list[Dataset], max_answers: int
+) -> None:
+    assert site.context is not None
+    context = replace(site.context, max_answers=max_answers, search_limits=Limits(headers=1))
+    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server.start()
+    try:
+        studies = f"http://127.0.0.1:{server.port}{STUDIES}"
+        answer = site.client.get(studies, params={"PatientComments": "X"})
+        assert answer.status_code == 413 and "too many files" in answer.text
     finally:
         server.stop()
 

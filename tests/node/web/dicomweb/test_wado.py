@@ -147,6 +147,17 @@ def test_frames_are_those_of_the_bytes_that_lie_there_at_the_moment(site: Site) 
     assert get(site, path, "application/octet-stream").status_code == 404
 
 
+def test_frames_are_found_behind_whatever_head_the_file_has_now(site: Site) -> None:
+    dataset = make_dataset()
+    file = hold(site, dataset)
+    enter_digest(site, file)
+    path = url(dataset, "/frames/1")
+    assert get(site, path, "application/octet-stream").content == dataset.PixelData
+    dataset.file_meta.SourceApplicationEntityTitle = "ANOTHER SENDER"
+    dataset.save_as(file, enforce_file_format=True)
+    assert get(site, path, "application/octet-stream").content == dataset.PixelData
+
+
 def enter_digest(site: Site, file: Path) -> None:
     """The index knows the bytes that are there, as after a correction."""
     with site.database.write() as tx:
@@ -222,6 +233,8 @@ def test_a_part_of_a_file_is_given_by_range(site: Site) -> None:
     assert answer.content == content[-10:]
     answer = get(site, url(dataset), "application/dicom", Range=f"bytes={len(content)}-")
     assert (answer.status_code, answer.headers["content-range"]) == (416, f"bytes */{len(content)}")
+    answer = get(site, url(dataset), "application/dicom", Range=f"bytes=0-{'9' * 5000}")
+    assert (answer.status_code, answer.content) == (200, content)
 
 
 @pytest.mark.parametrize("below", ["", "/frames/1"])
