@@ -109,7 +109,8 @@ class QuerySettings(Table):
     """What others may ask for, by C-FIND and over the web."""
 
     max_answers: Annotated[int, Field(ge=0), example(500)] = 2000
-    """So many answers at most to one C-FIND, then 0xA700; 0: any number."""
+    """So many answers at most to one C-FIND, then 0xA700, and to one search of QIDO-RS, then a
+    Warning; 0: any number."""
     strict_hierarchy: Annotated[bool, example(True)] = False
     """`true`: a C-FIND, C-GET or C-MOVE without the unique keys above its level is refused with
     0xA900."""

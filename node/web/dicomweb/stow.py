@@ -16,8 +16,10 @@ from starlette.responses import Response
 from node.receive.body_parts import BodyFault, BodyParts, TooMuch
 from node.receive.file_reception import Outcome
 from node.receive.uploads import Closed, Upload, Uploads
+from node.retrieve.metadata import ROOT
 from node.web.dicomweb import stored
 from node.web.dicomweb.accept import Offer, choose
+from node.web.dicomweb.json_body import origin
 from node.web.dicomweb.media_types import (
     DICOM,
     DICOM_JSON,
@@ -90,13 +92,14 @@ class StoreService:
         content = media_type(request.headers.get("content-type", ""))
         _check(content)
         study = "".join(selection(request).study_uids)
+        root = f"{origin(request)}{ROOT}"
         async with self._place():
             if _is_large(request):
                 await self._check_room()
             with self._upload(request) as upload:
                 storing = Storing(upload, study, self._settlers)
                 outcomes = await self._take(request, storing, _reader(content, storing))
-        return _answer(request, outcomes, answer_type)
+        return _answer(outcomes, root, answer_type)
 
     # --- before the body is read ------------------------------------------------------------------
 
@@ -197,7 +200,7 @@ def _reader(content: MediaType, storing: Storing) -> Reader:
     return BodyParts(content.parameters["boundary"].encode("latin-1", "replace"), storing)
 
 
-def _answer(request: Request, outcomes: list[Outcome], answer_type: str) -> Response:
+def _answer(outcomes: list[Outcome], root: str, answer_type: str) -> Response:
     if not outcomes:
         raise bad_request("the body holds no instance")
     status = stored.status_of(outcomes)
@@ -206,8 +209,7 @@ def _answer(request: Request, outcomes: list[Outcome], answer_type: str) -> Resp
         headers["Warning"] = f'299 - "{stored.in_words(outcomes)}"'
     if status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_S)
-    base_url = str(request.url.replace(query="")).rpartition("/studies")[0]
-    body = stored.encoded(stored.response_module(outcomes, base_url), answer_type)
+    body = stored.encoded(stored.response_module(outcomes, root), answer_type)
     return Response(body, status, headers, answer_type)
 
 
