@@ -18,8 +18,10 @@ MAX_DEPTH = 64
 UNDEFINED_LENGTH = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+LONG_VRS = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+"""Explicit VRs with a length of 32 bits. PS3.5 7.1.2."""
+SHORT_VRS = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
+"""Those with one of 16 bits."""
 
 _explicit_head = struct.Struct("<HH2sH").unpack_from
 _implicit_head = struct.Struct("<HHL").unpack_from
@@ -53,11 +55,11 @@ class ElementReader:
             return Element(group << 16 | number, b"", length, at + 8)
         group, number, vr, length = _explicit_head(self.data, at)
         tag = group << 16 | number
-        if vr in _SHORT:
+        if vr in SHORT_VRS:
             return Element(tag, vr, length, at + 8)
         if group == 0xFFFE:
             return Element(tag, b"", _length(self.data, at + 4)[0], at + 8)
-        if vr not in _LONG:
+        if vr not in LONG_VRS:
             raise NotPlain
         return Element(tag, vr, _length(self.data, at + 8)[0], at + 12)
 

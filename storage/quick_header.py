@@ -17,6 +17,7 @@ import numpy as np
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
 from storage.attributes import INSTANCE, SERIES, STUDY
+from storage.elements import LONG_VRS, SHORT_VRS
 from storage.records import Header, InstanceAttributes
 
 EXPLICIT_LITTLE = "1.2.840.10008.1.2.1"
@@ -24,9 +25,6 @@ IMPLICIT_LITTLE = "1.2.840.10008.1.2"
 _OTHER_EXPLICIT = re.compile(r"1\.2\.840\.10008\.1\.2\.4\.\d+|1\.2\.840\.10008\.1\.2\.5")
 """Compressed pixels: the data set around them is Explicit VR Little Endian. PS3.5 A.4."""
 
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-"""Explicit VRs with a length of 32 bits. PS3.5 7.1.2."""
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _UNDEFINED = 0xFFFFFFFF
 _PIXELS = frozenset((0x7FE00008, 0x7FE00009, 0x7FE00010))
 _NEEDS_PARSER = frozenset((0x00180012, 0x52009229, 0x52009230))
@@ -209,10 +207,10 @@ def _explicit(data: bytes | memoryview) -> _Walked:
             if tag in _PIXELS and start + _PIXEL_HEAD[True] <= end:
                 return [*heads, (start, start + 4)], wanted
             raise _NotPlain
-        if vr in _LONG:
+        if vr in LONG_VRS:
             (length,) = _long_length(data, position)
             position += 4
-        elif vr not in _SHORT:
+        elif vr not in SHORT_VRS:
             raise _NotPlain
         if tag <= last or length == _UNDEFINED:
             raise _NotPlain

@@ -10,9 +10,9 @@ from pydicom.filewriter import write_data_element, write_dataset
 from pydicom.uid import UID
 
 from node.query.answer import Elements, data_set
+from storage.elements import LONG_VRS
 
-LONG = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"))
-"""Representations with a length of 32 bits in Explicit VR. PS3.5 Table 7.1-1."""
+_LONG = frozenset(one.decode() for one in LONG_VRS)
 MOST = 0xFFFE
 """Bytes of a value with a length of 16 bits: what is longer is cut."""
 
@@ -47,7 +47,7 @@ def _text(tag: int, element: RawDataElement, is_implicit: bool) -> bytes:
     group, number = tag >> 16, tag & 0xFFFF
     if is_implicit:
         return struct.pack("<HHL", group, number, len(value)) + value
-    if vr in LONG:
+    if vr in _LONG:
         return struct.pack("<HH2sHL", group, number, vr.encode(), 0, len(value)) + value
     cut = value[:MOST]
     return struct.pack("<HH2sH", group, number, vr.encode(), len(cut)) + cut

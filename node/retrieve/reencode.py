@@ -16,15 +16,21 @@ import numpy as np
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
 from pydicom.uid import UID
 
-from storage.elements import ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, UNDEFINED_LENGTH
+from storage.elements import (
+    ITEM,
+    ITEM_END,
+    LONG_VRS,
+    MAX_DEPTH,
+    SEQUENCE_END,
+    SHORT_VRS,
+    UNDEFINED_LENGTH,
+)
 
 CHUNK_BYTES = 1 << 20
 """Of a value, copied at one time."""
 PIXEL_DATA = 0x7FE00010
 PIXEL_REPRESENTATION = 0x00280103
 ICON_IMAGE_SEQUENCE = 0x00880200
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _WORDS = {
     **dict.fromkeys((b"US", b"SS", b"OW", b"AT"), 2),
     **dict.fromkeys((b"UL", b"SL", b"FL", b"OL", b"OF"), 4),
@@ -133,10 +139,10 @@ class Reencoder:
             (length,) = struct.unpack_from(f"{self._order}L", self._data, at + 4)
             return Head(tag, b"", length, at + 8)
         vr = bytes(self._data[at + 4 : at + 6])
-        if vr in _SHORT:
+        if vr in SHORT_VRS:
             (length,) = struct.unpack_from(f"{self._order}H", self._data, at + 6)
             return Head(tag, vr, length, at + 8)
-        if vr not in _LONG:
+        if vr not in LONG_VRS:
             raise NotPlainEnough("an element has no known VR")
         (length,) = struct.unpack_from(f"{self._order}L", self._data, at + 8)
         return Head(tag, vr, length, at + 12)
@@ -188,7 +194,7 @@ class Reencoder:
         elif head.length == UNDEFINED_LENGTH:
             raise NotPlainEnough("a compressed value within an uncompressed data set")
         else:
-            if vr in _SHORT and head.length > _LONGEST_SHORT:
+            if vr in SHORT_VRS and head.length > _LONGEST_SHORT:
                 vr = b"UN"
             self._write_head(out, head.tag, vr, head.length)
             words = 1 if self._read.is_little_endian else _WORDS.get(vr, 1)
@@ -278,6 +284,6 @@ def head_bytes(tag: int, vr: bytes, length: int, is_implicit: bool) -> bytes:
     group, number = tag >> 16, tag & 0xFFFF
     if is_implicit:
         return struct.pack("<HHL", group, number, length)
-    if vr in _SHORT:
+    if vr in SHORT_VRS:
         return struct.pack("<HH2sH", group, number, vr, length)
     return struct.pack("<HH2sHL", group, number, vr, 0, length)

@@ -25,19 +25,13 @@ from node.dimse.services.retrieve_tables import (
 )
 from node.dimse.wire.commands import p_data
 from node.dimse.wire.retrieves import Asked, Progress, answer, failed_list
+from node.query.asked import LEVEL, UNIQUE
 from storage import holdings
 from storage.archive import Archive
 from storage.database import Database
 from storage.holdings import Held, Selection
 
-LEVEL = 0x00080052
-_UNIQUE = {
-    "PATIENT": 0x00100020,
-    "STUDY": 0x0020000D,
-    "SERIES": 0x0020000E,
-    "IMAGE": 0x00080018,
-}
-"""The unique keys of the levels. PS3.4 C.6.1.1, C.6.2.1."""
+_UNIQUE = {level.value: tag for level, tag in UNIQUE.items()}
 _PAGE = 2000
 """Rows read at one time: what is no more than one page is read once."""
 

@@ -18,8 +18,10 @@ from node.retrieve.dicom_json.values import VRS, attribute, bulk, is_bulk
 from storage.elements import (
     ITEM,
     ITEM_END,
+    LONG_VRS,
     MAX_DEPTH,
     SEQUENCE_END,
+    SHORT_VRS,
     UNDEFINED_LENGTH,
     Buffer,
 )
@@ -29,9 +31,6 @@ KEPT_BYTES = 1024
 """Elements up to this length are converted once for all data sets of a writer."""
 MAX_KEPT = 20_000
 MAX_RULES = 16
-_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-"""Explicit VRs with a length of 32 bits. PS3.5 7.1.2."""
-_SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 _CHARACTER_SET, _PIXEL_REPRESENTATION = 0x00080005, 0x00280103
 _FIRST_TAG = 0x00080000
 """Lower ones are of commands and file meta information."""
@@ -161,11 +160,11 @@ class _Walk:
         unpack, unpack_length = _EXPLICIT[encoding.is_little]
         group, number, vr, length = unpack(self._data, at)
         tag = group << 16 | number
-        if vr in _SHORT:
+        if vr in SHORT_VRS:
             return _Head(tag, vr.decode("ascii"), length, at + 8)
         if group == 0xFFFE:
             return _Head(tag, "", unpack_length(self._data, at + 4)[0], at + 8)
-        if vr in _LONG:
+        if vr in LONG_VRS:
             return _Head(tag, vr.decode("ascii"), unpack_length(self._data, at + 8)[0], at + 12)
         if vr.isalpha() and vr.isupper():  # of a later edition: PS3.5 7.1.2
             return _Head(tag, "UN", unpack_length(self._data, at + 8)[0], at + 12)
