@@ -58,10 +58,6 @@ class Archive:
     page: str = ""
     settle: Callable[[int], float] = lambda count: 0.0
 
-    @property
-    def is_ours(self) -> bool:
-        return self.name.startswith("Wetread")
-
 
 @contextmanager
 def wetread(folder: Path, name: str = "Wetread") -> Iterator[Archive]:

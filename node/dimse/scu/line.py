@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BytesIO
 from typing import Any
 
@@ -176,18 +176,15 @@ def line_over(
         It is over already.
     """
     loan = upper_layer_of(association).loan
-    try:
-        loan.take()
+    with ExitStack() as stack:
         try:
+            loan.take()
+            stack.callback(loan.give_back)
             line = Line(association, name, answer_timeout_s, is_wanted, move)
-            try:
-                yield line
-            finally:
-                line.close()
-        finally:
-            loan.give_back()
-    except NotLent as error:
-        raise PeerUnavailable(name, PeerFault.ABORTED, OVER, was_established=True) from error
+        except NotLent as error:
+            raise PeerUnavailable(name, PeerFault.ABORTED, OVER, was_established=True) from error
+        stack.callback(line.close)
+        yield line
 
 
 def _odd_answer(raw: bytes) -> StoreAnswer:

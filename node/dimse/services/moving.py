@@ -100,6 +100,8 @@ class _Batch:
         try:
             self._associate()
         except (PeerUnavailable, Unfinished) as error:
+            if not self._lane.is_open:
+                raise NotLent from error  # no fault of the destination
             reason = error.reason if isinstance(error, PeerUnavailable) else str(error)
             self._retrieval.log.warning(
                 "move_destination_failed", destination=self._to.peer.name, reason=reason

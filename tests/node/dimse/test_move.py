@@ -130,7 +130,7 @@ def test_a_dead_destination_fails_all_and_takes_no_other_peer_with_it(
 
 
 def test_a_requestor_that_goes_away_ends_the_association_with_the_destination(
-    tmp_path: Path, images: list[Path]
+    tmp_path: Path, images: list[Path], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with running_pacs() as pacs, running_holder(tmp_path / "n", {"DEST": pacs.port}) as holder:
         holder.put(images)
@@ -143,6 +143,8 @@ def test_a_requestor_that_goes_away_ends_the_association_with_the_destination(
         pacs.gate.set()
         until(lambda: not pacs._server.active_associations)
         assert len(pacs.received) <= 1
+    said = capfd.readouterr().out
+    assert "retrieve_abandoned" in said and "move_destination_failed" not in said
 
 
 def test_a_cancel_stops_within_one_more_and_closes_the_association_to_the_destination(
