@@ -7,6 +7,7 @@ from node.query.asked import Level
 from node.retrieve.dicom_json.values import INLINE_BINARY_BYTES, INLINE_TEXT_BYTES
 from node.retrieve.series_metadata import WORTH_INSTANCES
 from node.web.dicomweb.json_body import OFFERS
+from node.web.dicomweb.qido import AT_ONCE
 from node.web.dicomweb.search_parameters import OF_LEVEL
 
 _NAMES = {Level.STUDY: "Study", Level.SERIES: "Series", Level.IMAGE: "Instance"}
@@ -21,7 +22,8 @@ Searches match as C-FIND does (Study Root), by keyword or tag of 8 hexadecimal d
 stops between those of sequences; UIDs are listed by commas or backslashes; one parameter several
 times is several values. Of a private attribute, which is given by its tag, the text is matched. A
 name that no attribute has is answered 400. The newest comes first; `limit` and `offset` page; where
-there are more than `query.max_answers`, a Warning header (299) says so. `fuzzymatching=true` is
+there are more than `query.max_answers`, a Warning header (299) says so, unless that is above
+{AT_ONCE}. A search has the same limits as a C-FIND: beyond them it is 413. `fuzzymatching=true` is
 matched literally, and a Warning header says so. `emptyvaluematching` and `multiplevaluematching`
 are done. Nothing found is 200 with an empty list. RetrieveURL (0008,1190) is always
 there, as are:
