@@ -9,7 +9,17 @@ from pydantic import Field, field_validator
 
 from analyzers.devices import is_device_name
 from node.config.table import Table
-from node.config.values import AETitle, AllowedHost, Days, Gigabytes, Host, Port, Seconds, example
+from node.config.values import (
+    AETitle,
+    AllowedHost,
+    Days,
+    Gigabytes,
+    Host,
+    Port,
+    Seconds,
+    SomeSeconds,
+    example,
+)
 
 
 class NodeSettings(Table):
@@ -116,7 +126,7 @@ class QuerySettings(Table):
     0xA900."""
     max_headers: Annotated[int, Field(ge=0), example(200)] = 1000
     """So many files at most are read for one query, where it asks for what the index lacks."""
-    max_search_s: Annotated[Seconds, example(10)] = 30
+    max_search_s: Annotated[SomeSeconds, example(10)] = 30
     """So long it is looked for the next answer to a query that no index helps with."""
 
 

@@ -77,6 +77,7 @@ def search(
         if number > skip:
             running.complete(found)
             yield found.answer()
+            running.since = time.monotonic()
         if number == last:
             return
 
@@ -122,7 +123,6 @@ def _found(search: _Search) -> Iterator[Found]:
                 search.read_to_compare(one)
             if one.matches_file():
                 yield one
-                search.since = time.monotonic()
 
 
 def _pages(search: _Search, wanted: Narrowing) -> Iterator[Sequence[Found]]:
