@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pynetdicom.presentation import PresentationContext
 
 from node.dimse.borrowed import Lane, borrowed
-from node.dimse.services.retrieve_tables import CANCELLED
 from node.dimse.services.retrieving import Retrieval
 from node.dimse.services.sending import Contexts, send_all
 
@@ -34,7 +33,4 @@ def get(retrieval: Retrieval, contexts: Contexts, lane: Lane, answer_timeout_s: 
     instances = retrieval.holdings.instances(retrieval.plan)
     with borrowed(lane, answer_timeout_s) as line:
         send_all(retrieval, instances, contexts, line, retrieval.settle, line.take)
-        cancelled = retrieval.is_cancelled() and retrieval.tally.remaining
-        status = CANCELLED if cancelled else retrieval.tally.final_status()
-        retrieval.answers.end(status, retrieval.tally)
-        return status
+        return retrieval.end()

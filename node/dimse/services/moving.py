@@ -14,7 +14,6 @@ from node.dimse.loan import NotLent
 from node.dimse.scu.line import Unfinished, line_over
 from node.dimse.scu.parcels import MAX_CONTEXTS
 from node.dimse.scu.sender import Peer, Timeouts, accepted_pairs, associated
-from node.dimse.services.retrieve_tables import CANCELLED
 from node.dimse.services.retrieving import Retrieval
 from node.dimse.services.sending import Contexts, send_all
 from node.dimse.wire.commands import Move
@@ -44,12 +43,9 @@ def move(retrieval: Retrieval, to: Destination, lane: Lane) -> int:
     """
     for kinds in batches(retrieval.plan.kinds):
         _Batch(retrieval, to, lane, kinds).send()
-        if retrieval.is_cancelled() and retrieval.tally.remaining:
-            retrieval.answers.end(CANCELLED, retrieval.tally)
-            return CANCELLED
-    status = retrieval.tally.final_status()
-    retrieval.answers.end(status, retrieval.tally)
-    return status
+        if retrieval.is_cancelled():
+            break
+    return retrieval.end()
 
 
 def batches(kinds: frozenset[Kind]) -> Iterator[frozenset[Kind]]:

@@ -195,7 +195,7 @@ class _Serving:
             status=f"0x{status:04X}",
             instances=tally.completed,
             warnings=tally.warnings,
-            failed=len(tally.failed),
+            failed=tally.failures,
             remaining=tally.remaining,
             bytes=tally.sent_bytes,
             seconds=round(time.monotonic() - started, 3),

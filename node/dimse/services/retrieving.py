@@ -203,10 +203,16 @@ class Tally:
     sent_bytes: int = 0
     failed: list[str] = field(default_factory=list)
     """SOP Instance UIDs."""
+    lost: int = 0
+    """Never sent, and known by their number alone: they failed, too."""
+
+    @property
+    def failures(self) -> int:
+        return len(self.failed) + self.lost
 
     @property
     def remaining(self) -> int:
-        return max(0, self.total - self.completed - self.warnings - len(self.failed))
+        return max(0, self.total - self.completed - self.warnings - self.failures)
 
     def settle(self, sop_instance_uid: str, status: int | None, size_bytes: int = 0) -> None:
         """One is over; ``status`` None: nothing was sent."""
@@ -222,11 +228,15 @@ class Tally:
 
     def progress(self, with_remaining: bool) -> Progress:
         remaining = self.remaining if with_remaining else None
-        return Progress(self.completed, len(self.failed), self.warnings, remaining)
+        return Progress(self.completed, self.failures, self.warnings, remaining)
+
+    def close(self) -> None:
+        """No more is sent: what was counted and is not settled has failed."""
+        self.lost += self.remaining
 
     def final_status(self) -> int:
         """Once none remains."""
-        if not self.failed and not self.warnings:
+        if not self.failures and not self.warnings:
             return statuses.SUCCESS
         return SOME_FAILED if self.completed or self.warnings else NOTHING_SENT
 
@@ -248,3 +258,16 @@ class Retrieval:
         """One sub-operation is over, whatever came of it: the peer is told."""
         self.tally.settle(held.sop_instance_uid, status, held.size_bytes)
         self.answers.pending(self.tally)
+
+    def end(self) -> int:
+        """All was gone through, or a C-CANCEL came: the last answer, and its status.
+
+        What was deleted since it was counted has failed.
+        """
+        if self.is_cancelled() and self.tally.remaining:
+            status = CANCELLED
+        else:
+            self.tally.close()
+            status = self.tally.final_status()
+        self.answers.end(status, self.tally)
+        return status

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from pydicom import dcmread
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 from pynetdicom.association import Association
@@ -14,6 +15,7 @@ from pynetdicom.association import Association
 from node.config.dimse import PeerSettings
 from node.config.tables import QuerySettings
 from node.dimse.services import retrieving
+from storage import schema
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.holding import Holder, running_holder
 from tests.node.dimse.retrieving import (
@@ -118,6 +120,25 @@ def test_what_comes_while_a_retrieve_runs_is_not_among_what_was_counted(
         asker = Requestor(on_store=lambda association, number: holder.put(images[2:]))
         assert asker.get(holder.port, StudyInstanceUID=STUDY)[-1].completed == 2
         assert Requestor().get(holder.port, StudyInstanceUID=STUDY)[-1].completed == 5
+
+
+def test_what_is_deleted_after_it_was_counted_has_failed(
+    tmp_path: Path, images: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieving, "_PAGE", 2)  # the first page is read when they are deleted
+    with running_holder(tmp_path / "node") as holder:
+        holder.put(images)
+        asker = Requestor(on_store=lambda association, number: forget(holder, 4, 5))
+        given = asker.get(holder.port, StudyInstanceUID=STUDY)
+        assert given[-1] == Answer(0xB000, None, 3, 2, 0, [])
+
+
+def forget(holder: Holder, *numbers: int) -> None:
+    """Take images out of the index."""
+    instances = schema.instances
+    with holder.database.write() as tx:
+        for uid in map(uid_of, numbers):
+            tx.execute(sa.delete(instances).where(instances.c.sop_instance_uid == uid))
 
 
 def test_what_the_peer_refuses_is_counted_and_listed_whatever_part_it_is(holder: Holder) -> None:

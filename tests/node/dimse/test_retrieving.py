@@ -40,6 +40,14 @@ def test_the_last_status_says_what_became_of_all(answered: list[int | None], sta
     assert tally.final_status() == status
 
 
+def test_what_was_counted_and_never_settled_has_failed() -> None:
+    none, some = Tally(2), Tally(2, completed=1)
+    none.close()
+    some.close()
+    assert (none.final_status(), none.failures) == (0xA702, 2)
+    assert (some.final_status(), some.failures, some.failed) == (0xB000, 1, [])
+
+
 def test_a_list_of_failures_of_any_length_can_be_encoded() -> None:
     many = [f"1.2.826.0.1.3680043.8.498.{number:038}" for number in range(2000)]
     raw = failed_list(many, UID(ExplicitVRLittleEndian))
