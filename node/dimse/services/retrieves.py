@@ -135,6 +135,7 @@ class _Serving:
         self._session = session
         self._request = request
         self._context = context
+        self._tally = Tally(0)
         self._message_id = int(request.MessageID or 0)
         self._is_get = isinstance(request, C_GET)
         self._operation = "C-GET" if self._is_get else "C-MOVE"
@@ -172,7 +173,7 @@ class _Serving:
         )
         holdings = Holdings(self._means.database, wanted.selection)
         plan = holdings.plan()
-        tally = Tally(plan.total)
+        tally = self._tally = Tally(plan.total)
         log = self._session.log.bind(operation=self._operation)
         retrieval = Retrieval(
             wanted,
@@ -237,13 +238,15 @@ class _Serving:
         return self._message_id in self._association.dimse.cancel_req
 
     def _refuse(self, refused: Refused) -> None:
+        self._tally.close()
         self._session.log.warning(
             "retrieve_refused",
             operation=self._operation,
             status=f"0x{refused.status:04X}",
             reason=refused.comment,
+            instances=self._tally.completed,
         )
-        self._answers.refuse(refused)
+        self._answers.refuse(refused, self._tally)
 
 
 def forget_old_cancels(association: Association) -> None:

@@ -108,18 +108,18 @@ class Answers:
             return
         self._post(answer(self.asked, status, progress, has_identifier=True), tally.failed)
 
-    def refuse(self, refused: Refused) -> None:
-        """The only answer: nothing was sent."""
+    def refuse(self, refused: Refused, tally: Tally) -> None:
+        """The last answer, perhaps the only one: with the counts of what was sent before."""
         self._post(
             answer(
                 self.asked,
                 refused.status,
-                Progress(),
+                tally.progress(with_remaining=False),
                 has_identifier=True,
                 comment=refused.comment,
                 offending=_parted(refused.offending),
             ),
-            (),
+            tally.failed,
         )
 
     def _post(self, command_set: bytes, failed: Sequence[str] | None = None) -> None:

@@ -106,13 +106,18 @@ def _send(
         settle(held, None)
         return next(prepared, None)
     outlet.begin(one.context_id, held.sop_class_uid, held.sop_instance_uid, one.data_set)
-    following = next(prepared, None)
+    try:
+        return next(prepared, None)
+    finally:  # what is on its way is counted, whatever became of the next
+        _finish(held, retrieval, outlet, settle)
+
+
+def _finish(held: Held, retrieval: Retrieval, outlet: Outlet, settle: Settle) -> None:
     answer = outlet.finish()
     if classify(answer.status) not in (SendOutcome.STORED, SendOutcome.WARNING):
         reason = describe(answer.status)
         retrieval.log.warning("sub_operation_refused", instance=held.id, reason=reason)
     settle(held, answer.status)
-    return following
 
 
 def _prepared(

@@ -15,7 +15,8 @@ from pynetdicom.association import Association
 from node.config.dimse import PeerSettings
 from node.config.tables import QuerySettings
 from node.dimse.services import retrieving
-from storage import schema
+from storage import holdings, schema
+from storage.errors import DatabaseUnavailable
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.holding import Holder, running_holder
 from tests.node.dimse.retrieving import (
@@ -131,6 +132,32 @@ def test_what_is_deleted_after_it_was_counted_has_failed(
         asker = Requestor(on_store=lambda association, number: forget(holder, 4, 5))
         given = asker.get(holder.port, StudyInstanceUID=STUDY)
         assert given[-1] == Answer(0xB000, None, 3, 2, 0, [])
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(DatabaseUnavailable("away"), 0xA701), (ValueError(), 0xC000)]
+)
+def test_a_fault_in_the_middle_is_answered_with_what_was_sent_before(
+    tmp_path: Path,
+    images: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    status: int,
+) -> None:
+    monkeypatch.setattr(retrieving, "_PAGE", 2)
+    with running_holder(tmp_path / "node") as holder:
+        holder.put(images)
+
+        def break_index(association: Association, number: int) -> None:
+            def select(*given: object) -> list[holdings.Held]:
+                raise error
+
+            monkeypatch.setattr(holdings, "select", select)
+
+        asker = Requestor(statuses=lambda number: [0xA700, 0x0000][number], on_store=break_index)
+        last = asker.get(holder.port, StudyInstanceUID=STUDY)[-1]
+        assert (last.status, last.completed, last.failed) == (status, 1, 4)
+        assert last.failed_uids == [str(asker.received[0].SOPInstanceUID)]
 
 
 def forget(holder: Holder, *numbers: int) -> None:
