@@ -89,23 +89,38 @@ class _Batch:
     def send(self) -> None:
         """Settle all of them, unless it is cancelled.
 
+        Each association settles one at least: a file that ends early takes no other with it.
+
         Raises
         ------
         NotLent
         """
-        try:
-            self._associate()
-        except (PeerUnavailable, Unfinished) as error:
-            if not self._lane.is_open:
-                raise NotLent from error  # no fault of the destination
-            reason = error.reason if isinstance(error, PeerUnavailable) else str(error)
-            self._retrieval.log.warning(
-                "move_destination_failed", destination=self._to.peer.name, reason=reason
-            )
-            for held in self._left():
-                if not self._lane.is_open:
-                    raise NotLent from error
-                self._settle(held, None)
+        while self._is_any_left():
+            try:
+                self._associate()
+                return
+            except Unfinished as error:  # that one is settled, the next association takes the rest
+                self._look_for_requestor(error)
+            except PeerUnavailable as error:
+                self._give_up(error)
+                return
+
+    def _is_any_left(self) -> bool:
+        return not self._retrieval.is_cancelled() and next(self._left(), None) is not None
+
+    def _give_up(self, error: PeerUnavailable) -> None:
+        self._look_for_requestor(error)
+        self._retrieval.log.warning(
+            "move_destination_failed", destination=self._to.peer.name, reason=error.reason
+        )
+        for held in self._left():
+            self._look_for_requestor(error)
+            self._settle(held, None)
+
+    def _look_for_requestor(self, error: Exception) -> None:
+        """Where who asked is gone, it is no fault of the destination. Raises NotLent."""
+        if not self._lane.is_open:
+            raise NotLent from error
 
     def _associate(self) -> None:
         pairs = dict.fromkeys(pair for kind in sorted(self._kinds) for pair in pairs_of(kind))

@@ -12,6 +12,7 @@ from typing import NamedTuple, Protocol
 from pydicom.uid import UID
 
 from node.dimse.scu.answers import SendOutcome, classify, describe
+from node.dimse.scu.line import Unfinished
 from node.dimse.services.retrieving import Retrieval
 from node.dimse.wire.commands import StoreAnswer
 from node.retrieve import transcode
@@ -78,6 +79,11 @@ def send_all(
     """Send instances and settle each, until a C-CANCEL.
 
     look: called before each: takes what has come meanwhile.
+
+    Raises
+    ------
+    Unfinished
+        A file ended early: it is settled, and the association is of no more use.
     """
     prepared = _prepared(retrieval.archive, instances, contexts)
     try:
@@ -105,7 +111,12 @@ def _send(
         retrieval.log.warning("sub_operation_failed", instance=held.id, reason=one.reason)
         settle(held, None)
         return next(prepared, None)
-    outlet.begin(one.context_id, held.sop_class_uid, held.sop_instance_uid, one.data_set)
+    try:
+        outlet.begin(one.context_id, held.sop_class_uid, held.sop_instance_uid, one.data_set)
+    except Unfinished as error:
+        retrieval.log.warning("sub_operation_failed", instance=held.id, reason=str(error))
+        settle(held, None)
+        raise
     try:
         return next(prepared, None)
     finally:  # what is on its way is counted, whatever became of the next

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ import pytest
 from pydicom.uid import ImplicitVRLittleEndian
 
 from node.config.dimse import PeerSettings
+from node.retrieve import transcode
+from node.retrieve.encoded import Encoded
+from storage.blobs import Blob
 from tests.instances import dataset_bytes, make_dataset
 from tests.node.dimse.holding import running_holder
 from tests.node.dimse.retrieving import (
@@ -95,6 +100,32 @@ def test_what_the_destination_answers_is_counted_and_listed(
     ):
         holder.put(images[:2])
         assert moved(holder.port)[-1] == last
+
+
+@pytest.mark.parametrize(("number", "associations"), [(1, 2), (2, 2), (3, 1)])
+def test_a_file_that_ends_early_fails_alone_and_the_rest_goes_over_a_new_association(
+    tmp_path: Path,
+    images: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    associations: int,
+) -> None:
+    uid = str(make_dataset(number).SOPInstanceUID)
+    encoded = transcode.encoded
+    with running_pacs() as pacs, running_holder(tmp_path / "n", {"DEST": pacs.port}) as holder:
+        holder.put(images[:3])
+        cut = holder.path_of(uid)
+
+        @contextmanager
+        def announced_longer(source: Blob, stored: str, wanted: str) -> Iterator[Encoded]:
+            with encoded(source, stored, wanted) as made:
+                more = 1000 if holder.store.path(source.key) == cut else 0
+                yield Encoded(made.file, made.length + more)
+
+        monkeypatch.setattr(transcode, "encoded", announced_longer)
+        assert moved(holder.port)[-1] == Answer(0xB000, None, 2, 1, 0, [uid])
+        assert len(pacs.received) == 2
+        assert pacs.associations == associations
 
 
 def test_an_unknown_destination_and_one_that_is_not_allowed_are_refused_alike(
