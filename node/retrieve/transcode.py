@@ -49,6 +49,8 @@ DECODED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """What everything can be encoded in, better first."""
 _CHUNK_BYTES = 1 << 20
 _MOST_PIXEL_BYTES = 0xFFFFFFFE
+MOST_INFLATED_BYTES = 8 << 30
+"""Of a deflated data set, two values of the greatest length: a few MiB could fill a disk."""
 _LOSSY = {
     "1.2.840.10008.1.2.4.50": "ISO_10918_1",
     "1.2.840.10008.1.2.4.51": "ISO_10918_1",
@@ -133,6 +135,8 @@ def _inflate(file: BinaryIO, start: int, inflated: BinaryIO) -> None:
             if not packed:
                 break
             inflated.write(inflater.decompress(packed, _CHUNK_BYTES * 4))
+            if inflated.tell() > MOST_INFLATED_BYTES:
+                raise NotEncodable(f"inflated it is longer than {MOST_INFLATED_BYTES} bytes")
     except zlib.error as error:
         raise NotEncodable("the data set cannot be inflated") from error
     inflated.flush()

@@ -26,6 +26,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from node.retrieve import transcode
 from node.retrieve.transcode import NotEncodable, encoded, syntaxes_of
 from tests.instances import make_dataset, write_instance
 
@@ -175,6 +176,22 @@ def test_what_cannot_be_decoded_is_said_before_anything_is_sent(tmp_path: Path) 
     with (
         pytest.raises(NotEncodable, match="compressed anew"),
         encoded(path, JPEGLSLossless, RLELossless),
+    ):
+        pass
+
+
+def test_a_deflated_data_set_is_inflated_up_to_a_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = DeflatedExplicitVRLittleEndian
+    dataset = make_dataset(1)
+    dataset.PixelData = bytes(32 << 20)
+    path = write_instance(tmp_path / "a.dcm", dataset, stored)
+    assert path.stat().st_size < 100_000
+    monkeypatch.setattr(transcode, "MOST_INFLATED_BYTES", 1 << 20)
+    with (
+        pytest.raises(NotEncodable, match="longer than 1048576 bytes"),
+        encoded(path, stored, ExplicitVRLittleEndian),
     ):
         pass
 
