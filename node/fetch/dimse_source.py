@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
-from node.dimse.errors import PeerUnavailable
+from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu import query, retrieve
 from node.dimse.scu.query import Asking, QueryRefused
 from node.dimse.scu.retrieve import NotServed, Order, Outcome, Watch
@@ -19,6 +20,7 @@ from node.receive.reception import Receiver
 from node.statuses import SUCCESS
 from storage.fetches import Wanted
 
+T = TypeVar("T")
 UIDS_AT_ONCE = 100
 """Instances that one request names."""
 SETTLE_S = 10.0
@@ -40,12 +42,15 @@ class DimseSource:
 
     def find(self, wanted: Wanted, ends: Ends) -> list[FoundStudy]:
         try:
-            with query.asking(self.peer, ends, self.timeouts) as ask:
-                heads = _studies(ask, wanted)
-                found = [_whole(ask, uid, patient, wanted) for uid, patient in heads.items()]
+            found = _perhaps_again(lambda: self._find(wanted, ends))
         except (PeerUnavailable, QueryRefused) as error:
             raise SourceFault(str(error)) from error
         return [one for one in found if one.series]
+
+    def _find(self, wanted: Wanted, ends: Ends) -> list[FoundStudy]:
+        with query.asking(self.peer, ends, self.timeouts) as ask:
+            heads = _studies(ask, wanted)
+            return [_whole(ask, uid, patient, wanted) for uid, patient in heads.items()]
 
     def bring(
         self, missing: FoundStudy, whole: frozenset[str], arriving: Arriving, ends: Ends
@@ -53,10 +58,11 @@ class DimseSource:
         watch = Watch(is_cancelled=ends, last_came=lambda: arriving.last_at)
         said: list[str] = []
         try:
-            said += self._get(missing, whole, watch)
+            said += _perhaps_again(lambda: self._get(missing, whole, watch))
             left = missing.without(arriving.all_came())
             if left.series and not ends():
-                said += self._move(left, _untouched(missing, left, whole), arriving, watch)
+                untouched = _untouched(missing, left, whole)
+                said += _perhaps_again(lambda: self._move(left, untouched, arriving, watch))
         except PeerUnavailable as error:
             raise SourceFault("; ".join((*said, str(error)))) from error
         return "; ".join(dict.fromkeys(said))
@@ -84,6 +90,22 @@ class DimseSource:
         sent = sum(one.completed + one.warnings for one in outcomes)
         arriving.wait(left.instances, sent, SETTLE_S)
         return _faults("C-MOVE", outcomes)
+
+
+def _perhaps_again(ask: Callable[[], T]) -> T:
+    """Once more where the archive aborts the request for an association: busy ones do, and accept
+    the next. Nothing was asked yet.
+
+    Raises
+    ------
+    PeerUnavailable
+    """
+    try:
+        return ask()
+    except PeerUnavailable as error:
+        if error.was_established or error.fault is not PeerFault.ABORTED:
+            raise
+    return ask()
 
 
 def _untouched(missing: FoundStudy, left: FoundStudy, whole: frozenset[str]) -> frozenset[str]:

@@ -67,6 +67,8 @@ class FakeArchive:
     """Keys that it does not return."""
     abort_at: int = -1
     """The nth sub-operation (from 0) is an A-ABORT."""
+    aborts: int = 0
+    """So many requests for an association are answered by an A-ABORT."""
     find_status: int = 0x0000
     destinations: dict[str, int] = field(default_factory=dict)
     """AE titles and ports to move to."""
@@ -96,6 +98,7 @@ class FakeArchive:
                 ae.requested_contexts
             ) < 128 else None
         handlers: list[Any] = [
+            (evt.EVT_REQUESTED, self._requested),
             (evt.EVT_C_FIND, self._find),
             (evt.EVT_C_GET, self._get),
             (evt.EVT_C_MOVE, self._move),
@@ -118,6 +121,11 @@ class FakeArchive:
         self.gate.set()
         for association in self._server.active_associations:
             association.dul.socket._shutdown_socket()
+
+    def _requested(self, event: evt.Event) -> None:
+        if self.aborts:
+            self.aborts -= 1
+            event.assoc.abort()
 
     def _matches(self, query: Dataset) -> list[Dataset]:
         found = []

@@ -134,6 +134,15 @@ def test_a_source_that_is_away_is_named(ward: Ward) -> None:
     assert "no connection to 127.0.0.1:1" in fetch.reason
 
 
+@pytest.mark.parametrize(("aborts", "state"), [(1, "done"), (2, "failed")])
+def test_an_archive_that_is_too_busy_for_an_association_is_asked_once_more(
+    ward: Ward, aborts: int, state: str
+) -> None:
+    with running_archive(study(1, 3), aborts=aborts) as archive:
+        fetch = ward.fetched(ward.dimse(archive.peer), accession_number="A1")
+    assert fetch.state.value == state
+
+
 def test_instances_that_the_archive_cannot_send_are_missing_and_said(ward: Ward) -> None:
     hidden = frozenset({"2.25.2.0.1"})
     with running_archive(study(1, 4), hidden=hidden) as archive:
