@@ -23,9 +23,9 @@ from node.errors import SettingsError
 from node.fetch.agreeing import CHECKED, agrees, described, is_wanted
 from node.fetch.arrivals import Arriving
 from node.fetch.source import Ends, FoundSeries, FoundStudy, SourceFault
-from node.receive.body_parts import BodyFault, BodyParts
+from node.receive.body_parts import BodyFault, BodyParts, TooMuch
 from node.receive.file_reception import FileReception, Outcome, Refusal
-from node.receive.reception import Receiver
+from node.receive.reception import NO_END, Receiver
 from storage.fetches import Wanted
 
 PAGE = 500
@@ -84,7 +84,7 @@ class WebSource:
                     if ends():
                         return files.faults
                 parts.finish()
-            except BodyFault as fault:
+            except (BodyFault, TooMuch) as fault:
                 raise SourceFault(f"{self.name}: {fault}") from fault
             finally:
                 files.abandon()
@@ -132,8 +132,11 @@ class _Files:
         self._file = self._source.begin(self._study)
 
     def part_data(self, data: memoryview) -> None:
+        """Raises TooMuch."""
         if self._file is not None:
             self._file.write(data)
+            if self._source.receiver.has_no_end(self._file.size_bytes):
+                raise TooMuch(NO_END)
 
     def end_part(self) -> None:
         file, self._file = self._file, None

@@ -39,6 +39,10 @@ RecordSink = Callable[[InstanceRecord], None]
 QuarantineSink = Callable[[Refused], None]
 """Takes an instance that was put aside. May raise DatabaseUnavailable."""
 
+NO_END = "an instance has no end: far more than dimse.max_instance_mb"
+_DROPPED_LIMITS = 2
+"""Too large an instance is dropped as it comes, up to so many times the limit, then refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
@@ -59,6 +63,11 @@ class Receiver:
         for chunk in chunks:
             reception.write(chunk)
         return reception.finish()
+
+    def has_no_end(self, received_bytes: int) -> bool:
+        """Whether so much came of one instance that its sender is cut off, with ``NO_END``."""
+        limit = _DROPPED_LIMITS * self.max_instance_bytes
+        return 0 < limit < received_bytes
 
     def begin(self, offer: Offer, refusal: Status | None = None) -> Reception:
         """Open an instance that arrives in pieces. Never raises: faults come out at the end.

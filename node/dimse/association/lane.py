@@ -50,7 +50,7 @@ from node.dimse.wire.upper_layer import (
 )
 from node.receive import statuses
 from node.receive.offer import Offer
-from node.receive.reception import Receiver, Reception
+from node.receive.reception import NO_END, Receiver, Reception
 from node.receive.statuses import Status
 
 AT_ONCE = 64
@@ -58,8 +58,6 @@ AT_ONCE = 64
 MAX_COMMAND_BYTES = 16 * 1024
 MAX_OTHER_DATA_SET_BYTES = 4 * 1024 * 1024
 """Of messages other than C-STORE: they are collected in memory. About 35 000 references."""
-DROPPED_LIMITS = 2
-"""Too large an instance is dropped as it comes, up to so many times the limit, then refused."""
 MAX_WAITING = 8
 """Messages other than C-STORE that may wait for their service; more stay in the socket."""
 PAUSE_S = 0.002
@@ -360,9 +358,8 @@ class InstanceLane(UpperLayer):
         if fragment.context_id != transfer.context_id:
             raise PduFault("a message changes its presentation context")
         transfer.received_bytes += len(fragment.value)
-        limit = self._receiver.max_instance_bytes
-        if limit and transfer.received_bytes > DROPPED_LIMITS * limit:
-            raise PduFault("an instance has no end: far more than dimse.max_instance_mb")
+        if self._receiver.has_no_end(transfer.received_bytes):
+            raise PduFault(NO_END)
         transfer.reception.write(fragment.value)
         if fragment.is_last:
             status = transfer.reception.finish()

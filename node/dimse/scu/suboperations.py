@@ -18,7 +18,7 @@ from node.dimse.wire.commands import C_STORE_RQ, Command
 from node.dimse.wire.pdus import Fragment, PduFault, fragments
 from node.receive import statuses
 from node.receive.offer import Offer
-from node.receive.reception import Receiver, Reception
+from node.receive.reception import NO_END, Receiver, Reception
 from node.receive.statuses import Status
 
 MAX_COMMAND_BYTES = 16 * 1024
@@ -34,6 +34,7 @@ class _Transfer:
     context_id: int
     request: Command
     reception: Reception
+    received_bytes: int = 0
 
 
 class SubOperations:
@@ -103,6 +104,9 @@ class SubOperations:
             return
         if fragment.context_id != transfer.context_id:
             raise PduFault("a message changes its presentation context")
+        transfer.received_bytes += len(fragment.value)
+        if self._receiver.has_no_end(transfer.received_bytes):
+            raise PduFault(NO_END)
         transfer.reception.write(fragment.value)
         if fragment.is_last:
             status = transfer.reception.finish()

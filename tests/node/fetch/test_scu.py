@@ -26,7 +26,7 @@ from node.receive.statuses import Status
 from tests.certificates import authority
 from tests.instances import dataset_bytes, write_instance
 from tests.node.dimse.receiving import Node, running_node
-from tests.node.fetch.archives import running_archive, running_dcmqrscp, study
+from tests.node.fetch.archives import made, running_archive, running_dcmqrscp, study
 from tests.peers import running_orthanc
 
 CT = str(CTImageStorage)
@@ -192,6 +192,18 @@ def test_a_full_disk_is_answered_to_the_peer_and_counted_as_failed(tmp_path: Pat
         (outcome,) = retrieve.get([SERIES], [CT], archive.peer, full, Watch())
     assert (outcome.completed, outcome.failed) == (0, 2)
     assert outcome.is_refused
+
+
+def test_an_instance_without_end_ends_the_association_by_name(node: Node) -> None:
+    endless = made(1, 0, 1)
+    endless.PixelData = bytes(100_000)
+    limited = replace(receiver(node), max_instance_bytes=10_000)
+    with (
+        running_archive([made(1, 0, 0), endless]) as archive,
+        pytest.raises(PeerUnavailable, match="an instance has no end"),
+    ):
+        list(retrieve.get([SERIES], [CT], archive.peer, limited, Watch()))
+    assert uids(node) == ["2.25.2.0.0"]
 
 
 def test_instances_come_over_tls(node: Node, tmp_path: Path) -> None:

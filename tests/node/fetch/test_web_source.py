@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from node.fetch.web_source import WebSource
 from storage.fetches import Counts, FetchState
 from tests.certificates import authority
 from tests.instances import dataset_bytes, write_instance
-from tests.node.fetch.archives import study
+from tests.node.fetch.archives import made, study
 from tests.node.fetch.ward import Ward, running_ward
 from tests.node.fetch.web_archives import WebArchive, file_of, running_web_archive
 from tests.peers import running_orthanc
@@ -95,6 +96,16 @@ def test_a_body_that_breaks_off_leaves_what_came_and_is_said_to_be_partial(ward:
     assert fetch.state is FetchState.PARTIAL
     assert (fetch.counts.received, fetch.counts.missing) == (2, 3)
     assert "cloud: RemoteProtocolError" in fetch.reason
+
+
+def test_a_file_without_end_ends_the_body_by_name(ward: Ward) -> None:
+    endless = made(1, 0, 1)
+    endless.PixelData = bytes(100_000)
+    limited = replace(ward, receiver=replace(ward.receiver, max_instance_bytes=10_000))
+    with running_web_archive([made(1, 0, 0), endless]) as archive:
+        fetch = limited.fetched(from_(limited, archive), accession_number="A1")
+    assert (fetch.state, fetch.counts.received) == (FetchState.PARTIAL, 1)
+    assert "cloud: an instance has no end: far more than dimse.max_instance_mb" in fetch.reason
 
 
 @pytest.mark.parametrize(
