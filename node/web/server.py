@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from node.errors import NodeError
+from node.web.heads import BoundedHeads
 
 START_S = 10.0
 STOP_S = 5.0
@@ -27,6 +28,7 @@ class WebServer:
         self._port = port
         config = uvicorn.Config(
             app,
+            http=BoundedHeads,
             log_config=None,
             access_log=False,
             server_header=False,
