@@ -49,10 +49,9 @@ class Upload:
         receiver = replace(uploads.receiver, sink=self._pass_on)
         return FileReception(receiver, uploads.refusal, SENDER, study_instance_uid)
 
-    @property
-    def max_instance_bytes(self) -> int:
-        """0: any size."""
-        return self._uploads.receiver.max_instance_bytes
+    def has_no_end(self, reception: FileReception) -> bool:
+        """Whether so much came of a file that its sender is cut off."""
+        return self._uploads.receiver.has_no_end(reception.size_bytes)
 
     def finish(self, reception: FileReception) -> Outcome:
         """End a file that has come whole."""

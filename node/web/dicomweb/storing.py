@@ -13,6 +13,7 @@ from concurrent.futures import Executor, Future
 from node.receive import statuses
 from node.receive.body_parts import TooMuch
 from node.receive.file_reception import FileReception, Outcome
+from node.receive.reception import NO_END
 from node.receive.uploads import Upload
 from node.web.dicomweb.media_types import DICOM, media_type
 
@@ -20,8 +21,6 @@ MAX_FILES = 50_000
 """Of one request: each is named in the answer."""
 SETTLING = 8
 """Files of one request that wait for the disk at a time."""
-_DROPPED_LIMITS = 2
-"""Too large a file is dropped as it comes, up to so many times the limit, then refused."""
 
 
 class Storing:
@@ -33,7 +32,6 @@ class Storing:
         self._study = study_instance_uid
         self._settlers = settlers
         self._settling = threading.BoundedSemaphore(SETTLING)
-        self._limit = _DROPPED_LIMITS * upload.max_instance_bytes
         self._outcomes: list[Future[Outcome]] = []
         self._coming: FileReception | None = None
         self._whole: FileReception | None = None
@@ -57,8 +55,8 @@ class Storing:
         if coming is None:
             return
         coming.write(data)
-        if self._limit and coming.size_bytes > self._limit:
-            raise TooMuch("a file has no end: far more than dimse.max_instance_mb")
+        if self._upload.has_no_end(coming):
+            raise TooMuch(NO_END)
 
     def end_part(self) -> None:
         self._whole, self._coming = self._coming, None
