@@ -115,7 +115,10 @@ def _content_type(syntax: str) -> str:
 
 
 def _tag(holding: Holding, chosen: Chosen) -> str:
-    """Of as many as were looked up at once: to tell it of more would cost as much as to send."""
+    """Of as many as were looked up at once: to tell it of more would cost as much as to send.
+
+    The same data set behind another head is another file: its size tells.
+    """
     if not holding.is_whole:
         return ""
-    return entity_tag(str(chosen), *(one.sha256 for one in holding.first))
+    return entity_tag(str(chosen), *(f"{one.sha256} {one.size_bytes}" for one in holding.first))
