@@ -10,7 +10,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from node.errors import NodeError
-from node.web.heads import BoundedHeads
 
 START_S = 10.0
 STOP_S = 5.0
@@ -28,7 +27,6 @@ class WebServer:
         self._port = port
         config = uvicorn.Config(
             app,
-            http=BoundedHeads,
             log_config=None,
             access_log=False,
             server_header=False,

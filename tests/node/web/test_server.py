@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import socket
-from contextlib import suppress
 
 import httpx
 import pytest
 from fastapi import FastAPI
 
-from node.web.heads import MAX_HEAD_BYTES
 from node.web.server import CannotServe, WebServer
 
 
@@ -66,35 +64,3 @@ def test_an_answers_body_does_not_wait_for_its_head_to_be_acknowledged() -> None
     assert listening is not None
     assert listening.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     server.stop()
-
-
-@pytest.mark.parametrize(
-    "endless", [b"GET /hello HTTP/1.1\r\nX-A: ", b"GET /", b"GET /hello HTTP/1.1\r\n"]
-)
-def test_a_head_without_an_end_is_refused(endless: bytes) -> None:
-    server = WebServer(_app(), "127.0.0.1", 0)
-    server.start()
-    more = b"X-B: c\r\n" if endless.endswith(b"\r\n") else b"a" * 8
-    try:
-        with socket.create_connection(("127.0.0.1", server.port)) as client:
-            client.sendall(endless)
-            with suppress(ConnectionError):
-                for _ in range(100):
-                    client.sendall(more * 1024)
-            with suppress(ConnectionResetError):
-                assert client.recv(64).startswith(b"HTTP/1.1 400")
-    finally:
-        server.stop()
-
-
-def test_a_body_may_be_longer_than_a_head_and_another_request_follow_it() -> None:
-    server = WebServer(_app(), "127.0.0.1", 0)
-    server.start()
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
-            for _ in range(3):
-                sent = client.request("GET", "/hello", content=bytes(MAX_HEAD_BYTES * 3))
-                assert sent.json() == "hello"
-            assert client.get("/hello", headers={"X-A": "a" * 60_000}).json() == "hello"
-    finally:
-        server.stop()
