@@ -35,7 +35,7 @@ class _Counts:
         self.refused += not outcome.is_stored
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Upload:
     """What one request brings. Its files may be received by several threads."""
 

@@ -30,6 +30,7 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            http="h11",  # it limits the head of a request, which httptools does not
             ws="none",
             lifespan="off",
             timeout_graceful_shutdown=2,

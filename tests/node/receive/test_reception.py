@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from hashlib import sha256
 from io import BytesIO
@@ -52,10 +52,16 @@ class Desk:
     def files(self) -> list[str]:
         return incoming(self.store)
 
+    def close(self) -> None:
+        """Files that are held open ahead of what comes are closed at once, and not some time."""
+        self.store.ready.forget()
+
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    opened = Desk(tmp_path)
+    yield opened
+    opened.close()
 
 
 def encoded(dataset: Dataset, syntax: str = ExplicitVRLittleEndian) -> bytes:

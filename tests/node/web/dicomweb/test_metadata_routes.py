@@ -82,11 +82,15 @@ def test_head_tells_of_metadata_without_reading_them(site: Site) -> None:
 
 
 @pytest.mark.parametrize("host", ['127.0.0.1:"x', "127.0.0.1:\\g<7>", "127.0.0.1/a:1"])
-def test_a_host_header_that_is_no_host_is_refused(site: Site, host: str) -> None:
+def test_a_host_header_that_is_no_host_is_told_to_nobody(site: Site, host: str) -> None:
+    """Starlette takes the address of the connection instead; older ones are refused."""
     one = make_dataset(1)
     hold(site, one)
     answer = site.client.get(f"{study_url(one)}/metadata", headers={"Host": host})
-    assert answer.status_code == 400
+    assert host not in answer.text
+    if answer.status_code != 400:
+        root = f"{site.client.base_url}".rstrip("/")
+        assert answer.json()[0]["7FE00010"]["BulkDataURI"].startswith(f"{root}/dicom-web/")
 
 
 def test_a_client_that_leaves_the_port_out_of_host_is_told_of_it(site: Site) -> None:

@@ -100,6 +100,7 @@ def open_counter(tmp_path: Path, site: Site) -> Iterator[Callable[..., Counter]]
     for one in made:
         one.client.close()
         one.server.stop()
+        one.desk.close()
 
 
 @pytest.fixture
