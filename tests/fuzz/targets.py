@@ -9,7 +9,7 @@ from pathlib import Path
 from pydicom.uid import CTImageStorage
 from pynetdicom.pdu import A_ASSOCIATE_RQ
 
-from node.dimse.association import lane
+from node.dimse import incoming
 from node.dimse.wire import commands
 from node.dimse.wire.negotiation import read_request
 from node.dimse.wire.pdus import PduFault, fragments
@@ -35,9 +35,10 @@ def values(raw: bytes) -> None:
 
 def command(raw: bytes) -> None:
     """A command set: first as a well-formed one, then as any."""
-    commands.decode(raw)
+    commands.decode_answer(raw)
+    commands.is_response(raw)
     try:
-        lane._decode_command(raw)
+        incoming.decode_request(raw)
     except PduFault:
         return
 

@@ -11,15 +11,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from io import BytesIO
 from typing import Any
 
 from pynetdicom.association import Association
-from pynetdicom.dsutils import decode
-from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse import contexts
+from node.dimse.incoming import IncomingMessages, decode_request
 from node.dimse.loan import Loan
 from node.dimse.rights import Right
 from node.dimse.session import Session
@@ -35,10 +32,8 @@ from node.dimse.wire.pdus import (
     A_RELEASE_RQ,
     P_DATA_TF,
     ConnectionLost,
-    Fragment,
     PduFault,
     PduReader,
-    fragments,
 )
 from node.dimse.wire.upper_layer import (
     AWAITING_ANSWER,
@@ -49,13 +44,11 @@ from node.dimse.wire.upper_layer import (
     UpperLayer,
 )
 from node.receive import statuses
-from node.receive.offer import Offer
-from node.receive.reception import NO_END, Receiver, Reception
+from node.receive.reception import Receiver
 from node.receive.statuses import Status
 
 AT_ONCE = 64
 """PDUs that are served before the reactor looks round."""
-MAX_COMMAND_BYTES = 16 * 1024
 MAX_OTHER_DATA_SET_BYTES = 4 * 1024 * 1024
 """Of messages other than C-STORE: they are collected in memory. About 35 000 references."""
 MAX_WAITING = 8
@@ -66,16 +59,6 @@ LINGER_S = 1.0
 """How long what a refused peer still sends is dropped, so that it can read the A-ABORT."""
 
 _ENDS = {A_ABORT: "aborted", A_RELEASE_RQ: "released"}
-
-
-@dataclass(slots=True)
-class _Transfer:
-    """A C-STORE whose data set is arriving."""
-
-    context_id: int
-    request: Command
-    reception: Reception
-    received_bytes: int = 0
 
 
 class InstanceLane(UpperLayer):
@@ -93,13 +76,12 @@ class InstanceLane(UpperLayer):
         self.daemon = True  # a peer that hangs must not keep the process alive
         self._run_loop_delay = 0.0  # the waiting is done in poll(), which data ends at once
         self.to_provider_queue = WakingQueue(reader.wake)
-        self._receiver = receiver
         self._session = session
         self._reader = reader
         self._on_end = on_end
-        self._command = bytearray()
-        self._other_bytes = 0
-        self._transfer: _Transfer | None = None
+        self._messages = IncomingMessages(
+            association, receiver, MAX_OTHER_DATA_SET_BYTES, self._take_command, self._respond
+        )
         self._linger_until = 0.0
         self._titles = b""
         self.how = ""
@@ -183,8 +165,7 @@ class InstanceLane(UpperLayer):
             if self.socket is not None:
                 self.socket.close()
         finally:
-            if self._transfer is not None:
-                self._transfer.reception.abandon()
+            if self._messages.abandon():
                 self._session.log.warning("transfer_incomplete")
             self._reader.close()
             self._on_end(how or self.how or "lost")
@@ -317,61 +298,21 @@ class InstanceLane(UpperLayer):
 
     def _serve(self, body: memoryview) -> None:
         try:
-            for fragment in fragments(body):
-                if fragment.is_command:
-                    self._take_command(fragment)
-                else:
-                    self._take_data(fragment)
+            self._messages.take(body)
         except PduFault as fault:
             self.refuse(fault)
 
-    def _take_command(self, fragment: Fragment) -> None:
-        if self._transfer is not None:
-            raise PduFault("a command within a data set")
-        self._command += fragment.value
-        if len(self._command) > MAX_COMMAND_BYTES:
-            raise PduFault("a command set is too long")
-        if not fragment.is_last:
-            return
-        raw, self._command = bytes(self._command), bytearray()
+    def _take_command(self, context_id: int, raw: bytes) -> None:
         if (answer := commands.decode_answer(raw)) is not None:
             self.on_answer(answer)
             return
-        request = commands.decode(raw) or _decode_command(raw)
+        request = decode_request(raw)
         if request is not None and request.field == C_STORE_RQ:
-            self._begin(fragment.context_id, request)
-        elif request is not None and self._is_echo(fragment.context_id, request):
-            self._answer(fragment.context_id, request, Status(statuses.SUCCESS))
+            self._messages.begin(context_id, request, self._session.calling_ae, self._refusal())
+        elif request is not None and self._is_echo(context_id, request):
+            self._answer(context_id, request, Status(statuses.SUCCESS))
         else:
-            self._other_bytes = 0
-            self._forward(fragment.context_id, b"\x03" + raw)
-
-    def _take_data(self, fragment: Fragment) -> None:
-        transfer = self._transfer
-        if transfer is None:
-            self._other_bytes += len(fragment.value)
-            if self._other_bytes > MAX_OTHER_DATA_SET_BYTES:
-                raise PduFault("the data set of a message other than C-STORE is too long")
-            control = b"\x02" if fragment.is_last else b"\x00"
-            self._forward(fragment.context_id, control + bytes(fragment.value))
-            return
-        if fragment.context_id != transfer.context_id:
-            raise PduFault("a message changes its presentation context")
-        transfer.received_bytes += len(fragment.value)
-        if self._receiver.has_no_end(transfer.received_bytes):
-            raise PduFault(NO_END)
-        transfer.reception.write(fragment.value)
-        if fragment.is_last:
-            status = transfer.reception.finish()
-            self._transfer = None
-            self._respond(transfer.context_id, transfer.request, status)
-
-    def _forward(self, context_id: int, value: bytes) -> None:
-        primitive = P_DATA()
-        primitive.presentation_data_value_list.append((context_id, value))
-        self.assoc.dimse.receive_primitive(primitive)
-
-    # --- C-STORE ----------------------------------------------------------------------------------
+            self._messages.forward(context_id, raw)
 
     def _is_echo(self, context_id: int, request: Command) -> bool:
         context = self.assoc._accepted_cx.get(context_id)
@@ -382,31 +323,10 @@ class InstanceLane(UpperLayer):
             and str(context.abstract_syntax) == request.sop_class_uid == contexts.VERIFICATION
         )
 
-    def _begin(self, context_id: int, request: Command) -> None:
-        context = self.assoc._accepted_cx.get(context_id)
-        abstract_syntax = str(context.abstract_syntax) if context else ""
-        if context is None or not contexts.is_storage(abstract_syntax):
-            raise PduFault("a C-STORE outside an accepted storage context")
-        offer = Offer(
-            request.sop_class_uid,
-            request.sop_instance_uid,
-            str(context.transfer_syntax[0]),
-            self._session.calling_ae,
-        )
-        reception = self._receiver.begin(offer, self._refusal(request, abstract_syntax))
-        if not request.has_data_set:
-            reception.abandon()
-            self._respond(context_id, request, Status(statuses.CANNOT_UNDERSTAND, "No data set"))
-            return
-        self._transfer = _Transfer(context_id, request, reception)
-
-    def _refusal(self, request: Command, abstract_syntax: str) -> Status | None:
-        """The answer that stands fast before the data set comes."""
+    def _refusal(self) -> Status | None:
+        """The answer to a C-STORE-RQ that stands fast before its data set comes."""
         if not self._session.may(Right.STORE):
             return Status(statuses.NOT_AUTHORISED, "This AE title may not store here")
-        if request.sop_class_uid != abstract_syntax:
-            comment = "SOP class differs from the presentation context's"
-            return Status(statuses.SOP_CLASS_NOT_SUPPORTED, comment)
         return None
 
     def _respond(self, context_id: int, request: Command, status: Status) -> None:
@@ -420,25 +340,3 @@ class InstanceLane(UpperLayer):
             answer = commands.response(request, status.code, status.comment)
             longest = int(self.assoc.requestor.maximum_length or 0)
             self.socket.send(commands.p_data(context_id, answer, longest))
-
-
-def _decode_command(raw: bytes) -> Command | None:
-    """What is no plain command set, read by pynetdicom; None where it is no C-STORE-RQ.
-
-    Raises
-    ------
-    PduFault
-        Undecodable, or a C-STORE-RQ without its mandatory elements.
-    """
-    try:
-        request: Any = decode(BytesIO(raw), True, True)
-        if request.CommandField != C_STORE_RQ:
-            return None
-        sop_class, instance = str(request.AffectedSOPClassUID), str(request.AffectedSOPInstanceUID)
-        message_id, data_set_type = request.MessageID, request.CommandDataSetType
-    except Exception as error:
-        raise PduFault(f"undecodable command set ({type(error).__name__})") from error
-    is_whole = isinstance(message_id, int) and isinstance(data_set_type, int)
-    if not (is_whole and sop_class and instance):
-        raise PduFault("a C-STORE-RQ lacks mandatory elements")
-    return Command(C_STORE_RQ, message_id, data_set_type, sop_class, instance)

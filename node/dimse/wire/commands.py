@@ -123,6 +123,12 @@ class StoreAnswer(NamedTuple):
     comment: str = ""
 
 
+def is_response(raw: bytes) -> bool:
+    """Whether a command set is a plain response, of whatever service. PS3.7 E.1."""
+    found = _elements(raw)
+    return found is not None and bool(_number(found.get(_FIELD, b"")) & _RESPONSE)
+
+
 def decode_answer(raw: bytes) -> StoreAnswer | None:
     """A well-formed C-STORE-RSP; None for anything else."""
     found = _elements(raw)
