@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import product
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
 from storage import schema
 from storage.database import Database, Transaction
+from storage.listed import among
 from storage.records import StudyState
 
 _T = TypeVar("_T")
@@ -59,24 +59,18 @@ class Selection:
 
 def select(tx: Transaction, selection: Selection, after: int = 0, limit: int = 1000) -> list[Held]:
     """The next ``limit`` instances behind the one with the id ``after``, by id."""
-    found: dict[int, Held] = {}
-    for conditions in _conditions(selection):
-        instances = schema.instances
-        query = _joined(*_COLUMNS).where(instances.c.id > after, *conditions)
-        for row in tx.execute(query.order_by(instances.c.id).limit(limit)):
-            found[row.id] = Held(*row)
-    return [found[one] for one in sorted(found)[:limit]]
+    if selection.is_empty:
+        return []
+    order = schema.instances.c.id
+    chosen = _joined(*_COLUMNS).where(order > after, *_conditions(tx, selection))
+    return [Held(*row) for row in tx.execute(chosen.order_by(order).limit(limit))]
 
 
 def count(tx: Transaction, selection: Selection) -> int:
     """How many instances are meant."""
-    ids: set[int] = set()
-    chosen = list(_conditions(selection))
-    if len(chosen) == 1:
-        return tx.scalar(_joined(sa.func.count()).where(*chosen[0])) or 0
-    for conditions in chosen:
-        ids.update(tx.scalars(_joined(schema.instances.c.id).where(*conditions)))
-    return len(ids)
+    if selection.is_empty:
+        return 0
+    return tx.scalar(_joined(sa.func.count()).where(*_conditions(tx, selection))) or 0
 
 
 # --- what is new --------------------------------------------------------------------------------
@@ -178,22 +172,15 @@ def _joined(*columns: Any) -> sa.Select[Any]:
     )
 
 
-def _conditions(selection: Selection) -> Iterator[Sequence[sa.ColumnElement[bool]]]:
-    """One set of conditions for every statement that is needed: lists may be of any length."""
-    if selection.is_empty:
-        return
+def _conditions(tx: Transaction, selection: Selection) -> list[sa.ColumnElement[bool]]:
+    patients = tuple(one[: schema.IndexedText.MOST] for one in selection.patient_ids)
     lists = (
-        (schema.patients.c.patient_id, selection.patient_ids),
+        (schema.patients.c.patient_id, patients),
         (schema.studies.c.study_instance_uid, selection.study_uids),
         (schema.series.c.series_instance_uid, selection.series_uids),
         (schema.instances.c.sop_instance_uid, selection.sop_uids),
     )
-    parts = [
-        [column.in_(part) for part in _parts(tuple(dict.fromkeys(values)))]
-        for column, values in lists
-        if values
-    ]
-    yield from (list(one) for one in product(*parts))
+    return [among(tx.dialect.name, column, values) for column, values in lists if values]
 
 
 def _parts(values: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -8,7 +8,6 @@ what it finds, not on how much there is.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +17,7 @@ import sqlalchemy as sa
 
 from storage import schema
 from storage.database import Transaction
+from storage.listed import among
 from storage.records import Header
 from storage.schema import unindexed
 
@@ -247,7 +247,7 @@ def _conditions(dialect: str, level: Level, wanted: Narrowing) -> Iterator[_Cond
         (Level.STUDY, _studies.c.study_instance_uid, wanted.study_uids),
     ):
         if uids:
-            yield _on(level, at, lambda c, listed=uids: _among(dialect, c, listed), column)
+            yield _on(level, at, lambda c, listed=uids: among(dialect, c, listed), column)
     texts = (
         (Level.STUDY, _studies.c.accession_number, wanted.accession_number),
         (Level.PATIENT, _patients.c.patient_id, wanted.patient_id),
@@ -306,22 +306,10 @@ def _named(level: Level, dialect: str, name: Texts) -> _Condition:
     return _Condition(Level.STUDY, ids, check)
 
 
-def _among(dialect: str, column: Any, values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """One of a list of any length: a single parameter holds it."""
-    if len(values) == 1:
-        return column == values[0]  # type: ignore[no-any-return]
-    listed = sa.literal(json.dumps(list(values)), sa.Text)
-    if dialect == "postgresql":
-        each = sa.func.json_array_elements_text(sa.cast(listed, sa.JSON)).column_valued("listed")
-        return column.in_(sa.select(each))  # type: ignore[no-any-return]
-    table = sa.func.json_each(listed).table_valued("value", name="listed")
-    return column.in_(sa.select(table.c.value))  # type: ignore[no-any-return]
-
-
 def _fits(dialect: str, column: Any, text: Texts) -> sa.ColumnElement[bool]:
     if text.exact:
         cut = [one[: schema.IndexedText.MOST] for one in text.exact]
-        equal = _among(dialect, column, cut)
+        equal = among(dialect, column, cut)
         return sa.or_(equal, _begins(column, text.prefix)) if text.prefix else equal
     return _begins(column, text.prefix)
 

@@ -5,10 +5,12 @@ Pure. Values are compared as C-FIND matches them (PS3.4 C.2.2.2), as far as a wi
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from pydicom.datadict import dictionary_VR
+
 from node.fetch.source import SourceFault
+from node.query.matching import matches
 from storage.fetches import Wanted
 
 _LIST = "\\"
@@ -56,16 +58,8 @@ def agrees(source: str, keys: Mapping[str, str], match: Mapping[str, str]) -> bo
 
 
 def _fits(keyword: str, wanted: str, value: str) -> bool:
-    if keyword == "StudyInstanceUID":
-        return value in wanted.split(_LIST)
-    if keyword == "StudyDate":
-        first, is_range, last = wanted.partition("-")
-        if not is_range:
-            return value == wanted
-        return (not first or value >= first) and (not last or value <= last)
-    return re.fullmatch(_pattern(wanted.strip()), value, re.IGNORECASE) is not None
-
-
-def _pattern(wanted: str) -> str:
-    signs = {"*": ".*", "?": "."}
-    return "".join(signs.get(one, re.escape(one)) for one in wanted)
+    """Letters of either case: some archives compare them so."""
+    values = (
+        wanted.casefold().split(_LIST) if keyword == "StudyInstanceUID" else [wanted.casefold()]
+    )
+    return matches(dictionary_VR(keyword), values, [value.casefold()])

@@ -56,8 +56,10 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Desk:
-    return Desk(tmp_path)
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    opened = Desk(tmp_path)
+    yield opened
+    opened.store.ready.forget()
 
 
 def encoded(dataset: Dataset, folder: Path, syntax: str = ExplicitVRLittleEndian) -> bytes:

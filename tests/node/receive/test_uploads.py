@@ -47,6 +47,20 @@ def test_a_study_is_open_before_the_index_hears_of_it_until_its_upload_is_over(
     assert uploads.counts() == (1, 0)
 
 
+def test_of_uploads_that_are_alike_each_ends_for_itself(
+    desk: Desk, uploads: Uploads, tmp_path: Path
+) -> None:
+    file = write_instance(tmp_path / "one.dcm", make_dataset()).read_bytes()
+    with uploads.open("here") as first:
+        with uploads.open("there"):
+            pass
+        reception = first.begin()
+        reception.write(file)
+        assert first.finish(reception).is_stored
+        assert uploads.open_studies() == {make_dataset().StudyInstanceUID}
+    assert uploads.live() == 0
+
+
 def test_what_is_refused_is_counted_as_refused(uploads: Uploads) -> None:
     with uploads.open("here") as upload:
         upload.finish(upload.begin())
