@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPResponse
+from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
@@ -39,10 +39,19 @@ class Browser:
 
     def pieces(self, path: str, accept: str, **query: str) -> Iterator[bytes]:
         url = f"{self._root}/{path}" + (f"?{urlencode(query, safe='*,')}" if query else "")
-        self._connection.request("GET", url, headers={"Accept": accept})
-        answer = self._answered(url)
+        answer = self._asked(url, accept)
         while piece := answer.read(_PIECE):
             yield piece
+
+    def _asked(self, url: str, accept: str) -> HTTPResponse:
+        """Once more over a new connection where a server has closed one that lay idle meanwhile."""
+        try:
+            self._connection.request("GET", url, headers={"Accept": accept})
+            return self._answered(url)
+        except (RemoteDisconnected, ConnectionError):
+            self._connection.close()
+        self._connection.request("GET", url, headers={"Accept": accept})
+        return self._answered(url)
 
     def store(self, files: list[Path]) -> None:
         """STOW-RS, all files in one request."""
