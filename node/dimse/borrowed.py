@@ -9,14 +9,12 @@ from typing import Any, Protocol
 
 from node.dimse.loan import Loan, NotLent
 from node.dimse.wire.commands import StoreAnswer, store_request
-from node.dimse.wire.outgoing import FileCutShort, Outgoing
+from node.dimse.wire.outgoing import FileCutShort, Outgoing, wait_s
 from node.dimse.wire.pdus import PduFault
 from node.retrieve.encoded import Encoded
 
 LOOK_S = 1.0
 """So often who waits for an answer looks whether the association is over."""
-SLOWEST_BYTES_PER_S = 100_000
-"""An answer is waited for longer by an object's size over this rate."""
 
 
 class Lane(Protocol):
@@ -80,8 +78,7 @@ class BorrowedLane:
         self._answer = None
         self._make_way()
         self._send(lambda: self._outgoing.send(context_id, command, data_set))
-        wait_s = self._timeout_s + data_set.length / SLOWEST_BYTES_PER_S
-        self._deadline = time.monotonic() + wait_s
+        self._deadline = time.monotonic() + wait_s(self._timeout_s, data_set)
 
     def finish(self) -> StoreAnswer:
         """The answer to what was begun.

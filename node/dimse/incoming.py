@@ -17,7 +17,7 @@ from pynetdicom.pdu_primitives import P_DATA
 
 from node.dimse import contexts
 from node.dimse.wire import commands
-from node.dimse.wire.commands import C_STORE_RQ, Command
+from node.dimse.wire.commands import C_STORE_RQ, C_STORE_RSP, Command, StoreAnswer
 from node.dimse.wire.pdus import Fragment, PduFault, fragments
 from node.receive import statuses
 from node.receive.offer import Offer
@@ -162,6 +162,28 @@ def decode_request(raw: bytes) -> Command | None:
         Undecodable, or a C-STORE-RQ without its mandatory elements.
     """
     return commands.decode(raw) or _decode_odd_store(raw)
+
+
+def decode_answer(raw: bytes) -> StoreAnswer | None:
+    """A C-STORE-RSP, however odd it is written; None for anything else.
+
+    Raises
+    ------
+    PduFault
+        Undecodable, or a C-STORE-RSP that says not what it answers, or how.
+    """
+    return commands.decode_answer(raw) or _decode_odd_answer(raw)
+
+
+def _decode_odd_answer(raw: bytes) -> StoreAnswer | None:
+    try:
+        found: Any = decode(BytesIO(raw), True, True)
+        if found.CommandField != C_STORE_RSP:
+            return None
+        comment = str(found.get("ErrorComment", "") or "")
+        return StoreAnswer(int(found.MessageIDBeingRespondedTo), int(found.Status), comment)
+    except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
+        raise PduFault(f"undecodable command set ({type(error).__name__})") from error
 
 
 def _decode_odd_store(raw: bytes) -> Command | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +74,21 @@ class Session:
             return True
         _refusals.warn("not_authorised", right.value, self.host, calling_ae=self.calling_ae)
         return False
+
+    def log_fault(self, operation: str, error: Exception) -> str:
+        """Log a fault of our own, and give what the peer is told: the id under which it stands.
+
+        The error's message is left out: it may quote the data set.
+        """
+        fault_id = uuid.uuid4().hex[:12]
+        self.log.error(
+            "request_fault",
+            operation=operation,
+            fault=fault_id,
+            error=type(error).__name__,
+            traceback="".join(traceback.format_tb(error.__traceback__)),
+        )
+        return f"Internal fault {fault_id}"
 
     def log_of_course(self, event: str, **facts: object) -> None:
         """What happens to every association; of the node's own, every few seconds, in detail

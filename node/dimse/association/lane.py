@@ -16,7 +16,7 @@ from typing import Any
 from pynetdicom.association import Association
 
 from node.dimse import contexts
-from node.dimse.incoming import IncomingMessages, decode_request
+from node.dimse.incoming import IncomingMessages, decode_answer, decode_request
 from node.dimse.loan import Loan
 from node.dimse.rights import Right
 from node.dimse.session import Session
@@ -303,7 +303,8 @@ class InstanceLane(UpperLayer):
             self.refuse(fault)
 
     def _take_command(self, context_id: int, raw: bytes) -> None:
-        if (answer := commands.decode_answer(raw)) is not None:
+        read = decode_answer if self.loan.is_wanted else commands.decode_answer
+        if (answer := read(raw)) is not None:
             self.on_answer(answer)
             return
         request = decode_request(raw)

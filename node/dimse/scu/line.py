@@ -8,17 +8,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from io import BytesIO
-from typing import Any
 
 from pynetdicom.association import Association
-from pynetdicom.dsutils import decode
 
 from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.incoming import decode_answer
 from node.dimse.loan import NotLent
 from node.dimse.scu.caller import MAX_PDU_BYTES, upper_layer_of
-from node.dimse.wire.commands import C_STORE_RSP, Move, StoreAnswer, decode_answer, store_request
-from node.dimse.wire.outgoing import FileCutShort, Outgoing
+from node.dimse.wire.commands import Move, StoreAnswer, store_request
+from node.dimse.wire.outgoing import FileCutShort, Outgoing, wait_s
 from node.dimse.wire.pdus import (
     P_DATA_TF,
     ConnectionLost,
@@ -31,8 +29,6 @@ from node.retrieve.encoded import Encoded
 
 LOOK_S = 0.5
 """So often who waits for an answer looks whether it is still wanted."""
-SLOWEST_BYTES_PER_S = 100_000
-"""An answer is waited for longer by an object's size over this rate."""
 MAX_ANSWER_BYTES = 16 * 1024
 OVER = "the association was aborted or the connection lost"
 
@@ -98,8 +94,7 @@ class Line:
             raise Unfinished(str(fault)) from fault
         except OSError as error:
             raise self._over(PeerFault.ABORTED, OVER) from error
-        wait_s = self._answer_timeout_s + data_set.length / SLOWEST_BYTES_PER_S
-        self._deadline = time.monotonic() + wait_s
+        self._deadline = time.monotonic() + wait_s(self._answer_timeout_s, data_set)
 
     def finish(self) -> StoreAnswer:
         """The answer to what was begun.
@@ -150,7 +145,9 @@ class Line:
                 raise PduFault("a command set is too long")
             if fragment.is_last:
                 raw, self._command = bytes(self._command), bytearray()
-                answer = decode_answer(raw) or _odd_answer(raw)
+                answer = decode_answer(raw)
+                if answer is None:
+                    raise PduFault("a message that is no answer to a C-STORE")
         return answer
 
     def _over(self, fault: PeerFault, reason: str) -> PeerUnavailable:
@@ -185,17 +182,3 @@ def line_over(
             raise PeerUnavailable(name, PeerFault.ABORTED, OVER, was_established=True) from error
         stack.callback(line.close)
         yield line
-
-
-def _odd_answer(raw: bytes) -> StoreAnswer:
-    """What is no plain command set, read by pynetdicom."""
-    try:
-        found: Any = decode(BytesIO(raw), True, True)
-        if found.CommandField != C_STORE_RSP:
-            raise PduFault("a message that is no answer to a C-STORE")
-        comment = str(found.get("ErrorComment", "") or "")
-        return StoreAnswer(int(found.MessageIDBeingRespondedTo), int(found.Status), comment)
-    except PduFault:
-        raise
-    except Exception as error:  # border: pydicom raises nearly anything on foreign bytes
-        raise PduFault(f"undecodable command set ({type(error).__name__})") from error

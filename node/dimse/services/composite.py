@@ -5,8 +5,6 @@ Each binds itself to an association; what is the same for all of them stands her
 
 from __future__ import annotations
 
-import traceback
-import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -61,13 +59,5 @@ def bind(association: Association, session: Session, composites: Sequence[Compos
 
 
 def internal_fault(session: Session, operation: str, status: int, error: Exception) -> Refused:
-    """Log a fault of our own under a new id. The message is left out: it may quote the data set."""
-    fault_id = uuid.uuid4().hex[:12]
-    session.log.error(
-        "request_fault",
-        operation=operation,
-        fault=fault_id,
-        error=type(error).__name__,
-        traceback="".join(traceback.format_tb(error.__traceback__)),
-    )
-    return Refused(status, f"Internal fault {fault_id}")
+    """A fault of our own."""
+    return Refused(status, session.log_fault(operation, error))

@@ -6,8 +6,6 @@ Services are pure matters of requests and answers; this module alone ties them t
 from __future__ import annotations
 
 import threading
-import traceback
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -109,7 +107,8 @@ def _served(
         session.log.error("request_refused", operation=operation.value, reason="database away")
         return _failure(Refusal(statuses.RESOURCE_LIMITATION, "Database is unavailable")), None
     except Exception as error:  # noqa: BLE001  border: a peer always gets an answer
-        return _failure(_internal_fault(session, operation, error)), None
+        comment = session.log_fault(operation.value, error)
+        return _failure(Refusal(statuses.PROCESSING_FAILURE, comment)), None
     return _success(answer)
 
 
@@ -222,17 +221,3 @@ def _failure(refusal: Refusal) -> Dataset:
     if refusal.error_id is not None:
         status.ErrorID = refusal.error_id
     return status
-
-
-def _internal_fault(session: Session, operation: Operation, error: Exception) -> Refusal:
-    """Log a fault of our own under a new id. The message is left out: it may quote the data set."""
-    fault_id = uuid.uuid4().hex[:12]
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    session.log.error(
-        "request_fault",
-        operation=operation.value,
-        fault=fault_id,
-        error=type(error).__name__,
-        traceback=frames,
-    )
-    return Refusal(statuses.PROCESSING_FAILURE, f"Internal fault {fault_id}")

@@ -17,6 +17,8 @@ from node.retrieve.encoded import Encoded
 
 CHUNK_BYTES = 256 * 1024
 """Of a data set, read and sent at one time."""
+SLOWEST_BYTES_PER_S = 100_000
+"""An answer is waited for longer by an object's size over this rate."""
 _ITEM_BYTES = 6
 """Before the value in a P-DATA-TF: length, context and control. PS3.8 9.3.5.1, E.2."""
 _LAST = 0x02
@@ -26,6 +28,11 @@ _MOST_PARTS = 1000
 
 class FileCutShort(Exception):
     """A file ended before its data set did: the message cannot be finished."""
+
+
+def wait_s(answer_timeout_s: float, data_set: Encoded) -> float:
+    """How long the answer to a C-STORE of this data set is waited for."""
+    return answer_timeout_s + data_set.length / SLOWEST_BYTES_PER_S
 
 
 class Outgoing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from pynetdicom.association import Association
 from node.config.dimse import PeerSettings
 from node.config.tables import QuerySettings
 from node.dimse.services import retrieving
+from node.dimse.wire.commands import decode_answer
 from storage import holdings, schema
 from storage.errors import DatabaseUnavailable
 from tests.instances import dataset_bytes, make_dataset, write_instance
@@ -34,6 +36,8 @@ STUDY = str(make_dataset(1).StudyInstanceUID)
 SERIES = str(make_dataset(1).SeriesInstanceUID)
 
 
+PDU_AND_ITEM_BYTES = 12
+"""Before the first command set of a P-DATA-TF. PS3.8 9.3.5."""
 ONE_STUDY = {"StudyInstanceUID": STUDY}
 
 
@@ -230,6 +234,28 @@ def test_with_strict_hierarchy_the_upper_keys_have_to_be_given(
         assert (given.status, given.offending) == (0xA900, 0x0020000D)
         keys = {"StudyInstanceUID": STUDY, "SeriesInstanceUID": SERIES}
         assert Requestor().get(holder.port, level="SERIES", **keys)[-1].completed == 1
+
+
+def answer_out_of_order(association: Association, number: int) -> None:
+    """From the first C-STORE on its responses begin with what should come last."""
+    if number:
+        return
+    connection: Any = association.dul.socket
+    send, start = connection.send, PDU_AND_ITEM_BYTES
+
+    def sent(raw: bytes) -> None:
+        if decode_answer(bytes(raw[start:])) is not None:
+            length, body = raw[start : start + 12], raw[start + 12 :]
+            first = 8 + int.from_bytes(body[4:8], "little")
+            raw = raw[:start] + length + body[first:] + body[:first]
+        send(raw)
+
+    connection.send = sent
+
+
+def test_who_answers_a_c_store_in_an_odd_way_is_understood(holder: Holder) -> None:
+    asker = Requestor(on_store=answer_out_of_order)
+    assert asker.get(holder.port, StudyInstanceUID=STUDY)[-1] == Answer(0x0000, None, 3, 0, 0)
 
 
 def test_who_never_answers_a_c_store_is_given_up(tmp_path: Path, images: list[Path]) -> None:

@@ -14,6 +14,7 @@ from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.presentation import build_context
 
+from node.dimse.incoming import decode_answer
 from node.dimse.scu.suboperations import SubOperations
 from node.dimse.wire import commands
 from node.dimse.wire.pdus import PduFault
@@ -98,3 +99,15 @@ def test_what_came_of_an_instance_is_dropped_when_the_association_ends(
     taking._operations.abandon()
     assert desk.records == []
     assert desk.files() == []
+
+
+def test_an_answer_whose_elements_are_out_of_order_is_read_like_any() -> None:
+    request = commands.Command(commands.C_STORE_RQ, 7, 0, CTImageStorage, "1.2.3")
+    plain = commands.response(request, 0xA700, "full")
+    length, sop_class = 12, 8 + len(CTImageStorage) + len(CTImageStorage) % 2
+    odd = plain[length + sop_class :] + plain[length : length + sop_class]
+    assert commands.decode_answer(odd) is None
+    assert decode_answer(odd) == decode_answer(plain) == commands.StoreAnswer(7, 0xA700, "full")
+    assert decode_answer(store_request(make_dataset(1))) is None
+    with pytest.raises(PduFault, match="undecodable command set"):
+        decode_answer(odd[:10])

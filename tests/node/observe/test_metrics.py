@@ -44,7 +44,7 @@ def test_counters_lags_depths_and_gaps_are_there(database: Database) -> None:
     with database.write() as tx:
         enqueue(tx, new_job(tx, add_study(tx)))
         index.add(tx, [record(1, "4.5.6", "4.5.6.1")])
-        named = (Reference(CT, "7.7"),)
+        named = (Reference(CT, "7.7.7"),)
         new = NewAnnouncement(
             AnnouncementKind.MPPS, "9.1", "CT1", StepStatus.COMPLETED, ("1.2.3",), named, {}
         )
@@ -81,9 +81,9 @@ def test_counters_lags_depths_and_gaps_are_there(database: Database) -> None:
 def test_no_label_names_a_peer_a_patient_or_an_instance(database: Database) -> None:
     with database.write() as tx:
         add_study(tx)
-        commitment_requests.enter(tx, "9.2", "CT1", "10.0.0.1", "a", (Reference(CT, "7.7"),), NOON)
+        commitment_requests.enter(tx, "9.2", "CT1", "10.0.0.1", "a", (Reference(CT, "7.7.7"),), NOON)
     text = metrics(database).text().decode()
-    assert not any(word in text for word in ("CT1", "10.0.0.1", "1.2.3", "P1", "7.7", CT))
+    assert not any(word in text for word in ("CT1", "10.0.0.1", "1.2.3", "P1", "7.7.7", CT))
 
 
 def test_without_the_database_the_process_is_still_measured(
