@@ -81,7 +81,9 @@ def test_counters_lags_depths_and_gaps_are_there(database: Database) -> None:
 def test_no_label_names_a_peer_a_patient_or_an_instance(database: Database) -> None:
     with database.write() as tx:
         add_study(tx)
-        commitment_requests.enter(tx, "9.2", "CT1", "10.0.0.1", "a", (Reference(CT, "7.7.7"),), NOON)
+        commitment_requests.enter(
+            tx, "9.2", "CT1", "10.0.0.1", "a", (Reference(CT, "7.7.7"),), NOON
+        )
     text = metrics(database).text().decode()
     assert not any(word in text for word in ("CT1", "10.0.0.1", "1.2.3", "P1", "7.7.7", CT))
 
