@@ -6,14 +6,38 @@ from enum import StrEnum
 
 
 class ObjectKind(StrEnum):
-    """In the order of delivery: what others refer to goes first, the report of all last."""
+    """In the order of delivery: what others refer to goes first, the reports of all last."""
 
     IMAGE = "image"
     SEGMENTATION = "seg"
+    """BINARY: one bit a voxel and structure."""
+    PROBABILITY = "probability"
+    """FRACTIONAL segmentation: how probable a structure is at each voxel."""
+    LABEL_MAP = "labelmap"
+    """Label map segmentation: one number a voxel, for structures without end."""
     MAP = "map"
     REGISTRATION = "reg"
     PRESENTATION = "pr"
+    OUTLINES = "outlines"
+    """Presentation states: outlines and texts on the images themselves."""
+    STRUCTURE_SET = "rtstruct"
+    """RT Structure Set: the outlines of structures, for those who plan treatments."""
+    MESH = "mesh"
+    """Encapsulated STL."""
+    PICTURE = "picture"
+    """Secondary captures of the slices that matter, for those who show nothing else."""
+    SHEET = "sheet"
+    """One secondary capture with what the report says."""
     REPORT = "sr"
+    REGIONS = "sr-regions"
+    """The report for readers that know no segments: it refers to the images alone."""
+    DOCUMENT = "pdf"
+    """The report as an encapsulated PDF."""
+    SUMMARY = "summary"
+    """The one report of a study and rule, above those of the analyzers."""
+    KEY_OBJECTS = "ko"
+    RETRACTION = "retraction"
+    """A key object note that takes back what a later result has taken the place of (IHE IOCM)."""
 
     @property
     def rank(self) -> int:

@@ -7,7 +7,7 @@ same findings with the same provenance give the same bytes; what differs in anyt
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from analyzers.contract import Findings
 from node.results import identity, kinds
 from node.results.bench import Bench, Piece
 from node.results.files import ResultFiles
+from node.results.forms import table
+from node.results.forms.table import Form
 from node.results.gate import gate
 from node.results.kinds import Kind, Mention, Objects
 from node.results.modules.source import HierarchicalReference, Provenance
@@ -33,9 +35,16 @@ from storage.records import FindingRow, JobResults
 
 
 def write_results(
-    source: Source, findings: Findings, provenance: Provenance, folder: Path
+    source: Source,
+    findings: Findings,
+    provenance: Provenance,
+    folder: Path,
+    forms: Collection[ObjectKind] = (),
 ) -> JobResults:
     """Write the objects of an analysis into ``folder`` and let them through the gate.
+
+    forms: further forms of the findings (``node.results.forms``). They change nothing of the
+    objects that are made without them.
 
     Raises ``GateRefused`` and the other errors of ``node.results.errors``; what was written stays
     in the folder for whoever looks into it. Nothing is synced: that is for whoever keeps it.
@@ -48,6 +57,9 @@ def write_results(
         for kind in kinds.KINDS:
             _make(bench, kind, files)
         _report(bench, files)
+        for form in table.FORMS:
+            if form.kind in forms:
+                _make_form(bench, form, files)
     return JobResults(
         objects=tuple(files.objects),
         findings=tuple(rows(source, findings, bench.present)),
@@ -136,6 +148,13 @@ def _remember(piece: Piece[Any], mention: Mention, dataset: Dataset) -> None:
             bench.images.append(HierarchicalReference.to(dataset))
         case Mention.STATE | Mention.NONE:
             bench.add_evidence(dataset)
+
+
+def _make_form(bench: Bench, form: Form, files: ResultFiles) -> None:
+    for number, dataset in enumerate(form.build(bench)):
+        path = files.write(dataset, f"{form.file}-{number}.dcm", form.kind)
+        form.read_back(path, bench, number)
+        gate.check_required(path, bench.source)
 
 
 # --- report ---------------------------------------------------------------------------------------

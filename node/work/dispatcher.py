@@ -23,13 +23,14 @@ from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
 from node.results import reported
-from node.results.modules.source import HierarchicalReference
+from node.results.modules.source import HierarchicalReference, Maker
 from node.work import notices
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from storage import events, ledger
 from storage.blobs import Blob
 from storage.database import Database, Transaction
 from storage.errors import StorageError, StoreUnavailable
+from storage.kinds import ObjectKind
 from storage.port import Instances, Results
 from storage.records import Job, JobState, Level, StoredInstance, Topic
 
@@ -52,6 +53,7 @@ class Dispatcher:
 
     on_settled: called whenever a job's results were committed: there is something to deliver.
     tells_not_applicable: whether a rule, by its name, wants a report of what did not apply.
+    forms: further forms of a job's findings that its destinations want.
     """
 
     def __init__(
@@ -65,6 +67,8 @@ class Dispatcher:
         heartbeat: Heartbeat | None = None,
         on_settled: Callable[[], None] = lambda: None,
         tells_not_applicable: Callable[[str], bool] = lambda rule: False,
+        maker: Maker = Maker(),  # noqa: B008  frozen
+        forms: Callable[[Job], tuple[ObjectKind, ...]] = lambda job: (),
         poll_s: float = POLL_S,
     ) -> None:
         self._database = database
@@ -85,6 +89,8 @@ class Dispatcher:
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
         self._tells_not_applicable = tells_not_applicable
+        self._maker = maker
+        self._forms = forms
         self._poll_s = poll_s
 
     def wake(self) -> None:
@@ -180,6 +186,8 @@ class Dispatcher:
             notices=False,
             title=installed.title if installed else "",
             family=installed.family if installed else None,
+            maker=self._maker,
+            forms=self._forms(job),
         )
         if job.refusals:
             return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)

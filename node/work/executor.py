@@ -14,7 +14,8 @@ from typing import Protocol
 
 from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
-from node.results.modules.source import HierarchicalReference
+from node.results.modules.source import HierarchicalReference, Maker
+from storage.kinds import ObjectKind
 from storage.port import JobPlace, Readable
 from storage.records import JobResults
 
@@ -67,6 +68,9 @@ class Ticket:
     title: str = ""
     """What a person calls the analyzer; so a report that it failed needs none of its code."""
     family: Code | None = None
+    maker: Maker = field(default_factory=Maker)
+    forms: tuple[ObjectKind, ...] = ()
+    """Further forms of the findings that some destination wants; see ``node.results.forms``."""
     is_kept: bool = True
     """Whether what it comes to is kept beside its results and found again there; not where the
     place is not the job's own."""

@@ -141,7 +141,8 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         return _not_applicable(ticket, device, (str(error),))
     try:
         with ticket.place.making() as folder:
-            results = write_results(source, findings, _provenance(ticket, found), folder)
+            provenance = _provenance(ticket, found)
+            results = write_results(source, findings, provenance, folder, ticket.forms)
             reported.write(findings, folder)
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
@@ -237,4 +238,5 @@ def _provenance(ticket: Ticket, device: str) -> Provenance:
         started_at=ticket.started_at,
         family=ticket.family,
         predecessor=ticket.predecessor,
+        maker=ticket.maker,
     )

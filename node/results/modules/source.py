@@ -31,6 +31,20 @@ class HierarchicalReference:
 
 
 @dataclass(frozen=True, slots=True)
+class Maker:
+    """The node that makes results, as its settings name it; what is empty is not said.
+
+    language: of the reports and titles, "en" or "de".
+    """
+
+    institution: str = ""
+    department: str = ""
+    station: str = ""
+    serial: str = ""
+    language: str = "en"
+
+
+@dataclass(frozen=True, slots=True)
 class Provenance:
     """Who made a result, from what, and when. Nothing here may come from the clock of a repeat."""
 
@@ -49,3 +63,4 @@ class Provenance:
     """What kind of algorithm it is, where the analyzer says; else Artificial Intelligence."""
     predecessor: HierarchicalReference | None = None
     """The report that this one supersedes."""
+    maker: Maker = Maker()

@@ -1,0 +1,38 @@
+"""Further forms of the findings of a run, for destinations that show no SEG or no SR: a row each.
+
+Made after the report, which does not speak of them: who gets which is decided by destination.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydicom.dataset import Dataset
+
+from node.results.bench import Bench
+from storage.kinds import ObjectKind
+
+
+def _nothing_more(path: Path, bench: Bench, number: int) -> None:
+    """The gate reads back what it reads of every object, and no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One form: the same findings give the same bytes under the same UIDs.
+
+    build: the objects, in order; nothing where the findings have nothing of the kind.
+    read_back: what the gate asks of the written file beyond what it asks of all; the third
+        argument is the number of the file, from 0. Raises ``GateRefused``.
+    """
+
+    kind: ObjectKind
+    file: str
+    """Beginning of the names of files."""
+    build: Callable[[Bench], Iterable[Dataset]]
+    read_back: Callable[[Path, Bench, int], None] = _nothing_more
+
+
+FORMS: tuple[Form, ...] = ()
