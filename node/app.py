@@ -174,6 +174,7 @@ class Node:
             self.health.part("dispatcher"),
             self._wake_couriers,
             functools.partial(tells_not_applicable, self.settings.rules),
+            parts.maker(self.settings),
         )
         self._dispatching = threading.Thread(
             target=self.dispatcher.run, name="dispatcher", daemon=True

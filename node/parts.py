@@ -41,6 +41,7 @@ from node.receive.file_reception import Outcome
 from node.receive.offer import Offer
 from node.receive.reception import Receiver
 from node.receive.uploads import Uploads
+from node.results.modules.source import Maker
 from node.retention import Folders, Retention
 from node.retrieve.series_metadata import SeriesMetadata
 from node.retrieve.shelving import Shelving
@@ -50,6 +51,7 @@ from storage.database import Database
 from storage.instances import InstanceStore
 from storage.metadata_shelf import MetadataShelf
 from storage.port import Instances, Metadata, Results
+from storage.serial import serial_of
 
 COMPLETION_S = 0.25
 IDLE_S = 2.0
@@ -267,6 +269,18 @@ def corrections(
     made = Corrections(database, store, shelf, clock)
     heartbeat = health.part("corrections", works_s=TRANSFER_S)
     return Loop(lambda: made.step() > 0, heartbeat, RETENTION_S)
+
+
+def maker(settings: Settings) -> Maker:
+    """As whom the node makes results. Raises StoreUnavailable, OutOfSpace."""
+    said = settings.results
+    return Maker(
+        institution=said.institution,
+        department=said.department,
+        station=said.station or settings.node.ae_title,
+        serial=said.serial or serial_of(settings.node.data_dir),
+        language=said.language,
+    )
 
 
 def search_limits(settings: Settings) -> Limits:

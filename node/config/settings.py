@@ -16,6 +16,7 @@ from pydantic_settings import (
 from node.config import environment
 from node.config.archives import ArchiveSettings, WebArchiveSettings
 from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings
+from node.config.results import ResultSettings
 from node.config.rules import RuleSettings
 from node.config.tables import (
     CommitmentSettings,
@@ -49,6 +50,7 @@ class Settings(BaseSettings):
     query: QuerySettings = QuerySettings()
     retention: RetentionSettings = RetentionSettings()
     workers: WorkerSettings = WorkerSettings()
+    results: ResultSettings = ResultSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[DestinationSettings, ...] = ()
     archives: tuple[ArchiveSettings, ...] = ()

@@ -34,6 +34,7 @@ def test_the_shipped_file_states_every_default_as_it_is_in_the_code() -> None:
     assert shipped.node.model_copy(update={"data_dir": Path("var")}) == defaults.node
     assert (shipped.dimse, shipped.http) == (defaults.dimse, defaults.http)
     assert (shipped.completion, shipped.workers) == (defaults.completion, defaults.workers)
+    assert shipped.results == defaults.results
 
 
 def test_paths_are_relative_to_the_file_and_the_stores_follow_the_data_folder(
