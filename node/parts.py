@@ -13,6 +13,7 @@ from node.config.settings import Settings
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
 from node.delivery.result_commitment import CommitmentAsker
+from node.delivery.targets.dimse import DimseTarget
 from node.dimse import contexts, tls_in_use
 from node.dimse.association.server import AssociationServer
 from node.dimse.entity import Entity
@@ -154,7 +155,7 @@ def couriers(
     """One for each destination, by its name."""
     return {
         one.name: Courier(
-            peers.destination_peer(one, settings.node.ae_title),
+            DimseTarget(peers.destination_peer(one, settings.node.ae_title)),
             database,
             results,
             clock,

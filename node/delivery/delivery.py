@@ -16,11 +16,9 @@ from node import statuses
 from node.clock import Clock
 from node.delivery import backoff
 from node.delivery.backoff import Circuit
-from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.scu import finder, sender
-from node.dimse.scu.answers import SendOutcome, describe
-from node.dimse.scu.finder import Unaskable
-from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts
+from node.delivery.targets.port import Target
+from node.dimse.errors import PeerUnavailable, Unaskable
+from node.dimse.scu.answers import SendOutcome, SendResult, describe
 from storage import events, outbox, result_commitments
 from storage.blobs import Blob, sha256_of
 from storage.database import Database, Transaction
@@ -53,7 +51,7 @@ class _Settlement:
     delivery: Delivery
     result: SendResult
     in_doubt: bool = False
-    """Whether it may have come through: the association ended before its answer."""
+    """Whether it may have come through, at this attempt or an earlier one."""
     was_offered: bool = True
     """Else the destination was away before it could be: it waits, and that is no attempt."""
 
@@ -61,34 +59,32 @@ class _Settlement:
 class Courier:
     """Delivers to one destination: ``deliver_once`` is its step, for one thread.
 
-    peer: its name is that of the rules and of the outbox.
+    target: the destination; its name is that of the rules and of the outbox.
     asks_commitment: whether it is asked to commit to what it was sent.
     """
 
     def __init__(
         self,
-        peer: Peer,
+        target: Target,
         database: Database,
         results: Results,
         clock: Clock,
-        timeouts: Timeouts = DEFAULT_TIMEOUTS,
         chance: random.Random | None = None,
         asks_commitment: bool = False,
         effort: Effort = USUAL,
     ) -> None:
         self.circuit = Circuit()
-        self._peer = peer
+        self._target = target
         self._asks_commitment = asks_commitment
         self._effort = effort
         self._database = database
         self._results = results
         self._clock = clock
-        self._timeouts = timeouts
         self._chance = chance or random.Random()
         self._unrecorded: list[_Settlement] = []
         self._claim_is_open = False
         self._fault: Exception | None = None
-        self._log = log.bind(destination=peer.name)
+        self._log = log.bind(destination=target.name)
 
     def deliver_once(self) -> bool:
         """One round: record, probe, or send some jobs' due objects. False when there was nothing.
@@ -122,9 +118,9 @@ class Courier:
         doubtful, self._claim_is_open = self._claim_is_open, True
         with self._database.write() as tx:
             if doubtful:
-                outbox.release_sending(tx, self._clock(), self._peer.name)
+                outbox.release_sending(tx, self._clock(), self._target.name)
             claimed = outbox.claim(
-                tx, self._peer.name, self._clock(), jobs=self._effort.jobs_at_once
+                tx, self._target.name, self._clock(), jobs=self._effort.jobs_at_once
             )
         self._claim_is_open = False
         return claimed
@@ -135,7 +131,7 @@ class Courier:
         """Send what is sound; a settlement for every delivery, whatever happens."""
         settled: dict[int, SendResult] = {}
         sound: list[Delivery] = []
-        lost, under_way = "", False
+        lost = ""
         try:
             for delivery in claimed:
                 fault = self._fault_of(delivery)
@@ -147,23 +143,13 @@ class Courier:
             self._send(_unsettled(sound, settled), settled)
         except PeerUnavailable as error:
             lost = error.reason
-            under_way = error.was_established
             self._association_failed(lost)
         except Exception as error:  # noqa: BLE001  border: claimed deliveries must not stay in "sending"
             self._fault = error  # raised once what was claimed is given back
-            lost, under_way = f"internal fault ({type(error).__name__})", True
-        unsent = SendResult(None, SendOutcome.TRANSIENT, lost or "no answer")
-        in_doubt = {one.id for one in claimed if one.in_doubt}
-        tried = {one.id for one in _unsettled(sound, settled)[:1]} if under_way else set()
-        return [
-            _Settlement(
-                one,
-                settled.get(one.id, unsent),
-                one.id in in_doubt | tried,
-                was_offered=one.id in settled or one.id in tried,
-            )
-            for one in claimed
-        ]
+            lost = f"internal fault ({type(error).__name__})"
+            for one in _unsettled(claimed, settled)[:1]:
+                settled[one.id] = SendResult(None, SendOutcome.TRANSIENT, lost, in_doubt=True)
+        return [_settlement(one, settled.get(one.id), lost) for one in claimed]
 
     def _fault_of(self, delivery: Delivery) -> str:
         """Why an object must not leave; empty when its bytes are those of the ledger."""
@@ -185,7 +171,7 @@ class Courier:
             return
         objects = [self._blob(one) for one in doubtful]
         try:
-            found = finder.held(objects, self._peer, self._timeouts)
+            found = self._target.held(objects)
         except Unaskable as error:
             self._log.warning("objects_sent_again", objects=len(doubtful), reason=str(error))
             return
@@ -200,7 +186,7 @@ class Courier:
             settled[deliveries[index].id] = result
 
         objects = [self._blob(one) for one in deliveries]
-        sender.send(objects, self._peer, take, self._timeouts)
+        self._target.send(objects, take)
         self._association_worked()
 
     # --- the books --------------------------------------------------------------------------------
@@ -267,15 +253,14 @@ class Courier:
         if circuit.probe_at is not None and self._clock() < circuit.probe_at:
             return False
         with self._database.read() as tx:
-            if outbox.next_due(tx, self._peer.name) is None:
+            if outbox.next_due(tx, self._target.name) is None:
                 return False
         try:
-            sender.echo(self._peer, self._timeouts)
+            self._target.probe()
         except PeerUnavailable as error:
-            if error.fault is not PeerFault.NO_CONTEXT:  # it answers, if not to a C-ECHO
-                self._association_failed(error.reason)
-                self._raise_alarm()
-                return False
+            self._association_failed(error.reason)
+            self._raise_alarm()
+            return False
         self._association_worked()
         return True
 
@@ -297,9 +282,17 @@ class Courier:
             self.circuit.alarmed = True
 
     def _note(self, level: Level, before: str, after: str, what: str) -> None:
-        reason = f"destination {self._peer.name} {what}"
+        reason = f"destination {self._target.name} {what}"
         with self._database.write() as tx:
             events.record(tx, self._clock(), level, Topic.NODE, 0, before, after, reason)
+
+
+def _settlement(delivery: Delivery, result: SendResult | None, lost: str) -> _Settlement:
+    """Of what was not begun, what it waits for is recorded: ``lost``."""
+    if result is None:
+        waits = SendResult(None, SendOutcome.TRANSIENT, lost or "no answer")
+        return _Settlement(delivery, waits, delivery.in_doubt, was_offered=False)
+    return _Settlement(delivery, result, delivery.in_doubt or result.in_doubt)
 
 
 def _unsettled(deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> list[Delivery]:

@@ -40,3 +40,7 @@ class PeerUnavailable(NodeError):
         self.peer = peer
         self.fault = fault
         self.reason = reason
+
+
+class Unaskable(NodeError):
+    """A peer does not tell what it has; the text says why."""

@@ -15,7 +15,8 @@ import pytest
 from node.demo.ct_files import CtSeries
 from node.demo.phantom import ChestPhantom
 from node.dimse.errors import PeerUnavailable
-from node.dimse.scu.sender import Peer, SendResult, send
+from node.dimse.scu.answers import SendResult
+from node.dimse.scu.sender import Peer, send
 from storage import holdings, index
 from storage.blobs import Blob, Files, sha256_of
 from storage.database import open_database

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from pydicom.dataset import Dataset
 
-from node.dimse.scu.sender import Peer, SendResult, send
+from node.dimse.scu.answers import SendResult
+from node.dimse.scu.sender import Peer, send
 from storage.instances import InstanceStore, dataset_digest
 from tests.end_to_end.test_sync_errors import failing_syncs
 from tests.instances import make_dataset, write_instance

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.dimse.scu.sender import Peer, SendResult, send
+from node.dimse.scu.answers import SendResult
+from node.dimse.scu.sender import Peer, send
 from storage.instances import InstanceStore, dataset_digest
 from tests.instances import make_dataset, write_instance
 from tests.node_process import Node, running_node

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
-from node.dimse.scu.sender import Peer, SendResult, send
+from node.dimse.scu.answers import SendResult
+from node.dimse.scu.sender import Peer, send
 from node.retrieve.bulkdata import TagPath, open_value
 from node.retrieve.kept import KeptFrames
 from node.retrieve.metadata import Address, MetadataWriter

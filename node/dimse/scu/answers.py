@@ -24,6 +24,21 @@ class SendOutcome(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class SendResult:
+    """What became of one object. ``status`` is None where nothing was answered for it."""
+
+    status: int | None
+    outcome: SendOutcome
+    reason: str
+    in_doubt: bool = False
+    """Whether it may have come through: the connection ended before its answer."""
+
+    @property
+    def is_stored(self) -> bool:
+        return self.outcome in (SendOutcome.STORED, SendOutcome.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
 class Meaning:
     """Of the statuses from ``first`` to ``last``; the first row that fits counts."""
 

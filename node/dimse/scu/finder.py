@@ -14,7 +14,7 @@ from pynetdicom.association import Association
 from pynetdicom.presentation import build_context
 
 from node import statuses
-from node.dimse.errors import PeerFault, PeerUnavailable
+from node.dimse.errors import PeerFault, PeerUnavailable, Unaskable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
 from storage.port import Readable
 
@@ -22,10 +22,6 @@ STUDY_ROOT = UID("1.2.840.10008.5.1.4.1.2.2.1")
 PATIENT_ROOT = UID("1.2.840.10008.5.1.4.1.2.1.1")
 _KEYS = ("PatientID", "StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")
 _PENDING = (0xFF00, 0xFF01)
-
-
-class Unaskable(Exception):
-    """The peer does not tell what it has; the text says why."""
 
 
 def held(

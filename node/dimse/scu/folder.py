@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.dimse.errors import PeerUnavailable
-from node.dimse.scu.answers import SendOutcome
-from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, SendResult, Timeouts, send
+from node.dimse.scu.answers import SendOutcome, SendResult
+from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, send
 
 RECONNECTS = 6
 """How often in a row an association is tried again without anything getting through."""

@@ -23,7 +23,7 @@ from node import statuses
 from node.dimse import library
 from node.dimse.contexts import VERIFICATION
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.scu.answers import SendOutcome, classify, describe
+from node.dimse.scu.answers import SendOutcome, SendResult, classify, describe
 from node.dimse.scu.caller import MAX_PDU_BYTES, Caller, fault_of, rejection_of
 from node.dimse.scu.line import Line, Unfinished, line_over
 from node.dimse.scu.parcels import NotSendable, Parcel, batches, proposals, read_parcel
@@ -63,19 +63,6 @@ class Timeouts:
 
 
 DEFAULT_TIMEOUTS = Timeouts()
-
-
-@dataclass(frozen=True, slots=True)
-class SendResult:
-    """What became of one object. ``status`` is None where no C-STORE was answered."""
-
-    status: int | None
-    outcome: SendOutcome
-    reason: str
-
-    @property
-    def is_stored(self) -> bool:
-        return self.outcome in (SendOutcome.STORED, SendOutcome.WARNING)
 
 
 ResultSink = Callable[[int, SendResult], None]

@@ -11,6 +11,7 @@ from pydicom import dcmread
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.delivery.delivery import USUAL, Courier, Effort
+from node.delivery.targets.dimse import DimseTarget
 from node.dimse.scu.sender import Peer, Timeouts
 from storage import events, index, ledger, outbox
 from storage.attributes import extract
@@ -145,11 +146,10 @@ def courier_to(
     """The courier of the box's only destination; of its results, or of others in their place."""
     peer = Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD")
     return Courier(
-        peer,
+        DimseTarget(peer, timeouts),
         box.database,
         results or box.results,
         box.clock,
-        timeouts,
         random.Random(1),
         effort=effort,
     )

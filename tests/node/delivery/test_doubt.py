@@ -9,8 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from node.delivery.delivery import FOUND, Courier
+from node.dimse.errors import Unaskable
 from node.dimse.scu import finder
-from node.dimse.scu.finder import Unaskable
 from node.dimse.scu.sender import Peer
 from storage import events, outbox
 from storage.records import DeliveryState, Topic

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from node.dimse.scu.answers import SendOutcome
-from node.dimse.scu.sender import Peer, SendResult, send
+from node.dimse.scu.answers import SendOutcome, SendResult
+from node.dimse.scu.sender import Peer, send
 from storage import index
 from storage.database import open_database
 from storage.records import InstanceRecord

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from pydicom import dcmread
 
-from node.dimse.scu.answers import SendOutcome
-from node.dimse.scu.sender import Peer, SendResult, send
+from node.dimse.scu.answers import SendOutcome, SendResult
+from node.dimse.scu.sender import Peer, send
 from tests.disks import mounted, resize
 from tests.instances import dataset_bytes, incoming, make_dataset, write_instance
 from tests.node.dimse.receiving import running_node

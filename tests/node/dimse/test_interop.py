@@ -16,8 +16,8 @@ from pydicom.uid import (
     HTJ2KLossless,
 )
 
-from node.dimse.scu.answers import SendOutcome
-from node.dimse.scu.sender import Peer, SendResult, echo, send
+from node.dimse.scu.answers import SendOutcome, SendResult
+from node.dimse.scu.sender import Peer, echo, send
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.receiving import Node
 from tests.peers import Orthanc, dcmtk, running_storescp

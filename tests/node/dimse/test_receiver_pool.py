@@ -20,7 +20,8 @@ from node.dimse.errors import CannotListen, ListenerEnded, PeerUnavailable
 from node.dimse.receivers.places import Places
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
 from node.dimse.receivers.process import PlaceWanted, ProcessSettings
-from node.dimse.scu.sender import Peer, SendResult, echo, send
+from node.dimse.scu.answers import SendResult
+from node.dimse.scu.sender import Peer, echo, send
 from node.dimse.services.event_reports import EventReport
 from node.dimse.tls import TlsFiles
 from node.dimse.wire import rejections

@@ -13,8 +13,9 @@ from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings, 
 from node.config.load import load
 from node.dimse import session
 from node.dimse.rights import ALL, NONE, Right, rights_of
+from node.dimse.scu.answers import SendResult
 from node.dimse.scu.peers import move_destinations
-from node.dimse.scu.sender import Peer, SendResult, echo, send
+from node.dimse.scu.sender import Peer, echo, send
 from node.dimse.services.mpps import MPPS, StepService
 from node.dimse.session import Session
 from node.errors import SettingsError

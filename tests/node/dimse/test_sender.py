@@ -21,9 +21,9 @@ from pydicom.uid import (
 
 from node.dimse.association import limits
 from node.dimse.errors import PeerFault, PeerUnavailable
-from node.dimse.scu.answers import SendOutcome, classify, describe
+from node.dimse.scu.answers import SendOutcome, SendResult, classify, describe
 from node.dimse.scu.parcels import Parcel, batches, proposals
-from node.dimse.scu.sender import Peer, SendResult, Timeouts, echo, send
+from node.dimse.scu.sender import Peer, Timeouts, echo, send
 from tests.instances import dataset_bytes, make_dataset, write_instance
 from tests.node.dimse.receiving import Node
 from tests.peers import FakePacs, free_port, running_pacs

@@ -18,7 +18,8 @@ import pytest
 from node.config.dimse import PeerSettings, TlsSettings
 from node.dimse import tls
 from node.dimse.errors import PeerUnavailable
-from node.dimse.scu.sender import Peer, SendResult, echo, send
+from node.dimse.scu.answers import SendResult
+from node.dimse.scu.sender import Peer, echo, send
 from node.dimse.tls import PeerCertificate, ServerTls, TlsFiles
 from node.errors import SettingsError
 from tests.certificates import Authority, Certificate, authority
