@@ -28,6 +28,7 @@ from analyzers.contract import (
     Detection,
     Finding,
     Findings,
+    Labels,
     Measurement,
     ParametricMap,
     Registration,
@@ -104,6 +105,8 @@ def _typed(where: str, value: Any, hint: Any) -> Iterator[str]:
         yield from _either(where, value, typing.get_args(hint))
     elif origin is tuple:
         yield from _each(where, value, typing.get_args(hint))
+    elif origin is Mapping:
+        yield from _mapped(where, value, typing.get_args(hint))
     elif origin is np.ndarray:
         if not isinstance(value, np.ndarray):
             yield f"{where} is {_named(value)}: give a numpy array"
@@ -119,6 +122,15 @@ def _either(where: str, value: Any, hints: tuple[Any, ...]) -> Iterator[str]:
     faults = [tuple(_typed(where, value, one)) for one in hints if one is not type(None)]
     if all(faults):
         yield from faults[0]
+
+
+def _mapped(where: str, value: Any, hints: tuple[Any, ...]) -> Iterator[str]:
+    if not isinstance(value, Mapping):
+        yield f"{where} is {_named(value)}: give a dict"
+        return
+    for number, (key, one) in enumerate(value.items()):
+        yield from _typed(f"key {number} of {where}", key, hints[0])
+        yield from _typed(f"value {number} of {where}", one, hints[1])
 
 
 def _each(where: str, value: Any, hints: tuple[Any, ...]) -> Iterator[str]:
@@ -219,24 +231,52 @@ def _share(where: str, value: float | None) -> Iterator[str]:
 
 def _segmentation(where: str, item: Segmentation, volume: Volume) -> Iterator[str]:
     yield from _numbers(where, item.segments)
-    labels = item.labels
-    if labels.dtype != np.uint8:
-        yield f'{where}.labels is {labels.dtype}: uint8 is needed: labels.astype("uint8")'
-    elif labels.shape != volume.shape:
-        yield _off_grid(f"{where}.labels", labels.shape, volume.shape)
-    else:
-        undescribed = _present(labels) - {0} - {segment.number for segment in item.segments}
-        if undescribed:
-            said = ", ".join(str(one) for one in sorted(undescribed)[:8])
-            yield f"{where}.labels holds {said}, which no segment has as its number"
+    names = [f"{where}.labels", *(f"{where}.further[{i}]" for i in range(len(item.further)))]
+    seen: set[int] = set()
+    for name, labels in zip(names, item.layers, strict=True):
+        if labels.dtype not in (np.uint8, np.uint16):
+            yield f'{name} is {labels.dtype}: uint8 or uint16 is needed: labels.astype("uint8")'
+        elif labels.shape != volume.shape:
+            yield _off_grid(name, labels.shape, volume.shape)
+        else:
+            present = _present(labels)
+            yield from _labels(name, present, seen, item)
+            seen |= present
+    yield from _probabilities(where, item, volume)
 
 
-def _present(labels: Any) -> set[int]:
+def _labels(where: str, present: set[int], seen: set[int], item: Segmentation) -> Iterator[str]:
+    if undescribed := present - {segment.number for segment in item.segments}:
+        yield f"{where} holds {_first(undescribed)}, which no segment has as its number"
+    if twice := present & seen:
+        yield f"{where} holds {_first(twice)}, as another label image: each is in one of them"
+
+
+def _first(values: set[int]) -> str:
+    return ", ".join(str(one) for one in sorted(values)[:8])
+
+
+def _present(labels: Labels) -> set[int]:
     """The labels that occur; slice by slice, so that memory stays small."""
-    counts = np.zeros(256, np.int64)
+    size = np.iinfo(labels.dtype).max + 1
+    found = np.zeros(size, np.bool_)
     for plane in labels:
-        counts += np.bincount(plane.ravel(), minlength=256)
-    return set(np.flatnonzero(counts).tolist())
+        found |= np.bincount(plane.ravel(), minlength=size) > 0
+    return set(np.flatnonzero(found).tolist()) - {0}
+
+
+def _probabilities(where: str, item: Segmentation, volume: Volume) -> Iterator[str]:
+    keys = {segment.key for segment in item.segments}
+    for number, (key, share) in enumerate(item.probabilities.items()):
+        name = f"value {number} of {where}.probabilities"
+        if key not in keys:
+            yield f"key {number} of {where}.probabilities is the key of no segment"
+        if not np.issubdtype(share.dtype, np.floating):
+            yield f'{name} is {share.dtype}: give shares as float: share.astype("float32")'
+        elif share.shape != volume.shape:
+            yield _off_grid(name, share.shape, volume.shape)
+        elif not all(((plane >= 0) & (plane <= 1)).all() for plane in share):
+            yield f"{name} holds values outside of 0 to 1"
 
 
 def _numbers(where: str, segments: tuple[Segment, ...]) -> Iterator[str]:
@@ -245,8 +285,8 @@ def _numbers(where: str, segments: tuple[Segment, ...]) -> Iterator[str]:
         if len(set(given)) < len(given):
             yield f"two segments of {where} have the same {part}: each needs its own"
     for number, segment in enumerate(segments):
-        if not 0 < segment.number < 256:
-            yield f"{where}.segments[{number}].number is {segment.number}: give one of 1 to 255"
+        if not 0 < segment.number < 65536:
+            yield f"{where}.segments[{number}].number is {segment.number}: give one of 1 to 65535"
         for part in ("key", "label"):
             if not getattr(segment, part).strip():
                 yield f"{where}.segments[{number}].{part} is empty"

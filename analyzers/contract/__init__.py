@@ -33,7 +33,7 @@ from analyzers.contract.images import (
     WindowPreset,
 )
 from analyzers.contract.inputs import InputContract
-from analyzers.contract.marks import Detection, Segment, Segmentation
+from analyzers.contract.marks import Detection, Labels, Segment, Segmentation
 from analyzers.contract.parameters import Parameter, Parameters
 from analyzers.contract.series import Plane, SeriesFacts, Subject
 from analyzers.contract.volume import AIR_HU, Reported, Volume, no_suv
@@ -55,6 +55,7 @@ __all__ = [
     "Findings",
     "InputContract",
     "InvalidParameters",
+    "Labels",
     "Limits",
     "Measurement",
     "NoParameters",

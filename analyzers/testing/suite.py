@@ -218,7 +218,7 @@ def check_padding(findings: Findings, valid: NDArray[np.bool_]) -> None:
     """No segment has a voxel of padding, and no box holds nothing else."""
     for item in findings.items:
         if isinstance(item, Segmentation):
-            assert not item.labels[~valid].any()
+            assert not any(labels[~valid].any() for labels in item.layers)
         elif isinstance(item, Detection):
             box = tuple(slice(a, b + 1) for a, b in zip(item.first, item.last, strict=True))
             assert valid[box].any()
@@ -230,9 +230,10 @@ def check(findings: Findings, shape: tuple[int, int, int]) -> None:
     assert np.isfinite(numbers(findings)).all()
     for item in findings.items:
         if isinstance(item, Segmentation):
-            assert item.labels.dtype == np.uint8
             declared = {segment.number for segment in item.segments}
-            assert set(np.unique(item.labels).tolist()) <= declared | {0}
+            for labels in item.layers:
+                assert labels.dtype in (np.uint8, np.uint16)
+                assert set(np.unique(labels).tolist()) <= declared | {0}
             assert len({segment.key for segment in item.segments}) == len(item.segments)
         elif isinstance(item, Detection):
             corners = zip(item.first, item.last, shape, strict=True)
@@ -247,7 +248,7 @@ def check_volumes(findings: Findings, voxel_ml: float) -> None:
         if not isinstance(item, Segmentation):
             continue
         for segment in item.segments:
-            counted = np.count_nonzero(item.labels == segment.number) * voxel_ml
+            counted = np.count_nonzero(item.mask(segment)) * voxel_ml
             for one in segment.measurements:
                 if one.name.meaning == "Volume" and one.unit.value == "mL":
                     assert one.value == pytest.approx(counted, abs=0.01)

@@ -21,6 +21,7 @@ from node.results import uids
 from node.results.errors import GateRefused
 from node.results.gate import inherited, readback, required, validator, wellformed
 from node.results.objects import registration
+from node.results.presence import areas
 from node.series.source import Source
 
 MIN_DICE = 0.999
@@ -35,10 +36,15 @@ def check_segmentation(path: Path, segmentation: Segmentation, source: Source) -
         raise GateRefused("seg", ("there is no volume to compare with",))
     dataset = pydicom.dcmread(path)
     reasons = _frame_of_reference(dataset, source)
-    voxels = _voxels(segmentation.labels)
+    voxels = {
+        segment.key: int(count)
+        for segment, count in zip(
+            segmentation.segments, areas(segmentation).sum(axis=0), strict=True
+        )
+    }
     segments, unknown = _segments_by_number(dataset, segmentation, voxels)
     reasons += unknown
-    tally = _Tally(segments, segmentation.labels, voxels, source)
+    tally = _Tally(segments, segmentation, voxels, source)
     for frame in readback.frames(dataset, source, source.volume):
         tally.add(frame)
     reasons += tally.reasons
@@ -128,13 +134,13 @@ class _Tally:
     def __init__(
         self,
         segments: Mapping[int, Segment],
-        labels: NDArray[np.uint8],
-        voxels: NDArray[np.int64],
+        segmentation: Segmentation,
+        voxels: Mapping[str, int],
         source: Source,
     ) -> None:
         self.reasons: list[str] = []
         self._segments = segments
-        self._labels = labels
+        self._segmentation = segmentation
         self._voxels = voxels
         self._source = source
         self._seen: set[tuple[int, int]] = set()
@@ -148,27 +154,28 @@ class _Tally:
             return
         self._encoded[frame.segment] += int(np.count_nonzero(frame.mask))
         index = frame.aligned_slice() if np.isfinite(frame.origin).all() else None
-        if index is None or not 0 <= index < len(self._labels):
-            self._common[frame.segment] += self._askew(frame, segment.number)
+        if index is None or not 0 <= index < len(self._segmentation.labels):
+            self._common[frame.segment] += self._askew(frame, segment)
             return
         if (frame.segment, index) in self._seen:
             self.reasons.append(f"two frames of segment {segment.key} lie on slice {index}")
         self._seen.add((frame.segment, index))
         self._check_reference(frame, index)
-        wanted = self._labels[index] == segment.number
+        wanted = self._segmentation.plane(segment, index)
         self._common[frame.segment] += int(np.count_nonzero(wanted & frame.mask.view(bool)))
 
     def dice(self, number: int, segment: Segment) -> float:
-        total = int(self._voxels[segment.number]) + self._encoded[number]
+        total = self._voxels[segment.key] + self._encoded[number]
         return 2 * self._common[number] / total if total else math.nan
 
-    def _askew(self, frame: readback.ReadFrame, number: int) -> int:
+    def _askew(self, frame: readback.ReadFrame, segment: Segment) -> int:
         """Voxels in common where the frame does not lie on a slice of the source."""
         if not np.isfinite(frame.origin).all():
             return 0
         indices = np.unique(frame.source_indices(), axis=0)
-        inside = ((indices >= 0) & (indices < self._labels.shape)).all(axis=1)
-        return int(np.count_nonzero(self._labels[tuple(indices[inside].T)] == number))
+        mask = self._segmentation.mask(segment)
+        inside = ((indices >= 0) & (indices < mask.shape)).all(axis=1)
+        return int(np.count_nonzero(mask[tuple(indices[inside].T)]))
 
     def _check_reference(self, frame: readback.ReadFrame, index: int) -> None:
         place = self._source.frames[index]
@@ -179,19 +186,11 @@ class _Tally:
             self.reasons.append(f"the frame on slice {index} names another image as its source")
 
 
-def _voxels(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each label occurs."""
-    counts = np.zeros(256, np.int64)
-    for plane in labels:
-        counts += np.bincount(plane.ravel(), minlength=256)
-    return counts
-
-
 def _segments_by_number(
-    dataset: Dataset, segmentation: Segmentation, voxels: NDArray[np.int64]
+    dataset: Dataset, segmentation: Segmentation, voxels: Mapping[str, int]
 ) -> tuple[dict[int, Segment], list[str]]:
     """The finding's segment for each number in the object, found by its tracking ID."""
-    wanted = {segment.key: segment for segment in segmentation.segments if voxels[segment.number]}
+    wanted = {segment.key: segment for segment in segmentation.segments if voxels[segment.key]}
     found: dict[int, Segment] = {}
     reasons = []
     for item in dataset.SegmentSequence:

@@ -8,6 +8,7 @@ the tracking UID, in the object itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import highdicom as hd
 import numpy as np
@@ -53,10 +54,11 @@ def build(
 
 
 def _volume(source: Source, segmentation: Segmentation) -> Volume:
-    if source.volume is None or segmentation.labels.shape != source.volume.shape:
+    shape = source.volume.shape if source.volume is not None else None
+    if source.volume is None or any(one.shape != shape for one in segmentation.layers):
         raise FindingsContradictImages("the labels do not lie on the grid of the images")
-    if segmentation.labels.dtype != np.uint8:
-        raise FindingsContradictImages("the labels are not of type uint8")
+    if any(one.dtype not in (np.uint8, np.uint16) for one in segmentation.layers):
+        raise FindingsContradictImages("the labels are neither of type uint8 nor uint16")
     return source.volume
 
 
@@ -84,7 +86,7 @@ def _encode(
     title = provenance.text(segmentation.title)
     dataset: Dataset = hd.seg.Segmentation(
         source_images=planes.stand_ins(source, volume),
-        pixel_array=_renumbered(segmentation.labels, present),
+        pixel_array=_pixels(segmentation, present),
         segmentation_type=hd.seg.SegmentationTypeValues.BINARY,
         segment_descriptions=[
             _description(source, segment, number, provenance_)
@@ -114,13 +116,13 @@ def _encode(
     return dataset
 
 
-def _renumbered(labels: NDArray[np.uint8], present: Sequence[Segment]) -> NDArray[np.uint8]:
-    if [segment.number for segment in present] == list(range(1, len(present) + 1)):
-        return labels
-    table = np.zeros(256, np.uint8)
+def _pixels(segmentation: Segmentation, present: Sequence[Segment]) -> NDArray[Any]:
+    if segmentation.further:
+        return np.stack([segmentation.mask(segment) for segment in present], axis=-1)
+    table = np.zeros(65536, np.uint8 if len(present) < 256 else np.uint16)
     for number, segment in enumerate(present, start=1):
         table[segment.number] = number
-    return table[labels]
+    return table[segmentation.labels]
 
 
 def _description(

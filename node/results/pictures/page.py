@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from analyzers.contract import Labels
+
 Rgb = tuple[int, int, int]
 
 HEIGHT = 512
@@ -47,7 +49,8 @@ class Cut:
     name: str
     grey: NDArray[np.uint8]
     size_mm: tuple[float, float]
-    labels: NDArray[np.uint8] | None = None
+    labels: tuple[Labels, ...] = ()
+    """Label images; the last lies on top."""
     colours: Mapping[int, Rgb] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
     caption: str = ""
@@ -84,11 +87,11 @@ def _picture(cut: Cut, scale: float) -> Image.Image:
     height, width = (max(round(extent * scale), 1) for extent in cut.size_mm)
     grey = Image.fromarray(cut.grey).resize((width, height), Image.Resampling.BICUBIC)
     picture = np.repeat(np.asarray(grey)[..., None], 3, axis=2)
-    if cut.labels is not None:
-        flat = Image.fromarray(np.ascontiguousarray(cut.labels))
+    for layer in cut.labels:
+        flat = Image.fromarray(layer.astype(np.int32))
         labels = np.asarray(flat.resize((width, height), Image.Resampling.NEAREST))
-        for number, rgb in cut.colours.items():
-            _colour(picture, labels == number, rgb)
+        for number in set(np.unique(labels).tolist()) & set(cut.colours):
+            _colour(picture, labels == number, cut.colours[number])
     image = Image.fromarray(picture)
     pen = ImageDraw.Draw(image)
     down, right = height / cut.grey.shape[0], width / cut.grey.shape[1]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from analyzers.contract import DerivedImage, Detection, Segment, Segmentation, Volume
+from analyzers.contract import DerivedImage, Detection, Labels, Segment, Segmentation, Volume
 from node.results.pictures.page import RADIOGRAPH, Box, Cut, Entry, draw
 from node.series.source import Source
 from storage import values
@@ -72,14 +72,15 @@ def segmentation(
     """Draw the structures on the axial slice where most of them is, and on a coronal cut."""
     volume = _volume(source)
     patient = Patient.of(volume)
-    labels = patient.view(item.labels)
+    layers = [patient.view(layer) for layer in item.layers]
     colours = {segment.number: segment.rgb for segment in shown}
     window = _window(source, volume, [segment.kind.meaning for segment in shown])
     cuts = []
-    for name, index in zip(("axial", "coronal"), _busiest(labels), strict=True):
+    for name, index in zip(("axial", "coronal"), _busiest(layers), strict=True):
         grey = _grey(_cut(patient, volume, name, index), window)
         size = patient.size_mm(name, grey.shape)
-        cuts.append(Cut(name, grey, size, labels=_plane(labels, name, index), colours=colours))
+        labels = tuple(_plane(layer, name, index) for layer in layers)
+        cuts.append(Cut(name, grey, size, labels=labels, colours=colours))
     draw(cuts, title, [Entry(segment.label, segment.rgb) for segment in shown], path)
 
 
@@ -170,9 +171,11 @@ def _assign(weights: NDArray[np.float64]) -> tuple[int, int, int]:
     )
 
 
-def _busiest(labels: NDArray[np.uint8]) -> tuple[int, int]:
+def _busiest(layers: Sequence[Labels]) -> tuple[int, int]:
     """The axial slice and the coronal cut with the largest segmented area."""
-    area = np.stack([np.count_nonzero(plane, axis=1) for plane in labels])
+    area = np.zeros(layers[0].shape[:2], np.int64)
+    for layer in layers:
+        area += np.stack([np.count_nonzero(plane, axis=1) for plane in layer])
     return int(area.sum(axis=1).argmax()), int(area.sum(axis=0).argmax())
 
 

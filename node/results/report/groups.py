@@ -150,8 +150,7 @@ def _segment(segment: Segment, index: int, context: Context) -> Group:
 
 
 def _outlined(segment: Segment, segmentation: Segmentation, context: Context) -> Group:
-    labels, index = segmentation.labels, context.slices[segment.key]
-    found = places.outline(labels, segment.number, index)
+    found = places.outline(segmentation, segment, context.slices[segment.key])
     return _place(segment, places.outlined(found, context.source), context)
 
 

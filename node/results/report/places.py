@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import CTImageStorage
 
-from analyzers.contract import Code, Detection, Findings, Segmentation
+from analyzers.contract import Code, Detection, Findings, Segment, Segmentation
 from node.results.errors import FindingsContradictImages
 from node.results.modules import planes, provenance
+from node.results.presence import areas
 from node.series.source import Source
 from storage import values
 
@@ -40,31 +41,21 @@ class Outline:
     corners: Corners
 
 
-def largest_slices(labels: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(256,): the slice on which each label covers most, by its number; 0 where it is nowhere."""
-    areas = np.zeros((len(labels), 256), np.int64)
-    for index, plane in enumerate(labels):
-        if plane.any():
-            areas[index] = np.bincount(plane.ravel(), minlength=256)
-    largest: NDArray[np.int64] = areas.argmax(axis=0).astype(np.int64)
-    return largest
-
-
 def key_slices(findings: Findings) -> dict[str, int]:
     """Where each structure is largest, and each box in its middle, by their keys."""
     found: dict[str, int] = {}
     for item in findings.items:
         if isinstance(item, Segmentation):
-            largest = largest_slices(item.labels)
-            found |= {one.key: int(largest[one.number]) for one in item.segments}
+            largest = areas(item).argmax(axis=0).tolist()
+            found |= {one.key: at for one, at in zip(item.segments, largest, strict=True)}
         elif isinstance(item, Detection):
             found[item.key] = middle_slice(item)
     return found
 
 
-def outline(labels: NDArray[np.uint8], number: int, index: int) -> Outline:
-    """The outline of the structure with a number, on a slice where it has a voxel."""
-    return Outline(index, _around((labels[index] == number).astype(np.uint8)))
+def outline(segmentation: Segmentation, segment: Segment, index: int) -> Outline:
+    """The outline of a structure, on a slice where it has a voxel."""
+    return Outline(index, _around(segmentation.plane(segment, index).astype(np.uint8)))
 
 
 def _around(mask: NDArray[np.uint8]) -> Corners:

@@ -139,9 +139,8 @@ def test_a_structure_is_outlined_on_the_slice_where_it_is_largest() -> None:
     labels[5, 18:20, 14:16] = 1  # a part of its own, and smaller
     labels[5, 6:8, 5:7] = 0  # a hole
     segmentation = dataclasses.replace(single(), labels=labels)
-    index = int(places.largest_slices(segmentation.labels)[1])
-    assert index == 5
-    found = places.outline(labels, 1, index)
+    assert places.key_slices(Findings((segmentation,))) == {"nodule": 5}
+    found = places.outline(segmentation, segmentation.segments[0], 5)
     (left, top), (right, bottom) = found.corners.min(axis=0), found.corners.max(axis=0)
     assert (left, top, right, bottom) == pytest.approx((2, 3, 12, 15), abs=0.3)
     assert (found.corners[0] == found.corners[-1]).all()
@@ -156,7 +155,8 @@ def test_the_smallest_structures_have_an_outline_within_the_image(
     labels = np.zeros(sources.SHAPE, np.uint8)
     for row, column in voxels:
         labels[4, row, column] = 1
-    found = places.outline(labels, 1, 4)
+    finding = dataclasses.replace(single(), labels=labels)
+    found = places.outline(finding, finding.segments[0], 4)
     rows, columns = sources.SHAPE[1:]
     assert len(found.corners) >= 4
     assert (found.corners >= 0).all()

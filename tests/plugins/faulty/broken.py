@@ -49,6 +49,10 @@ def _segment(**changes: Any) -> Callable[[Volume], Any]:
     return lambda volume: _segmentation(volume, segments=(replace(SEGMENT, **changes),))
 
 
+def _shares(share: Callable[[Volume], Any], key: str = "air") -> Callable[[Volume], Any]:
+    return lambda volume: _segmentation(volume, probabilities={key: share(volume)})
+
+
 def _measured(**changes: Any) -> Callable[[Volume], Any]:
     return lambda volume: Findings((replace(Measurement(VOLUME, 1.0, ML), **changes),))
 
@@ -85,7 +89,15 @@ ANSWERS: dict[str, Callable[[Volume], Any]] = {
     "unknown label": lambda volume: _segmentation(volume, labels=_labels(volume) * 3),
     "same number": lambda volume: _segmentation(volume, segments=(SEGMENT, TWO)),
     "number 0": _segment(number=0),
-    "number 300": _segment(number=300),
+    "number 70000": _segment(number=70_000),
+    "in two layers": lambda volume: _segmentation(volume, further=(_labels(volume),)),
+    "unknown in a layer": lambda volume: _segmentation(volume, further=(_labels(volume) * 2,)),
+    "further of text": lambda volume: _segmentation(volume, further=("labels",)),
+    "probability of whole numbers": _shares(lambda volume: _labels(volume)),
+    "probability of percent": _shares(lambda volume: np.full(volume.shape, 70.0)),
+    "probability off grid": _shares(lambda volume: np.zeros((1, 2, 3))),
+    "probability of nothing": _shares(lambda volume: np.zeros(volume.shape), "bone"),
+    "probability in a tuple": lambda volume: _segmentation(volume, probabilities=((1, 2),)),
     "text kind": _segment(kind="Air"),
     "no label": _segment(label=None),
     "text colour": _segment(rgb="red"),
