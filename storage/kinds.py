@@ -18,6 +18,8 @@ class ObjectKind(StrEnum):
     MAP = "map"
     REGISTRATION = "reg"
     PRESENTATION = "pr"
+    WINDOW = "window"
+    """Presentation states that only preset a window."""
     OUTLINES = "outlines"
     """Presentation states: outlines and texts on the images themselves."""
     STRUCTURE_SET = "rtstruct"
@@ -29,6 +31,9 @@ class ObjectKind(StrEnum):
     SHEET = "sheet"
     """One secondary capture with what the report says."""
     REPORT = "sr"
+    RECORD = "record"
+    """The report of a run that only made images, or ways of showing them: it says what was made,
+    and nothing of the patient."""
     REGIONS = "sr-regions"
     """The report for readers that know no segments: it refers to the images alone."""
     DOCUMENT = "pdf"
@@ -43,3 +48,16 @@ class ObjectKind(StrEnum):
     def rank(self) -> int:
         """The place in the order of delivery; 0 goes first."""
         return tuple(ObjectKind).index(self)
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it is the root of all that its run made: one a run."""
+        return self in REPORTS
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether it is shown on the page, and goes to a destination only if that asks for it."""
+        return self in (ObjectKind.WINDOW, ObjectKind.RECORD)
+
+
+REPORTS = (ObjectKind.REPORT, ObjectKind.RECORD)

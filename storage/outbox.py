@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from storage import events, schema, successors
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.kinds import ObjectKind
+from storage.kinds import REPORTS, ObjectKind
 from storage.records import Delivery, DeliveryState, Level, Priority, ResultObject, Topic
 from storage.successors import Superseded
 
@@ -167,7 +167,7 @@ def _due(
         state_as(table.c.destination) == destination,
         state_as(table.c.state) == DeliveryState.PENDING.value,
         schema.unindexed(table.c.not_before) <= at,
-        sa.or_(results.c.kind != ObjectKind.REPORT.value, ~_waiting_parts(at)),
+        sa.or_(results.c.kind.not_in(REPORTS), ~_waiting_parts(at)),
     )
 
 
@@ -183,7 +183,7 @@ def _waiting_parts(at: datetime) -> sa.Exists:
             other.c.destination == table.c.destination,
             other.c.state == DeliveryState.PENDING.value,
             other.c.not_before > at,
-            kind.c.kind != ObjectKind.REPORT.value,
+            kind.c.kind.not_in(REPORTS),
         )
     )
 

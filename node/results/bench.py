@@ -41,7 +41,7 @@ class Bench:
             for index, item in enumerate(findings.items)
             if isinstance(item, Segmentation)
         }
-        return Bench(source, findings, provenance, present, SeriesNumbers(source))
+        return Bench(source, findings, provenance, present, SeriesNumbers(provenance.key))
 
     def cite(self, companion: Source) -> None:
         """A companion was used: the report names it among its evidence."""

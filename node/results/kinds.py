@@ -263,7 +263,7 @@ KINDS: tuple[Kind[Any], ...] = (
         "Window preset",
         _line(lines.titled("Presentation state")),
         Objects(
-            ObjectKind.PRESENTATION,
+            ObjectKind.WINDOW,
             (GrayscaleSoftcopyPresentationStateStorage,),
             "window",
             Block(98, is_one_series=True),

@@ -1,27 +1,45 @@
-"""The numbers of the series that one run makes: no two are the same, however many there are.
+"""The numbers of the series that a run makes: far from those of scanners, and no two alike.
 
-Results stand behind the series they were made from: series 4 → 401, 410 … Every kind has a block of
-the hundred numbers there; what no longer fits into its block is numbered on beyond all of them.
+Every run has a block of a hundred numbers, above all that scanners use, and every kind of finding
+its place in it; what no longer fits there is numbered on in a range of its own. Where a run's block
+lies derives from its key, as its UIDs do: the same run has the same numbers, on every node and
+after the index was lost, and another run – of another analyzer or rule, or the same job with other
+results – has others. That two of a study share one of 11 million blocks is less likely than one in
+a million for a dozen runs; UIDs tell even those apart.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import count
 
-from node.series.source import Source
-from storage import values
+_SIZE = 100
 
-BEYOND = 1_000_000_000
-"""Added to what its block has no room for: below the largest number that an IS holds (2³¹ - 1)."""
-_LARGEST = 10_000_000
-"""From here on the number of the source is left out of account."""
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of blocks, all within what an IS holds (2³¹ - 1)."""
+
+    first: int
+    blocks: int
+
+    def start(self, key: str) -> int:
+        """The first number of the block of a run."""
+        return self.first + _SIZE * (_digest(key) % self.blocks)
+
+
+ABOVE = Span(500_000_000, 1_000_000)
+"""What stands above the runs of a study: lists show it before them."""
+RUNS = Span(1_000_000_000, 11_474_836)
+_BEYOND = Span(600_000_000, 3_900_000)
+"""For what a block has no room for; the numbers go on beyond the hundred."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The numbers of a kind, behind that of the source: ``first`` and the ``size - 1`` after it."""
+    """The numbers of a kind in the block of a run: ``first`` and the ``size - 1`` after it."""
 
     first: int
     size: int = 1
@@ -43,21 +61,26 @@ class SeriesPlace:
 
 
 class SeriesNumbers:
-    """Gives out the numbers of one run."""
+    """Gives out the numbers of one run, named by its key (``node.results.identity``)."""
 
-    def __init__(self, source: Source) -> None:
-        number = values.known(values.whole(source.headers[0], "SeriesNumber")) or 0
-        self._source = (number if 0 < number < _LARGEST else 0) * 100
+    def __init__(self, key: str, span: Span = RUNS) -> None:
+        self._start = span.start(key)
         self._given: Counter[Block] = Counter()
-        self._beyond = count(BEYOND)
+        self._beyond = count(_BEYOND.start(key))
 
     def next(self, block: Block) -> SeriesPlace:
         """The place of one more result of the kind that has this block."""
         index = self._given[block]
         self._given[block] += 1
-        return SeriesPlace(index, self._source + self._offset(block, index))
+        return SeriesPlace(index, self._number(block, index))
 
-    def _offset(self, block: Block, index: int) -> int:
+    def _number(self, block: Block, index: int) -> int:
         if block.is_one_series:
-            return block.first
-        return block.first + index if index < block.size else next(self._beyond)
+            return self._start + block.first
+        if index < block.size:
+            return self._start + block.first + index
+        return next(self._beyond)
+
+
+def _digest(key: str) -> int:
+    return int.from_bytes(hashlib.sha256(f"series\0{key}".encode()).digest()[:8], "big")

@@ -17,7 +17,7 @@ from node.results.series_numbers import Block
 from storage.kinds import ObjectKind
 
 BEGIN, END = "<!-- kinds: begin -->\n", "<!-- kinds: end -->\n"
-_HEAD = "| Finding | SOP class | Series number behind the source's | Kind | Delivered |"
+_HEAD = "| Finding | SOP class | Place in the run's block of series numbers | Kind | Delivered |"
 
 
 def table() -> str:

@@ -167,7 +167,14 @@ def _report(bench: Bench, files: ResultFiles) -> None:
     document = sr.build(bench.source, bench.findings, made, bench.provenance)
     others = {one.sop_instance_uid: None for one in (*bench.images, *further)}
     segmentations = {str(one.SOPInstanceUID): one for one in bench.segmentations.values()}
-    _write_report(document, bench.source, {**others, **segmentations}, files)
+    kind = ObjectKind.RECORD if _only_makes(bench) else ObjectKind.REPORT
+    _write_report(document, bench.source, {**others, **segmentations}, files, kind)
+
+
+def _only_makes(bench: Bench) -> bool:
+    """Whether the run says nothing of the patient: a filter, a way of showing the images."""
+    made = [kinds.kind_of(item, bench.source).objects for item in bench.findings.items]
+    return bool(made) and all(one and one.mention is not Mention.STRUCTURES for one in made)
 
 
 def _titles(bench: Bench, mention: Mention) -> tuple[str, ...]:
@@ -177,8 +184,12 @@ def _titles(bench: Bench, mention: Mention) -> tuple[str, ...]:
 
 
 def _write_report(
-    document: Dataset, source: Source, made: dict[str, Dataset | None], files: ResultFiles
+    document: Dataset,
+    source: Source,
+    made: dict[str, Dataset | None],
+    files: ResultFiles,
+    kind: ObjectKind = ObjectKind.REPORT,
 ) -> None:
-    path = files.write(document, "report.dcm", ObjectKind.REPORT)
+    path = files.write(document, "report.dcm", kind)
     gate.check_references(path, source, made)
     gate.check_required(path, source)

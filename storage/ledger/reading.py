@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from storage import index, outbox, schema
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.kinds import ObjectKind
+from storage.kinds import REPORTS
 from storage.records import (
     FindingRow,
     Header,
@@ -137,7 +137,7 @@ def report_of(tx: Transaction, job_id: int) -> tuple[ResultObject, str] | None:
         job = get(tx, current)
         query = (
             sa.select(table)
-            .where(table.c.job_id == current, table.c.kind == ObjectKind.REPORT.value)
+            .where(table.c.job_id == current, table.c.kind.in_(REPORTS))
             .order_by(table.c.id.desc())
             .limit(1)
         )

@@ -110,7 +110,7 @@ def _document(
         evidence=_evidence_stand_ins(evidence),
         content=report,
         series_instance_uid=uids.object_uid(provenance_.key, "sr-series"),
-        series_number=SeriesNumbers(source).next(REPORT_NUMBER).series_number,
+        series_number=SeriesNumbers(provenance_.key).next(REPORT_NUMBER).series_number,
         sop_instance_uid=uids.object_uid(provenance_.key, f"sr{role}"),
         instance_number=1,
         manufacturer=provenance.MANUFACTURER,
