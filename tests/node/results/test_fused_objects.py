@@ -105,7 +105,7 @@ def written(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fused") / "out"
     results = write_results(source, findings(source), PROVENANCE, folder)
     kinds = {one.kind for one in results.objects}
-    assert kinds == {"image", "reg", "pr", "sr"}
+    assert kinds == {"image", "reg", "pr", "record"}
     assert {"Registration", "Presentation state"} <= {row.name for row in results.findings}
     return folder
 

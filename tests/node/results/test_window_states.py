@@ -31,7 +31,7 @@ def source(phantom_paths: list[Path]) -> Source:
 
 def test_a_state_shows_all_images_in_its_window(source: Source, tmp_path: Path) -> None:
     results = write_results(source, Findings((LUNG, BONE)), PROVENANCE, tmp_path / "out")
-    assert [one.kind for one in results.objects] == ["pr", "pr", "sr"]
+    assert [one.kind for one in results.objects] == ["window", "window", "record"]
     states = [pydicom.dcmread(tmp_path / f"out/window-{number}.dcm") for number in range(2)]
     assert len({state.SeriesInstanceUID for state in states}) == 1
     assert [state.ContentLabel for state in states] == ["LUNG", "BONE"]
