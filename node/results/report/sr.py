@@ -12,20 +12,15 @@ from dataclasses import dataclass, field
 
 import highdicom as hd
 from pydicom.dataset import Dataset
-from pydicom.sequence import Sequence as Items
-from pydicom.uid import CTImageStorage
 
 from analyzers.contract import Code, Findings, Statement
 from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
-from node.results.modules.subject import REQUIRED_OF_SUBJECT
-from node.results.report import groups, places, procedures, statements
+from node.results.report import evidence, groups, places, procedures, statements
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import Block, SeriesNumbers
 from node.series.source import Source
-from storage import values
-from storage.guarded import undecoded
 
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
@@ -105,9 +100,9 @@ def _document(
     role: str = "",
 ) -> Dataset:
     report = _report(source, provenance_, measured, sentences)
-    evidence = [HierarchicalReference.to(header) for header in source.headers] + list(made)
+    listed = [HierarchicalReference.to(header) for header in source.headers] + list(made)
     document: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=_evidence_stand_ins(evidence),
+        evidence=evidence.stand_ins(listed),
         content=report,
         series_instance_uid=uids.object_uid(provenance_.key, "sr-series"),
         series_number=SeriesNumbers(provenance_.key).next(REPORT_NUMBER).series_number,
@@ -119,10 +114,10 @@ def _document(
         is_verified=False,
         series_description=provenance.titled(provenance_.analyzer_title, verdict),
     )
-    document.CurrentRequestedProcedureEvidenceSequence = _hierarchy(evidence)
+    document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(listed)
     if provenance_.predecessor is not None:
-        document.PredecessorDocumentsSequence = _hierarchy([provenance_.predecessor])
-    _refer_to_request(document, source.headers[0])
+        document.PredecessorDocumentsSequence = evidence.hierarchy([provenance_.predecessor])
+    evidence.refer_to_request(document, source.headers[0])
     provenance.stamp(document, source, provenance_)
     return document
 
@@ -197,73 +192,3 @@ def _derived_series(derived: Sequence[HierarchicalReference]) -> list[hd.sr.Cont
         item.ContentSequence = hd.sr.ContentSequence([uid])
         items.append(item)
     return items
-
-
-def _evidence_stand_ins(evidence: Iterable[HierarchicalReference]) -> list[Dataset]:
-    """What highdicom takes as evidence: identity alone, whatever the SOP class."""
-    stand_ins = []
-    for listed in evidence:
-        stand_in = Dataset()
-        stand_in.SOPClassUID = CTImageStorage
-        stand_in.SOPInstanceUID = listed.sop_instance_uid
-        stand_in.StudyInstanceUID = listed.study_instance_uid
-        stand_in.SeriesInstanceUID = listed.series_instance_uid
-        for keyword in REQUIRED_OF_SUBJECT:
-            if keyword != "StudyInstanceUID":
-                setattr(stand_in, keyword, "")
-        stand_ins.append(stand_in)
-    return stand_ins
-
-
-def _hierarchy(references: Iterable[HierarchicalReference]) -> Items:
-    """References by study and series (PS3.3 Table C.17-3, Hierarchical SOP Instance Macro)."""
-    studies: dict[str, dict[str, list[Dataset]]] = {}
-    for listed in references:
-        item = Dataset()
-        item.ReferencedSOPClassUID = listed.sop_class_uid
-        item.ReferencedSOPInstanceUID = listed.sop_instance_uid
-        series = studies.setdefault(listed.study_instance_uid, {})
-        series.setdefault(listed.series_instance_uid, []).append(item)
-    return Items([_study_item(study, series) for study, series in studies.items()])
-
-
-def _study_item(study: str, series: Mapping[str, list[Dataset]]) -> Dataset:
-    item = Dataset()
-    item.StudyInstanceUID = study
-    item.ReferencedSeriesSequence = Items()
-    for series_uid, instances in series.items():
-        inner = Dataset()
-        inner.SeriesInstanceUID = series_uid
-        inner.ReferencedSOPSequence = Items(instances)
-        item.ReferencedSeriesSequence.append(inner)
-    return item
-
-
-_REQUEST = (
-    "AccessionNumber",
-    "PlacerOrderNumberImagingServiceRequest",
-    "FillerOrderNumberImagingServiceRequest",
-    "RequestedProcedureID",
-    "RequestedProcedureDescription",
-)
-
-
-def _refer_to_request(document: Dataset, header: Dataset) -> None:
-    """The request that the images answer, where they name it (PS3.3 C.17.2)."""
-    requests = values.items(header, "RequestAttributesSequence")
-    if not requests and not _request_text(header, "AccessionNumber"):
-        return
-    item = Dataset()
-    item.StudyInstanceUID = header.StudyInstanceUID
-    item.ReferencedStudySequence = []
-    item.RequestedProcedureCodeSequence = []
-    for keyword in _REQUEST:
-        given = (_request_text(request, keyword) for request in (*requests[:1], header))
-        setattr(item, keyword, next((text for text in given if text), ""))
-    document.ReferencedRequestSequence = [item]
-
-
-def _request_text(holder: Dataset, keyword: str) -> str:
-    """As it is, also where it is too long; empty where it does not decode."""
-    text = values.text(holder, keyword)
-    return "" if undecoded(text) is not None else text

@@ -1,0 +1,84 @@
+"""What a document refers to: its evidence by study and series, and the request that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import CTImageStorage
+
+from node.results.modules.source import HierarchicalReference
+from node.results.modules.subject import REQUIRED_OF_SUBJECT
+from storage import values
+from storage.guarded import undecoded
+
+
+def stand_ins(evidence: Iterable[HierarchicalReference]) -> list[Dataset]:
+    """What highdicom takes as evidence: identity alone, whatever the SOP class."""
+    stand_ins = []
+    for listed in evidence:
+        stand_in = Dataset()
+        stand_in.SOPClassUID = CTImageStorage
+        stand_in.SOPInstanceUID = listed.sop_instance_uid
+        stand_in.StudyInstanceUID = listed.study_instance_uid
+        stand_in.SeriesInstanceUID = listed.series_instance_uid
+        for keyword in REQUIRED_OF_SUBJECT:
+            if keyword != "StudyInstanceUID":
+                setattr(stand_in, keyword, "")
+        stand_ins.append(stand_in)
+    return stand_ins
+
+
+def hierarchy(references: Iterable[HierarchicalReference]) -> Items:
+    """References by study and series (PS3.3 Table C.17-3, Hierarchical SOP Instance Macro)."""
+    studies: dict[str, dict[str, list[Dataset]]] = {}
+    for listed in references:
+        item = Dataset()
+        item.ReferencedSOPClassUID = listed.sop_class_uid
+        item.ReferencedSOPInstanceUID = listed.sop_instance_uid
+        series = studies.setdefault(listed.study_instance_uid, {})
+        series.setdefault(listed.series_instance_uid, []).append(item)
+    return Items([_study_item(study, series) for study, series in studies.items()])
+
+
+def _study_item(study: str, series: Mapping[str, list[Dataset]]) -> Dataset:
+    item = Dataset()
+    item.StudyInstanceUID = study
+    item.ReferencedSeriesSequence = Items()
+    for series_uid, instances in series.items():
+        inner = Dataset()
+        inner.SeriesInstanceUID = series_uid
+        inner.ReferencedSOPSequence = Items(instances)
+        item.ReferencedSeriesSequence.append(inner)
+    return item
+
+
+_REQUEST = (
+    "AccessionNumber",
+    "PlacerOrderNumberImagingServiceRequest",
+    "FillerOrderNumberImagingServiceRequest",
+    "RequestedProcedureID",
+    "RequestedProcedureDescription",
+)
+
+
+def refer_to_request(document: Dataset, header: Dataset) -> None:
+    """The request that the images answer, where they name it (PS3.3 C.17.2)."""
+    requests = values.items(header, "RequestAttributesSequence")
+    if not requests and not _request_text(header, "AccessionNumber"):
+        return
+    item = Dataset()
+    item.StudyInstanceUID = header.StudyInstanceUID
+    item.ReferencedStudySequence = []
+    item.RequestedProcedureCodeSequence = []
+    for keyword in _REQUEST:
+        given = (_request_text(request, keyword) for request in (*requests[:1], header))
+        setattr(item, keyword, next((text for text in given if text), ""))
+    document.ReferencedRequestSequence = [item]
+
+
+def _request_text(holder: Dataset, keyword: str) -> str:
+    """As it is, also where it is too long; empty where it does not decode."""
+    text = values.text(holder, keyword)
+    return "" if undecoded(text) is not None else text
