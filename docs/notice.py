@@ -29,7 +29,8 @@ where that asks for it; the model card beside each names data and licence. The w
 hippocampus_fpn, hippocampus_mask_rcnn and hippocampus_unet stand under CC BY-SA 4.0; those of
 breastmnist and pneumoniamnist were trained on MedMNIST v2 (CC BY 4.0).
 
-The status page brings idiomorph 0.8.0 (0BSD), unchanged; its licence lies beside it.
+The status page brings idiomorph 0.8.0 (0BSD), unchanged; pictures are written with DejaVu Sans 2.37
+(Bitstream Vera and Arev licences), unchanged; their licences lie beside them.
 
 Wetread contains none of the packages below; installing it installs them, each under its own
 licence, which it brings along. `make notice` writes this list from what they say of themselves.

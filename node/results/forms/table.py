@@ -12,6 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from node.results.bench import Bench
+from node.results.forms import pictures
 from storage.kinds import ObjectKind
 
 
@@ -35,4 +36,4 @@ class Form:
     read_back: Callable[[Path, Bench, int], None] = _nothing_more
 
 
-FORMS: tuple[Form, ...] = ()
+FORMS: tuple[Form, ...] = (Form(ObjectKind.PICTURE, "picture", pictures.build),)

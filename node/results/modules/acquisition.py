@@ -13,6 +13,7 @@ from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
+from node.results.modules import copied
 from storage import values
 
 COMMON = (
@@ -187,6 +188,15 @@ def drop_unmet(dataset: Dataset) -> None:
     if dataset.get("BurnedInAnnotation") not in ("YES", "NO"):
         dataset.pop("BurnedInAnnotation", None)
     _settle_window(dataset)
+    settle_laterality(dataset)
+
+
+def part_of_body(dataset: Dataset, header: Dataset) -> None:
+    """What the images show, and its side, in an object of another kind made from them."""
+    for keyword in ("BodyPartExamined", "Laterality"):
+        element = copied.of(header, keyword)
+        if element is not None and not element.is_empty:
+            dataset[keyword] = element
     settle_laterality(dataset)
 
 

@@ -1,0 +1,214 @@
+"""Draws a slice for people who see nothing but pictures: outlines, legend, scale, sides.
+
+Owns the drawing alone: what is shown, and in which words, is given. Pixels keep the proportions of
+the patient; small images are enlarged until a reader sees them, large ones made to fit a screen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from node.results.forms import writing
+from node.results.forms.marks import Rgb
+from node.results.forms.writing import FAINT, INK, PAPER, WARNING, Pen
+from node.results.modules.contours import Line
+
+PANEL, MARGIN, HEAD, FOOT = 360, 16, 62, 40
+LEAST_ZOOM_MM, ZOOM = 20.0, PANEL - 2 * MARGIN
+SMALL = 0.25
+"""What is smaller than this share of the image is shown magnified beside it."""
+_SHIFT = 4
+"""OpenCV takes points in sixteenths of a pixel."""
+_LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A structure or box on the slice: its lines in pixels of the slice, and what is said of it."""
+
+    lines: Sequence[Line]
+    name: str
+    numbers: Sequence[str]
+    rgb: Rgb
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A slice as it is to be drawn.
+
+    grey: uint8 ``(row, column)``. spacing_mm: between rows, between columns. sides: letters at the
+    left, right, top and bottom; empty where they are not known. has_scale: whether the spacing is
+    known. longest: pixels of the longer side of the image in the picture.
+    """
+
+    grey: NDArray[np.uint8]
+    spacing_mm: tuple[float, float]
+    sides: tuple[str, str, str, str]
+    has_scale: bool
+    marks: Sequence[Marked]
+    title: str
+    place: str
+    warning: str
+    magnified: str
+    more: str
+    longest: int = 800
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """A part of the slice, in its pixels, laid into a rectangle of the picture."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    width: int
+    height: int
+
+    def at(self, line: Line) -> NDArray[Any]:
+        """Points of the slice in pixels of the rectangle."""
+        scale = (self.width / (self.right - self.left), self.height / (self.bottom - self.top))
+        placed: NDArray[Any] = (line - (self.left, self.top)) * scale
+        return placed
+
+
+def draw(scene: Scene) -> NDArray[np.uint8]:
+    """The picture, uint8 RGB."""
+    whole = _whole(scene)
+    panel_height = max(whole.height, 480)
+    size = (2 * MARGIN + whole.width + PANEL, HEAD + panel_height + FOOT)
+    page = Image.new("RGB", size, PAPER)
+    pen = Pen(ImageDraw.Draw(page))
+    page.paste(_image(scene, whole, thickness=2), (MARGIN, HEAD))
+    _letters(pen, scene, whole)
+    if scene.has_scale:
+        _scale_bar(pen, scene, whole)
+    left = 2 * MARGIN + whole.width
+    top = HEAD + _magnified(page, pen, scene, left)
+    _legend(pen, scene, (left, top), HEAD + panel_height)
+    _words(pen, scene, size)
+    return np.asarray(page)
+
+
+# --- the image ------------------------------------------------------------------------------------
+
+
+def _whole(scene: Scene) -> _Frame:
+    rows, columns = scene.grey.shape
+    height_mm, width_mm = rows * scene.spacing_mm[0], columns * scene.spacing_mm[1]
+    scale = scene.longest / max(height_mm, width_mm)
+    size = (max(round(width_mm * scale), 1), max(round(height_mm * scale), 1))
+    return _Frame(0, 0, columns, rows, *size)
+
+
+def _image(scene: Scene, frame: _Frame, thickness: int) -> Image.Image:
+    box = (frame.left, frame.top, frame.right, frame.bottom)
+    size = (frame.width, frame.height)
+    grey = Image.fromarray(scene.grey).resize(size, Image.Resampling.BICUBIC, box=box)
+    picture = np.ascontiguousarray(np.repeat(np.asarray(grey)[..., None], 3, axis=2))
+    for mark in scene.marks:
+        points = [np.rint(frame.at(line) * 2**_SHIFT).astype(np.int32) for line in mark.lines]
+        cv2.polylines(picture, points, True, mark.rgb, thickness, cv2.LINE_AA, _SHIFT)
+    image = Image.fromarray(picture)
+    if len(scene.marks) > 1:
+        _tags(image, scene, frame)
+    return image
+
+
+def _tags(image: Image.Image, scene: Scene, frame: _Frame) -> None:
+    """The number of each in the legend, beside it: colours are not seen on grey screens."""
+    pen = Pen(ImageDraw.Draw(image))
+    for number, mark in enumerate(scene.marks, start=1):
+        largest = max(mark.lines, key=lambda line: float(np.ptp(line, axis=0).prod()))
+        corner = frame.at(largest)[frame.at(largest)[:, 1].argmin()]
+        x = float(np.clip(corner[0], 12, frame.width - 12))
+        y = float(np.clip(corner[1] - 4, 20, frame.height - 4))
+        pen.over(str(number), (x, y), "ms", 16, mark.rgb)
+
+
+def _magnified(page: Image.Image, pen: Pen, scene: Scene, left: int) -> int:
+    """What is small, enlarged at the top of the panel; the height it takes there."""
+    frame = _close_up(scene)
+    if frame is None:
+        return 0
+    page.paste(_image(scene, frame, thickness=1), (left, HEAD))
+    factor = (frame.width / (frame.right - frame.left)) / (
+        _whole(scene).width / scene.grey.shape[1]
+    )
+    place = (left + 6, HEAD + ZOOM - 6)
+    pen.over(f"{scene.magnified} {factor:.1f} ×", place, "ls", 14, INK)
+    return ZOOM + MARGIN
+
+
+def _close_up(scene: Scene) -> _Frame | None:
+    """A square round what is looked at, in mm; None where it fills the image."""
+    if not scene.marks or not scene.marks[0].lines:
+        return None
+    points = np.vstack(list(scene.marks[0].lines))
+    spacing = np.array(scene.spacing_mm[::-1])
+    low, high = points.min(axis=0), points.max(axis=0)
+    extent = np.array(scene.grey.shape[::-1]) * spacing
+    across = float(((high - low) * spacing).max())
+    if across > SMALL * float(extent.max()):
+        return None
+    side = np.minimum(max(3 * across, LEAST_ZOOM_MM), extent.min())
+    half = side / spacing / 2
+    centre = np.clip((low + high) / 2, half, np.array(scene.grey.shape[::-1]) - half)
+    (left, top), (right, bottom) = (centre - half).tolist(), (centre + half).tolist()
+    return _Frame(left, top, right, bottom, ZOOM, ZOOM)
+
+
+# --- what stands on it ----------------------------------------------------------------------------
+
+
+def _letters(pen: Pen, scene: Scene, whole: _Frame) -> None:
+    left, right, top, bottom = scene.sides
+    x, y = MARGIN + whole.width // 2, HEAD + whole.height // 2
+    pen.over(left, (MARGIN + 8, y), "lm", 20, INK)
+    pen.over(right, (MARGIN + whole.width - 8, y), "rm", 20, INK)
+    pen.over(top, (x, HEAD + 6), "mt", 20, INK)
+    pen.over(bottom, (x, HEAD + whole.height - 6), "mb", 20, INK)
+
+
+def _scale_bar(pen: Pen, scene: Scene, whole: _Frame) -> None:
+    per_mm = whole.width / (scene.grey.shape[1] * scene.spacing_mm[1])
+    fitting = [one for one in _LENGTHS_MM if one * per_mm <= 0.3 * whole.width]
+    length = fitting[-1] if fitting else _LENGTHS_MM[0]
+    left, y = MARGIN + 12, HEAD + whole.height - 14
+    pen.ruler(left, y, round(length * per_mm))
+    pen.over(f"{length} mm", (left, y - 10), "ls", 15, INK)
+
+
+def _legend(pen: Pen, scene: Scene, corner: tuple[int, int], bottom: int) -> None:
+    """Number, colour, name and numbers of each; how many more there are where they do not fit."""
+    left, top = corner
+    room = PANEL - MARGIN - 30
+    for place, mark in enumerate(scene.marks):
+        names = writing.folded(mark.name, room, 17, bold=True)
+        said = [part for one in mark.numbers for part in writing.folded(one, room, 15)]
+        height = 24 * len(names) + 20 * len(said) + 10
+        if top + height > bottom - 24 and place < len(scene.marks):
+            pen.write(f"{scene.more}".format(count=len(scene.marks) - place), (left, top), 15, INK)
+            return
+        pen.swatch((left, top + 3), mark.rgb, str(place + 1) if len(scene.marks) > 1 else "")
+        for name in names:
+            pen.write(name, (left + 30, top), 17, INK, bold=True)
+            top += 24
+        for one in said:
+            pen.write(one, (left + 30, top), 15, FAINT)
+            top += 20
+        top += 10
+
+
+def _words(pen: Pen, scene: Scene, size: tuple[int, int]) -> None:
+    room = size[0] - 2 * MARGIN
+    pen.write(writing.cut(scene.title, room, 20, bold=True), (MARGIN, 8), 20, INK, bold=True)
+    pen.write(writing.cut(scene.place, room, 15), (MARGIN, 36), 15, FAINT)
+    pen.write(scene.warning, (MARGIN, size[1] - 30), 17, WARNING, bold=True)

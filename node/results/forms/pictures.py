@@ -1,0 +1,86 @@
+"""Key pictures: Secondary Captures of the slices that matter, for those who show no segmentation.
+
+One series of at most ``views.MOST_VIEWS``. They have no frame of reference and no position: some
+viewers would lay them through the images. Nothing identifying is drawn, and each says that it was
+made automatically.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydicom.dataset import Dataset
+
+from analyzers.contract import Code, Volume
+from node.results import uids
+from node.results.bench import Bench
+from node.results.forms import drawing, marks, sides, texts, views
+from node.results.forms.drawing import Marked, Scene
+from node.results.forms.views import View
+from node.results.modules import provenance
+from node.results.objects import capture, derived
+from node.results.pictures import windows
+from node.results.series_numbers import Block
+
+NUMBERS = Block(2)
+DRAWN_OVER = Code("113062", "DCM", "Pixel by pixel addition")
+LONGEST, LONGEST_OF_RADIOGRAPHS = 800, 1024
+
+
+def build(bench: Bench) -> Iterator[Dataset]:
+    """One capture a slice that matters, in the order of the slices."""
+    volume = bench.source.volume
+    found = [] if volume is None else views.of(marks.of(bench))
+    if volume is None or not found:
+        return
+    series_number = bench.numbers.next(NUMBERS).series_number
+    for number, view in enumerate(found):
+        dataset = _described(bench, view, number, series_number)
+        capture.finish(
+            dataset, bench.source, bench.provenance, drawing.draw(scene(bench, volume, view))
+        )
+        yield dataset
+
+
+def scene(bench: Bench, volume: Volume, view: View) -> Scene:
+    """What is drawn of a slice."""
+    source, language, index = bench.source, bench.provenance.maker.language, view.index
+    window = windows.of(source, volume, [one.caption.kind for one in view.marks], index)
+    place = [sides.in_words(source, volume, index, language)]
+    if window.unit:
+        place.append(
+            texts.PICTURE_WINDOW(
+                language, low=f"{window.low:g}", high=f"{window.high:g}", unit=window.unit
+            )
+        )
+    _, down, right = (float(one) for one in volume.spacing_mm)
+    return Scene(
+        grey=window.grey(windows.values_shown(volume, index)),
+        spacing_mm=(down, right),
+        sides=sides.letters(source, volume, index),
+        has_scale=sides.is_measured(source, volume, index),
+        marks=[
+            Marked(one.lines(index), one.caption.name, one.caption.numbers, one.caption.rgb)
+            for one in view.marks
+        ],
+        title=f"{bench.provenance.analyzer_title} {bench.provenance.analyzer_version}",
+        place=" · ".join(one for one in place if one),
+        warning=texts.NOT_FOR_DIAGNOSIS(language),
+        magnified=texts.MAGNIFIED(language),
+        more=texts.MORE_FINDINGS(language, count="{count}"),
+        longest=LONGEST_OF_RADIOGRAPHS if volume.projection else LONGEST,
+    )
+
+
+def _described(bench: Bench, view: View, number: int, series_number: int) -> Dataset:
+    run = bench.provenance
+    title = texts.KEY_PICTURES(run.maker.language)
+    dataset = capture.begin(bench.source)
+    dataset.SOPInstanceUID = uids.object_uid(run.key, "picture", number)
+    dataset.SeriesInstanceUID = uids.object_uid(run.key, "picture-series")
+    dataset.SeriesNumber = series_number
+    dataset.InstanceNumber = number + 1
+    dataset.SeriesDescription = provenance.titled(run.analyzer_title, title)
+    remarks = ", ".join(one.caption.name for one in view.marks)
+    derived.describe(dataset, bench.source, view.index, title, remarks, DRAWN_OVER)
+    return dataset
