@@ -122,7 +122,7 @@ def _ticket(
     parameters: dict[str, Any],
     out: Path,
 ) -> Ticket:
-    from node.work.executor import Ticket
+    from node.work.executor import Ticket, inputs_of
     from storage import ledger
     from storage.results import JobFolder
 
@@ -149,6 +149,7 @@ def _ticket(
         limits=info.limits,
         title=info.title,
         family=info.family,
+        inputs=inputs_of({role: one.instances for role, one in {"": series, **beside}.items()}),
         is_kept=False,  # what lies there may be of other images, or of other code
         companions={
             role: tuple(Path(instance.key) for instance in one.instances)

@@ -1,8 +1,8 @@
 """The identity of a run: a digest of everything that enters the bytes of the objects it makes.
 
 UIDs derive from it. The same run repeated gives the same objects; a run that differs in anything –
-its time, the version of the node, the machine's decoders, a number – gives objects of other UIDs,
-so that no UID ever stands for two different contents.
+its time, its images' bytes, the node and its version, what decodes and what encodes, a number –
+gives objects of other UIDs, so that no UID ever stands for two different contents.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import importlib.metadata
+import platform
+import zlib
 from collections.abc import Iterator, Mapping
 from enum import Enum
 from functools import cache
@@ -20,8 +22,11 @@ from node.results.modules import provenance
 from node.results.modules.source import Provenance
 from node.series.source import Source
 
-_WRITERS = ("highdicom", "imagecodecs", "numpy", "pillow", "pydicom")
-"""Distributions that encode what we write."""
+WRITERS = (
+    *("highdicom", "imagecodecs", "numpy", "opencv-python-headless", "pillow", "pydicom"),
+    "scipy",
+)
+"""Distributions that have a hand in what we write: all that this room and its source import."""
 
 
 def of_run(source: Source, said: object, run: Provenance) -> Provenance:
@@ -35,14 +40,23 @@ def of_run(source: Source, said: object, run: Provenance) -> Provenance:
         "started_at": provenance.local_time(source, run).isoformat(),
     }
     digest = hashlib.blake2b(digest_size=32)
-    for part in _parts(("wetread run", facts, source.decoder, _writers(), said)):
+    for part in _parts(("wetread run", facts, decoders(source), writers(), said)):
         digest.update(part)
     return dataclasses.replace(run, key=digest.hexdigest())
 
 
+def decoders(source: Source) -> tuple[str, ...]:
+    """What decoded the pixels of a series and of its companions, by role."""
+    beside = (f"{role}: {one.decoder}" for role, one in sorted(source.companions.items()))
+    return (source.decoder, *beside)
+
+
 @cache
-def _writers() -> tuple[str, ...]:
-    return tuple(f"{name} {importlib.metadata.version(name)}" for name in _WRITERS)
+def writers() -> tuple[str, ...]:
+    """What encodes on this machine, each with its version."""
+    named = (f"{name} {importlib.metadata.version(name)}" for name in WRITERS)
+    python = f"Python {platform.python_version()} on {platform.machine()}"
+    return (*named, f"zlib {zlib.ZLIB_RUNTIME_VERSION}", python)
 
 
 def _parts(value: object) -> Iterator[bytes | memoryview]:

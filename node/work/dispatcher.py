@@ -25,7 +25,7 @@ from node.observe.health import Heartbeat
 from node.results import reported
 from node.results.modules.source import HierarchicalReference, Maker
 from node.work import notices
-from node.work.executor import Executor, Outcome, Ticket, Verdict
+from node.work.executor import Executor, Outcome, Ticket, Verdict, inputs_of
 from storage import events, ledger
 from storage.blobs import Blob
 from storage.database import Database, Transaction
@@ -168,7 +168,7 @@ class Dispatcher:
             return None, None
 
     def _ticket(self, tx: Transaction, job: Job) -> Ticket:
-        inputs = ledger.input_instances(tx, job.id)
+        own, beside = ledger.input_instances(tx, job.id), ledger.companions_of(tx, job.id)
         installed = _installed(job.analyzer)
         ticket = Ticket(
             job_id=job.id,
@@ -176,17 +176,18 @@ class Dispatcher:
             analyzer=job.analyzer,
             analyzer_version=job.analyzer_version,
             parameters=job.parameters,
-            instances=self._blobs(inputs),
+            instances=self._blobs(own),
             place=self._results.job(job.key),
             started_at=job.started_at or self._clock(),
             limits=_limits(job.analyzer),
             predecessor=_predecessor(tx, job),
-            companions=self._companions(tx, job),
+            companions={role: self._blobs(images) for role, images in beside.items()},
             reported=self._reported(tx, job),
             notices=False,
             title=installed.title if installed else "",
             family=installed.family if installed else None,
             maker=self._maker,
+            inputs=inputs_of({"": own, **beside}),
             forms=self._forms(job),
         )
         if job.refusals:
@@ -195,12 +196,6 @@ class Dispatcher:
 
     def _blobs(self, instances: Iterable[StoredInstance]) -> tuple[Blob, ...]:
         return tuple(Blob(self._instances.blobs, one.key) for one in instances)
-
-    def _companions(self, tx: Transaction, job: Job) -> dict[str, tuple[Blob, ...]]:
-        return {
-            role: self._blobs(instances)
-            for role, instances in ledger.companions_of(tx, job.id).items()
-        }
 
     def _reported(self, tx: Transaction, job: Job) -> tuple[tuple[str, Blob], ...]:
         return tuple(

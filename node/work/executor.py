@@ -5,7 +5,9 @@ Tickets and outcomes cross process borders: plain frozen records, keys instead o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,7 +19,7 @@ from node.errors import NodeError
 from node.results.modules.source import HierarchicalReference, Maker
 from storage.kinds import ObjectKind
 from storage.port import JobPlace, Readable
-from storage.records import JobResults
+from storage.records import JobResults, StoredInstance
 
 NOTICE_LIMITS = Limits()
 """What writing a report without a result may take, whatever its analyzer is allowed."""
@@ -40,12 +42,32 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Input:
+    """An image that goes in: by the role of its series, empty for the analyzed one."""
+
+    role: str
+    sop_instance_uid: str
+    sha256: str
+    """Of its data set, as the index has it now."""
+
+
+def inputs_of(series: Mapping[str, Iterable[StoredInstance]]) -> tuple[Input, ...]:
+    """The images of series by role."""
+    return tuple(
+        Input(role, one.sop_instance_uid, one.sha256)
+        for role, images in series.items()
+        for one in images
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     """All that a worker needs to run one job; it touches no database.
 
     instances, companions, reported: stored bytes, by key.
     place: where the results go.
     started_at: first start of the job; dates the results.
+    inputs: the images of all series.
     """
 
     job_id: int
@@ -69,11 +91,18 @@ class Ticket:
     """What a person calls the analyzer; so a report that it failed needs none of its code."""
     family: Code | None = None
     maker: Maker = field(default_factory=Maker)
+    inputs: tuple[Input, ...] = ()
     forms: tuple[ObjectKind, ...] = ()
     """Further forms of the findings that some destination wants; see ``node.results.forms``."""
     is_kept: bool = True
     """Whether what it comes to is kept beside its results and found again there; not where the
     place is not the job's own."""
+
+    @property
+    def inputs_digest(self) -> str:
+        """Of the bytes of all images that go in, whatever their order."""
+        members = sorted((one.role, one.sop_instance_uid, one.sha256) for one in self.inputs)
+        return hashlib.sha256(json.dumps(members).encode()).hexdigest()
 
     def as_notice(self, verdict: Verdict, reasons: tuple[str, ...]) -> Ticket:
         """The same job, only to write the report that there is no result.

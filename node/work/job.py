@@ -239,4 +239,5 @@ def _provenance(ticket: Ticket, device: str) -> Provenance:
         family=ticket.family,
         predecessor=ticket.predecessor,
         maker=ticket.maker,
+        inputs=ticket.inputs_digest,
     )

@@ -64,3 +64,6 @@ class Provenance:
     predecessor: HierarchicalReference | None = None
     """The report that this one supersedes."""
     maker: Maker = Maker()
+    inputs: str = ""
+    """Digest of the bytes of all images as they are stored now: a correction may have come since
+    the job got its key."""

@@ -10,13 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from analyzers.contract import Limits
 from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY, DISK
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
-from storage import events, index, ledger, outbox
+from storage import events, index, ledger, outbox, schema
 from storage.attributes import extract
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
@@ -437,3 +438,22 @@ def test_a_superseded_job_that_waits_gives_way(bench: Bench) -> None:
     bench.run(dispatcher)
     assert bench.job(first).state is JobState.NOT_APPLICABLE
     assert bench.job(first + 1).state is JobState.DONE
+
+
+def test_a_job_that_runs_after_a_correction_is_given_the_digests_of_the_corrected_images(
+    bench: Bench,
+) -> None:
+    executor = ScriptedExecutor(lambda ticket: Outcome(Verdict.DONE))
+    job_id = bench.enter()
+    bench.run(bench.dispatcher(executor))
+    with bench.database.write() as tx:
+        corrected = sa.update(schema.instances).where(
+            schema.instances.c.id == bench.instance_ids[0]
+        )
+        tx.execute(corrected.values(sha256="c" * 64))
+        ledger.restart(tx, job_id, bench.clock())
+    bench.run(bench.dispatcher(executor))
+    before, after = executor.tickets
+    assert (before.key, before.started_at) == (after.key, after.started_at)
+    assert [one.sha256 for one in after.inputs].count("c" * 64) == 1
+    assert before.inputs_digest != after.inputs_digest
