@@ -37,6 +37,7 @@ class Role(StrEnum):
     """Wherever it is taken."""
     STAND_IN = "in place of another"
     ON_REQUEST = "when asked for"
+    QUIET = "on the page; elsewhere when asked for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,12 @@ ROWS = (
         is_reported=True,
     ),
     Row(
+        ObjectKind.WINDOW,
+        Role.QUIET,
+        "window preset",
+        (GrayscaleSoftcopyPresentationStateStorage,),
+    ),
+    Row(
         ObjectKind.OUTLINES,
         Role.STAND_IN,
         "outlines",
@@ -108,6 +115,7 @@ ROWS = (
     ),
     Row(ObjectKind.SHEET, Role.STAND_IN, "sheet", (SecondaryCaptureImageStorage,), is_form=True),
     Row(ObjectKind.REPORT, Role.ALWAYS, "report", (Comprehensive3DSRStorage,)),
+    Row(ObjectKind.RECORD, Role.QUIET, "record of a run", (Comprehensive3DSRStorage,)),
     Row(
         ObjectKind.REGIONS,
         Role.STAND_IN,
@@ -141,10 +149,9 @@ OF_KIND = {row.kind: row for row in ROWS}
 
 TEXTS = (
     ObjectKind.REPORT,
-    ObjectKind.SUMMARY,
     ObjectKind.REGIONS,
     ObjectKind.DOCUMENT,
     ObjectKind.SHEET,
 )
-"""What says what was found, the better first."""
+"""What says what a job found, the better first."""
 STAND_INS = tuple(row.kind for row in ROWS if row.role is Role.STAND_IN)

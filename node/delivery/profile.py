@@ -43,8 +43,6 @@ class Offer:
     transfer_syntax_uid: str
     standing: Standing = Standing.OWED
     refers_to: frozenset[str] = frozenset()
-    is_quiet: bool = False
-    """Made for the page: it goes where that is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +52,16 @@ class Wish:
     listed: kinds that go wherever they are taken, whatever else goes.
     is_auto: whether the others are chosen by what the destination takes; else none goes.
     regions: the report is to speak of images alone, for readers that know no segments.
-    quiet: also what is made for the page.
     """
 
     listed: frozenset[ObjectKind] = frozenset()
     is_auto: bool = True
     regions: bool = False
-    quiet: bool = False
 
     def allows(self, kind: ObjectKind) -> bool:
         if kind in self.listed or (kind is ObjectKind.REGIONS and ObjectKind.REPORT in self.listed):
             return True
-        return self.is_auto and OF_KIND[kind].role is not Role.ON_REQUEST
+        return self.is_auto and OF_KIND[kind].role in (Role.ALWAYS, Role.STAND_IN)
 
 
 AUTO = Wish()
@@ -269,7 +265,7 @@ class _Choice:
             one
             for kind in TEXTS
             for one in self._of_kind[kind]
-            if one.standing is Standing.OWED and self._wish.allows(kind) and not self._hushed(one)
+            if one.standing is Standing.OWED and self._wish.allows(kind)
         ]
         if not owed or self._has(*TEXTS):
             return {}
@@ -300,16 +296,11 @@ class _Choice:
             self._waits[one.uid] = REFERS_LATER
 
     def _why_not(self, one: Offer) -> str:
-        if self._hushed(one):
-            return QUIET
         if not self._wish.allows(one.kind):
-            return NOT_ASKED
+            return QUIET if OF_KIND[one.kind].role is Role.QUIET else NOT_ASKED
         if is_taken(self._takes, one.sop_class_uid, one.transfer_syntax_uid):
             return ""
         return f"the destination does not take {UID(one.sop_class_uid).name}"
-
-    def _hushed(self, one: Offer) -> bool:
-        return one.is_quiet and not self._wish.quiet
 
     def _why_dangling(self, one: Offer) -> str:
         are_there = [self._will_be_there(uid) for uid in one.refers_to]

@@ -238,10 +238,11 @@ def test_what_is_compressed_goes_where_it_is_taken_uncompressed_alone() -> None:
 
 
 def test_what_is_made_for_the_page_goes_where_it_is_asked_for() -> None:
-    quiet = Offer("1.1", K.PRESENTATION, GSPS, ExplicitVRLittleEndian, is_quiet=True)
-    takes = taking(*CLASSES)
-    assert profile.plan(Situation((quiet,)), takes).left_out == {"1.1": profile.QUIET}
-    assert profile.plan(Situation((quiet,)), takes, Wish(quiet=True)).goes == ("1.1",)
+    quiet, takes = offers((K.WINDOW, K.RECORD)), taking(*CLASSES)
+    left_out = dict.fromkeys(("1.0", "1.1"), profile.QUIET)
+    assert profile.plan(Situation(quiet), takes).left_out == left_out
+    asked = Wish(frozenset({K.WINDOW, K.RECORD}))
+    assert profile.plan(Situation(quiet), takes, asked).goes == ("1.0", "1.1")
 
 
 def test_what_refers_to_objects_of_other_jobs_waits_for_them_and_goes_only_with_them() -> None:
