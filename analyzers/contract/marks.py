@@ -22,6 +22,8 @@ class Segment:
 
     ``key`` is stable over versions of the analyzer ("left_lung"): tracking identifiers hang on it.
     ``number`` is the value of its voxels in ``Segmentation.labels``, from 1 to 65535.
+    ``site`` is the part of the body that it lies in ("lung" of a nodule), or that it is a part of;
+    without one, an anatomical structure is its own site.
     """
 
     key: str
@@ -33,6 +35,7 @@ class Segment:
     rgb: tuple[int, int, int] = (230, 80, 60)
     measurements: tuple[Measurement, ...] = ()
     classifications: tuple[Classification, ...] = ()
+    site: Code | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +103,10 @@ class Segmentation:
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """A box round something found: corner indices ``(slice, row, column)``, both inclusive."""
+    """A box round something found: corner indices ``(slice, row, column)``, both inclusive.
+
+    ``site``: as of a ``Segment``.
+    """
 
     key: str
     kind: Code
@@ -111,3 +117,4 @@ class Detection:
     laterality: Code | None = None
     measurements: tuple[Measurement, ...] = ()
     classifications: tuple[Classification, ...] = ()
+    site: Code | None = None

@@ -238,6 +238,7 @@ def _segment(
         category=ALTERED_STRUCTURE,
         kind=NODULE,
         laterality=codes.LEFT if found.left else codes.RIGHT,
+        site=codes.LUNG,
         rgb=(240, 200, 60),
         measurements=(
             Measurement(codes.VOLUME, round(volume, 1), codes.CUBIC_MILLIMETER),
@@ -284,7 +285,7 @@ def _axes_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[float,
 
 
 def _nothing() -> Segment:
-    return Segment("nodule_1", 1, "Lung nodule", ALTERED_STRUCTURE, NODULE)
+    return Segment("nodule_1", 1, "Lung nodule", ALTERED_STRUCTURE, NODULE, site=codes.LUNG)
 
 
 def _none_found(parameters: NoduleParameters) -> str:

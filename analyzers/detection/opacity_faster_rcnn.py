@@ -183,6 +183,7 @@ def _detection(
         last=(0, *last),
         score=score,
         laterality=side,
+        site=codes.LUNG,
         measurements=(Measurement(SCORE_SPREAD, spread, codes.NO_UNIT),),
     )
 

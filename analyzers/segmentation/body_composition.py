@@ -203,7 +203,16 @@ def _segment(
         mean = float(values.mean(dtype=np.float64))
         name, unit = codes.ATTENUATION_COEFFICIENT, codes.HOUNSFIELD_UNIT
         measurements.append(measured(name, mean, unit, codes.MEAN))
-    return Segment(key, kind, label, TISSUE, code, rgb=rgb, measurements=tuple(measurements))
+    return Segment(
+        key,
+        kind,
+        label,
+        TISSUE,
+        code,
+        rgb=rgb,
+        measurements=tuple(measurements),
+        site=codes.ABDOMEN,
+    )
 
 
 def _field(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:

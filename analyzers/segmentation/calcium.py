@@ -120,6 +120,7 @@ class CalciumScoring:
             label="Calcium between the lungs",
             category=MORPHOLOGICALLY_ABNORMAL,
             kind=CALCIFICATION,
+            site=codes.MEDIASTINUM,
             rgb=(255, 240, 120),
             measurements=(
                 measured(CALCIUM_SCORE, found.score, codes.NO_UNIT, digits=1),

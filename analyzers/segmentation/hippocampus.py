@@ -34,9 +34,8 @@ if TYPE_CHECKING:
     from analyzers.models.hippocampus_input import Resampling
 
 
-HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")
-"""CID 7140."""
 PARTS = (("anterior", (220, 120, 60)), ("posterior", (70, 150, 220)))
+KINDS = {"anterior": codes.ANTERIOR_HIPPOCAMPUS, "posterior": codes.POSTERIOR_HIPPOCAMPUS}
 HIPPOCAMPAL_VOLUME = Code("HIPPOVOL", codes.PRIVATE_SCHEME, "Volume of one hippocampus")
 AGREEMENT = Code(
     "TTADICE", codes.PRIVATE_SCHEME, "Overlap of repeated segmentations of altered images"
@@ -234,7 +233,8 @@ def _segment(number: int, part: str, rgb: tuple[int, int, int], volume_ml: float
         number=number,
         label=f"{part.capitalize()} hippocampus",
         category=codes.ANATOMICAL_STRUCTURE,
-        kind=HIPPOCAMPUS,
+        kind=KINDS[part],
         rgb=rgb,
         measurements=(Measurement(codes.VOLUME, round(volume_ml, 3), codes.MILLILITER),),
+        site=codes.HIPPOCAMPUS,
     )

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from analyzers import codes, families
 from analyzers.contract import (
     About,
-    Classification,
     Code,
     Detection,
     Findings,
@@ -22,7 +21,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.segmentation.hippocampus import (
-    HIPPOCAMPUS,
+    KINDS,
     NOTHING_FOUND,
     PARTS,
     HippocampusNetwork,
@@ -32,13 +31,6 @@ from analyzers.segmentation.hippocampus import (
 
 if TYPE_CHECKING:
     from analyzers.models.slice_instances import Marked
-
-
-PART = Code("HIPPOPART", codes.PRIVATE_SCHEME, "Part of the hippocampus")
-SIDES = {
-    "anterior": Code("255549009", "SCT", "Anterior"),
-    "posterior": Code("255551008", "SCT", "Posterior"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +118,12 @@ def _box(part: str, mask: NDArray[np.bool_], score: float) -> Detection:
     first, last = places.min(0).tolist(), places.max(0).tolist()
     return Detection(
         key=f"{part}_hippocampus_box",
-        kind=HIPPOCAMPUS,
+        kind=KINDS[part],
         category=codes.ANATOMICAL_STRUCTURE,
         first=(first[0], first[1], first[2]),
         last=(last[0], last[1], last[2]),
         score=score,
-        classifications=(Classification(PART, SIDES[part]),),
+        site=codes.HIPPOCAMPUS,
     )
 
 

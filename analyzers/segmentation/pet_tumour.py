@@ -32,6 +32,7 @@ from analyzers.segmentation.measures import (
     measured,
 )
 from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv_peak
+from analyzers.segmentation.pet_sides import side_of
 
 if TYPE_CHECKING:
     from analyzers.grid.balls import Mask
@@ -241,7 +242,8 @@ def _findings(
             continue
         totals += values.size * voxel_ml * np.array([1.0, values.mean()])
         peak = suv_peak(suv, focus, grid.spacing_mm, valid)
-        segments.append(_segment(number, values, voxel_ml, peak))
+        side = side_of(suv, focus.window, focus.mask, grid.spacing_mm[2])
+        segments.append(_segment(number, values, voxel_ml, peak, side))
     title = "Foci of uptake"
     if not segments:
         empty = Segment("focus_1", 1, "Focus of uptake", MORPHOLOGICALLY_ABNORMAL, LESION)
@@ -255,7 +257,9 @@ def _findings(
     return Findings(items, remarks)
 
 
-def _segment(number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float) -> Segment:
+def _segment(
+    number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float, side: Code | None
+) -> Segment:
     volume_ml = suv.size * voxel_ml
     measurements: tuple[Measurement, ...] = (
         measured(METABOLIC_VOLUME, volume_ml, codes.MILLILITER),
@@ -270,6 +274,7 @@ def _segment(number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float
         label=f"Focus of uptake {number}",
         category=MORPHOLOGICALLY_ABNORMAL,
         kind=LESION,
+        laterality=side,
         rgb=COLOURS[(number - 1) % len(COLOURS)],
         measurements=measurements,
     )

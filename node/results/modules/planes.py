@@ -15,13 +15,14 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
-from analyzers.contract import Volume
+from analyzers.contract import Code, Volume
 from node.results import uids
-from node.results.modules import copied
+from node.results.modules import copied, provenance
 from node.series.source import Source
 from storage import values
 from storage.values import Unknown
 
+SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
 STAND_IN_ROOT = "2.25.1."
 """Stand-ins are numbered by slice below this root; no stand-in's UID is ever written."""
 
@@ -101,13 +102,24 @@ def refer_to_source(dataset: Dataset, source: Source) -> None:
         for derivation in frame.get("DerivationImageSequence", []):
             for item in derivation.SourceImageSequence:
                 _replace_reference(item, references)
-    used = sorted({frame.header for frame in source.frames})
-    instances = [instance_reference(source.headers[header]) for header in used]
-    dataset.SourceImageSequence = Items(instances)
+    used = [source.headers[index] for index in sorted({frame.header for frame in source.frames})]
+    dataset.SourceImageSequence = Items(
+        [as_source(instance_reference(header), is_in_place=True) for header in used]
+    )
     series = Dataset()
     series.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
-    series.ReferencedInstanceSequence = Items(instances)
+    series.ReferencedInstanceSequence = Items([instance_reference(header) for header in used])
     dataset.ReferencedSeriesSequence = Items([series])
+
+
+def as_source(reference: Dataset, *, is_in_place: bool) -> Dataset:
+    """The reference as an item of Source Image Sequence (PS3.3 C.7.6.1.1.4).
+
+    is_in_place: whether each pixel lies where it lay in the source.
+    """
+    reference.SpatialLocationsPreserved = "YES" if is_in_place else "NO"
+    reference.PurposeOfReferenceCodeSequence = Items([provenance.concept(SOURCE_PURPOSE)])
+    return reference
 
 
 def _replace_reference(item: Dataset, references: Mapping[str, Dataset]) -> None:

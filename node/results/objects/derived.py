@@ -33,7 +33,6 @@ from node.results.modules.source import Provenance
 from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 
-SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
 RESCALE_TYPES: Mapping[str, str] = {CTImageStorage: "HU", MRImageStorage: "US"}
 """Where the source names none. PET has no Rescale Type, it has Units (PS3.3 C.8.9.1)."""
 MIN_STEPS = 256
@@ -192,6 +191,7 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
 
 def _move(dataset: Dataset, source: Source, slice_index: int) -> None:
     """Put an image of a companion in the place of an image of the source."""
+    dataset.SourceImageSequence[0].SpatialLocationsPreserved = "NO"
     here = planes.plane(source, slice_index)
     if here is None:
         raise FindingsContradictImages("the images have no place in space")
@@ -221,9 +221,8 @@ def describe(
         ". ".join(part for part in (title, remarks) if part), 1024
     )
     dataset.DerivationCodeSequence = [provenance.concept(how)]
-    item = planes.image_reference(source, slice_index)
-    item.PurposeOfReferenceCodeSequence = [provenance.concept(SOURCE_PURPOSE)]
-    dataset.SourceImageSequence = [item]
+    reference = planes.image_reference(source, slice_index)
+    dataset.SourceImageSequence = [planes.as_source(reference, is_in_place=True)]
 
 
 def keep_acquisition(dataset: Dataset, header: Dataset, source: Source, slice_index: int) -> None:

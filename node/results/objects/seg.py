@@ -19,14 +19,11 @@ from pydicom.uid import ExplicitVRLittleEndian
 from analyzers.contract import Code, Segment, Segmentation, Volume
 from node.results import uids
 from node.results.errors import EmptySegmentation, FindingsContradictImages
-from node.results.modules import copied, planes, provenance
+from node.results.modules import copied, planes, provenance, sites
 from node.results.modules.source import Provenance
 from node.results.presence import present_segments
 from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
-
-ANATOMICAL_STRUCTURES = frozenset({"91723000", "123037004"})
-"""SCT codes of the category Anatomical Structure: today's and the one before 2019."""
 
 
 def build(
@@ -128,7 +125,7 @@ def _pixels(segmentation: Segmentation, present: Sequence[Segment]) -> NDArray[A
 def _description(
     source: Source, segment: Segment, number: int, provenance_: Provenance
 ) -> hd.seg.SegmentDescription:
-    anatomical = segment.category.value in ANATOMICAL_STRUCTURES
+    site = sites.site_of(segment, source.headers[0])
     description = hd.seg.SegmentDescription(
         segment_number=number,
         segment_label=provenance.text(segment.label),
@@ -138,16 +135,18 @@ def _description(
         algorithm_identification=provenance.algorithm_sequence(provenance_),
         tracking_uid=uids.tracking_uid(source, provenance_.analyzer, segment.key),
         tracking_id=tracking_id(provenance_.analyzer, segment.key),
-        anatomic_regions=[provenance.concept(segment.kind)] if anatomical else None,
+        anatomic_regions=[provenance.concept(site)] if site else None,
         display_color=hd.color.CIELabColor.from_rgb(*segment.rgb),
     )
+    words = sites.in_words(segment, source.headers[0])
+    description.SegmentDescription = provenance.text(words, 1024)
     if segment.laterality is not None:
         _add_laterality(description, segment.laterality)
     return description
 
 
 def _add_laterality(description: Dataset, laterality: Code) -> None:
-    """As a modifier of the property type and, for anatomy, of the region (PS3.3 C.8.20.2)."""
+    """As a modifier of the property type and of the region (PS3.3 C.8.20.2)."""
     item = description.SegmentedPropertyTypeCodeSequence[0]
     item.SegmentedPropertyTypeModifierCodeSequence = [provenance.concept(laterality)]
     for region in description.get("AnatomicRegionSequence", []):

@@ -27,7 +27,7 @@ from analyzers.contract import (
     Statement,
 )
 from node.results import uids
-from node.results.modules import provenance
+from node.results.modules import provenance, sites
 from node.results.modules.source import Provenance
 from node.results.objects import seg
 from node.results.report import numbers, places, statements
@@ -35,6 +35,7 @@ from node.series.source import Source
 
 PRESENCE = Code("121052", "DCM", "Presence of property")
 FINDING = Code("121071", "DCM", "Finding")
+FINDING_SITE = Code("363698007", "SCT", "Finding Site")
 ABSENT = Code("272519000", "SCT", "Absent")
 CERTAINTY = Code("111012", "DCM", "Certainty of Finding")
 COMMENT = Code("121106", "DCM", "Comment")
@@ -107,7 +108,7 @@ def absent_structures(findings: Findings, context: Context) -> list[hd.sr.Conten
         if isinstance(found, Segmentation)
         for segment in found.segments
         if _number(segment, index, context) is None
-        for item in (_absent(segment), *_classifications(segment.classifications))
+        for item in (_absent(segment, context), *_classifications(segment.classifications))
     ]
 
 
@@ -179,9 +180,12 @@ def whole_image(context: Context) -> list[Group]:
     ]
 
 
-def _absent(segment: Segment) -> hd.sr.ContentItem:
+def _absent(segment: Segment, context: Context) -> hd.sr.ContentItem:
     said = _code_item(PRESENCE, ABSENT)
     of = [_code_item(FINDING, segment.kind, HAS_PROPERTIES)]
+    site = sites.site_of(segment, context.source.headers[0])
+    if site is not None and site != segment.kind:
+        of.append(_code_item(FINDING_SITE, site, HAS_PROPERTIES))
     if segment.laterality is not None:
         of.append(_code_item(LATERALITY, segment.laterality, HAS_PROPERTIES))
     of.append(text_item(COMMENT, statements.not_found(segment), HAS_PROPERTIES))
@@ -231,21 +235,21 @@ def _whole_series(items: Sequence[Measurement | Classification], context: Contex
 
 def _common(finding: Segment | Detection, context: Context) -> dict[str, Any]:
     """The arguments that highdicom's templates for all kinds of groups share."""
-    anatomical = finding.category.value in seg.ANATOMICAL_STRUCTURES
+    site = sites.site_of(finding, context.source.headers[0])
     side = provenance.concept(finding.laterality) if finding.laterality else None
-    site = hd.sr.FindingSite(provenance.concept(finding.kind), laterality=side)
+    placed = [hd.sr.FindingSite(provenance.concept(site), laterality=side)] if site else None
     return {
         "finding_category": provenance.concept(finding.category),
         "finding_type": provenance.concept(finding.kind),
-        "finding_sites": [site] if anatomical else None,
+        "finding_sites": placed,
         "algorithm_id": provenance.algorithm_content(context.provenance),
         "measurements": _measurements(finding.measurements),
     }
 
 
 def _finish(group: Group, finding: Segment | Detection, context: Context) -> None:
-    anatomical = finding.category.value in seg.ANATOMICAL_STRUCTURES
-    if finding.laterality is not None and not anatomical:
+    has_site = sites.site_of(finding, context.source.headers[0]) is not None
+    if finding.laterality is not None and not has_site:
         _append(group, _code_item(LATERALITY, finding.laterality))
     for item in _unmeasured(finding.measurements):
         _append(group, item)

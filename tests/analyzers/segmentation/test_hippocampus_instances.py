@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from analyzers.codes import ANATOMICAL_STRUCTURE, HIPPOCAMPUS
 from analyzers.contract import Detection, Findings, InvalidParameters, Segmentation, Volume
 from analyzers.models.engine import overlap
-from analyzers.segmentation.hippocampus import HIPPOCAMPUS
 from analyzers.segmentation.hippocampus_instances import (
     HippocampusMaskRcnn,
     InstanceParameters,
@@ -63,7 +63,7 @@ def test_what_was_not_found_is_said() -> None:
     parameters = InstanceParameters()
     assert _remarks([], parameters) == ("No hippocampus was found on these images.",)
     alone = Detection(
-        "posterior_hippocampus_box", HIPPOCAMPUS, HIPPOCAMPUS, (0, 0, 0), (1, 1, 1), 0.9
+        "posterior_hippocampus_box", HIPPOCAMPUS, ANATOMICAL_STRUCTURE, (0, 0, 0), (1, 1, 1), 0.9
     )
     assert _remarks([alone], parameters) == ("Only the posterior part was found.",)
 

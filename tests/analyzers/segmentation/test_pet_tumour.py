@@ -8,6 +8,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
+from analyzers import codes
 from analyzers.contract import (
     Findings,
     InvalidParameters,
@@ -19,6 +20,7 @@ from analyzers.contract import (
 )
 from analyzers.segmentation import pet_foci
 from analyzers.segmentation.pet_reference import find_liver
+from analyzers.segmentation.pet_sides import side_of
 from analyzers.segmentation.pet_tumour import PetTumour, PetTumourParameters
 from analyzers.testing.suite import restored, stored_otherwise
 from tests.analyzers.segmentation import bodies
@@ -189,3 +191,30 @@ def test_percist_without_a_liver_is_not_applicable_unless_its_place_is_given() -
 def test_parameters_out_of_range_are_refused_by_name(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidParameters, match=next(iter(wrong))):
         PetTumourParameters(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_the_side_of_a_focus_is_said_where_the_body_is_seen_from_side_to_side() -> None:
+    findings = analyze(trunk().volume("PT", 0.001), PetTumourParameters(method="percist"))
+    (left,) = whole(findings).segments
+    assert left.laterality == codes.LEFT
+
+
+@pytest.mark.parametrize("first", [0, 40], ids=["whole", "cut off at the right"])
+@pytest.mark.parametrize("x_mm", [-60, 0, 60])
+def test_the_side_is_left_out_at_the_midline_and_of_a_body_that_is_cut_off(
+    first: int, x_mm: float
+) -> None:
+    suv = trunk().values.astype(np.float32)[:, :, first:] / 1000
+    column = round(44.5 + x_mm / 4) - first
+    if not 1 <= column < suv.shape[2] - 1:
+        return
+    window = (slice(30, 33), slice(28, 31), slice(column - 1, column + 2))
+    side = side_of(suv, window, np.ones((3, 3, 3), bool), 4.0)
+    wanted = {-60: codes.RIGHT, 0: None, 60: codes.LEFT}[int(x_mm)]
+    assert side == (None if first else wanted)
+
+
+def test_one_limb_alone_has_no_side() -> None:
+    suv = trunk().values.astype(np.float32) / 1000
+    window = (slice(30, 33), slice(28, 31), slice(55, 58))
+    assert side_of(suv, window, np.ones((3, 3, 3), bool), 2.5) is None

@@ -121,6 +121,7 @@ def test_a_companion_keeps_its_kind_and_units_on_the_grid_of_the_images(
         assert dataset.Units == "BQML"
         assert dataset.FrameOfReferenceUID == header.FrameOfReferenceUID
         assert dataset.ImagePositionPatient == header.ImagePositionPatient
+        assert dataset.SourceImageSequence[0].SpatialLocationsPreserved == "NO"
         assert (dataset.NumberOfSlices, dataset.ImageIndex) == (len(image.values), index + 1)
         assert float(dataset.RescaleIntercept) == 0
         back = dataset.pixel_array * float(dataset.RescaleSlope)

@@ -18,6 +18,7 @@ from analyzers.contract import (
     Classification,
     Code,
     ColorImage,
+    DerivedImage,
     Detection,
     Findings,
     OperatingPoint,
@@ -33,6 +34,7 @@ from node.results.pictures.preview import BOX_RGB
 from node.results.write import write_results
 from node.series.read import read_series
 from node.series.source import Source
+from storage.kinds import ObjectKind
 from tests.node.series.test_radiographs import radiograph
 
 UNITLESS = Code("1", "UCUM", "no units")
@@ -196,3 +198,39 @@ def test_a_map_of_small_or_equal_values_leaves_too(
     read = pydicom.dcmread(tmp_path / made.key)
     pixels = np.frombuffer(read.FloatPixelData, "<f4")
     assert np.array_equal(np.sort(pixels), np.sort(ramp.ravel()))  # frames may change their order
+
+
+def source_items(dataset: Dataset) -> Iterator[Dataset]:
+    for element in dataset:
+        if element.VR == "SQ":
+            for item in element.value:
+                if element.keyword == "SourceImageSequence":
+                    yield item
+                yield from source_items(item)
+
+
+def test_everything_derived_says_what_its_sources_are_for_and_that_nothing_moved(
+    stack: Source, tmp_path: Path
+) -> None:
+    assert stack.volume is not None
+    labels = np.zeros(stack.volume.shape, np.uint8)
+    labels[:2, 4:9, 4:9] = 1
+    segment = Segment("abscess", 1, "Abscess", ALTERED, OPACITY)
+    colour = np.zeros((*stack.volume.shape, 3), np.uint8)
+    blur = Code("113088", "DCM", "Gaussian blur")
+    items = (
+        Segmentation(labels, (segment,)),
+        chart(stack),
+        ColorImage(colour, "Fused", blur),
+        DerivedImage(stack.volume.values(np.float32), "Smoothed", blur),
+    )
+    results = write_results(stack, Findings(items), PROVENANCE, tmp_path / "results")
+    for one in results.objects:
+        if one.kind is ObjectKind.REPORT:
+            continue
+        found = list(source_items(pydicom.dcmread(tmp_path / one.key)))
+        assert found
+        assert {item.SpatialLocationsPreserved for item in found} == {"YES"}
+        assert {str(item.PurposeOfReferenceCodeSequence[0].CodeValue) for item in found} == {
+            "121322"
+        }
