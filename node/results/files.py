@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-import pydicom
 from pydicom.dataset import Dataset
 
+from node.results import prepared
 from storage.attributes import extract
 from storage.kinds import ObjectKind
 from storage.records import ResultObject
@@ -31,7 +31,7 @@ class ResultFiles:
         path = self._folder / name
         half = path.with_name(f"{name}.half")
         with half.open("wb") as file:
-            pydicom.dcmwrite(file, dataset, enforce_file_format=True)
+            prepared.write(file, dataset)
         half.replace(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()

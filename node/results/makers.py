@@ -41,9 +41,9 @@ from node.results.pictures import preview
 
 
 def segmentation_object(piece: Piece[Segmentation]) -> Iterator[Dataset]:
-    bench, present = piece.bench, piece.bench.present[piece.index]
-    if present:
-        yield seg.build(bench.source, piece.item, bench.provenance, piece.place, present)
+    bench = piece.bench
+    if bench.present[piece.index]:
+        yield seg.build(bench.source, piece.item, bench.provenance, piece.place)
 
 
 def derived_images(piece: Piece[DerivedImage]) -> Iterator[Dataset]:

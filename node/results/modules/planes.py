@@ -55,8 +55,11 @@ def plane(source: Source, index: int) -> ImagePlane | None:
 _ORIENTATION = "ImageOrientationPatient"
 
 
-def stand_ins(source: Source, volume: Volume) -> list[Dataset]:
-    """One single-frame data set a slice, with the place and identity of the slice, no more."""
+def stand_ins(source: Source, volume: Volume, count: int | None = None) -> list[Dataset]:
+    """One single-frame data set a slice, with the place and identity of the slice, no more.
+
+    count: of the first so many slices alone.
+    """
     first = plane(source, 0)
     common = _identity(source, volume)
     if first is None:
@@ -64,7 +67,7 @@ def stand_ins(source: Source, volume: Volume) -> list[Dataset]:
     else:
         _orient(common, source, volume, first)
     built = []
-    for index in range(volume.shape[0]):
+    for index in range(volume.shape[0] if count is None else count):
         stand_in = Dataset()
         stand_in.update(common)
         stand_in.SOPInstanceUID = f"{STAND_IN_ROOT}{index}"
@@ -102,6 +105,11 @@ def refer_to_source(dataset: Dataset, source: Source) -> None:
         for derivation in frame.get("DerivationImageSequence", []):
             for item in derivation.SourceImageSequence:
                 _replace_reference(item, references)
+    list_sources(dataset, source)
+
+
+def list_sources(dataset: Dataset, source: Source) -> None:
+    """Name the images that the object as a whole comes from, each once."""
     used = [source.headers[index] for index in sorted({frame.header for frame in source.frames})]
     dataset.SourceImageSequence = Items(
         [as_source(instance_reference(header), is_in_place=True) for header in used]

@@ -10,6 +10,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Segmentation
+from node.results import prepared
 from node.results.errors import GateRefused
 from node.results.gate import gate, validator
 from node.results.objects import seg
@@ -21,7 +22,8 @@ from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_so
 
 
 def saved(dataset: Dataset, path: Path) -> Path:
-    pydicom.dcmwrite(path, dataset, enforce_file_format=True)
+    with path.open("wb") as file:
+        prepared.write(file, dataset)
     return path
 
 

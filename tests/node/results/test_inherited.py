@@ -9,6 +9,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import ColorImage, DerivedImage, Findings
+from node.results import prepared
 from node.results.errors import GateRefused
 from node.results.gate import gate, validator
 from node.results.objects import seg
@@ -143,8 +144,9 @@ def test_what_the_node_writes_itself_is_judged_as_ever(
     source = with_uids(root)
     for header in source.headers:
         header.ImageType = ["COPIED", "PRIMARY"]
-    dataset = seg.build(source, lungs(), PROVENANCE, FIRST)
-    pydicom.dcmwrite(tmp_path / "seg.dcm", dataset, enforce_file_format=True)
+    with (tmp_path / "seg.dcm").open("wb") as file:
+        prepared.write(file, seg.build(source, lungs(), PROVENANCE, FIRST))
+    dataset = pydicom.dcmread(tmp_path / "seg.dcm")
     gate.check_required(tmp_path / "seg.dcm", source)
     change(dataset)
     pydicom.dcmwrite(tmp_path / "seg.dcm", dataset, enforce_file_format=True)

@@ -11,6 +11,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Segment
+from node.results import prepared
 from node.results.errors import EmptySegmentation, FindingsContradictImages
 from node.results.objects import seg
 from tests.node.results import sources
@@ -20,7 +21,7 @@ from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_so
 def written(dataset: Dataset) -> Any:
     """The object as a reader gets it."""
     buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    prepared.write(buffer, dataset)
     buffer.seek(0)
     return pydicom.dcmread(buffer)
 

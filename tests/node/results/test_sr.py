@@ -11,10 +11,11 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Classification, Code, Detection, Findings, Measurement
-from node.results import uids
+from node.results import prepared, uids
 from node.results.errors import FindingsContradictImages
 from node.results.modules.source import HierarchicalReference
 from node.results.objects import seg
+from node.results.presence import present_segments
 from node.results.report import places, sr
 from node.results.report.sr import Made
 from node.results.report.statements import NoticeReason
@@ -31,7 +32,7 @@ BOX = Detection(
 
 def written(dataset: Dataset) -> Any:
     buffer = io.BytesIO()
-    pydicom.dcmwrite(buffer, dataset, enforce_file_format=True)
+    prepared.write(buffer, dataset)
     buffer.seek(0)
     return pydicom.dcmread(buffer)
 
@@ -42,7 +43,7 @@ def report_of(*items: Any, remarks: tuple[str, ...] = (), source: Any = None) ->
     segs = {
         i: seg.build(source, item, PROVENANCE, SeriesPlace(i, 410 + i))
         for i, item in enumerate(items)
-        if isinstance(item, type(lungs())) and seg.present_segments(item)
+        if isinstance(item, type(lungs())) and present_segments(item)
     }
     return written(sr.build(source, findings, Made(segs), PROVENANCE))
 
