@@ -289,3 +289,9 @@ def kind_of(finding: object, source: Source) -> Kind[Any]:
         if isinstance(finding, kind.finding) and kind.fits(source):
             return kind
     raise LookupError(f"no kind of finding is {type(finding).__name__}")
+
+
+def only_make(findings: Sequence[object], source: Source) -> bool:
+    """Whether they say nothing of the patient: of a filter, of a way of showing the images."""
+    made = [kind_of(item, source).objects for item in findings]
+    return bool(made) and all(one and one.mention is not Mention.STRUCTURES for one in made)

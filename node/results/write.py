@@ -167,14 +167,9 @@ def _report(bench: Bench, files: ResultFiles) -> None:
     document = sr.build(bench.source, bench.findings, made, bench.provenance)
     others = {one.sop_instance_uid: None for one in (*bench.images, *further)}
     segmentations = {str(one.SOPInstanceUID): one for one in bench.segmentations.values()}
-    kind = ObjectKind.RECORD if _only_makes(bench) else ObjectKind.REPORT
+    only_makes = kinds.only_make(bench.findings.items, bench.source)
+    kind = ObjectKind.RECORD if only_makes else ObjectKind.REPORT
     _write_report(document, bench.source, {**others, **segmentations}, files, kind)
-
-
-def _only_makes(bench: Bench) -> bool:
-    """Whether the run says nothing of the patient: a filter, a way of showing the images."""
-    made = [kinds.kind_of(item, bench.source).objects for item in bench.findings.items]
-    return bool(made) and all(one and one.mention is not Mention.STRUCTURES for one in made)
 
 
 def _titles(bench: Bench, mention: Mention) -> tuple[str, ...]:

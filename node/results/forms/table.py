@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from node.results.bench import Bench
-from node.results.forms import pictures
+from node.results.forms import pictures, regions
 from storage.kinds import ObjectKind
 
 
@@ -36,4 +36,7 @@ class Form:
     read_back: Callable[[Path, Bench, int], None] = _nothing_more
 
 
-FORMS: tuple[Form, ...] = (Form(ObjectKind.PICTURE, "picture", pictures.build),)
+FORMS: tuple[Form, ...] = (
+    Form(ObjectKind.PICTURE, "picture", pictures.build),
+    Form(ObjectKind.REGIONS, "regions", regions.build, regions.read_back),
+)

@@ -70,6 +70,8 @@ class Context:
     """The Segmentation objects, by the index of the finding they encode."""
     slices: Mapping[str, int] = field(default_factory=dict)
     """On which slice a structure or a box is looked at, by its key."""
+    by_regions: bool = False
+    """Whether structures are regions of images, instead of segments of a Segmentation object."""
 
 
 def measurement_groups(findings: Findings, context: Context) -> list[Group]:
@@ -83,9 +85,14 @@ def measurement_groups(findings: Findings, context: Context) -> list[Group]:
     for index, item in enumerate(findings.items):
         if isinstance(item, Segmentation):
             for segment in item.segments:
-                if _number(segment, index, context) is not None:
+                if _number(segment, index, context) is None:
+                    continue
+                region = _outline(segment, item, context)
+                if context.by_regions:
+                    shown.append(_measured(segment, region, context))
+                else:
                     structures.append(_segment(segment, index, context))
-                    shown.append(_outlined(segment, item, context))
+                    shown.append(_place(segment, region, context))
         elif isinstance(item, Detection):
             shown += _detection(item, context)
     groups = structures + shown
@@ -150,9 +157,22 @@ def _segment(segment: Segment, index: int, context: Context) -> Group:
     return group
 
 
-def _outlined(segment: Segment, segmentation: Segmentation, context: Context) -> Group:
+def _outline(segment: Segment, segmentation: Segmentation, context: Context) -> hd.sr.ImageRegion:
     found = places.outline(segmentation, segment, context.slices[segment.key])
-    return _place(segment, places.outlined(found, context.source), context)
+    return places.outlined(found, context.source)
+
+
+def _measured(
+    finding: Segment | Detection, region: hd.sr.ImageRegion, context: Context
+) -> hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations:
+    """All that is said of a finding, at its region."""
+    group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(finding.key, context),
+        referenced_region=region,
+        **_common(finding, context),
+    )
+    _finish(group, finding, context)
+    return group
 
 
 def _place(
@@ -194,27 +214,16 @@ def _absent(segment: Segment, context: Context) -> hd.sr.ContentItem:
 
 
 def _detection(detection: Detection, context: Context) -> list[Group]:
-    tracking = _tracking(detection.key, context)
-    source = context.source
-    if len(source.frames) == 1:
-        (region,) = places.boxes(detection, source)
-        group: Group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=tracking,
-            referenced_region=region,
-            **_common(detection, context),
-        )
-        made = [group]
-    else:
-        group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
-            tracking_identifier=tracking,
-            referenced_regions=list(places.boxes(detection, source)),
-            **_common(detection, context),
-        )
-        made = [_place(detection, places.box_in_the_middle(detection, source), context), group]
-    if detection.score is not None:
-        _append(group, _certainty(detection.score, CONTAINS))
+    middle = places.box_in_the_middle(detection, context.source)
+    if context.by_regions or len(context.source.frames) == 1:
+        return [_measured(detection, middle, context)]
+    group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        tracking_identifier=_tracking(detection.key, context),
+        referenced_regions=list(places.boxes(detection, context.source)),
+        **_common(detection, context),
+    )
     _finish(group, detection, context)
-    return made
+    return [_place(detection, middle, context), group]
 
 
 def _whole_series(items: Sequence[Measurement | Classification], context: Context) -> list[Group]:
@@ -251,6 +260,8 @@ def _finish(group: Group, finding: Segment | Detection, context: Context) -> Non
     has_site = sites.site_of(finding, context.source.headers[0]) is not None
     if finding.laterality is not None and not has_site:
         _append(group, _code_item(LATERALITY, finding.laterality))
+    if isinstance(finding, Detection) and finding.score is not None:
+        _append(group, _certainty(finding.score, CONTAINS))
     for item in _unmeasured(finding.measurements):
         _append(group, item)
     for answer in _classifications(finding.classifications):

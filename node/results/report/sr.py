@@ -25,7 +25,22 @@ from node.series.source import Source
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 REPORT_NUMBER = Block(1)
+REGIONS_NUMBER = Block(9)
 ENGLISH = Code("en", "RFC5646", "English")
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """One way to tell the findings: what its UIDs derive from, and the number of its series."""
+
+    role: str
+    number: Block
+
+
+REPORT = Form("sr", REPORT_NUMBER)
+REGIONS = Form("sr-regions", REGIONS_NUMBER)
+"""For readers that know no segments: structures are regions of images, and nothing is referred to
+but images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +61,15 @@ def build(
     findings: Findings,
     made: Made,
     provenance_: Provenance,
+    form: Form = REPORT,
 ) -> Dataset:
     """The report of the findings, ready to be written.
 
     A segmentation of which no object was made is reported as "looked for, not found".
     """
     slices = places.key_slices(findings)
-    context = groups.Context(source, provenance_, made.segmentations, slices)
+    by_regions = form is REGIONS
+    context = groups.Context(source, provenance_, made.segmentations, slices, by_regions)
     present = groups.encoded_segments(findings, context)
     where = {key: places.image_in_words(source, index) for key, index in slices.items()}
     concluded = statements.conclusion(findings, present, provenance_, made.titles, where)
@@ -63,11 +80,12 @@ def build(
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(made.images),
     ]
-    objects = [HierarchicalReference.to(dataset) for dataset in made.segmentations.values()]
+    segmentations = () if by_regions else made.segmentations.values()
+    objects = [HierarchicalReference.to(dataset) for dataset in segmentations]
     objects += [*made.images, *made.further]
     measured = groups.measurement_groups(findings, context)
     verdict = statements.verdict(findings, present)
-    document = _document(source, provenance_, measured, sentences, objects, verdict)
+    document = _document(source, provenance_, measured, sentences, objects, verdict, form=form)
     document.CompletionFlag = "COMPLETE"
     return document
 
@@ -98,15 +116,16 @@ def _document(
     made: Sequence[HierarchicalReference],
     verdict: str,
     role: str = "",
+    form: Form = REPORT,
 ) -> Dataset:
     report = _report(source, provenance_, measured, sentences)
     listed = [HierarchicalReference.to(header) for header in source.headers] + list(made)
     document: Dataset = hd.sr.Comprehensive3DSR(
         evidence=evidence.stand_ins(listed),
         content=report,
-        series_instance_uid=uids.object_uid(provenance_.key, "sr-series"),
-        series_number=SeriesNumbers(provenance_.key).next(REPORT_NUMBER).series_number,
-        sop_instance_uid=uids.object_uid(provenance_.key, f"sr{role}"),
+        series_instance_uid=uids.object_uid(provenance_.key, f"{form.role}-series"),
+        series_number=SeriesNumbers(provenance_.key).next(form.number).series_number,
+        sop_instance_uid=uids.object_uid(provenance_.key, f"{form.role}{role}"),
         instance_number=1,
         manufacturer=provenance.MANUFACTURER,
         is_complete=True,
