@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping, Set
 from importlib.metadata import version
 
 from node.clock import Clock
+from node.config.destinations import DimseDestinationSettings
 from node.config.dimse import MIB
 from node.config.settings import Settings
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
+from node.delivery.pace import Pace
 from node.delivery.result_commitment import CommitmentAsker
-from node.delivery.targets.dimse import DimseTarget
+from node.delivery.targets.made import target_of
 from node.dimse import contexts, tls_in_use
 from node.dimse.association.server import AssociationServer
 from node.dimse.entity import Entity
@@ -126,7 +128,7 @@ def _entity(settings: Settings, own_ae_title: str) -> Entity:
         settings.node.ae_title,
         settings.dimse,
         settings.peers,
-        settings.destinations,
+        settings.dimse_destinations,
         settings.storage.min_free_mb,
         settings.query,
         own_ae_title,
@@ -155,11 +157,12 @@ def couriers(
     """One for each destination, by its name."""
     return {
         one.name: Courier(
-            DimseTarget(peers.destination_peer(one, settings.node.ae_title)),
+            target_of(one, settings.node.ae_title),
             database,
             results,
             clock,
-            asks_commitment=one.commitment,
+            asks_commitment=isinstance(one, DimseDestinationSettings) and one.commitment,
+            pace=Pace(one.max_per_minute, one.max_bytes_per_minute),
         )
         for one in settings.destinations
     }
@@ -175,11 +178,11 @@ def fetchers(
 ) -> list[Loop]:
     """What fetches, one for each source: the archives, the web archives and the destinations."""
     title = settings.node.ae_title
-    called = (*settings.archives, *settings.destinations)
     found: list[Source] = [
-        DimseSource(peers.destination_peer(one, title), title, receiver) for one in called
+        DimseSource(peers.destination_peer(one, title), title, receiver)
+        for one in settings.entities
     ]
-    found += [WebSource(one, receiver, refusal) for one in settings.web_archives]
+    found += [WebSource(one, receiver, refusal) for one in settings.web_services]
     loops = []
     for source in found:
         heartbeat = health.part(f"fetching from {source.name}", works_s=TRANSFER_S)
@@ -214,7 +217,7 @@ def askers(
 ) -> list[Loop]:
     """One for each destination that is asked to commit to results."""
     loops = []
-    for one in settings.destinations:
+    for one in settings.dimse_destinations:
         if one.commitment:
             peer = peers.destination_peer(one, settings.node.ae_title)
             asker = CommitmentAsker(peer, database, CommitmentService(database, clock), clock)
@@ -239,7 +242,10 @@ def reporter(
         results.blobs,
         receiving.open_associations,
         peers.report_peers(
-            settings.node.ae_title, settings.dimse.tls, settings.peers, settings.destinations
+            settings.node.ae_title,
+            settings.dimse.tls,
+            settings.peers,
+            settings.dimse_destinations,
         ),
         clock,
         settings.commitment.missing_wait_s,

@@ -26,6 +26,7 @@ from storage.errors import StorageError
 from storage.records import Event
 
 if TYPE_CHECKING:
+    from node.delivery.targets.port import Target
     from node.web.views import DeliveryView, StudyView
 
 console = Console()
@@ -100,23 +101,36 @@ def _flat(prefix: str, value: Any) -> list[tuple[str, str]]:
 
 
 def _try_destinations(settings: Settings) -> int:
-    from node.dimse.errors import PeerUnavailable
-    from node.dimse.scu import peers, sender
+    from node.delivery.targets.dimse import DimseTarget
+    from node.delivery.targets.made import target_of
+    from node.dimse.scu import peers
 
-    silent = 0
-    for one in (*settings.destinations, *settings.archives):
-        peer = peers.destination_peer(one, settings.node.ae_title)
-        where = f"{one.name} ({one.ae_title} at {one.host}:{one.port})"
-        try:
-            seconds = sender.echo(peer)
-        except PeerUnavailable as error:
-            silent += 1
-            console.print(f"[red]✗[/] {where}: {escape(str(error))}", soft_wrap=True)
-        else:
-            console.print(f"[green]✓[/] {where} answers C-ECHO in {seconds * 1000:.0f} ms")
+    title, silent = settings.node.ae_title, 0
+    for one in settings.destinations:
+        silent += _try(target_of(one, title), one.where, _PROOFS[one.kind])
+    for archive in settings.archives:
+        target = DimseTarget(peers.destination_peer(archive, title))
+        silent += _try(target, archive.where, _PROOFS["dimse"])
     if not settings.destinations:
         console.print("no destination is configured: results stay on this node")
     return int(silent > 0)
+
+
+_PROOFS = {"dimse": "answers C-ECHO", "stow": "answers STOW-RS", "folder": "takes files"}
+
+
+def _try(target: Target, where: str, proof: str) -> int:
+    """1 where it is not there."""
+    from node.dimse.errors import PeerUnavailable
+
+    shown = escape(f"{target.name} ({where})")
+    try:
+        seconds = target.probe()
+    except PeerUnavailable as error:
+        console.print(f"[red]✗[/] {shown}: {escape(str(error))}", soft_wrap=True)
+        return 1
+    console.print(f"[green]✓[/] {shown} {proof} in {seconds * 1000:.0f} ms", soft_wrap=True)
+    return 0
 
 
 # --- check --study --------------------------------------------------------------------------------

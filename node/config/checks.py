@@ -51,7 +51,7 @@ def _unbindable(settings: Settings) -> list[tuple[Location, str]]:
 def _nowhere_to_retrieve_to(settings: Settings) -> list[tuple[Location, str]]:
     """AE titles that nobody with an address has."""
     reachable = [one.ae_title for one in settings.peers if one.host and one.port]
-    reachable += [one.ae_title for one in settings.destinations]
+    reachable += [one.ae_title for one in settings.dimse_destinations]
     return [
         (
             ("peers", index, "retrieve_to"),

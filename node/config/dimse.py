@@ -206,15 +206,13 @@ class CalledSettings(Table):
     key: Annotated[Path | None, example(Path("tls/node.key"))] = None
     """Left out: in the certificate's file."""
 
+    @property
+    def where(self) -> str:
+        """Its address in words."""
+        return f"{self.ae_title} at {self.host}:{self.port}"
+
     @model_validator(mode="after")
     def _files_are_used(self) -> CalledSettings:
         if not self.tls and (self.ca or self.certificate or self.key or self.tls_name):
             raise ValueError("ca, certificate, key and tls_name need tls = true")
         return self
-
-
-class DestinationSettings(CalledSettings):
-    """Where results go; studies are fetched from there too."""
-
-    commitment: Annotated[bool, example(True)] = False
-    """Ask it to commit to the results (storage commitment)."""

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from node.config import environment
+from node.config.destinations import settings_of
 from node.config.environment import Location
 from node.config.nearest import nearest
 
@@ -20,14 +21,15 @@ def explain(error: ValidationError, model: type[BaseModel], path: Path, text: st
     """One line a fault. Values are left out: they may be secrets."""
     lines: dict[str, None] = {}
     for fault in error.errors(include_input=False, include_url=False):
-        location = tuple(fault["loc"])
+        found = tuple(fault["loc"])
+        location = _without_union_tags(found)
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            message = f"unknown key{nearest(str(location[-1]), _known_keys(model, location[:-1]))}"
+            message = f"unknown key{nearest(str(location[-1]), _known_keys(model, found[:-1]))}"
         if fault["type"] == "missing" and environment.variable_of(location[:-1]):
             message = f"{location[-1]}: {message}"
             location = location[:-1]
-        lines[at(path, text, _without_union_tags(location)) + message] = None
+        lines[at(path, text, location) + message] = None
     return "\n".join(lines)
 
 
@@ -35,6 +37,8 @@ def _without_union_tags(location: Location) -> Location:
     """pydantic adds the tried type's name to the path of a union; a reader does not want it."""
     if len(location) > 4 and location[0] == "rules" and location[2] == "when":
         return location[:4]
+    if len(location) > 2 and location[0] == "destinations" and settings_of(location[2]):
+        return (*location[:2], *location[3:])
     return location
 
 
@@ -42,6 +46,9 @@ def _known_keys(settings: type[BaseModel], table: Location) -> list[str]:
     model: Any = settings
     for part in table:
         if isinstance(part, int):
+            continue
+        if table[0] == "destinations" and (of_kind := settings_of(part)):
+            model = of_kind
             continue
         field = getattr(model, "model_fields", {}).get(part)
         annotation = field.annotation if field else None

@@ -79,17 +79,26 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class TableOfKeys:
-    """A table of ``config.toml``. ``path``: its name, and that of the table it lies in."""
+    """A table of ``config.toml``. ``path``: its name, and that of the table it lies in.
+
+    ``kind``: where one of several kinds of a table is meant, what its key says.
+    """
 
     path: tuple[str, ...]
     is_list: bool
     meaning: str
     keys: tuple[Key, ...]
+    kind: str = ""
 
     @property
     def header(self) -> str:
         name = ".".join(self.path)
         return f"[[{name}]]" if self.is_list else f"[{name}]"
+
+    @property
+    def title(self) -> str:
+        """Its header, with the kind that is meant."""
+        return f'`{self.header}`, `kind = "{self.kind}"`' if self.kind else f"`{self.header}`"
 
     def variable(self, key: Key) -> str:
         """What overrides a key."""
@@ -134,26 +143,27 @@ def _tables(
     path: tuple[str, ...], schema: Mapping[str, Any], known: Mapping[str, Any]
 ) -> Iterator[TableOfKeys]:
     for name, field in schema["properties"].items():
-        inner = _table_in(field, known)
-        if inner is None:
-            continue
         here = (*path, name)
-        required = inner.get("required", ())
-        keys = tuple(
-            Key(key, _resolved(one, known), key in required)
-            for key, one in inner["properties"].items()
-            if _table_in(one, known) is None
-        )
-        yield TableOfKeys(here, field.get("type") == "array", inner["description"], keys)
-        yield from _tables(here, inner, known)
+        for inner in _tables_in(field, known):
+            required = inner.get("required", ())
+            keys = tuple(
+                Key(key, _resolved(one, known), key in required)
+                for key, one in inner["properties"].items()
+                if not _tables_in(one, known)
+            )
+            kind = inner["properties"].get("kind", {}).get("const", "")
+            is_list = field.get("type") == "array"
+            yield TableOfKeys(here, is_list, inner["description"], keys, kind)
+            yield from _tables(here, inner, known)
 
 
-def _table_in(field: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The table that a field holds, or a list of; None for a plain value."""
+def _tables_in(field: Mapping[str, Any], known: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The kinds of table that a field holds, or a list of; none for a plain value."""
     found = _resolved(field, known)
     if found.get("type") == "array":
         found = _resolved(found["items"], known)
-    return found if "properties" in found else None
+    kinds = [_resolved(one, known) for one in found.get("oneOf", (found,))]
+    return [one for one in kinds if "properties" in one]
 
 
 def _resolved(field: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,6 +185,8 @@ def _kind(schema: Mapping[str, Any]) -> str:
 
 
 def _allowed(schema: Mapping[str, Any]) -> str:
+    if "const" in schema:
+        return f"`{toml(schema['const'])}`"
     if "enum" in schema:
         return ", ".join(f"`{toml(one)}`" for one in schema["enum"])
     if schema.get("type") == "array":
@@ -196,7 +208,7 @@ def _allowed(schema: Mapping[str, Any]) -> str:
 def _section(table: TableOfKeys) -> str:
     lines = [
         "",
-        f"## `{table.header}`",
+        f"## {table.title}",
         "",
         " ".join(table.meaning.split()),
         "",

@@ -15,7 +15,12 @@ from pydantic_settings import (
 
 from node.config import environment
 from node.config.archives import ArchiveSettings, WebArchiveSettings
-from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings
+from node.config.destinations import (
+    AnyDestination,
+    DimseDestinationSettings,
+    StowDestinationSettings,
+)
+from node.config.dimse import CalledSettings, DimseSettings, PeerSettings
 from node.config.results import ResultSettings
 from node.config.rules import RuleSettings
 from node.config.tables import (
@@ -28,6 +33,7 @@ from node.config.tables import (
     StorageSettings,
     WorkerSettings,
 )
+from node.config.web_called import WebCalledSettings
 from node.errors import SettingsError
 
 
@@ -52,7 +58,7 @@ class Settings(BaseSettings):
     workers: WorkerSettings = WorkerSettings()
     results: ResultSettings = ResultSettings()
     peers: tuple[PeerSettings, ...] = ()
-    destinations: tuple[DestinationSettings, ...] = ()
+    destinations: tuple[AnyDestination, ...] = ()
     archives: tuple[ArchiveSettings, ...] = ()
     web_archives: tuple[WebArchiveSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
@@ -68,6 +74,26 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return env_settings, init_settings
+
+    @property
+    def dimse_destinations(self) -> tuple[DimseDestinationSettings, ...]:
+        """Those that results go to by C-STORE."""
+        return tuple(one for one in self.destinations if isinstance(one, DimseDestinationSettings))
+
+    @property
+    def stow_destinations(self) -> tuple[StowDestinationSettings, ...]:
+        """Those that results go to by STOW-RS."""
+        return tuple(one for one in self.destinations if isinstance(one, StowDestinationSettings))
+
+    @property
+    def entities(self) -> tuple[CalledSettings, ...]:
+        """The application entities that are called by a name of their own, and fetched from."""
+        return (*self.archives, *self.dimse_destinations)
+
+    @property
+    def web_services(self) -> tuple[WebCalledSettings, ...]:
+        """The same over the web."""
+        return (*self.web_archives, *self.stow_destinations)
 
     @property
     def results_dir(self) -> Path:

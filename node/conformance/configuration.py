@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from node.config.archives import ArchiveSettings, WebArchiveSettings
-from node.config.dimse import TLS_PORT, DestinationSettings, DimseSettings, PeerSettings
+from node.config.destinations import (
+    DimseDestinationSettings,
+    FolderDestinationSettings,
+    StowDestinationSettings,
+)
+from node.config.dimse import TLS_PORT, DimseSettings, PeerSettings
 from node.config.table import Table
 from node.config.tables import HttpSettings, NodeSettings, QuerySettings
 from node.conformance.writing import table
@@ -45,7 +50,9 @@ destination by the AE title in `[[peers]]` (with host and port), then in `[[dest
                 ("`[query]`", "limits of queries", _fields(QuerySettings)),
                 ("`[http]`", "the web services", _fields(HttpSettings)),
                 ("`[[peers]]`", "who may what, and where each listens", _fields(PeerSettings)),
-                ("`[[destinations]]`", "where results go", _fields(DestinationSettings)),
+                ("`[[destinations]]`", "where results go", _fields(DimseDestinationSettings)),
+                ("the same of `kind` stow", "… over the web", _fields(StowDestinationSettings)),
+                ("… of `kind` folder", "… as files", _fields(FolderDestinationSettings)),
                 ("`[[archives]]`", "what is fetched from", _fields(ArchiveSettings)),
                 ("`[[web_archives]]`", "the same by DICOMweb", _fields(WebArchiveSettings)),
             ],

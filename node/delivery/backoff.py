@@ -36,23 +36,34 @@ class Circuit:
     down_since: datetime | None = None
     probe_at: datetime | None = None
     alarmed: bool = False
+    alone_until: datetime | None = None
+    """It has asked not to be called before (HTTP's Retry-After)."""
 
     @property
     def is_open(self) -> bool:
         """Open as an electrician says it: nothing goes through but probes."""
         return self.failures >= CIRCUIT_FAILURES
 
-    def failed(self, at: datetime, chance: random.Random) -> datetime:
+    def failed(self, at: datetime, chance: random.Random, retry_after_s: float = 0.0) -> datetime:
         """Note a failed association; when the next one may be tried."""
         self.failures += 1
         self.down_since = self.down_since or at
         self.probe_at = at + pause(self.failures, chance)
+        self.alone_until = None
+        if retry_after_s > 0:
+            self.alone_until = at + timedelta(seconds=retry_after_s)
+            self.probe_at = max(self.probe_at, self.alone_until)
         return self.probe_at
+
+    def is_left_alone(self, at: datetime) -> bool:
+        """Whether the destination has asked not to be called yet."""
+        return self.alone_until is not None and at < self.alone_until
 
     def worked(self) -> bool:
         """Note an answer from the destination; true when an alarm had been raised."""
         had_alarm = self.alarmed
         self.failures, self.down_since, self.probe_at, self.alarmed = 0, None, None, False
+        self.alone_until = None
         return had_alarm
 
     def alarm_is_due(self, at: datetime) -> bool:

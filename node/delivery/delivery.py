@@ -16,6 +16,7 @@ from node import statuses
 from node.clock import Clock
 from node.delivery import backoff
 from node.delivery.backoff import Circuit
+from node.delivery.pace import Pace
 from node.delivery.targets.port import Target
 from node.dimse.errors import PeerUnavailable, Unaskable
 from node.dimse.scu.answers import SendOutcome, SendResult, describe
@@ -27,6 +28,7 @@ from storage.records import Delivery, Level, Topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
+CLAIMED_AT_ONCE = 500
 FOUND = "the destination has it: it came through before, and its answer was lost"
 
 
@@ -61,6 +63,7 @@ class Courier:
 
     target: the destination; its name is that of the rules and of the outbox.
     asks_commitment: whether it is asked to commit to what it was sent.
+    pace: how much goes there in a minute; left out: as much as it takes.
     """
 
     def __init__(
@@ -72,11 +75,13 @@ class Courier:
         chance: random.Random | None = None,
         asks_commitment: bool = False,
         effort: Effort = USUAL,
+        pace: Pace | None = None,
     ) -> None:
         self.circuit = Circuit()
         self._target = target
         self._asks_commitment = asks_commitment
         self._effort = effort
+        self._pace = pace or Pace()
         self._database = database
         self._results = results
         self._clock = clock
@@ -100,7 +105,10 @@ class Courier:
         self._raise_alarm()
         if not self._may_associate():
             return False
-        claimed = self._claim()
+        most = self._pace.allows(self._clock(), CLAIMED_AT_ONCE)
+        if not most:
+            return False
+        claimed = self._claim(most)
         if not claimed:
             return False
         self._unrecorded = self._deliver(claimed)
@@ -113,14 +121,14 @@ class Courier:
         if fault is not None:
             raise fault
 
-    def _claim(self) -> list[Delivery]:
+    def _claim(self, most: int = CLAIMED_AT_ONCE) -> list[Delivery]:
         """The next jobs' due objects. A claim whose answer was lost may have been committed."""
         doubtful, self._claim_is_open = self._claim_is_open, True
         with self._database.write() as tx:
             if doubtful:
                 outbox.release_sending(tx, self._clock(), self._target.name)
             claimed = outbox.claim(
-                tx, self._target.name, self._clock(), jobs=self._effort.jobs_at_once
+                tx, self._target.name, self._clock(), most, self._effort.jobs_at_once
             )
         self._claim_is_open = False
         return claimed
@@ -143,7 +151,7 @@ class Courier:
             self._send(_unsettled(sound, settled), settled)
         except PeerUnavailable as error:
             lost = error.reason
-            self._association_failed(lost)
+            self._association_failed(error)
         except Exception as error:  # noqa: BLE001  border: claimed deliveries must not stay in "sending"
             self._fault = error  # raised once what was claimed is given back
             lost = f"internal fault ({type(error).__name__})"
@@ -186,6 +194,7 @@ class Courier:
             settled[deliveries[index].id] = result
 
         objects = [self._blob(one) for one in deliveries]
+        self._pace.spend(len(deliveries), sum(one.object.size_bytes for one in deliveries))
         self._target.send(objects, take)
         self._association_worked()
 
@@ -248,6 +257,8 @@ class Courier:
     def _may_associate(self) -> bool:
         """True unless the circuit is open; then a probe, at back-off pace, has to close it."""
         circuit = self.circuit
+        if circuit.is_left_alone(self._clock()):
+            return False
         if not circuit.is_open:
             return True
         if circuit.probe_at is not None and self._clock() < circuit.probe_at:
@@ -258,15 +269,17 @@ class Courier:
         try:
             self._target.probe()
         except PeerUnavailable as error:
-            self._association_failed(error.reason)
+            self._association_failed(error)
             self._raise_alarm()
             return False
         self._association_worked()
         return True
 
-    def _association_failed(self, reason: str) -> None:
-        again = self.circuit.failed(self._clock(), self._chance)
-        self._log.warning("destination_unavailable", reason=reason, next_attempt=again.isoformat())
+    def _association_failed(self, error: PeerUnavailable) -> None:
+        again = self.circuit.failed(self._clock(), self._chance, error.retry_after_s)
+        self._log.warning(
+            "destination_unavailable", reason=error.reason, next_attempt=again.isoformat()
+        )
 
     def _association_worked(self) -> None:
         down_since = self.circuit.down_since

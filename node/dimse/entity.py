@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings
+from node.config.destinations import DimseDestinationSettings
+from node.config.dimse import DimseSettings, PeerSettings
 from node.config.tables import QuerySettings
 
 
@@ -15,7 +16,7 @@ class Entity:
     ae_title: str
     dimse: DimseSettings = field(default_factory=DimseSettings)
     peers: tuple[PeerSettings, ...] = ()
-    destinations: tuple[DestinationSettings, ...] = ()
+    destinations: tuple[DimseDestinationSettings, ...] = ()
     """C-MOVE may send there too."""
     min_free_mb: int = 0
     """With less room on the disk, instances are refused."""

@@ -33,9 +33,16 @@ class PeerUnavailable(NodeError):
     """No association with a peer, or one that ended before all was done."""
 
     def __init__(
-        self, peer: str, fault: PeerFault, reason: str, was_established: bool = False
+        self,
+        peer: str,
+        fault: PeerFault,
+        reason: str,
+        was_established: bool = False,
+        retry_after_s: float = 0.0,
     ) -> None:
         super().__init__(f"{peer}: {reason}")
+        self.retry_after_s = retry_after_s
+        """How long it wants to be left alone, where it has said so."""
         self.was_established = was_established
         self.peer = peer
         self.fault = fault

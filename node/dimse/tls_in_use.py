@@ -17,9 +17,9 @@ def paths(settings: Settings) -> list[Path]:
     own = settings.dimse.tls
     named = [own.certificate, own.ca, own.crl] if own else []
     named += [one.ca for one in settings.peers]
-    called = (*settings.destinations, *settings.archives)
-    named += [path for one in called for path in (one.certificate, one.ca)]
-    named += [one.ca for one in settings.web_archives]
+    named += [path for one in settings.entities for path in (one.certificate, one.ca)]
+    web = settings.web_services
+    named += [path for one in web for path in (one.certificate, one.ca, one.token_ca)]
     return [path for path in dict.fromkeys(named) if path is not None]
 
 
@@ -32,11 +32,12 @@ def faults(settings: Settings) -> list[str]:
     loads: list[Callable[[], object]] = []
     if own:
         loads.append(partial(server_context, TlsFiles.shown_by(own)))
-    called = (*settings.destinations, *settings.archives)
-    loads += [partial(peers.destination_peer, one, title) for one in called]
-    authorities = [TlsFiles(ca=one.ca) for one in settings.web_archives if one.ca]
-    loads += [partial(client_context, one) for one in authorities]
-    loads.append(partial(peers.report_peers, title, own, settings.peers, settings.destinations))
+    loads += [partial(peers.destination_peer, one, title) for one in settings.entities]
+    shown = [TlsFiles(one.certificate, one.key, one.ca) for one in settings.web_services]
+    shown += [TlsFiles(ca=one.token_ca) for one in settings.web_services]
+    loads += [partial(client_context, one) for one in shown if one.paths()]
+    whom = settings.dimse_destinations
+    loads.append(partial(peers.report_peers, title, own, settings.peers, whom))
     found = []
     for load in loads:
         try:

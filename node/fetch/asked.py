@@ -22,9 +22,8 @@ class NotAskable(NodeError):
 
 def source_names(settings: Settings) -> tuple[str, ...]:
     """What can be fetched from, in the order of the settings."""
-    called = (*settings.archives, *settings.destinations)
-    web = [one.name for one in settings.web_archives]
-    return (*(one.name for one in called), *web)
+    called = [one.name for one in settings.entities]
+    return (*called, *(one.name for one in settings.web_services))
 
 
 def checked(new: NewFetch, sources: Collection[str]) -> NewFetch:

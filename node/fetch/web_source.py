@@ -6,42 +6,35 @@ What stands in its URLs names patients' studies: neither a log nor a message say
 
 from __future__ import annotations
 
-import json
-import re
-import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
 
 import httpx
-from pydicom.datadict import tag_for_keyword
 
-from node.config.archives import WebArchiveSettings
-from node.errors import SettingsError
+from node.config.web_called import WebCalledSettings
+from node.dimse.errors import PeerUnavailable
 from node.fetch.agreeing import CHECKED, agrees, described, is_wanted
 from node.fetch.arrivals import Arriving
 from node.fetch.source import Ends, FoundSeries, FoundStudy, SourceFault
 from node.receive.body_parts import BodyFault, BodyParts, TooMuch
 from node.receive.file_reception import FileReception, Outcome, Refusal
 from node.receive.reception import NO_END, Receiver
+from node.web_client.authorization import authorization_of
+from node.web_client.client import opened
+from node.web_client.matches import Asking, NoMatches, is_uid
 from storage.fetches import Wanted
 
-PAGE = 500
-"""Matches that are asked for at once."""
-TIMEOUT = httpx.Timeout(60.0, connect=10.0)
-"""How long nothing may be heard."""
 FILES = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 """As they are stored there."""
-_UID = re.compile(r"[0-9.]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class WebSource:
     """``refusal``: what is never taken over the web."""
 
-    settings: WebArchiveSettings
+    settings: WebCalledSettings
     receiver: Receiver
     refusal: Refusal
 
@@ -51,7 +44,7 @@ class WebSource:
 
     def find(self, wanted: Wanted, ends: Ends) -> list[FoundStudy]:
         with self._client() as client:
-            asking = _Asking(self.name, client, ends)
+            asking = Asking(self.name, client, ends)
             heads: dict[str, str] = {}
             for uid in wanted.study_uids or ("",):
                 heads |= _studies(asking, wanted, uid)
@@ -99,24 +92,12 @@ class WebSource:
         """Raises SourceFault for all that goes wrong between the two machines."""
         settings = self.settings
         try:
-            token, user = settings.token(), settings.user
-            with httpx.Client(
-                base_url=settings.url,
-                headers={"Authorization": f"Bearer {token}"} if token else {},
-                auth=(user, settings.password()) if user and not token else None,
-                verify=ssl.create_default_context(cafile=settings.ca),
-                timeout=TIMEOUT,
-                trust_env=False,
-            ) as client:
+            with opened(settings, authorization_of(settings)) as client:
                 yield client
-        except (SettingsError, ssl.SSLError, OSError) as error:
+        except (PeerUnavailable, NoMatches) as error:
+            raise SourceFault(str(error)) from error
+        except OSError as error:
             raise SourceFault(f"{self.name}: {error}") from error
-        except httpx.TimeoutException as error:
-            raise SourceFault(f"{self.name} did not answer in time") from error
-        except httpx.ConnectError as error:
-            raise SourceFault(f"no connection to {self.name}: {error}") from error
-        except httpx.HTTPError as error:  # its text may hold a URL
-            raise SourceFault(f"{self.name}: {type(error).__name__}") from error
 
 
 class _Files:
@@ -174,43 +155,7 @@ def _paths(missing: FoundStudy, whole: frozenset[str]) -> Iterator[str]:
 # --- queries --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    source: str
-    client: httpx.Client
-    ends: Ends
-
-    def matches(self, path: str, unique: str, keys: Mapping[str, str]) -> Iterator[dict[str, str]]:
-        """All matches, page by page, each once; their values by keyword."""
-        seen: set[str] = set()
-        asked = [(key, value) for key, value in keys.items() if value]
-        fields = [("includefield", key) for key, value in keys.items() if not value]
-        while not self.ends():
-            place = [("limit", str(PAGE)), ("offset", str(len(seen)))]
-            page = [
-                _values(one, (unique, *keys)) for one in self._page(path, (*asked, *fields, *place))
-            ]
-            fresh = [one for one in page if _UID.fullmatch(one[unique]) and one[unique] not in seen]
-            if not fresh:
-                return
-            seen.update(one[unique] for one in fresh)
-            yield from fresh
-
-    def _page(self, path: str, parameters: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
-        accepted = {"Accept": "application/dicom+json"}
-        answer = self.client.get(path, params=httpx.QueryParams(parameters), headers=accepted)
-        if answer.status_code == httpx.codes.NO_CONTENT:
-            return []  # as editions before 2020 have it
-        if answer.status_code != httpx.codes.OK:
-            raise SourceFault(f"{self.source} answered a query (QIDO-RS) with {answer.status_code}")
-        try:
-            found = json.loads(answer.content)
-        except ValueError as error:
-            raise SourceFault(f"{self.source} does not answer a query with JSON") from error
-        return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
-
-
-def _studies(asking: _Asking, wanted: Wanted, study_uid: str) -> dict[str, str]:
+def _studies(asking: Asking, wanted: Wanted, study_uid: str) -> dict[str, str]:
     """The studies that match, with their patients' IDs."""
     keys = {**described(wanted), "StudyInstanceUID": study_uid}
     if wanted.series_uids and not any(keys[one] for one in CHECKED):
@@ -222,18 +167,18 @@ def _studies(asking: _Asking, wanted: Wanted, study_uid: str) -> dict[str, str]:
                 "SeriesInstanceUID",
                 {"SeriesInstanceUID": uid, "StudyInstanceUID": "", "PatientID": ""},
             )
-            if match["SeriesInstanceUID"] == uid and _UID.fullmatch(match["StudyInstanceUID"])
+            if match["SeriesInstanceUID"] == uid and is_uid(match["StudyInstanceUID"])
         }
     if not wanted.modality:
         keys.pop("ModalitiesInStudy")
     return {
         match["StudyInstanceUID"]: match["PatientID"]
         for match in asking.matches("/studies", "StudyInstanceUID", keys)
-        if agrees(asking.source, keys, match)
+        if agrees(asking.service, keys, match)
     }
 
 
-def _whole(asking: _Asking, study_uid: str, patient_id: str, wanted: Wanted) -> FoundStudy:
+def _whole(asking: Asking, study_uid: str, patient_id: str, wanted: Wanted) -> FoundStudy:
     path = f"/studies/{study_uid}/series"
     found = []
     for match in asking.matches(path, "SeriesInstanceUID", {"Modality": ""}):
@@ -247,13 +192,3 @@ def _whole(asking: _Asking, study_uid: str, patient_id: str, wanted: Wanted) -> 
             }
             found.append(FoundSeries(uid, modality, instances))
     return FoundStudy(study_uid, patient_id, tuple(one for one in found if one.instances))
-
-
-def _values(match: Mapping[str, Any], keywords: tuple[str, ...]) -> dict[str, str]:
-    """PS3.18 F.2: the first value of each attribute, empty where there is none."""
-    found = {}
-    for keyword in keywords:
-        element = match.get(f"{tag_for_keyword(keyword) or 0:08X}")
-        values = element.get("Value") if isinstance(element, dict) else None
-        found[keyword] = str(values[0]) if isinstance(values, list) and values else ""
-    return found

@@ -11,7 +11,7 @@ from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu import abilities, finder, sender
 from node.dimse.scu.answers import SendOutcome, SendResult
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
-from storage.port import Readable
+from storage.blobs import Blob
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class DimseTarget:
         pairs = [(sop_class, syntax) for sop_class in sop_classes for syntax in SYNTAXES]
         return Abilities(Telling.THESE, abilities.accepted(pairs, self.peer, self.timeouts))
 
-    def send(self, objects: Sequence[Readable], take: Sink) -> None:
+    def send(self, objects: Sequence[Blob], take: Sink) -> None:
         settled: set[int] = set()
 
         def note(index: int, result: SendResult) -> None:
@@ -43,7 +43,7 @@ class DimseTarget:
                 _doubt(len(objects), settled, take, error.reason)
             raise
 
-    def held(self, objects: Sequence[Readable]) -> frozenset[int]:
+    def held(self, objects: Sequence[Blob]) -> frozenset[int]:
         return finder.held(objects, self.peer, self.timeouts)
 
     def probe(self) -> float:

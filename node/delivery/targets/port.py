@@ -13,7 +13,7 @@ from typing import Protocol
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from node.dimse.scu.answers import SendResult
-from storage.port import Readable
+from storage.blobs import Blob
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless)
 """Those that results are sent in: a destination is asked which it takes."""
@@ -64,7 +64,7 @@ class Target(Protocol):
         PeerUnavailable
         """
 
-    def send(self, objects: Sequence[Readable], take: Sink) -> None:
+    def send(self, objects: Sequence[Blob], take: Sink) -> None:
         """Offer objects, in this order. ``take`` is called once for each that was begun.
 
         What was begun and not answered is ``in_doubt``. After an error those that were not taken
@@ -76,7 +76,7 @@ class Target(Protocol):
             It cannot be reached, or ended early.
         """
 
-    def held(self, objects: Sequence[Readable]) -> frozenset[int]:
+    def held(self, objects: Sequence[Blob]) -> frozenset[int]:
         """Which objects it has, by their place in the sequence.
 
         Raises

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from node.config.dimse import CalledSettings, DestinationSettings, PeerSettings, TlsSettings
+from node.config.destinations import DimseDestinationSettings
+from node.config.dimse import CalledSettings, PeerSettings, TlsSettings
 from node.dimse.scu.sender import Peer
 from node.dimse.tls import TlsFiles, client_context
 
@@ -33,7 +34,7 @@ def report_peers(
     ae_title: str,
     own: TlsSettings | None,
     peers: tuple[PeerSettings, ...],
-    destinations: tuple[DestinationSettings, ...],
+    destinations: tuple[DimseDestinationSettings, ...],
 ) -> Callable[[str, str], Peer | None]:
     """Where a peer (AE title, host it came from) takes storage commitment reports.
 
@@ -63,7 +64,7 @@ def move_destinations(
     ae_title: str,
     own: TlsSettings | None,
     peers: tuple[PeerSettings, ...],
-    destinations: tuple[DestinationSettings, ...],
+    destinations: tuple[DimseDestinationSettings, ...],
 ) -> Callable[[str], Peer | None]:
     """Where C-MOVE sends what is to go to an AE title; None: nobody has an address for it.
 

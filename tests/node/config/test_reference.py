@@ -15,7 +15,9 @@ from node.config.reference import Key, TableOfKeys
 
 REPOSITORY = Path(__file__).parents[3]
 SHIPPED = (REPOSITORY / "config.toml").read_text()
-TABLES = {table.header: table for table in reference.tables()}
+TABLES = {table.title: table for table in reference.tables()}
+BY_HEADER = {table.header: table for table in reversed(reference.tables())}
+"""Of several kinds the first, which is meant where a file names none."""
 
 
 def keys_of(text: str) -> list[tuple[TableOfKeys, str, Any, bool]]:
@@ -26,10 +28,12 @@ def keys_of(text: str) -> list[tuple[TableOfKeys, str, Any, bool]]:
         bare = line.removeprefix("# ")
         if re.match(r"\[", bare):
             header = bare.partition("#")[0].strip()
-            table = TABLES.get(header)
+            table = BY_HEADER.get(header)
             assert table or header.startswith("[analyzers."), f"{header} is no table"
         elif table and re.match(r"[a-z_]+ = ", bare):
             ((name, value),) = tomllib.loads(bare).items()
+            if name == "kind" and table.kind:
+                table = next(one for one in TABLES.values() if one.kind == value)
             found.append((table, name, value, bare == line))
     return found
 
@@ -57,7 +61,8 @@ def test_every_example_is_accepted_and_is_what_is_read(tmp_path: Path) -> None:
         read = settings
         for part in table.path:
             read = getattr(read, part)
-        read = read[0] if table.is_list else read
+        if table.is_list:
+            read = next(one for one in read if not table.kind or one.kind == table.kind)
         for key in table.keys:
             value = read.model_dump(exclude_none=True)[key.name]
             shown = tmp_path / key.example if key.kind == "path" else key.example
@@ -72,7 +77,7 @@ def test_every_key_can_be_set_by_the_variable_that_the_page_names(
 ) -> None:
     path = tmp_path / "config.toml"
     path.write_text("")
-    table = TABLES["[dimse]"]
+    table = BY_HEADER["[dimse]"]
     for name in ("port", "max_contexts", "drain_timeout_s"):
         key = key_of(table, name)
         monkeypatch.setenv(table.variable(key), str(key.example))
@@ -95,8 +100,8 @@ def test_the_shipped_file_names_known_keys_with_their_default_or_their_example()
 
 
 def test_the_shipped_file_names_every_table_and_nearly_every_key() -> None:
-    named = {(table.header, name) for table, name, _, _ in keys_of(SHIPPED)}
-    assert {header for header, _ in named} == set(TABLES)
+    named = {(table.title, name) for table, name, _, _ in keys_of(SHIPPED)}
+    assert {title for title, _ in named} == set(TABLES)
     for table in TABLES.values():
         for key in table.keys:
             assert re.search(rf"\b{key.name}\b", SHIPPED), (table.header, key.name)

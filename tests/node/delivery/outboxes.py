@@ -11,7 +11,9 @@ from pydicom import dcmread
 from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 
 from node.delivery.delivery import USUAL, Courier, Effort
+from node.delivery.pace import Pace
 from node.delivery.targets.dimse import DimseTarget
+from node.delivery.targets.port import Target
 from node.dimse.scu.sender import Peer, Timeouts
 from storage import events, index, ledger, outbox
 from storage.attributes import extract
@@ -145,11 +147,23 @@ def courier_to(
 ) -> Courier:
     """The courier of the box's only destination; of its results, or of others in their place."""
     peer = Peer("pacs", ae_title, "127.0.0.1", port, "WETREAD")
+    return courier_of(box, DimseTarget(peer, timeouts), effort, results)
+
+
+def courier_of(
+    box: Outbox,
+    target: Target,
+    effort: Effort = USUAL,
+    results: ResultStore | None = None,
+    pace: Pace | None = None,
+) -> Courier:
+    """The same to a target of any kind."""
     return Courier(
-        DimseTarget(peer, timeouts),
+        target,
         box.database,
         results or box.results,
         box.clock,
         random.Random(1),
         effort=effort,
+        pace=pace,
     )

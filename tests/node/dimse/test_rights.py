@@ -9,7 +9,8 @@ from pydicom.dataset import Dataset
 
 from node import exposure, statuses
 from node.clock import system_clock
-from node.config.dimse import DestinationSettings, DimseSettings, PeerSettings, TlsSettings
+from node.config.destinations import DimseDestinationSettings
+from node.config.dimse import DimseSettings, PeerSettings, TlsSettings
 from node.config.load import load
 from node.dimse import session
 from node.dimse.rights import ALL, NONE, Right, rights_of
@@ -114,7 +115,7 @@ def test_what_is_moved_goes_to_peers_with_an_address_and_to_destinations() -> No
         PeerSettings(ae_title="NOHOST", port=104),
         PeerSettings(ae_title="NOPORT", host="10.0.0.8"),
     )
-    pacs = DestinationSettings(name="pacs", ae_title="PACS", host="10.0.0.9", port=4242)
+    pacs = DimseDestinationSettings(name="pacs", ae_title="PACS", host="10.0.0.9", port=4242)
     find = move_destinations("WETREAD", None, peers, (pacs,))
     assert find("WS1 ") == Peer("WS1", "WS1", "10.0.0.7", 104, "WETREAD")
     assert find("PACS") == Peer("pacs", "PACS", "10.0.0.9", 4242, "WETREAD")

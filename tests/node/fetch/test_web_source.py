@@ -95,7 +95,7 @@ def test_a_body_that_breaks_off_leaves_what_came_and_is_said_to_be_partial(ward:
         fetch = ward.fetched(from_(ward, archive), accession_number="A1")
     assert fetch.state is FetchState.PARTIAL
     assert (fetch.counts.received, fetch.counts.missing) == (2, 3)
-    assert "cloud: RemoteProtocolError" in fetch.reason
+    assert "cloud: the connection was lost (RemoteProtocolError)" in fetch.reason
 
 
 def test_a_file_without_end_ends_the_body_by_name(ward: Ward) -> None:
@@ -156,7 +156,7 @@ def test_over_tls_the_archive_has_to_prove_its_name(ward: Ward, tmp_path: Path) 
 def test_an_archive_that_is_away_is_named_without_what_was_asked(ward: Ward) -> None:
     fetch = ward.fetched(source(ward, "http://127.0.0.1:1/dicom-web"), study_uids=(SECRET,))
     assert fetch.state is FetchState.FAILED
-    assert "no connection to cloud" in fetch.reason
+    assert "cloud: no connection" in fetch.reason
     assert SECRET not in fetch.reason
 
 
