@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from node.results.bench import Bench
-from node.results.forms import pictures, regions
+from node.results.forms import outlines, pictures, regions
 from storage.kinds import ObjectKind
 
 
@@ -37,6 +37,7 @@ class Form:
 
 
 FORMS: tuple[Form, ...] = (
+    Form(ObjectKind.OUTLINES, "outlines", outlines.build),
     Form(ObjectKind.PICTURE, "picture", pictures.build),
     Form(ObjectKind.REGIONS, "regions", regions.build, regions.read_back),
 )

@@ -27,3 +27,4 @@ PLANES = {
 }
 IMAGE_OF = Said("{image} of {count}", "{image} von {count}")
 MAGNIFIED = Said("magnified", "vergrößert")
+OUTLINES = Said("outlines", "Umrisse")

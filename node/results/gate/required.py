@@ -226,6 +226,13 @@ _WINDOW = Required(
         "ReferencedSeriesSequence": ("SeriesInstanceUID", "ReferencedImageSequence"),
         "ReferencedSeriesSequence/ReferencedImageSequence": _REFERENCE,
         "SoftcopyVOILUTSequence": ("WindowCenter", "WindowWidth"),
+        "GraphicAnnotationSequence": ("GraphicLayer",),
+        "GraphicAnnotationSequence/TextObjectSequence": ("UnformattedTextValue",),
+        "GraphicAnnotationSequence/GraphicObjectSequence": (
+            *("GraphicAnnotationUnits", "GraphicDimensions", "NumberOfGraphicPoints"),
+            *("GraphicData", "GraphicType"),
+        ),
+        "GraphicLayerSequence": ("GraphicLayer", "GraphicLayerOrder"),
     },
 )
 

@@ -14,6 +14,7 @@ from analyzers.contract import Shades, WindowPreset
 from node.results import uids
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
 from node.results.modules import origin, planes, provenance
+from node.results.modules.acquisition import part_of_body
 from node.results.modules.source import Provenance
 from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
@@ -48,12 +49,11 @@ def build(
     dataset.ContentLabel = provenance.text(item.title.upper().replace(" ", "_"), 16)
     describe(dataset, source, provenance_, item.title)
     dataset.SeriesDescription = provenance.text(provenance_.analyzer_title)
-    dataset.ReferencedSeriesSequence = Items([_series(source)])
+    dataset.ReferencedSeriesSequence = Items([series(source)])
     if "ModalityLUTSequence" not in source.headers[0]:
         add_rescale(dataset, source)
     dataset.SoftcopyVOILUTSequence = Items([window(item.shades)])
-    inverse = source.headers[0].get("PhotometricInterpretation") == "MONOCHROME1"
-    dataset.PresentationLUTShape = "INVERSE" if inverse else "IDENTITY"
+    dataset.PresentationLUTShape = "INVERSE" if is_negative(source) else "IDENTITY"
     stamp(dataset, source, provenance_)
     return dataset
 
@@ -66,7 +66,7 @@ def describe(dataset: Dataset, source: Source, provenance_: Provenance, title: s
     dataset.Modality = "PR"
     named = provenance.text(title)
     dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {named}")
-    dataset.Laterality = ""
+    part_of_body(dataset, source.headers[0])
     dataset.ContentDescription = named
     dataset.ContentCreatorName = ""
     dataset.DisplayedAreaSelectionSequence = Items([_whole_image(source)])
@@ -87,6 +87,13 @@ def add_rescale(dataset: Dataset, source: Source) -> None:
     dataset.RescaleType = "HU" if volume.modality == "CT" else "US"
 
 
+def is_negative(source: Source) -> bool:
+    """Whether low values are bright; the rescale of a radiograph has turned them over already."""
+    volume = origin.volume_of(source)
+    given = source.headers[0].get("PhotometricInterpretation")
+    return given == "MONOCHROME1" and not volume.projection
+
+
 def window(shades: Shades) -> Dataset:
     """An item of Softcopy VOI LUT Sequence (PS3.3 C.11.8), in values after rescale."""
     item = Dataset()
@@ -96,7 +103,8 @@ def window(shades: Shades) -> Dataset:
     return item
 
 
-def _series(source: Source) -> Dataset:
+def series(source: Source) -> Dataset:
+    """An item that refers to all images of the source (PS3.3 C.11.11)."""
     item = Dataset()
     item.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
     item.ReferencedImageSequence = Items([planes.instance_reference(h) for h in source.headers])
