@@ -22,12 +22,12 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 from analyzers.contract import Shades
 from node.results import uids
 from node.results.bench import Bench
-from node.results.forms import marks, texts
+from node.results.forms import marks
 from node.results.forms.marks import Mark
 from node.results.modules import origin, planes, provenance
 from node.results.modules.contours import Line
 from node.results.objects import presentation
-from node.results.pictures import windows
+from node.results.pictures import texts, windows
 from node.results.pictures.windows import Window
 from node.results.series_numbers import Block
 from node.series.source import Source

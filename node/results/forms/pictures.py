@@ -14,12 +14,12 @@ from pydicom.dataset import Dataset
 from analyzers.contract import Code, Volume
 from node.results import uids
 from node.results.bench import Bench
-from node.results.forms import drawing, marks, sides, texts, views
+from node.results.forms import drawing, marks, sides, views
 from node.results.forms.drawing import Marked, Scene
 from node.results.forms.views import View
 from node.results.modules import provenance
 from node.results.objects import capture, derived
-from node.results.pictures import windows
+from node.results.pictures import texts, windows
 from node.results.series_numbers import Block
 
 NUMBERS = Block(2)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Volume
-from node.results.forms import texts
+from node.results.pictures import texts
 from node.results.report import places
 from node.series.geometry import nearest_plane
 from node.series.source import Source

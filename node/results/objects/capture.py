@@ -6,14 +6,18 @@ was burned into the images.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from node.results.modules import provenance
 from node.results.modules.acquisition import part_of_body
 from node.results.modules.source import Provenance
+from node.results.pictures.fonts import font
 from node.series.source import Source
 from storage import values
 
@@ -68,3 +72,35 @@ def finish(
     dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
     dataset["PixelData"].VR = "OB"
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+
+
+# --- the warning below an image -------------------------------------------------------------------
+
+LEAST_WIDTH = 240
+"""Pixels that the warning needs."""
+_PAPER, _INK = (0, 0, 0), (255, 200, 80)
+
+
+def enlargement(columns: int) -> int:
+    """How often each pixel of a narrow image is written, that the warning fits below it."""
+    return -(-LEAST_WIDTH // columns)
+
+
+def warned(picture: NDArray[np.uint8], text: str) -> NDArray[np.uint8]:
+    """The picture with a line of text below it, which covers nothing of it."""
+    factor = enlargement(picture.shape[1])
+    whole = picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    columns = whole.shape[1]
+    size = _fitting(text, columns)
+    strip = Image.new("RGB", (columns, size + 8), _PAPER)
+    ImageDraw.Draw(strip).text((4, 3), text, _INK, font(size, bold=True))
+    return np.vstack([whole, np.asarray(strip)])
+
+
+@cache
+def _fitting(text: str, columns: int) -> int:
+    """Letters a fortieth of the image wide, smaller where the line would not fit."""
+    size = min(max(columns // 40, 12), 40)
+    while size > 6 and font(size, bold=True).getlength(text) > columns - 8:
+        size -= 1
+    return size

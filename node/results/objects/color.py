@@ -1,7 +1,8 @@
 """Colour images as Secondary Capture, one a slice, in the place of the image each was made from.
 
-Any workstation shows them. A map over a radiograph, which has no place in space and so cannot be a
-Parametric Map, becomes one too: the radiograph in grey, the map in colour above it.
+Any workstation shows them; a line below the image says that nobody has looked at it. A map over a
+radiograph, which has no place in space and so cannot be a Parametric Map, becomes one too: the
+radiograph in grey, the map in colour above it.
 """
 
 from __future__ import annotations
@@ -12,22 +13,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from analyzers.contract import Code, ColorImage, ParametricMap, Volume
 from node.results import uids
 from node.results.errors import FindingsContradictImages
 from node.results.modules import copied, planes, provenance
 from node.results.modules.source import Provenance
-from node.results.objects import derived
+from node.results.objects import capture, derived
+from node.results.pictures import texts
 from node.results.series_numbers import SeriesPlace
 from node.series.source import Source
 from storage import values
 
 COMBINATION = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""
-OWN_MODALITY = "OT"
-"""PS3.3 C.7.3.1.1.1: no modality made these; hanging protocols for the originals pass them over."""
 MOST_OPAQUE = 0.6
 """Share of colour where the map is highest."""
 
@@ -85,12 +84,10 @@ def overlay(volume: Volume, item: ParametricMap) -> ColorImage:
 def _instance(series: _Series, slice_index: int) -> Dataset:
     source, image, provenance_, role = series.source, series.image, series.provenance, series.role
     header = source.headers[source.frames[slice_index].header]
-    dataset = Dataset()
-    dataset.SOPClassUID = SecondaryCaptureImageStorage
+    language = provenance_.maker.language
+    dataset = capture.begin(source)
     dataset.SOPInstanceUID = uids.object_uid(provenance_.key, role, slice_index)
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
-    dataset.Modality = OWN_MODALITY
-    dataset.ConversionType = "WSD"
     dataset.SeriesNumber = series.place.series_number
     dataset.InstanceNumber = slice_index + 1
     dataset.SeriesDescription = provenance.titled(
@@ -98,41 +95,34 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     )
     orientation = copied.of(header, "PatientOrientation")
     dataset.PatientOrientation = "" if orientation is None else orientation.value
-    dataset.ImageType = ["DERIVED", "SECONDARY"]
-    dataset.BurnedInAnnotation = "NO"
-    dataset.Laterality = ""
     derived.describe(dataset, source, slice_index, image.title, image.remarks, image.derivation)
-    provenance.stamp(dataset, source, provenance_)
-    _place(dataset, header, source, slice_index)
-    _pixels(dataset, image.values[slice_index])
+    plane = image.values[slice_index]
+    factor = capture.enlargement(plane.shape[1])
+    warned = capture.warned(plane, texts.NOT_FOR_DIAGNOSIS(language))
+    capture.finish(dataset, source, provenance_, warned)
+    _place(dataset, header, source, slice_index, factor)
     return dataset
 
 
-def _place(dataset: Dataset, header: Dataset, source: Source, slice_index: int) -> None:
-    """Where the image lies, as standard extension of the class: viewers link scrolling by it."""
+def _place(
+    dataset: Dataset, header: Dataset, source: Source, slice_index: int, factor: int
+) -> None:
+    """Where the image lies, as standard extension of the class: viewers link scrolling by it.
+
+    factor: how often each pixel is written along rows and columns.
+    """
     here = planes.plane(source, slice_index)
     if here is None:
         spacing = values.known(values.numbers(header, "PixelSpacing"))
         if spacing and min(spacing) > 0:  # 0 stands in old radiographs for "not known"
-            dataset.PixelSpacing = [planes.decimal(value) for value in spacing]
+            dataset.PixelSpacing = [planes.decimal(value / factor) for value in spacing]
         return
+    down, right = (value / factor for value in here.spacing)
+    along, below = np.array(here.orientation).reshape(2, 3)
+    first = np.array(here.position) - (along * right + below * down) * (factor - 1) / 2
     dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
     dataset.PositionReferenceIndicator = ""
-    dataset.ImagePositionPatient = [planes.decimal(value) for value in here.position]
+    dataset.ImagePositionPatient = [planes.decimal(float(value)) for value in first]
     dataset.ImageOrientationPatient = [planes.decimal(value) for value in here.orientation]
-    dataset.PixelSpacing = [planes.decimal(value) for value in here.spacing]
+    dataset.PixelSpacing = [planes.decimal(down), planes.decimal(right)]
     dataset.SliceThickness = planes.decimal(here.thickness_mm) if here.thickness_mm else ""
-
-
-def _pixels(dataset: Dataset, plane: NDArray[np.uint8]) -> None:
-    dataset.SamplesPerPixel = 3
-    dataset.PhotometricInterpretation = "RGB"
-    dataset.PlanarConfiguration = 0
-    dataset.Rows, dataset.Columns = plane.shape[:2]
-    dataset.BitsAllocated = dataset.BitsStored = 8
-    dataset.HighBit = 7
-    dataset.PixelRepresentation = 0
-    pixels = np.ascontiguousarray(plane).tobytes()
-    dataset.PixelData = pixels + b"\0" * (len(pixels) % 2)
-    dataset["PixelData"].VR = "OB"
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +30,7 @@ from analyzers.contract import (
 )
 from node.results.errors import FindingsContradictImages
 from node.results.modules.source import Provenance
+from node.results.objects import capture
 from node.results.pictures.page import GAP, HEAD, HEIGHT
 from node.results.pictures.preview import BOX_RGB
 from node.results.write import write_results
@@ -103,9 +105,43 @@ def test_a_colour_series_keeps_its_pixels_and_its_place(stack: Source, tmp_path:
     images = [one for one in results.objects if one.kind == "image"]
     assert len(images) == stack.volume.shape[0]
     first = pydicom.dcmread(tmp_path / images[0].key)
-    assert np.array_equal(first.pixel_array, values[0])
-    position = stack.headers[stack.frames[0].header].ImagePositionPatient
-    assert [float(v) for v in first.ImagePositionPatient] == pytest.approx(list(position))
+    rows, columns = values.shape[1:3]
+    factor = first.Columns // columns
+    assert np.array_equal(first.pixel_array[: factor * rows : factor, ::factor], values[0])
+    header = stack.headers[stack.frames[0].header]
+    across = [float(one) / factor for one in header.PixelSpacing]
+    assert list(first.PixelSpacing) == pytest.approx(across)
+    corner = np.array(header.ImagePositionPatient, float) - np.array(
+        [*(float(one) * (1 - 1 / factor) / 2 for one in reversed(header.PixelSpacing)), 0.0]
+    )
+    assert [float(v) for v in first.ImagePositionPatient] == pytest.approx(list(corner))
+
+
+@pytest.mark.parametrize("columns", [28, 512, 4000])
+def test_below_a_colour_picture_stands_that_it_is_automatic(columns: int) -> None:
+    plane = np.full((20, columns, 3), 90, np.uint8)
+    shown = capture.warned(plane, "automatic, not for diagnosis")
+    factor = shown.shape[1] // columns
+    assert (shown[: 20 * factor] == 90).all()
+    below = shown[20 * factor :]
+    written = np.flatnonzero((below[..., 0] > 200).any(axis=0))
+    assert shown.shape[1] >= 240
+    assert 150 < np.ptp(written) < shown.shape[1]
+
+
+def test_a_colour_picture_of_an_image_with_burned_in_text_says_so(
+    stack: Source, tmp_path: Path
+) -> None:
+    header = deepcopy(stack.headers[0])
+    header.BurnedInAnnotation = "YES"
+    header.BodyPartExamined = "BREAST"
+    marked = replace(stack, headers=(header, *stack.headers[1:]))
+    assert stack.volume is not None
+    values = np.zeros((*stack.volume.shape, 3), np.uint8)
+    item = ColorImage(values, "Fused", Code("113062", "DCM", "Pixel by pixel addition"))
+    write_results(marked, Findings((item,)), PROVENANCE, tmp_path / "out")
+    first = pydicom.dcmread(tmp_path / "out/color-0-00000.dcm")
+    assert (first.Modality, first.BurnedInAnnotation, first.Laterality) == ("OT", "YES", "")
 
 
 def test_a_map_over_a_radiograph_is_drawn_over_it(film: Source, tmp_path: Path) -> None:
@@ -115,7 +151,8 @@ def test_a_map_over_a_radiograph_is_drawn_over_it(film: Source, tmp_path: Path) 
     assert dataset.PhotometricInterpretation == "RGB"
     pixels = dataset.pixel_array.astype(int)
     assert np.ptp(pixels[0, 0]) <= 1
-    assert pixels[-1, -1, 0] - pixels[-1, -1, 2] > 100
+    last = pixels[64 * (dataset.Columns // 48) - 1, -1]
+    assert last[0] - last[2] > 100
     assert "lowest -1, highest 3" in dataset.DerivationDescription
 
 
