@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Generic, TypeVar
 
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Segmentation
+from node.results import outcome
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.presence import Presence, present_segments
 from node.results.series_numbers import SeriesNumbers, SeriesPlace
@@ -41,6 +42,8 @@ class Bench:
             for index, item in enumerate(findings.items)
             if isinstance(item, Segmentation)
         }
+        said = outcome.of_findings(findings, present, provenance.maker.language)
+        provenance = replace(provenance, outcome=said)
         return Bench(source, findings, provenance, present, SeriesNumbers(provenance.key))
 
     def cite(self, companion: Source) -> None:

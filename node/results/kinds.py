@@ -46,6 +46,7 @@ from node.results.modules.acquisition import KEPT
 from node.results.objects import color, parametric
 from node.results.report import lines
 from node.results.series_numbers import Block
+from node.results.words import sentences
 from node.series.source import Source
 from storage.kinds import ObjectKind
 from storage.records import FindingRow
@@ -99,7 +100,7 @@ def _everywhere(source: Source) -> bool:
     return True
 
 
-def _as_it_is(source: Source, item: F) -> F:
+def _as_it_is(bench: Bench, item: F) -> F:
     return item
 
 
@@ -107,7 +108,7 @@ def _as_it_is(source: Source, item: F) -> F:
 class Kind(Generic[F]):
     """One kind of finding.
 
-    lines: for people; the second argument are the structures of a segmentation that have a voxel.
+    lines: for people; the structures of a segmentation that have a voxel, and the language.
     objects: None where the finding stands in the report alone.
     together: one picture of all findings of the kind.
     fits: for which source this row holds; the first that fits does.
@@ -116,26 +117,26 @@ class Kind(Generic[F]):
 
     finding: type[F]
     name: str
-    lines: Callable[[F, Sequence[Segment]], Iterable[FindingRow]]
+    lines: Callable[[F, Sequence[Segment], str], Iterable[FindingRow]]
     objects: Objects[Any] | None = None
     together: tuple[str, Callable[[Bench, Sequence[F], Path], None]] | None = None
     fits: Callable[[Source], bool] = _everywhere
-    made_as: Callable[[Source, F], Any] = _as_it_is
+    made_as: Callable[[Bench, F], Any] = _as_it_is
 
 
 # --- the table ------------------------------------------------------------------------------------
 
 
-def _line(of: Callable[[F], Iterable[FindingRow]]) -> Callable[..., Iterable[FindingRow]]:
-    return lambda item, present: of(item)
+def _line(of: Callable[[F, str], Iterable[FindingRow]]) -> Callable[..., Iterable[FindingRow]]:
+    return lambda item, present, language: of(item, language)
 
 
 def _lies_in_space(source: Source) -> bool:
     return source.volume is None or parametric.can_be_placed(source)
 
 
-def _overlaid(source: Source, item: ParametricMap) -> ColorImage:
-    return color.overlay(origin.volume_of(source), item)
+def _overlaid(bench: Bench, item: ParametricMap) -> ColorImage:
+    return color.overlay(origin.volume_of(bench.source), item, bench.provenance.maker.language)
 
 
 _SINGLE_FRAME = tuple(UID(one) for one in KEPT)
@@ -234,7 +235,7 @@ KINDS: tuple[Kind[Any], ...] = (
     Kind(
         Registration,
         "Registration",
-        _line(lines.titled("Registration")),
+        _line(lines.titled(sentences.ROW_REGISTRATION)),
         Objects(
             ObjectKind.REGISTRATION,
             (SpatialRegistrationStorage,),
@@ -248,7 +249,7 @@ KINDS: tuple[Kind[Any], ...] = (
     Kind(
         Blending,
         "Blending",
-        _line(lines.titled("Presentation state")),
+        _line(lines.titled(sentences.ROW_STATE)),
         Objects(
             ObjectKind.PRESENTATION,
             (BlendingSoftcopyPresentationStateStorage,),
@@ -261,7 +262,7 @@ KINDS: tuple[Kind[Any], ...] = (
     Kind(
         WindowPreset,
         "Window preset",
-        _line(lines.titled("Presentation state")),
+        _line(lines.titled(sentences.ROW_STATE)),
         Objects(
             ObjectKind.WINDOW,
             (GrayscaleSoftcopyPresentationStateStorage,),

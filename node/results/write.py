@@ -6,6 +6,7 @@ same findings with the same provenance give the same bytes; what differs in anyt
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -26,9 +27,11 @@ from node.results.kinds import Kind, Mention, Objects
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.objects import blending
 from node.results.presence import Presence
+from node.results.report import reasons as reasons_
 from node.results.report import sr, statements
 from node.results.report.sr import Made
 from node.results.report.statements import MadeTitles, NoticeReason
+from node.results.words import phrases, spoken
 from node.series.source import Source
 from storage.kinds import ObjectKind
 from storage.records import FindingRow, JobResults
@@ -49,7 +52,10 @@ def write_results(
     Raises ``GateRefused`` and the other errors of ``node.results.errors``; what was written stays
     in the folder for whoever looks into it. Nothing is synced: that is for whoever keeps it.
     """
-    findings = statements.with_uptake(source, blending.those_held(source, findings))
+    language = provenance.maker.language
+    provenance = _titled(provenance)
+    findings = blending.those_held(source, spoken.findings_in(findings, language), language)
+    findings = statements.with_uptake(source, findings, language)
     provenance = identity.of_run(source, findings, provenance)
     files = ResultFiles(folder)
     with _quiet():
@@ -62,7 +68,7 @@ def write_results(
                 _make_form(bench, form, files)
     return JobResults(
         objects=tuple(files.objects),
-        findings=tuple(rows(source, findings, bench.present)),
+        findings=tuple(rows(source, findings, bench.present, language)),
         previews=tuple(files.previews),
         remarks=findings.remarks,
     )
@@ -81,19 +87,27 @@ def write_notice(
     folder: Path,
 ) -> JobResults:
     """Write the report that there is no result; ``verdict`` is "not applicable" or "failed"."""
-    provenance = identity.of_run(source, (str(verdict), list(reasons)), provenance)
+    provenance = identity.of_run(source, (str(verdict), list(reasons)), _titled(provenance))
     files = ResultFiles(folder)
     with _quiet():
         document = sr.build_notice(source, NoticeReason(verdict), reasons, provenance)
         _write_report(document, source, {}, files)
-        texts = statements.reason_texts(source, reasons)
+        texts = reasons_.texts(source, reasons, provenance.maker.language)
     return JobResults(objects=tuple(files.objects), remarks=tuple(texts))
 
 
-def rows(source: Source, findings: Findings, present: Presence) -> Iterator[FindingRow]:
+def rows(
+    source: Source, findings: Findings, present: Presence, language: str
+) -> Iterator[FindingRow]:
     """One line a number or statement, for the status page and the command line."""
     for index, item in enumerate(findings.items):
-        yield from kinds.kind_of(item, source).lines(item, present.get(index, ()))
+        yield from kinds.kind_of(item, source).lines(item, present.get(index, ()), language)
+
+
+def _titled(provenance: Provenance) -> Provenance:
+    """The analyzer's title in the language of the report."""
+    title = phrases.shown(provenance.analyzer_title, provenance.maker.language)
+    return dataclasses.replace(provenance, analyzer_title=title)
 
 
 def _quiet() -> warnings.catch_warnings[None]:
@@ -110,7 +124,7 @@ def _make(bench: Bench, kind: Kind[Any], files: ResultFiles) -> None:
     if kind.objects is not None:
         for index, item in found:
             place = bench.numbers.next(kind.objects.numbers)
-            piece = Piece(bench, kind.made_as(bench.source, item), index, place)
+            piece = Piece(bench, kind.made_as(bench, item), index, place)
             _make_one(piece, kind.objects, files)
     if kind.together is not None and found:
         name, draw = kind.together

@@ -14,7 +14,8 @@ from node.results import presence
 from node.results.bench import Bench
 from node.results.modules import contours
 from node.results.modules.contours import Line
-from node.results.report import lines, numbers
+from node.results.report import lines
+from node.results.words import numbers, phrases
 from storage.records import FindingRow
 
 Rgb = tuple[int, int, int]
@@ -114,13 +115,13 @@ class Box:
 
 def of(bench: Bench) -> list[Mark]:
     """The structures that have a voxel and the boxes, in the order of the findings."""
-    colours = _Colours()
+    colours, language = _Colours(), bench.provenance.maker.language
     found: list[Mark] = []
     for index, item in enumerate(bench.findings.items):
         if isinstance(item, Segmentation):
-            found += _structures(item, bench.present[index], colours)
+            found += _structures(item, bench.present[index], colours, language)
         elif isinstance(item, Detection):
-            found.append(Box(_caption_of_box(item), item))
+            found.append(Box(_caption_of_box(item, language), item))
     return found
 
 
@@ -138,34 +139,36 @@ class _Colours:
 
 
 def _structures(
-    item: Segmentation, present: Sequence[Segment], colours: _Colours
+    item: Segmentation, present: Sequence[Segment], colours: _Colours, language: str
 ) -> Iterator[Structure]:
     areas = presence.areas(item)
     for place, segment in enumerate(item.segments):
         if segment in present:
-            caption = _caption_of(segment, item, colours.give(segment.rgb))
+            caption = _caption_of(segment, item, colours.give(segment.rgb), language)
             yield Structure(caption, item, segment, areas[:, place])
 
 
-def _caption_of(segment: Segment, item: Segmentation, rgb: Rgb) -> Caption:
+def _caption_of(segment: Segment, item: Segmentation, rgb: Rgb, language: str) -> Caption:
     said: tuple[str, ...] = ()
     if segment.measurements or segment.classifications:
-        said = _numbers(lines.of_segmentation(replace(item, segments=(segment,)), [segment]))
-    return Caption(segment.label, segment.kind.meaning, said, rgb)
+        alone = replace(item, segments=(segment,))
+        said = _numbers(lines.of_segmentation(alone, [segment], language), language)
+    return Caption(segment.label, phrases.shown(segment.kind.meaning, language), said, rgb)
 
 
-def _caption_of_box(item: Detection) -> Caption:
-    certainty, *rest = lines.of_detection(item)
+def _caption_of_box(item: Detection, language: str) -> Caption:
+    certainty, *rest = lines.of_detection(item, language)
     rows = rest if certainty.value is None else [certainty, *rest]
-    return Caption(certainty.structure, item.kind.meaning, _numbers(rows), BOX_RGB)
+    kind = phrases.shown(item.kind.meaning, language)
+    return Caption(certainty.structure, kind, _numbers(rows, language), BOX_RGB)
 
 
-def _numbers(rows: Iterable[FindingRow]) -> tuple[str, ...]:
+def _numbers(rows: Iterable[FindingRow], language: str) -> tuple[str, ...]:
     """A line a number or answer: "Volume: 1230 mL"."""
     said = []
     for row in rows:
         if row.value is not None:
-            value = numbers.written(numbers.shown(row.value))
+            value = numbers.spelled(numbers.written(numbers.shown(row.value)), language)
             said.append(f"{row.name}: {value} {row.unit}".rstrip())
         elif row.text:
             said.append(f"{row.name}: {row.text}")

@@ -54,7 +54,7 @@ def build(bench: Bench) -> Iterator[Dataset]:
     dataset.InstanceNumber = 1
     dataset.ContentLabel = "OUTLINES"
     presentation.describe(dataset, source, run, title)
-    dataset.SeriesDescription = provenance.titled(run.analyzer_title, title)
+    dataset.SeriesDescription = provenance.series_title(run, title)
     dataset.ReferencedSeriesSequence = Items([presentation.series(source)])
     _shades(dataset, source, found)
     names = [_layer_name(number, mark) for number, mark in enumerate(found, start=1)]

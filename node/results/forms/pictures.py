@@ -80,7 +80,7 @@ def _described(bench: Bench, view: View, number: int, series_number: int) -> Dat
     dataset.SeriesInstanceUID = uids.object_uid(run.key, "picture-series")
     dataset.SeriesNumber = series_number
     dataset.InstanceNumber = number + 1
-    dataset.SeriesDescription = provenance.titled(run.analyzer_title, title)
+    dataset.SeriesDescription = provenance.series_title(run, title)
     remarks = ", ".join(one.caption.name for one in view.marks)
     derived.describe(dataset, bench.source, view.index, title, remarks, DRAWN_OVER)
     return dataset

@@ -31,7 +31,7 @@ def letters(source: Source, volume: Volume, index: int) -> tuple[str, str, str, 
 
 def in_words(source: Source, volume: Volume, index: int, language: str) -> str:
     """The plane, the image as viewers number it, and where it lies."""
-    image = places.image_in_words(source, index)
+    image = places.image_in_words(source, index, language)
     if volume.projection:
         return image
     row, column = volume.affine[:3, 2], volume.affine[:3, 1]

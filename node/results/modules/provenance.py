@@ -18,6 +18,7 @@ from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.results import uids
 from node.results.modules import copied, subject
 from node.results.modules.source import Provenance
+from node.results.words import sentences
 from node.series.source import Source
 from storage import values
 from storage.values import Unknown
@@ -89,10 +90,12 @@ def text(value: str, limit: int = 64) -> str:
     return line.encode()[: limit - 3].decode(errors="ignore").rstrip() + "..."
 
 
-def titled(title: str, what: str) -> str:
-    """``title: what`` as a Series Description (VR LO): where it is too long, the title is cut."""
-    room = 64 - len(f": {text(what, 48)}".encode())
-    return f"{text(title, room)}: {text(what, 48)}"
+def series_title(provenance: Provenance, what: str = "") -> str:
+    """A Series Description (VR LO): "OUTCOME: analyzer, what it shows"; its end is cut first."""
+    title = provenance.analyzer_title
+    if what.casefold() not in title.casefold():
+        title = f"{title}, {what}"
+    return text(f"{provenance.outcome}: {title}" if provenance.outcome else title)
 
 
 def local_time(source: Source, provenance: Provenance) -> datetime:
@@ -117,7 +120,7 @@ def stamp(dataset: Dataset, source: Source, provenance: Provenance) -> None:
     _stamp_equipment(dataset, source, provenance)
     _stamp_time(dataset, source, provenance)
     _name_private_scheme(dataset)
-    subject.stamp(dataset, source.headers[0])
+    subject.stamp(dataset, source.headers[0], provenance.maker.language)
     dataset.file_meta = _file_meta(dataset, provenance)
 
 
@@ -152,13 +155,20 @@ def contributing_equipment(source: Source, provenance: Provenance) -> Dataset:
     item.SoftwareVersions = provenance.analyzer_version
     item.DeviceUID = uids.device_uid(provenance.analyzer, provenance.analyzer_version)
     item.ContributionDateTime = local_time(source, provenance).strftime("%Y%m%d%H%M%S.%f%z")
-    decoder = f", pixels decoded by {source.decoder}" if source.decoder else ""
-    kind = provenance.device.partition(":")[0]
-    item.ContributionDescription = text(
-        f"{provenance.analyzer_title}, run by Wetread {provenance.node_version} on {kind}{decoder}",
-        1024,
-    )
+    item.ContributionDescription = text(_contribution(source, provenance), 1024)
     return item
+
+
+def _contribution(source: Source, provenance: Provenance) -> str:
+    language = provenance.maker.language
+    said = sentences.RUN_BY(
+        language,
+        analyzer=provenance.analyzer_title,
+        version=provenance.node_version,
+        device=provenance.device.partition(":")[0],
+    )
+    decoded = sentences.DECODED_BY(language, decoder=source.decoder)
+    return f"{said}, {decoded}" if source.decoder else said
 
 
 def _stamp_time(dataset: Dataset, source: Source, provenance: Provenance) -> None:

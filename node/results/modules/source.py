@@ -67,3 +67,5 @@ class Provenance:
     inputs: str = ""
     """Digest of the bytes of all images as they are stored now: a correction may have come since
     the job got its key."""
+    outcome: str = ""
+    """What the run came to, in the few words that descriptions of its series begin with."""

@@ -15,6 +15,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
+from node.results.words import sentences
 from storage import values
 from storage.guarded import TEXT, undecoded
 
@@ -86,12 +87,14 @@ OPTIONAL_OF_SUBJECT = (
 _NAMES = (*REQUIRED_OF_SUBJECT, *OPTIONAL_OF_SUBJECT)
 
 
-def stamp(dataset: Dataset, header: Dataset) -> None:
+def stamp(dataset: Dataset, header: Dataset, language: str) -> None:
     """Patient, study and accession attributes of the images, and the character set of all text."""
     charset = character_set(dataset, header)
-    if any(undecoded(text) is not None for text in _of_subject(header)):
+    if charset != "ISO_IR 192":
         _spell_simply(dataset, charset)
     copy(dataset, header, charset)
+    if dataset.get("PatientIdentityRemoved") == "YES" and not _says_how(dataset):
+        dataset.DeidentificationMethod = sentences.NOT_STATED(language)
     if charset is None:
         dataset.pop("SpecificCharacterSet", None)
     else:
@@ -115,8 +118,6 @@ def copy(dataset: Dataset, header: Dataset, charset: Charset = None) -> None:
             dataset.pop(keyword, None)
         else:
             dataset[keyword] = _unaltered(element, charset)
-    if dataset.get("PatientIdentityRemoved") == "YES" and not _says_how(dataset):
-        dataset.DeidentificationMethod = "Not stated in the source images"
 
 
 def _says_how(dataset: Dataset) -> bool:
@@ -151,12 +152,19 @@ def _unaltered_item(item: Dataset, charset: Charset) -> Dataset:
     return copied
 
 
-def character_set(dataset: Dataset, header: Dataset) -> Charset:
-    """The source's character set, or UTF-8 where it cannot spell what the object says itself.
+_SPELLED_OUT = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "AE", "Ö": "OE", "Ü": "UE", "ß": "ss", "–": "-"}
+)
 
-    A source that declares none is read as Latin-1 by pydicom; that is then declared. Where text of
-    the source does not decode, its character set stays as it is declared. Else what has a name that
-    the standard does not know was read as far as it could be, and is UTF-8 from here on.
+
+def character_set(dataset: Dataset, header: Dataset) -> Charset:
+    """The source's character set, so that what is copied keeps its bytes; or UTF-8.
+
+    UTF-8 where the source's cannot spell what the object says itself: unless names that are no
+    ASCII were copied and what it says can be spelled with plain letters. A source that declares
+    none is read as Latin-1 by pydicom; that is then declared. Where text of the source does not
+    decode, its character set stays as it is declared. Else what has a name that the standard does
+    not know was read as far as it could be, and is UTF-8 from here on.
     """
     terms = list(values.texts(header, "SpecificCharacterSet"))
     given: Charset = terms if len(terms) > 1 else terms[0] if terms and terms[0] else None
@@ -166,11 +174,13 @@ def character_set(dataset: Dataset, header: Dataset) -> Charset:
     if given is not None and not _known(given):
         return "ISO_IR 192"
     own = [text for text in _strings(dataset) if not text.isascii()]
-    if own and not all(_spelled(text, given) for text in own):
-        return "ISO_IR 192"
-    if given is None and not all(text.isascii() for text in of_subject):
-        return "ISO_IR 100"
-    return given
+    names_are_ascii = all(text.isascii() for text in of_subject)
+    if given is None and (own or not names_are_ascii):
+        given = "ISO_IR 100"
+    if all(_spelled(text, given) for text in own):
+        return given
+    is_simple = all("?" not in in_ascii(text.replace("?", "")) for text in own)
+    return given if is_simple and not names_are_ascii else "ISO_IR 192"
 
 
 def _known(charset: str | list[str]) -> bool:
@@ -180,6 +190,9 @@ def _known(charset: str | list[str]) -> bool:
 
 
 def _spelled(text: str, charset: Charset) -> bool:
+    first = charset[0] if isinstance(charset, list) else charset
+    if first in {None, "", "ISO_IR 6", "ISO 2022 IR 6"}:
+        return text.isascii()
     try:
         text.encode(convert_encodings(charset)[0])
     except UnicodeEncodeError:
@@ -192,15 +205,13 @@ def _spell_simply(dataset: Dataset, charset: Charset) -> None:
     for element in elements(dataset):
         if element.VR not in TEXT or all(part.isascii() for part in _parts(element)):
             continue
-        simple = [
-            part if _spelled(part, charset) and not isinstance(charset, list) else _in_ascii(part)
-            for part in _parts(element)
-        ]
+        simple = [part if _spelled(part, charset) else in_ascii(part) for part in _parts(element)]
         element.value = simple if len(simple) > 1 else simple[0]
 
 
-def _in_ascii(text: str) -> str:
-    plain = unicodedata.normalize("NFKD", text)
+def in_ascii(text: str) -> str:
+    """As close to it as ASCII comes: umlauts as two letters, other accents left out."""
+    plain = unicodedata.normalize("NFKD", text.translate(_SPELLED_OUT))
     return (
         "".join(one for one in plain if not unicodedata.combining(one))
         .encode("ascii", "replace")

@@ -23,10 +23,10 @@ from node.results.modules import planes
 from node.results.modules.source import Provenance
 from node.results.objects import presentation
 from node.results.series_numbers import SeriesPlace
+from node.results.words import sentences
 from node.series.source import Source
 
 LABEL = "BLENDING"
-NOT_HELD = "No blending presentation state: the rescale of the images changes from slice to slice."
 _CHANNELS = (("Red", 0x1101, 0x1201), ("Green", 0x1102, 0x1202), ("Blue", 0x1103, 0x1203))
 
 
@@ -57,7 +57,7 @@ def build(
     return dataset
 
 
-def those_held(source: Source, findings: Findings) -> Findings:
+def those_held(source: Source, findings: Findings, language: str) -> Findings:
     """The findings; without blendings, which the report then says, where no state can hold them.
 
     A state has one rescale for the images below, and theirs may change from slice to slice.
@@ -65,7 +65,7 @@ def those_held(source: Source, findings: Findings) -> Findings:
     kept = tuple(item for item in findings.items if not isinstance(item, Blending))
     if len(kept) == len(findings.items) or presentation.has_one_rescale(source):
         return findings
-    return Findings(kept, (*findings.remarks, NOT_HELD))
+    return Findings(kept, (*findings.remarks, sentences.NO_BLENDING(language)))
 
 
 def _check(item: Blending, above: Sequence[Dataset]) -> None:

@@ -22,6 +22,7 @@ from node.results.modules.source import Provenance
 from node.results.objects import capture, derived
 from node.results.pictures import texts
 from node.results.series_numbers import SeriesPlace
+from node.results.words import numbers, phrases, sentences
 from node.series.source import Source
 from storage import values
 
@@ -63,7 +64,7 @@ class _Series:
     role: str
 
 
-def overlay(volume: Volume, item: ParametricMap) -> ColorImage:
+def overlay(volume: Volume, item: ParametricMap, language: str) -> ColorImage:
     """The source in grey with the map in red to yellow above it, clear where the map is lowest."""
     grey = volume.values(np.float32)
     low, high = (float(v) for v in np.percentile(grey, (1, 99)))
@@ -74,9 +75,12 @@ def overlay(volume: Volume, item: ParametricMap) -> ColorImage:
     opacity = MOST_OPAQUE * share
     mixed = shown * (1 - opacity) + heat * opacity
     values: NDArray[np.uint8] = np.rint(255 * mixed).astype(np.uint8)
-    remarks = (
-        f"{item.quantity.meaning}: lowest {least:.4g}, highest {most:.4g} {item.unit.meaning}, "
-        "shown from none to yellow."
+    remarks = sentences.SHADES_OF_MAP(
+        language,
+        quantity=phrases.shown(item.quantity.meaning, language),
+        lowest=numbers.spelled(f"{least:.4g}", language),
+        highest=numbers.spelled(f"{most:.4g}", language),
+        unit=phrases.shown(item.unit.meaning, language),
     )
     return ColorImage(values, item.title, COMBINATION, remarks)
 
@@ -90,8 +94,9 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
     dataset.SeriesNumber = series.place.series_number
     dataset.InstanceNumber = slice_index + 1
-    dataset.SeriesDescription = provenance.titled(
-        provenance_.analyzer_title, f"{image.title}, colour picture"
+    dataset.SeriesDescription = provenance.series_title(
+        provenance_,
+        sentences.COLOUR_PICTURE(provenance_.maker.language, title=image.title),
     )
     orientation = copied.of(header, "PatientOrientation")
     dataset.PatientOrientation = "" if orientation is None else orientation.value

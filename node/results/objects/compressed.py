@@ -81,7 +81,7 @@ def _instance(
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
     dataset.Modality = copied.modality_of(header)
     dataset.SeriesNumber = place.series_number
-    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
+    dataset.SeriesDescription = provenance.series_title(provenance_, image.title)
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
     code = LOSSY if image.method else RECODED
     derived.describe(dataset, source, slice_index, image.title, image.remarks, code)

@@ -176,7 +176,7 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, f"{role}-series")
     dataset.Modality = copied.modality_of(header)
     dataset.SeriesNumber = series.place.series_number
-    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {image.title}")
+    dataset.SeriesDescription = provenance.series_title(provenance_, image.title)
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
     made_from = series.made_from
     place = made_from.slices[slice_index]

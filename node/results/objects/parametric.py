@@ -56,7 +56,7 @@ def build(
         voi_lut_transformations=[_window(low, high)],
         content_label="PARAMETRIC_MAP",
         content_description=title,
-        series_description=provenance.text(f"{provenance_.analyzer_title}: {title}"),
+        series_description=provenance.series_title(provenance_, title),
         transfer_syntax_uid=ExplicitVRLittleEndian,
     )
     dataset.ContentCreatorName = ""

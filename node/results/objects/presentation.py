@@ -5,6 +5,8 @@ A Grayscale Softcopy Presentation State (PS3.3 A.33.1) shows the images it refer
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
@@ -13,7 +15,7 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 from analyzers.contract import Shades, WindowPreset
 from node.results import uids
 from node.results.errors import DerivedUnsupported, FindingsContradictImages
-from node.results.modules import origin, planes, provenance
+from node.results.modules import origin, planes, provenance, subject
 from node.results.modules.acquisition import part_of_body
 from node.results.modules.source import Provenance
 from node.results.series_numbers import SeriesPlace
@@ -46,9 +48,9 @@ def build(
     dataset.SeriesInstanceUID = uids.object_uid(provenance_.key, "window-series")
     dataset.SeriesNumber = place.series_number
     dataset.InstanceNumber = place.index + 1
-    dataset.ContentLabel = provenance.text(item.title.upper().replace(" ", "_"), 16)
+    dataset.ContentLabel = _label(item.title)
     describe(dataset, source, provenance_, item.title)
-    dataset.SeriesDescription = provenance.text(provenance_.analyzer_title)
+    dataset.SeriesDescription = provenance.series_title(provenance_)
     dataset.ReferencedSeriesSequence = Items([series(source)])
     if "ModalityLUTSequence" not in source.headers[0]:
         add_rescale(dataset, source)
@@ -58,6 +60,11 @@ def build(
     return dataset
 
 
+def _label(title: str) -> str:
+    """Content Label (VR CS): capitals, digits and underscores."""
+    return re.sub(r"[^A-Z0-9]+", "_", subject.in_ascii(title).upper()).strip("_")[:16]
+
+
 def describe(dataset: Dataset, source: Source, provenance_: Provenance, title: str) -> None:
     """Presentation Series, State Identification and Displayed Area (PS3.3 C.11.9, C.11.10, C.10.4).
 
@@ -65,7 +72,7 @@ def describe(dataset: Dataset, source: Source, provenance_: Provenance, title: s
     """
     dataset.Modality = "PR"
     named = provenance.text(title)
-    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {named}")
+    dataset.SeriesDescription = provenance.series_title(provenance_, named)
     part_of_body(dataset, source.headers[0])
     dataset.ContentDescription = named
     dataset.ContentCreatorName = ""

@@ -40,7 +40,7 @@ def build(
     dataset.SeriesNumber = place.series_number
     dataset.InstanceNumber = 1
     title = provenance.text(item.title)
-    dataset.SeriesDescription = provenance.text(f"{provenance_.analyzer_title}: {title}")
+    dataset.SeriesDescription = provenance.series_title(provenance_, title)
     dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
     dataset.PositionReferenceIndicator = ""
     dataset.Laterality = ""

@@ -188,7 +188,7 @@ def by_highdicom(
         device_serial_number=provenance.serial_number(provenance_),
         content_label="SEGMENTATION",
         content_description=text,
-        series_description=provenance.text(f"{provenance_.analyzer_title}: {text}"),
+        series_description=provenance.series_title(provenance_, text),
         transfer_syntax_uid=encoding.transfer_syntax,
         omit_empty_frames=True,
     )

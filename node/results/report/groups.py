@@ -30,7 +30,8 @@ from node.results import uids
 from node.results.modules import provenance, sites
 from node.results.modules.source import Provenance
 from node.results.objects import seg
-from node.results.report import numbers, places, statements
+from node.results.report import places, statements
+from node.results.words import numbers, sentences
 from node.series.source import Source
 
 PRESENCE = Code("121052", "DCM", "Presence of property")
@@ -72,6 +73,10 @@ class Context:
     """On which slice a structure or a box is looked at, by its key."""
     by_regions: bool = False
     """Whether structures are regions of images, instead of segments of a Segmentation object."""
+
+    @property
+    def language(self) -> str:
+        return self.provenance.maker.language
 
 
 def measurement_groups(findings: Findings, context: Context) -> list[Group]:
@@ -115,7 +120,10 @@ def absent_structures(findings: Findings, context: Context) -> list[hd.sr.Conten
         if isinstance(found, Segmentation)
         for segment in found.segments
         if _number(segment, index, context) is None
-        for item in (_absent(segment, context), *_classifications(segment.classifications))
+        for item in (
+            _absent(segment, context),
+            *_classifications(segment.classifications, context.language),
+        )
     ]
 
 
@@ -208,7 +216,7 @@ def _absent(segment: Segment, context: Context) -> hd.sr.ContentItem:
         of.append(_code_item(FINDING_SITE, site, HAS_PROPERTIES))
     if segment.laterality is not None:
         of.append(_code_item(LATERALITY, segment.laterality, HAS_PROPERTIES))
-    of.append(text_item(COMMENT, statements.not_found(segment), HAS_PROPERTIES))
+    of.append(text_item(COMMENT, statements.not_found(segment, context.language), HAS_PROPERTIES))
     said.ContentSequence = hd.sr.ContentSequence(of)
     return said
 
@@ -235,9 +243,10 @@ def _whole_series(items: Sequence[Measurement | Classification], context: Contex
         measurements=_measurements(measured, places.whole_image(context.source)),
     )
     _append(group, _series_item(context.source))
-    for sentence in _unmeasured(measured):
+    for sentence in _unmeasured(measured, context.language):
         _append(group, sentence)
-    for answer in _classifications(i for i in items if isinstance(i, Classification)):
+    answers = [i for i in items if isinstance(i, Classification)]
+    for answer in _classifications(answers, context.language):
         _append(group, answer)
     return [group] if _is_measured(measured) else [*whole_image(context), group]
 
@@ -262,9 +271,9 @@ def _finish(group: Group, finding: Segment | Detection, context: Context) -> Non
         _append(group, _code_item(LATERALITY, finding.laterality))
     if isinstance(finding, Detection) and finding.score is not None:
         _append(group, _certainty(finding.score, CONTAINS))
-    for item in _unmeasured(finding.measurements):
+    for item in _unmeasured(finding.measurements, context.language):
         _append(group, item)
-    for answer in _classifications(finding.classifications):
+    for answer in _classifications(finding.classifications, context.language):
         _append(group, answer)
 
 
@@ -305,20 +314,20 @@ def _write(item: Dataset, shown: float, kept: float) -> None:
     measured.FloatingPointValue = kept
 
 
-def _unmeasured(measurements: Iterable[Measurement]) -> list[hd.sr.ContentItem]:
+def _unmeasured(measurements: Iterable[Measurement], language: str) -> list[hd.sr.ContentItem]:
     """A sentence for every number that is none: readers fail on a NUM without a value."""
     return [
-        text_item(COMMENT, statements.not_measured(item))
+        text_item(COMMENT, statements.not_measured(item, language))
         for item in measurements
         if not math.isfinite(item.value)
     ]
 
 
-def _classifications(items: Iterable[Classification]) -> list[hd.sr.ContentItem]:
-    return [_classification(item) for item in items]
+def _classifications(items: Iterable[Classification], language: str) -> list[hd.sr.ContentItem]:
+    return [_classification(item, language) for item in items]
 
 
-def _classification(item: Classification) -> hd.sr.ContentItem:
+def _classification(item: Classification, language: str) -> hd.sr.ContentItem:
     answer = _code_item(item.question, item.answer)
     children = []
     if item.probability is not None:
@@ -326,19 +335,21 @@ def _classification(item: Classification) -> hd.sr.ContentItem:
         limit = point.threshold if point is not None else None
         children.append(_certainty(item.probability, HAS_PROPERTIES, limit))
     if item.operating_point is not None:
-        children += _operating_point(item.operating_point)
+        children += _operating_point(item.operating_point, language)
     children += [text_item(COMMENT, reason, INFERRED_FROM) for reason in item.reasons]
     if children:
         answer.ContentSequence = hd.sr.ContentSequence(children)
     return answer
 
 
-def _operating_point(point: OperatingPoint) -> list[hd.sr.ContentItem]:
+def _operating_point(point: OperatingPoint, language: str) -> list[hd.sr.ContentItem]:
     return [
         _percentage(THRESHOLD, numbers.shown(point.threshold * 100), HAS_PROPERTIES),
         _percentage(SENSITIVITY, numbers.shown(point.sensitivity * 100), HAS_PROPERTIES),
         _percentage(SPECIFICITY, numbers.shown(point.specificity * 100), HAS_PROPERTIES),
-        text_item(COMMENT, f"Measured on {point.evaluated_on}.", HAS_PROPERTIES),
+        text_item(
+            COMMENT, sentences.MEASURED_ON(language, what=point.evaluated_on), HAS_PROPERTIES
+        ),
     ]
 
 
@@ -362,15 +373,15 @@ def _percentage(
     return item
 
 
-def statement_item(statement: Statement) -> hd.sr.ContentItem:
+def statement_item(statement: Statement, language: str) -> hd.sr.ContentItem:
     """A coded conclusion; what it was inferred from stands below it: rule, values, source."""
     item = _code_item(CONCLUSION, statement.conclusion)
     item.ContentSequence = hd.sr.ContentSequence(
         [
             text_item(COMMENT, statement.text, HAS_PROPERTIES),
-            text_item(COMMENT, f"Rule: {statement.rule}.", INFERRED_FROM),
+            text_item(COMMENT, sentences.RULE(language, rule=statement.rule), INFERRED_FROM),
             *(text_item(COMMENT, reason, INFERRED_FROM) for reason in statement.because),
-            text_item(COMMENT, f"Source: {statement.source}", INFERRED_FROM),
+            text_item(COMMENT, sentences.SOURCE(language, source=statement.source), INFERRED_FROM),
         ]
     )
     return item

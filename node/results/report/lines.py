@@ -15,73 +15,89 @@ from analyzers.contract import (
     Segmentation,
     Statement,
 )
-from node.results.report import numbers, statements
+from node.results.report import statements
 from node.results.report.statements import Titled
+from node.results.words import numbers, sentences
+from node.results.words.sentences import Said
 from storage.records import FindingRow
 
 
-def of_segmentation(item: Segmentation, present: Sequence[Segment]) -> Iterator[FindingRow]:
+def of_segmentation(
+    item: Segmentation, present: Sequence[Segment], language: str
+) -> Iterator[FindingRow]:
     """``present``: the segments that have a voxel."""
     for segment in item.segments:
-        yield from _of_segment(segment, segment in present)
+        yield from _of_segment(segment, segment in present, language)
 
 
-def _of_segment(segment: Segment, is_present: bool) -> Iterator[FindingRow]:
+def _of_segment(segment: Segment, is_present: bool, language: str) -> Iterator[FindingRow]:
+    presence = sentences.ROW_PRESENCE(language)
     if not is_present:
-        yield FindingRow(segment.label, "Presence", None, "", "looked for, not found")
+        yield FindingRow(segment.label, presence, None, "", sentences.ROW_NOT_FOUND(language))
         return
     if not segment.measurements and not segment.classifications:
-        yield FindingRow(segment.label, "Presence", None, "", "found")
-    yield from _of_parts(segment.label, segment)
+        yield FindingRow(segment.label, presence, None, "", sentences.ROW_FOUND(language))
+    yield from _of_parts(segment.label, segment, language)
 
 
-def of_detection(detection: Detection) -> Iterator[FindingRow]:
-    name = statements.detection_name(detection)
+def of_detection(detection: Detection, language: str) -> Iterator[FindingRow]:
+    name = statements.detection_name(detection, language)
     score = None if detection.score is None else numbers.certainty_percent(detection.score)
-    yield FindingRow(name, "Certainty", score, "" if score is None else "%", detection.key)
-    yield from _of_parts(name, detection)
+    unit = "" if score is None else "%"
+    yield FindingRow(name, sentences.ROW_CERTAINTY(language), score, unit, detection.key)
+    yield from _of_parts(name, detection, language)
 
 
-def _of_parts(structure: str, item: Segment | Detection) -> Iterator[FindingRow]:
+def _of_parts(structure: str, item: Segment | Detection, language: str) -> Iterator[FindingRow]:
     for measurement in item.measurements:
-        yield from of_measurement(measurement, structure)
+        yield from of_measurement(measurement, language, structure)
     for classification in item.classifications:
-        yield from of_classification(classification, structure)
+        yield from of_classification(classification, language, structure)
 
 
-def of_measurement(item: Measurement, structure: str = "") -> Iterator[FindingRow]:
-    derivation = f" ({item.derivation.meaning.lower()})" if item.derivation else ""
+def of_measurement(item: Measurement, language: str, structure: str = "") -> Iterator[FindingRow]:
     value = numbers.kept(item.value) if math.isfinite(item.value) else None
-    note = "" if value is not None else "could not be measured"
-    name = f"{item.name.meaning}{derivation}"
+    note = "" if value is not None else sentences.ROW_NOT_MEASURED(language)
+    name = statements.meaning(item.name, language)
+    if item.derivation:
+        name = f"{name} ({statements.meaning(item.derivation, language).lower()})"
     yield FindingRow(structure, name, value, numbers.unit_words(item.unit), note)
 
 
-def of_classification(item: Classification, structure: str = "") -> Iterator[FindingRow]:
+def of_classification(
+    item: Classification, language: str, structure: str = ""
+) -> Iterator[FindingRow]:
     sure = ""
     if item.probability is not None:
         limit = item.operating_point.threshold if item.operating_point else None
-        sure = f" ({numbers.certainty_percent(item.probability, limit):g}%)"
-    yield FindingRow(structure, item.question.meaning, None, "", f"{item.answer.meaning}{sure}")
+        percent = numbers.certainty_percent(item.probability, limit)
+        sure = f" ({numbers.percent_in_words(percent, language)}%)"
+    question = statements.meaning(item.question, language)
+    answer = statements.meaning(item.answer, language)
+    yield FindingRow(structure, question, None, "", f"{answer}{sure}")
 
 
-def of_statement(item: Statement) -> Iterator[FindingRow]:
-    yield FindingRow("", "Conclusion", None, "", f"{item.conclusion.meaning} ({item.rule})")
+def of_statement(item: Statement, language: str) -> Iterator[FindingRow]:
+    said = sentences.ROW_RULE(
+        language, conclusion=statements.meaning(item.conclusion, language), rule=item.rule
+    )
+    yield FindingRow("", sentences.ROW_CONCLUSION(language), None, "", said)
 
 
-def of_map(item: ParametricMap) -> Iterator[FindingRow]:
-    yield FindingRow(item.title, "Parametric map", None, numbers.unit_words(item.unit), "")
+def of_map(item: ParametricMap, language: str) -> Iterator[FindingRow]:
+    unit = numbers.unit_words(item.unit)
+    yield FindingRow(item.title, sentences.ROW_MAP(language), None, unit, "")
 
 
-def of_images(item: DerivedImage) -> Iterator[FindingRow]:
+def of_images(item: DerivedImage, language: str) -> Iterator[FindingRow]:
     """Of every kind of image that has a title and remarks."""
-    yield FindingRow(item.title, "Derived series", None, "", item.remarks)
+    yield FindingRow(item.title, sentences.ROW_IMAGES(language), None, "", item.remarks)
 
 
-def titled(name: str) -> Callable[[Titled], Iterator[FindingRow]]:
+def titled(name: Said) -> Callable[[Titled, str], Iterator[FindingRow]]:
     """The line of an object of which there is nothing to say but its title."""
 
-    def line(item: Titled) -> Iterator[FindingRow]:
-        yield FindingRow(item.title, name, None, "", "")
+    def line(item: Titled, language: str) -> Iterator[FindingRow]:
+        yield FindingRow(item.title, name(language), None, "", "")
 
     return line

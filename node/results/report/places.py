@@ -22,6 +22,7 @@ from analyzers.contract import Code, Detection, Findings, Segment, Segmentation
 from node.results.errors import FindingsContradictImages
 from node.results.modules import planes, provenance
 from node.results.presence import areas
+from node.results.words import sentences
 from node.series.source import Source
 from storage import values
 
@@ -135,13 +136,13 @@ def whole_image(source: Source) -> hd.sr.ImageRegion | None:
     return _region(_rectangle(0, 0, rows, columns), reference)
 
 
-def image_in_words(source: Source, index: int) -> str:
+def image_in_words(source: Source, index: int, language: str) -> str:
     """A slice as viewers number it: "image 118", "frame 12"; empty where it has no number."""
     frame = source.frames[index]
     if frame.number is not None:
-        return f"frame {frame.number}"
+        return sentences.FRAME_NUMBER(language, number=frame.number)
     number = values.known(values.whole(source.headers[frame.header], "InstanceNumber"))
-    return "" if number is None else f"image {number}"
+    return "" if number is None else sentences.IMAGE_NUMBER(language, number=number)
 
 
 def _middle(source: Source) -> tuple[Dataset, Dataset]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import highdicom as hd
 from pydicom.dataset import Dataset
@@ -18,15 +18,21 @@ from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.report import evidence, groups, places, procedures, statements
+from node.results.report import reasons as reasons_
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import Block, SeriesNumbers
+from node.results.words import sentences
 from node.series.source import Source
 
 REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 REPORT_NUMBER = Block(1)
 REGIONS_NUMBER = Block(9)
-ENGLISH = Code("en", "RFC5646", "English")
+LANGUAGES = {
+    "en": Code("en", "RFC5646", "English"),
+    "de": Code("de", "RFC5646", "German"),
+}
+"""PS3.16 CID 5000."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,25 +73,28 @@ def build(
 
     A segmentation of which no object was made is reported as "looked for, not found".
     """
-    slices = places.key_slices(findings)
+    slices, language = places.key_slices(findings), provenance_.maker.language
     by_regions = form is REGIONS
     context = groups.Context(source, provenance_, made.segmentations, slices, by_regions)
     present = groups.encoded_segments(findings, context)
-    where = {key: places.image_in_words(source, index) for key, index in slices.items()}
+    where = {key: places.image_in_words(source, index, language) for key, index in slices.items()}
     concluded = statements.conclusion(findings, present, provenance_, made.titles, where)
-    sentences = [
+    said = [
         groups.text_item(groups.CONCLUSION, concluded),
         *groups.absent_structures(findings, context),
-        *(groups.statement_item(one) for one in findings.items if isinstance(one, Statement)),
+        *(
+            groups.statement_item(one, language)
+            for one in findings.items
+            if isinstance(one, Statement)
+        ),
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
-        *_derived_series(made.images),
+        *_derived_series(made.images, language),
     ]
     segmentations = () if by_regions else made.segmentations.values()
     objects = [HierarchicalReference.to(dataset) for dataset in segmentations]
     objects += [*made.images, *made.further]
     measured = groups.measurement_groups(findings, context)
-    verdict = statements.verdict(findings, present)
-    document = _document(source, provenance_, measured, sentences, objects, verdict, form=form)
+    document = _document(source, provenance_, measured, said, objects, form=form)
     document.CompletionFlag = "COMPLETE"
     return document
 
@@ -97,13 +106,15 @@ def build_notice(
 
     Its UID depends on what it says: a job that is tried again ends in another report.
     """
-    sentences = [
+    language = provenance_.maker.language
+    said = [
         groups.text_item(groups.CONCLUSION, statements.notice(verdict, provenance_)),
-        *(groups.text_item(REASON, text) for text in statements.reason_texts(source, reasons)),
+        *(groups.text_item(REASON, text) for text in reasons_.texts(source, reasons, language)),
     ]
-    role = ":".join((verdict, *reasons))
+    role, title = ":".join((verdict, *reasons)), statements.notice_title(verdict, language)
+    provenance_ = replace(provenance_, outcome=title)
     shown = groups.whole_image(groups.Context(source, provenance_, {}))
-    document = _document(source, provenance_, shown, sentences, [], str(verdict), role)
+    document = _document(source, provenance_, shown, said, [], role)
     document.CompletionFlag = "PARTIAL" if verdict is NoticeReason.FAILED else "COMPLETE"
     return document
 
@@ -112,13 +123,12 @@ def _document(
     source: Source,
     provenance_: Provenance,
     measured: Sequence[groups.Group],
-    sentences: Sequence[hd.sr.ContentItem],
+    said: Sequence[hd.sr.ContentItem],
     made: Sequence[HierarchicalReference],
-    verdict: str,
     role: str = "",
     form: Form = REPORT,
 ) -> Dataset:
-    report = _report(source, provenance_, measured, sentences)
+    report = _report(source, provenance_, measured, said)
     listed = [HierarchicalReference.to(header) for header in source.headers] + list(made)
     document: Dataset = hd.sr.Comprehensive3DSR(
         evidence=evidence.stand_ins(listed),
@@ -131,7 +141,7 @@ def _document(
         is_complete=True,
         is_final=False,
         is_verified=False,
-        series_description=provenance.titled(provenance_.analyzer_title, verdict),
+        series_description=_title(provenance_),
     )
     document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(listed)
     if provenance_.predecessor is not None:
@@ -141,11 +151,17 @@ def _document(
     return document
 
 
+def _title(provenance_: Provenance) -> str:
+    """What is said of the run; of one that made images alone, that it did."""
+    said = provenance_.outcome or sentences.TITLE_IMAGES(provenance_.maker.language)
+    return provenance.series_title(replace(provenance_, outcome=said))
+
+
 def _report(
     source: Source,
     provenance_: Provenance,
     measured: Sequence[groups.Group],
-    sentences: Sequence[hd.sr.ContentItem],
+    said: Sequence[hd.sr.ContentItem],
 ) -> hd.sr.MeasurementReport:
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(
@@ -157,13 +173,13 @@ def _report(
         procedure_reported=provenance.concept(procedures.of(source.headers[0])),
         imaging_measurements=measured or [_placeholder(source, provenance_)],
         language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
-            provenance.concept(ENGLISH)
+            provenance.concept(LANGUAGES[provenance_.maker.language])
         ),
     )
     root = report[0].ContentSequence
     if not measured:
         root.pop()
-    root.append(_evaluations(sentences))
+    root.append(_evaluations(said))
     _name_every_item(report)
     return report
 
@@ -187,22 +203,24 @@ def _placeholder(source: Source, provenance_: Provenance) -> groups.Group:
     )
 
 
-def _evaluations(sentences: Sequence[hd.sr.ContentItem]) -> hd.sr.ContentItem:
+def _evaluations(said: Sequence[hd.sr.ContentItem]) -> hd.sr.ContentItem:
     container = hd.sr.ContainerContentItem(
         name=provenance.concept(QUALITATIVE_EVALUATIONS), relationship_type=groups.CONTAINS
     )
-    container.ContentSequence = hd.sr.ContentSequence(sentences)
+    container.ContentSequence = hd.sr.ContentSequence(said)
     return container
 
 
-def _derived_series(derived: Sequence[HierarchicalReference]) -> list[hd.sr.ContentItem]:
+def _derived_series(
+    derived: Sequence[HierarchicalReference], language: str
+) -> list[hd.sr.ContentItem]:
     """A sentence and a reference for every derived series: the report is the root of all."""
     counts: defaultdict[str, int] = defaultdict(int)
     for made in derived:
         counts[made.series_instance_uid] += 1
     items = []
     for series, count in counts.items():
-        item = groups.text_item(groups.COMMENT, f"A derived series of {count} images was made.")
+        item = groups.text_item(groups.COMMENT, sentences.SERIES_MADE(language, count=count))
         uid = hd.sr.UIDRefContentItem(
             name=provenance.concept(groups.SERIES_UID),
             value=series,

@@ -248,14 +248,14 @@ def test_the_conclusion_holds_the_answer_and_where_to_look() -> None:
     report = report_of(BOX, Classification(EMPHYSEMA, PRESENT, 0.9), remarks=())
     (conclusion,) = texts(report, "Conclusion")
     assert conclusion.startswith(
-        "Found: right Nodule (certainty 87%, image 4). Emphysema: Present. Made automatically"
+        "Found: Nodule, right (certainty 87%, image 4). Emphysema: Present. Made automatically"
     )
 
 
 def test_many_findings_are_counted_and_not_described() -> None:
     boxes = [dataclasses.replace(BOX, key=f"nodule_{n}") for n in range(7)]
     (conclusion,) = texts(report_of(*boxes), "Conclusion")
-    assert conclusion.startswith("Found: right Nodule (7 times). Made automatically")
+    assert conclusion.startswith("Found: Nodule, right (7 times). Made automatically")
 
 
 def test_nothing_found_is_said_where_every_structure_is_missing() -> None:

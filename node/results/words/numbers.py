@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from analyzers.contract import Code, Measurement
+from node.results.words.sentences import GERMAN
 
 SHOWN_DIGITS, KEPT_DIGITS = 3, 6
 """Significant digits: three change a value by half a per cent at most."""
@@ -47,6 +48,16 @@ def certainty_percent(probability: float, threshold: float | None = None) -> flo
     return min(shown(probability * 100, limit), MOST_CERTAIN_PERCENT)
 
 
+def spelled(text: str, language: str) -> str:
+    """A number that is written with a point, with the decimal mark of a language."""
+    return text.replace(".", ",") if language == GERMAN else text
+
+
+def percent_in_words(percent: float, language: str) -> str:
+    """Without its sign: "87", "99,2"."""
+    return spelled(f"{percent:g}", language)
+
+
 def unit_words(unit: Code) -> str:
     """A unit as people write it: HU, mm³, g/mL; empty for what has none."""
     if unit.value in _WORDS:
@@ -55,9 +66,9 @@ def unit_words(unit: Code) -> str:
     return _POWER.sub(lambda match: "²³"[int(match[0]) - 2], plain)
 
 
-def in_words(measurement: Measurement) -> str:
+def in_words(measurement: Measurement, language: str) -> str:
     """A number with its unit, as short as it can be and in ASCII: "5.2 L", "2020 mm3"."""
     value, unit = measurement.value, unit_words(measurement.unit).translate(_ASCII)
     if unit == "mL" and abs(value) >= 1000:
-        return f"{value / 1000:.2g} L"
-    return f"{written(shown(value))} {unit}".rstrip()
+        return f"{spelled(f'{value / 1000:.2g}', language)} L"
+    return f"{spelled(written(shown(value)), language)} {unit}".rstrip()

@@ -1,0 +1,73 @@
+"""What a run came to, in the few words that descriptions of its series begin with.
+
+Lists of series show some twenty characters: "FOUND 5.2 L", "NOT FOUND", "POSSIBLE", "FAILED".
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from analyzers.contract import (
+    Classification,
+    Detection,
+    Findings,
+    Measurement,
+    Segment,
+    Segmentation,
+    Statement,
+)
+from node.results.presence import Presence
+from node.results.words import numbers, phrases, sentences
+
+SHORT = 20
+"""Characters that every list of series shows."""
+
+
+def of_findings(findings: Findings, present: Presence, language: str) -> str:
+    """The outcome; empty where there are images alone, which speak for themselves."""
+    items = findings.items
+    if any(isinstance(one, Segmentation | Detection) for one in items):
+        return _found(findings, present, language)
+    answers = [one.answer.meaning for one in items if isinstance(one, Classification)]
+    concluded = [one.conclusion.meaning for one in items if isinstance(one, Statement)]
+    if answers or concluded:
+        return _first_of(answers or list(dict.fromkeys(concluded)), language)
+    numbers_ = [one for one in items if isinstance(one, Measurement)]
+    if len(numbers_) == len(items):
+        return _measured(numbers_, language) if items else sentences.TITLE_NOTHING(language)
+    return ""
+
+
+def size(measurements: Iterable[object]) -> Measurement | None:
+    """The first number: how large a thing is."""
+    taken = (one for one in measurements if isinstance(one, Measurement))
+    return next((one for one in taken if math.isfinite(one.value)), None)
+
+
+def _found(findings: Findings, present: Presence, language: str) -> str:
+    here: list[Segment | Detection] = [one for some in present.values() for one in some]
+    here += [one for one in findings.items if isinstance(one, Detection)]
+    if not here:
+        return sentences.TITLE_NOT_FOUND(language)
+    whole = size(findings.items)
+    if whole is None and len(here) > 1:
+        return sentences.TITLE_SEVERAL_FOUND(language, count=len(here))
+    measured = whole or size(one for each in here for one in each.measurements)
+    word = sentences.TITLE_FOUND(language)
+    return f"{word} {numbers.in_words(measured, language)}" if measured else word
+
+
+def _first_of(meanings: list[str], language: str) -> str:
+    """The first in capitals, as long as it is short; and how many more there are."""
+    first = phrases.shown(meanings[0], language)
+    first = first.upper() if len(first) <= SHORT else first
+    count = len(meanings) - 1
+    return sentences.TITLE_AND_MORE(language, first=first, count=count) if count else first
+
+
+def _measured(found: list[Measurement], language: str) -> str:
+    first = size(found)
+    if first is None:
+        return sentences.TITLE_NOT_MEASURED(language)
+    return sentences.TITLE_MEASURED(language, value=numbers.in_words(first, language))

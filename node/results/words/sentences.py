@@ -1,0 +1,130 @@
+"""Every sentence and word that results speak in, English and German side by side: one table.
+
+Reports, titles, notices, findings rows, pictures and documents take their words from here and write
+none themselves. A row is asked for in a language: ``NOT_FOUND_LINE("de", what="Leber")``. Coded
+meanings stay English; what analyzers say is in ``node.results.words.phrases``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+ENGLISH, GERMAN = "en", "de"
+LANGUAGES = (ENGLISH, GERMAN)
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One row: the same in every language, with the same ``{placeholders}``."""
+
+    en: str
+    de: str
+
+    def __call__(self, language: str, **values: object) -> str:
+        """In a language, English where it is not known; the values in their places."""
+        return (self.de if language == GERMAN else self.en).format(**values)
+
+
+def table() -> Mapping[str, Said]:
+    """All rows by their names."""
+    return {name: row for name, row in globals().items() if isinstance(row, Said)}
+
+
+# --- the outcome, as series descriptions begin with it --------------------------------------------
+
+TITLE_FOUND = Said("FOUND", "GEFUNDEN")
+TITLE_SEVERAL_FOUND = Said("{count} FOUND", "{count} GEFUNDEN")
+TITLE_NOT_FOUND = Said("NOT FOUND", "NICHT GEFUNDEN")
+TITLE_NOTHING = Said("NOTHING FOUND", "NICHTS GEFUNDEN")
+TITLE_NOT_APPLICABLE = Said("NOT APPLICABLE", "NICHT ANWENDBAR")
+TITLE_FAILED = Said("FAILED", "FEHLGESCHLAGEN")
+TITLE_MEASURED = Said("MEASURED {value}", "GEMESSEN {value}")
+TITLE_NOT_MEASURED = Said("NOT MEASURED", "NICHT GEMESSEN")
+TITLE_IMAGES = Said("NEW IMAGES", "NEUE BILDER")
+TITLE_AND_MORE = Said("{first} +{count}", "{first} +{count}")
+
+# --- the answer -----------------------------------------------------------------------------------
+
+FOUND = Said("Found: {what}.", "Gefunden: {what}.")
+NOT_FOUND = Said("Looked for, not found: {what}.", "Gesucht, nicht gefunden: {what}.")
+NOTHING_FOUND = Said("Nothing found.", "Nichts gefunden.")
+ANSWERED = Said("{question}: {answer}.", "{question}: {answer}.")
+BY_RULE = Said("By rule: {what}.", "Nach Regel: {what}.")
+VALUES_OF_SERIES = Said(
+    "The values below hold for the whole series.",
+    "Die Werte unten gelten für die ganze Serie.",
+)
+IMAGES_MADE = Said("Derived images were made: {what}.", "Abgeleitete Bilder: {what}.")
+STATES_MADE = Said("Presentation states were made: {what}.", "Darstellungsvorlagen: {what}.")
+SERIES_MADE = Said(
+    "A derived series of {count} images was made.", "Abgeleitete Serie mit {count} Bildern."
+)
+TIMES = Said("{name} ({count} times)", "{name} ({count}-mal)")
+CERTAINTY = Said("certainty {percent}%", "Sicherheit {percent} %")
+IMAGE_NUMBER = Said("image {number}", "Bild {number}")
+FRAME_NUMBER = Said("frame {number}", "Frame {number}")
+
+# --- no result ------------------------------------------------------------------------------------
+
+NOT_APPLICABLE = Said(
+    "Not applicable: {analyzer} did not analyze these images. "
+    "This is no statement about what they show.",
+    "Nicht anwendbar: {analyzer} hat diese Bilder nicht ausgewertet. "
+    "Über ihren Inhalt ist damit nichts gesagt.",
+)
+FAILED = Said(
+    "Failed: {analyzer} could not complete the analysis; there is no result. "
+    "This is no statement about what the images show.",
+    "Fehlgeschlagen: {analyzer} konnte die Auswertung nicht abschließen; es gibt kein Ergebnis. "
+    "Über den Inhalt der Bilder ist damit nichts gesagt.",
+)
+NO_REASON = Said("No reason was given.", "Ein Grund wurde nicht angegeben.")
+REMOVED = Said("[removed]", "[entfernt]")
+PATH_REMOVED = Said("[path]", "[Pfad]")
+
+# --- method and limits ----------------------------------------------------------------------------
+
+MADE_BY = Said(
+    "Made automatically by {analyzer} {version}; not verified by a person.",
+    "Automatisch erstellt von {analyzer} {version}; von keinem Menschen geprüft.",
+)
+RUN_BY = Said(
+    "{analyzer}, run by Wetread {version} on {device}",
+    "{analyzer}, ausgeführt von Wetread {version} auf {device}",
+)
+DECODED_BY = Said("pixels decoded by {decoder}", "Pixel dekodiert von {decoder}")
+NOT_STATED = Said("Not stated in the source images", "In den Quellbildern nicht angegeben")
+NO_SUV = Said("No SUV: {why}.", "Kein SUV: {why}.")
+SUV_LESS_EXACT = Said("SUV is less exact: {why}.", "SUV weniger genau: {why}.")
+NO_BLENDING = Said(
+    "No blending presentation state: the rescale of the images changes from slice to slice.",
+    "Keine Überlagerung: Die Skalierung der Bilder wechselt von Schicht zu Schicht.",
+)
+MEASURED_ON = Said("Measured on {what}.", "Gemessen an: {what}.")
+RULE = Said("Rule: {rule}.", "Regel: {rule}.")
+SOURCE = Said("Source: {source}", "Quelle: {source}")
+NOT_MEASURED = Said("{name}: could not be measured.", "{name}: nicht messbar.")
+NOT_FOUND_LINE = Said("{what}: looked for, not found.", "{what}: gesucht, nicht gefunden.")
+
+# --- rows of findings -----------------------------------------------------------------------------
+
+ROW_PRESENCE = Said("Presence", "Vorhandensein")
+ROW_FOUND = Said("found", "gefunden")
+ROW_NOT_FOUND = Said("looked for, not found", "gesucht, nicht gefunden")
+ROW_CERTAINTY = Said("Certainty", "Sicherheit")
+ROW_NOT_MEASURED = Said("could not be measured", "nicht messbar")
+ROW_CONCLUSION = Said("Conclusion", "Schlussfolgerung")
+ROW_RULE = Said("{conclusion} ({rule})", "{conclusion} ({rule})")
+ROW_MAP = Said("Parametric map", "Parameterkarte")
+ROW_IMAGES = Said("Derived series", "Abgeleitete Serie")
+ROW_REGISTRATION = Said("Registration", "Registrierung")
+ROW_STATE = Said("Presentation state", "Darstellungsvorlage")
+
+# --- images and pictures --------------------------------------------------------------------------
+
+SHADES_OF_MAP = Said(
+    "{quantity}: lowest {lowest}, highest {highest} {unit}, shown from none to yellow.",
+    "{quantity}: von {lowest} bis {highest} {unit}, dargestellt von farblos bis gelb.",
+)
+COLOUR_PICTURE = Said("{title}, colour picture", "{title}, Farbbild")

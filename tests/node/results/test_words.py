@@ -1,0 +1,120 @@
+"""The table of words: every sentence in every language, and none beside the table."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from analyzers.contract import Findings, Segmentation
+from node.results.words import phrases, sentences, spoken
+from node.results.words.sentences import LANGUAGES, Said
+from tests.node.results import sources
+
+ROOM = Path(sentences.__file__).parents[1]
+PLACES = re.compile(r"\{(\w*)\}")
+ROWS = sentences.table()
+
+
+@pytest.mark.parametrize("name", list(ROWS))
+def test_every_sentence_has_the_same_places_in_every_language(name: str) -> None:
+    row = ROWS[name]
+    assert row.en and row.de
+    assert sorted(PLACES.findall(row.en)) == sorted(PLACES.findall(row.de))
+    values = dict.fromkeys(PLACES.findall(row.en), "{x}")
+    for language in LANGUAGES:
+        assert row(language, **values).count("{x}") == len(values)
+
+
+def test_every_sentence_is_spoken_somewhere() -> None:
+    text = "".join(path.read_text(encoding="utf-8") for path in ROOM.rglob("*.py"))
+    unused = [name for name in ROWS if not re.search(rf"sentences\.{name}\b", text)]
+    assert unused == []
+
+
+@pytest.mark.parametrize("phrase", list(phrases.german()))
+def test_every_phrase_has_the_same_places_in_german(phrase: str) -> None:
+    german = phrases.german()[phrase]
+    assert german
+    assert set(PLACES.findall(phrase)) == set(PLACES.findall(german))
+
+
+def test_a_language_that_is_not_known_is_english() -> None:
+    assert sentences.FOUND("fr", what="x") == "Found: x."
+
+
+def test_what_has_no_phrase_stays_as_the_analyzer_said_it() -> None:
+    assert phrases.shown("Some new words.", "de") == "Some new words."
+
+
+def test_findings_are_spoken_of_in_german_and_their_codes_stay() -> None:
+    (item,) = spoken.findings_in(Findings((sources.lungs(),)), "de").items
+    assert isinstance(item, Segmentation)
+    assert [one.label for one in item.segments] == ["Rechte Lunge", "Leber", "Linke Lunge"]
+    assert [one.kind for one in item.segments] == [one.kind for one in sources.lungs().segments]
+
+
+# --- no sentence beside the table -----------------------------------------------------------------
+
+ASIDE = {"words", "texts.py", "gate", "errors.py", "table.py", "kinds.py", "identity.py"}
+"""What speaks to people at the node, not in results: errors, documentation, what the gate says."""
+UNSPOKEN_CALLS = {"Code", "re.compile", "log.info", "log.warning"}
+NAMES = {
+    "SCALE TO FIT",
+    "Wetread private codes",
+    "frame of reference",
+    "not applicable",
+    "whole body",
+    "WHOLE BODY",
+    "wetread run",
+}
+"""Terms of the standard, of a header, and of digests."""
+WORDS = re.compile(r"[A-Za-z]{2,}[a-z,;:.]* [A-Za-z(]{2,}")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        p
+        for p in sorted(ROOM.rglob("*.py"))
+        if not {p.name, p.relative_to(ROOM).parts[0]} & set(ASIDE)
+    ],
+    ids=lambda path: str(path.relative_to(ROOM)),
+)
+def test_no_sentence_of_a_result_is_written_beside_the_table(path: Path) -> None:
+    said = [
+        f"line {text.lineno}: {text.value}"
+        for text in _spoken(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(text.value, str) and WORDS.search(text.value) and text.value not in NAMES
+    ]
+    assert said == []
+
+
+def _spoken(node: ast.AST) -> Iterator[ast.Constant]:
+    """Constants that may reach an object: no docstrings, errors, codes or patterns."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Raise) or _is_docstring(child) or _is_unspoken(child):
+            continue
+        if isinstance(child, ast.Constant):
+            yield child
+        yield from _spoken(child)
+
+
+def _is_docstring(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _is_unspoken(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and ast.unparse(node.func) in UNSPOKEN_CALLS
+
+
+def test_a_sentence_beside_the_table_would_be_noticed() -> None:
+    code = (
+        'def f(x):\n    """A docstring of words."""\n    return text_item(f"It was found {x}.")\n'
+    )
+    found = [one.value for one in _spoken(ast.parse(code))]
+    assert any(isinstance(one, str) and WORDS.search(one) for one in found)
+    assert all(isinstance(row, Said) for row in ROWS.values())
