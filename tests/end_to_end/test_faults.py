@@ -218,8 +218,8 @@ def test_the_node_runs_on_postgresql_and_survives_a_kill(
 def test_a_page_that_another_site_asks_for_under_its_own_name_is_refused(tmp_path: Path) -> None:
     with running_node(tmp_path, "") as node:
         url = f"http://127.0.0.1:{node.http_port}/api/studies"
-        assert httpx.get(url, headers={"Host": "evil.example"}).status_code == 400
-        assert httpx.get(url, headers={"Host": "localhost:8080"}).status_code == 200
+        assert httpx.get(url, headers={"Host": "evil.example"}, timeout=60).status_code == 400
+        assert httpx.get(url, headers={"Host": "localhost:8080"}, timeout=60).status_code == 200
 
 
 @pytest.mark.timeout(300)

@@ -25,7 +25,7 @@ from tests.interoperability.target import Target, fresh
 
 DRIVERS = Path(__file__).parent / "drivers"
 PEERS = Path(os.environ.get("INTEROP_PEERS", Path.home() / ".cache" / "wetread-peers"))
-_TIMEOUT_S = 120
+_TIMEOUT_S = 280
 
 Told = dict[str, Any]
 """What one service gave: lists of UIDs, a folder of files, or an error."""

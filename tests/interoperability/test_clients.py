@@ -14,7 +14,7 @@ from tests.interoperability.target import Target, running_target
 
 pytestmark = [
     pytest.mark.interop,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore::UserWarning"),  # pydicom's, of what clients write
 ]
 

@@ -152,9 +152,9 @@ def test_a_fault_of_each_part_in_turn_makes_health_red_and_nothing_else_clears_i
     node.start()
     page = f"http://127.0.0.1:{node.web.port}/health"
     try:
-        until(lambda: httpx.get(page).status_code == 200, PATIENCE_S)
+        until(lambda: httpx.get(page, timeout=60).status_code == 200, PATIENCE_S)
         works = works_of(node)
-        assert {one["name"] for one in httpx.get(page).json()["checks"]} == set(works)
+        assert {one["name"] for one in httpx.get(page, timeout=60).json()["checks"]} == set(works)
         for name, work in works.items():
             with broken(work):
                 until(lambda name=name: "OSError" in told(page, name)["reason"], PATIENCE_S)
@@ -162,8 +162,8 @@ def test_a_fault_of_each_part_in_turn_makes_health_red_and_nothing_else_clears_i
                 for one in works.values():
                     one.wake()
                 until(lambda name=name: failing(page) == {name}, PATIENCE_S)
-                assert httpx.get(page).status_code == 503
-            until(lambda: httpx.get(page).status_code == 200, PATIENCE_S)
+                assert httpx.get(page, timeout=60).status_code == 503
+            until(lambda: httpx.get(page, timeout=60).status_code == 200, PATIENCE_S)
     finally:
         node.stop()
 
@@ -202,8 +202,8 @@ def broken(work: Work) -> Iterator[None]:
 
 
 def told(page: str, name: str) -> dict[str, Any]:
-    return next(one for one in httpx.get(page).json()["checks"] if one["name"] == name)
+    return next(one for one in httpx.get(page, timeout=60).json()["checks"] if one["name"] == name)
 
 
 def failing(page: str) -> set[str]:
-    return {one["name"] for one in httpx.get(page).json()["checks"] if not one["ok"]}
+    return {one["name"] for one in httpx.get(page, timeout=60).json()["checks"] if not one["ok"]}

@@ -46,12 +46,12 @@ def test_a_node_without_the_validator_says_so_when_it_starts_and_in_its_health(
 ) -> None:
     with caplog.at_level(logging.WARNING):
         node: Node = request.getfixturevalue("node")
-    said = httpx.get(f"http://127.0.0.1:{node.web.port}/health").json()["notes"]
+    said = httpx.get(f"http://127.0.0.1:{node.web.port}/health", timeout=60).json()["notes"]
     assert [note for note in said if MISSING in note]
     with node.database.read() as tx:
         warned = [one.reason for one in events.list_events(tx, level=Level.WARNING)]
     assert [reason for reason in warned if MISSING in reason]
-    page = httpx.get(f"http://127.0.0.1:{node.web.port}/").text
+    page = httpx.get(f"http://127.0.0.1:{node.web.port}/", timeout=60).text
     assert MISSING in page
 
 

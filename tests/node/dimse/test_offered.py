@@ -98,9 +98,10 @@ def test_a_table_has_no_status_that_is_never_answered(module: ModuleType) -> Non
 
 
 def test_every_row_of_storage_is_answered_by_receiving_or_the_lane() -> None:
+    from node.dimse import incoming
     from node.dimse.association import lane
 
-    sources = inspect.getsource(reception) + inspect.getsource(lane)
+    sources = "".join(inspect.getsource(one) for one in (reception, incoming, lane))
     names = {name for name in store_statuses.__all__ if f"statuses.{name}" in sources}
     answered = {getattr(store_statuses, name) for name in names - {"MAX_COMMENT_LENGTH"}}
     assert answered == {row.code for row in store_statuses.TABLE}

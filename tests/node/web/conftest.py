@@ -49,7 +49,7 @@ def site(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
     )
     server = WebServer(create_app(context), "127.0.0.1", 0)
     server.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         made.append(Site(client, server, database, results, context.archive, health, parts, woken))
         made[0].context = context
         yield made[0]

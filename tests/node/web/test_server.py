@@ -21,22 +21,22 @@ def test_it_answers_once_started_and_no_more_once_stopped() -> None:
     server = WebServer(_app(), "127.0.0.1", 0)
     server.start()
     address = f"http://127.0.0.1:{server.port}/hello"
-    answer = httpx.get(address)
+    answer = httpx.get(address, timeout=60)
     assert answer.json() == "hello"
     assert "server" not in answer.headers
     server.stop()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(address)
+        httpx.get(address, timeout=60)
 
 
 def test_the_port_is_free_again_after_stop() -> None:
     first = WebServer(_app(), "127.0.0.1", 0)
     first.start()
-    httpx.get(f"http://127.0.0.1:{first.port}/hello")
+    httpx.get(f"http://127.0.0.1:{first.port}/hello", timeout=60)
     first.stop()
     second = WebServer(_app(), "127.0.0.1", first.port)
     second.start()
-    assert httpx.get(f"http://127.0.0.1:{second.port}/hello").status_code == 200
+    assert httpx.get(f"http://127.0.0.1:{second.port}/hello", timeout=60).status_code == 200
     second.stop()
 
 
@@ -53,7 +53,7 @@ def test_it_serves_on_ipv6() -> None:
         pytest.skip("this machine has no IPv6")
     server = WebServer(_app(), "::1", 0)
     server.start()
-    assert httpx.get(f"http://[::1]:{server.port}/hello").json() == "hello"
+    assert httpx.get(f"http://[::1]:{server.port}/hello", timeout=60).json() == "hello"
     server.stop()
 
 
