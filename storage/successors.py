@@ -1,7 +1,7 @@
 """Which job a newer one has taken the place of: the newer one's results are the ones that count.
 
 A job's successors are the later ones of the same analyzer on the study, on the same series or by
-the same rule. Nothing of a job is sent, and it does not run again, once a successor's results go
+the same rule; of a summary those by the same rule, of a retraction none. Nothing of a job is sent, and it does not run again, once a successor's results go
 to the same place.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import schema
+from storage import own_jobs, schema
 from storage.database import Transaction
 from storage.errors import StorageError
 
@@ -60,8 +60,13 @@ def is_after(later: sa.FromClause, earlier: sa.FromClause) -> sa.ColumnElement[b
 
 
 def _is_alike(one: Any, other: Any) -> sa.ColumnElement[bool]:
+    analyzer = schema.unindexed(one.c.analyzer)
+    is_on_same_series = sa.and_(
+        one.c.series_id == other.c.series_id, analyzer != own_jobs.SUMMARY
+    )
     return sa.and_(
         one.c.study_id == other.c.study_id,
-        schema.unindexed(one.c.analyzer) == schema.unindexed(other.c.analyzer),
-        sa.or_(one.c.series_id == other.c.series_id, one.c.rule == other.c.rule),
+        analyzer == schema.unindexed(other.c.analyzer),
+        analyzer != own_jobs.RETRACTION,
+        sa.or_(is_on_same_series, one.c.rule == other.c.rule),
     )

@@ -71,6 +71,10 @@ class RuleSettings(Table):
     """Of which verdicts a report goes to the destinations, one a study and rule; `[]` for neither.
     The page shows all."""
 
+    summary: Annotated[bool, example(False)] = True
+    """Whether one report and one selection of key images stand above those of the analyzers, where
+    more than one of them ran on a study."""
+
     @property
     def tells_failed(self) -> bool:
         return "failed" in self.notices
@@ -78,6 +82,11 @@ class RuleSettings(Table):
     @property
     def tells_not_applicable(self) -> bool:
         return "not applicable" in self.notices
+
+    def has_set(self, named: str) -> bool:
+        """Whether a job is this rule's, by the names that it carries: rules that share one stand
+        in it side by side."""
+        return f", {self.name}, " in f", {named}, "
 
     @field_validator("notices", mode="before")
     @classmethod

@@ -320,9 +320,8 @@ def _alarm(series: StoredSeries) -> str:
 
 
 def tells_not_applicable(rules: Sequence[RuleSettings], named: str) -> bool:
-    """Whether a job's rule wants a report of what did not apply; rules that share a job stand in
-    its ``rule`` side by side."""
-    return any(rule.tells_not_applicable and f", {rule.name}, " in f", {named}, " for rule in rules)
+    """Whether a job's rule wants a report of what did not apply."""
+    return any(rule.tells_not_applicable and rule.has_set(named) for rule in rules)
 
 
 def _heard(

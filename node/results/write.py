@@ -58,7 +58,7 @@ def write_results(
     findings = statements.with_uptake(source, findings, language)
     provenance = identity.of_run(source, findings, provenance)
     files = ResultFiles(folder)
-    with _quiet():
+    with quiet():
         bench = Bench.of(source, findings, provenance)
         for kind in kinds.KINDS:
             _make(bench, kind, files)
@@ -89,7 +89,7 @@ def write_notice(
     """Write the report that there is no result; ``verdict`` is "not applicable" or "failed"."""
     provenance = identity.of_run(source, (str(verdict), list(reasons)), _titled(provenance))
     files = ResultFiles(folder)
-    with _quiet():
+    with quiet():
         document = sr.build_notice(source, NoticeReason(verdict), reasons, provenance)
         _write_report(document, source, {}, files)
         texts = reasons_.texts(source, reasons, provenance.maker.language)
@@ -110,7 +110,7 @@ def _titled(provenance: Provenance) -> Provenance:
     return dataclasses.replace(provenance, analyzer_title=title)
 
 
-def _quiet() -> warnings.catch_warnings[None]:
+def quiet() -> warnings.catch_warnings[None]:
     """pydicom warns of every odd value copied from the images, with the value; it may not."""
     return warnings.catch_warnings(action="ignore", category=UserWarning)
 

@@ -17,6 +17,7 @@ from typing import Protocol
 from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
 from node.results.modules.source import HierarchicalReference, Maker
+from node.results.study.members import Member, Selected
 from storage.kinds import ObjectKind
 from storage.port import JobPlace, Readable
 from storage.records import JobResults, StoredInstance
@@ -61,6 +62,21 @@ def inputs_of(series: Mapping[str, Iterable[StoredInstance]]) -> tuple[Input, ..
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """The summary of analyses to write, and the key images."""
+
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Retraction:
+    """Objects to take back; ``reason`` is one of ``node.results.study.key_objects.REJECTED``."""
+
+    objects: tuple[Selected, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ticket:
     """All that a worker needs to run one job; it touches no database.
 
@@ -92,6 +108,8 @@ class Ticket:
     family: Code | None = None
     maker: Maker = field(default_factory=Maker)
     inputs: tuple[Input, ...] = ()
+    above: Summary | Retraction | None = None
+    """What the node itself is to write of a study, where that is the job."""
     forms: tuple[ObjectKind, ...] = ()
     """Further forms of the findings that some destination wants; see ``node.results.forms``."""
     is_kept: bool = True

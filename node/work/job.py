@@ -24,13 +24,14 @@ from node.results import kept, reported
 from node.results.errors import DerivedUnsupported, GateRefused
 from node.results.kept import Kept
 from node.results.modules.source import Provenance
+from node.results.study.write import write_retraction, write_summary
 from node.results.write import load_tables, write_notice, write_results
 from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
 from node.work import failures
-from node.work.executor import Outcome, Ticket, Verdict
+from node.work.executor import Outcome, Retraction, Summary, Ticket, Verdict
 from storage.records import JobResults
 
 log = structlog.get_logger(__name__)
@@ -119,9 +120,23 @@ def _found_again(ticket: Ticket) -> Outcome | None:
 def _worked_out(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
     if ticket.notice is not None:
         return _notice(ticket, device)
+    if ticket.above is not None:
+        return _above(ticket, ticket.above)
     analyzer = loaded(ticket.analyzer, devices.resolve(device))
     began()
     return _analysis(analyzer, ticket, device)
+
+
+def _above(ticket: Ticket, wanted: Summary | Retraction) -> Outcome:
+    """What the node itself says of a study: no analyzer is asked, no pixel read."""
+    source = Source(headers=read_headers(ticket.instances), frames=(), volume=None)
+    provenance = _provenance(ticket, "cpu")
+    with ticket.place.making() as folder:
+        if isinstance(wanted, Summary):
+            results = write_summary(source, wanted.members, provenance, folder)
+        else:
+            results = write_retraction(source, wanted.objects, wanted.reason, provenance, folder)
+    return Outcome(Verdict.DONE, results)
 
 
 def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:

@@ -15,10 +15,11 @@ from storage.ledger.ending import (
     retry_later,
     wait_for,
 )
-from storage.ledger.entering import enqueue, enqueue_all, prepare
+from storage.ledger.entering import enqueue, enqueue_all, enqueue_beside, prepare
 from storage.ledger.names import inputs_digest, job_key, joined_digest, key_of, parameters_digest
 from storage.ledger.reading import (
     companions_of,
+    first_input,
     get,
     input_instances,
     list_jobs,
@@ -39,7 +40,9 @@ __all__ = [
     "done",
     "enqueue",
     "enqueue_all",
+    "enqueue_beside",
     "failed",
+    "first_input",
     "get",
     "input_instances",
     "inputs_digest",

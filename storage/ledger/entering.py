@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import schema
+from storage import own_jobs, schema
 from storage.database import Transaction
 from storage.ledger import rows
 from storage.ledger.names import key_of
@@ -35,6 +35,11 @@ def enqueue_all(tx: Transaction, jobs: Sequence[NewJob], at: datetime) -> list[i
     return entered
 
 
+def enqueue_beside(tx: Transaction, job: NewJob, at: datetime) -> int | None:
+    """Enter a job beside whatever is planned for its study; None when it stands there already."""
+    return _Entry(tx, [job], at).enter(job)
+
+
 def prepare(tx: Transaction, job: NewJob, at: datetime) -> None:
     """Enter a job that is due only when ``enqueue_all`` is given it again.
 
@@ -55,7 +60,7 @@ class _Entry:
         keys = {key for job in jobs for key in (key_of(job), *job.waits_for)}
         query = sa.select(
             table.c.id, table.c.key, table.c.study_id, table.c.series_id, table.c.analyzer,
-            table.c.state, table.c.not_before,
+            table.c.state, table.c.not_before, table.c.rule,
         )  # fmt: skip
         studies = {job.study_id for job in jobs}
         found = tx.execute(
@@ -173,7 +178,14 @@ def _predecessor(older: Sequence[Any], job: NewJob) -> int | None:
 
 
 def _concerns(row: Any, job: NewJob) -> bool:
-    return bool(row.study_id == job.study_id and row.analyzer == job.analyzer)
+    """Whether they are of one analyzer on one study; summaries are a rule's, retractions alone."""
+    if row.study_id != job.study_id or row.analyzer != job.analyzer:
+        return False
+    return job.analyzer not in own_jobs.OWN or _is_summary_of(row, job)
+
+
+def _is_summary_of(row: Any, job: NewJob) -> bool:
+    return bool(job.analyzer == own_jobs.SUMMARY and row.rule == job.rule)
 
 
 def _drop_pending(
@@ -182,7 +194,8 @@ def _drop_pending(
     dropped = set()
     for row in older:
         is_pending = row.state == JobState.PENDING.value and row.id != job_id
-        if is_pending and _concerns(row, job) and row.series_id == job.series_id:
+        is_alike = row.series_id == job.series_id or _is_summary_of(row, job)
+        if is_pending and _concerns(row, job) and is_alike:
             rows.drop(tx, row.id, job_id, at, JobState.PENDING, "before it ran")
             dropped.add(int(row.id))
     return dropped

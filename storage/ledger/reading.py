@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from storage import index, outbox, schema
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.kinds import REPORTS
+from storage.kinds import REPORTS, ObjectKind
 from storage.records import (
     FindingRow,
     Header,
@@ -21,6 +22,14 @@ from storage.records import (
     ResultObject,
     StoredInstance,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class FirstInput:
+    """An instance and its series, by the numbers of their rows."""
+
+    instance_id: int
+    series_id: int
 
 
 def _jobs() -> sa.Select[Any]:
@@ -107,6 +116,20 @@ def input_instances(tx: Transaction, job_id: int) -> list[StoredInstance]:
     return index.instances_by_id(tx, sorted(tx.scalars(query)))
 
 
+def first_input(tx: Transaction, job_id: int) -> FirstInput | None:
+    """One of the instances that a job works on, always the same; None where none is left."""
+    inputs, instances = schema.job_inputs, schema.instances
+    query = (
+        sa.select(instances.c.id, instances.c.series_id)
+        .join(inputs, inputs.c.instance_id == instances.c.id)
+        .where(inputs.c.job_id == job_id)
+        .order_by(instances.c.sop_instance_uid)
+        .limit(1)
+    )
+    row = tx.execute(query).one_or_none()
+    return None if row is None else FirstInput(row.id, row.series_id)
+
+
 def companions_of(tx: Transaction, job_id: int) -> dict[str, list[StoredInstance]]:
     """The instances of other series that a job is given, by role."""
     table = schema.job_companions
@@ -137,7 +160,7 @@ def report_of(tx: Transaction, job_id: int) -> tuple[ResultObject, str] | None:
         job = get(tx, current)
         query = (
             sa.select(table)
-            .where(table.c.job_id == current, table.c.kind.in_(REPORTS))
+            .where(table.c.job_id == current, table.c.kind.in_((*REPORTS, ObjectKind.SUMMARY)))
             .order_by(table.c.id.desc())
             .limit(1)
         )

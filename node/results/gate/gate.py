@@ -108,10 +108,10 @@ def check_references(path: Path, source: Source, made: Mapping[str, Dataset | No
     ``GateRefused``.
     """
     report = pydicom.dcmread(path)
-    evidence = set(_evidence(report))
+    evidence = set(evidence_of(report))
     known = {str(header.SOPInstanceUID) for header in source.headers} | set(made)
     reasons = []
-    for item in _references(report):
+    for item in references_of(report):
         uid = str(item.ReferencedSOPInstanceUID)
         if uid not in known:
             reasons.append("an item refers to an object that is neither source nor result")
@@ -216,13 +216,15 @@ def _frame_of_reference(dataset: Dataset, source: Source) -> list[str]:
 # --- report ---------------------------------------------------------------------------------------
 
 
-def _references(item: Dataset) -> Iterator[Dataset]:
+def references_of(item: Dataset) -> Iterator[Dataset]:
+    """What a content item, or a document, refers to."""
     yield from item.get("ReferencedSOPSequence") or []
     for child in item.get("ContentSequence") or []:
-        yield from _references(child)
+        yield from references_of(child)
 
 
-def _evidence(report: Dataset) -> Iterator[str]:
+def evidence_of(report: Dataset) -> Iterator[str]:
+    """The UIDs of what a document lists as its evidence."""
     for study in report.get("CurrentRequestedProcedureEvidenceSequence") or []:
         for series in study.ReferencedSeriesSequence:
             for item in series.ReferencedSOPSequence:

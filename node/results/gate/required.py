@@ -15,6 +15,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     CTImageStorage,
     GrayscaleSoftcopyPresentationStateStorage,
+    KeyObjectSelectionDocumentStorage,
     MRImageStorage,
     ParametricMapStorage,
     PositronEmissionTomographyImageStorage,
@@ -236,9 +237,20 @@ _WINDOW = Required(
     },
 )
 
+_KEY_OBJECTS = Required(
+    valued=(
+        *(*_VALUED, "ContentDate", "ContentTime", "ValueType", "ContinuityOfContent"),
+        *("ConceptNameCodeSequence", "ContentTemplateSequence", "ContentSequence"),
+        "CurrentRequestedProcedureEvidenceSequence",
+    ),
+    present=(*_PRESENT, "ReferencedPerformedProcedureStepSequence"),
+    items=_EQUIPMENT_ITEM,
+)
+
 REQUIRED: Mapping[str, Required] = {
     SegmentationStorage: _SEG,
     Comprehensive3DSRStorage: _SR,
+    KeyObjectSelectionDocumentStorage: _KEY_OBJECTS,
     CTImageStorage: _CT,
     MRImageStorage: _MR,
     PositronEmissionTomographyImageStorage: _PET,

@@ -180,17 +180,17 @@ def _report(
     if not measured:
         root.pop()
     root.append(_evaluations(said))
-    _name_every_item(report)
+    name_every_item(report)
     return report
 
 
-def _name_every_item(items: Iterable[Dataset]) -> None:
+def name_every_item(items: Iterable[Dataset]) -> None:
     """Its parts stand each by itself, so that whoever renders them gives their names too
     (Continuity of Content, PS3.3 C.17.3.2.4)."""
     for item in items:
         if item.ValueType == "CONTAINER":
             item.ContinuityOfContent = "SEPARATE"
-        _name_every_item(item.get("ContentSequence", ()))
+        name_every_item(item.get("ContentSequence", ()))
 
 
 def _placeholder(source: Source, provenance_: Provenance) -> groups.Group:

@@ -1,0 +1,90 @@
+"""From what analyses came to, to files that may leave: the summary, the key images, a retraction.
+
+As ``node.results.write``: the same facts with the same provenance give the same bytes, and nothing
+leaves that the gate has not read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from node.results import identity
+from node.results.errors import GateRefused
+from node.results.files import ResultFiles
+from node.results.gate import gate
+from node.results.modules.source import Provenance
+from node.results.report import statements
+from node.results.study import key_objects, summary
+from node.results.study.members import Member, Outcome, Selected, outcome
+from node.results.write import quiet
+from node.series.source import Source
+from storage.kinds import ObjectKind
+from storage.records import FindingRow, JobResults
+
+
+def write_summary(
+    source: Source, members: Sequence[Member], provenance: Provenance, folder: Path
+) -> JobResults:
+    """Write the summary report, and the key images where there are any.
+
+    Raises ``GateRefused``, and OSError where a report cannot be read.
+    """
+    with quiet():
+        outcomes = [
+            outcome(one, tuple(statements.reason_texts(source, [one.reason])) if one.reason else ())
+            for one in members
+        ]
+        provenance = identity.of_run(source, outcomes, provenance)
+        files = ResultFiles(folder)
+        document = summary.build(source, outcomes, provenance)
+        _write(document, "summary.dcm", ObjectKind.SUMMARY, source, files)
+        if key_objects.key_images(outcomes):
+            document = key_objects.build(source, outcomes, provenance)
+            _write(document, "key-objects.dcm", ObjectKind.KEY_OBJECTS, source, files)
+    return JobResults(objects=tuple(files.objects), findings=tuple(map(_row, outcomes)))
+
+
+def write_retraction(
+    source: Source,
+    objects: Sequence[Selected],
+    reason: str,
+    provenance: Provenance,
+    folder: Path,
+) -> JobResults:
+    """Write the note that takes back what later results have taken the place of.
+
+    Raises ``GateRefused``.
+    """
+    with quiet():
+        provenance = identity.of_run(source, (objects, reason), provenance)
+        files = ResultFiles(folder)
+        document = key_objects.build_retraction(source, objects, reason, provenance)
+        _write(document, "retraction.dcm", ObjectKind.RETRACTION, source, files)
+    return JobResults(objects=tuple(files.objects))
+
+
+def _row(one: Outcome) -> FindingRow:
+    """For people: what an analysis came to."""
+    return FindingRow(one.title, str(one.state).replace("_", " "), None, "", " ".join(one.texts))
+
+
+def _write(
+    document: Dataset, name: str, kind: ObjectKind, source: Source, files: ResultFiles
+) -> None:
+    path = files.write(document, name, kind)
+    _check_references(path)
+    gate.check_required(path, source)
+
+
+def _check_references(path: Path) -> None:
+    """What the document refers to is its evidence, and what is its evidence it refers to."""
+    document = pydicom.dcmread(path)
+    listed = set(gate.evidence_of(document))
+    referred = {str(one.ReferencedSOPInstanceUID) for one in gate.references_of(document)}
+    if listed != referred:
+        kind = str(document.Modality).lower()
+        raise GateRefused(kind, ("its references are not those that it lists as evidence",))
