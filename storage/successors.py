@@ -1,8 +1,8 @@
 """Which job a newer one has taken the place of: the newer one's results are the ones that count.
 
 A job's successors are the later ones of the same analyzer on the study, on the same series or by
-the same rule; of a summary those by the same rule, of a retraction none. Nothing of a job is sent, and it does not run again, once a successor's results go
-to the same place.
+the same rule; of a summary those by the same rule, of a retraction none. Nothing of a job is sent,
+and it does not run again, once a successor's results go to the same place.
 """
 
 from __future__ import annotations
@@ -61,9 +61,7 @@ def is_after(later: sa.FromClause, earlier: sa.FromClause) -> sa.ColumnElement[b
 
 def _is_alike(one: Any, other: Any) -> sa.ColumnElement[bool]:
     analyzer = schema.unindexed(one.c.analyzer)
-    is_on_same_series = sa.and_(
-        one.c.series_id == other.c.series_id, analyzer != own_jobs.SUMMARY
-    )
+    is_on_same_series = sa.and_(one.c.series_id == other.c.series_id, analyzer != own_jobs.SUMMARY)
     return sa.and_(
         one.c.study_id == other.c.study_id,
         analyzer == schema.unindexed(other.c.analyzer),

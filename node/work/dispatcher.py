@@ -9,30 +9,28 @@ from __future__ import annotations
 import queue
 import threading
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from analyzers import registry
-from analyzers.contract import AnalyzerError, AnalyzerInfo, Limits
 from node.backoff import doubled
 from node.clock import Clock
+from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
-from node.results import reported
-from node.results.modules.source import HierarchicalReference, Maker
-from node.work import notices
-from node.work.executor import Executor, Outcome, Ticket, Verdict, inputs_of
+from node.results.modules.source import Maker
+from node.work import notices, summaries
+from node.work.executor import Executor, Outcome, Ticket, Verdict
+from node.work.tickets import Tickets, title_of
 from storage import events, ledger
-from storage.blobs import Blob
 from storage.database import Database, Transaction
 from storage.errors import StorageError, StoreUnavailable
 from storage.kinds import ObjectKind
 from storage.port import Instances, Results
-from storage.records import Job, JobState, Level, StoredInstance, Topic
+from storage.records import Job, Level, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +52,7 @@ class Dispatcher:
     on_settled: called whenever a job's results were committed: there is something to deliver.
     tells_not_applicable: whether a rule, by its name, wants a report of what did not apply.
     forms: further forms of a job's findings that its destinations want.
+    rules: those whose jobs get a summary above them.
     """
 
     def __init__(
@@ -69,11 +68,10 @@ class Dispatcher:
         tells_not_applicable: Callable[[str], bool] = lambda rule: False,
         maker: Maker = Maker(),  # noqa: B008  frozen
         forms: Callable[[Job], tuple[ObjectKind, ...]] = lambda job: (),
+        rules: Sequence[RuleSettings] = (),
         poll_s: float = POLL_S,
     ) -> None:
         self._database = database
-        self._instances = instances
-        self._results = results
         self._executor = executor
         self._settings = settings
         self._clock = clock
@@ -89,8 +87,8 @@ class Dispatcher:
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
         self._tells_not_applicable = tells_not_applicable
-        self._maker = maker
-        self._forms = forms
+        self._rules = tuple(rules)
+        self._tickets = Tickets(instances, results, clock, maker, forms, self._rules)
         self._poll_s = poll_s
 
     def wake(self) -> None:
@@ -155,7 +153,7 @@ class Dispatcher:
         if job is None:
             return None, None
         try:
-            return job, self._ticket(tx, job)
+            return job, self._tickets.of(tx, job)
         except StoreUnavailable:
             self._held_until = self._clock() + timedelta(seconds=WAIT_S)
             raise
@@ -165,44 +163,8 @@ class Dispatcher:
             log.exception("job_not_started", job=job.id)
             reason = f"the job cannot be started: {type(error).__name__}"
             ledger.failed(tx, job.id, self._clock(), reason, traceback.format_exc())
+            summaries.enter_due(tx, job.id, self._rules, self._clock())
             return None, None
-
-    def _ticket(self, tx: Transaction, job: Job) -> Ticket:
-        own, beside = ledger.input_instances(tx, job.id), ledger.companions_of(tx, job.id)
-        installed = _installed(job.analyzer)
-        ticket = Ticket(
-            job_id=job.id,
-            key=job.key,
-            analyzer=job.analyzer,
-            analyzer_version=job.analyzer_version,
-            parameters=job.parameters,
-            instances=self._blobs(own),
-            place=self._results.job(job.key),
-            started_at=job.started_at or self._clock(),
-            limits=_limits(job.analyzer),
-            predecessor=_predecessor(tx, job),
-            companions={role: self._blobs(images) for role, images in beside.items()},
-            reported=self._reported(tx, job),
-            notices=False,
-            title=installed.title if installed else "",
-            family=installed.family if installed else None,
-            maker=self._maker,
-            inputs=inputs_of({"": own, **beside}),
-            forms=self._forms(job),
-        )
-        if job.refusals:
-            return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
-        return ticket
-
-    def _blobs(self, instances: Iterable[StoredInstance]) -> tuple[Blob, ...]:
-        return tuple(Blob(self._instances.blobs, one.key) for one in instances)
-
-    def _reported(self, tx: Transaction, job: Job) -> tuple[tuple[str, Blob], ...]:
-        return tuple(
-            (earlier.analyzer, Blob(self._results.blobs, f"{earlier.key}/{reported.NAME}"))
-            for earlier in ledger.waited_for(tx, job.id)
-            if earlier.state is JobState.DONE
-        )
 
     def _start(self, job: Job, ticket: Ticket) -> None:
         self._in_hand.add(job.id)
@@ -299,6 +261,7 @@ class Dispatcher:
                     ledger.failed(
                         tx, job.id, now, outcome.reason, outcome.traceback, outcome.results
                     )
+            summaries.enter_due(tx, job.id, self._rules, now)
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""
@@ -321,18 +284,13 @@ class Dispatcher:
             return
         with self._database.read() as tx:
             found = notices.due(tx, job)
-            ticket = self._ticket(tx, found.holder) if found else None
+            ticket = self._tickets.of(tx, found.holder) if found else None
         if found is None or ticket is None:
             return
-        told = replace(ticket, notices=True, title=found.titles(_title), predecessor=None)
-        notice = told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(_title))
+        told = replace(ticket, notices=True, title=found.titles(title_of), predecessor=None)
+        notice = told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(title_of))
         holder = found.holder
         self._submit(notice, lambda report: (holder, notice, _as_it_was(holder, report)))
-
-
-def _title(analyzer: str) -> str:
-    installed = _installed(analyzer)
-    return installed.title if installed else analyzer
 
 
 def _tells(ticket: Ticket) -> bool:
@@ -363,34 +321,6 @@ def _with_report(failure: Outcome, report: Outcome) -> Outcome:
         failure.reason,
         failure.traceback,
         seconds=failure.seconds,
-    )
-
-
-def _limits(analyzer: str) -> Limits:
-    installed = _installed(analyzer)
-    return installed.limits if installed else Limits()
-
-
-def _installed(analyzer: str) -> AnalyzerInfo | None:
-    """What is known of the analyzer; None where it is gone or broken: the worker says so."""
-    try:
-        return registry.info(analyzer)
-    except AnalyzerError:
-        return None
-
-
-def _predecessor(tx: Transaction, job: Job) -> HierarchicalReference | None:
-    if job.predecessor_id is None:
-        return None
-    report = ledger.report_of(tx, job.predecessor_id)
-    if report is None:
-        return None
-    found, study_instance_uid = report
-    return HierarchicalReference(
-        study_instance_uid=study_instance_uid,
-        series_instance_uid=found.series_instance_uid,
-        sop_class_uid=found.sop_class_uid,
-        sop_instance_uid=found.sop_instance_uid,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from storage import ledger
+from storage import ledger, own_jobs
 from storage.database import Transaction
 from storage.records import Job, JobState
 
@@ -40,7 +40,11 @@ def due(tx: Transaction, ended: Job) -> Due | None:
     """
     jobs = ledger.list_jobs(tx, ended.study_id, limit=MOST_JOBS)
     superseded = {job.predecessor_id for job in jobs}
-    of_rule = [job for job in jobs if job.rule == ended.rule and job.id not in superseded]
+    of_rule = [
+        job
+        for job in jobs
+        if job.rule == ended.rule and job.id not in superseded and job.analyzer not in own_jobs.OWN
+    ]
     if any(job.state in _OPEN for job in of_rule):
         return None
     silent = sorted(

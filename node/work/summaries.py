@@ -76,9 +76,7 @@ def _due(tx: Transaction, rule: RuleSettings, jobs: Sequence[Job]) -> NewJob | N
 
 def _members(rule: RuleSettings, jobs: Sequence[Job]) -> list[Job]:
     """The jobs of a rule that nothing has taken the place of, in the order of its analyzers."""
-    of_rule = [
-        one for one in jobs if one.analyzer not in own_jobs.OWN and rule.has_set(one.rule)
-    ]
+    of_rule = [one for one in jobs if one.analyzer not in own_jobs.OWN and rule.has_set(one.rule)]
     current = [one for one in of_rule if not any(_is_after(other, one) for other in jobs)]
     order = {name: place for place, name in enumerate(rule.analyzers)}
     return sorted(current, key=lambda one: (order.get(one.analyzer, len(order)), one.id))
@@ -132,9 +130,7 @@ def told(
     return tuple(_member(one, ledger.results_of(tx, one.id), blobs, title_of) for one in ordered)
 
 
-def _member(
-    job: Job, results: JobResults, blobs: Blobs, title_of: Callable[[str], str]
-) -> Member:
+def _member(job: Job, results: JobResults, blobs: Blobs, title_of: Callable[[str], str]) -> Member:
     report = next((one for one in reversed(results.objects) if one.kind.is_report), None)
     return Member(
         title=title_of(job.analyzer),

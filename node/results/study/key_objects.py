@@ -112,6 +112,7 @@ def _document(
         series_description=provenance.text(named.series_description),
     )
     document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(referred)
+    document.ContinuityOfContent = "SEPARATE"
     evidence.refer_to_request(document, source.headers[0])
     provenance.stamp(document, source, provenance_)
     return document

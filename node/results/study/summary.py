@@ -64,8 +64,8 @@ def build(source: Source, outcomes: Sequence[Outcome], provenance_: Provenance) 
 
 
 def references(outcomes: Sequence[Outcome]) -> list[HierarchicalReference]:
-    """All that a summary refers to, each once: reports, images made, images with a finding."""
-    found = (chain(one.refers_to, (key.image for key in one.key_images)) for one in outcomes)
+    """All that a summary refers to, each once: reports, images made, an image with a finding."""
+    found = (chain(one.refers_to, (key.image for key in one.key_images[:1])) for one in outcomes)
     return list(dict.fromkeys(chain.from_iterable(found)))
 
 
@@ -93,9 +93,7 @@ def _content(
     placed = [_place(source, one) for one in outcomes if one.key_images]
     language = LANGUAGES.get(provenance_.maker.language, LANGUAGES["en"])
     report = hd.sr.MeasurementReport(
-        observation_context=hd.sr.ObservationContext(
-            observer_device_context=device(provenance_)
-        ),
+        observation_context=hd.sr.ObservationContext(observer_device_context=device(provenance_)),
         procedure_reported=provenance.concept(procedures.of(source.headers[0])),
         imaging_measurements=placed or [_placeholder(source)],
         language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
@@ -109,7 +107,7 @@ def _content(
         name=provenance.concept(QUALITATIVE_EVALUATIONS), relationship_type=groups.CONTAINS
     )
     container.ContentSequence = hd.sr.ContentSequence(
-        _sentences(outcomes, provenance_.maker.language)
+        list(_sentences(outcomes, provenance_.maker.language))
     )
     root.append(container)
     name_every_item(report)

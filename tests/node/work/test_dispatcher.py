@@ -314,7 +314,7 @@ def test_a_job_that_cannot_be_started_fails_and_the_next_one_runs(
             raise TypeError("its parameters have no defaults")
         return Limits()
 
-    monkeypatch.setattr("node.work.dispatcher._limits", limits)
+    monkeypatch.setattr("node.work.tickets._limits", limits)
     bench.run(bench.dispatcher(ScriptedExecutor(lambda ticket: Outcome(Verdict.DONE))))
     assert bench.job(first).reason == "the job cannot be started: TypeError"
     assert bench.job(second).state is JobState.DONE

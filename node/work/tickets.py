@@ -1,0 +1,120 @@
+"""From a row of the ledger to the ticket that a worker is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from analyzers import registry
+from analyzers.contract import AnalyzerError, AnalyzerInfo, Limits
+from node.clock import Clock
+from node.config.rules import RuleSettings
+from node.results import reported
+from node.results.modules.source import HierarchicalReference, Maker
+from node.work import summaries
+from node.work.executor import Retraction, Summary, Ticket, Verdict, inputs_of
+from storage import ledger, own_jobs
+from storage.blobs import Blob
+from storage.database import Transaction
+from storage.kinds import ObjectKind
+from storage.port import Instances, Results
+from storage.records import Job, JobState, StoredInstance
+
+
+@dataclass(frozen=True, slots=True)
+class Tickets:
+    """Makes tickets: see ``Dispatcher`` for what they are made from."""
+
+    _instances: Instances
+    _results: Results
+    _clock: Clock
+    _maker: Maker
+    _forms: Callable[[Job], tuple[ObjectKind, ...]]
+    _rules: Sequence[RuleSettings]
+
+    def of(self, tx: Transaction, job: Job) -> Ticket:
+        """The ticket of a job, as it stands in the ledger.
+
+        Raises
+        ------
+        StorageError
+        """
+        own, beside = ledger.input_instances(tx, job.id), ledger.companions_of(tx, job.id)
+        installed = installed_info(job.analyzer)
+        ticket = Ticket(
+            job_id=job.id,
+            key=job.key,
+            analyzer=job.analyzer,
+            analyzer_version=job.analyzer_version,
+            parameters=job.parameters,
+            instances=self._blobs(own),
+            place=self._results.job(job.key),
+            started_at=job.started_at or self._clock(),
+            limits=_limits(job.analyzer),
+            predecessor=_predecessor(tx, job),
+            companions={role: self._blobs(images) for role, images in beside.items()},
+            reported=self._reported(tx, job),
+            notices=False,
+            title=title_of(job.analyzer) if installed or job.analyzer in own_jobs.OWN else "",
+            family=installed.family if installed else None,
+            maker=self._maker,
+            inputs=inputs_of({"": own, **beside}),
+            forms=self._forms(job),
+            above=self._above(tx, job),
+        )
+        if job.refusals:
+            return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
+        return ticket
+
+    def _blobs(self, instances: Iterable[StoredInstance]) -> tuple[Blob, ...]:
+        return tuple(Blob(self._instances.blobs, one.key) for one in instances)
+
+    def _reported(self, tx: Transaction, job: Job) -> tuple[tuple[str, Blob], ...]:
+        return tuple(
+            (earlier.analyzer, Blob(self._results.blobs, f"{earlier.key}/{reported.NAME}"))
+            for earlier in ledger.waited_for(tx, job.id)
+            if earlier.state is JobState.DONE
+        )
+
+    def _above(self, tx: Transaction, job: Job) -> Summary | Retraction | None:
+        """What the node itself is to write of a study, where that is the job."""
+        if job.analyzer == own_jobs.SUMMARY:
+            return Summary(summaries.told(tx, job, self._rules, self._results.blobs, title_of))
+        return None
+
+
+def title_of(analyzer: str) -> str:
+    """What a person calls it."""
+    installed = installed_info(analyzer)
+    return installed.title if installed else _OWN.get(analyzer, analyzer)
+
+
+_OWN = {own_jobs.SUMMARY: "Summary", own_jobs.RETRACTION: "Retraction"}
+
+
+def _limits(analyzer: str) -> Limits:
+    installed = installed_info(analyzer)
+    return installed.limits if installed else Limits()
+
+
+def installed_info(analyzer: str) -> AnalyzerInfo | None:
+    """What is known of the analyzer; None where it is gone or broken: the worker says so."""
+    try:
+        return registry.info(analyzer)
+    except AnalyzerError:
+        return None
+
+
+def _predecessor(tx: Transaction, job: Job) -> HierarchicalReference | None:
+    if job.predecessor_id is None:
+        return None
+    report = ledger.report_of(tx, job.predecessor_id)
+    if report is None:
+        return None
+    found, study_instance_uid = report
+    return HierarchicalReference(
+        study_instance_uid=study_instance_uid,
+        series_instance_uid=found.series_instance_uid,
+        sop_class_uid=found.sop_class_uid,
+        sop_instance_uid=found.sop_instance_uid,
+    )

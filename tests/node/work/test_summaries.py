@@ -1,0 +1,198 @@
+"""One summary a study and rule: when it is due, of what it speaks, and what supersedes it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node.config.rules import RuleSettings
+from node.config.tables import WorkerSettings
+from node.work.dispatcher import Dispatcher
+from node.work.executor import Outcome, Summary, Ticket, Verdict
+from storage import ledger, outbox, own_jobs
+from storage.records import DeliveryState, Job, JobState
+from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
+    Bench,
+    ScriptedExecutor,
+    bench,
+    results,
+)
+
+NAMES = ("lung_segmentation", "lung_nodule", "airway_segmentation")
+RULE = RuleSettings(name="rule", analyzers=NAMES, destinations=("pacs",))
+
+
+def ends(**verdicts: Verdict) -> Callable[[Ticket], Outcome]:
+    """Each analyzer ends as it is told, with a report; a summary is written as the worker does."""
+
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.above is not None:
+            return Outcome(Verdict.DONE, results("summary", uid=f"1.2.9.{ticket.job_id}"))
+        verdict = verdicts.get(ticket.analyzer, Verdict.DONE)
+        made = results("sr", uid=f"1.2.3.{ticket.job_id}")
+        return Outcome(verdict, made if verdict is Verdict.DONE else results(), f"it is {verdict}")
+
+    return answer
+
+
+@dataclass
+class Site:
+    """A dispatcher whose rule wants a summary."""
+
+    bench: Bench
+    executor: ScriptedExecutor
+    rule: RuleSettings = RULE
+
+    def run(self, until: threading.Event | None = None) -> None:
+        dispatcher = Dispatcher(
+            self.bench.database,
+            self.bench.store,
+            self.bench.results,
+            self.executor,
+            WorkerSettings(),
+            self.bench.clock,
+            rules=(self.rule,),
+            poll_s=0,
+        )
+        for _ in range(12):
+            dispatcher.step()
+            dispatcher._wait()
+            if until is not None and until.is_set():
+                dispatcher.stop()
+        dispatcher.step()
+
+    def summaries(self) -> list[Job]:
+        with self.bench.database.read() as tx:
+            jobs = ledger.list_jobs(tx, self.bench.study_id, limit=1000)
+        return [one for one in reversed(jobs) if one.analyzer == own_jobs.SUMMARY]
+
+    def told(self) -> list[Summary]:
+        return [one.above for one in self.executor.tickets if isinstance(one.above, Summary)]
+
+
+def enter(bench: Bench, digest: str = "i") -> list[int]:  # noqa: F811
+    return [bench.enter(name, notices=False, inputs_digest=digest) for name in NAMES]
+
+
+def test_a_summary_is_made_once_when_all_jobs_of_the_rule_have_ended(
+    bench: Bench,  # noqa: F811
+) -> None:
+    enter(bench)
+    answer = ends(lung_nodule=Verdict.FAILED, airway_segmentation=Verdict.NOT_APPLICABLE)
+    site = Site(bench, ScriptedExecutor(answer))
+    site.run()
+    site.run()
+    assert [one.state for one in site.summaries()] == [JobState.DONE]
+    (told,) = site.told()
+    assert [(one.analyzer, one.state) for one in told.members] == [
+        ("lung_segmentation", JobState.DONE),
+        ("lung_nodule", JobState.FAILED),
+        ("airway_segmentation", JobState.NOT_APPLICABLE),
+    ]
+    assert [len(one.refers_to) for one in told.members] == [1, 0, 0]
+    assert sorted(bench.deliveries()) == ["sr", "summary"]
+
+
+def test_a_rule_of_which_one_analyzer_ran_has_no_summary_nor_one_that_wants_none(
+    bench: Bench,  # noqa: F811
+) -> None:
+    bench.enter(NAMES[0])
+    alone = Site(bench, ScriptedExecutor(ends()))
+    alone.run()
+    enter(bench, "j")
+    silent = Site(bench, ScriptedExecutor(ends()), RULE.model_copy(update={"summary": False}))
+    silent.run()
+    assert alone.summaries() == silent.summaries() == []
+
+
+def test_jobs_of_another_rule_are_no_part_of_it_and_shared_jobs_of_both(
+    bench: Bench,  # noqa: F811
+) -> None:
+    bench.enter(NAMES[0], rule="rule, other")
+    bench.enter(NAMES[1], rule="rule")
+    bench.enter(NAMES[2], rule="another rule")
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    (told,) = site.told()
+    assert [one.analyzer for one in told.members] == list(NAMES[:2])
+
+
+def test_a_job_that_is_redone_with_another_end_gives_another_summary_after_the_first(
+    bench: Bench,  # noqa: F811
+) -> None:
+    ids = enter(bench)
+    site = Site(bench, ScriptedExecutor(ends(lung_nodule=Verdict.FAILED)))
+    site.run()
+    site.executor.answer = ends()
+    restart(bench, ids[1])
+    site.run()
+    restart(bench, ids[1])
+    site.run()  # ends as before: no third
+    first, second = site.summaries()
+    assert second.predecessor_id == first.id
+    assert site.executor.tickets[-1].above is None
+    second_ticket = [one for one in site.executor.tickets if one.above is not None][1]
+    assert second_ticket.predecessor is not None
+    assert second_ticket.predecessor.sop_instance_uid.startswith(f"1.2.9.{first.id}")
+
+
+def test_what_ends_as_it_once_did_is_said_again_after_what_was_said_meanwhile(
+    bench: Bench,  # noqa: F811
+) -> None:
+    ids = enter(bench)
+    site = Site(bench, ScriptedExecutor(ends()))
+    for verdict in (Verdict.FAILED, Verdict.NOT_APPLICABLE, Verdict.FAILED):
+        site.executor.answer = ends(lung_nodule=verdict)
+        site.run()
+        restart(bench, ids[1])
+    assert len(site.summaries()) == 3
+    assert [one.members[1].state for one in site.told()] == [
+        JobState.FAILED,
+        JobState.NOT_APPLICABLE,
+        JobState.FAILED,
+    ]
+
+
+def test_a_study_that_re_opens_gets_a_summary_of_its_new_results_alone(
+    bench: Bench,  # noqa: F811
+) -> None:
+    enter(bench)
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    new = enter(bench, "with a late image")
+    site.run()
+    first, second = site.summaries()
+    assert second.predecessor_id == first.id
+    uids = {one.refers_to[0].sop_instance_uid for one in site.told()[1].members}
+    assert {uid.split(".")[3] for uid in uids} == {str(one) for one in new}
+    with bench.database.read() as tx:
+        states = {
+            one.job_id: one.state
+            for one in outbox.list_deliveries(tx)
+            if one.job_id in (first.id, second.id)
+        }
+    assert states == {first.id: DeliveryState.SUPERSEDED, second.id: DeliveryState.PENDING}
+
+
+def test_the_summary_is_owed_with_the_end_of_the_last_job_whatever_happens_then(
+    bench: Bench,  # noqa: F811
+) -> None:
+    enter(bench)
+    stopping = threading.Event()
+
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.analyzer == NAMES[-1]:
+            stopping.set()
+        return ends()(ticket)
+
+    site = Site(bench, ScriptedExecutor(answer))
+    site.run(until=stopping)  # cut off: the last end is committed, the summary not begun
+    assert [one.state for one in site.summaries()] == [JobState.PENDING]
+    site.run()
+    assert [one.state for one in site.summaries()] == [JobState.DONE]
+
+
+def restart(bench: Bench, job_id: int) -> None:  # noqa: F811
+    with bench.database.write() as tx:
+        ledger.restart(tx, job_id, bench.clock())
