@@ -23,9 +23,9 @@ from node.results.modules import provenance
 from node.results.modules.source import Provenance
 from node.results.report import evidence
 from node.results.series_numbers import ABOVE, Block, SeriesNumbers
-from node.results.study import words
 from node.results.study.members import KeyImage, Outcome, Selected
 from node.results.study.summary import described, device
+from node.results.words import sentences
 from node.series.source import Source
 
 KEY_IMAGES_NUMBER = Block(2)
@@ -67,8 +67,8 @@ def build(source: Source, outcomes: Sequence[Outcome], provenance_: Provenance) 
         role="key-objects",
         number=KEY_IMAGES_NUMBER,
         title=OF_INTEREST,
-        text=words.CHOSEN(language, what=", ".join(titles)),
-        series_description=described(outcomes, words.KEY_IMAGES(language), language),
+        text=sentences.CHOSEN(language, what=", ".join(titles)),
+        series_description=described(outcomes, sentences.KEY_IMAGES(language), language),
     )
     images = [Selected(key.image, is_image=True) for key in selected]
     document = _document(source, images, provenance_, named)
@@ -85,8 +85,8 @@ def build_retraction(
         role="retraction",
         number=RETRACTION_NUMBER,
         title=REJECTED[reason],
-        text=words.WHY_RETRACTED(language, title=provenance_.analyzer_title),
-        series_description=words.RETRACTED(language),
+        text=sentences.WHY_RETRACTED(language, title=provenance_.analyzer_title),
+        series_description=sentences.RETRACTED(language),
     )
     return _document(source, objects, provenance_, named)
 

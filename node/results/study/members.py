@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 
 from node.results.modules.source import HierarchicalReference
 from node.results.report import groups
+from node.results.words import phrases
 from storage.port import Readable
 from storage.records import JobState
 
@@ -77,7 +78,7 @@ class Selected:
     """Whether it is of an image SOP class, which segmentations and maps are too."""
 
 
-def outcome(member: Member, reasons: tuple[str, ...]) -> Outcome:
+def outcome(member: Member, reasons: tuple[str, ...], language: str) -> Outcome:
     """What a member came to, by its report; ``reasons`` are said where that concludes nothing."""
     texts: tuple[str, ...] = ()
     places: tuple[KeyImage, ...] = ()
@@ -86,7 +87,7 @@ def outcome(member: Member, reasons: tuple[str, ...]) -> Outcome:
         texts = _conclusion(report)
         places = tuple(_key_images(report)) if member.state is JobState.DONE else ()
     return Outcome(
-        title=member.title,
+        title=phrases.shown(member.title, language),
         analyzer=member.analyzer,
         version=member.version,
         state=member.state,

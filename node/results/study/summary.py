@@ -22,18 +22,25 @@ from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.report import evidence, groups, procedures
-from node.results.report.sr import QUALITATIVE_EVALUATIONS, name_every_item
+from node.results.report.sr import LANGUAGES, QUALITATIVE_EVALUATIONS, name_every_item
 from node.results.series_numbers import ABOVE, Block, SeriesNumbers
-from node.results.study import words
 from node.results.study.members import KeyImage, Outcome
+from node.results.words import sentences
 from node.series.source import Source
 from storage.records import JobState
 
 NUMBER = Block(1)
 REFERRED = Code("260753009", "SCT", "Source")
-LANGUAGES = {
-    "en": Code("en", "RFC5646", "English"),
-    "de": Code("de", "RFC5646", "German"),
+_COUNTED = {
+    JobState.FAILED: sentences.COUNT_FAILED,
+    JobState.NOT_APPLICABLE: sentences.COUNT_NOT_APPLICABLE,
+    JobState.DONE: sentences.COUNT_DONE,
+}
+"""In the order of saying it: what somebody has to know first."""
+_CAME_TO = {
+    JobState.FAILED: sentences.CAME_TO_FAILED,
+    JobState.NOT_APPLICABLE: sentences.CAME_TO_NOT_APPLICABLE,
+    JobState.DONE: sentences.CAME_TO,
 }
 
 
@@ -52,7 +59,7 @@ def build(source: Source, outcomes: Sequence[Outcome], provenance_: Provenance) 
         is_complete=True,
         is_final=False,
         is_verified=False,
-        series_description=described(outcomes, words.SUMMARY(language), language),
+        series_description=described(outcomes, sentences.SUMMARY(language), language),
     )
     document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(referred)
     if provenance_.predecessor is not None:
@@ -75,11 +82,10 @@ def described(outcomes: Sequence[Outcome], title: str, language: str) -> str:
 
 
 def _ends(outcomes: Sequence[Outcome], language: str) -> str:
-    """ "1 failed, 3 done": what somebody has to know first."""
+    """ "1 failed, 3 done"."""
     counts = Counter(one.state for one in outcomes)
-    order = (JobState.FAILED, JobState.NOT_APPLICABLE, JobState.DONE)
     return ", ".join(
-        words.COUNTED[state](language, count=counts[state]) for state in order if counts[state]
+        said(language, count=counts[state]) for state, said in _COUNTED.items() if counts[state]
     )
 
 
@@ -91,7 +97,7 @@ def _content(
     source: Source, outcomes: Sequence[Outcome], provenance_: Provenance
 ) -> hd.sr.MeasurementReport:
     placed = [_place(source, one) for one in outcomes if one.key_images]
-    language = LANGUAGES.get(provenance_.maker.language, LANGUAGES["en"])
+    language = LANGUAGES[provenance_.maker.language]
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(observer_device_context=device(provenance_)),
         procedure_reported=provenance.concept(procedures.of(source.headers[0])),
@@ -124,17 +130,17 @@ def device(provenance_: Provenance) -> hd.sr.ObserverContext:
 
 def _sentences(outcomes: Sequence[Outcome], language: str) -> Iterator[hd.sr.ContentItem]:
     """First of all how the analyses ended, then each; the method last."""
-    ends = words.ANALYSES(language, count=len(outcomes), ends=_ends(outcomes, language))
+    ends = sentences.ANALYSES(language, count=len(outcomes), ends=_ends(outcomes, language))
     yield groups.text_item(groups.CONCLUSION, ends)
     for one in outcomes:
         text = " ".join(one.texts)
-        said = words.OUTCOME[one.state](language, title=one.title, text=text).strip()
+        said = _CAME_TO[one.state](language, title=one.title, text=text).strip()
         item = groups.text_item(groups.CONCLUSION, said)
         below = [_reference(reference) for reference in one.refers_to]
         if below:
             item.ContentSequence = hd.sr.ContentSequence(below)
         yield item
-    yield groups.text_item(groups.COMMENT, words.UNVERIFIED(language))
+    yield groups.text_item(groups.COMMENT, sentences.SUMMED_UP(language))
 
 
 def _reference(referred: HierarchicalReference) -> hd.sr.ContentItem:

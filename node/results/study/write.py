@@ -17,7 +17,7 @@ from node.results.errors import GateRefused
 from node.results.files import ResultFiles
 from node.results.gate import gate
 from node.results.modules.source import Provenance
-from node.results.report import statements
+from node.results.report import reasons
 from node.results.study import key_objects, summary
 from node.results.study.members import Member, Outcome, Selected, outcome
 from node.results.write import quiet
@@ -34,10 +34,8 @@ def write_summary(
     Raises ``GateRefused``, and OSError where a report cannot be read.
     """
     with quiet():
-        outcomes = [
-            outcome(one, tuple(statements.reason_texts(source, [one.reason])) if one.reason else ())
-            for one in members
-        ]
+        language = provenance.maker.language
+        outcomes = [outcome(one, _reasons(source, one, language), language) for one in members]
         provenance = identity.of_run(source, outcomes, provenance)
         files = ResultFiles(folder)
         document = summary.build(source, outcomes, provenance)
@@ -65,6 +63,10 @@ def write_retraction(
         document = key_objects.build_retraction(source, objects, reason, provenance)
         _write(document, "retraction.dcm", ObjectKind.RETRACTION, source, files)
     return JobResults(objects=tuple(files.objects))
+
+
+def _reasons(source: Source, member: Member, language: str) -> tuple[str, ...]:
+    return tuple(reasons.texts(source, [member.reason], language)) if member.reason else ()
 
 
 def _row(one: Outcome) -> FindingRow:

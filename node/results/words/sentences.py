@@ -128,3 +128,37 @@ SHADES_OF_MAP = Said(
     "{quantity}: von {lowest} bis {highest} {unit}, dargestellt von farblos bis gelb.",
 )
 COLOUR_PICTURE = Said("{title}, colour picture", "{title}, Farbbild")
+
+# --- above the reports of a study -----------------------------------------------------------------
+
+SUMMARY = Said("Summary", "Zusammenfassung")
+KEY_IMAGES = Said("Key images", "Schlüsselbilder")
+RETRACTED = Said("RETRACTED: earlier results", "ZURÜCKGEZOGEN: frühere Ergebnisse")
+ANALYSES = Said("{count} analyses: {ends}.", "{count} Auswertungen: {ends}.")
+COUNT_DONE = Said("{count} done", "{count} fertig")
+COUNT_FAILED = Said("{count} failed", "{count} fehlgeschlagen")
+COUNT_NOT_APPLICABLE = Said("{count} not applicable", "{count} nicht anwendbar")
+CAME_TO = Said("{title}: {text}", "{title}: {text}")
+CAME_TO_FAILED = Said(
+    "{title}: FAILED, there is no result. {text}",
+    "{title}: FEHLGESCHLAGEN, es gibt kein Ergebnis. {text}",
+)
+CAME_TO_NOT_APPLICABLE = Said(
+    "{title}: NOT APPLICABLE, the images were not analyzed. {text}",
+    "{title}: NICHT ANWENDBAR, die Bilder wurden nicht ausgewertet. {text}",
+)
+SUMMED_UP = Said(
+    "Made automatically from the reports referred to; not verified by a person.",
+    "Automatisch aus den genannten Berichten erstellt; nicht von einer Person geprüft.",
+)
+CHOSEN = Said(
+    "Images on which automatic analyses found something: {what}. Not verified by a person.",
+    "Bilder, auf denen automatische Auswertungen etwas fanden: {what}."
+    " Nicht von einer Person geprüft.",
+)
+WHY_RETRACTED = Said(
+    "Superseded: more or other images of the study came, and {title} analyzed them anew."
+    " The later results are stored here.",
+    "Überholt: Weitere oder andere Bilder der Studie kamen an, und {title} hat sie neu"
+    " ausgewertet. Die neuen Ergebnisse sind hier gespeichert.",
+)
