@@ -41,6 +41,7 @@ from analyzers.contract import (
 )
 from node.results import makers
 from node.results.bench import Bench, Piece
+from node.results.gate.written import Written
 from node.results.modules import origin
 from node.results.modules.acquisition import KEPT
 from node.results.objects import color, parametric
@@ -66,7 +67,7 @@ class Mention(Enum):
     NONE = auto()
 
 
-def _nothing_more(path: Path, piece: Piece[Any], number: int) -> None:
+def _nothing_more(written: Written, piece: Piece[Any], number: int) -> None:
     """The gate reads back what it reads of every object, and no more."""
 
 
@@ -86,7 +87,7 @@ class Objects(Generic[F]):
     numbers: Block
     mention: Mention
     build: Callable[[Piece[F]], Iterable[Dataset]]
-    read_back: Callable[[Path, Piece[F], int], None] = _nothing_more
+    read_back: Callable[[Written, Piece[F], int], None] = _nothing_more
     picture: Callable[[Piece[F], Path], None] | None = None
     is_series: bool = False
     """Whether each makes one file for every image of the source."""

@@ -24,6 +24,7 @@ from analyzers.contract import (
 )
 from node.results.bench import Bench, Piece
 from node.results.gate import gate
+from node.results.gate.written import Written
 from node.results.modules import origin
 from node.results.objects import (
     blending,
@@ -102,17 +103,17 @@ def window_state(piece: Piece[WindowPreset]) -> Iterator[Dataset]:
 # --- what the gate reads back ---------------------------------------------------------------------
 
 
-def read_segmentation(path: Path, piece: Piece[Segmentation], number: int) -> None:
-    gate.check_segmentation(path, piece.item, piece.bench.source)
+def read_segmentation(written: Written, piece: Piece[Segmentation], number: int) -> None:
+    gate.check_segmentation(written, piece.item, piece.bench.source)
 
 
-def read_compressed(path: Path, piece: Piece[CompressedImage], number: int) -> None:
+def read_compressed(written: Written, piece: Piece[CompressedImage], number: int) -> None:
     stored = origin.volume_of(piece.bench.source).stored[number]
-    gate.check_compressed(path, stored, lossless=not piece.item.method)
+    gate.check_compressed(written.path, stored, lossless=not piece.item.method)
 
 
-def read_registration(path: Path, piece: Piece[Registration], number: int) -> None:
-    gate.check_registration(path, piece.item)
+def read_registration(written: Written, piece: Piece[Registration], number: int) -> None:
+    gate.check_registration(written.path, piece.item)
 
 
 # --- pictures -------------------------------------------------------------------------------------

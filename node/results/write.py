@@ -23,6 +23,7 @@ from node.results.files import ResultFiles
 from node.results.forms import table
 from node.results.forms.table import Form
 from node.results.gate import gate
+from node.results.gate.written import Written
 from node.results.kinds import Kind, Mention, Objects
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.objects import blending
@@ -144,9 +145,10 @@ def _make_one(piece: Piece[Any], objects: Objects[Any], files: ResultFiles) -> N
     for made, dataset in enumerate(objects.build(piece), start=1):
         number = made - 1
         path = files.write(dataset, objects.file_name(piece, number), objects.kind)
-        objects.read_back(path, piece, number)
+        written = Written(path)
+        objects.read_back(written, piece, number)
         at_an_end = number in (0, len(source.frames) - 1)
-        gate.check_required(path, source, validate=at_an_end or not objects.is_series)
+        gate.check_required(written, source, validate=at_an_end or not objects.is_series)
         _remember(piece, objects.mention, dataset)
     if objects.picture is not None and made:
         objects.picture(piece, files.picture(f"{objects.file}-{piece.place.index}.png"))

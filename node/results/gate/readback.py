@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataset import Dataset
 
 from analyzers.contract import Volume
+from node.results.errors import GateRefused
+from node.results.gate.written import FrameGroups, Written
 from node.series.source import Source
 
 TOLERANCE = 0.02
@@ -21,122 +22,142 @@ TOLERANCE = 0.02
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReadFrame:
-    """One frame: its segment, its pixels, and the affine from (row, column) to source index."""
+class Place:
+    """Where a frame lies: the affine from (row, column) to source index, and its reference."""
 
-    segment: int
-    mask: NDArray[np.uint8]
     origin: NDArray[np.float64]
     step_row: NDArray[np.float64]
     step_column: NDArray[np.float64]
     source_instance: str | None
     source_frame: int | None
+    aligned_slice: int | None
+    """The slice that it covers pixel by pixel; None where it lies askew to the grid."""
 
-    def aligned_slice(self) -> int | None:
-        """The slice that the frame covers pixel by pixel; None where it lies askew to the grid."""
-        rows, columns = self.mask.shape
-        index = round(float(self.origin[0]))
-        wanted = np.array([[index, 0, 0], [index, rows - 1, 0], [index, 0, columns - 1]])
-        found = np.stack(
-            [
-                self.origin,
-                self.origin + (rows - 1) * self.step_row,
-                self.origin + (columns - 1) * self.step_column,
-            ]
-        )
-        return index if np.abs(found - wanted).max() <= TOLERANCE else None
+    @property
+    def is_known(self) -> bool:
+        return bool(np.isfinite(self.origin).all())
 
-    def source_indices(self) -> NDArray[np.int64]:
+    def source_indices(self, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
         """The nearest source voxel of every pixel that is set, n×3."""
-        rows, columns = np.nonzero(self.mask)
+        rows, columns = np.nonzero(mask)
         places = self.origin + np.outer(rows, self.step_row) + np.outer(columns, self.step_column)
         nearest: NDArray[np.int64] = np.rint(places).astype(np.int64)
         return nearest
 
 
-def frames(dataset: Dataset, source: Source, volume: Volume) -> Iterator[ReadFrame]:
-    """Every frame of the object, in its order."""
-    shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
-    packed = np.frombuffer(dataset.PixelData, np.uint8)
-    rows, columns = int(dataset.Rows), int(dataset.Columns)
-    to_index: NDArray[np.float64] = np.linalg.inv(volume.affine).astype(np.float64)
-    for number, own in enumerate(dataset.PerFrameFunctionalGroupsSequence):
-        reference = _source_item(own)
-        instance, frame = _identity(reference)
-        corner, down, right = _geometry(own, shared, to_index, source, instance, frame)
+@dataclass(frozen=True, slots=True, eq=False)
+class ReadFrame:
+    """One frame: its segment (0: none is named), its place, and its number from 0."""
+
+    segment: int
+    place: Place
+    number: int
+
+
+def frames(written: Written, source: Source, volume: Volume) -> Iterator[ReadFrame]:
+    """Every frame of the object, in its order.
+
+    Raises ``GateRefused`` where there are not as many as it says, or they cannot be read.
+    """
+    count = int(written.dataset.get("NumberOfFrames") or 0)
+    if len(written.frames) != count:
+        said = f"it says to have {count} frames and describes {len(written.frames)}"
+        raise GateRefused("seg", (said,))
+    places = _Places(written, source, volume)
+    for number, groups in enumerate(written.frames):
+        segment = groups.value("SegmentIdentificationSequence", "ReferencedSegmentNumber")
         yield ReadFrame(
-            segment=_segment_number(own, shared),
-            mask=_bits(packed, number * rows * columns, rows * columns).reshape(rows, columns),
-            origin=corner,
-            step_row=down,
-            step_column=right,
-            source_instance=instance,
-            source_frame=frame,
+            segment=int.from_bytes(segment or b"", "little"),
+            place=places.of(groups),
+            number=number,
         )
 
 
-def _bits(packed: NDArray[np.uint8], first: int, count: int) -> NDArray[np.uint8]:
-    """Pixels ``first`` to ``first + count`` of bits packed from the lowest (PS3.5 8.1.1)."""
-    start, skip = divmod(first, 8)
-    stop = (first + count + 7) // 8
-    return np.unpackbits(packed[start:stop], bitorder="little")[skip : skip + count]
+class _Places:
+    """Where frames lie; those that say the same lie at the same place."""
+
+    def __init__(self, written: Written, source: Source, volume: Volume) -> None:
+        self._source = source
+        self._shape = (int(written.dataset.Rows), int(written.dataset.Columns))
+        self._to_index: NDArray[np.float64] = np.linalg.inv(volume.affine).astype(np.float64)
+        self._known: dict[tuple[bytes | None, ...], Place] = {}
+
+    def of(self, groups: FrameGroups) -> Place:
+        said = tuple(groups.value(*way) for way in (*_GEOMETRY, *_REFERENCE))
+        if said not in self._known:
+            self._known[said] = self._place(*said)
+        return self._known[said]
+
+    def _place(
+        self,
+        position: bytes | None,
+        orientation: bytes | None,
+        spacing: bytes | None,
+        uid: bytes | None,
+        frame: bytes | None,
+    ) -> Place:
+        instance = uid.decode("ascii", "replace").rstrip("\0 ") if uid is not None else None
+        number = int(frame) if frame and frame.strip().isdigit() else None
+        if position and orientation and spacing:
+            origin, down, right = self._in_space(*map(_numbers, (position, orientation, spacing)))
+        else:
+            origin, down, right = self._by_reference(instance, number)
+        aligned = _aligned(origin, down, right, self._shape)
+        return Place(origin, down, right, instance, number, aligned)
+
+    def _in_space(
+        self,
+        position: NDArray[np.float64],
+        orientation: NDArray[np.float64],
+        spacing: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        if (len(position), len(orientation), len(spacing)) != (3, 6, 2):
+            return _NOWHERE
+        along_row, along_column = orientation[:3], orientation[3:]
+        linear = self._to_index[:3, :3]
+        corner = linear @ position + self._to_index[:3, 3]
+        return corner, linear @ (along_column * spacing[0]), linear @ (along_row * spacing[1])
+
+    def _by_reference(
+        self, instance: str | None, number: int | None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+        """An image without a place in space is found by its reference alone."""
+        for index, place in enumerate(self._source.frames):
+            header = self._source.headers[place.header]
+            if (str(header.SOPInstanceUID), place.number) == (instance, number):
+                return np.array([index, 0.0, 0.0]), np.array([0.0, 1, 0]), np.array([0.0, 0, 1])
+        return _NOWHERE
 
 
-def _segment_number(own: Dataset, shared: Dataset) -> int:
-    """Per frame, or shared by all frames where there is one segment: both are legal."""
-    for groups in (own, shared):
-        for item in groups.get("SegmentIdentificationSequence") or []:
-            return int(item.ReferencedSegmentNumber)
-    return 0
+_NOWHERE = (np.full(3, np.inf), np.zeros(3), np.zeros(3))
+_GEOMETRY = (
+    ("PlanePositionSequence", "ImagePositionPatient"),
+    ("PlaneOrientationSequence", "ImageOrientationPatient"),
+    ("PixelMeasuresSequence", "PixelSpacing"),
+)
+_REFERENCE = (
+    ("DerivationImageSequence", "SourceImageSequence", "ReferencedSOPInstanceUID"),
+    ("DerivationImageSequence", "SourceImageSequence", "ReferencedFrameNumber"),
+)
 
 
-def _geometry(
-    own: Dataset,
-    shared: Dataset,
-    to_index: NDArray[np.float64],
-    source: Source,
-    instance: str | None,
-    frame: int | None,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    position = _macro(own, shared, "PlanePositionSequence", "ImagePositionPatient")
-    orientation = _macro(own, shared, "PlaneOrientationSequence", "ImageOrientationPatient")
-    spacing = _macro(own, shared, "PixelMeasuresSequence", "PixelSpacing")
-    if position is None or orientation is None or spacing is None:
-        return _by_reference(source, instance, frame)
-    along_row, along_column = orientation[:3], orientation[3:]
-    linear = to_index[:3, :3]
-    corner = linear @ position + to_index[:3, 3]
-    return corner, linear @ (along_column * spacing[0]), linear @ (along_row * spacing[1])
+def _numbers(value: bytes) -> NDArray[np.float64]:
+    try:
+        return np.array([float(part) for part in value.split(b"\\")])
+    except ValueError:
+        return np.zeros(0)
 
 
-def _by_reference(
-    source: Source, instance: str | None, frame: int | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """An image without a place in space is found by its reference alone."""
-    for index, place in enumerate(source.frames):
-        if (str(source.headers[place.header].SOPInstanceUID), place.number) == (instance, frame):
-            return np.array([index, 0.0, 0.0]), np.array([0.0, 1, 0]), np.array([0.0, 0, 1])
-    return np.full(3, np.inf), np.zeros(3), np.zeros(3)
-
-
-def _macro(own: Dataset, shared: Dataset, macro: str, keyword: str) -> NDArray[np.float64] | None:
-    for groups in (own, shared):
-        for item in groups.get(macro) or []:
-            value = item.get(keyword)
-            if value:
-                return np.array([float(part) for part in value])
-    return None
-
-
-def _source_item(own: Dataset) -> Dataset | None:
-    for derivation in own.get("DerivationImageSequence") or []:
-        for item in derivation.get("SourceImageSequence") or []:
-            return item  # type: ignore[no-any-return]  # pydicom does not type items
-    return None
-
-
-def _identity(reference: Dataset | None) -> tuple[str | None, int | None]:
-    if reference is None:
-        return None, None
-    number = reference.get("ReferencedFrameNumber")
-    return str(reference.ReferencedSOPInstanceUID), None if number is None else int(number)
+def _aligned(
+    origin: NDArray[np.float64],
+    down: NDArray[np.float64],
+    right: NDArray[np.float64],
+    shape: tuple[int, int],
+) -> int | None:
+    if not np.isfinite(origin).all():
+        return None
+    rows, columns = shape[0] - 1, shape[1] - 1
+    index = round(float(origin[0]))
+    wanted = np.array([[index, 0, 0], [index, rows, 0], [index, 0, columns]])
+    found = np.stack([origin, origin + rows * down, origin + columns * right])
+    return index if np.abs(found - wanted).max() <= TOLERANCE else None

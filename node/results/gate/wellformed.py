@@ -54,7 +54,7 @@ def _of_item(item: Dataset, path: tuple[Step, ...]) -> Iterator[Fault]:
             continue
         element = item[tag]
         here = (*path, Step(element.keyword or str(tag), tag, 1))
-        yield from (Fault(here, text) for text in _of_element(element, here))
+        yield from (Fault(here, text) for text in of_element(element, here))
         if element.VR == "SQ":
             for number, inner in enumerate(element.value, 1):
                 yield from _of_item(inner, (*path, Step(element.keyword, tag, number)))
@@ -91,7 +91,8 @@ def _names(path: Sequence[Step]) -> str:
 # --- one element ----------------------------------------------------------------------------------
 
 
-def _of_element(element: DataElement, path: Sequence[Step]) -> Iterator[str]:
+def of_element(element: DataElement, path: Sequence[Step]) -> Iterator[str]:
+    """What is wrong with an element alone, wherever it stands, but for what is below it."""
     name = _names(path)
     if not dictionary_has_tag(element.tag):
         yield f"{name} is no attribute of the standard"

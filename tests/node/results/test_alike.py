@@ -1,0 +1,120 @@
+"""What is alike in an object is looked at once, and nothing that is wrong is overlooked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pydicom
+import pytest
+from pydicom.dataset import Dataset
+
+from node.results import prepared
+from node.results.errors import GateRefused
+from node.results.gate import gate, required, wellformed
+from node.results.gate.written import Written
+from node.results.objects import seg
+from tests.node.results.sources import FIRST, PROVENANCE, ct_source, lungs
+
+
+def faults(dataset: Dataset) -> set[str]:
+    """What the gate finds wrong in a data set."""
+    return {fault.sentence for fault in wellformed.faults(dataset)} | set(required.missing(dataset))
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sound") / "seg.dcm"
+    with path.open("wb") as file:
+        prepared.write(file, seg.build(ct_source(), lungs(), PROVENANCE, FIRST))
+    return path
+
+
+def frame(dataset: Any) -> Any:
+    """One in the midst of others."""
+    return dataset.PerFrameFunctionalGroupsSequence[4]
+
+
+def reference(dataset: Any) -> Any:
+    return frame(dataset).DerivationImageSequence[0].SourceImageSequence[0]
+
+
+CHANGES: dict[str, Callable[[Any], Any]] = {
+    "nothing": lambda d: None,
+    "no content": lambda d: delattr(frame(d), "FrameContentSequence"),
+    "no index": lambda d: delattr(frame(d).FrameContentSequence[0], "DimensionIndexValues"),
+    "empty index": lambda d: setattr(
+        frame(d).FrameContentSequence[0], "DimensionIndexValues", None
+    ),
+    "no position": lambda d: delattr(frame(d), "PlanePositionSequence"),
+    "position of two numbers": lambda d: setattr(
+        frame(d).PlanePositionSequence[0], "ImagePositionPatient", [1, 2]
+    ),
+    "no position value": lambda d: setattr(
+        frame(d).PlanePositionSequence[0], "ImagePositionPatient", None
+    ),
+    "no segment": lambda d: delattr(frame(d), "SegmentIdentificationSequence"),
+    "no derivation": lambda d: delattr(frame(d), "DerivationImageSequence"),
+    "derivation without code": lambda d: delattr(
+        frame(d).DerivationImageSequence[0], "DerivationCodeSequence"
+    ),
+    "code without meaning": lambda d: setattr(
+        frame(d).DerivationImageSequence[0].DerivationCodeSequence[0], "CodeMeaning", ""
+    ),
+    "reference without UID": lambda d: delattr(reference(d), "ReferencedSOPInstanceUID"),
+    "reference with two UIDs": lambda d: setattr(
+        reference(d), "ReferencedSOPInstanceUID", ["1.2", "1.3"]
+    ),
+    "reference without purpose": lambda d: delattr(reference(d), "PurposeOfReferenceCodeSequence"),
+    "no class of a source": lambda d: delattr(d.SourceImageSequence[5], "ReferencedSOPClassUID"),
+    "no class of a reference": lambda d: delattr(
+        d.ReferencedSeriesSequence[0].ReferencedInstanceSequence[6], "ReferencedSOPClassUID"
+    ),
+    "attribute of no standard": lambda d: frame(d).add_new((0x0020, 0x0002), "LO", "x"),
+    "foreign attribute": lambda d: setattr(frame(d), "KVP", ["1", "2"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_every_fault_of_the_whole_is_one_of_what_stands_for_it(
+    change: Callable[[Any], Any], sound: Path, tmp_path: Path
+) -> None:
+    dataset = pydicom.dcmread(sound)
+    change(dataset)
+    dataset.save_as(tmp_path / "seg.dcm", enforce_file_format=True)
+    written = Written(tmp_path / "seg.dcm")
+    whole = faults(pydicom.dcmread(tmp_path / "seg.dcm"))
+    assert faults(written.alike) == whole
+    assert bool(whole) == (change is not CHANGES["nothing"])
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
+def test_a_uid_of_letters_in_one_frame_is_found(sound: Path, tmp_path: Path) -> None:
+    raw = sound.read_bytes()
+    uid = b"2.25.77004"
+    at = raw.rindex(uid)
+    path = tmp_path / "seg.dcm"
+    path.write_bytes(raw[:at] + b"2.25.7700x" + raw[at + len(uid) :])
+    with pytest.raises(GateRefused, match="not a value of its value representation UI"):
+        gate.check_required(path, validate=False)
+
+
+def test_of_items_that_are_alike_one_is_left(sound: Path) -> None:
+    alike = Written(sound).alike
+    assert len(alike.PerFrameFunctionalGroupsSequence) == 1
+    assert len(alike.SourceImageSequence) == 1
+    assert len(alike.ReferencedSeriesSequence[0].ReferencedInstanceSequence) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 2, 9, 30])
+def test_lengths_that_do_not_fit_are_refused(cut: int, sound: Path, tmp_path: Path) -> None:
+    dataset = pydicom.dcmread(sound)
+    raw = dataset.get_item("PerFrameFunctionalGroupsSequence")
+    content = sound.read_bytes()
+    at = content.index(raw.value) + 4
+    path = tmp_path / "seg.dcm"
+    wrong = int.from_bytes(content[at : at + 4], "little") + cut
+    path.write_bytes(content[:at] + wrong.to_bytes(4, "little") + content[at + 4 :])
+    with pytest.raises(GateRefused, match="functional groups"):
+        gate.check_segmentation(path, lungs(), ct_source())
