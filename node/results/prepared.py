@@ -13,7 +13,7 @@ from functools import partial
 from typing import BinaryIO
 
 import pydicom
-from pydicom.dataelem import DataElement
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset
@@ -43,7 +43,8 @@ def write(file: BinaryIO, dataset: Dataset) -> None:
 
 def prepared(dataset: Dataset, last: BaseTag, tail: Callable[[], Iterable[bytes]]) -> Prepared:
     """The data set without elements from ``last`` on, in whose place stands the tail."""
-    made = Prepared({tag: dataset[tag] for tag in dataset.keys() if tag < last})  # noqa: SIM118
+    kept = (tag for tag in dataset.keys() if tag < last)  # noqa: SIM118 - elements stay as they are
+    made = Prepared({tag: dataset.get_item(tag) for tag in kept})
     made.file_meta = dataset.file_meta
     made.tail = tail
     return made
@@ -75,6 +76,12 @@ def sequence(tag: BaseTag, items: Iterable[bytes]) -> bytes:
     """A sequence of items."""
     content = b"".join(items)
     return header(tag, "SQ", len(content)) + content
+
+
+def raw_sequence(tag: BaseTag, items: Iterable[bytes]) -> RawDataElement:
+    """A sequence that pydicom writes as it is."""
+    content = b"".join(map(item, items))
+    return RawDataElement(tag, "SQ", len(content), content, 0, False, True)
 
 
 def encoded(dataset: Dataset) -> bytes:

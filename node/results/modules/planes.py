@@ -6,18 +6,21 @@ that neither a missing type 2 attribute nor a vendor's quirk in a header can sto
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from analyzers.contract import Code, Volume
 from node.results import uids
 from node.results.modules import copied, provenance
+from node.results.prepared import Pattern, raw_sequence
 from node.series.source import Source
 from storage import values
 from storage.values import Unknown
@@ -111,13 +114,34 @@ def refer_to_source(dataset: Dataset, source: Source) -> None:
 def list_sources(dataset: Dataset, source: Source) -> None:
     """Name the images that the object as a whole comes from, each once."""
     used = [source.headers[index] for index in sorted({frame.header for frame in source.frames})]
-    dataset.SourceImageSequence = Items(
-        [as_source(instance_reference(header), is_in_place=True) for header in used]
-    )
     series = Dataset()
-    series.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
-    series.ReferencedInstanceSequence = Items([instance_reference(header) for header in used])
+    series.SeriesInstanceUID = used[0].SeriesInstanceUID
+    reference = instance_reference(used[0])
+    series["ReferencedInstanceSequence"] = _of_each(_INSTANCES, reference, used)
     dataset.ReferencedSeriesSequence = Items([series])
+    dataset["SourceImageSequence"] = _of_each(
+        _SOURCES, as_source(instance_reference(used[0]), is_in_place=True), used
+    )
+
+
+_INSTANCES, _SOURCES = Tag("ReferencedInstanceSequence"), Tag("SourceImageSequence")
+
+
+def _of_each(tag: BaseTag, reference: Dataset, headers: Sequence[Dataset]) -> RawDataElement:
+    """A sequence with the reference to each image in turn."""
+    pattern = Pattern(reference, frozenset(_UIDS))
+    return raw_sequence(tag, (pattern.fill(uids_of(header)) for header in headers))
+
+
+def uids_of(header: Dataset) -> dict[str, bytes]:
+    """What refers to an image, as it is written."""
+    return {name: str(header[tag].value).encode() for name, tag in _UIDS.items()}
+
+
+_UIDS = {
+    "ReferencedSOPClassUID": Tag("SOPClassUID"),
+    "ReferencedSOPInstanceUID": Tag("SOPInstanceUID"),
+}
 
 
 def as_source(reference: Dataset, *, is_in_place: bool) -> Dataset:

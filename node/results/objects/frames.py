@@ -46,6 +46,8 @@ class Stack:
 
     positions: NDArray[np.float64]
     orientation: tuple[float, ...]
+    said: tuple[bytes, ...]
+    """Each position as it is written."""
 
     @staticmethod
     def of(source: Source) -> Stack | None:
@@ -55,7 +57,8 @@ class Stack:
         placed = [planes.plane(source, index) or first for index in range(len(source.frames))]
         texts = [[planes.decimal(value) for value in one.position] for one in placed]
         orientation = tuple(float(planes.decimal(value)) for value in first.orientation)
-        return Stack(np.array(texts, np.float64), orientation)
+        said = tuple("\\".join(text).encode() for text in texts)
+        return Stack(np.array(texts, np.float64), orientation, said)
 
     def order(self) -> list[int]:
         """The slices along the normal, as highdicom sorts them.
@@ -83,11 +86,13 @@ class Layout:
     """The frames of an object, in their order, and the slices that they lie on.
 
     indices: the Dimension Index Values of each. is_volume: whether the slices make one.
+    stack: where all slices of the source lie.
     """
 
     frames: tuple[Frame, ...]
     indices: tuple[tuple[int, ...], ...]
     is_volume: bool
+    stack: Stack | None
 
 
 def layout(source: Source, areas: NDArray[np.int64], *, by_segment: bool = True) -> Layout:
@@ -104,28 +109,29 @@ def layout(source: Source, areas: NDArray[np.int64], *, by_segment: bool = True)
     if not by_segment:
         frames = tuple(Frame(0, plane) for plane in used)
         indices = tuple(rank[one.plane] for one in frames)
-        return Layout(frames, indices, stack is not None and stack.is_regular(sorted(used)))
+        return Layout(frames, indices, stack is not None and stack.is_regular(sorted(used)), stack)
     columns = range(areas.shape[1])
     frames = tuple(Frame(n + 1, plane) for n in columns for plane in used if areas[plane, n])
     indices = tuple((one.segment, *(rank[one.plane] if stack else ())) for one in frames)
     is_volume = len(columns) == 1 and stack is not None and stack.is_regular(sorted(used))
-    return Layout(frames, indices, is_volume)
+    return Layout(frames, indices, is_volume, stack)
 
 
 class Groups:
     """Writes the per-frame functional groups of an object around those of its first frame."""
 
-    def __init__(self, first: Dataset, source: Source) -> None:
+    def __init__(self, first: Dataset, source: Source, laid: Layout) -> None:
         for derivation in first.get("DerivationImageSequence", []):
             for reference in derivation.SourceImageSequence:
                 reference.ReferencedFrameNumber = 1  # a slot; left out where a slice has none
         self._source = source
+        self._laid = laid
         self._patterns = [Pattern(Dataset({one.tag: one}), _OF_SLICE | _OF_FRAME) for one in first]
         self._slices: dict[int, list[bytes]] = {}
 
-    def element(self, laid: Layout) -> bytes:
+    def element(self) -> bytes:
         """The whole sequence."""
-        pairs = zip(laid.frames, laid.indices, strict=True)
+        pairs = zip(self._laid.frames, self._laid.indices, strict=True)
         return sequence(PER_FRAME, [self._item(frame, index) for frame, index in pairs])
 
     def _item(self, frame: Frame, index: tuple[int, ...]) -> bytes:
@@ -146,21 +152,20 @@ class Groups:
     def _of_slice(self, index: int) -> list[bytes]:
         """What all frames on a slice share, made once."""
         if index not in self._slices:
-            values = _values_of_slice(self._source, index)
+            values = self._values(index)
             self._slices[index] = [
                 pattern.fill(values) for pattern in self._patterns if not pattern.slots & _OF_FRAME
             ]
         return self._slices[index]
 
-
-def _values_of_slice(source: Source, index: int) -> dict[str, bytes]:
-    reference = planes.image_reference(source, index)
-    values = {one.keyword: str(one.value).encode() for one in reference}
-    place = planes.plane(source, index) or planes.plane(source, 0)
-    if place is not None:
-        texts = [planes.decimal(value) for value in place.position]
-        values["ImagePositionPatient"] = "\\".join(texts).encode()
-    return values
+    def _values(self, index: int) -> dict[str, bytes]:
+        frame = self._source.frames[index]
+        values = planes.uids_of(self._source.headers[frame.header])
+        if frame.number is not None:
+            values["ReferencedFrameNumber"] = str(frame.number).encode()
+        if self._laid.stack is not None:
+            values["ImagePositionPatient"] = self._laid.stack.said[index]
+        return values
 
 
 # --- pixels ---------------------------------------------------------------------------------------

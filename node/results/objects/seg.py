@@ -124,10 +124,10 @@ def filled(
     made.NumberOfFrames = len(laid.frames)
     if laid.is_volume:
         made.DimensionOrganizationType = "3D"
-    groups = Groups(made.PerFrameFunctionalGroupsSequence[0], source)
+    groups = Groups(made.PerFrameFunctionalGroupsSequence[0], source, laid)
 
     def tail() -> Iterator[bytes]:
-        yield groups.element(laid)
+        yield groups.element()
         yield from pixels()
 
     return prepared(made, frames.PER_FRAME, tail)
@@ -199,10 +199,10 @@ def by_highdicom(
     if "FrameOfReferenceUID" not in dataset:
         orientation = copied.of(source.headers[0], "PatientOrientation")
         dataset.PatientOrientation = "" if orientation is None else orientation.value
-    planes.list_sources(dataset, source)
     organization = uids.object_uid(provenance_.key, f"{encoding.role}-dimensions", place.index)
     planes.replace_dimension_organization(dataset, organization)
     provenance.stamp(dataset, source, provenance_)
+    planes.list_sources(dataset, source)
     return dataset
 
 
