@@ -30,8 +30,10 @@ class Bench:
     """Segmentation objects, by the index of their finding."""
     images: list[HierarchicalReference] = field(default_factory=list)
     """In the order in which they were made."""
-    evidence: dict[str, HierarchicalReference] = field(default_factory=dict)
-    """By UID, what else the report rests on or gave rise to: companions, registrations, states."""
+    cited: dict[str, Source] = field(default_factory=dict)
+    """By the UID of the series, companions that objects were made from."""
+    further: list[HierarchicalReference] = field(default_factory=list)
+    """What is no image: registrations, presentation states."""
     companions: dict[str, list[Dataset]] = field(default_factory=dict)
     """Headers of the derived images that were made from companions, by role."""
 
@@ -48,11 +50,7 @@ class Bench:
 
     def cite(self, companion: Source) -> None:
         """A companion was used: the report names it among its evidence."""
-        for header in companion.headers:
-            self.add_evidence(header)
-
-    def add_evidence(self, dataset: Dataset) -> None:
-        self.evidence[str(dataset.SOPInstanceUID)] = HierarchicalReference.to(dataset)
+        self.cited[str(companion.headers[0].SeriesInstanceUID)] = companion
 
 
 @dataclass(frozen=True, slots=True)

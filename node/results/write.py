@@ -163,7 +163,7 @@ def _remember(piece: Piece[Any], mention: Mention, dataset: Dataset) -> None:
         case Mention.IMAGES:
             bench.images.append(HierarchicalReference.to(dataset))
         case Mention.STATE | Mention.NONE:
-            bench.add_evidence(dataset)
+            bench.further.append(HierarchicalReference.to(dataset))
 
 
 def _make_form(bench: Bench, form: Form, files: ResultFiles) -> None:
@@ -178,10 +178,10 @@ def _make_form(bench: Bench, form: Form, files: ResultFiles) -> None:
 
 def _report(bench: Bench, files: ResultFiles) -> None:
     titles = MadeTitles(_titles(bench, Mention.IMAGES), _titles(bench, Mention.STATE))
-    further = tuple(bench.evidence.values())
-    made = Made(bench.segmentations, bench.images, further, titles)
+    cited = tuple(bench.cited.values())
+    made = Made(bench.segmentations, bench.images, bench.further, cited, titles)
     document = sr.build(bench.source, bench.findings, made, bench.provenance)
-    others = {one.sop_instance_uid: None for one in (*bench.images, *further)}
+    others = dict.fromkeys(one.sop_instance_uid for one in (*made.companions(), *made.objects()))
     segmentations = {str(one.SOPInstanceUID): one for one in bench.segmentations.values()}
     only_makes = kinds.only_make(bench.findings.items, bench.source)
     kind = ObjectKind.RECORD if only_makes else ObjectKind.REPORT

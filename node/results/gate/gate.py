@@ -85,7 +85,8 @@ def check_registration(path: Path, item: Registration) -> None:
 
 
 def check_references(path: Path, source: Source, made: Mapping[str, Dataset | None]) -> None:
-    """Every reference of the report leads to an image of the source or to an object just made.
+    """Every reference of the report leads to an image of the source or to an object just made, and
+    each of these can be reached from its root.
 
     ``made`` maps SOP Instance UIDs to Segmentation objects, or to None for other objects. Raises
     ``GateRefused``.
@@ -93,9 +94,10 @@ def check_references(path: Path, source: Source, made: Mapping[str, Dataset | No
     report = pydicom.dcmread(path)
     evidence = set(evidence_of(report))
     known = {str(header.SOPInstanceUID) for header in source.headers} | set(made)
-    reasons = []
+    reasons, reached = [], set()
     for item in references_of(report):
         uid = str(item.ReferencedSOPInstanceUID)
+        reached.add(uid)
         if uid not in known:
             reasons.append("an item refers to an object that is neither source nor result")
         if uid not in evidence:
@@ -105,6 +107,8 @@ def check_references(path: Path, source: Source, made: Mapping[str, Dataset | No
             reasons.append(f"segment {int(number)} is referred to, but the object lacks it")
     if known - evidence:
         reasons.append(f"{len(known - evidence)} sources or results are not listed as evidence")
+    if set(made) - reached:
+        reasons.append(f"{len(set(made) - reached)} results cannot be reached from its root")
     _refuse("sr", reasons)
 
 

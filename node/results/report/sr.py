@@ -17,7 +17,7 @@ from analyzers.contract import Code, Findings, Statement
 from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
-from node.results.report import evidence, groups, places, procedures, statements
+from node.results.report import evidence, groups, library, places, procedures, statements
 from node.results.report import reasons as reasons_
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import Block, SeriesNumbers
@@ -58,8 +58,19 @@ class Made:
     images: Sequence[HierarchicalReference] = ()
     """Those of derived series."""
     further: Sequence[HierarchicalReference] = ()
-    """Other evidence: companions, registrations, presentation states."""
+    """What is no image: registrations, presentation states."""
+    cited: Sequence[Source] = ()
+    """Companions that were used."""
     titles: statements.MadeTitles = field(default_factory=statements.MadeTitles)
+
+    def objects(self) -> list[HierarchicalReference]:
+        """All that is no segmentation."""
+        return [*self.images, *self.further]
+
+    def companions(self) -> list[HierarchicalReference]:
+        """The images of the companions."""
+        headers = (header for one in self.cited for header in one.headers)
+        return [HierarchicalReference.to(header) for header in headers]
 
 
 def build(
@@ -89,12 +100,15 @@ def build(
         ),
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(made.images, language),
+        *library.other_objects(made.further),
     ]
     segmentations = () if by_regions else made.segmentations.values()
     objects = [HierarchicalReference.to(dataset) for dataset in segmentations]
-    objects += [*made.images, *made.further]
+    objects += [*made.companions(), *made.objects()]
     measured = groups.measurement_groups(findings, context)
-    document = _document(source, provenance_, measured, said, objects, form=form)
+    report = _report(source, provenance_, measured, said)
+    document = _document(source, provenance_, report, objects, form=form)
+    library.add_images(document, (source, *made.cited), made.images)
     document.CompletionFlag = "COMPLETE"
     return document
 
@@ -114,7 +128,9 @@ def build_notice(
     role, title = ":".join((verdict, *reasons)), statements.notice_title(verdict, language)
     provenance_ = replace(provenance_, outcome=title)
     shown = groups.whole_image(groups.Context(source, provenance_, {}))
-    document = _document(source, provenance_, shown, said, [], role)
+    report = _report(source, provenance_, shown, said)
+    document = _document(source, provenance_, report, [], role)
+    library.add_images(document, (source,))
     document.CompletionFlag = "PARTIAL" if verdict is NoticeReason.FAILED else "COMPLETE"
     return document
 
@@ -122,13 +138,11 @@ def build_notice(
 def _document(
     source: Source,
     provenance_: Provenance,
-    measured: Sequence[groups.Group],
-    said: Sequence[hd.sr.ContentItem],
+    report: hd.sr.MeasurementReport,
     made: Sequence[HierarchicalReference],
     role: str = "",
     form: Form = REPORT,
 ) -> Dataset:
-    report = _report(source, provenance_, measured, said)
     listed = [HierarchicalReference.to(header) for header in source.headers] + list(made)
     document: Dataset = hd.sr.Comprehensive3DSR(
         evidence=evidence.stand_ins(listed),

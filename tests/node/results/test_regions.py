@@ -63,11 +63,11 @@ def test_it_is_an_object_and_a_series_of_its_own(both: tuple[Any, Any]) -> None:
 def test_it_refers_to_images_alone(both: tuple[Any, Any]) -> None:
     images = {str(header.SOPInstanceUID) for header in ct_source().headers}
     report, by_regions = both
-    assert set(gate._evidence(by_regions)) == images
-    for item in gate._references(by_regions):
+    assert set(gate.evidence_of(by_regions)) == images
+    for item in gate.references_of(by_regions):
         assert str(item.ReferencedSOPInstanceUID) in images
         assert "ReferencedSegmentNumber" not in item
-    assert set(gate._evidence(report)) > images
+    assert set(gate.evidence_of(report)) > images
 
 
 def test_every_finding_is_one_planar_region_with_its_numbers(both: tuple[Any, Any]) -> None:
