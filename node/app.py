@@ -175,6 +175,7 @@ class Node:
             self._wake_couriers,
             functools.partial(tells_not_applicable, self.settings.rules),
             parts.maker(self.settings),
+            parts.forms(self.settings),
             rules=self.settings.rules,
         )
         self._dispatching = threading.Thread(

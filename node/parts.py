@@ -11,6 +11,7 @@ from node.clock import Clock
 from node.config.destinations import DimseDestinationSettings
 from node.config.dimse import MIB
 from node.config.settings import Settings
+from node.delivery import known
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
 from node.delivery.pace import Pace
@@ -50,10 +51,12 @@ from node.retrieve.series_metadata import SeriesMetadata
 from node.retrieve.shelving import Shelving
 from node.statuses import SOP_CLASS_NOT_SUPPORTED
 from storage.archive import Archive
-from storage.database import Database
+from storage.database import Database, Transaction
 from storage.instances import InstanceStore
+from storage.kinds import ObjectKind
 from storage.metadata_shelf import MetadataShelf
 from storage.port import Instances, Metadata, Results
+from storage.records import Job
 from storage.serial import serial_of
 
 COMPLETION_S = 0.25
@@ -163,9 +166,16 @@ def couriers(
             clock,
             asks_commitment=isinstance(one, DimseDestinationSettings) and one.commitment,
             pace=Pace(one.max_per_minute, one.max_bytes_per_minute),
+            wish=known.wish_of(one),
         )
         for one in settings.destinations
     }
+
+
+def forms(settings: Settings) -> Callable[[Transaction, Job], tuple[ObjectKind, ...]]:
+    """The further forms of a job's findings that its destinations may need."""
+    wishes = {one.name: known.wish_of(one) for one in settings.destinations}
+    return lambda tx, job: known.forms_wanted(tx, job.destinations, wishes)
 
 
 def fetchers(

@@ -114,6 +114,9 @@ def _jobs(tx: Transaction, study_ids: Sequence[int]) -> dict[int, Count]:
     return _counts(tx, query.where(table.c.study_id.in_(study_ids)).group_by(table.c.study_id))
 
 
+_NEVER_SENT = (DeliveryState.SUPERSEDED.value, DeliveryState.LEFT_OUT.value)
+
+
 def _sent(tx: Transaction, study_ids: Sequence[int]) -> dict[int, Count]:
     table, jobs = schema.deliveries, schema.jobs
     done = sa.case((table.c.state == DeliveryState.SENT.value, 1), else_=0)
@@ -121,7 +124,7 @@ def _sent(tx: Transaction, study_ids: Sequence[int]) -> dict[int, Count]:
         sa.select(jobs.c.study_id, sa.func.count(), _sum(done))
         .select_from(jobs.join(table, table.c.job_id == jobs.c.id))
         .where(jobs.c.study_id.in_(study_ids))
-        .where(table.c.state != DeliveryState.SUPERSEDED.value)
+        .where(table.c.state.not_in(_NEVER_SENT))
     )
     return _counts(tx, query.group_by(jobs.c.study_id))
 

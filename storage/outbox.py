@@ -1,14 +1,15 @@
 """The outbox: which object is owed to which destination, and what became of it.
 
-pending → sending → sent | failed, or superseded. Rows are entered with the job that made the
-objects; what a newer job has taken the place of is not sent any more.
+pending → sending → sent | failed, or superseded, or left out (``storage.selection``). Rows are
+entered with the job that made the objects; what a newer job has taken the place of is not sent any
+more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
@@ -18,6 +19,8 @@ from storage.errors import NotFound
 from storage.kinds import REPORTS, ObjectKind
 from storage.records import Delivery, DeliveryState, Level, Priority, ResultObject, Topic
 from storage.successors import Superseded
+
+_Value = TypeVar("_Value", int, str)
 
 _AT_ONCE = 500
 _SUPERSEDED = DeliveryState.SUPERSEDED
@@ -32,8 +35,17 @@ def enter(tx: Transaction, job_id: int, destinations: Iterable[str], at: datetim
     rows = _rows(tx, job_id, names, at)
     if rows:
         tx.execute(sa.insert(table), rows)
+    _hurry(tx, job_id, at)
     _drop_what_is_older(tx, job_id, {row["destination"] for row in rows}, at)
     return len(rows)
+
+
+def _hurry(tx: Transaction, job_id: int, at: datetime) -> None:
+    """What was not offered yet may have waited for a further form, which is there now."""
+    table = schema.deliveries
+    waiting = (table.c.state == DeliveryState.PENDING.value, table.c.attempts == 0)
+    query = sa.update(table).where(table.c.job_id == job_id, *waiting, table.c.not_before > at)
+    tx.execute(query.values(not_before=at))
 
 
 def _rows(
@@ -97,8 +109,8 @@ def drop_overwritten(
     ]
     if gone:
         reason = "not sent: its job ran again, and made it anew"
-        _set_all(tx, gone, state=_SUPERSEDED.value, reason=reason)
-        _events(tx, at, Level.INFO, gone, _SUPERSEDED, reason, DeliveryState.PENDING)
+        change_all(tx, gone, state=_SUPERSEDED.value, reason=reason)
+        tell_all(tx, at, Level.INFO, gone, _SUPERSEDED, reason, DeliveryState.PENDING)
 
 
 def _drop(
@@ -109,8 +121,8 @@ def _drop(
     before: DeliveryState = DeliveryState.SENDING,
 ) -> None:
     reason = f"not sent: job {successor} has taken its place"
-    _set_all(tx, delivery_ids, state=_SUPERSEDED.value, reason=reason)
-    _events(tx, at, Level.INFO, delivery_ids, _SUPERSEDED, reason, before)
+    change_all(tx, delivery_ids, state=_SUPERSEDED.value, reason=reason)
+    tell_all(tx, at, Level.INFO, delivery_ids, _SUPERSEDED, reason, before)
 
 
 def urgency(priority: Priority) -> int:
@@ -141,9 +153,9 @@ def claim(
     )
     ids = list(tx.scalars(query.limit(limit)))
     values = {"state": DeliveryState.SENDING.value, "attempts": table.c.attempts + 1}
-    _set_all(tx, ids, **values)
-    found = {row.id: row for row in tx.execute(_deliveries().where(table.c.id.in_(ids)))}
-    return [_delivery(found[one]) for one in ids]
+    change_all(tx, ids, **values)
+    found = {row.id: row for row in tx.execute(select_deliveries().where(table.c.id.in_(ids)))}
+    return [delivery_of(found[one]) for one in ids]
 
 
 def _next_jobs(tx: Transaction, destination: str, at: datetime, limit: int) -> Sequence[Any]:
@@ -241,7 +253,7 @@ def give_back(
         "attempts": table.c.attempts - 1,
         "not_before": not_before,
     }
-    _set_all(tx, ids, **values, **({"reason": reason} if reason else {}))
+    change_all(tx, ids, **values, **({"reason": reason} if reason else {}))
 
 
 def _not_overtaken(tx: Transaction, delivery_ids: Sequence[int], at: datetime) -> list[int]:
@@ -250,7 +262,7 @@ def _not_overtaken(tx: Transaction, delivery_ids: Sequence[int], at: datetime) -
     table, kept = schema.deliveries, list[int]()
     query = sa.select(table.c.id, table.c.job_id, table.c.destination)
     by_job: dict[tuple[int, str], list[int]] = {}
-    for part in _parts(delivery_ids):
+    for part in parts(delivery_ids):
         for row in tx.execute(query.where(table.c.id.in_(part)).order_by(table.c.id)):
             by_job.setdefault((row.job_id, row.destination), []).append(row.id)
     for (job_id, destination), ids in by_job.items():
@@ -284,8 +296,8 @@ def release_sending(tx: Transaction, at: datetime, destination: str = "") -> int
     sending = tx.scalars(query).all()
     ids = _not_overtaken(tx, sending, at)
     doubt = {} if destination else {"in_doubt": True}
-    _set_all(tx, ids, state=DeliveryState.PENDING.value, not_before=at, **doubt)
-    _events(tx, at, Level.INFO, ids, DeliveryState.PENDING, why)
+    change_all(tx, ids, state=DeliveryState.PENDING.value, not_before=at, **doubt)
+    tell_all(tx, at, Level.INFO, ids, DeliveryState.PENDING, why)
     return len(sending)
 
 
@@ -308,8 +320,8 @@ def restart_job(tx: Transaction, job_id: int, at: datetime) -> int:
         if successor is not None:
             raise Superseded(job_id, successor)
     ids = [row.id for row in given_up]
-    _set_all(tx, ids, state=after.value, not_before=at, attempts=0)
-    _events(tx, at, Level.INFO, ids, after, "restarted by a person", before)
+    change_all(tx, ids, state=after.value, not_before=at, attempts=0)
+    tell_all(tx, at, Level.INFO, ids, after, "restarted by a person", before)
     return len(ids)
 
 
@@ -341,7 +353,7 @@ def list_deliveries(
 ) -> list[Delivery]:
     """Deliveries, newest first."""
     table = schema.deliveries
-    query = _deliveries().order_by(table.c.id.desc()).limit(limit)
+    query = select_deliveries().order_by(table.c.id.desc()).limit(limit)
     if job_id is not None:
         query = query.where(table.c.job_id == job_id)
     if study_id is not None:
@@ -349,7 +361,7 @@ def list_deliveries(
         query = query.join(jobs, table.c.job_id == jobs.c.id).where(jobs.c.study_id == study_id)
     if state is not None:
         query = query.where(table.c.state == state.value)
-    return [_delivery(row) for row in tx.execute(query)]
+    return [delivery_of(row) for row in tx.execute(query)]
 
 
 def result_object(row: sa.Row[Any]) -> ResultObject:
@@ -366,13 +378,15 @@ def result_object(row: sa.Row[Any]) -> ResultObject:
     )
 
 
-def _deliveries() -> sa.Select[Any]:
+def select_deliveries() -> sa.Select[Any]:
+    """Rows of which ``delivery_of`` makes records."""
     table, results = schema.deliveries, schema.results
     columns = [column for column in results.c if column.name not in ("id", "job_id")]
     return sa.select(table, *columns).join(results, table.c.result_id == results.c.id)
 
 
-def _delivery(row: sa.Row[Any]) -> Delivery:
+def delivery_of(row: sa.Row[Any]) -> Delivery:
+    """The record of a row of ``deliveries``, with what it delivers."""
     return Delivery(
         id=row.id,
         job_id=row.job_id,
@@ -395,15 +409,17 @@ def _set(tx: Transaction, delivery_id: int, **values: Any) -> None:
         raise NotFound(f"there is no delivery {delivery_id}")
 
 
-def _set_all(tx: Transaction, delivery_ids: Sequence[int], **values: Any) -> None:
+def change_all(tx: Transaction, delivery_ids: Sequence[int], **values: Any) -> None:
+    """Set columns of deliveries; the event of it is told apart."""
     table = schema.deliveries
-    for part in _parts(delivery_ids):
+    for part in parts(delivery_ids):
         tx.execute(sa.update(table).where(table.c.id.in_(part)).values(**values))
 
 
-def _parts(delivery_ids: Sequence[int]) -> Iterator[Sequence[int]]:
-    for start in range(0, len(delivery_ids), _AT_ONCE):
-        yield delivery_ids[start : start + _AT_ONCE]
+def parts(values: Sequence[_Value]) -> Iterator[Sequence[_Value]]:
+    """As many at a time as one statement may name."""
+    for start in range(0, len(values), _AT_ONCE):
+        yield values[start : start + _AT_ONCE]
 
 
 def _event(
@@ -415,10 +431,10 @@ def _event(
     reason: str,
     before: DeliveryState = DeliveryState.SENDING,
 ) -> None:
-    _events(tx, at, level, [delivery_id], state, reason, before)
+    tell_all(tx, at, level, [delivery_id], state, reason, before)
 
 
-def _events(
+def tell_all(
     tx: Transaction,
     at: datetime,
     level: Level,
@@ -427,4 +443,5 @@ def _events(
     reason: str,
     before: DeliveryState = DeliveryState.SENDING,
 ) -> None:
+    """Enter the event of a change, one for each delivery."""
     events.record_all(tx, at, level, Topic.DELIVERY, delivery_ids, before, state, reason)

@@ -34,6 +34,8 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
     SUPERSEDED = "superseded"
     """Not sent: a newer result of the same analysis goes to the destination."""
+    LEFT_OUT = "left_out"
+    """Not sent: the destination does not take it, or gets the finding in another form."""
 
 
 class AnnouncementKind(StrEnum):
@@ -265,6 +267,10 @@ class Job:
     traceback: str
     predecessor_id: int | None
     """The job whose results this one supersedes."""
+    forms: tuple[ObjectKind, ...] = ()
+    """Further forms of its findings that it made, or is to make."""
+    is_further: bool = False
+    """Whether it is done and due again, for further forms alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,9 @@ def _has_results() -> sa.Exists:
     return joined.where(*is_there).exists()
 
 
+_SETTLED = (DeliveryState.SENT.value, DeliveryState.LEFT_OUT.value)
+
+
 def _is_owed() -> sa.ColumnElement[bool]:
     """In work, not delivered, or not committed to. What peers ask is looked at one by one."""
     jobs, deliveries, asked = schema.jobs, schema.deliveries, schema.result_commitments
@@ -108,7 +111,7 @@ def _is_owed() -> sa.ColumnElement[bool]:
     undelivered = (
         sa.select(deliveries.c.id)
         .join(jobs, jobs.c.id == deliveries.c.job_id)
-        .where(of_study, deliveries.c.state != DeliveryState.SENT.value)
+        .where(of_study, deliveries.c.state.not_in(_SETTLED))
     )
     open_states = [ResultCommitmentState.OWED.value, ResultCommitmentState.REQUESTED.value]
     uncommitted = (

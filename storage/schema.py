@@ -261,6 +261,8 @@ jobs = sa.Table(
     sa.Column("findings", sa.JSON, nullable=False),
     sa.Column("previews", sa.JSON, nullable=False),
     sa.Column("remarks", sa.JSON, nullable=False),
+    sa.Column("forms", sa.JSON, nullable=True),
+    sa.Column("is_further", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
     sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
     sa.Index("ix_jobs_state_id", "state", "id"),
@@ -347,6 +349,16 @@ deliveries = sa.Table(
     sa.Index("ix_deliveries_next", "destination", "state", "urgency", "job_id", "not_before"),
     sa.Index("ix_deliveries_of_job", "job_id", "destination", "state", "not_before"),
     sa.Index("ix_deliveries_state", "state"),
+)
+
+abilities = sa.Table(
+    "abilities",
+    metadata,
+    sa.Column("destination", sa.String(64), primary_key=True),
+    _moment("asked_at"),
+    sa.Column("telling", sa.String(16), nullable=False),
+    sa.Column("accepted", sa.JSON, nullable=False),
+    sa.Column("refused", sa.JSON, nullable=False),
 )
 
 result_commitments = sa.Table(

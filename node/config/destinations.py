@@ -9,9 +9,12 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from node.config.dimse import MIB, CalledSettings
 from node.config.file_names import DEFAULT_TEMPLATE, check_template
+from node.config.sent import check_sent
 from node.config.table import Table
 from node.config.values import Name, example
 from node.config.web_called import WebCalledSettings
+
+SentName = Annotated[str, AfterValidator(check_sent)]
 
 
 class DestinationSettings(Table):
@@ -26,6 +29,13 @@ class DestinationSettings(Table):
     ] = None
     """So much at most goes there in a minute; a larger object goes, and then nothing for a while.
     Left out: as much as it takes."""
+
+    send: Annotated[Literal["auto"] | tuple[SentName, ...], example(["auto", "labelmap"])] = "auto"
+    """`"auto"`: of each finding the best form that it takes. Or a list of kinds, taken at its word:
+    these go where they are taken; with `"auto"` among them, beside what is chosen so. What refers
+    to something that does not go does not go either."""
+    sr: Annotated[Literal["full", "regions"], example("regions")] = "full"
+    """`"regions"`: for readers that know no segments, the report that speaks of images alone."""
 
     @property
     def max_bytes_per_minute(self) -> float | None:

@@ -34,8 +34,11 @@ Each row is an activity; the association is released when it is done.
 {table(("Service", "Operation", "SOP classes", "When"), used)}
 ##### Storage
 
-An object is proposed in the transfer syntax of its file; one that is not compressed also in
-Explicit VR Little Endian and Implicit VR Little Endian. Its pixel data is never encoded anew.
+Before results are sent a destination is asked, by an association over which nothing is sent, which
+of their SOP classes it takes; what it says is used for ten minutes, or until an object is refused.
+An object is proposed in the transfer syntax of its file, and in Explicit VR Little Endian and
+Implicit VR Little Endian: what is compressed leaves decompressed, where it is taken so alone.
+Nothing is ever compressed anew.
 
 What an answer to a C-STORE means; the first line that fits counts:
 

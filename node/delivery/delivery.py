@@ -8,54 +8,29 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import structlog
 
-from node import statuses
 from node.clock import Clock
-from node.delivery import backoff
 from node.delivery.backoff import Circuit
+from node.delivery.books import FOUND, USUAL, Books, Effort, Settlement
+from node.delivery.decisions import Decider, Decisions
 from node.delivery.pace import Pace
+from node.delivery.profile import AUTO, Wish
 from node.delivery.targets.port import Target
 from node.dimse.errors import PeerUnavailable, Unaskable
-from node.dimse.scu.answers import SendOutcome, SendResult, describe
-from storage import events, outbox, result_commitments
+from node.dimse.scu.answers import SendOutcome, SendResult
+from storage import events, outbox
 from storage.blobs import Blob, sha256_of
-from storage.database import Database, Transaction
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
 from storage.port import Results
 from storage.records import Delivery, Level, Topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 CLAIMED_AT_ONCE = 500
-FOUND = "the destination has it: it came through before, and its answer was lost"
-
-
-@dataclass(frozen=True, slots=True)
-class Effort:
-    """How much a courier takes on at a time, and when it gives up."""
-
-    jobs_at_once: int = 10
-    """So many share a claim and an association; what is more urgent waits for these at most."""
-    recorded_at_once: int = 100
-    """So many answers are entered in one transaction: others write too."""
-    max_attempts: int = backoff.MAX_ATTEMPTS
-
-
-USUAL = Effort()
-
-
-@dataclass(frozen=True, slots=True)
-class _Settlement:
-    """What is to be recorded of one delivery."""
-
-    delivery: Delivery
-    result: SendResult
-    in_doubt: bool = False
-    """Whether it may have come through, at this attempt or an earlier one."""
-    was_offered: bool = True
-    """Else the destination was away before it could be: it waits, and that is no attempt."""
+PARTS_FIRST = "for what it refers to"
 
 
 class Courier:
@@ -64,6 +39,7 @@ class Courier:
     target: the destination; its name is that of the rules and of the outbox.
     asks_commitment: whether it is asked to commit to what it was sent.
     pace: how much goes there in a minute; left out: as much as it takes.
+    wish: what the settings want to be sent there.
     """
 
     def __init__(
@@ -76,17 +52,20 @@ class Courier:
         asks_commitment: bool = False,
         effort: Effort = USUAL,
         pace: Pace | None = None,
+        wish: Wish = AUTO,
     ) -> None:
         self.circuit = Circuit()
         self._target = target
-        self._asks_commitment = asks_commitment
         self._effort = effort
         self._pace = pace or Pace()
         self._database = database
         self._results = results
         self._clock = clock
         self._chance = chance or random.Random()
-        self._unrecorded: list[_Settlement] = []
+        self._decider = Decider(target, wish, database, results, clock)
+        self._books = Books(target.name, clock, self._chance, effort, asks_commitment)
+        self._decided = Decisions()
+        self._unrecorded: list[Settlement] = []
         self._claim_is_open = False
         self._fault: Exception | None = None
         self._log = log.bind(destination=target.name)
@@ -111,7 +90,7 @@ class Courier:
         claimed = self._claim(most)
         if not claimed:
             return False
-        self._unrecorded = self._deliver(claimed)
+        self._deliver(claimed)
         self._record()
         self._raise_fault()
         return True
@@ -135,29 +114,41 @@ class Courier:
 
     # --- the claimed objects ----------------------------------------------------------------------
 
-    def _deliver(self, claimed: Sequence[Delivery]) -> list[_Settlement]:
-        """Send what is sound; a settlement for every delivery, whatever happens."""
+    def _deliver(self, claimed: Sequence[Delivery]) -> None:
+        """Send what is sound and taken; something to be recorded of every delivery, whatever
+        happens."""
         settled: dict[int, SendResult] = {}
-        sound: list[Delivery] = []
         lost = ""
         try:
-            for delivery in claimed:
-                fault = self._fault_of(delivery)
-                if fault:
-                    settled[delivery.id] = SendResult(None, SendOutcome.REFUSED, fault)
-                else:
-                    sound.append(delivery)
-            self._find(sound, settled)
-            self._send(_unsettled(sound, settled), settled)
+            self._check(claimed, settled)
+            self._find(_unsettled(claimed, settled), settled)
+            self._decided = self._decide(claimed, settled)
+            self._send(self._decided, settled)
         except PeerUnavailable as error:
             lost = error.reason
             self._association_failed(error)
+        except DatabaseUnavailable as error:
+            self._fault, lost = error, "the database was away"
         except Exception as error:  # noqa: BLE001  border: claimed deliveries must not stay in "sending"
             self._fault = error  # raised once what was claimed is given back
             lost = f"internal fault ({type(error).__name__})"
-            for one in _unsettled(claimed, settled)[:1]:
+            for one in _unsettled(self._decided.goes or claimed, settled)[:1]:
                 settled[one.id] = SendResult(None, SendOutcome.TRANSIENT, lost, in_doubt=True)
-        return [_settlement(one, settled.get(one.id), lost) for one in claimed]
+        self._unrecorded = [
+            Settlement.of(one, settled.get(one.id), lost or PARTS_FIRST)
+            for one in claimed
+            if not self._decided.settles(one.id)
+        ]
+
+    def _check(self, claimed: Sequence[Delivery], settled: dict[int, SendResult]) -> None:
+        for delivery in claimed:
+            fault = self._fault_of(delivery)
+            if fault:
+                settled[delivery.id] = SendResult(None, SendOutcome.REFUSED, fault)
+
+    def _decide(self, claimed: Sequence[Delivery], settled: dict[int, SendResult]) -> Decisions:
+        there = [one for one, result in settled.items() if result.is_stored]
+        return self._decider.decide(claimed, there, settled.keys() - set(there))
 
     def _fault_of(self, delivery: Delivery) -> str:
         """Why an object must not leave; empty when its bytes are those of the ledger."""
@@ -186,71 +177,46 @@ class Courier:
         for index in found:
             settled[doubtful[index].id] = SendResult(None, SendOutcome.STORED, FOUND)
 
-    def _send(self, deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> None:
-        if not deliveries:
-            return
+    def _send(self, decided: Decisions, settled: dict[int, SendResult]) -> None:
+        """Offer each once all that it refers to is there; in one association, where there is such
+        a thing and nothing is refused."""
+        left = _unsettled(decided.goes, settled)
+        while left:
+            before = len(settled)
+            self._offer(left, decided, settled)
+            self._association_worked()
+            if len(settled) == before:
+                return
+            left = [one for one in _unsettled(left, settled) if decided.may_go(one, settled)]
 
+    def _offer(
+        self, deliveries: Sequence[Delivery], decided: Decisions, settled: dict[int, SendResult]
+    ) -> None:
         def take(index: int, result: SendResult) -> None:
             settled[deliveries[index].id] = result
 
+        def wanted(index: int) -> bool:
+            return decided.may_go(deliveries[index], settled)
+
         objects = [self._blob(one) for one in deliveries]
         self._pace.spend(len(deliveries), sum(one.object.size_bytes for one in deliveries))
-        self._target.send(objects, take)
-        self._association_worked()
+        self._target.send(objects, take, wanted)
 
     # --- the books --------------------------------------------------------------------------------
 
     def _record(self) -> None:
+        """The decisions go first: what is refused may bring back what was left out for it."""
         at_once = self._effort.recorded_at_once
-        while self._unrecorded:
+        while self._unrecorded or not self._decided.is_empty:
             part = self._unrecorded[:at_once]
             with self._database.write() as tx:
-                self._enter_all(tx, part)
+                self._books.enter_decisions(tx, self._decided)
+                self._books.enter(tx, part, self.circuit.probe_at)
+            self._books.log_decisions(self._decided)
+            self._decided = Decisions()
             self._unrecorded = self._unrecorded[at_once:]
             for settlement in part:
-                self._log_line(settlement)
-
-    def _enter_all(self, tx: Transaction, settlements: Sequence[_Settlement]) -> None:
-        for settlement in settlements:
-            if settlement.was_offered:
-                self._enter(tx, settlement)
-        waiting = [one for one in settlements if not one.was_offered]
-        if waiting:
-            now = self._clock()
-            ids = [one.delivery.id for one in waiting]
-            reason = f"waits: {waiting[0].result.reason}"
-            outbox.give_back(tx, ids, now, self.circuit.probe_at or now, reason)
-
-    def _enter(self, tx: Transaction, settlement: _Settlement) -> None:
-        now, delivery, result = self._clock(), settlement.delivery, settlement.result
-        if result.is_stored or _is_there(result):
-            how = FOUND if result.status is None else ""
-            outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS, how)
-            if self._asks_commitment:
-                result_commitments.owe(tx, delivery.id, now)
-        elif result.outcome is not SendOutcome.TRANSIENT:
-            outbox.failed(tx, delivery.id, now, result.status, result.reason)
-        elif delivery.attempts >= self._effort.max_attempts:
-            reason = f"given up after {delivery.attempts} attempts: {result.reason}"
-            outbox.failed(tx, delivery.id, now, result.status, reason)
-        else:
-            again = now + backoff.pause(delivery.attempts, self._chance)
-            doubt = result.status is None and settlement.in_doubt
-            outbox.retry_later(tx, delivery.id, now, again, result.status, result.reason, doubt)
-
-    def _log_line(self, settlement: _Settlement) -> None:
-        delivery, result = settlement.delivery, settlement.result
-        if not settlement.was_offered:
-            return  # that the destination is away is said once for all
-        line = self._log.info if result.is_stored else self._log.warning
-        line(
-            "object_sent" if result.is_stored else "object_not_sent",
-            job=delivery.job_id,
-            kind=delivery.object.kind,
-            attempt=delivery.attempts,
-            outcome=result.outcome.value,
-            reason=_loggable(result),
-        )
+                self._books.log_line(settlement)
 
     # --- the destination's state ------------------------------------------------------------------
 
@@ -300,28 +266,6 @@ class Courier:
             events.record(tx, self._clock(), level, Topic.NODE, 0, before, after, reason)
 
 
-def _settlement(delivery: Delivery, result: SendResult | None, lost: str) -> _Settlement:
-    """Of what was not begun, what it waits for is recorded: ``lost``."""
-    if result is None:
-        waits = SendResult(None, SendOutcome.TRANSIENT, lost or "no answer")
-        return _Settlement(delivery, waits, delivery.in_doubt, was_offered=False)
-    return _Settlement(delivery, result, delivery.in_doubt or result.in_doubt)
-
-
 def _unsettled(deliveries: Sequence[Delivery], settled: dict[int, SendResult]) -> list[Delivery]:
     """In the order of sending: the first is the one that was under way."""
     return [one for one in deliveries if one.id not in settled]
-
-
-def _is_there(result: SendResult) -> bool:
-    """A duplicate: the destination has the object, from an attempt whose answer was lost, or from
-    before this database was.
-
-    UIDs derive from all that enters an object's bytes, so what has its UID is this object.
-    """
-    return result.status == statuses.DUPLICATE_SOP_INSTANCE
-
-
-def _loggable(result: SendResult) -> str:
-    """The reason for the log: without the peer's Error Comment, which may quote the object."""
-    return result.reason if result.status is None else describe(result.status)

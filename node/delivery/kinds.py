@@ -46,12 +46,29 @@ class Row:
     role: Role
     name: str
     sop_classes: tuple[UID, ...]
-    """Those that it has; of derived images the usual one: others are those of the source."""
+    """Those that it has, whatever it is made from."""
+    others: tuple[UID, ...] = ()
+    """Those that it may have: of derived images, those of their sources."""
     is_form: bool = False
     """Made when a destination may need it."""
     is_reported: bool = False
     """The report may refer to it."""
 
+    @property
+    def refers(self) -> bool:
+        """Whether it may refer to what the node has made; else to images from outside alone."""
+        return self.kind not in _OF_IMAGES
+
+
+_OF_IMAGES = (
+    ObjectKind.IMAGE,
+    ObjectKind.SEGMENTATION,
+    ObjectKind.PROBABILITY,
+    ObjectKind.LABEL_MAP,
+    ObjectKind.MAP,
+    ObjectKind.STRUCTURE_SET,
+    ObjectKind.MESH,
+)
 
 ROWS = (
     Row(ObjectKind.IMAGE, Role.ALWAYS, "image", (SecondaryCaptureImageStorage,), is_reported=True),

@@ -73,11 +73,13 @@ class Situation:
 
     elsewhere: where the objects of other jobs stand that are referred to.
     further: forms that can still be made of its findings.
+    is_notice: its report says that there is no result; nobody has to be told where it cannot go.
     """
 
     offers: Sequence[Offer]
     elsewhere: Mapping[str, Standing] = field(default_factory=dict)
     further: frozenset[ObjectKind] = frozenset()
+    is_notice: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +258,7 @@ class _Choice:
     def _want_what_is_listed(self) -> None:
         """Forms that the settings name, and that were not made."""
         for kind in self._wish.listed:
-            if OF_KIND[kind].is_form and not self._of_kind[kind]:
+            if OF_KIND[kind].is_form and self._has_reports() and not self._of_kind[kind]:
                 self._want([kind])
 
     def _unserved(self) -> dict[str, str]:
@@ -273,6 +275,8 @@ class _Choice:
         if self._wanted.intersection(TEXTS):
             self._left_out.pop(first)
             self._waits[first] = BEING_MADE
+            return {}
+        if self._situation.is_notice:
             return {}
         return {first: f"{IN_NO_FORM}: {self._left_out[first]}"}
 

@@ -67,7 +67,7 @@ class Dispatcher:
         on_settled: Callable[[], None] = lambda: None,
         tells_not_applicable: Callable[[str], bool] = lambda rule: False,
         maker: Maker = Maker(),  # noqa: B008  frozen
-        forms: Callable[[Job], tuple[ObjectKind, ...]] = lambda job: (),
+        forms: Callable[[Transaction, Job], tuple[ObjectKind, ...]] = lambda tx, job: (),
         rules: Sequence[RuleSettings] = (),
         poll_s: float = POLL_S,
     ) -> None:
@@ -198,6 +198,8 @@ class Dispatcher:
             self._wait_for(job, outcome)
         elif outcome.verdict is Verdict.FAILED and outcome.transient and self._has_attempts(job):
             self._retry_later(job, outcome)
+        elif job.is_further and outcome.verdict is not Verdict.DONE:
+            self._stay_as_it_was(job, outcome)
         elif outcome.verdict is Verdict.FAILED and ticket.notice is None and job.notices:
             self._report_failure(job, ticket, outcome)
         else:
@@ -248,13 +250,24 @@ class Dispatcher:
         notice = replace(ticket, notices=True).as_notice(Verdict.FAILED, (told,))
         self._submit(notice, lambda report: (job, notice, _with_report(outcome, report)))
 
+    def _stay_as_it_was(self, job: Job, outcome: Outcome) -> None:
+        """It was done, and no further forms could be made of it."""
+        with self._database.write() as tx:
+            self._go_on(tx)
+            ledger.without_forms(tx, job.id, self._clock(), outcome.reason)
+        self._in_hand.discard(job.id)
+        self._waits.pop(job.id, None)
+        self._held_until, self._waiting_for = None, ""
+        log.error("further_forms_not_made", job=job.id, reason=_loggable(outcome))
+        self._on_settled()
+
     def _finish(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         now = self._clock()
         with self._database.write() as tx:
             self._go_on(tx)
             match outcome.verdict:
                 case Verdict.DONE:
-                    ledger.done(tx, job.id, now, outcome.results)
+                    ledger.done(tx, job.id, now, outcome.results, outcome.forms)
                 case Verdict.NOT_APPLICABLE:
                     ledger.not_applicable(tx, job.id, now, outcome.reason, outcome.results)
                 case Verdict.FAILED:

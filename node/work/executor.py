@@ -150,6 +150,8 @@ class Outcome:
     seconds: float = 0.0
     told: str = ""
     left: tuple[str, ...] = ()
+    forms: tuple[ObjectKind, ...] = ()
+    """The further forms that were to be made, whether there was such a thing or not."""
     printed: str = ""
 
 

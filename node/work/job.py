@@ -114,7 +114,9 @@ def _found_again(ticket: Ticket) -> Outcome | None:
     kept.write(known, ticket.started_at, ticket.place)
     log.info("results_found_again", job=ticket.job_id, objects=len(known.results.objects))
     reason = "" if known.verdict == Verdict.DONE else "; ".join(known.reasons)
-    return Outcome(Verdict(known.verdict), known.results, reason)
+    made = {one.kind for one in known.results.objects}
+    forms = tuple(one for one in ticket.forms if one in made)
+    return Outcome(Verdict(known.verdict), known.results, reason, forms=forms)
 
 
 def _worked_out(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
@@ -165,7 +167,7 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         reason = f"{error}{_set_aside(ticket)}"
         trace, missing = traceback.format_exc(), awaited(error)
         return _failed(reason, trace, told=failures.REFUSED, waits_for=missing)
-    return Outcome(Verdict.DONE, results)
+    return Outcome(Verdict.DONE, results, forms=ticket.forms)
 
 
 def _set_aside(ticket: Ticket) -> str:

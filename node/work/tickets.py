@@ -29,7 +29,7 @@ class Tickets:
     _results: Results
     _clock: Clock
     _maker: Maker
-    _forms: Callable[[Job], tuple[ObjectKind, ...]]
+    _forms: Callable[[Transaction, Job], tuple[ObjectKind, ...]]
     _rules: Sequence[RuleSettings]
 
     def of(self, tx: Transaction, job: Job) -> Ticket:
@@ -59,7 +59,7 @@ class Tickets:
             family=installed.family if installed else None,
             maker=self._maker,
             inputs=inputs_of({"": own, **beside}),
-            forms=self._forms(job),
+            forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
             above=self._above(tx, job),
         )
         if job.refusals:

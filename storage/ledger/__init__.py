@@ -14,6 +14,8 @@ from storage.ledger.ending import (
     restart,
     retry_later,
     wait_for,
+    want_forms,
+    without_forms,
 )
 from storage.ledger.entering import enqueue, enqueue_all, enqueue_beside, prepare
 from storage.ledger.names import inputs_digest, job_key, joined_digest, key_of, parameters_digest
@@ -62,4 +64,6 @@ __all__ = [
     "studies_of",
     "wait_for",
     "waited_for",
+    "want_forms",
+    "without_forms",
 ]

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from storage import index, outbox, schema, successors
 from storage.database import Transaction
 from storage.errors import StorageError
+from storage.kinds import ObjectKind
 from storage.ledger import reading, rows
 from storage.records import Job, JobResults, JobState, Level, ResultObject
 from storage.successors import Superseded
@@ -25,8 +26,20 @@ class JobRunning(StorageError):
     """The job runs at this moment; it can be restarted when it has ended."""
 
 
-def done(tx: Transaction, job_id: int, at: datetime, results: JobResults) -> None:
-    """The job has results: they and their deliveries are entered with it."""
+def done(
+    tx: Transaction,
+    job_id: int,
+    at: datetime,
+    results: JobResults,
+    forms: Iterable[ObjectKind] = (),
+) -> None:
+    """The job has results: they and their deliveries are entered with it.
+
+    forms: the further forms of its findings that it was to make, whether there was such a thing or
+    not; they are not asked for again.
+    """
+    asked = {*reading.get(tx, job_id).forms, *forms}
+    rows.change(tx, job_id, forms=[one.value for one in sorted(asked)], is_further=False)
     _end(tx, job_id, at, JobState.DONE, "", "", results)
 
 
@@ -110,6 +123,35 @@ def _row(made: ResultObject) -> dict[str, Any]:
     } | {"kind": str(made.kind)}
 
 
+def want_forms(
+    tx: Transaction, job_id: int, forms: Iterable[ObjectKind], at: datetime, reason: str
+) -> bool:
+    """A job that is done is due again, to make further forms of its findings beside the same
+    objects; false where there is nothing more to be made of it.
+
+    It keeps its first start and so its objects' bytes; what they are sent as is not owed again.
+    """
+    job = reading.get(tx, job_id)
+    lacking = set(forms) - set(job.forms)
+    if job.state is not JobState.DONE or not lacking or successors.newest_of(tx, job_id):
+        return False
+    wanted = [one.value for one in sorted({*job.forms, *lacking})]
+    rows.change(
+        tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at, forms=wanted,
+        rank_at=at - rows.HEAD_START[job.priority], is_further=True,
+    )  # fmt: skip
+    rows.tell(tx, at, job_id, job.state, JobState.PENDING, reason)
+    return True
+
+
+def without_forms(tx: Transaction, job_id: int, at: datetime, reason: str) -> None:
+    """No further forms could be made: the job is done as it was, and that is an alarm."""
+    rows.change(tx, job_id, state=JobState.DONE.value, is_further=False, reason="", traceback="")
+    outbox.enter(tx, job_id, (), at)
+    why = f"further forms of the findings could not be made: {reason}"
+    rows.tell(tx, at, job_id, JobState.RUNNING, JobState.DONE, why, Level.ALARM)
+
+
 def retry_later(
     tx: Transaction, job_id: int, at: datetime, not_before: datetime, reason: str, traceback: str
 ) -> None:
@@ -167,6 +209,7 @@ def restart(tx: Transaction, job_id: int, at: datetime) -> None:
     rows.change(
         tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at,
         rank_at=at - rows.HEAD_START[job.priority], reason="", traceback="", finished_at=None,
+        is_further=False,
     )  # fmt: skip
     outbox.restart_job(tx, job_id, at)
     rows.tell(tx, at, job_id, job.state, JobState.PENDING, "restarted by a person")

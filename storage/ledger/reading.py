@@ -195,6 +195,8 @@ def _job(row: sa.Row[Any]) -> Job:
         reason=row.reason,
         traceback=row.traceback,
         predecessor_id=row.predecessor_id,
+        forms=tuple(map(ObjectKind, row.forms or ())),
+        is_further=row.is_further,
     )
 
 

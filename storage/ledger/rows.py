@@ -47,6 +47,11 @@ def tell(
 def drop(
     tx: Transaction, job_id: int, successor: int, at: datetime, before: JobState, when: str
 ) -> None:
-    reason = f"superseded by job {successor} {when}"
+    """It does not run. One that was done, and due again for further forms, stays done."""
+    reason, table = f"superseded by job {successor} {when}", schema.jobs
+    if tx.scalar(sa.select(table.c.is_further).where(table.c.id == job_id)):
+        change(tx, job_id, state=JobState.DONE.value, is_further=False, reason="")
+        tell(tx, at, job_id, before, JobState.DONE, reason)
+        return
     change(tx, job_id, state=JobState.NOT_APPLICABLE.value, finished_at=at, reason=reason)
     tell(tx, at, job_id, before, JobState.NOT_APPLICABLE, reason)

@@ -21,7 +21,8 @@ from sqlalchemy.exc import IntegrityError
 
 import storage.database as module
 import storage.migrations
-from storage import deletions, events, fetches, index, ledger, quarantine, schema
+from storage import abilities, deletions, events, fetches, index, ledger, quarantine, schema
+from storage.abilities import KnownAbilities
 from storage.database import Database, Transaction, open_database
 from storage.deletions import NewDeletion, Scope
 from storage.engines import SAFE_SQLITE
@@ -133,6 +134,7 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         assert deletions.take_slice(tx, wanted) == 3
         fetch = fetches.ask(tx, NewFetch("pacs", Wanted(patient_id="P"), "a test"), NOON)
         fetches.enter_study(tx, fetch, FetchedStudy("1.2.3", None, 3, 0))
+        abilities.put(tx, KnownAbilities("pacs", NOON, "these", frozenset({("1.1", "1.2")})))
     database.prove(NOON)
     with database.read() as tx:
         empty = [

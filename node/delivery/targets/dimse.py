@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from node.delivery.targets.port import SYNTAXES, Abilities, Sink, Telling
+from node.delivery.targets.port import SYNTAXES, Abilities, Sink, Telling, Wanted, every
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu import abilities, finder, sender
 from node.dimse.scu.answers import SendOutcome, SendResult
@@ -29,15 +29,23 @@ class DimseTarget:
         pairs = [(sop_class, syntax) for sop_class in sop_classes for syntax in SYNTAXES]
         return Abilities(Telling.THESE, abilities.accepted(pairs, self.peer, self.timeouts))
 
-    def send(self, objects: Sequence[Blob], take: Sink) -> None:
+    def send(self, objects: Sequence[Blob], take: Sink, wanted: Wanted = every) -> None:
+        """What is compressed goes decompressed where it is taken in no other way."""
         settled: set[int] = set()
 
         def note(index: int, result: SendResult) -> None:
             settled.add(index)
             take(index, result)
 
+        def still_wanted(index: int) -> bool:
+            if not wanted(index):
+                settled.add(index)  # it is not under way
+                return False
+            return True
+
+        how = sender.How(still_wanted, decompress=True)
         try:
-            sender.send(objects, self.peer, note, self.timeouts)
+            sender.send(objects, self.peer, note, self.timeouts, how)
         except PeerUnavailable as error:
             if error.was_established:
                 _doubt(len(objects), settled, take, error.reason)

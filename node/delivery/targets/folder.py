@@ -19,7 +19,7 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 
 from node import statuses
-from node.delivery.targets.port import Abilities, Sink, Telling
+from node.delivery.targets.port import Abilities, Sink, Telling, Wanted, every
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.answers import SendOutcome, SendResult
 from node.observe.redaction import study_digest
@@ -48,9 +48,11 @@ class FolderTarget:
     def abilities(self, sop_classes: Iterable[str]) -> Abilities:
         return Abilities(Telling.ALL)
 
-    def send(self, objects: Sequence[Blob], take: Sink) -> None:
+    def send(self, objects: Sequence[Blob], take: Sink, wanted: Wanted = every) -> None:
         self._check_root()
         for index, one in enumerate(objects):
+            if not wanted(index):
+                continue
             try:
                 named = self._named(one)
             except OSError as error:

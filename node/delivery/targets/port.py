@@ -22,6 +22,16 @@ Sink = Callable[[int, SendResult], None]
 """Takes an object's place in the sequence and its result, as soon as there is one."""
 
 
+Wanted = Callable[[int], bool]
+"""Whether an object, by its place in the sequence, is still to go: asked just before it is begun,
+when those before it are settled that may be."""
+
+
+def every(index: int) -> bool:
+    """All are to go."""
+    return True
+
+
 class Telling(StrEnum):
     """What is known of a destination before anything is sent."""
 
@@ -64,8 +74,9 @@ class Target(Protocol):
         PeerUnavailable
         """
 
-    def send(self, objects: Sequence[Blob], take: Sink) -> None:
-        """Offer objects, in this order. ``take`` is called once for each that was begun.
+    def send(self, objects: Sequence[Blob], take: Sink, wanted: Wanted = every) -> None:
+        """Offer objects that are wanted, in this order. ``take`` is called once for each that was
+        begun.
 
         What was begun and not answered is ``in_doubt``. After an error those that were not taken
         were not begun.

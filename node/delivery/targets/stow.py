@@ -19,7 +19,7 @@ import httpx
 from node.config.destinations import StowDestinationSettings
 from node.delivery.targets import store_answer
 from node.delivery.targets.letters import Body, Letter, Unreadable, read_letter, requests
-from node.delivery.targets.port import Abilities, Sink, Telling
+from node.delivery.targets.port import Abilities, Sink, Telling, Wanted, every
 from node.delivery.targets.store_answer import StoreAnswer
 from node.dimse.errors import PeerFault, PeerUnavailable, Unaskable
 from node.dimse.scu.answers import SendOutcome, SendResult
@@ -66,7 +66,7 @@ class StowTarget:
     def abilities(self, sop_classes: Iterable[str]) -> Abilities:
         return Abilities(Telling.UNTOLD)
 
-    def send(self, objects: Sequence[Blob], take: Sink) -> None:
+    def send(self, objects: Sequence[Blob], take: Sink, wanted: Wanted = every) -> None:
         letters = []
         for index, one in enumerate(objects):
             try:
@@ -79,7 +79,9 @@ class StowTarget:
             for batch in requests(
                 letters, settings.max_request_objects, settings.max_request_bytes
             ):
-                exchange.send(batch)
+                still = [one for one in batch if wanted(one.index)]
+                if still:
+                    exchange.send(still)
 
     def held(self, objects: Sequence[Blob]) -> frozenset[int]:
         try:

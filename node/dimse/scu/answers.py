@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from node import statuses
+
 
 class SendOutcome(StrEnum):
     """What a peer's answer means for the object that was sent."""
@@ -73,6 +75,14 @@ MEANINGS = (
     # Not in the standard's tables: the number of attempts bounds the patience
     Meaning(0x0000, 0xFFFF, SendOutcome.TRANSIENT, "status unknown to the standard"),
 )
+
+
+def is_duplicate(result: SendResult) -> bool:
+    """Whether the peer has the object, from an attempt whose answer was lost or from before.
+
+    UIDs derive from all that enters an object's bytes, so what has its UID is this object.
+    """
+    return result.status == statuses.DUPLICATE_SOP_INSTANCE
 
 
 def classify(code: int) -> SendOutcome:

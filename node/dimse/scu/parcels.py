@@ -39,16 +39,18 @@ class Parcel:
     sop_instance_uid: str
     transfer_syntax_uid: str
     size_bytes: int
+    decompressed: bool = False
+    """Whether it may leave decompressed, where it is compressed."""
 
     def contexts(self) -> tuple[tuple[str, str], ...]:
         """(SOP class, transfer syntax) pairs that would do, the file's own first."""
         syntaxes = [self.transfer_syntax_uid]
-        if self.transfer_syntax_uid in CONVERTIBLE:
+        if self.decompressed or self.transfer_syntax_uid in CONVERTIBLE:
             syntaxes += [ExplicitVRLittleEndian, ImplicitVRLittleEndian]
         return tuple((self.sop_class_uid, syntax) for syntax in dict.fromkeys(syntaxes))
 
 
-def read_parcel(index: int, source: Readable) -> Parcel:
+def read_parcel(index: int, source: Readable, decompressed: bool = False) -> Parcel:
     """What a file needs to be sent; reads its file meta information only.
 
     Raises
@@ -70,7 +72,7 @@ def read_parcel(index: int, source: Readable) -> Parcel:
     instance = str(meta.get("MediaStorageSOPInstanceUID", "") or "")
     if not sop_class or not syntax or not instance:
         raise NotSendable("its file meta information names no SOP class, instance or syntax")
-    return Parcel(index, source, sop_class, instance, syntax, size)
+    return Parcel(index, source, sop_class, instance, syntax, size, decompressed)
 
 
 def batches(parcels: Iterable[Parcel]) -> Iterator[list[Parcel]]:

@@ -1,7 +1,8 @@
 """The client side: Verification and Storage SCU (PS3.4 A and B).
 
 Files leave as they are. Only where a peer takes an uncompressed object in no other way, its
-header is encoded anew in memory; pixel data never is.
+header is encoded anew; and pixel data is decompressed, which loses nothing, where the caller wants
+that rather than a refusal.
 """
 
 from __future__ import annotations
@@ -69,6 +70,23 @@ ResultSink = Callable[[int, SendResult], None]
 """Takes an object's index in the sequence and its result, as soon as there is one."""
 
 
+def _every(index: int) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """wanted: asked of an object just before it is begun; those that are not are passed over.
+    decompress: whether what is compressed may leave uncompressed, where it is taken so alone.
+    """
+
+    wanted: Callable[[int], bool] = _every
+    decompress: bool = False
+
+
+AS_IT_IS = How()
+
+
 def echo(peer: Peer, timeouts: Timeouts = DEFAULT_TIMEOUTS) -> float:
     """Verify that a peer answers (C-ECHO); the seconds from connecting to the answer.
 
@@ -91,6 +109,7 @@ def send(
     peer: Peer,
     on_result: ResultSink,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    how: How = AS_IT_IS,
 ) -> None:
     """Send files over one association, or more where they need over 128 contexts.
 
@@ -105,21 +124,21 @@ def send(
     parcels: list[Parcel] = []
     for index, one in enumerate(objects):
         try:
-            parcels.append(read_parcel(index, one))
+            parcels.append(read_parcel(index, one, how.decompress))
         except NotSendable as error:
             on_result(index, SendResult(None, SendOutcome.REFUSED, f"the file {error}"))
     for batch in batches(parcels):
-        _send_batch(batch, peer, on_result, timeouts)
+        _send_batch(batch, peer, on_result, timeouts, how)
 
 
 def _send_batch(
-    batch: Sequence[Parcel], peer: Peer, on_result: ResultSink, timeouts: Timeouts
+    batch: Sequence[Parcel], peer: Peer, on_result: ResultSink, timeouts: Timeouts, how: How
 ) -> None:
     left = list(batch)
     while left:
         try:
             with associated(peer, proposals(left), timeouts) as association:
-                _send_over(association, left, peer, on_result, timeouts)
+                _send_over(association, left, peer, on_result, timeouts, how)
             return
         except _Unsendable as error:
             on_result(error.index, error.result)
@@ -139,10 +158,13 @@ def _send_over(
     peer: Peer,
     on_result: ResultSink,
     timeouts: Timeouts,
+    how: How,
 ) -> None:
     accepted = accepted_pairs(association)
     with line_over(association, peer.name, timeouts.response_s) as line:
         for parcel in batch:
+            if not how.wanted(parcel.index):
+                continue
             pair = next((pair for pair in parcel.contexts() if pair in accepted), None)
             if pair is None:
                 on_result(parcel.index, _not_accepted(parcel))

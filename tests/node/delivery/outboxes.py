@@ -13,9 +13,10 @@ from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 from node.delivery.delivery import USUAL, Courier, Effort
 from node.delivery.pace import Pace
 from node.delivery.targets.dimse import DimseTarget
-from node.delivery.targets.port import Target
+from node.delivery.targets.port import Target, Telling
 from node.dimse.scu.sender import Peer, Timeouts
-from storage import events, index, ledger, outbox
+from storage import abilities, events, index, ledger, outbox
+from storage.abilities import KnownAbilities
 from storage.attributes import extract
 from storage.database import Database, open_database
 from storage.records import (
@@ -59,6 +60,14 @@ class Outbox:
         self.database: Database = open_database(f"sqlite:///{folder / 'wetread.db'}")
         self.results = ResultStore(folder / "results")
         self._jobs = 0
+        with self.database.write() as tx:  # so that it need not be asked, and is offered all
+            untold = KnownAbilities("pacs", START, Telling.UNTOLD.value, frozenset())
+            abilities.put(tx, untold)
+
+    def forget_pacs(self) -> None:
+        """It is asked what it takes before anything is sent."""
+        with self.database.write() as tx:
+            abilities.forget(tx, "pacs")
 
     def finish_job(self, kinds: tuple[str, ...] = ("sr", "seg")) -> int:
         """A job on a study of its own, done, with one object of each kind owed to "pacs"."""
