@@ -240,7 +240,7 @@ def _whole_series(items: Sequence[Measurement | Classification], context: Contex
     group = hd.sr.MeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(WHOLE_SERIES, context),
         algorithm_id=provenance.algorithm_content(context.provenance),
-        measurements=_measurements(measured, places.whole_image(context.source)),
+        measurements=_measurements(measured, places.beside_image(context.source)),
     )
     _append(group, _series_item(context.source))
     for sentence in _unmeasured(measured, context.language):

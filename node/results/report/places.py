@@ -27,6 +27,11 @@ from node.series.source import Source
 from storage import values
 
 SOURCE_OF_MEASUREMENT = Code("121112", "DCM", "Source of Measurement")
+BRACKET = 20
+"""How many of its arms are as long as the image is wide."""
+LEAST_POINTS = 6
+"""Of a closed line. OHIF takes one of four corners for a rectangle that is to be edited, and then
+shows neither its numbers nor the other findings of the report."""
 SMOOTHED_PX = 0.4
 """An outline leaves out points that lie closer to a straight line than this."""
 
@@ -116,7 +121,7 @@ def _box_corners(detection: Detection, source: Source) -> Corners:
 
 
 def source_of_measurement(region: hd.sr.ImageRegion) -> hd.sr.ScoordContentItem:
-    """The region as that from which a number was inferred (PS3.16 TID 320)."""
+    """The coordinates as those from which a number was inferred (PS3.16 TID 320)."""
     item = hd.sr.ScoordContentItem(
         name=provenance.concept(SOURCE_OF_MEASUREMENT),
         graphic_type=region.graphic_type,
@@ -134,6 +139,21 @@ def whole_image(source: Source) -> hd.sr.ImageRegion | None:
     if not rows or not columns:
         return None
     return _region(_rectangle(0, 0, rows, columns), reference)
+
+
+def beside_image(source: Source) -> hd.sr.ImageRegion | None:
+    """A bracket along the middle image: where the numbers of the series are shown.
+
+    Viewers write them to the right of the outermost point; right of the whole image they would be
+    cut off. None without any image.
+    """
+    header, reference = _middle(source)
+    rows, columns = (values.known(values.whole(header, one)) for one in ("Rows", "Columns"))
+    if not rows or not columns:
+        return None
+    arm = columns / BRACKET
+    bracket = [(arm, 0), (0, 0), (0, rows), (arm, rows)]
+    return _region(np.array(bracket, np.float32), reference)
 
 
 def image_in_words(source: Source, index: int, language: str) -> str:
@@ -161,8 +181,16 @@ def _rectangle(top: int, left: int, bottom: int, right: int) -> Corners:
     return np.array(corners, np.float32)
 
 
+def _with_middles(corners: Corners) -> Corners:
+    """The same line, with a point in the middle of each of its sides."""
+    middles = (corners[:-1] + corners[1:]) / 2
+    between = np.stack([corners[:-1], middles], axis=1).reshape(-1, 2)
+    return np.vstack([between, corners[-1:]])
+
+
 def _region(corners: Corners, reference: Dataset) -> hd.sr.ImageRegion:
     """highdicom is told that it is a CT image: it knows no private SOP class."""
+    corners = _with_middles(corners) if len(corners) < LEAST_POINTS else corners
     frame = reference.get("ReferencedFrameNumber")
     frames: Sequence[int] | None = None if frame is None else [int(frame)]
     image = hd.sr.SourceImageForRegion(

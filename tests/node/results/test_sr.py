@@ -68,6 +68,17 @@ def regions_of(item: Dataset) -> list[Any]:
     return [c for _, c in contents(item) if c.ValueType == "SCOORD"]
 
 
+def points_of(region: Dataset) -> Any:
+    return np.array(region.GraphicData, float).reshape(-1, 2)
+
+
+def bounds(region: Dataset) -> list[float]:
+    """First and last column and row of a closed line."""
+    points = points_of(region)
+    assert (points[0] == points[-1]).all()
+    return [*points.min(axis=0), *points.max(axis=0)]
+
+
 def images_of(region: Dataset) -> list[str]:
     return [
         str(one.ReferencedSOPInstanceUID) for one in region.ContentSequence[0].ReferencedSOPSequence
@@ -124,7 +135,7 @@ def test_a_notice_shows_the_image_of_which_there_is_no_result() -> None:
     report = written(sr.build_notice(ct_source(), NoticeReason.FAILED, ["why"], PROVENANCE))
     (region,) = as_ohif_reads(report).values()
     rows, columns = sources.SHAPE[1:]
-    assert region.GraphicData == [0, 0, columns, 0, columns, rows, 0, rows, 0, 0]
+    assert bounds(region) == [0, 0, columns, rows]
 
 
 def test_a_notice_of_what_is_no_image_has_no_place() -> None:
@@ -168,6 +179,21 @@ def test_a_box_is_first_shown_on_the_middle_of_its_images() -> None:
     source = ct_source()
     (region,) = as_ohif_reads(report_of(BOX, source=source)).values()
     assert images_of(region) == [source.headers[3].SOPInstanceUID]
+
+
+def test_no_viewer_takes_a_line_for_a_rectangle_to_be_edited() -> None:
+    report = report_of(lungs(), BOX, Measurement(sources.VOLUME, 3.25, sources.ML))
+    found = regions_of(report)
+    assert len(found) >= 7
+    assert all(len(points_of(region)) >= 6 for region in found)
+
+
+def test_numbers_of_the_series_are_written_within_the_image() -> None:
+    (region,) = as_ohif_reads(report_of(Measurement(sources.VOLUME, 3.25, sources.ML))).values()
+    points = points_of(region)
+    rows, columns = sources.SHAPE[1:]
+    assert (points[:, 1].min(), points[:, 1].max()) == (0, rows)
+    assert points[:, 0].max() <= columns / 10
 
 
 def test_structures_come_first_and_in_the_order_of_their_segments() -> None:
@@ -324,7 +350,7 @@ def test_a_box_is_drawn_on_every_image_it_crosses() -> None:
     regions = regions_of(groups(report)[1])
     assert len(regions) == 3
     for index, region in enumerate(regions, start=2):
-        assert region.GraphicData == [6, 5, 12, 5, 12, 10, 6, 10, 6, 5]
+        assert bounds(region) == [6, 5, 12, 10]
         (reference,) = region.ContentSequence[0].ReferencedSOPSequence
         assert reference.ReferencedSOPInstanceUID == source.headers[index].SOPInstanceUID
 
