@@ -167,6 +167,7 @@ def couriers(
             asks_commitment=isinstance(one, DimseDestinationSettings) and one.commitment,
             pace=Pace(one.max_per_minute, one.max_bytes_per_minute),
             wish=known.wish_of(one),
+            retraction=one.retract or "",
         )
         for one in settings.destinations
     }

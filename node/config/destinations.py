@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, field_validator
 
 from node.config.dimse import MIB, CalledSettings
 from node.config.file_names import DEFAULT_TEMPLATE, check_template
@@ -36,6 +36,17 @@ class DestinationSettings(Table):
     to something that does not go does not go either."""
     sr: Annotated[Literal["full", "regions"], example("regions")] = "full"
     """`"regions"`: for readers that know no segments, the report that speaks of images alone."""
+    retract: Annotated[Literal["quality", "safety", "retention"] | None, example(True)] = None
+    """Takes results back there that later ones have superseded, once these are stored: by a
+    rejection note (IHE IOCM). `true` is `"quality"`, rejected for quality reasons: an archive keeps
+    them apart. The others are for archives that hide by those only. Left out: nothing is."""
+
+    @field_validator("retract", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            return "quality" if value else None
+        return value
 
     @property
     def max_bytes_per_minute(self) -> float | None:

@@ -11,7 +11,7 @@ import structlog
 
 from node import statuses
 from node.clock import Clock
-from node.delivery import backoff
+from node.delivery import backoff, retractions
 from node.delivery.decisions import Decisions
 from node.delivery.kinds import OF_KIND, STAND_INS
 from node.delivery.profile import BEING_MADE
@@ -74,12 +74,14 @@ class Books:
         chance: random.Random,
         effort: Effort = USUAL,
         asks_commitment: bool = False,
+        retraction: str = "",
     ) -> None:
         self._destination = destination
         self._clock = clock
         self._chance = chance
         self._effort = effort
         self._asks_commitment = asks_commitment
+        self._retraction = retraction
         self._log = log.bind(destination=destination)
 
     # --- what was decided -------------------------------------------------------------------------
@@ -127,6 +129,8 @@ class Books:
             outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS, how)
             if self._asks_commitment:
                 result_commitments.owe(tx, delivery.id, now)
+            if self._retraction:
+                self._take_back(tx, delivery.job_id, now)
         elif result.outcome is not SendOutcome.TRANSIENT:
             self._refused(tx, delivery, result, now)
         elif delivery.attempts >= self._effort.max_attempts:

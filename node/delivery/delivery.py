@@ -40,6 +40,7 @@ class Courier:
     asks_commitment: whether it is asked to commit to what it was sent.
     pace: how much goes there in a minute; left out: as much as it takes.
     wish: what the settings want to be sent there.
+    retraction: by which title superseded results are taken back there; empty for not at all.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Courier:
         effort: Effort = USUAL,
         pace: Pace | None = None,
         wish: Wish = AUTO,
+        retraction: str = "",
     ) -> None:
         self.circuit = Circuit()
         self._target = target
@@ -63,7 +65,7 @@ class Courier:
         self._clock = clock
         self._chance = chance or random.Random()
         self._decider = Decider(target, wish, database, results, clock)
-        self._books = Books(target.name, clock, self._chance, effort, asks_commitment)
+        self._books = Books(target.name, clock, self._chance, effort, asks_commitment, retraction)
         self._decided = Decisions()
         self._unrecorded: list[Settlement] = []
         self._claim_is_open = False

@@ -11,7 +11,7 @@ from node.clock import Clock
 from node.config.rules import RuleSettings
 from node.results import reported
 from node.results.modules.source import HierarchicalReference, Maker
-from node.work import summaries
+from node.work import retractions, summaries
 from node.work.executor import Retraction, Summary, Ticket, Verdict, inputs_of
 from storage import ledger, own_jobs
 from storage.blobs import Blob
@@ -80,6 +80,8 @@ class Tickets:
         """What the node itself is to write of a study, where that is the job."""
         if job.analyzer == own_jobs.SUMMARY:
             return Summary(summaries.told(tx, job, self._rules, self._results.blobs, title_of))
+        if job.analyzer == own_jobs.RETRACTION:
+            return retractions.told(tx, job)
         return None
 
 

@@ -85,7 +85,7 @@ def build_retraction(
         role="retraction",
         number=RETRACTION_NUMBER,
         title=REJECTED[reason],
-        text=sentences.WHY_RETRACTED(language, title=provenance_.analyzer_title),
+        text=sentences.WHY_RETRACTED(language),
         series_description=sentences.RETRACTED(language),
     )
     return _document(source, objects, provenance_, named)

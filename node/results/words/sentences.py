@@ -158,8 +158,6 @@ CHOSEN = Said(
     " Nicht von einer Person geprüft.",
 )
 WHY_RETRACTED = Said(
-    "Superseded: more or other images of the study came, and {title} analyzed them anew."
-    " The later results are stored here.",
-    "Überholt: Weitere oder andere Bilder der Studie kamen an, und {title} hat sie neu"
-    " ausgewertet. Die neuen Ergebnisse sind hier gespeichert.",
+    "Superseded: later results of the same analysis are stored here.",
+    "Überholt: Spätere Ergebnisse derselben Auswertung sind hier gespeichert.",
 )
