@@ -11,7 +11,7 @@ import structlog
 
 from node import statuses
 from node.clock import Clock
-from node.delivery import backoff, retractions
+from node.delivery import backoff
 from node.delivery.decisions import Decisions
 from node.delivery.kinds import OF_KIND, STAND_INS
 from node.delivery.profile import BEING_MADE
@@ -129,8 +129,6 @@ class Books:
             outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS, how)
             if self._asks_commitment:
                 result_commitments.owe(tx, delivery.id, now)
-            if self._retraction:
-                self._take_back(tx, delivery.job_id, now)
         elif result.outcome is not SendOutcome.TRANSIENT:
             self._refused(tx, delivery, result, now)
         elif delivery.attempts >= self._effort.max_attempts:
@@ -141,6 +139,9 @@ class Books:
             again = now + backoff.pause(delivery.attempts, self._chance)
             doubt = result.status is None and settlement.in_doubt
             outbox.retry_later(tx, delivery.id, now, again, result.status, result.reason, doubt)
+        if self._retraction:
+            name, reason = self._destination, self._retraction
+            retractions.enter_due(tx, delivery.job_id, name, reason, now)
 
     def _refused(
         self, tx: Transaction, delivery: Delivery, result: SendResult, now: datetime
