@@ -11,7 +11,7 @@ import structlog
 
 from node import statuses
 from node.clock import Clock
-from node.delivery import backoff
+from node.delivery import backoff, retractions
 from node.delivery.decisions import Decisions
 from node.delivery.kinds import OF_KIND, STAND_INS
 from node.delivery.profile import BEING_MADE

@@ -156,7 +156,7 @@ ROWS = (
     ),
     Row(
         ObjectKind.RETRACTION,
-        Role.ON_REQUEST,
+        Role.ALWAYS,
         "retraction",
         (KeyObjectSelectionDocumentStorage,),
     ),

@@ -59,6 +59,8 @@ class Wish:
     regions: bool = False
 
     def allows(self, kind: ObjectKind) -> bool:
+        if kind is ObjectKind.RETRACTION:  # there is one where ``retract`` asks for it
+            return True
         if kind in self.listed or (kind is ObjectKind.REGIONS and ObjectKind.REPORT in self.listed):
             return True
         return self.is_auto and OF_KIND[kind].role in (Role.ALWAYS, Role.STAND_IN)
@@ -266,6 +268,7 @@ class _Choice:
         owed = [
             one
             for kind in TEXTS
+            if kind is not ObjectKind.SUMMARY  # each report that it stands above goes in some form
             for one in self._of_kind[kind]
             if one.standing is Standing.OWED and self._wish.allows(kind)
         ]
