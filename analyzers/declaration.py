@@ -113,6 +113,9 @@ def _optional(found: Any) -> Iterator[str]:
     after = getattr(found, "after", ())
     if isinstance(after, str) or not all(isinstance(one, str) for one in after):
         yield 'after is no tuple of names: write after = ("lung_segmentation",)'
+    models = getattr(found, "models", ())
+    if isinstance(models, str) or not all(isinstance(one, str) for one in models):
+        yield 'models is no tuple of paths: write models = ("weights/model.toml",)'
     about = getattr(found, "about", None)
     if about is not None and not isinstance(about, About):
         yield f"about is {_kind(about)}: give About(purpose=…, gives=(…,))"

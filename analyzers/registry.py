@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 from functools import cache
 from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
+from importlib.resources.abc import Traversable
 from typing import Any
 
 from analyzers import declaration, leftovers
@@ -99,7 +101,34 @@ def info(name: str) -> AnalyzerInfo:
         family=getattr(found, "family", None),
         about=_about(found),
         parameters=declared(found.parameters),
+        weights=weights(name),
     )
+
+
+@cache
+def weights(name: str) -> str:
+    """Digest of the files that an analyzer declares as its models, as they were when first asked.
+
+    Raises
+    ------
+    UnknownAnalyzer, BrokenAnalyzer
+    """
+    found: Any = load(name)
+    paths: tuple[str, ...] = getattr(found, "models", ())
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        try:
+            content = _below_its_package(found, path).read_bytes()
+        except OSError as error:
+            raise BrokenAnalyzer(
+                f"{name}: its model {path} cannot be read: {type(error).__name__}"
+            ) from error
+        digest.update(f"{path}\0{hashlib.sha256(content).hexdigest()}\0".encode())
+    return digest.hexdigest() if paths else ""
+
+
+def _below_its_package(found: type[Analyzer], path: str) -> Traversable:
+    return resources.files(found.__module__.partition(".")[0]).joinpath(path)
 
 
 def _about(found: type[Analyzer]) -> About:
@@ -120,7 +149,7 @@ def card(name: str) -> str:
     said = _about(found).card
     if not said or "://" in said:
         return said
-    return str(resources.files(found.__module__.partition(".")[0]).joinpath(said))
+    return str(_below_its_package(found, said))
 
 
 def parameters(name: str, given: ParameterValues) -> Any:

@@ -20,7 +20,8 @@ ConfigOption = Annotated[
 DEFAULT_CONFIG = Path("config.toml")
 EXITS = {
     0: "done",
-    1: "something is not well: a destination is silent, no rule fires, a job or a file failed",
+    1: "something is not well: a destination is silent, no rule fires, a job or a file failed, a"
+    " result made again has other bytes",
     2: "it cannot be done, for the reason that stands on stderr",
     3: "the analyzer does not apply to the images",
     4: "not all that was found at a source has come",
@@ -197,6 +198,19 @@ def reindex(config: ConfigOption = DEFAULT_CONFIG) -> None:
     from node.commands import inspect
 
     sys.exit(inspect.reindex(config))
+
+
+@app.command(epilog=_like("wetread reproduce 2.25.1234567890"))
+def reproduce(
+    uid: Annotated[
+        str, typer.Argument(help="SOP Instance UID of a report, or any of its objects.")
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Make a result again from what it was made from: same bytes, or what differs and why."""
+    from node.commands import reproduce as command
+
+    sys.exit(command.reproduce(config, uid))
 
 
 @app.command(epilog=_like("wetread analyzers lung_segmentation --json"))

@@ -212,7 +212,7 @@ class StoredSeries:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to enter into the ledger. Unique by its first four fields.
+    """A job to enter into the ledger. Unique by its first four fields and the last.
 
     ``refusals`` non-empty: no series fits; the job only writes the report that says so.
     ``destinations`` are names from the settings.
@@ -236,6 +236,8 @@ class NewJob:
     """Instances of other series of the study, by the role they play."""
     waits_for: tuple[str, ...] = ()
     """Keys of the jobs that have to end before this one is due."""
+    weights: str = ""
+    """Digest of the trained models that the analyzer answers from; empty where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,7 +246,8 @@ class Job:
 
     id: int
     key: str
-    """sha256 of inputs digest, analyzer, version and parameters digest: names files and UIDs."""
+    """sha256 of inputs digest, analyzer, version, parameters digest and weights: names files and
+    UIDs."""
     state: JobState
     analyzer: str
     analyzer_version: str
@@ -271,6 +274,8 @@ class Job:
     """Further forms of its findings that it made, or is to make."""
     is_further: bool = False
     """Whether it is done and due again, for further forms alone."""
+    weights: str = ""
+    """Digest of the trained models; empty: the analyzer has none, or an older node entered it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +372,7 @@ class Delivery:
     attempts: int
     not_before: datetime
     status: int | None
-    """Of the last answer: that of C-STORE, or the reason that STOW-RS gives, which is the same."""
+    """The DIMSE status of the last answer."""
     reason: str
     sent_at: datetime | None
     in_doubt: bool = False

@@ -58,6 +58,7 @@ class MultimodalClassifier:
         card="models/weights/multimodal_classifier/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/multimodal_classifier/model.toml",)
     inputs: ClassVar[InputContract] = INPUTS
     companions: ClassVar[Mapping[str, InputContract]] = {"second": INPUTS}
     limits: ClassVar[Limits] = LIMITS

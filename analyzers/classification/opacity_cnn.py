@@ -67,6 +67,7 @@ class OpacityCnn:
         card="models/weights/opacity_cnn/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_cnn/model.toml",)
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[OpacityCnnParameters]] = OpacityCnnParameters

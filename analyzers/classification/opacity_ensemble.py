@@ -63,6 +63,7 @@ class OpacityEnsemble:
         card="models/weights/opacity_ensemble/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_ensemble/model.toml",)
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters

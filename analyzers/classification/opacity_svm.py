@@ -43,6 +43,7 @@ class OpacitySvm:
         card="models/weights/opacity_svm/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_svm/model.toml",)
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters

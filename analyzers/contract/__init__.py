@@ -18,13 +18,7 @@ from analyzers.contract.analyzer import (
     NoParameters,
     ParameterValues,
 )
-from analyzers.contract.answers import (
-    Classification,
-    Measurement,
-    OperatingPoint,
-    Reference,
-    Statement,
-)
+from analyzers.contract.answers import Classification, Measurement, OperatingPoint, Statement
 from analyzers.contract.code import Code
 from analyzers.contract.errors import AnalyzerError, InvalidParameters, NotApplicable
 from analyzers.contract.findings import Finding, Findings
@@ -72,7 +66,6 @@ __all__ = [
     "Parameters",
     "ParametricMap",
     "Plane",
-    "Reference",
     "Registration",
     "Reported",
     "Segment",

@@ -63,7 +63,9 @@ class Analyzer(Protocol):
     # ClassVar[Mapping[str, InputContract]], the series of the study that are wanted beside this
     # one, by role; after: ClassVar[tuple[str, ...]], the analyzers whose findings of the same study
     # are wanted; family: ClassVar[Code], what kind of algorithm it is (CID 7162; Artificial
-    # Intelligence where it is absent).
+    # Intelligence where it is absent); models: ClassVar[tuple[str, ...]], the files that hold what
+    # it has learned, or name it by digest, as paths below the package that the analyzer lies in:
+    # with other bytes in them it is another device, and its results are other objects.
 
     def __init__(self, device: str) -> None: ...
 
@@ -88,3 +90,5 @@ class AnalyzerInfo:
     family: Code | None = None
     about: About = About("")
     parameters: tuple[Declared, ...] = ()
+    weights: str = ""
+    """Digest of the files that hold what it has learned; empty where it has none."""

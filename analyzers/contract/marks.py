@@ -117,5 +117,4 @@ class Detection:
     laterality: Code | None = None
     measurements: tuple[Measurement, ...] = ()
     classifications: tuple[Classification, ...] = ()
-    threshold: float | None = None
     site: Code | None = None

@@ -88,6 +88,7 @@ class LungNodule:
         card="models/weights/lung_nodule/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/lung_nodule/model.toml",)
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT"}), min_slices=20, max_spacing_mm=2.5
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -74,6 +74,7 @@ class OpacityFasterRcnn:
         card="models/weights/opacity_faster_rcnn/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_faster_rcnn/model.toml",)
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[OpacityBoxParameters]] = OpacityBoxParameters
@@ -130,19 +131,15 @@ class OpacityFasterRcnn:
         from analyzers.detection.opacity_detector import log_odds
 
         section = "box_calibration"
-        calibration = Calibration(
+        chance = Calibration(
             self.model.number(section, "slope"), self.model.number(section, "offset")
-        )
-        chance = calibration.probability(log_odds(found.score))
-        evaluated = np.array([self.model.number("box_point", "threshold")])
-        point = float(calibration.probability(log_odds(evaluated))[0])
+        ).probability(log_odds(found.score))
         boxes: list[Detection] = []
         for index in np.flatnonzero(found.score >= threshold):
             box, number = found.boxes[index], len(boxes) + 1
             first, last = _corners(place.outward(box), shape)
             sure, spread = float(chance[index]), float(found.spread[index])
-            box_found = _detection(number, box, sure, spread, first, last)
-            boxes.append(replace(box_found, threshold=point))
+            boxes.append(_detection(number, box, sure, spread, first, last))
         return boxes
 
     def _remark(self, threshold: float) -> str:

@@ -122,6 +122,10 @@ class Quality:
         ),
     )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/opacity_familiarity/model.toml",
+        "models/weights/hippocampus_familiarity/model.toml",
+    )
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
     )

@@ -127,6 +127,7 @@ class HippocampusUNet(HippocampusNetwork):
         card="models/weights/hippocampus_unet/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/hippocampus_unet/model.toml",)
 
 
 class HippocampusFPN(HippocampusNetwork):
@@ -146,6 +147,7 @@ class HippocampusFPN(HippocampusNetwork):
         card="models/weights/hippocampus_fpn/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
+    models: ClassVar[tuple[str, ...]] = ("models/weights/hippocampus_fpn/model.toml",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

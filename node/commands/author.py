@@ -135,6 +135,7 @@ def _ticket(
         info.name,
         info.version,
         ledger.parameters_digest(parameters),
+        info.weights,
     )
     out.mkdir(parents=True, exist_ok=True)
     return Ticket(
@@ -149,6 +150,7 @@ def _ticket(
         limits=info.limits,
         title=info.title,
         family=info.family,
+        weights=info.weights,
         inputs=inputs_of({role: one.instances for role, one in {"": series, **beside}.items()}),
         is_kept=False,  # what lies there may be of other images, or of other code
         companions={

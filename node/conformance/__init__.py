@@ -12,7 +12,6 @@ from node.conformance import (
     acceptance,
     annexes,
     configuration,
-    delivery,
     initiation,
     overview,
     stow,
@@ -34,7 +33,6 @@ def statement() -> str:
         acceptance.text(),
         web.text(),
         stow.text(),
-        delivery.text(),
         configuration.text(),
         annexes.text(),
     )

@@ -35,8 +35,9 @@ own machine, or behind a proxy that authenticates.
 #### Created SOP instances
 
 Each result names the analyzer and its version in Contributing Equipment Sequence (0018,A001),
-belongs to the study of the images, and is validated before it leaves. UIDs are derived from inputs,
-analyzer, version and parameters: the same run gives the same objects.
+belongs to the study of the images, and is validated before it leaves. UIDs are derived from all
+that enters the bytes: inputs, analyzer, version, trained models, parameters, node and start. The
+same run gives the same objects, and no UID has two contents.
 
 {table(("SOP class", "UID"), made)}
 They are written in Explicit VR Little Endian; compressed images in the transfer syntax that the

@@ -312,6 +312,7 @@ class Planner:
                 for role, one in beside.items()
             },
             waits_for=waits_for,
+            weights=info.weights,
         )
 
 
@@ -334,9 +335,9 @@ def _heard(
 
 def merged(jobs: Iterable[NewJob]) -> list[NewJob]:
     """Jobs that rules share become one: all their destinations, the higher priority."""
-    found: dict[tuple[str, ...], NewJob] = {}
+    found: dict[str, NewJob] = {}
     for job in jobs:
-        key = (job.inputs_digest, job.analyzer, job.analyzer_version, job.parameters_digest)
+        key = ledger.key_of(job)
         other = found.get(key)
         found[key] = job if other is None else _both(other, job)
     return list(found.values())

@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -36,6 +37,8 @@ class Kept:
     verdict: str
     reasons: tuple[str, ...]
     results: JobResults
+    made_from: Mapping[str, Any] = field(default_factory=dict)
+    """All that went in, as ``node.work.manifest`` has it; empty: an older node kept none."""
 
 
 def write(kept: Kept, started_at: datetime, place: JobPlace) -> None:
@@ -81,6 +84,15 @@ def found(place: JobPlace) -> FoundResults | None:
     return FoundResults(objects, started_at)
 
 
+def last(place: JobPlace) -> Kept | None:
+    """What the last run left, whole or not; None without a record."""
+    content = _content(place)
+    try:
+        return _kept(content) if content.get("form") == _FORM else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
 def _name(one: ResultObject, place: JobPlace) -> str:
     """An object's key without the job's; one of another job is none of ours."""
     return one.key.removeprefix(f"{place.name}/")
@@ -106,6 +118,7 @@ def _kept(content: dict[str, Any]) -> Kept:
             previews=tuple(results["previews"]),
             remarks=tuple(results["remarks"]),
         ),
+        made_from=content.get("made_from", {}),
     )
 
 

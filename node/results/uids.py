@@ -32,9 +32,10 @@ def tracking_uid(source: Source, analyzer: str, finding_key: str) -> UID:
     return _derived("tracking", study, series, analyzer, finding_key)
 
 
-def device_uid(analyzer: str, version: str) -> UID:
-    """Identifies an algorithm; every new version is a new device (IHE AIR)."""
-    return _derived("device", analyzer, version)
+def device_uid(analyzer: str, version: str, weights: str = "", serial: str = "") -> UID:
+    """Identifies an algorithm on a node: a new version and a retrained model are new devices (IHE
+    AIR)."""
+    return _derived("device", analyzer, version, weights, serial)
 
 
 def frame_of_reference_uid(source: Source) -> UID:

@@ -108,6 +108,8 @@ class Ticket:
     family: Code | None = None
     maker: Maker = field(default_factory=Maker)
     inputs: tuple[Input, ...] = ()
+    weights: str = ""
+    """Digest of the trained models that the job is for; empty where that is not known."""
     above: Summary | Retraction | None = None
     """What the node itself is to write of a study, where that is the job."""
     forms: tuple[ObjectKind, ...] = ()
@@ -149,6 +151,8 @@ class Outcome:
     """What the job waits for, in words: no fault of its own, so no attempt."""
     seconds: float = 0.0
     told: str = ""
+    decoders: tuple[str, ...] = ()
+    """What decoded the pixels (``identity.decoders``)."""
     left: tuple[str, ...] = ()
     forms: tuple[ObjectKind, ...] = ()
     """The further forms that were to be made, whether there was such a thing or not."""

@@ -8,10 +8,11 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
+from typing import Any
 
 import structlog
 
@@ -20,7 +21,7 @@ from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable,
 from analyzers.preload import preload
 from node.errors import awaited, is_transient
 from node.observe.redaction import redacted
-from node.results import kept, reported
+from node.results import identity, kept, reported
 from node.results.errors import DerivedUnsupported, GateRefused
 from node.results.kept import Kept
 from node.results.modules.source import Provenance
@@ -30,7 +31,7 @@ from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
-from node.work import failures
+from node.work import failures, manifest
 from node.work.executor import Outcome, Retraction, Summary, Ticket, Verdict
 from storage.records import JobResults
 
@@ -83,6 +84,7 @@ def warm_up(names: tuple[str, ...], device: str) -> None:
 def loaded(name: str, device: str) -> Analyzer:
     """The worker's own instance of an analyzer: built once, kept."""
     kind = registry.load(name)
+    registry.weights(name)  # known from here on: those that are read now
     preload(kind.__module__)
     return kind(device)
 
@@ -95,9 +97,18 @@ def _outcome(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
     outcome = _worked_out(ticket, device, began)
     if ticket.is_kept and outcome.results.objects:
         reasons = ticket.notice.reasons if ticket.notice else (outcome.reason,)
-        known = Kept(outcome.verdict, reasons, outcome.results)
+        made_from = _made_from(ticket, device, outcome)
+        known = Kept(outcome.verdict, reasons, outcome.results, made_from)
         kept.write(known, ticket.started_at, ticket.place)
     return outcome
+
+
+def _made_from(ticket: Ticket, device: str, outcome: Outcome) -> Mapping[str, Any]:
+    """All that went in. Of what speaks of other results alone nothing is kept: they are there."""
+    if ticket.above is not None:
+        return {}
+    found_on = device if ticket.notice else devices.resolve(device)
+    return manifest.of(_complete(ticket), found_on, outcome.decoders).content()
 
 
 def _found_again(ticket: Ticket) -> Outcome | None:
@@ -148,6 +159,11 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
             f"the job is for version {ticket.analyzer_version}, {analyzer.version} is installed:"
             " send the study again"
         )
+    if ticket.weights and registry.weights(ticket.analyzer) != ticket.weights:
+        return _failed(
+            f"{ticket.analyzer} was trained anew since the job was entered: send the study again"
+        )
+    ticket = _complete(ticket)
     try:
         alone = read_series(ticket.instances)
         source = replace(alone, companions=_companions(ticket, alone))
@@ -167,7 +183,15 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         reason = f"{error}{_set_aside(ticket)}"
         trace, missing = traceback.format_exc(), awaited(error)
         return _failed(reason, trace, told=failures.REFUSED, waits_for=missing)
-    return Outcome(Verdict.DONE, results, forms=ticket.forms)
+    decoders = identity.decoders(source)
+    return Outcome(Verdict.DONE, results, forms=ticket.forms, decoders=decoders)
+
+
+def _complete(ticket: Ticket) -> Ticket:
+    """With the digest of the models, which an older node did not enter with the job."""
+    if ticket.weights or ticket.notice is not None:
+        return ticket
+    return replace(ticket, weights=registry.weights(ticket.analyzer))
 
 
 def _set_aside(ticket: Ticket) -> str:
@@ -256,5 +280,6 @@ def _provenance(ticket: Ticket, device: str) -> Provenance:
         family=ticket.family,
         predecessor=ticket.predecessor,
         maker=ticket.maker,
+        weights=ticket.weights,
         inputs=ticket.inputs_digest,
     )

@@ -58,6 +58,7 @@ class Tickets:
             title=title_of(job.analyzer) if installed or job.analyzer in own_jobs.OWN else "",
             family=installed.family if installed else None,
             maker=self._maker,
+            weights=job.weights,
             inputs=inputs_of({"": own, **beside}),
             forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
             above=self._above(tx, job),

@@ -167,6 +167,7 @@ def _row(job: NewJob, key: str, at: datetime, predecessor: int | None) -> dict[s
         "findings": [],
         "previews": [],
         "remarks": [],
+        "weights": job.weights,
     }
 
 

@@ -10,14 +10,26 @@ from typing import Any
 from storage.records import NewJob, StoredInstance
 
 
-def job_key(inputs_digest: str, analyzer: str, version: str, parameters_digest: str) -> str:
-    """The name of a job: what went in, what ran, with which parameters."""
-    return _digest(json.dumps([inputs_digest, analyzer, version, parameters_digest]))
+def job_key(
+    inputs_digest: str, analyzer: str, version: str, parameters_digest: str, weights: str = ""
+) -> str:
+    """The name of a job: what went in, what ran, with which parameters and trained models.
+
+    weights: their digest. Without any, jobs keep the names that they had before it was asked.
+    """
+    named = [inputs_digest, analyzer, version, parameters_digest, *([weights] if weights else [])]
+    return _digest(json.dumps(named))
 
 
 def key_of(job: NewJob) -> str:
     """The name that a job gets when it is entered."""
-    return job_key(job.inputs_digest, job.analyzer, job.analyzer_version, job.parameters_digest)
+    return job_key(
+        job.inputs_digest,
+        job.analyzer,
+        job.analyzer_version,
+        job.parameters_digest,
+        job.weights,
+    )
 
 
 def joined_digest(own: str, companions: Mapping[str, str], waits_for: Iterable[str]) -> str:

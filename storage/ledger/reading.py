@@ -197,6 +197,7 @@ def _job(row: sa.Row[Any]) -> Job:
         predecessor_id=row.predecessor_id,
         forms=tuple(map(ObjectKind, row.forms or ())),
         is_further=row.is_further,
+        weights=row.weights,
     )
 
 

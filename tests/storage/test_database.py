@@ -121,6 +121,8 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
             waits_for=(ledger.key_of(first),),
         )
         enqueue(tx, later)
+        for weights in ("w1", "w2"):  # told apart by them alone
+            enqueue(tx, replace(new_job(tx, first.study_id, "learner"), weights=weights))
         ledger.claim(tx, NOON)
         ledger.done(tx, job, NOON, results())
         index.add_own(tx, first.study_id, [result("9.7")], NOON)

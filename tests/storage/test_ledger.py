@@ -103,6 +103,17 @@ def test_the_same_job_is_entered_once(database: Database) -> None:
         assert len(ledger.list_jobs(tx)) == 5
 
 
+def test_an_analyzer_with_a_retrained_model_is_another_job(database: Database) -> None:
+    with database.write() as tx:
+        plain = new_job(tx, add_study(tx))
+        trained, anew = replace(plain, weights="a"), replace(plain, weights="b")
+        ids = [ledger.enqueue(tx, one, NOON) for one in (plain, trained, anew, trained)]
+        jobs = [ledger.get(tx, one) for one in ids[:3] if one is not None]
+    assert ids[3] is None
+    assert [one.weights for one in jobs] == ["", "a", "b"]
+    assert len({one.key for one in jobs}) == 3
+
+
 def test_two_threads_cannot_enter_one_job_twice(database: Database) -> None:
     with database.write() as tx:
         job = new_job(tx, add_study(tx))

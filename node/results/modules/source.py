@@ -64,6 +64,8 @@ class Provenance:
     predecessor: HierarchicalReference | None = None
     """The report that this one supersedes."""
     maker: Maker = Maker()
+    weights: str = ""
+    """Digest of the trained models that the analyzer answered from."""
     inputs: str = ""
     """Digest of the bytes of all images as they are stored now: a correction may have come since
     the job got its key."""

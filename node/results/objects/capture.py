@@ -60,7 +60,7 @@ def finish(
     dataset: Dataset, source: Source, provenance_: Provenance, picture: NDArray[np.uint8]
 ) -> None:
     """Stamp it, and give it its pixels: uint8 RGB."""
-    provenance.stamp(dataset, source, provenance_)
+    provenance.stamp(dataset, source, provenance_, source.headers[0])
     dataset.SamplesPerPixel = 3
     dataset.PhotometricInterpretation = "RGB"
     dataset.PlanarConfiguration = 0

@@ -85,7 +85,7 @@ def _instance(
     dataset.ImageType = list(IMAGE_TYPES[str(header.SOPClassUID)])
     code = LOSSY if image.method else RECODED
     derived.describe(dataset, source, slice_index, image.title, image.remarks, code)
-    provenance.stamp(dataset, source, provenance_)
+    provenance.stamp(dataset, source, provenance_, header)
     derived.keep_acquisition(dataset, header, source, slice_index)
     _note_losses(dataset, header, image)
     _pixels(dataset, header, image, slice_index, stored)

@@ -181,7 +181,7 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     made_from = series.made_from
     place = made_from.slices[slice_index]
     describe(dataset, made_from.source, place, image.title, image.remarks, image.derivation)
-    provenance.stamp(dataset, source, provenance_)
+    provenance.stamp(dataset, source, provenance_, header)
     keep_acquisition(dataset, header, source, slice_index)
     if image.role:
         _move(dataset, source, slice_index)

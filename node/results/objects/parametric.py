@@ -64,7 +64,7 @@ def build(
     planes.refer_to_source(dataset, source)
     organization = uids.object_uid(provenance_.key, "map-dimensions", place.index)
     planes.replace_dimension_organization(dataset, organization)
-    provenance.stamp(dataset, source, provenance_)
+    provenance.stamp(dataset, source, provenance_, source.headers[0])
     return dataset
 
 

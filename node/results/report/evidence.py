@@ -10,8 +10,6 @@ from pydicom.uid import CTImageStorage
 
 from node.results.modules.source import HierarchicalReference
 from node.results.modules.subject import REQUIRED_OF_SUBJECT
-from storage import values
-from storage.guarded import undecoded
 
 
 def stand_ins(evidence: Iterable[HierarchicalReference]) -> list[Dataset]:
@@ -52,33 +50,3 @@ def _study_item(study: str, series: Mapping[str, list[Dataset]]) -> Dataset:
         inner.ReferencedSOPSequence = Items(instances)
         item.ReferencedSeriesSequence.append(inner)
     return item
-
-
-_REQUEST = (
-    "AccessionNumber",
-    "PlacerOrderNumberImagingServiceRequest",
-    "FillerOrderNumberImagingServiceRequest",
-    "RequestedProcedureID",
-    "RequestedProcedureDescription",
-)
-
-
-def refer_to_request(document: Dataset, header: Dataset) -> None:
-    """The request that the images answer, where they name it (PS3.3 C.17.2)."""
-    requests = values.items(header, "RequestAttributesSequence")
-    if not requests and not _request_text(header, "AccessionNumber"):
-        return
-    item = Dataset()
-    item.StudyInstanceUID = header.StudyInstanceUID
-    item.ReferencedStudySequence = []
-    item.RequestedProcedureCodeSequence = []
-    for keyword in _REQUEST:
-        given = (_request_text(request, keyword) for request in (*requests[:1], header))
-        setattr(item, keyword, next((text for text in given if text), ""))
-    document.ReferencedRequestSequence = [item]
-
-
-def _request_text(holder: Dataset, keyword: str) -> str:
-    """As it is, also where it is too long; empty where it does not decode."""
-    text = values.text(holder, keyword)
-    return "" if undecoded(text) is not None else text

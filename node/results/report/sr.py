@@ -24,6 +24,7 @@ from node.results.series_numbers import Block, SeriesNumbers
 from node.results.words import sentences
 from node.series.source import Source
 
+REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 REPORT_NUMBER = Block(1)
 REGIONS_NUMBER = Block(9)
@@ -72,15 +73,6 @@ class Made:
         return [HierarchicalReference.to(header) for header in headers]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What stands below the root, in this order: the answer comes first, method and limits last."""
-
-    conclusion: str
-    measured: Sequence[groups.Group]
-    said: Sequence[hd.sr.ContentItem]
-
-
 def build(
     source: Source,
     findings: Findings,
@@ -99,6 +91,7 @@ def build(
     where = {key: places.image_in_words(source, index, language) for key, index in slices.items()}
     concluded = statements.conclusion(findings, present, provenance_, made.titles, where)
     said = [
+        groups.text_item(groups.CONCLUSION, concluded),
         *groups.absent_structures(findings, context),
         *(
             groups.statement_item(one, language)
@@ -108,13 +101,12 @@ def build(
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(made.images, language),
         *library.other_objects(made.further),
-        groups.text_item(groups.COMMENT, statements.method(provenance_)),
     ]
     segmentations = () if by_regions else made.segmentations.values()
     objects = [HierarchicalReference.to(dataset) for dataset in segmentations]
     objects += [*made.companions(), *made.objects()]
     measured = groups.measurement_groups(findings, context)
-    report = _report(source, provenance_, Content(concluded, measured, said))
+    report = _report(source, provenance_, measured, said)
     document = _document(source, provenance_, report, objects, form=form)
     library.add_images(document, (source, *made.cited), made.images)
     document.CompletionFlag = "COMPLETE"
@@ -129,13 +121,14 @@ def build_notice(
     Its UID depends on what it says: a job that is tried again ends in another report.
     """
     language = provenance_.maker.language
-    given = reasons_.texts(source, reasons, language)
-    concluded = statements.notice(verdict, given, provenance_)
-    said = [groups.text_item(groups.COMMENT, statements.method(provenance_))]
+    said = [
+        groups.text_item(groups.CONCLUSION, statements.notice(verdict, provenance_)),
+        *(groups.text_item(REASON, text) for text in reasons_.texts(source, reasons, language)),
+    ]
     role, title = ":".join((verdict, *reasons)), statements.notice_title(verdict, language)
     provenance_ = replace(provenance_, outcome=title)
     shown = groups.whole_image(groups.Context(source, provenance_, {}))
-    report = _report(source, provenance_, Content(concluded, shown, said))
+    report = _report(source, provenance_, shown, said)
     document = _document(source, provenance_, report, [], role)
     library.add_images(document, (source,))
     document.CompletionFlag = "PARTIAL" if verdict is NoticeReason.FAILED else "COMPLETE"
@@ -167,7 +160,6 @@ def _document(
     document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(listed)
     if provenance_.predecessor is not None:
         document.PredecessorDocumentsSequence = evidence.hierarchy([provenance_.predecessor])
-    evidence.refer_to_request(document, source.headers[0])
     provenance.stamp(document, source, provenance_)
     return document
 
@@ -181,7 +173,8 @@ def _title(provenance_: Provenance) -> str:
 def _report(
     source: Source,
     provenance_: Provenance,
-    content: Content,
+    measured: Sequence[groups.Group],
+    said: Sequence[hd.sr.ContentItem],
 ) -> hd.sr.MeasurementReport:
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(
@@ -191,17 +184,15 @@ def _report(
             )
         ),
         procedure_reported=provenance.concept(procedures.of(source.headers[0])),
-        imaging_measurements=content.measured or [_placeholder(source, provenance_)],
+        imaging_measurements=measured or [_placeholder(source, provenance_)],
         language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
             provenance.concept(LANGUAGES[provenance_.maker.language])
         ),
     )
     root = report[0].ContentSequence
-    measurements = root.pop()
-    root.append(groups.text_item(groups.CONCLUSION, content.conclusion))
-    if content.measured:
-        root.append(measurements)
-    root.append(_evaluations(content.said))
+    if not measured:
+        root.pop()
+    root.append(_evaluations(said))
     name_every_item(report)
     return report
 

@@ -113,7 +113,6 @@ def _document(
     )
     document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(referred)
     document.ContinuityOfContent = "SEPARATE"
-    evidence.refer_to_request(document, source.headers[0])
     provenance.stamp(document, source, provenance_)
     return document
 

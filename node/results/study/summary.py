@@ -64,7 +64,6 @@ def build(source: Source, outcomes: Sequence[Outcome], provenance_: Provenance) 
     document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(referred)
     if provenance_.predecessor is not None:
         document.PredecessorDocumentsSequence = evidence.hierarchy([provenance_.predecessor])
-    evidence.refer_to_request(document, source.headers[0])
     document.CompletionFlag = "PARTIAL" if _has_failed(outcomes) else "COMPLETE"
     provenance.stamp(document, source, provenance_)
     return document

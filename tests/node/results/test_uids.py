@@ -55,3 +55,12 @@ def test_the_frame_of_reference_is_kept_and_derived_only_where_there_is_none() -
     bare = uids.frame_of_reference_uid(ct_source(FrameOfReferenceUID=None))
     assert bare == uids.frame_of_reference_uid(ct_source(FrameOfReferenceUID=None))
     assert bare != "2.25.73"
+
+
+def test_a_retrained_model_is_a_new_device_and_so_is_another_node() -> None:
+    made = {
+        uids.device_uid("lungs", "1.0", weights, serial)
+        for weights in ("", "w1", "w2")
+        for serial in ("", "s1", "s2")
+    }
+    assert len(made) == 9

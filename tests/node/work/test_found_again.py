@@ -178,3 +178,12 @@ def test_what_failed_runs_again_and_its_report_is_the_same_only_where_it_says_th
     assert other.results.objects[0].sop_instance_uid != told.results.objects[0].sop_instance_uid
     monkeypatch.setattr(counting, "fault", None)
     assert job.perform(after_the_loss(after_the_loss(later)), "cpu").verdict is Verdict.DONE
+
+
+def test_a_job_for_another_model_than_the_one_installed_is_not_run(
+    ticket: Ticket, counting: type[Counting]
+) -> None:
+    outcome = job.perform(replace(ticket, weights="e" * 64), "cpu")
+    assert outcome.verdict is Verdict.FAILED
+    assert "was trained anew since the job was entered" in outcome.reason
+    assert counting.runs == 0
