@@ -21,6 +21,8 @@ from pydicom.tag import BaseTag
 
 _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
 """Value representations whose length has four bytes (PS3.5 7.1.2)."""
+UNDEFINED = 0xFFFFFFFF
+"""The length of what ends with a delimiter."""
 _ITEM = (0xFFFE, 0xE000)
 _PADDING = {"UI": b"\0", "OB": b"\0", "OW": b"\0"}
 

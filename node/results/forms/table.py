@@ -12,7 +12,7 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from node.results.bench import Bench
-from node.results.forms import outlines, pictures, regions
+from node.results.forms import label_maps, outlines, pictures, probabilities, regions
 from storage.kinds import ObjectKind
 
 
@@ -37,6 +37,8 @@ class Form:
 
 
 FORMS: tuple[Form, ...] = (
+    Form(ObjectKind.PROBABILITY, "probability", probabilities.build, probabilities.read_back),
+    Form(ObjectKind.LABEL_MAP, "labelmap", label_maps.build, label_maps.read_back),
     Form(ObjectKind.OUTLINES, "outlines", outlines.build),
     Form(ObjectKind.PICTURE, "picture", pictures.build),
     Form(ObjectKind.REGIONS, "regions", regions.build, regions.read_back),

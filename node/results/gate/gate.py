@@ -31,6 +31,22 @@ def check_segmentation(file: Path | Written, segmentation: Segmentation, source:
     _refuse("seg", structures.binary(_opened(file), segmentation, source))
 
 
+def check_label_map(file: Path | Written, segmentation: Segmentation, source: Source) -> None:
+    """Each voxel has the number of its structure, and lies where the finding lay.
+
+    Raises ``GateRefused``.
+    """
+    _refuse("seg", structures.label_map(_opened(file), segmentation, source))
+
+
+def check_probabilities(file: Path | Written, segmentation: Segmentation, source: Source) -> None:
+    """Each voxel is as probable as the finding says, and lies where it lay.
+
+    Raises ``GateRefused``.
+    """
+    _refuse("seg", structures.probabilities(_opened(file), segmentation, source))
+
+
 def check_required(
     file: Path | Written, source: Source | None = None, *, validate: bool = True
 ) -> None:

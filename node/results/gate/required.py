@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 from pydicom.uid import (
+    UID,
     BlendingSoftcopyPresentationStateStorage,
     Comprehensive3DSRStorage,
     CTImageStorage,
@@ -26,6 +27,8 @@ from pydicom.uid import (
 
 from node.results.gate import inherited
 from node.series.source import Source
+
+LABEL_MAP_STORAGE = UID("1.2.840.10008.5.1.4.1.1.66.7")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,20 @@ _SEG = Required(
     },
     groups=("FrameContentSequence", "SegmentIdentificationSequence", "DerivationImageSequence"),
 )
+
+_LABEL_MAP = Required(
+    valued=_SEG.valued,
+    present=_SEG.present,
+    items={
+        **_SEG.items,
+        "SegmentSequence": (
+            *("SegmentNumber", "SegmentLabel", "SegmentAlgorithmType", "SegmentAlgorithmName"),
+            *("SegmentedPropertyCategoryCodeSequence", "SegmentedPropertyTypeCodeSequence"),
+        ),
+    },
+    groups=("FrameContentSequence", "DerivationImageSequence"),
+)
+"""The background is described too, and followed up by nobody."""
 
 _SR = Required(
     valued=(
@@ -249,6 +266,7 @@ _KEY_OBJECTS = Required(
 
 REQUIRED: Mapping[str, Required] = {
     SegmentationStorage: _SEG,
+    LABEL_MAP_STORAGE: _LABEL_MAP,
     Comprehensive3DSRStorage: _SR,
     KeyObjectSelectionDocumentStorage: _KEY_OBJECTS,
     CTImageStorage: _CT,

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
+from pydicom.pixels.utils import iter_pixels
 
 from analyzers.contract import Segment, Segmentation
 from node.results import uids
@@ -21,6 +22,8 @@ from node.results.presence import areas
 from node.series.source import Source
 
 MIN_DICE = 0.999
+HALF_A_STEP = 0.5001
+"""Of a probability: what rounding moves it by."""
 
 
 def binary(written: Written, segmentation: Segmentation, source: Source) -> list[str]:
@@ -40,6 +43,68 @@ def binary(written: Written, segmentation: Segmentation, source: Source) -> list
         if not dice >= MIN_DICE:
             reasons.append(f"segment {segment.key} overlaps its finding with Dice {dice:.4f}")
     return reasons
+
+
+def label_map(written: Written, segmentation: Segmentation, source: Source) -> list[str]:
+    """What an object of numbers has otherwise than the finding."""
+    if source.volume is None:
+        return ["there is no volume to compare with"]
+    voxels = _voxels(segmentation)
+    segments, reasons = segments_by_number(written.dataset, segmentation, voxels, background=True)
+    reasons += frame_of_reference(written.dataset, source)
+    table = np.zeros(65536, np.int64)
+    for number, segment in segments.items():
+        table[segment.number] = number
+    slices, missing = Slices(source), _labelled(segmentation)
+    found = readback.frames(written, source, source.volume)
+    for frame, plane in zip(found, iter_pixels(written.path, raw=True), strict=True):
+        index = slices.of(frame, "the label map")
+        if index is None:
+            reasons.append("a frame lies on no slice of the images")
+            continue
+        missing.discard(index)
+        if not np.array_equal(table[segmentation.labels[index]], plane):
+            reasons.append(f"the frame on slice {index} holds other numbers than the finding")
+    reasons += [f"slice {index} has no frame" for index in sorted(missing)]
+    return reasons + slices.reasons
+
+
+def probabilities(written: Written, segmentation: Segmentation, source: Source) -> list[str]:
+    """What an object of shares has otherwise than the finding, beyond half a step."""
+    if source.volume is None:
+        return ["there is no volume to compare with"]
+    shares = segmentation.probabilities
+    most = int(written.dataset.get("MaximumFractionalValue") or 1)
+    probable = {
+        (key, index)
+        for key, share in shares.items()
+        for index, plane in enumerate(share)
+        if round(float(plane.max(initial=0)) * most)
+    }
+    sizes = {one.key: sum(key == one.key for key, _ in probable) for one in segmentation.segments}
+    segments, reasons = segments_by_number(written.dataset, segmentation, sizes)
+    reasons += frame_of_reference(written.dataset, source)
+    slices, pixels = Slices(source), int(written.dataset.Rows) * int(written.dataset.Columns)
+    for frame in readback.frames(written, source, source.volume):
+        segment = segments.get(frame.segment)
+        if segment is None:
+            reasons.append(f"a frame belongs to segment {frame.segment}, which is unknown")
+            continue
+        index = slices.of(frame, f"segment {segment.key}")
+        if index is None:
+            reasons.append("a frame lies on no slice of the images")
+            continue
+        probable.discard((segment.key, index))
+        steps = np.frombuffer(written.pixels(frame.number * pixels, pixels), np.uint8)
+        wanted = shares[segment.key][index].astype(np.float64).ravel() * most
+        if len(steps) < pixels or np.abs(steps - wanted).max(initial=0) > HALF_A_STEP:
+            reasons.append(f"segment {segment.key} has other probabilities on slice {index}")
+    reasons += [f"segment {key} has no frame on slice {index}" for key, index in sorted(probable)]
+    return reasons + slices.reasons
+
+
+def _labelled(segmentation: Segmentation) -> set[int]:
+    return {index for index, plane in enumerate(segmentation.labels) if plane.any()}
 
 
 class Slices:
@@ -71,16 +136,22 @@ class Slices:
 
 
 def segments_by_number(
-    dataset: Dataset, segmentation: Segmentation, voxels: Mapping[str, int]
+    dataset: Dataset,
+    segmentation: Segmentation,
+    voxels: Mapping[str, int],
+    *,
+    background: bool = False,
 ) -> tuple[dict[int, Segment], list[str]]:
     """The finding's segment for each number in the object, found by its tracking ID.
 
-    voxels: by key; segments without any are not looked for.
+    voxels: by key; segments without any are not looked for. background: whether 0 is described too.
     """
     wanted = {segment.key: segment for segment in segmentation.segments if voxels[segment.key]}
     found: dict[int, Segment] = {}
     reasons = []
     for item in dataset.SegmentSequence:
+        if background and item.SegmentNumber == 0:
+            continue
         key = str(item.get("TrackingID") or "").partition(":")[2]
         segment = wanted.pop(key, None)
         if segment is None:

@@ -27,6 +27,9 @@ TIME_LIMIT_S = 60
 MAX_ERRORS = 5
 """How many errors a reason list holds; more say no more."""
 
+_UNKNOWN = "Error - Information Object Not found"
+"""An older one says so of kinds of objects that came after it, and judges them by another's rules:
+Debian's knows no label maps."""
 _PATH = re.compile(r"Error - </([^>]*)>")
 _VALUE = re.compile(r"= <[^>]*>")
 
@@ -75,6 +78,9 @@ def errors(path: Path, source: Source | None = None) -> list[str]:
     except subprocess.TimeoutExpired:
         return [f"dciodvfy did not finish within {TIME_LIMIT_S} s"]
     found = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+    if _UNKNOWN in found:
+        log.warning("validator_knows_no_such_object", file=path.name)
+        return []
     if not found:
         return []
     judge = inherited.Judge(pydicom.dcmread(path, defer_size=1024), source)

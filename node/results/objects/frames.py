@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from analyzers.contract import Volume
 from node.results.errors import FindingsContradictImages
 from node.results.modules import planes
-from node.results.prepared import Pattern, header, item, sequence
+from node.results.prepared import UNDEFINED, Pattern, header, item, sequence
 from node.series.source import Source
 
 PER_FRAME = Tag("PerFrameFunctionalGroupsSequence")
@@ -184,3 +185,23 @@ def packed(
         yield np.packbits(flat[:whole], bitorder="little").tobytes()
         rest = flat[whole:]
     yield np.packbits(rest, bitorder="little").tobytes() + b"\0" * (size % 2)
+
+
+def native(
+    planes_: Callable[[], Iterable[NDArray[np.uint8]]], laid: Layout, volume: Volume
+) -> Iterator[bytes]:
+    """Pixel Data of frames of bytes."""
+    size = volume.shape[1] * volume.shape[2] * len(laid.frames)
+    yield header(_PIXEL_DATA, "OB", size + size % 2)
+    for plane in planes_():
+        yield plane.tobytes()
+    yield b"\0" * (size % 2)
+
+
+def encapsulated(encoded: Sequence[bytes]) -> Iterator[bytes]:
+    """Pixel Data of frames of an even length, one fragment each, with their offsets (PS3.5 A.4)."""
+    starts = np.cumsum([0, *(len(one) + 8 for one in encoded[:-1])]).astype("<u4")
+    yield header(_PIXEL_DATA, "OB", UNDEFINED)
+    yield item(starts.tobytes())
+    yield from map(item, encoded)
+    yield struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)

@@ -202,6 +202,7 @@ def by_highdicom(
     organization = uids.object_uid(provenance_.key, f"{encoding.role}-dimensions", place.index)
     planes.replace_dimension_organization(dataset, organization)
     provenance.stamp(dataset, source, provenance_)
+    dataset.file_meta.TransferSyntaxUID = encoding.transfer_syntax
     planes.list_sources(dataset, source)
     return dataset
 
