@@ -31,6 +31,7 @@ from analyzers.contract import (
     Labels,
     Measurement,
     ParametricMap,
+    Reference,
     Registration,
     Segment,
     Segmentation,
@@ -202,10 +203,10 @@ def _values(where: str, item: Any) -> Iterator[str]:
         yield from _code(where, item)
     elif isinstance(item, Measurement) and math.isinf(item.value):
         yield f"{where}.value is infinite: leave it out, or give nan where it cannot be measured"
-    elif isinstance(item, Classification):
-        yield from _share(f"{where}.probability", item.probability)
-    elif isinstance(item, Detection):
-        yield from _share(f"{where}.score", item.score)
+    elif isinstance(item, Classification | Detection):
+        yield from _shares(where, item)
+    elif isinstance(item, Reference):
+        yield from _reference(where, item)
     elif isinstance(item, Shades) and not item.low < item.high:
         yield f"{where}.low is not below {where}.high"
     if dataclasses.is_dataclass(item):
@@ -216,12 +217,25 @@ def _values(where: str, item: Any) -> Iterator[str]:
             yield from _values(f"{where}[{number}]", one)
 
 
+def _reference(where: str, item: Reference) -> Iterator[str]:
+    limits = [one for one in (item.low, item.high) if one is not None]
+    if not limits or not all(math.isfinite(one) for one in limits) or limits != sorted(limits):
+        yield f"{where} has no sound limits: give low, high or both, low below high"
+    if not item.source.strip():
+        yield f"{where}.source is empty: say for whom the range holds, and by whom"
+
+
 def _code(where: str, code: Code) -> Iterator[str]:
     for part in ("value", "scheme", "meaning"):
         if not getattr(code, part).strip():
             yield f"{where}.{part} is empty"
     if len(code.meaning) > MAX_MEANING:
         yield f"{where}.meaning has {len(code.meaning)} characters: at most {MAX_MEANING} fit"
+
+
+def _shares(where: str, item: Classification | Detection) -> Iterator[str]:
+    for name in ("probability", "score", "threshold"):
+        yield from _share(f"{where}.{name}", getattr(item, name, None))
 
 
 def _share(where: str, value: float | None) -> Iterator[str]:

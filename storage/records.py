@@ -372,7 +372,7 @@ class Delivery:
     attempts: int
     not_before: datetime
     status: int | None
-    """The DIMSE status of the last answer."""
+    """Of the last answer: that of C-STORE, or the reason that STOW-RS gives, which is the same."""
     reason: str
     sent_at: datetime | None
     in_doubt: bool = False

@@ -18,7 +18,13 @@ from analyzers.contract.analyzer import (
     NoParameters,
     ParameterValues,
 )
-from analyzers.contract.answers import Classification, Measurement, OperatingPoint, Statement
+from analyzers.contract.answers import (
+    Classification,
+    Measurement,
+    OperatingPoint,
+    Reference,
+    Statement,
+)
 from analyzers.contract.code import Code
 from analyzers.contract.errors import AnalyzerError, InvalidParameters, NotApplicable
 from analyzers.contract.findings import Finding, Findings
@@ -66,6 +72,7 @@ __all__ = [
     "Parameters",
     "ParametricMap",
     "Plane",
+    "Reference",
     "Registration",
     "Reported",
     "Segment",

@@ -117,4 +117,5 @@ class Detection:
     laterality: Code | None = None
     measurements: tuple[Measurement, ...] = ()
     classifications: tuple[Classification, ...] = ()
+    threshold: float | None = None
     site: Code | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -131,15 +131,19 @@ class OpacityFasterRcnn:
         from analyzers.detection.opacity_detector import log_odds
 
         section = "box_calibration"
-        chance = Calibration(
+        calibration = Calibration(
             self.model.number(section, "slope"), self.model.number(section, "offset")
-        ).probability(log_odds(found.score))
+        )
+        chance = calibration.probability(log_odds(found.score))
+        evaluated = np.array([self.model.number("box_point", "threshold")])
+        point = float(calibration.probability(log_odds(evaluated))[0])
         boxes: list[Detection] = []
         for index in np.flatnonzero(found.score >= threshold):
             box, number = found.boxes[index], len(boxes) + 1
             first, last = _corners(place.outward(box), shape)
             sure, spread = float(chance[index]), float(found.spread[index])
-            boxes.append(_detection(number, box, sure, spread, first, last))
+            box_found = _detection(number, box, sure, spread, first, last)
+            boxes.append(replace(box_found, threshold=point))
         return boxes
 
     def _remark(self, threshold: float) -> str:

@@ -98,7 +98,7 @@ class HippocampusMaskRcnn:
         clear_padding(volume, crop.grid, labels)
         stored = crop.grid.restore(labels)
         boxes = [
-            _box(part, stored == number, _score(answer, number))
+            _box(part, stored == number, _score(answer, number), parameters.least_score)
             for number, (part, _) in enumerate(PARTS, 1)
             if (labels == number).any()
         ]
@@ -114,7 +114,7 @@ def _score(answer: Marked, number: int) -> float:
     return float((weight * [mark.score for mark in own]).sum() / max(float(weight.sum()), 1e-9))
 
 
-def _box(part: str, mask: NDArray[np.bool_], score: float) -> Detection:
+def _box(part: str, mask: NDArray[np.bool_], score: float, threshold: float) -> Detection:
     places = np.argwhere(mask)
     first, last = places.min(0).tolist(), places.max(0).tolist()
     return Detection(
@@ -124,6 +124,7 @@ def _box(part: str, mask: NDArray[np.bool_], score: float) -> Detection:
         first=(first[0], first[1], first[2]),
         last=(last[0], last[1], last[2]),
         score=score,
+        threshold=threshold,
         site=codes.HIPPOCAMPUS,
     )
 

@@ -12,6 +12,7 @@ from node.conformance import (
     acceptance,
     annexes,
     configuration,
+    delivery,
     initiation,
     overview,
     stow,
@@ -33,6 +34,7 @@ def statement() -> str:
         acceptance.text(),
         web.text(),
         stow.text(),
+        delivery.text(),
         configuration.text(),
         annexes.text(),
     )

@@ -9,6 +9,7 @@ from node.dimse.services.used import USED
 _WEB = (
     ("QIDO-RS, WADO-RS, WADO-URI, STOW-RS", "no", "yes", "PS3.18"),
     ("QIDO-RS, WADO-RS (of `web_archives`)", "yes", "no", "PS3.18 10.4, 10.6"),
+    ("STOW-RS, QIDO-RS (of `destinations`)", "yes", "no", "PS3.18 10.5, 10.6"),
 )
 
 
@@ -65,7 +66,7 @@ def model() -> str:
 #### Application data flow
 
 ```text
-modalities, PACS ──C-STORE, STOW-RS──▶ ┌─────────┐ ──C-STORE──▶ destinations
+modalities, PACS ──C-STORE, STOW-RS──▶ ┌─────────┐ ──C-STORE, STOW-RS, files──▶ destinations
 modalities ──MPPS, IAN, commitment───▶ │ Wetread │ ◀─commitment─▶ destinations
 viewers ──C-FIND, C-GET, C-MOVE──────▶ │         │ ──C-STORE──▶ where C-MOVE wants it
 viewers ──QIDO-RS, WADO-RS───────────▶ └─────────┘ ──C-FIND, C-GET, C-MOVE, DICOMweb──▶ archives

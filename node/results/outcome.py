@@ -6,7 +6,7 @@ Lists of series show some twenty characters: "FOUND 5.2 L", "NOT FOUND", "POSSIB
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from analyzers.contract import (
     Classification,
@@ -17,8 +17,10 @@ from analyzers.contract import (
     Segmentation,
     Statement,
 )
+from node.results import certainty
 from node.results.presence import Presence
 from node.results.words import numbers, phrases, sentences
+from node.results.words.sentences import Said
 
 SHORT = 20
 """Characters that every list of series shows."""
@@ -29,7 +31,7 @@ def of_findings(findings: Findings, present: Presence, language: str) -> str:
     items = findings.items
     if any(isinstance(one, Segmentation | Detection) for one in items):
         return _found(findings, present, language)
-    answers = [one.answer.meaning for one in items if isinstance(one, Classification)]
+    answers = [_answer(one) for one in items if isinstance(one, Classification)]
     concluded = [one.conclusion.meaning for one in items if isinstance(one, Statement)]
     if answers or concluded:
         return _first_of(answers or list(dict.fromkeys(concluded)), language)
@@ -50,12 +52,28 @@ def _found(findings: Findings, present: Presence, language: str) -> str:
     here += [one for one in findings.items if isinstance(one, Detection)]
     if not here:
         return sentences.TITLE_NOT_FOUND(language)
+    possible = [one for one in here if certainty.is_possible(one)]
+    sure = [one for one in here if not certainty.is_possible(one)]
     whole = size(findings.items)
-    if whole is None and len(here) > 1:
-        return sentences.TITLE_SEVERAL_FOUND(language, count=len(here))
-    measured = whole or size(one for each in here for one in each.measurements)
-    word = sentences.TITLE_FOUND(language)
+    said = [_counted(sentences.TITLE_FOUND, sure, whole, language)] if sure else []
+    if possible:
+        said.append(_counted(sentences.TITLE_POSSIBLE, possible, None, language))
+    return " ".join(said)
+
+
+def _counted(
+    row: Said, found: Sequence[Segment | Detection], whole: Measurement | None, language: str
+) -> str:
+    """With the size of the whole or of the only one, or else how many there are."""
+    word = row(language)
+    if whole is None and len(found) > 1:
+        return sentences.TITLE_COUNTED(language, word=word, count=len(found))
+    measured = whole or size(found[0].measurements)
     return f"{word} {numbers.in_words(measured, language)}" if measured else word
+
+
+def _answer(item: Classification) -> str:
+    return certainty.POSSIBLE.meaning if certainty.is_possible(item) else item.answer.meaning
 
 
 def _first_of(meanings: list[str], language: str) -> str:

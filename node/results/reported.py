@@ -19,6 +19,7 @@ from analyzers.contract import (
     Findings,
     Measurement,
     OperatingPoint,
+    Reference,
     Reported,
     Segment,
     Segmentation,
@@ -87,6 +88,7 @@ def _finding(record: dict[str, Any]) -> Measurement | Classification:
             value=math.nan if value is None else float(value),
             unit=Code(**record["unit"]),
             derivation=Code(**record["derivation"]) if record["derivation"] else None,
+            reference=Reference(**given) if (given := record.get("reference")) else None,
         )
     point = record["operating_point"]
     return Classification(

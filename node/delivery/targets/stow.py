@@ -35,15 +35,15 @@ MOST_ANSWER_BYTES = 16 * 1024 * 1024
 LONGEST_WAIT_S = 86_400.0
 """Who asks to be left alone for longer is asked again then."""
 
-_REDIRECTS = range(300, 400)
-_NOT_LET_IN = (401, 403, 407)
-_NOT_HERE = (404, 405, 410, 501)
-_NOT_NOW = (429, 503)
+REDIRECTS = range(300, 400)
+NOT_LET_IN = (401, 403, 407)
+NOT_HERE = (404, 405, 410, 501)
+NOT_NOW = (429, 503)
 """Nothing was stored."""
-_UNCERTAIN = (408, 425, 502, 504, 507)
+UNCERTAIN = (408, 425, 502, 504, 507)
 """The service, or what stands before it, gave up: some may be stored."""
 _FAULT_THERE = 500
-_STORED = (200, 202)
+STORED = (200, 202)
 
 _IN_DOUBT = SendResult(None, SendOutcome.TRANSIENT, "the answer does not tell", in_doubt=True)
 _LOST = SendResult(None, SendOutcome.TRANSIENT, "the connection was lost", in_doubt=True)
@@ -147,19 +147,19 @@ def _check(name: str, answer: _Answer) -> None:
     PeerUnavailable
     """
     status = answer.status
-    if status in _REDIRECTS:
+    if status in REDIRECTS:
         where = "elsewhere: give the address where the service is"
         fault, reason = PeerFault.REJECTED, f"answers {status}, and sends {where}"
-    elif status in _NOT_LET_IN:
+    elif status in NOT_LET_IN:
         fault, reason = PeerFault.REJECTED, f"does not let this node in ({status})"
-    elif status in _NOT_HERE:
+    elif status in NOT_HERE:
         fault, reason = PeerFault.REJECTED, f"takes nothing at its url ({status})"
-    elif status in (*_NOT_NOW, *_UNCERTAIN):
+    elif status in (*NOT_NOW, *UNCERTAIN):
         fault, reason = PeerFault.UNREACHABLE, f"is not ready ({status})"
     else:
         return
     raise PeerUnavailable(
-        name, fault, reason, status in _UNCERTAIN, retry_after_s=answer.retry_after_s
+        name, fault, reason, status in UNCERTAIN, retry_after_s=answer.retry_after_s
     )
 
 
@@ -192,7 +192,7 @@ class _Exchange:
         left = batch if said is None else self._take_named(batch, said)
         if left:
             self._take_rest(batch, left, answer, said)
-        if answer.status in _NOT_NOW:
+        if answer.status in NOT_NOW:
             _check(self.name, answer)
 
     def _leave_out(self, batch: Sequence[Letter], error: Unreadable) -> None:
@@ -222,10 +222,10 @@ class _Exchange:
     ) -> None:
         """Of these the answer says nothing but by its status."""
         status = answer.status
-        if status in _UNCERTAIN:
+        if status in UNCERTAIN:
             self._all(left, _IN_DOUBT)
         _check(self.name, answer)
-        if status in _STORED:
+        if status in STORED:
             if said is None:
                 self._ask_instead(left, if_unaskable=_IN_DOUBT if answer.body else _ALL_STORED)
             else:

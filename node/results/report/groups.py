@@ -26,7 +26,7 @@ from analyzers.contract import (
     Segmentation,
     Statement,
 )
-from node.results import uids
+from node.results import certainty, uids
 from node.results.modules import provenance, sites
 from node.results.modules.source import Provenance
 from node.results.objects import seg
@@ -43,7 +43,7 @@ COMMENT = Code("121106", "DCM", "Comment")
 LATERALITY = Code("272741003", "SCT", "Laterality")
 SERIES_UID = Code("112002", "DCM", "Series Instance UID")
 CONCLUSION = Code("121077", "DCM", "Conclusion")
-THRESHOLD = Code("THRESHOLD", "99WETREAD", "Certainty from which the answer is given")
+THRESHOLD = Code("THRESHOLD", "99WETREAD", "Probability from which presence is stated")
 SENSITIVITY = Code("SENSITIVITY", "99WETREAD", "Sensitivity on patients held out")
 SPECIFICITY = Code("SPECIFICITY", "99WETREAD", "Specificity on patients held out")
 
@@ -269,8 +269,11 @@ def _finish(group: Group, finding: Segment | Detection, context: Context) -> Non
     has_site = sites.site_of(finding, context.source.headers[0]) is not None
     if finding.laterality is not None and not has_site:
         _append(group, _code_item(LATERALITY, finding.laterality))
-    if isinstance(finding, Detection) and finding.score is not None:
-        _append(group, _certainty(finding.score, CONTAINS))
+    if certainty.is_possible(finding):
+        _append(group, _code_item(PRESENCE, certainty.POSSIBLE))
+    if isinstance(finding, Detection):
+        for item in _certainty(certainty.percent_of_box(finding), CONTAINS):
+            _append(group, item)
     for item in _unmeasured(finding.measurements, context.language):
         _append(group, item)
     for answer in _classifications(finding.classifications, context.language):
@@ -329,11 +332,9 @@ def _classifications(items: Iterable[Classification], language: str) -> list[hd.
 
 def _classification(item: Classification, language: str) -> hd.sr.ContentItem:
     answer = _code_item(item.question, item.answer)
-    children = []
-    if item.probability is not None:
-        point = item.operating_point
-        limit = point.threshold if point is not None else None
-        children.append(_certainty(item.probability, HAS_PROPERTIES, limit))
+    children = _certainty(certainty.percent_of(item), HAS_PROPERTIES)
+    if certainty.is_possible(item) and item.answer != certainty.POSSIBLE:
+        children.insert(0, _code_item(PRESENCE, certainty.POSSIBLE, HAS_PROPERTIES))
     if item.operating_point is not None:
         children += _operating_point(item.operating_point, language)
     children += [text_item(COMMENT, reason, INFERRED_FROM) for reason in item.reasons]
@@ -354,10 +355,9 @@ def _operating_point(point: OperatingPoint, language: str) -> list[hd.sr.Content
 
 
 def _certainty(
-    probability: float, relation: hd.sr.RelationshipTypeValues, threshold: float | None = None
-) -> hd.sr.ContentItem:
-    percent = numbers.certainty_percent(probability, threshold)
-    return _percentage(CERTAINTY, percent, relation)
+    percent: float | None, relation: hd.sr.RelationshipTypeValues
+) -> list[hd.sr.ContentItem]:
+    return [] if percent is None else [_percentage(CERTAINTY, percent, relation)]
 
 
 def _percentage(

@@ -15,6 +15,7 @@ from analyzers.contract import (
     Segmentation,
     Statement,
 )
+from node.results import certainty
 from node.results.report import statements
 from node.results.report.statements import Titled
 from node.results.words import numbers, sentences
@@ -35,16 +36,21 @@ def _of_segment(segment: Segment, is_present: bool, language: str) -> Iterator[F
     if not is_present:
         yield FindingRow(segment.label, presence, None, "", sentences.ROW_NOT_FOUND(language))
         return
-    if not segment.measurements and not segment.classifications:
+    if certainty.is_possible(segment):
+        yield FindingRow(segment.label, presence, None, "", sentences.ROW_POSSIBLE(language))
+    elif not segment.measurements and not segment.classifications:
         yield FindingRow(segment.label, presence, None, "", sentences.ROW_FOUND(language))
     yield from _of_parts(segment.label, segment, language)
 
 
 def of_detection(detection: Detection, language: str) -> Iterator[FindingRow]:
     name = statements.detection_name(detection, language)
-    score = None if detection.score is None else numbers.certainty_percent(detection.score)
+    score = certainty.percent_of_box(detection)
     unit = "" if score is None else "%"
     yield FindingRow(name, sentences.ROW_CERTAINTY(language), score, unit, detection.key)
+    if certainty.is_possible(detection):
+        presence = sentences.ROW_PRESENCE(language)
+        yield FindingRow(name, presence, None, "", sentences.ROW_POSSIBLE(language))
     yield from _of_parts(name, detection, language)
 
 
@@ -58,23 +64,15 @@ def _of_parts(structure: str, item: Segment | Detection, language: str) -> Itera
 def of_measurement(item: Measurement, language: str, structure: str = "") -> Iterator[FindingRow]:
     value = numbers.kept(item.value) if math.isfinite(item.value) else None
     note = "" if value is not None else sentences.ROW_NOT_MEASURED(language)
-    name = statements.meaning(item.name, language)
-    if item.derivation:
-        name = f"{name} ({statements.meaning(item.derivation, language).lower()})"
+    name = statements.measured_name(item, language)
     yield FindingRow(structure, name, value, numbers.unit_words(item.unit), note)
 
 
 def of_classification(
     item: Classification, language: str, structure: str = ""
 ) -> Iterator[FindingRow]:
-    sure = ""
-    if item.probability is not None:
-        limit = item.operating_point.threshold if item.operating_point else None
-        percent = numbers.certainty_percent(item.probability, limit)
-        sure = f" ({numbers.percent_in_words(percent, language)}%)"
     question = statements.meaning(item.question, language)
-    answer = statements.meaning(item.answer, language)
-    yield FindingRow(structure, question, None, "", f"{answer}{sure}")
+    yield FindingRow(structure, question, None, "", statements.answer_in_words(item, language))
 
 
 def of_statement(item: Statement, language: str) -> Iterator[FindingRow]:

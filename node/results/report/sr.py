@@ -24,7 +24,6 @@ from node.results.series_numbers import Block, SeriesNumbers
 from node.results.words import sentences
 from node.series.source import Source
 
-REASON = Code("121106", "DCM", "Comment")
 QUALITATIVE_EVALUATIONS = Code("C0034375", "UMLS", "Qualitative Evaluations")
 REPORT_NUMBER = Block(1)
 REGIONS_NUMBER = Block(9)
@@ -73,6 +72,15 @@ class Made:
         return [HierarchicalReference.to(header) for header in headers]
 
 
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What stands below the root, in this order: the answer comes first, method and limits last."""
+
+    conclusion: str
+    measured: Sequence[groups.Group]
+    said: Sequence[hd.sr.ContentItem]
+
+
 def build(
     source: Source,
     findings: Findings,
@@ -91,7 +99,6 @@ def build(
     where = {key: places.image_in_words(source, index, language) for key, index in slices.items()}
     concluded = statements.conclusion(findings, present, provenance_, made.titles, where)
     said = [
-        groups.text_item(groups.CONCLUSION, concluded),
         *groups.absent_structures(findings, context),
         *(
             groups.statement_item(one, language)
@@ -101,12 +108,13 @@ def build(
         *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(made.images, language),
         *library.other_objects(made.further),
+        groups.text_item(groups.COMMENT, statements.method(provenance_)),
     ]
     segmentations = () if by_regions else made.segmentations.values()
     objects = [HierarchicalReference.to(dataset) for dataset in segmentations]
     objects += [*made.companions(), *made.objects()]
     measured = groups.measurement_groups(findings, context)
-    report = _report(source, provenance_, measured, said)
+    report = _report(source, provenance_, Content(concluded, measured, said))
     document = _document(source, provenance_, report, objects, form=form)
     library.add_images(document, (source, *made.cited), made.images)
     document.CompletionFlag = "COMPLETE"
@@ -121,14 +129,13 @@ def build_notice(
     Its UID depends on what it says: a job that is tried again ends in another report.
     """
     language = provenance_.maker.language
-    said = [
-        groups.text_item(groups.CONCLUSION, statements.notice(verdict, provenance_)),
-        *(groups.text_item(REASON, text) for text in reasons_.texts(source, reasons, language)),
-    ]
+    given = reasons_.texts(source, reasons, language)
+    concluded = statements.notice(verdict, given, provenance_)
+    said = [groups.text_item(groups.COMMENT, statements.method(provenance_))]
     role, title = ":".join((verdict, *reasons)), statements.notice_title(verdict, language)
     provenance_ = replace(provenance_, outcome=title)
     shown = groups.whole_image(groups.Context(source, provenance_, {}))
-    report = _report(source, provenance_, shown, said)
+    report = _report(source, provenance_, Content(concluded, shown, said))
     document = _document(source, provenance_, report, [], role)
     library.add_images(document, (source,))
     document.CompletionFlag = "PARTIAL" if verdict is NoticeReason.FAILED else "COMPLETE"
@@ -173,8 +180,7 @@ def _title(provenance_: Provenance) -> str:
 def _report(
     source: Source,
     provenance_: Provenance,
-    measured: Sequence[groups.Group],
-    said: Sequence[hd.sr.ContentItem],
+    content: Content,
 ) -> hd.sr.MeasurementReport:
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(
@@ -184,15 +190,17 @@ def _report(
             )
         ),
         procedure_reported=provenance.concept(procedures.of(source.headers[0])),
-        imaging_measurements=measured or [_placeholder(source, provenance_)],
+        imaging_measurements=content.measured or [_placeholder(source, provenance_)],
         language_of_content_item_and_descendants=hd.sr.LanguageOfContentItemAndDescendants(
             provenance.concept(LANGUAGES[provenance_.maker.language])
         ),
     )
     root = report[0].ContentSequence
-    if not measured:
-        root.pop()
-    root.append(_evaluations(said))
+    measurements = root.pop()
+    root.append(groups.text_item(groups.CONCLUSION, content.conclusion))
+    if content.measured:
+        root.append(measurements)
+    root.append(_evaluations(content.said))
     name_every_item(report)
     return report
 

@@ -5,6 +5,7 @@ Owns what is said in which order; the words stand in ``node.results.words``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -21,10 +22,11 @@ from analyzers.contract import (
     Statement,
     Volume,
 )
-from node.results import outcome
+from node.results import certainty, outcome
 from node.results.modules.source import Provenance
 from node.results.presence import Presence
 from node.results.words import numbers, phrases, sentences
+from node.results.words.sentences import Said
 from node.series.source import Source
 
 MOST_DESCRIBED = 6
@@ -60,16 +62,17 @@ def conclusion(
     made: MadeTitles,
     where: Mapping[str, str],
 ) -> str:
-    """The answer: what was found, how large and on which image (``where``, by key), what was looked
-    for in vain, what was answered; and that nobody has verified it."""
+    """The answer: what was found, on which side, how large and on which image (``where``, by key),
+    what is possible, what was looked for in vain, and what was answered."""
     language = provenance.maker.language
-    found, missed = _structures(findings, present, where, language)
-    said = []
-    if found:
-        said.append(sentences.FOUND(language, what=", ".join(found)))
+    found, missed = _structures(findings, present)
+    said = [
+        *_listed(sentences.FOUND, [one for one in found if not one.is_possible], where, language),
+        *_listed(sentences.POSSIBLE, [one for one in found if one.is_possible], where, language),
+    ]
     if missed:
         said.append(sentences.NOT_FOUND(language, what=", ".join(missed)))
-    said += [_answered(one, language) for one in findings.items if isinstance(one, Classification)]
+    said += [answered(one, language) for one in findings.items if isinstance(one, Classification)]
     concluded = [
         meaning(i.conclusion, language) for i in findings.items if isinstance(i, Statement)
     ]
@@ -79,11 +82,41 @@ def conclusion(
         said.append(sentences.IMAGES_MADE(language, what=", ".join(made.images)))
     if made.states:
         said.append(sentences.STATES_MADE(language, what=", ".join(made.states)))
-    if not findings.items or (missed and not found and len(missed) > 1):
-        said.insert(0, sentences.NOTHING_FOUND(language))
-    elif not said:
-        said.append(sentences.VALUES_OF_SERIES(language))
-    return f"{' '.join(said)} {_by(provenance)}"
+    if not findings.items:
+        said.append(sentences.NOTHING_FOUND(language))
+    return " ".join(said) or _values(findings, language)
+
+
+def _listed(
+    row: Said, found: Sequence[_Found], where: Mapping[str, str], language: str
+) -> list[str]:
+    if not found:
+        return []
+    if len(found) > MOST_DESCRIBED:
+        said = _counted([one.name(language) for one in found], language)
+    else:
+        said = [_described(one, where, language) for one in found]
+    return [row(language, what=", ".join(said))]
+
+
+def _values(findings: Findings, language: str) -> str:
+    """Of a run that measured the whole series and nothing else: its first numbers."""
+    measured = [one for one in findings.items if isinstance(one, Measurement)]
+    return " ".join(measured_in_words(one, language) for one in measured[:MOST_DESCRIBED])
+
+
+def measured_in_words(item: Measurement, language: str) -> str:
+    """A number with its name: "Volume: 5.2 L."."""
+    if not math.isfinite(item.value):
+        return not_measured(item, language)
+    value = numbers.in_words(item, language)
+    return sentences.MEASURED(language, name=measured_name(item, language), value=value)
+
+
+def measured_name(item: Measurement, language: str) -> str:
+    """What was measured, with how it was made from many values."""
+    name = meaning(item.name, language)
+    return f"{name} ({meaning(item.derivation, language).lower()})" if item.derivation else name
 
 
 def meaning(code: Code, language: str) -> str:
@@ -91,9 +124,23 @@ def meaning(code: Code, language: str) -> str:
     return phrases.shown(code.meaning, language)
 
 
-def _answered(item: Classification, language: str) -> str:
-    question, answer = meaning(item.question, language), meaning(item.answer, language)
-    return sentences.ANSWERED(language, question=question, answer=answer)
+def answered(item: Classification, language: str) -> str:
+    """An answer to its question, with how sure it is: "Lung opacity: absent (certainty 88%)."."""
+    question = meaning(item.question, language)
+    return sentences.ANSWERED(language, question=question, answer=answer_in_words(item, language))
+
+
+def answer_in_words(item: Classification, language: str) -> str:
+    """The answer, called possible where it lies below the operating point, and how sure it is."""
+    answer = meaning(item.answer, language)
+    if certainty.is_possible(item) and item.answer != certainty.POSSIBLE:
+        answer = sentences.POSSIBLY(language, what=answer)
+    percent = certainty.percent_of(item)
+    return answer if percent is None else f"{answer} ({_certain(percent, language)})"
+
+
+def _certain(percent: float, language: str) -> str:
+    return sentences.CERTAINTY(language, percent=numbers.percent_in_words(percent, language))
 
 
 def with_uptake(source: Source, findings: Findings, language: str) -> Findings:
@@ -114,11 +161,16 @@ def _uptake(volume: Volume, language: str) -> str:
     return row(language, why=phrases.shown(volume.suv_reason, language))
 
 
-def notice(verdict: NoticeReason, provenance: Provenance) -> str:
-    """That there is no result, in one sentence that cannot be taken for a normal finding."""
+def notice(verdict: NoticeReason, why: Sequence[str], provenance: Provenance) -> str:
+    """That there is no result, and why, in words that cannot be taken for a normal finding."""
     not_applicable = verdict is NoticeReason.NOT_APPLICABLE
     row = sentences.NOT_APPLICABLE if not_applicable else sentences.FAILED
-    return row(provenance.maker.language, analyzer=provenance.analyzer_title)
+    reason = " ".join(_as_sentence(one) for one in why)
+    return row(provenance.maker.language, analyzer=provenance.analyzer_title, why=reason)
+
+
+def _as_sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?', '…')) else '.'}"
 
 
 def notice_title(verdict: NoticeReason, language: str) -> str:
@@ -136,7 +188,8 @@ def not_measured(measurement: Measurement, language: str) -> str:
     return sentences.NOT_MEASURED(language, name=meaning(measurement.name, language))
 
 
-def _by(provenance: Provenance) -> str:
+def method(provenance: Provenance) -> str:
+    """How the report came about, and that nobody has verified it."""
     return sentences.MADE_BY(
         provenance.maker.language,
         analyzer=provenance.analyzer_title,
@@ -144,34 +197,68 @@ def _by(provenance: Provenance) -> str:
     )
 
 
-def _structures(
-    findings: Findings, present: Presence, where: Mapping[str, str], language: str
-) -> tuple[list[str], list[str]]:
-    """What was found, each with its size and image as long as they are few; and what was not."""
-    found: list[tuple[str, Segment | Detection]] = []
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A structure that has a voxel, or a box."""
+
+    finding: Segment | Detection
+
+    @property
+    def is_possible(self) -> bool:
+        return certainty.is_possible(self.finding)
+
+    def name(self, language: str) -> str:
+        if isinstance(self.finding, Segment):
+            return self.finding.label
+        return meaning(self.finding.kind, language)
+
+
+def _structures(findings: Findings, present: Presence) -> tuple[list[_Found], list[str]]:
+    """What was found, and the names of what was not."""
+    found: list[_Found] = []
     missed = []
     for index, item in enumerate(findings.items):
         if isinstance(item, Segmentation):
             here = present.get(index, ())
-            found += [(segment.label, segment) for segment in here]
+            found += [_Found(segment) for segment in here]
             missed += [segment.label for segment in item.segments if segment not in here]
         elif isinstance(item, Detection):
-            found.append((detection_name(item, language), item))
-    if len(found) > MOST_DESCRIBED:
-        return _counted([name for name, _ in found], language), missed
-    return [_described(name, one, where, language) for name, one in found], missed
+            found.append(_Found(item))
+    return found, missed
 
 
-def _described(
-    name: str, found: Segment | Detection, where: Mapping[str, str], language: str
-) -> str:
-    """ "Right lung (1230 mL, image 5)": its name, its first number, where it is looked at."""
-    said = [numbers.in_words(one, language) for one in (outcome.size(found.measurements),) if one]
-    if isinstance(found, Detection) and found.score is not None:
-        percent = numbers.percent_in_words(numbers.certainty_percent(found.score), language)
-        said.append(sentences.CERTAINTY(language, percent=percent))
-    said += [place for place in (where.get(found.key, ""),) if place]
-    return f"{name} ({', '.join(said)})" if said else name
+def _described(one: _Found, where: Mapping[str, str], language: str) -> str:
+    """Name, side, size, certainty, place: "Nodule (right, 6 mm, certainty 62%, image 5)"."""
+    name = one.name(language)
+    said = [
+        _side_beside(name, one.finding, language),
+        _size(one.finding, language),
+        _sureness(one.finding, language),
+        where.get(one.finding.key, ""),
+    ]
+    kept = [part for part in said if part]
+    return f"{name} ({', '.join(kept)})" if kept else name
+
+
+def _side_beside(name: str, found: Segment | Detection, language: str) -> str:
+    """The side, where the name does not say it: "Right lung" does."""
+    if found.laterality is None:
+        return ""
+    side = meaning(found.laterality, language).lower()
+    return "" if side[:4] in name.casefold() else side
+
+
+def _size(found: Segment | Detection, language: str) -> str:
+    first = outcome.size(found.measurements)
+    return "" if first is None else numbers.in_words(first, language)
+
+
+def _sureness(found: Segment | Detection, language: str) -> str:
+    percent = certainty.percent_of_box(found) if isinstance(found, Detection) else None
+    if percent is None:
+        given = (certainty.percent_of(one) for one in found.classifications)
+        percent = next((one for one in given if one is not None), None)
+    return "" if percent is None else _certain(percent, language)
 
 
 def detection_name(detection: Detection, language: str) -> str:

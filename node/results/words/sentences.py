@@ -34,7 +34,8 @@ def table() -> Mapping[str, Said]:
 # --- the outcome, as series descriptions begin with it --------------------------------------------
 
 TITLE_FOUND = Said("FOUND", "GEFUNDEN")
-TITLE_SEVERAL_FOUND = Said("{count} FOUND", "{count} GEFUNDEN")
+TITLE_POSSIBLE = Said("POSSIBLE", "MÖGLICH")
+TITLE_COUNTED = Said("{word} ({count})", "{word} ({count})")
 TITLE_NOT_FOUND = Said("NOT FOUND", "NICHT GEFUNDEN")
 TITLE_NOTHING = Said("NOTHING FOUND", "NICHTS GEFUNDEN")
 TITLE_NOT_APPLICABLE = Said("NOT APPLICABLE", "NICHT ANWENDBAR")
@@ -47,14 +48,13 @@ TITLE_AND_MORE = Said("{first} +{count}", "{first} +{count}")
 # --- the answer -----------------------------------------------------------------------------------
 
 FOUND = Said("Found: {what}.", "Gefunden: {what}.")
+POSSIBLE = Said("Possible: {what}.", "Möglich: {what}.")
+POSSIBLY = Said("possibly {what}", "möglicherweise {what}")
 NOT_FOUND = Said("Looked for, not found: {what}.", "Gesucht, nicht gefunden: {what}.")
 NOTHING_FOUND = Said("Nothing found.", "Nichts gefunden.")
 ANSWERED = Said("{question}: {answer}.", "{question}: {answer}.")
+MEASURED = Said("{name}: {value}.", "{name}: {value}.")
 BY_RULE = Said("By rule: {what}.", "Nach Regel: {what}.")
-VALUES_OF_SERIES = Said(
-    "The values below hold for the whole series.",
-    "Die Werte unten gelten für die ganze Serie.",
-)
 IMAGES_MADE = Said("Derived images were made: {what}.", "Abgeleitete Bilder: {what}.")
 STATES_MADE = Said("Presentation states were made: {what}.", "Darstellungsvorlagen: {what}.")
 SERIES_MADE = Said(
@@ -68,16 +68,16 @@ FRAME_NUMBER = Said("frame {number}", "Frame {number}")
 # --- no result ------------------------------------------------------------------------------------
 
 NOT_APPLICABLE = Said(
-    "Not applicable: {analyzer} did not analyze these images. "
-    "This is no statement about what they show.",
-    "Nicht anwendbar: {analyzer} hat diese Bilder nicht ausgewertet. "
-    "Über ihren Inhalt ist damit nichts gesagt.",
+    "Not applicable: {why} {analyzer} did not analyze these images; "
+    "this says nothing about what they show.",
+    "Nicht anwendbar: {why} {analyzer} hat diese Bilder nicht ausgewertet; "
+    "über ihren Inhalt ist damit nichts gesagt.",
 )
 FAILED = Said(
-    "Failed: {analyzer} could not complete the analysis; there is no result. "
-    "This is no statement about what the images show.",
-    "Fehlgeschlagen: {analyzer} konnte die Auswertung nicht abschließen; es gibt kein Ergebnis. "
-    "Über den Inhalt der Bilder ist damit nichts gesagt.",
+    "Failed: there is no result of {analyzer}; this says nothing about what the images show. "
+    "Reason: {why}",
+    "Fehlgeschlagen: kein Ergebnis von {analyzer}; über den Inhalt der Bilder ist damit nichts "
+    "gesagt. Grund: {why}",
 )
 NO_REASON = Said("No reason was given.", "Ein Grund wurde nicht angegeben.")
 REMOVED = Said("[removed]", "[entfernt]")
@@ -112,6 +112,7 @@ NOT_FOUND_LINE = Said("{what}: looked for, not found.", "{what}: gesucht, nicht 
 
 ROW_PRESENCE = Said("Presence", "Vorhandensein")
 ROW_FOUND = Said("found", "gefunden")
+ROW_POSSIBLE = Said("possible", "möglich")
 ROW_NOT_FOUND = Said("looked for, not found", "gesucht, nicht gefunden")
 ROW_CERTAINTY = Said("Certainty", "Sicherheit")
 ROW_NOT_MEASURED = Said("could not be measured", "nicht messbar")

@@ -31,7 +31,8 @@ class Delivery(Shape):
     not_before: Moment
     """When the next attempt is due."""
     status: int | None = Field(examples=[0xA900])
-    """The DIMSE status of the last answer (PS3.7 C); null where there was none."""
+    """The status of C-STORE in the last answer (PS3.7 C), or what STOW-RS gave as Failure Reason or
+    Warning Reason (PS3.18 I.2); 0 where a file was written; null where nothing was answered."""
     reason: Text
     sent_at: Moment | None
     in_doubt: bool

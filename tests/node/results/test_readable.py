@@ -73,13 +73,13 @@ def test_no_number_is_shown_on_the_other_side_of_its_limit(value: float, limit: 
     assert shown == pytest.approx(kept, rel=5.1e-3)
 
 
-def test_a_probability_below_its_threshold_is_shown_below_it(tmp_path: Path) -> None:
+def test_how_sure_absence_is_is_shown_on_its_side_of_the_threshold(tmp_path: Path) -> None:
     point = OperatingPoint(0.5, 0.9, 0.8, "some patients")
     answer = Classification(sources.NODULE, Code("272519000", "SCT", "Absent"), 0.49996, point)
     made = report(tmp_path, answer)
     (sure,) = contents(made, "Certainty of Finding")
-    (limit,) = contents(made, "Certainty from which the answer is given")
-    assert float(numeric(sure)[0]) < float(numeric(limit)[0]) == 50
+    (limit,) = contents(made, "Probability from which presence is stated")
+    assert float(numeric(sure)[0]) > float(numeric(limit)[0]) == 50
 
 
 @pytest.mark.parametrize("probability", [1.0, 0.99999, 0.995])
@@ -110,7 +110,7 @@ WHOLE = Measurement(Code("TLVCT", "99WETREAD", "Volume of both lungs on CT"), 52
 YES = Code("52101004", "SCT", "Present")
 TITLES: dict[str, tuple[tuple[Finding, ...], str]] = {
     "a whole": ((lungs(), WHOLE), "FOUND 5.2 L: Lung segmentation"),
-    "several": ((lungs(),), "2 FOUND: Lung segmentation"),
+    "several": ((lungs(),), "FOUND (2): Lung segmentation"),
     "one": ((single(),), "FOUND: Lung segmentation"),
     "none": ((sources.empty(),), "NOT FOUND: Lung segmentation"),
     "an answer": ((Classification(sources.NODULE, YES),), "PRESENT: Lung segmentation"),

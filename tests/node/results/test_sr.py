@@ -10,13 +10,20 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from analyzers.contract import Classification, Code, Detection, Findings, Measurement
+from analyzers.contract import (
+    Classification,
+    Code,
+    Detection,
+    Findings,
+    Measurement,
+    OperatingPoint,
+)
 from node.results import prepared, uids
 from node.results.errors import FindingsContradictImages
 from node.results.modules.source import HierarchicalReference
 from node.results.objects import seg
 from node.results.presence import present_segments
-from node.results.report import places, sr
+from node.results.report import lines, places, sr
 from node.results.report.sr import Made
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import SeriesPlace
@@ -261,11 +268,9 @@ def test_a_structure_without_a_voxel_is_said_to_be_looked_for_and_not_found() ->
     report = report_of(lungs())
     assert "Liver: looked for, not found." in texts(report, "Comment")
     (conclusion,) = texts(report, "Conclusion")
-    assert (
+    assert conclusion == (
         "Found: Right lung (1.2 L, image 4), Left lung (image 8). Looked for, not found: Liver."
-        in conclusion
     )
-    assert "not verified by a person" in conclusion
     absent = [c for n, c in contents(report) if n[-1] == "Presence of property"]
     assert [item.ConceptCodeSequence[0].CodeMeaning for item in absent] == ["Absent"]
 
@@ -273,21 +278,21 @@ def test_a_structure_without_a_voxel_is_said_to_be_looked_for_and_not_found() ->
 def test_the_conclusion_holds_the_answer_and_where_to_look() -> None:
     report = report_of(BOX, Classification(EMPHYSEMA, PRESENT, 0.9), remarks=())
     (conclusion,) = texts(report, "Conclusion")
-    assert conclusion.startswith(
-        "Found: Nodule, right (certainty 87%, image 4). Emphysema: Present. Made automatically"
+    assert conclusion == (
+        "Found: Nodule (right, certainty 87%, image 4). Emphysema: Present (certainty 90%)."
     )
 
 
 def test_many_findings_are_counted_and_not_described() -> None:
     boxes = [dataclasses.replace(BOX, key=f"nodule_{n}") for n in range(7)]
     (conclusion,) = texts(report_of(*boxes), "Conclusion")
-    assert conclusion.startswith("Found: Nodule, right (7 times). Made automatically")
+    assert conclusion == "Found: Nodule (7 times)."
 
 
-def test_nothing_found_is_said_where_every_structure_is_missing() -> None:
+def test_every_structure_that_is_missing_is_named() -> None:
     report = report_of(sources.empty())
     (conclusion,) = texts(report, "Conclusion")
-    assert conclusion.startswith("Nothing found. Looked for, not found: Right lung, Liver")
+    assert conclusion == "Looked for, not found: Right lung, Liver, Left lung."
     absent = [c for n, c in contents(report) if n[-1] == "Presence of property"]
     found = [
         dict(contents(item))[("Finding",)].ConceptCodeSequence[0].CodeMeaning for item in absent
@@ -305,8 +310,10 @@ def test_nothing_found_is_said_where_there_are_no_findings() -> None:
 def test_not_applicable_is_said_with_its_reasons() -> None:
     reasons = ["modality is CT, MR is needed", "3 slices, at least 20 are needed"]
     report = written(sr.build_notice(ct_source(), NoticeReason.NOT_APPLICABLE, reasons, PROVENANCE))
-    assert texts(report, "Conclusion")[0].startswith("Not applicable: Lung segmentation")
-    assert texts(report, "Comment") == reasons
+    assert texts(report, "Conclusion") == [
+        "Not applicable: Modality is CT, MR is needed. 3 slices, at least 20 are needed. Lung "
+        "segmentation did not analyze these images; this says nothing about what they show."
+    ]
 
 
 def test_a_failure_is_said_without_traceback_path_or_patient() -> None:
@@ -315,16 +322,16 @@ def test_a_failure_is_said_without_traceback_path_or_patient() -> None:
         'Traceback (most recent call last):\n  File "/opt/a.py", line 3, in analyze\nKeyError: 1'
     )
     report = written(sr.build_notice(ct_source(), NoticeReason.FAILED, [reason], PROVENANCE))
-    (said,) = texts(report, "Comment")
-    assert said == "weights for [removed] ([removed], [removed]) missing in [path]"
-    assert texts(report, "Conclusion")[0].startswith("Failed: Lung segmentation")
+    (said,) = texts(report, "Conclusion")
+    assert said.startswith("Failed: there is no result of Lung segmentation")
+    assert said.endswith("Weights for [removed] ([removed], [removed]) missing in [path].")
     assert report.CompletionFlag == "PARTIAL"
 
 
 def test_a_failure_without_a_reason_says_so() -> None:
     reasons = ["", "Traceback (most recent call last): x"]
     report = written(sr.build_notice(ct_source(), NoticeReason.FAILED, reasons, PROVENANCE))
-    assert texts(report, "Comment") == ["No reason was given."]
+    assert texts(report, "Conclusion")[0].endswith("Reason: No reason was given.")
 
 
 def test_a_report_is_preliminary_and_unverified() -> None:
@@ -444,3 +451,71 @@ def test_private_codes_say_whose_they_are() -> None:
     (scheme,) = report.CodingSchemeIdentificationSequence
     assert scheme.CodingSchemeDesignator == "99WETREAD"
     assert "CodingSchemeIdentificationSequence" not in report_of(single())
+
+
+# --- order and certainty --------------------------------------------------------------------------
+
+ABSENT = Code("272519000", "SCT", "Absent")
+POINT = OperatingPoint(0.4, 0.9, 0.8, "130 patients")
+
+
+def outline(report: Dataset) -> list[str]:
+    return [c.ConceptNameCodeSequence[0].CodeMeaning for c in report.ContentSequence]
+
+
+def test_the_answer_stands_before_all_numbers_and_the_method_last() -> None:
+    report = report_of(lungs(), remarks=("The apices are cut off.",))
+    names = outline(report)
+    assert names.index("Conclusion") < names.index("Imaging Measurements")
+    evaluations = report.ContentSequence[names.index("Qualitative Evaluations")]
+    assert evaluations.ContentSequence[-1].TextValue == (
+        "Made automatically by Lung segmentation 1.2.0; not verified by a person."
+    )
+
+
+def test_a_notice_says_at_once_that_there_is_no_result() -> None:
+    report = written(sr.build_notice(ct_source(), NoticeReason.FAILED, ["why"], PROVENANCE))
+    assert outline(report).index("Conclusion") < outline(report).index("Imaging Measurements")
+
+
+def test_a_box_below_the_operating_point_is_possible_in_words_and_codes() -> None:
+    box = dataclasses.replace(BOX, score=0.31, threshold=0.4)
+    report = report_of(box)
+    assert texts(report, "Conclusion") == ["Possible: Nodule (right, certainty 31%, image 4)."]
+    (presence,) = [c for n, c in contents(report) if n[-1] == "Presence of property"]
+    assert presence.ConceptCodeSequence[0].CodeValue == "371930009"
+
+
+@pytest.mark.parametrize("score", [0.4, 0.9])
+def test_a_box_from_the_operating_point_on_is_found(score: float) -> None:
+    report = report_of(dataclasses.replace(BOX, score=score, threshold=0.4))
+    assert texts(report, "Conclusion")[0].startswith("Found: Nodule (right")
+    assert not [n for n, _ in contents(report) if n[-1] == "Presence of property"]
+
+
+def test_sure_and_possible_findings_are_told_apart() -> None:
+    weak = dataclasses.replace(BOX, key="nodule_2", score=0.31, threshold=0.4)
+    (conclusion,) = texts(report_of(weak, BOX), "Conclusion")
+    assert conclusion == (
+        "Found: Nodule (right, certainty 87%, image 4). "
+        "Possible: Nodule (right, certainty 31%, image 4)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "said", "certainty"),
+    [(Classification(EMPHYSEMA, ABSENT, 0.12, POINT), "Absent", 88),
+     (Classification(EMPHYSEMA, ABSENT, 0.0001, POINT), "Absent", 99),
+     (Classification(EMPHYSEMA, ABSENT, 0.7), "Absent", 70),
+     (Classification(EMPHYSEMA, PRESENT, 0.71, POINT), "Present", 71),
+     (Classification(EMPHYSEMA, PRESENT, 0.2, POINT), "possibly Present", 20)],
+)  # fmt: skip
+def test_certainty_belongs_to_what_is_said(
+    answer: Classification, said: str, certainty: float
+) -> None:
+    report = report_of(answer)
+    (number,) = [c for n, c in contents(report) if n[-1] == "Certainty of Finding"]
+    assert number.MeasuredValueSequence[0].NumericValue == certainty
+    assert texts(report, "Conclusion") == [f"Emphysema: {said} (certainty {certainty}%)."]
+    (row,) = lines.of_classification(answer, "en")
+    assert row.text == f"{said} (certainty {certainty}%)"

@@ -148,7 +148,7 @@ def test_findings_are_listed_for_people(tmp_path: Path) -> None:
     assert lines[("Right lung", "Attenuation Coefficient (mean)")].unit == "HU"
     assert lines[("Liver", "Presence")].text == "looked for, not found"
     assert lines[("Nodule, right", "Certainty")].value == 87
-    assert lines[("", "Emphysema")].text == "Present (90%)"
+    assert lines[("", "Emphysema")].text == "Present (certainty 90%)"
     assert results.remarks == ("The apices are cut off.",)
 
 
