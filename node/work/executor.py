@@ -67,6 +67,11 @@ class Summary:
 
     members: tuple[Member, ...]
 
+    @property
+    def forms(self) -> tuple[ObjectKind, ...]:
+        """Whether it is made for readers that know no segments, too."""
+        return (ObjectKind.REGIONS,) if any(one.regions for one in self.members) else ()
+
 
 @dataclass(frozen=True, slots=True)
 class Retraction:
@@ -74,6 +79,7 @@ class Retraction:
 
     objects: tuple[Selected, ...]
     reason: str
+    forms: tuple[ObjectKind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

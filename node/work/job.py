@@ -149,7 +149,7 @@ def _above(ticket: Ticket, wanted: Summary | Retraction) -> Outcome:
             results = write_summary(source, wanted.members, provenance, folder)
         else:
             results = write_retraction(source, wanted.objects, wanted.reason, provenance, folder)
-    return Outcome(Verdict.DONE, results)
+    return Outcome(Verdict.DONE, results, forms=ticket.forms)
 
 
 def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:

@@ -44,8 +44,20 @@ def enter_due(
         return []
     jobs = ledger.list_jobs(tx, ended.study_id, limit=MOST_JOBS)
     made = [_due(tx, rule, jobs) for rule in concerned]
-    entered = (ledger.enqueue_beside(tx, one, at) for one in made if one is not None)
+    entered = [_enter(tx, one, jobs, at) for one in made if one is not None]
     return [job_id for job_id in entered if job_id is not None]
+
+
+def _enter(tx: Transaction, job: NewJob, jobs: Sequence[Job], at: datetime) -> int | None:
+    """One that stands there already is due again where reports for other readers were made."""
+    entered = ledger.enqueue_beside(tx, job, at)
+    if entered is None:
+        key = ledger.key_of(job)
+        members = [one for one in jobs if one.key in job.waits_for]
+        if any(_regions(ledger.results_of(tx, one.id), one) for one in members):
+            (there,) = [one.id for one in jobs if one.key == key]
+            ledger.want_forms(tx, there, {ObjectKind.REGIONS}, at, "reports of regions were made")
+    return entered
 
 
 def _due(tx: Transaction, rule: RuleSettings, jobs: Sequence[Job]) -> NewJob | None:
@@ -139,16 +151,28 @@ def _member(job: Job, results: JobResults, blobs: Blobs, title_of: Callable[[str
         state=job.state,
         reason=job.reason,
         report=Blob(blobs, report.key) if report and job.state is not _SILENT else None,
-        refers_to=tuple(
-            HierarchicalReference(
-                job.study_instance_uid,
-                one.series_instance_uid,
-                one.sop_class_uid,
-                one.sop_instance_uid,
-            )
-            for one in _referred(results, job)
-        ),
+        refers_to=_references(job, _referred(results, job)),
+        regions=_references(job, _regions(results, job)),
     )
+
+
+def _references(job: Job, found: Sequence[ResultObject]) -> tuple[HierarchicalReference, ...]:
+    return tuple(
+        HierarchicalReference(
+            job.study_instance_uid,
+            one.series_instance_uid,
+            one.sop_class_uid,
+            one.sop_instance_uid,
+        )
+        for one in found
+    )
+
+
+def _regions(results: JobResults, job: Job) -> list[ResultObject]:
+    """The report of a job that speaks of images alone, where it was made."""
+    present = {one.key: one for one in results.objects}.values()
+    is_done = job.state is JobState.DONE
+    return [one for one in present if is_done and one.kind is ObjectKind.REGIONS]
 
 
 _SILENT = JobState.NOT_APPLICABLE

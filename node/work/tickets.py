@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analyzers import registry
 from analyzers.contract import AnalyzerError, AnalyzerInfo, Limits
@@ -61,8 +61,10 @@ class Tickets:
             weights=job.weights,
             inputs=inputs_of({"": own, **beside}),
             forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
-            above=self._above(tx, job),
         )
+        above = self._above(tx, job)
+        if above is not None:
+            return replace(ticket, above=above, forms=above.forms)
         if job.refusals:
             return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
         return ticket

@@ -31,6 +31,7 @@ class Member:
 
     report: its own report, to be read; None where it has none.
     refers_to: what of it the summary refers to.
+    regions: the same for destinations whose report speaks of images alone.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Member:
     reason: str
     report: Readable | None
     refers_to: tuple[HierarchicalReference, ...]
+    regions: tuple[HierarchicalReference, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

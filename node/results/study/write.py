@@ -7,6 +7,7 @@ leaves that the gate has not read back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pydicom
@@ -36,10 +37,11 @@ def write_summary(
     with quiet():
         language = provenance.maker.language
         outcomes = [outcome(one, _reasons(source, one, language), language) for one in members]
-        provenance = identity.of_run(source, outcomes, provenance)
+        asked, provenance = provenance, identity.of_run(source, outcomes, provenance)
         files = ResultFiles(folder)
         document = summary.build(source, outcomes, provenance)
         _write(document, "summary.dcm", ObjectKind.SUMMARY, source, files)
+        _write_for_regions(source, members, outcomes, asked, files)
         if key_objects.key_images(outcomes):
             document = key_objects.build(source, outcomes, provenance)
             _write(document, "key-objects.dcm", ObjectKind.KEY_OBJECTS, source, files)
@@ -63,6 +65,26 @@ def write_retraction(
         document = key_objects.build_retraction(source, objects, reason, provenance)
         _write(document, "retraction.dcm", ObjectKind.RETRACTION, source, files)
     return JobResults(objects=tuple(files.objects))
+
+
+def _write_for_regions(
+    source: Source,
+    members: Sequence[Member],
+    outcomes: Sequence[Outcome],
+    provenance: Provenance,
+    files: ResultFiles,
+) -> None:
+    """The summary that refers to the reports that speak of images alone, where there are such.
+
+    A destination has either those or the others, and gets the summary whose references it has.
+    """
+    if not any(one.regions for one in members):
+        return
+    both = zip(members, outcomes, strict=True)
+    others = [replace(one, refers_to=member.regions or one.refers_to) for member, one in both]
+    provenance = identity.of_run(source, others, provenance)
+    document = summary.build(source, others, provenance)
+    _write(document, "summary-regions.dcm", ObjectKind.SUMMARY, source, files)
 
 
 def _reasons(source: Source, member: Member, language: str) -> tuple[str, ...]:

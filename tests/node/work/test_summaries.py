@@ -10,8 +10,9 @@ from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Summary, Ticket, Verdict
-from storage import ledger, outbox, own_jobs
-from storage.records import DeliveryState, Job, JobState
+from storage import ledger, outbox, own_jobs, retries
+from storage.kinds import ObjectKind
+from storage.records import DeliveryState, Job, JobResults, JobState
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
     Bench,
     ScriptedExecutor,
@@ -191,6 +192,44 @@ def test_the_summary_is_owed_with_the_end_of_the_last_job_whatever_happens_then(
     assert [one.state for one in site.summaries()] == [JobState.PENDING]
     site.run()
     assert [one.state for one in site.summaries()] == [JobState.DONE]
+
+
+def test_reports_of_regions_that_are_made_later_bring_the_same_summary_back_for_their_readers(
+    bench: Bench,  # noqa: F811
+) -> None:
+    ids = enter(bench)
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    (first,) = site.summaries()
+
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.above is not None:
+            return Outcome(Verdict.DONE, results("summary"), forms=ticket.forms)
+        uid = f"1.2.3.{ticket.job_id}"
+        found = results("sr", uid=uid).objects + results("sr-regions", uid=f"{uid}.1").objects
+        return Outcome(Verdict.DONE, JobResults(found), forms=ticket.forms)
+
+    site.executor.answer = answer
+    with bench.database.write() as tx:
+        assert ledger.want_forms(tx, ids[0], {ObjectKind.REGIONS}, bench.clock(), "asked")
+    site.run()
+    site.run()
+    (again,) = site.summaries()
+    assert again.id == first.id
+    assert len(site.told()) == 2
+    assert [len(one.regions) for one in site.told()[1].members] == [1, 0, 0]
+
+
+def test_a_person_may_have_a_summary_made_again(bench: Bench) -> None:  # noqa: F811
+    enter(bench)
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    (first,) = site.summaries()
+    with bench.database.write() as tx:
+        assert retries.retry(tx, first.id, bench.clock()).objects == 0
+    site.run()
+    assert [one.state for one in site.summaries()] == [JobState.DONE]
+    assert len(site.told()) == 2
 
 
 def restart(bench: Bench, job_id: int) -> None:  # noqa: F811

@@ -107,6 +107,19 @@ def test_a_summary_refers_to_each_report_and_shows_where_its_first_finding_lies(
     assert image == source.headers[largest].SOPInstanceUID
 
 
+def test_readers_that_know_no_segments_have_a_summary_of_the_reports_that_they_get(
+    source: Source, member: Member, tmp_path: Path
+) -> None:
+    plain, _ = written(source, tmp_path / "out", member, FAILED)
+    regions = (replace(member.refers_to[0], sop_instance_uid="2.25.9"),)
+    results, _ = written(source, tmp_path / "out", replace(member, regions=regions), FAILED)
+    assert set(plain.objects) < set(results.objects)
+    (other,) = set(results.objects) - set(plain.objects)
+    assert other.kind is ObjectKind.SUMMARY
+    (referred,) = below(pydicom.dcmread(tmp_path / other.key), "COMPOSITE")
+    assert referred.ReferencedSOPSequence[0].ReferencedSOPInstanceUID == "2.25.9"
+
+
 def test_the_key_images_are_those_on_which_a_finding_is_looked_at(
     source: Source, member: Member, tmp_path: Path
 ) -> None:
