@@ -213,6 +213,8 @@ def _uid(name: Code, value: str) -> hd.sr.UIDRefContentItem:
 
 
 def _number(name: Code, value: float, unit: Code) -> hd.sr.NumContentItem:
-    return hd.sr.NumContentItem(
+    item = hd.sr.NumContentItem(
         provenance.concept(name), value, provenance.concept(unit), relationship_type=_CONTEXT
     )
+    item.MeasuredValueSequence[0].NumericValue = planes.decimal(value)
+    return item

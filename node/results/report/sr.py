@@ -17,7 +17,15 @@ from analyzers.contract import Code, Findings, Statement
 from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
-from node.results.report import evidence, groups, library, places, procedures, statements
+from node.results.report import (
+    content_items,
+    evidence,
+    groups,
+    library,
+    places,
+    procedures,
+    statements,
+)
 from node.results.report import reasons as reasons_
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import Block, SeriesNumbers
@@ -101,14 +109,14 @@ def build(
     said = [
         *groups.absent_structures(findings, context),
         *(
-            groups.statement_item(one, language)
+            content_items.statement_item(one, language)
             for one in findings.items
             if isinstance(one, Statement)
         ),
-        *(groups.text_item(groups.COMMENT, remark) for remark in findings.remarks),
+        *(content_items.text_item(content_items.COMMENT, remark) for remark in findings.remarks),
         *_derived_series(made.images, language),
         *library.other_objects(made.further),
-        groups.text_item(groups.COMMENT, statements.method(provenance_)),
+        content_items.text_item(content_items.COMMENT, statements.method(provenance_)),
     ]
     segmentations = () if by_regions else made.segmentations.values()
     objects = [HierarchicalReference.to(dataset) for dataset in segmentations]
@@ -131,7 +139,7 @@ def build_notice(
     language = provenance_.maker.language
     given = reasons_.texts(source, reasons, language)
     concluded = statements.notice(verdict, given, provenance_)
-    said = [groups.text_item(groups.COMMENT, statements.method(provenance_))]
+    said = [content_items.text_item(content_items.COMMENT, statements.method(provenance_))]
     role, title = ":".join((verdict, *reasons)), statements.notice_title(verdict, language)
     provenance_ = replace(provenance_, outcome=title)
     shown = groups.whole_image(groups.Context(source, provenance_, {}))
@@ -197,7 +205,7 @@ def _report(
     )
     root = report[0].ContentSequence
     measurements = root.pop()
-    root.append(groups.text_item(groups.CONCLUSION, content.conclusion))
+    root.append(content_items.text_item(content_items.CONCLUSION, content.conclusion))
     if content.measured:
         root.append(measurements)
     root.append(_evaluations(content.said))
@@ -226,7 +234,7 @@ def _placeholder(source: Source, provenance_: Provenance) -> groups.Group:
 
 def _evaluations(said: Sequence[hd.sr.ContentItem]) -> hd.sr.ContentItem:
     container = hd.sr.ContainerContentItem(
-        name=provenance.concept(QUALITATIVE_EVALUATIONS), relationship_type=groups.CONTAINS
+        name=provenance.concept(QUALITATIVE_EVALUATIONS), relationship_type=content_items.CONTAINS
     )
     container.ContentSequence = hd.sr.ContentSequence(said)
     return container
@@ -241,11 +249,13 @@ def _derived_series(
         counts[made.series_instance_uid] += 1
     items = []
     for series, count in counts.items():
-        item = groups.text_item(groups.COMMENT, sentences.SERIES_MADE(language, count=count))
+        item = content_items.text_item(
+            content_items.COMMENT, sentences.SERIES_MADE(language, count=count)
+        )
         uid = hd.sr.UIDRefContentItem(
             name=provenance.concept(groups.SERIES_UID),
             value=series,
-            relationship_type=groups.HAS_PROPERTIES,
+            relationship_type=content_items.HAS_PROPERTIES,
         )
         item.ContentSequence = hd.sr.ContentSequence([uid])
         items.append(item)

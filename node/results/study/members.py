@@ -13,14 +13,14 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from node.results.modules.source import HierarchicalReference
-from node.results.report import groups
+from node.results.report import content_items, groups
 from node.results.words import phrases
 from storage.port import Readable
 from storage.records import JobState
 
 _TRACKING_UID = ("112040", "DCM")
 _FINDING = (groups.FINDING.value, groups.FINDING.scheme)
-_CONCLUSION = (groups.CONCLUSION.value, groups.CONCLUSION.scheme)
+_CONCLUSION = (content_items.CONCLUSION.value, content_items.CONCLUSION.scheme)
 _GROUP = ("125007", "DCM")
 """Measurement Group. PS3.16 TID 1410, 1411, 1501."""
 

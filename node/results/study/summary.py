@@ -21,7 +21,7 @@ from analyzers.contract import Code
 from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
-from node.results.report import evidence, groups, procedures
+from node.results.report import content_items, evidence, groups, procedures
 from node.results.report.sr import LANGUAGES, QUALITATIVE_EVALUATIONS, name_every_item
 from node.results.series_numbers import ABOVE, Block, SeriesNumbers
 from node.results.study.members import KeyImage, Outcome
@@ -109,7 +109,7 @@ def _content(
     if not placed:
         root.pop()
     container = hd.sr.ContainerContentItem(
-        name=provenance.concept(QUALITATIVE_EVALUATIONS), relationship_type=groups.CONTAINS
+        name=provenance.concept(QUALITATIVE_EVALUATIONS), relationship_type=content_items.CONTAINS
     )
     container.ContentSequence = hd.sr.ContentSequence(
         list(_sentences(outcomes, provenance_.maker.language))
@@ -130,16 +130,16 @@ def device(provenance_: Provenance) -> hd.sr.ObserverContext:
 def _sentences(outcomes: Sequence[Outcome], language: str) -> Iterator[hd.sr.ContentItem]:
     """First of all how the analyses ended, then each; the method last."""
     ends = sentences.ANALYSES(language, count=len(outcomes), ends=_ends(outcomes, language))
-    yield groups.text_item(groups.CONCLUSION, ends)
+    yield content_items.text_item(content_items.CONCLUSION, ends)
     for one in outcomes:
         text = " ".join(one.texts)
         said = _CAME_TO[one.state](language, title=one.title, text=text).strip()
-        item = groups.text_item(groups.CONCLUSION, said)
+        item = content_items.text_item(content_items.CONCLUSION, said)
         below = [_reference(reference) for reference in one.refers_to]
         if below:
             item.ContentSequence = hd.sr.ContentSequence(below)
         yield item
-    yield groups.text_item(groups.COMMENT, sentences.SUMMED_UP(language))
+    yield content_items.text_item(content_items.COMMENT, sentences.SUMMED_UP(language))
 
 
 def _reference(referred: HierarchicalReference) -> hd.sr.ContentItem:
@@ -147,13 +147,13 @@ def _reference(referred: HierarchicalReference) -> hd.sr.ContentItem:
         name=provenance.concept(REFERRED),
         referenced_sop_class_uid=referred.sop_class_uid,
         referenced_sop_instance_uid=referred.sop_instance_uid,
-        relationship_type=groups.INFERRED_FROM,
+        relationship_type=content_items.INFERRED_FROM,
     )
 
 
 def _place(source: Source, one: Outcome) -> groups.Group:
     """Where the first finding of an analysis is looked at: viewers jump there."""
-    text = groups.text_item(groups.COMMENT, one.title)
+    text = content_items.text_item(content_items.COMMENT, one.title)
     group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
         tracking_identifier=_tracking(source, one.analyzer),
         referenced_region=_region(one.key_images[0]),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import highdicom as hd
 import nibabel
 import numpy as np
 import pydicom
@@ -18,6 +19,7 @@ from node.results.gate import validator
 from node.results.write import write_notice, write_results
 from node.series.read import read_series
 from node.series.source import Source
+from storage.kinds import ObjectKind
 from storage.records import JobResults
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE
@@ -31,6 +33,7 @@ SINGLE_FRAME = {
     "MR, T2": "longitudinal_cmbcrc_06489/SCAN_001/t2",
     "PET": "petctmr_STS_001/PET/image",
 }
+FORMS = (ObjectKind.REGIONS,)
 MULTIFRAME = {"Enhanced MR": "mr_enhanced"}
 
 
@@ -95,7 +98,8 @@ def job(
 ) -> Job:
     source = real(test_data, (SINGLE_FRAME | MULTIFRAME)[request.param])
     folder = tmp_path_factory.mktemp("results")
-    return Job(source, write_results(source, findings(source), PROVENANCE, folder / "job"), folder)
+    results = write_results(source, findings(source), PROVENANCE, folder / "job", FORMS)
+    return Job(source, results, folder)
 
 
 def errors(path: Path) -> list[str]:
@@ -156,6 +160,32 @@ def test_dcmqi_reads_the_measurements(job: Job, tmp_path: Path) -> None:
     assert right["segmentationSOPInstanceUID"] == str(
         pydicom.dcmread(job.path("seg-0.dcm")).SOPInstanceUID
     )
+
+
+def test_dcmqi_reads_the_measurements_of_the_report_by_regions(job: Job, tmp_path: Path) -> None:
+    command = [tool("tid1500reader"), "--outputMetadata", str(tmp_path / "read.json")]
+    subprocess.run(
+        [*command, "--inputDICOM", str(job.path("regions-0.dcm"))], check=True, capture_output=True
+    )
+    groups = json.loads((tmp_path / "read.json").read_text())["Measurements"]
+    found = {group["TrackingIdentifier"].partition(":")[2]: group for group in groups}
+    assert list(found) == ["right_lung", "left_lung", "box"]
+    assert found["right_lung"]["FindingSite"]["CodeMeaning"] == "Lung"
+    assert [m["value"] for m in found["right_lung"]["measurementItems"]] == ["1230", "-820"]
+    assert not any("ReferencedSegment" in group for group in groups)
+
+
+def test_highdicom_reads_the_regions_where_they_are(job: Job) -> None:
+    for name in ("report.dcm", "regions-0.dcm"):
+        document: Any = hd.sr.srread(job.path(name))
+        found = document.content.get_planar_roi_measurement_groups()
+        assert [one.tracking_identifier.partition(":")[2] for one in found] == [
+            *("right_lung", "left_lung", "box")
+        ]
+        images = {str(header.SOPInstanceUID) for header in job.source.headers}
+        for group in found:
+            (selected,) = group.roi.ContentSequence
+            assert str(selected.ReferencedSOPSequence[0].ReferencedSOPInstanceUID) in images
 
 
 def test_dcmtk_prints_the_report_for_a_reader(job: Job) -> None:
