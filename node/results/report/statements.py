@@ -33,6 +33,10 @@ MOST_DESCRIBED = 6
 """Findings; more are counted by name."""
 
 
+MOST_OF_SERIES = 3
+"""Numbers of the whole series; all of them stand below."""
+
+
 class Titled(Protocol):
     """A finding that is an object of its own."""
 
@@ -84,7 +88,7 @@ def conclusion(
         said.append(sentences.STATES_MADE(language, what=", ".join(made.states)))
     if not findings.items:
         said.append(sentences.NOTHING_FOUND(language))
-    return " ".join(said) or _values(findings, language)
+    return " ".join([*said, *_whole(findings, language)])
 
 
 def _listed(
@@ -99,10 +103,10 @@ def _listed(
     return [row(language, what=", ".join(said))]
 
 
-def _values(findings: Findings, language: str) -> str:
-    """Of a run that measured the whole series and nothing else: its first numbers."""
+def _whole(findings: Findings, language: str) -> list[str]:
+    """The first numbers of the whole series: its volume, its score."""
     measured = [one for one in findings.items if isinstance(one, Measurement)]
-    return " ".join(measured_in_words(one, language) for one in measured[:MOST_DESCRIBED])
+    return [measured_in_words(one, language) for one in measured[:MOST_OF_SERIES]]
 
 
 def measured_in_words(item: Measurement, language: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from analyzers import registry
 from analyzers.contract import Findings, Segmentation
 from node.results.words import phrases, sentences, spoken
 from node.results.words.sentences import LANGUAGES, Said
@@ -48,6 +49,28 @@ def test_a_language_that_is_not_known_is_english() -> None:
 
 def test_what_has_no_phrase_stays_as_the_analyzer_said_it() -> None:
     assert phrases.shown("Some new words.", "de") == "Some new words."
+
+
+@pytest.mark.parametrize("name", [one for one in registry.names() if not one.startswith("example")])
+def test_every_analyzer_that_comes_with_the_node_has_a_german_title(name: str) -> None:
+    found = registry.load(name)
+    if not found.__module__.startswith("analyzers."):
+        pytest.skip("not one of ours")
+    assert found.title in phrases.german()
+
+
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [("Lung nodule 12", "Lungenrundherd 12"),
+     ("Right lung: no aerated lung found.", "Rechte Lunge: keine belüftete Lunge gefunden."),
+     ("Smoothed by 1.3 mm against noise before scoring.",
+      "Vor der Bewertung gegen Rauschen um 1,3 mm geglättet."),
+     ("slice thickness is 5 mm, at most 2.5 mm is accepted",
+      "die Schichtdicke beträgt 5 mm, erlaubt sind höchstens 2,5 mm")],
+)  # fmt: skip
+def test_what_changes_in_a_phrase_is_said_again_in_its_place(english: str, german: str) -> None:
+    assert phrases.shown(english, "de") == german
+    assert phrases.shown(english, "en") == english
 
 
 def test_findings_are_spoken_of_in_german_and_their_codes_stay() -> None:
