@@ -8,7 +8,7 @@ import ssl
 import struct
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
@@ -63,6 +63,8 @@ class WebPacs:
     asked_tokens: list[tuple[str, str]] = field(default_factory=list)
     """(authorization, body) of each request for a token."""
     queries: list[str] = field(default_factory=list)
+    on_stored: Callable[[], object] = lambda: None
+    """Called when a request is stored and not yet answered."""
     port: int = 0
 
     @property
@@ -142,6 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             files = _parts(body, self.headers["Content-Type"])
             status, told = self._kept(list(zip(parts, files, strict=True)))
+        self.pacs.on_stored()
         if fault.cut == "stored":
             self._cut()
         elif fault.mute:
