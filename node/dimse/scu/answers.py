@@ -71,6 +71,7 @@ MEANINGS = (
     Meaning(0x0124, 0x0124, SendOutcome.REFUSED, "not authorised"),
     Meaning(0x0100, 0x02FF, SendOutcome.REFUSED, "operation refused"),
     Meaning(0xA900, 0xA9FF, SendOutcome.REFUSED, "data set does not match SOP class"),
+    Meaning(0xC122, 0xC122, SendOutcome.REFUSED, "transfer syntax not supported"),  # PS3.18 I.2.2
     Meaning(0xC000, 0xCFFF, SendOutcome.REFUSED, "data set not understood"),
     # Not in the standard's tables: the number of attempts bounds the patience
     Meaning(0x0000, 0xFFFF, SendOutcome.TRANSIENT, "status unknown to the standard"),
