@@ -16,7 +16,7 @@ from analyzers.codes import PERCENT
 from analyzers.contract import Classification, Code, Measurement, OperatingPoint, Statement
 from node.results import certainty
 from node.results.modules import provenance
-from node.results.report import places, statements
+from node.results.report import places, ranges, statements
 from node.results.words import numbers, sentences
 
 PRESENCE = Code("121052", "DCM", "Presence of property")
@@ -51,6 +51,7 @@ def measurement(measurement: Measurement, region: hd.sr.ImageRegion | None) -> h
         value=measurement.value,
         unit=provenance.concept(measurement.unit),
         derivation=provenance.concept(measurement.derivation) if measurement.derivation else None,
+        properties=ranges.properties(measurement),
     )
     number = made[0]
     _write(number, numbers.shown(measurement.value), numbers.kept(measurement.value))

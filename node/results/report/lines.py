@@ -16,7 +16,7 @@ from analyzers.contract import (
     Statement,
 )
 from node.results import certainty
-from node.results.report import statements
+from node.results.report import ranges, statements
 from node.results.report.statements import Titled
 from node.results.words import numbers, sentences
 from node.results.words.sentences import Said
@@ -66,6 +66,8 @@ def of_measurement(item: Measurement, language: str, structure: str = "") -> Ite
     note = "" if value is not None else sentences.ROW_NOT_MEASURED(language)
     name = statements.measured_name(item, language)
     yield FindingRow(structure, name, value, numbers.unit_words(item.unit), note)
+    if said := ranges.in_words(item, language):
+        yield FindingRow(structure, sentences.ROW_RANGE(language, name=name), None, "", said)
 
 
 def of_classification(

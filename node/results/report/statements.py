@@ -25,6 +25,7 @@ from analyzers.contract import (
 from node.results import certainty, outcome
 from node.results.modules.source import Provenance
 from node.results.presence import Presence
+from node.results.report import ranges
 from node.results.words import numbers, phrases, sentences
 from node.results.words.sentences import Said
 from node.series.source import Source
@@ -113,7 +114,8 @@ def measured_in_words(item: Measurement, language: str) -> str:
     """A number with its name: "Volume: 5.2 L."."""
     if not math.isfinite(item.value):
         return not_measured(item, language)
-    value = numbers.in_words(item, language)
+    said = ranges.in_words(item, language)
+    value = ", ".join(part for part in (numbers.in_words(item, language), said) if part)
     return sentences.MEASURED(language, name=measured_name(item, language), value=value)
 
 
@@ -254,7 +256,13 @@ def _side_beside(name: str, found: Segment | Detection, language: str) -> str:
 
 def _size(found: Segment | Detection, language: str) -> str:
     first = outcome.size(found.measurements)
-    return "" if first is None else numbers.in_words(first, language)
+    return "" if first is None else _sized(first, language)
+
+
+def _sized(item: Measurement, language: str) -> str:
+    """A number, and that it lies outside of its reference range where it does."""
+    said = (numbers.in_words(item, language), ranges.beside(item, language))
+    return ", ".join(part for part in said if part)
 
 
 def _sureness(found: Segment | Detection, language: str) -> str:

@@ -68,7 +68,12 @@ def unit_words(unit: Code) -> str:
 
 def in_words(measurement: Measurement, language: str) -> str:
     """A number with its unit, as short as it can be and in ASCII: "5.2 L", "2020 mm3"."""
-    value, unit = measurement.value, unit_words(measurement.unit).translate(_ASCII)
+    return with_unit(measurement.value, measurement.unit, language)
+
+
+def with_unit(value: float, code: Code, language: str) -> str:
+    """The same of a value and a unit."""
+    unit = unit_words(code).translate(_ASCII)
     if unit == "mL" and abs(value) >= 1000:
         return f"{spelled(f'{value / 1000:.2g}', language)} L"
     return f"{spelled(written(shown(value)), language)} {unit}".rstrip()

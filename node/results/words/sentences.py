@@ -108,6 +108,13 @@ SOURCE = Said("Source: {source}", "Quelle: {source}")
 NOT_MEASURED = Said("{name}: could not be measured.", "{name}: nicht messbar.")
 NOT_FOUND_LINE = Said("{what}: looked for, not found.", "{what}: gesucht, nicht gefunden.")
 
+WITHIN_RANGE = Said("within the reference range", "im Referenzbereich")
+BELOW_RANGE = Said("below the reference range", "unter dem Referenzbereich")
+ABOVE_RANGE = Said("above the reference range", "über dem Referenzbereich")
+RANGE = Said("{where}: {range} ({source})", "{where}: {range} ({source})")
+FROM_TO = Said("{low} to {high}", "{low} bis {high}")
+AT_LEAST, AT_MOST = Said("from {limit}", "ab {limit}"), Said("up to {limit}", "bis {limit}")
+
 # --- rows of findings -----------------------------------------------------------------------------
 
 ROW_PRESENCE = Said("Presence", "Vorhandensein")
@@ -115,6 +122,7 @@ ROW_FOUND = Said("found", "gefunden")
 ROW_POSSIBLE = Said("possible", "möglich")
 ROW_NOT_FOUND = Said("looked for, not found", "gesucht, nicht gefunden")
 ROW_CERTAINTY = Said("Certainty", "Sicherheit")
+ROW_RANGE = Said("{name}, reference", "{name}, Referenz")
 ROW_NOT_MEASURED = Said("could not be measured", "nicht messbar")
 ROW_CONCLUSION = Said("Conclusion", "Schlussfolgerung")
 ROW_RULE = Said("{conclusion} ({rule})", "{conclusion} ({rule})")
