@@ -15,7 +15,7 @@ UPGRADE ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb postgresql strace
 OCR := tesseract-ocr
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-query docs peers gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results docs peers gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -72,6 +72,9 @@ bench-query: venv peers
 
 bench-scale: venv
 	$(BIN)/python -m benchmarks.scale
+
+bench-results: venv
+	$(BIN)/python -m benchmarks.results $(ARGS)
 
 bench-analyzers: venv
 	$(BIN)/python -m benchmarks.analyzers --device $(DEVICE)
