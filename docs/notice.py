@@ -41,6 +41,7 @@ _IN_ITS_FILE = {
     "cuda-toolkit": "LicenseRef-NVIDIA-Proprietary",
     "pysqlite3": "Zlib",
     "pydicom": "MIT",
+    "reportlab": "BSD-3-Clause",
     "scipy": "BSD-3-Clause",
     "scikit-image": "BSD-3-Clause",
 }

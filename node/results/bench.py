@@ -36,6 +36,8 @@ class Bench:
     """What is no image: registrations, presentation states."""
     companions: dict[str, list[Dataset]] = field(default_factory=dict)
     """Headers of the derived images that were made from companions, by role."""
+    report: Dataset | None = None
+    """Once it is made: further forms say what it says."""
 
     @staticmethod
     def of(source: Source, findings: Findings, provenance: Provenance) -> Bench:
@@ -47,6 +49,12 @@ class Bench:
         said = outcome.of_findings(findings, present, provenance.maker.language)
         provenance = replace(provenance, outcome=said)
         return Bench(source, findings, provenance, present, SeriesNumbers(provenance.key))
+
+    @staticmethod
+    def of_notice(source: Source, provenance: Provenance, report: Dataset) -> Bench:
+        """Of a run without a result; the report says why."""
+        numbers = SeriesNumbers(provenance.key)
+        return Bench(source, Findings(), provenance, {}, numbers, report=report)
 
     def cite(self, companion: Source) -> None:
         """A companion was used: the report names it among its evidence."""

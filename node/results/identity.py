@@ -24,6 +24,7 @@ from node.series.source import Source
 
 WRITERS = (
     *("highdicom", "imagecodecs", "numpy", "opencv-python-headless", "pillow", "pydicom"),
+    "reportlab",
     "scipy",
 )
 """Distributions that have a hand in what we write: all that this room and its source import."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,7 @@ def write_results(
         for kind in kinds.KINDS:
             _make(bench, kind, files)
         _report(bench, files)
-        for form in table.FORMS:
-            if form.kind in forms:
-                _make_form(bench, form, files)
+        _make_forms(bench, [form for form in table.FORMS if form.kind in forms], files)
     return JobResults(
         objects=tuple(files.objects),
         findings=tuple(rows(source, findings, bench.present, language)),
@@ -86,13 +84,20 @@ def write_notice(
     reasons: Sequence[str],
     provenance: Provenance,
     folder: Path,
+    forms: Collection[ObjectKind] = (),
 ) -> JobResults:
-    """Write the report that there is no result; ``verdict`` is "not applicable" or "failed"."""
+    """Write the report that there is no result; ``verdict`` is "not applicable" or "failed".
+
+    forms: as in ``write_results``.
+    """
     provenance = identity.of_run(source, (str(verdict), list(reasons)), _titled(provenance))
     files = ResultFiles(folder)
     with quiet():
         document = sr.build_notice(source, NoticeReason(verdict), reasons, provenance)
         _write_report(document, source, {}, files)
+        title = statements.notice_title(NoticeReason(verdict), provenance.maker.language)
+        bench = Bench.of_notice(source, dataclasses.replace(provenance, outcome=title), document)
+        _make_forms(bench, [form for form in table.OF_NOTICES if form.kind in forms], files)
         texts = reasons_.texts(source, reasons, provenance.maker.language)
     return JobResults(objects=tuple(files.objects), remarks=tuple(texts))
 
@@ -166,11 +171,12 @@ def _remember(piece: Piece[Any], mention: Mention, dataset: Dataset) -> None:
             bench.further.append(HierarchicalReference.to(dataset))
 
 
-def _make_form(bench: Bench, form: Form, files: ResultFiles) -> None:
-    for number, dataset in enumerate(form.build(bench)):
-        path = files.write(dataset, f"{form.file}-{number}.dcm", form.kind)
-        form.read_back(path, bench, number)
-        gate.check_required(path, bench.source)
+def _make_forms(bench: Bench, forms: Iterable[Form], files: ResultFiles) -> None:
+    for form in forms:
+        for number, dataset in enumerate(form.build(bench)):
+            path = files.write(dataset, f"{form.file}-{number}.dcm", form.kind)
+            form.read_back(path, bench, number)
+            gate.check_required(path, bench.source)
 
 
 # --- report ---------------------------------------------------------------------------------------
@@ -180,7 +186,7 @@ def _report(bench: Bench, files: ResultFiles) -> None:
     titles = MadeTitles(_titles(bench, Mention.IMAGES), _titles(bench, Mention.STATE))
     cited = tuple(bench.cited.values())
     made = Made(bench.segmentations, bench.images, bench.further, cited, titles)
-    document = sr.build(bench.source, bench.findings, made, bench.provenance)
+    document = bench.report = sr.build(bench.source, bench.findings, made, bench.provenance)
     others = dict.fromkeys(one.sop_instance_uid for one in (*made.companions(), *made.objects()))
     segmentations = {str(one.SOPInstanceUID): one for one in bench.segmentations.values()}
     only_makes = kinds.only_make(bench.findings.items, bench.source)

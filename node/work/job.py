@@ -250,7 +250,9 @@ def _notice(ticket: Ticket, device: str) -> Outcome:
         verdict = "failed" if notice.verdict is Verdict.FAILED else "not applicable"
         provenance = _provenance(ticket, device)
         with ticket.place.making() as folder:
-            results = write_notice(source, verdict, notice.reasons, provenance, folder)
+            results = write_notice(
+                source, verdict, notice.reasons, provenance, folder, ticket.forms
+            )
     return Outcome(notice.verdict, results, "; ".join(notice.reasons))
 
 

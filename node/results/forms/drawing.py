@@ -6,8 +6,8 @@ the patient; small images are enlarged until a reader sees them, large ones made
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -24,6 +24,8 @@ PANEL, MARGIN, HEAD, FOOT = 360, 16, 62, 40
 LEAST_ZOOM_MM, ZOOM = 20.0, PANEL - 2 * MARGIN
 SMALL = 0.25
 """What is smaller than this share of the image is shown magnified beside it."""
+LONGEST_ALONE = 520
+"""Pixels of an image on a page, where it is half as wide as the page."""
 _SHIFT = 4
 """OpenCV takes points in sixteenths of a pixel."""
 _LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
@@ -31,9 +33,13 @@ _LENGTHS_MM = (1, 2, 5, 10, 20, 50, 100, 200)
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """A structure or box on the slice: its lines in pixels of the slice, and what is said of it."""
+    """A structure or box on the slice: its lines in pixels of the slice, and what is said of it.
+
+    tag: by which it is found again in the legend; empty where it is the only one of the run.
+    """
 
     lines: Sequence[Line]
+    tag: str
     name: str
     numbers: Sequence[str]
     rgb: Rgb
@@ -56,8 +62,8 @@ class Scene:
     title: str
     place: str
     warning: str
-    magnified: str
-    more: str
+    magnified: Callable[..., str]
+    more: Callable[..., str]
     longest: int = 800
 
 
@@ -97,6 +103,14 @@ def draw(scene: Scene) -> NDArray[np.uint8]:
     return np.asarray(page)
 
 
+def alone(scene: Scene) -> NDArray[np.uint8]:
+    """The image without title and legend, for a page that has its own."""
+    scene = replace(scene, longest=LONGEST_ALONE)
+    whole = _whole(scene)
+    left, top = MARGIN, HEAD
+    return draw(scene)[top : top + whole.height, left : left + whole.width]
+
+
 # --- the image ------------------------------------------------------------------------------------
 
 
@@ -117,20 +131,19 @@ def _image(scene: Scene, frame: _Frame, thickness: int) -> Image.Image:
         points = [np.rint(frame.at(line) * 2**_SHIFT).astype(np.int32) for line in mark.lines]
         cv2.polylines(picture, points, True, mark.rgb, thickness, cv2.LINE_AA, _SHIFT)
     image = Image.fromarray(picture)
-    if len(scene.marks) > 1:
-        _tags(image, scene, frame)
+    _tags(image, scene, frame)
     return image
 
 
 def _tags(image: Image.Image, scene: Scene, frame: _Frame) -> None:
-    """The number of each in the legend, beside it: colours are not seen on grey screens."""
+    """What leads to the legend: colours are not seen on grey screens."""
     pen = Pen(ImageDraw.Draw(image))
-    for number, mark in enumerate(scene.marks, start=1):
+    for mark in scene.marks:
         largest = max(mark.lines, key=lambda line: float(np.ptp(line, axis=0).prod()))
         corner = frame.at(largest)[frame.at(largest)[:, 1].argmin()]
         x = float(np.clip(corner[0], 12, frame.width - 12))
         y = float(np.clip(corner[1] - 4, 20, frame.height - 4))
-        pen.over(str(number), (x, y), "ms", 16, mark.rgb)
+        pen.over(mark.tag, (x, y), "ms", 16, mark.rgb)
 
 
 def _magnified(page: Image.Image, pen: Pen, scene: Scene, left: int) -> int:
@@ -143,7 +156,7 @@ def _magnified(page: Image.Image, pen: Pen, scene: Scene, left: int) -> int:
         _whole(scene).width / scene.grey.shape[1]
     )
     place = (left + 6, HEAD + ZOOM - 6)
-    pen.over(f"{scene.magnified} {factor:.1f} ×", place, "ls", 14, INK)
+    pen.over(scene.magnified(factor=f"{factor:.1f}"), place, "ls", 14, INK)
     return ZOOM + MARGIN
 
 
@@ -195,9 +208,9 @@ def _legend(pen: Pen, scene: Scene, corner: tuple[int, int], bottom: int) -> Non
         said = [part for one in mark.numbers for part in writing.folded(one, room, 15)]
         height = 24 * len(names) + 20 * len(said) + 10
         if top + height > bottom - 24 and place < len(scene.marks):
-            pen.write(f"{scene.more}".format(count=len(scene.marks) - place), (left, top), 15, INK)
+            pen.write(scene.more(count=len(scene.marks) - place), (left, top), 15, INK)
             return
-        pen.swatch((left, top + 3), mark.rgb, str(place + 1) if len(scene.marks) > 1 else "")
+        pen.swatch((left, top + 3), mark.rgb, mark.tag)
         for name in names:
             pen.write(name, (left + 30, top), 17, INK, bold=True)
             top += 24

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Protocol
 
 import numpy as np
@@ -12,11 +13,10 @@ from numpy.typing import NDArray
 from analyzers.contract import Detection, Segment, Segmentation
 from node.results import presence
 from node.results.bench import Bench
+from node.results.forms import rows
 from node.results.modules import contours
 from node.results.modules.contours import Line
-from node.results.report import lines
-from node.results.words import numbers, phrases
-from storage.records import FindingRow
+from node.results.report import statements
 
 Rgb = tuple[int, int, int]
 
@@ -30,8 +30,13 @@ PALETTE: tuple[Rgb, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Caption:
-    """What is written of a structure or box. kind: what it is, in words of its code."""
+    """What is written of a structure or box.
 
+    tag: its number among all of the run, the same on every picture; empty where it is the only
+    one. kind: the meaning of its code, which is English.
+    """
+
+    tag: str
     name: str
     kind: str
     numbers: tuple[str, ...]
@@ -116,13 +121,18 @@ class Box:
 def of(bench: Bench) -> list[Mark]:
     """The structures that have a voxel and the boxes, in the order of the findings."""
     colours, language = _Colours(), bench.provenance.maker.language
-    found: list[Mark] = []
+    found: list[Structure | Box] = []
     for index, item in enumerate(bench.findings.items):
+        first = len(found) + 1
         if isinstance(item, Segmentation):
-            found += _structures(item, bench.present[index], colours, language)
+            found += _structures(item, bench.present[index], colours, language, first)
         elif isinstance(item, Detection):
-            found.append(Box(_caption_of_box(item, language), item))
-    return found
+            found.append(Box(_caption(item, BOX_RGB, language, first), item))
+    return [*(_untagged(one) for one in found)] if len(found) == 1 else [*found]
+
+
+def _untagged(only: Structure | Box) -> Mark:
+    return replace(only, caption=replace(only.caption, tag=""))
 
 
 class _Colours:
@@ -139,37 +149,32 @@ class _Colours:
 
 
 def _structures(
-    item: Segmentation, present: Sequence[Segment], colours: _Colours, language: str
+    item: Segmentation,
+    present: Sequence[Segment],
+    colours: _Colours,
+    language: str,
+    first: int,
 ) -> Iterator[Structure]:
     areas = presence.areas(item)
+    numbers = count(first)
     for place, segment in enumerate(item.segments):
         if segment in present:
-            caption = _caption_of(segment, item, colours.give(segment.rgb), language)
+            caption = _caption(segment, colours.give(segment.rgb), language, next(numbers))
             yield Structure(caption, item, segment, areas[:, place])
 
 
-def _caption_of(segment: Segment, item: Segmentation, rgb: Rgb, language: str) -> Caption:
-    said: tuple[str, ...] = ()
-    if segment.measurements or segment.classifications:
-        alone = replace(item, segments=(segment,))
-        said = _numbers(lines.of_segmentation(alone, [segment], language), language)
-    return Caption(segment.label, phrases.shown(segment.kind.meaning, language), said, rgb)
+def _caption(item: Segment | Detection, rgb: Rgb, language: str, number: int) -> Caption:
+    said = _numbers(item, language)
+    return Caption(str(number), _name(item, language), item.kind.meaning, said, rgb)
 
 
-def _caption_of_box(item: Detection, language: str) -> Caption:
-    certainty, *rest = lines.of_detection(item, language)
-    rows = rest if certainty.value is None else [certainty, *rest]
-    kind = phrases.shown(item.kind.meaning, language)
-    return Caption(certainty.structure, kind, _numbers(rows, language), BOX_RGB)
+def _name(item: Segment | Detection, language: str) -> str:
+    if isinstance(item, Segment):
+        return item.label
+    return statements.detection_name(item, language)
 
 
-def _numbers(rows: Iterable[FindingRow], language: str) -> tuple[str, ...]:
+def _numbers(item: Segment | Detection, language: str) -> tuple[str, ...]:
     """A line a number or answer: "Volume: 1230 mL"."""
-    said = []
-    for row in rows:
-        if row.value is not None:
-            value = numbers.spelled(numbers.written(numbers.shown(row.value)), language)
-            said.append(f"{row.name}: {value} {row.unit}".rstrip())
-        elif row.text:
-            said.append(f"{row.name}: {row.text}")
-    return tuple(said)
+    said = rows.of_finding(item, language, briefly=True)
+    return tuple(f"{name}: {value}" for name, value in said)

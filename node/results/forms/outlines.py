@@ -27,9 +27,10 @@ from node.results.forms.marks import Mark
 from node.results.modules import origin, planes, provenance
 from node.results.modules.contours import Line
 from node.results.objects import presentation
-from node.results.pictures import texts, windows
+from node.results.pictures import windows
 from node.results.pictures.windows import Window
 from node.results.series_numbers import Block
+from node.results.words import sentences
 from node.series.source import Source
 
 NUMBERS = Block(4)
@@ -45,7 +46,7 @@ def build(bench: Bench) -> Iterator[Dataset]:
     if not found:
         return
     source, run = bench.source, bench.provenance
-    title = texts.OUTLINES(run.maker.language)
+    title = sentences.OUTLINES(run.maker.language)
     dataset = Dataset()
     dataset.SOPClassUID = GrayscaleSoftcopyPresentationStateStorage
     dataset.SOPInstanceUID = uids.object_uid(run.key, "outlines")
@@ -59,7 +60,7 @@ def build(bench: Bench) -> Iterator[Dataset]:
     _shades(dataset, source, found)
     names = [_layer_name(number, mark) for number, mark in enumerate(found, start=1)]
     drawn = list(_drawn(found))
-    note = _note(texts.NOT_FOR_DIAGNOSIS(run.maker.language))
+    note = _note(sentences.NOT_FOR_DIAGNOSIS(run.maker.language))
     written = [_annotation(source, one, names[one.place]) for one in drawn]
     dataset.GraphicAnnotationSequence = Items([*written, note])
     dataset.GraphicLayerSequence = Items(list(_layers(found, names)))

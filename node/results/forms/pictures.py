@@ -8,6 +8,7 @@ made automatically.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from pydicom.dataset import Dataset
 
@@ -16,11 +17,13 @@ from node.results import uids
 from node.results.bench import Bench
 from node.results.forms import drawing, marks, sides, views
 from node.results.forms.drawing import Marked, Scene
+from node.results.forms.marks import Mark
 from node.results.forms.views import View
 from node.results.modules import provenance
 from node.results.objects import capture, derived
-from node.results.pictures import texts, windows
+from node.results.pictures import windows
 from node.results.series_numbers import Block
+from node.results.words import sentences
 
 NUMBERS = Block(2)
 DRAWN_OVER = Code("113062", "DCM", "Pixel by pixel addition")
@@ -49,7 +52,7 @@ def scene(bench: Bench, volume: Volume, view: View) -> Scene:
     place = [sides.in_words(source, volume, index, language)]
     if window.unit:
         place.append(
-            texts.PICTURE_WINDOW(
+            sentences.SHADES(
                 language, low=f"{window.low:g}", high=f"{window.high:g}", unit=window.unit
             )
         )
@@ -59,22 +62,24 @@ def scene(bench: Bench, volume: Volume, view: View) -> Scene:
         spacing_mm=(down, right),
         sides=sides.letters(source, volume, index),
         has_scale=sides.is_measured(source, volume, index),
-        marks=[
-            Marked(one.lines(index), one.caption.name, one.caption.numbers, one.caption.rgb)
-            for one in view.marks
-        ],
+        marks=[_marked(one, index) for one in view.marks],
         title=f"{bench.provenance.analyzer_title} {bench.provenance.analyzer_version}",
         place=" · ".join(one for one in place if one),
-        warning=texts.NOT_FOR_DIAGNOSIS(language),
-        magnified=texts.MAGNIFIED(language),
-        more=texts.MORE_FINDINGS(language, count="{count}"),
+        warning=sentences.NOT_FOR_DIAGNOSIS(language),
+        magnified=partial(sentences.MAGNIFIED, language),
+        more=partial(sentences.MORE, language),
         longest=LONGEST_OF_RADIOGRAPHS if volume.projection else LONGEST,
     )
 
 
+def _marked(mark: Mark, index: int) -> Marked:
+    said = mark.caption
+    return Marked(mark.lines(index), said.tag, said.name, said.numbers, said.rgb)
+
+
 def _described(bench: Bench, view: View, number: int, series_number: int) -> Dataset:
     run = bench.provenance
-    title = texts.KEY_PICTURES(run.maker.language)
+    title = sentences.KEY_PICTURES(run.maker.language)
     dataset = capture.begin(bench.source)
     dataset.SOPInstanceUID = uids.object_uid(run.key, "picture", number)
     dataset.SeriesInstanceUID = uids.object_uid(run.key, "picture-series")

@@ -6,13 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
-from analyzers.contract import Volume
-from node.results.pictures import texts
+from analyzers.contract import Plane, Volume
 from node.results.report import places
+from node.results.words import numbers, sentences
 from node.series.geometry import nearest_plane
 from node.series.source import Source
 from storage import values
 
+_PLANES = {
+    Plane.AXIAL: sentences.PLANE_AXIAL,
+    Plane.CORONAL: sentences.PLANE_CORONAL,
+    Plane.SAGITTAL: sentences.PLANE_SAGITTAL,
+}
 _OPPOSITE = {"L": "R", "R": "L", "A": "P", "P": "A", "H": "F", "F": "H"}
 _OBLIQUE = 0.35
 """A direction cosine from which an axis is named beside the main one: 20 degrees."""
@@ -36,10 +41,10 @@ def in_words(source: Source, volume: Volume, index: int, language: str) -> str:
         return image
     row, column = volume.affine[:3, 2], volume.affine[:3, 1]
     plane = nearest_plane([*(row / np.linalg.norm(row)), *(column / np.linalg.norm(column))])
-    said = [texts.PLANES[str(plane)](language)]
+    said = [_PLANES[plane](language)]
     if image:
-        said.append(texts.IMAGE_OF(language, image=image, count=len(source.frames)))
-    return " · ".join([*said, _position(volume, index)])
+        said.append(sentences.ONE_OF(language, image=image, count=len(source.frames)))
+    return " · ".join([*said, _position(volume, index, language)])
 
 
 def is_measured(source: Source, volume: Volume, index: int) -> bool:
@@ -53,13 +58,13 @@ def is_measured(source: Source, volume: Volume, index: int) -> bool:
 _SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
 
 
-def _position(volume: Volume, index: int) -> str:
+def _position(volume: Volume, index: int, language: str) -> str:
     """The middle of the slice along the patient's axis that it is nearest to be across."""
     row, column = volume.affine[:3, 2], volume.affine[:3, 1]
     axis = int(np.abs(np.cross(row, column)).argmax())
     _, rows, columns = volume.shape
     middle = volume.affine @ (index, (rows - 1) / 2, (columns - 1) / 2, 1)
-    return f"{'xyz'[axis]} = {middle[axis]:.1f} mm"
+    return f"{'xyz'[axis]} = {numbers.spelled(f'{middle[axis]:.1f}', language)} mm"
 
 
 def _named(direction: NDArray[np.float64]) -> str:

@@ -12,7 +12,15 @@ from pathlib import Path
 from pydicom.dataset import Dataset
 
 from node.results.bench import Bench
-from node.results.forms import label_maps, outlines, pictures, probabilities, regions
+from node.results.forms import (
+    document,
+    label_maps,
+    outlines,
+    pictures,
+    probabilities,
+    regions,
+    sheet,
+)
 from storage.kinds import ObjectKind
 
 
@@ -36,10 +44,20 @@ class Form:
     read_back: Callable[[Path, Bench, int], None] = _nothing_more
 
 
+PAGES: tuple[Form, ...] = (
+    Form(ObjectKind.SHEET, "sheet", sheet.build),
+    Form(ObjectKind.DOCUMENT, "document", document.build),
+)
+"""What the report says, on pages."""
+
 FORMS: tuple[Form, ...] = (
     Form(ObjectKind.PROBABILITY, "probability", probabilities.build, probabilities.read_back),
     Form(ObjectKind.LABEL_MAP, "labelmap", label_maps.build, label_maps.read_back),
     Form(ObjectKind.OUTLINES, "outlines", outlines.build),
     Form(ObjectKind.PICTURE, "picture", pictures.build),
     Form(ObjectKind.REGIONS, "regions", regions.build, regions.read_back),
+    *PAGES,
 )
+
+OF_NOTICES = PAGES
+"""Those that say that there is no result, and why."""

@@ -15,6 +15,7 @@ from pydicom.uid import (
     BlendingSoftcopyPresentationStateStorage,
     Comprehensive3DSRStorage,
     CTImageStorage,
+    EncapsulatedPDFStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
     MRImageStorage,
@@ -264,12 +265,22 @@ _KEY_OBJECTS = Required(
     items=_EQUIPMENT_ITEM,
 )
 
+_DOCUMENT = Required(
+    valued=(
+        *(*_VALUED, "ContentDate", "ContentTime", "ConversionType", "BurnedInAnnotation"),
+        *("SourceInstanceSequence", "MIMETypeOfEncapsulatedDocument", "EncapsulatedDocument"),
+    ),
+    present=(*_PRESENT, "AcquisitionDateTime", "DocumentTitle", "ConceptNameCodeSequence"),
+    items={**_EQUIPMENT_ITEM, "SourceInstanceSequence": _REFERENCE},
+)
+
 REQUIRED: Mapping[str, Required] = {
     SegmentationStorage: _SEG,
     LABEL_MAP_STORAGE: _LABEL_MAP,
     Comprehensive3DSRStorage: _SR,
     KeyObjectSelectionDocumentStorage: _KEY_OBJECTS,
     CTImageStorage: _CT,
+    EncapsulatedPDFStorage: _DOCUMENT,
     MRImageStorage: _MR,
     PositronEmissionTomographyImageStorage: _PET,
     SecondaryCaptureImageStorage: _SC,

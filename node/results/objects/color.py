@@ -20,7 +20,6 @@ from node.results.errors import FindingsContradictImages
 from node.results.modules import copied, planes, provenance
 from node.results.modules.source import Provenance
 from node.results.objects import capture, derived
-from node.results.pictures import texts
 from node.results.series_numbers import SeriesPlace
 from node.results.words import numbers, phrases, sentences
 from node.series.source import Source
@@ -103,7 +102,7 @@ def _instance(series: _Series, slice_index: int) -> Dataset:
     derived.describe(dataset, source, slice_index, image.title, image.remarks, image.derivation)
     plane = image.values[slice_index]
     factor = capture.enlargement(plane.shape[1])
-    warned = capture.warned(plane, texts.NOT_FOR_DIAGNOSIS(language))
+    warned = capture.warned(plane, sentences.NOT_FOR_DIAGNOSIS(language))
     capture.finish(dataset, source, provenance_, warned)
     _place(dataset, header, source, slice_index, factor)
     return dataset

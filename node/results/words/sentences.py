@@ -138,6 +138,24 @@ SHADES_OF_MAP = Said(
     "{quantity}: von {lowest} bis {highest} {unit}, dargestellt von farblos bis gelb.",
 )
 COLOUR_PICTURE = Said("{title}, colour picture", "{title}, Farbbild")
+NOT_FOR_DIAGNOSIS = Said("automatic, not for diagnosis", "automatisch, nicht zur Diagnose")
+KEY_PICTURES = Said("key pictures", "Schlüsselbilder")
+OUTLINES = Said("outlines", "Umrisse")
+SUMMARY_SHEET = Said("summary", "Zusammenfassung")
+REPORT_DOCUMENT = Said("report", "Bericht")
+PLANE_AXIAL = Said("axial", "axial")
+PLANE_CORONAL = Said("coronal", "koronal")
+PLANE_SAGITTAL = Said("sagittal", "sagittal")
+ONE_OF = Said("{image} of {count}", "{image} von {count}")
+SHADES = Said("window {low} to {high} {unit}", "Fenster {low} bis {high} {unit}")
+MAGNIFIED = Said("magnified {factor} ×", "{factor} × vergrößert")
+MORE = Said("and {count} more", "und {count} weitere")
+IMAGES_READ = Said("{modality}, {count} images", "{modality}, {count} Bilder")
+WHOLE_SERIES = Said("Whole series", "Gesamte Serie")
+ALGORITHM = Said(
+    "Algorithm: {name} {version}, Wetread {node}", "Algorithmus: {name} {version}, Wetread {node}"
+)
+PARAMETERS = Said("Parameters: {what}", "Parameter: {what}")
 
 # --- above the reports of a study -----------------------------------------------------------------
 

@@ -186,4 +186,4 @@ def test_a_radiograph_that_is_stored_the_other_way_round_is_shown_the_right_way(
 
 
 def _mark() -> outlines.Mark:
-    return Box(Caption("Nodule", "Nodule", (), (255, 0, 0)), BOX)
+    return Box(Caption("", "Nodule", "Nodule", (), (255, 0, 0)), BOX)

@@ -134,7 +134,7 @@ def test_many_structures_share_the_slices_that_show_most_of_them() -> None:
         )
     found = [
         marks.Structure(
-            marks.Caption(one.label, "", (), GREEN),
+            marks.Caption("", one.label, "", (), GREEN),
             Segmentation(labels, tuple(segments)),
             one,
             np.array([np.count_nonzero(plane == one.number) for plane in labels]),
