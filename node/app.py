@@ -247,6 +247,7 @@ class Node:
             max_answers=self.settings.query.max_answers,
             search_limits=parts.search_limits(self.settings),
             destinations=tuple(one.name for one in self.settings.destinations),
+            kinds={one.name: one.kind for one in self.settings.destinations},
             sources=source_names(self.settings),
             wake=self._wake_all,
             metrics=self._metrics.text,

@@ -8,6 +8,7 @@ this is accepted.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
 from node.config.dimse import ALL_RIGHTS, DimseSettings
 from node.config.settings import Settings
@@ -56,6 +57,7 @@ def cautions(settings: Settings) -> Iterator[str]:
         )
     yield from _open_to_strangers(dimse)
     yield from _known_by_title_alone(settings)
+    yield from _told_in_the_clear(settings)
 
 
 def _open_to_strangers(dimse: DimseSettings) -> Iterator[str]:
@@ -99,3 +101,16 @@ def _asks_who_it_is(dimse: DimseSettings) -> bool:
 
 def _shown(host: str) -> str:
     return host or "all addresses"
+
+
+def _told_in_the_clear(settings: Settings) -> Iterator[str]:
+    """Passwords and tokens that go over the network as they are."""
+    for one in settings.web_services:
+        shown = one.url if one.user or one.token_file or one.token_env or one.token_url else ""
+        for address in (shown, one.token_url):
+            found = urlsplit(address)
+            if found.scheme == "http" and not is_local(found.hostname or ""):
+                yield (
+                    f"{one.name} is shown a password or token at an address that begins with"
+                    f" http: – whoever is on the way to {found.hostname} reads it; use https"
+                )

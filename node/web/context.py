@@ -51,6 +51,8 @@ class WebContext:
     """How the disk fills, in words; empty while that is not known."""
     away: Callable[[], Mapping[str, Away]] = dict
     """The destinations that do not answer at the moment, by name."""
+    kinds: Mapping[str, str] = field(default_factory=dict)
+    """The kind of each destination, by name; of those that are left out: dimse."""
     uploads: Uploads | None = None
     """Takes what is stored over the web; without, nothing is."""
     metadata: SeriesMetadata | None = None

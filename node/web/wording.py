@@ -13,6 +13,14 @@ MINUS = "−"
 EVERYWHERE = {"", "0.0.0.0", "::"}
 UNREADABLE = "[not readable]"
 """In the place of characters that do not decode by the character set that was declared."""
+KINDS = {"dimse": "", "stow": " (STOW-RS)", "folder": " (folder)"}
+"""What stands after the name of a destination of each kind."""
+SILENT = {
+    "dimse": "has not answered",
+    "stow": "has not answered",
+    "folder": "could not be written to",
+}
+TRIED = {"dimse": "asked", "stow": "asked", "folder": "tried"}
 _UNDECODED = re.compile("[\ufffd\ud800-\udfff]+")
 _STEPS = ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h"))
 

@@ -92,3 +92,13 @@ def test_open_doors_are_among_what_is_said_at_the_start_on_the_page_and_in_healt
 def test_another_word_than_accepted_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"http\.without_login"):
         load(settings_file(tmp_path, 'without_login = "yes"'))
+
+
+def test_a_password_that_goes_over_the_network_as_it_is_is_said(tmp_path: Path) -> None:
+    stow = '[[destinations]]\nkind = "stow"\nname = "{0}"\nurl = "{1}"\nuser = "me"\n'
+    oauth = 'token_url = "http://login.example/t"\nclient_id = "i"\nclient_secret_env = "S"\n'
+    near, far = stow.format("near", "http://localhost:8042/w"), stow.format("far", "http://h/w")
+    more = near + far + stow.format("tls", "https://h/w") + oauth
+    found = said(settings_file(tmp_path, more=more))
+    assert [one.partition(" ")[0] for one in found] == ["far", "tls"]
+    assert "on the way to login.example reads it; use https" in found[1]

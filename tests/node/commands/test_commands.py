@@ -20,7 +20,8 @@ from storage.database import open_database
 from storage.instances import InstanceStore
 from storage.records import InstanceRecord
 from tests.certificates import authority
-from tests.peers import free_port
+from tests.node.delivery.web_pacs import Fault, running_web_pacs
+from tests.peers import free_port, running_pacs
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -101,6 +102,29 @@ def test_check_tries_every_destination_and_says_which_is_silent(tmp_path: Path) 
     shown = wetread("check", "--config", config, expect=1)
     assert "node.ae_title = WETREAD" in shown
     assert "✗ pacs (P at 127.0.0.1:" in shown
+
+
+def test_check_probes_a_destination_of_each_kind_and_stores_nothing(tmp_path: Path) -> None:
+    config, export = tmp_path / "config.toml", tmp_path / "export"
+    export.mkdir()
+    folder = '[[destinations]]\nkind = "folder"\nname = "{0}"\npath = "{0}"\n'
+    with running_pacs() as pacs, running_web_pacs() as web:
+        config.write_text(
+            f'[[destinations]]\nname = "pacs"\nae_title = "P"\nhost = "127.0.0.1"\n'
+            f"port = {pacs.port}\n"
+            f'[[destinations]]\nkind = "stow"\nname = "cloud"\nurl = "{web.url}"\n'
+            + folder.format("export")
+        )
+        shown = wetread("check", "--config", config)
+        assert f"✓ pacs (P at 127.0.0.1:{pacs.port}) answers C-ECHO in" in shown
+        assert f"✓ cloud ({web.url}) answers STOW-RS in" in shown
+        assert f"✓ export (the folder {export}) takes files in" in shown
+        assert not web.stored and not list(export.iterdir())
+        web.faults.append(Fault(status=401))
+        config.write_text(config.read_text() + folder.format("away"))
+        shown = wetread("check", "--config", config, expect=1)
+    assert "cloud: does not let this node in (401)" in shown
+    assert f"away: the folder {tmp_path / 'away'} is not there" in shown
 
 
 def test_check_says_that_the_node_would_not_start_with_a_key_of_another_certificate(

@@ -100,7 +100,7 @@ def test_what_was_sent_of_a_job_that_does_not_apply_is_called_so(
     assert badge(site) == ("not_applicable", "–", "no analysis applies")
 
 
-def drawn(site: Site, away: dict[str, Away]) -> str:
+def drawn(site: Site, away: dict[str, Away], kind: str = "dimse") -> str:
     context = WebContext(
         database=site.database,
         results=site.results,
@@ -113,6 +113,7 @@ def drawn(site: Site, away: dict[str, Away]) -> str:
         destinations=("pacs",),
         wake=lambda: None,
         away=lambda: away,
+        kinds={"pacs": kind},
     )
     text = bytes(_Renderer(context).fragment(Selection()).body).decode()
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
@@ -136,3 +137,7 @@ def test_while_a_destination_is_away_nothing_is_tried_now(
     assert "1 waiting (until it answers)" in text
     assert "next try now" not in text
     assert "due, next in turn" in drawn(site, {})
+    assert "pacs (STOW-RS) has not answered for 20 min: no route" in drawn(site, away, "stow")
+    as_folder = drawn(site, away, "folder")
+    assert "pacs (folder) could not be written to for 20 min: no route" in as_folder
+    assert said.replace("asked", "tried") in as_folder
