@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from itertools import count
 
 _SIZE = 100
 
@@ -66,7 +65,7 @@ class SeriesNumbers:
     def __init__(self, key: str, span: Span = RUNS) -> None:
         self._start = span.start(key)
         self._given: Counter[Block] = Counter()
-        self._beyond = count(_BEYOND.start(key))
+        self._beyond = _BEYOND.start(key)
 
     def next(self, block: Block) -> SeriesPlace:
         """The place of one more result of the kind that has this block."""
@@ -75,11 +74,12 @@ class SeriesNumbers:
         return SeriesPlace(index, self._number(block, index))
 
     def _number(self, block: Block, index: int) -> int:
+        """It depends on nothing but the block and the index: not on what else the run makes."""
         if block.is_one_series:
             return self._start + block.first
         if index < block.size:
             return self._start + block.first + index
-        return next(self._beyond)
+        return self._beyond + block.first + _SIZE * (index - block.size)
 
 
 def _digest(key: str) -> int:

@@ -105,7 +105,9 @@ def in_space(source: Source) -> Findings:
     shape = source.volume.shape
     values = np.random.default_rng(3).uniform(0, 5e4, shape).astype(np.float32)
     palette = np.stack([np.arange(256), np.arange(256), np.arange(256)[::-1]], axis=1)
-    segmentation = replace(lungs(), labels=lungs().labels[: shape[0]])
+    share = np.random.default_rng(5).uniform(0, 1, shape).astype(np.float32)
+    labels = lungs().labels[: shape[0]]
+    segmentation = replace(lungs(), labels=labels, probabilities={"left_lung": share})
     measured = Measurement(VOLUME, 1.5, ML)
     nodule = Detection(
         "nodule_1", NODULE, ABNORMAL, (1, 3, 4), (1, 10, 12), 0.8, measurements=(measured,)

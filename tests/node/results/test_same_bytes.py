@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from analyzers.contract import Findings
+from analyzers.contract import Findings, Segmentation
 from node.results import identity
 from node.results.forms.table import FORMS
 from node.results.kinds import KINDS, kind_of
@@ -142,6 +142,27 @@ def test_which_forms_are_made_changes_no_byte_of_what_is_made(
     assert set(forms) <= {one.kind for one in results.objects}
     found = written(results, tmp_path)
     assert found == {uid: first[uid] for uid in found}
+
+
+def test_which_forms_are_made_moves_no_series_number_of_the_others(
+    source: Source, tmp_path: Path
+) -> None:
+    """Also where there are more of each than its block of numbers has room for."""
+    (one, *_) = in_space(source).items
+    assert isinstance(one, Segmentation)
+    many = Findings(tuple(_named(one, number) for number in range(4)))
+    everything = written(write_results(source, many, FULL, tmp_path / "a", FORM_KINDS), tmp_path)
+    some = written(write_results(source, many, FULL, tmp_path / "b", FORM_KINDS[1:]), tmp_path)
+    assert some == {uid: everything[uid] for uid in some}
+
+
+def _named(one: Segmentation, number: int) -> Segmentation:
+    """Another of the same, of which no structure has the name of another's."""
+    segments = tuple(
+        dataclasses.replace(segment, key=f"{segment.key}_{number}") for segment in one.segments
+    )
+    shares = {f"{key}_{number}": values for key, values in one.probabilities.items()}
+    return dataclasses.replace(one, segments=segments, probabilities=shares)
 
 
 def test_a_process_with_another_seed_of_hashes_makes_the_same_bytes(tmp_path: Path) -> None:
