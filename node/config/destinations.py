@@ -36,10 +36,10 @@ class DestinationSettings(Table):
     to something that does not go does not go either."""
     sr: Annotated[Literal["full", "regions"], example("regions")] = "full"
     """`"regions"`: for readers that know no segments, the report that speaks of images alone."""
-    retract: Annotated[Literal["quality", "safety", "retention"] | None, example(True)] = None
+    retract: Annotated[Literal["quality", "safety", "retention"] | None, example("quality")] = None
     """Takes results back there that later ones have superseded, once these are stored: by a
-    rejection note (IHE IOCM). `true` is `"quality"`, rejected for quality reasons: an archive keeps
-    them apart. The others are for archives that hide by those only. Left out: nothing is."""
+    rejection note (IHE IOCM). `"quality"`, or `true`: rejected for quality reasons, so an archive
+    keeps them apart. The others are for archives that hide by those only. Left out: nothing is."""
 
     @field_validator("retract", mode="before")
     @classmethod

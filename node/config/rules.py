@@ -49,6 +49,8 @@ Condition = Scalar | list[Scalar] | RangeCondition | MatchesCondition | ExistsCo
 
 
 Notice = Literal["failed", "not applicable"]
+FEWEST_SUMMED_UP = 2
+"""Analyzers that there is a summary of: the report of one alone says it all."""
 
 
 class RuleSettings(Table):
@@ -67,21 +69,22 @@ class RuleSettings(Table):
     """Names of `[[destinations]]`. Left out: results stay on this node."""
     priority: Annotated[Priority, example("urgent")] = Priority.ROUTINE
     """Which jobs go first."""
-    notices: Annotated[tuple[Notice, ...], example(["failed", "not applicable"])] = ("failed",)
-    """Of which verdicts a report goes to the destinations, one a study and rule; `[]` for neither.
-    The page shows all."""
-
+    notices: Annotated[tuple[Notice, ...] | None, example(["failed", "not applicable"])] = None
+    """Of which verdicts a report of its own goes to the destinations; `[]` for neither. Left out:
+    `"failed"`, where no summary says it. The page shows all."""
     summary: Annotated[bool, example(False)] = True
     """Whether one report and one selection of key images stand above those of the analyzers, where
-    more than one of them ran on a study."""
+    more than one of them ran on a study. Where none applied there are none."""
 
-    @property
-    def tells_failed(self) -> bool:
+    def tells_failed(self, analyzers: int) -> bool:
+        """Whether a failure is reported beside the summary, where so many of them run."""
+        if self.notices is None:
+            return not (self.summary and analyzers >= FEWEST_SUMMED_UP)
         return "failed" in self.notices
 
     @property
     def tells_not_applicable(self) -> bool:
-        return "not applicable" in self.notices
+        return "not applicable" in (self.notices or ())
 
     def has_set(self, named: str) -> bool:
         """Whether a job is this rule's, by the names that it carries: rules that share one stand

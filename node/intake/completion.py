@@ -8,6 +8,7 @@ brought the study has ended, and nothing came for the quiet period. A late image
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -265,12 +266,16 @@ class Planner:
     ) -> list[NewJob]:
         """The jobs, each behind those whose findings its analyzer wants."""
         jobs: list[NewJob] = []
+        together = Counter(decision.rule.name for decision in fired)
         names = list(dict.fromkeys(decision.analyzer for decision in fired))
         for name in in_order(names, self._installed):
             after = self._installed[name].after
             earlier = tuple(job for job in jobs if job.analyzer in after)
             jobs += merged(
-                self._job(study_id, decision, series, earlier, known)
+                dataclasses.replace(
+                    self._job(study_id, decision, series, earlier, known),
+                    notices=decision.rule.tells_failed(together[decision.rule.name]),
+                )
                 for decision in fired
                 if decision.analyzer == name
             )
@@ -306,7 +311,6 @@ class Planner:
             priority=decision.rule.priority,
             destinations=decision.rule.destinations,
             refusals=refusals,
-            notices=decision.rule.tells_failed,
             companions={
                 role: tuple(instance.id for instance in one.instances)
                 for role, one in beside.items()

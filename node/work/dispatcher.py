@@ -30,7 +30,7 @@ from storage.database import Database, Transaction
 from storage.errors import StorageError, StoreUnavailable
 from storage.kinds import ObjectKind
 from storage.port import Instances, Results
-from storage.records import Job, Level, Topic
+from storage.records import Job, JobResults, Level, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -271,9 +271,8 @@ class Dispatcher:
                 case Verdict.NOT_APPLICABLE:
                     ledger.not_applicable(tx, job.id, now, outcome.reason, outcome.results)
                 case Verdict.FAILED:
-                    ledger.failed(
-                        tx, job.id, now, outcome.reason, outcome.traceback, outcome.results
-                    )
+                    results = _with_words(outcome)
+                    ledger.failed(tx, job.id, now, outcome.reason, outcome.traceback, results)
             summaries.enter_due(tx, job.id, self._rules, now)
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
@@ -304,6 +303,14 @@ class Dispatcher:
         notice = told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(title_of))
         holder = found.holder
         self._submit(notice, lambda report: (holder, notice, _as_it_was(holder, report)))
+
+
+def _with_words(failure: Outcome) -> JobResults:
+    """What a failed job leaves behind: without a report of it, what that would say."""
+    results = failure.results
+    if results.remarks or not failure.told:
+        return results
+    return replace(results, remarks=(failure.told,))
 
 
 def _tells(ticket: Ticket) -> bool:

@@ -5,7 +5,7 @@ the end of the last job of the rule, and again whenever one of them ends otherwi
 name derives from how they ended: the same ends never make a second one.
 
 Where one analyzer alone ran for a rule its own report is the root of its results, and there is no
-summary above it.
+summary above it; nor is there one where none applied, unless that is to be told.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from node.config.rules import RuleSettings
+from node.config.rules import FEWEST_SUMMED_UP, RuleSettings
 from node.results.modules.source import HierarchicalReference
 from node.results.study.members import Member
 from storage import ledger, own_jobs
@@ -28,8 +28,6 @@ from storage.records import Job, JobResults, JobState, NewJob, ResultObject
 
 MOST_JOBS = 1000
 """Of a study: enough for every analyzer and rule that anybody has."""
-FEWEST = 2
-"""Jobs that there is a summary of."""
 VERSION = "1"
 _OPEN = frozenset({JobState.PENDING, JobState.RUNNING})
 
@@ -63,7 +61,10 @@ def _enter(tx: Transaction, job: NewJob, jobs: Sequence[Job], at: datetime) -> i
 def _due(tx: Transaction, rule: RuleSettings, jobs: Sequence[Job]) -> NewJob | None:
     """The summary of a rule; None while a job of it is open."""
     members = _members(rule, jobs)
-    if len(members) < FEWEST or any(one.state in _OPEN for one in members):
+    if len(members) < FEWEST_SUMMED_UP or any(one.state in _OPEN for one in members):
+        return None
+    earlier = [one for one in jobs if _is_summary_of(one, rule)]
+    if not earlier and not _has_something_to_say(rule, members):
         return None
     first = next(filter(None, (ledger.first_input(tx, one.id) for one in members)), None)
     if first is None:
@@ -83,7 +84,12 @@ def _due(tx: Transaction, rule: RuleSettings, jobs: Sequence[Job]) -> NewJob | N
         notices=False,
         waits_for=tuple(one.key for one in members),
     )
-    return _named_anew(job, [one for one in jobs if _is_summary_of(one, rule)])
+    return _named_anew(job, earlier)
+
+
+def _has_something_to_say(rule: RuleSettings, members: Sequence[Job]) -> bool:
+    """Of a study to which no analyzer applies nothing is sent, unless that is wanted."""
+    return rule.tells_not_applicable or any(one.state is not _SILENT for one in members)
 
 
 def _members(rule: RuleSettings, jobs: Sequence[Job]) -> list[Job]:
@@ -149,11 +155,17 @@ def _member(job: Job, results: JobResults, blobs: Blobs, title_of: Callable[[str
         analyzer=job.analyzer,
         version=job.analyzer_version,
         state=job.state,
-        reason=job.reason,
+        reason=_reason(job, results),
         report=Blob(blobs, report.key) if report and job.state is not _SILENT else None,
         refers_to=_references(job, _referred(results, job)),
         regions=_references(job, _regions(results, job)),
     )
+
+
+def _reason(job: Job, results: JobResults) -> str:
+    """Of a failure what is said to a radiologist, and not to whoever runs the node."""
+    told = results.remarks if job.state is JobState.FAILED else ()
+    return told[0] if told else job.reason
 
 
 def _references(job: Job, found: Sequence[ResultObject]) -> tuple[HierarchicalReference, ...]:

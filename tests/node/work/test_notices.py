@@ -83,8 +83,7 @@ def test_a_rule_says_which_verdicts_are_reported(
     path = tmp_path / "config.toml"
     path.write_text(f'[[rules]]\nname = "r"\nanalyzers = ["lung_nodule"]\n{written}\n')
     (rule,) = load(path).rules
-    assert set(rule.notices) == wanted
-    assert rule.tells_failed == ("failed" in wanted)
+    assert rule.tells_failed(analyzers=1) == ("failed" in wanted)
     assert tells_not_applicable((rule,), "another, r") == ("not applicable" in wanted)
     assert not tells_not_applicable((rule,), "another")
 

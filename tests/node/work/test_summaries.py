@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import pytest
 
 from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
@@ -105,6 +108,54 @@ def test_a_rule_of_which_one_analyzer_ran_has_no_summary_nor_one_that_wants_none
     silent = Site(bench, ScriptedExecutor(ends()), RULE.model_copy(update={"summary": False}))
     silent.run()
     assert alone.summaries() == silent.summaries() == []
+
+
+def test_of_a_study_to_which_no_analyzer_applies_nothing_is_said_unless_that_is_wanted(
+    bench: Bench,  # noqa: F811
+) -> None:
+    enter(bench)
+    unfit = ends(**dict.fromkeys(NAMES, Verdict.NOT_APPLICABLE))
+    site = Site(bench, ScriptedExecutor(unfit))
+    site.run()
+    assert site.summaries() == []
+    ids = enter(bench, "j")
+    site.rule = RULE.model_copy(update={"notices": ("not applicable",)})
+    site.run()
+    assert len(site.summaries()) == 1
+    assert bench.job(ids[0]).state is JobState.NOT_APPLICABLE
+
+
+def test_a_failure_is_told_in_the_words_that_are_for_a_radiologist(
+    bench: Bench,  # noqa: F811
+) -> None:
+    enter(bench)
+
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.analyzer == NAMES[1]:
+            trace = "ValueError: shapes"
+            return Outcome(Verdict.FAILED, reason=trace, traceback=trace, told="It stopped.")
+        return ends()(ticket)
+
+    site = Site(bench, ScriptedExecutor(answer))
+    site.run()
+    assert site.told()[0].members[1].reason == "It stopped."
+
+
+@pytest.mark.parametrize(
+    ("settings", "analyzers", "is_told"),
+    [
+        ({}, 1, True),
+        ({}, 2, False),
+        ({"summary": False}, 2, True),
+        ({"notices": ["failed"]}, 2, True),
+        ({"notices": []}, 1, False),
+    ],
+)
+def test_a_failure_has_a_report_of_its_own_where_no_summary_says_it(
+    settings: dict[str, Any], analyzers: int, is_told: bool
+) -> None:
+    rule = RuleSettings(name="rule", analyzers=NAMES[:analyzers], **settings)
+    assert rule.tells_failed(analyzers) is is_told
 
 
 def test_jobs_of_another_rule_are_no_part_of_it_and_shared_jobs_of_both(
