@@ -250,6 +250,7 @@ class Node:
             kinds={one.name: one.kind for one in self.settings.destinations},
             sources=source_names(self.settings),
             wake=self._wake_all,
+            expected=parts.expected(self.settings),
             metrics=self._metrics.text,
             indexing=self._indexer.waiting_of,
             catch_up=self._indexer.catch_up,

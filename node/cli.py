@@ -78,10 +78,15 @@ def check(
             help="A folder with a study: show which rules would fire, and why not.", exists=True
         ),
     ] = None,
+    destination: Annotated[
+        str, typer.Option(help="A destination: ask what it takes, and show what it would get.")
+    ] = "",
 ) -> None:
-    """Print the settings and C-ECHO whom they name to call, or say which rules a study fires."""
-    from node.commands import inspect
+    """Check settings and whom they call, which rules a study fires, or what a destination gets."""
+    from node.commands import destinations, inspect
 
+    if destination:
+        sys.exit(destinations.show(config, destination))
     if study is not None:
         sys.exit(inspect.show_routing(config, study))
     sys.exit(inspect.show_settings(config))
@@ -303,12 +308,25 @@ def password(name: Annotated[str, typer.Argument(help="The user's name.")]) -> N
 
 @app.command(epilog=_like("wetread send FOLDER --to 127.0.0.1:11112 --aet WETREAD"))
 def send(
-    folder: Annotated[Path, typer.Argument(exists=True, help="A folder with DICOM files.")],
-    to: Annotated[str, typer.Option(help="HOST:PORT of the receiver.")],
-    aet: Annotated[str, typer.Option(help="The receiver's AE title.")],
+    what: Annotated[
+        str,
+        typer.Argument(help="A folder with DICOM files; or a job's number, or a study's UID."),
+    ],
+    to: Annotated[
+        str, typer.Option(help="HOST:PORT of the receiver; of results: a destination's name.")
+    ],
+    aet: Annotated[str, typer.Option(help="The receiver's AE title, for a folder.")] = "",
     calling_aet: Annotated[str, typer.Option(help="How the sender calls itself.")] = "WETREADSCU",
+    config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Push a folder by C-STORE as a modality does; goes on after a lost association."""
-    from node.commands import author
+    """Push a folder by C-STORE as a modality does, or send results that a destination now takes."""
+    if aet:
+        from node.commands import author
 
-    sys.exit(author.send(folder, to, aet, calling_aet))
+        folder = Path(what)
+        if not folder.exists():
+            _fail(f"{what}: there is no such folder")
+        sys.exit(author.send(folder, to, aet, calling_aet))
+    from node.commands import destinations
+
+    sys.exit(destinations.send(config, what, to))

@@ -15,6 +15,7 @@ from node.delivery import known
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
 from node.delivery.pace import Pace
+from node.delivery.prospects import Prospect, prospects
 from node.delivery.result_commitment import CommitmentAsker
 from node.delivery.targets.made import target_of
 from node.dimse import contexts, tls_in_use
@@ -50,6 +51,7 @@ from node.retention import Folders, Retention
 from node.retrieve.series_metadata import SeriesMetadata
 from node.retrieve.shelving import Shelving
 from node.statuses import SOP_CLASS_NOT_SUPPORTED
+from storage.abilities import KnownAbilities
 from storage.archive import Archive
 from storage.database import Database, Transaction
 from storage.instances import InstanceStore
@@ -177,6 +179,12 @@ def forms(settings: Settings) -> Callable[[Transaction, Job], tuple[ObjectKind, 
     """The further forms of a job's findings that its destinations may need."""
     wishes = {one.name: known.wish_of(one) for one in settings.destinations}
     return lambda tx, job: known.forms_wanted(tx, job.destinations, wishes)
+
+
+def expected(settings: Settings) -> Callable[[KnownAbilities], tuple[Prospect, ...]]:
+    """What a destination gets, by what it takes and what the settings want."""
+    wishes = {one.name: known.wish_of(one) for one in settings.destinations}
+    return lambda able: prospects(able, wishes[able.destination])
 
 
 def fetchers(

@@ -87,10 +87,14 @@ def of_delivery(job: JobView, to: DeliveryView) -> Badge:
         JobState.NOT_APPLICABLE: "the report that it does not apply",
     }.get(job.job.state)
     if report is None or to.sent + to.waiting + to.failed != 1:
-        return Badge(to.state, f"{to.sent} sent")
+        return Badge(_look(to), f"{to.sent} sent")
     if to.sent:
         return Badge("not_applicable", f"only {report} was sent")
-    return Badge(to.state, f"{report}: 0 sent")
+    return Badge(_look(to), f"{report}: 0 sent")
+
+
+def _look(to: DeliveryView) -> str:
+    return "not_applicable" if to.state == "left_out" else to.state
 
 
 def _s(number: int) -> str:

@@ -11,6 +11,7 @@ from node.observe.shared import Shared
 from node.query.search import LIMITS, Limits
 from node.receive.uploads import Uploads
 from node.retrieve.series_metadata import SeriesMetadata
+from node.web.prospects import Expected, nothing_expected
 from storage.archive import Archive
 from storage.database import Database
 from storage.port import Results
@@ -39,6 +40,7 @@ class WebContext:
     dimse_port: Callable[[], int]
     destinations: tuple[str, ...]
     wake: Callable[[], None]
+    expected: Expected = nothing_expected
     metrics: Callable[[], bytes] = bytes
     """All metrics in Prometheus' text format."""
     indexing: Callable[[str], int] = lambda study_instance_uid: 0

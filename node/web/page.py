@@ -138,6 +138,9 @@ class _Renderer:
         try:
             with self._context.database.look() as tx:
                 shown = self._context
-                return views.status(tx, selection, shown.destinations, shown.indexing), ""
+                view = views.status(
+                    tx, selection, shown.destinations, shown.indexing, shown.expected
+                )
+                return view, ""
         except DatabaseUnavailable as error:
             return None, str(error)

@@ -11,7 +11,19 @@ from datetime import datetime
 
 from node.web import alarms, places, wording
 from node.web.alarms import Alarm
-from storage import events, fetches, index, instance_ledger, outbox, overview, quarantine
+from node.web.prospects import Expected, Prospect, nothing_expected
+from storage import (
+    abilities,
+    events,
+    fetches,
+    index,
+    instance_ledger,
+    outbox,
+    overview,
+    quarantine,
+    selection,
+)
+from storage.abilities import KnownAbilities
 from storage.database import Transaction
 from storage.fetches import Fetch
 from storage.instance_ledger import InstanceLedger
@@ -26,6 +38,7 @@ from storage.records import (
     StudyPlace,
     StudyRow,
 )
+from storage.selection import LeftOut
 
 _WAITING = (DeliveryState.PENDING, DeliveryState.SENDING)
 PAGE = 10
@@ -81,12 +94,15 @@ class DeliveryView:
     next_try: datetime | None
     """When the next attempt is due, after a failed one."""
     reason: str
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def state(self) -> str:
         if self.failed:
             return "failed"
-        return "pending" if self.waiting else "sent"
+        if self.waiting:
+            return "pending"
+        return "sent" if self.sent or not self.left_out else "left_out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +159,10 @@ class DestinationView:
     """None when nothing is owed."""
     reason: str
     """Why the last attempt failed; empty when it did not."""
+    able: KnownAbilities | None = None
+    """What it takes, as it last said; None while it was not asked."""
+    prospects: tuple[Prospect, ...] = ()
+    """What it gets for that reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,15 +202,19 @@ Indexing = Callable[[str], int]
 
 
 def status(
-    tx: Transaction, selection: Selection, destinations: Sequence[str], indexing: Indexing
+    tx: Transaction,
+    chosen_by: Selection,
+    destinations: Sequence[str],
+    indexing: Indexing,
+    expected: Expected = nothing_expected,
 ) -> StatusView:
     """What the page shows, newest study first."""
-    chosen = _selected(tx, selection)
+    chosen = _selected(tx, chosen_by)
     counts = events.counts(tx, of_all_deliveries=False)
     return StatusView(
         counts=counts,
         alarms=alarms.open_alarms(tx) if counts.alarms else (),
-        destinations=_destinations(tx, destinations),
+        destinations=_destinations(tx, destinations, expected),
         quarantined=_quarantined(tx) if counts.quarantined else (),
         fetches=tuple(fetches.newest(tx, FETCHES)),
         studies=tuple(study_views(tx, chosen.studies, indexing)),
@@ -278,38 +302,65 @@ def job_views(tx: Transaction, jobs: Sequence[Job], objects: bool = False) -> li
     ids = [job.id for job in jobs]
     results = overview.results_of_jobs(tx, ids, objects)
     sent = overview.deliveries_of_jobs(tx, ids)
+    left_out = selection.left_out_of_jobs(tx, ids)
     starts = overview.last_starts(tx, ids)
     return [
-        JobView(job, results[job.id], _by_destination(sent.get(job.id, ())), starts.get(job.id))
+        JobView(
+            job,
+            results[job.id],
+            _by_destination(
+                sent.get(job.id, ()), [one for one in left_out if one.job_id == job.id]
+            ),
+            starts.get(job.id),
+        )
         for job in jobs
     ]
 
 
-def _by_destination(counts: Sequence[DeliveryCount]) -> tuple[DeliveryView, ...]:
+def _by_destination(
+    counts: Sequence[DeliveryCount], left_out: Sequence[LeftOut]
+) -> tuple[DeliveryView, ...]:
     found: dict[str, list[DeliveryCount]] = {}
     for one in counts:
         found.setdefault(one.destination, []).append(one)
-    return tuple(_delivery_view(name, members) for name, members in sorted(found.items()))
+    return tuple(
+        _delivery_view(name, members, [one for one in left_out if one.destination == name])
+        for name, members in sorted(found.items())
+    )
 
 
-def _delivery_view(name: str, counts: Sequence[DeliveryCount]) -> DeliveryView:
+def _delivery_view(
+    name: str, counts: Sequence[DeliveryCount], left_out: Sequence[LeftOut]
+) -> DeliveryView:
+    tried = [one for one in counts if one.state is not DeliveryState.LEFT_OUT]
     return DeliveryView(
         destination=name,
         sent=sum(one.number for one in counts if one.state is DeliveryState.SENT),
         failed=sum(one.number for one in counts if one.state is DeliveryState.FAILED),
         waiting=sum(one.number for one in counts if one.state in _WAITING),
         next_try=min((one.next_try for one in counts if one.next_try), default=None),
-        reason=next((one.reason for one in counts if one.reason), ""),
+        reason=next((one.reason for one in tried if one.reason), ""),
+        left_out=tuple(left_out),
     )
 
 
 # --- the rest of the page -------------------------------------------------------------------------
 
 
-def _destinations(tx: Transaction, names: Sequence[str]) -> tuple[DestinationView, ...]:
-    return tuple(
-        DestinationView(name, outbox.next_due(tx, name), overview.why_put_off(tx, name))
-        for name in names
+def _destinations(
+    tx: Transaction, names: Sequence[str], expected: Expected
+) -> tuple[DestinationView, ...]:
+    return tuple(_destination(tx, name, expected) for name in names)
+
+
+def _destination(tx: Transaction, name: str, expected: Expected) -> DestinationView:
+    able = abilities.get(tx, name)
+    return DestinationView(
+        name,
+        outbox.next_due(tx, name),
+        overview.why_put_off(tx, name),
+        able,
+        tuple(expected(able)) if able else (),
     )
 
 

@@ -21,7 +21,7 @@ def routes(context: WebContext) -> APIRouter:
     studies.add(router, context)
     history.add(router, context)
     alarms.add(router, context, changes)
-    retry.add(router, changes)
+    retry.add(router, context, changes)
     corrections.add(router, changes)
     retention.add(router, context, changes)
     fetches.add(router, context, changes)

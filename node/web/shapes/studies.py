@@ -9,6 +9,7 @@ from pydantic import Field
 from node.web.shapes.base import Moment, Shape, Text
 from node.web.shapes.history import Event, Made
 from node.web.views import JobView, StudyView
+from storage.kinds import ObjectKind
 from storage.records import JobState, Priority, Stage, StudyState
 
 
@@ -24,6 +25,14 @@ class Finding(Shape):
     text: Text = ""
 
 
+class LeftOut(Shape):
+    """Objects of a kind that a destination is not sent."""
+
+    kind: ObjectKind
+    number: int
+    reason: Text
+
+
 class Sent(Shape):
     """How much of a job went to one destination, in objects."""
 
@@ -37,8 +46,11 @@ class Sent(Shape):
     """When the next attempt is due, after a failed one."""
     reason: Text
     """Why an attempt failed; empty when none did."""
-    state: Literal["failed", "pending", "sent"]
-    """failed when an object failed, else pending while one waits, else sent."""
+    left_out: list[LeftOut]
+    """What it does not take, or gets in another form."""
+    state: Literal["failed", "pending", "sent", "left_out"]
+    """failed when an object failed, else pending while one waits, else sent; left_out where
+    nothing was sent."""
 
 
 class JobRow(Shape):

@@ -8,7 +8,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pydicom import dcmread
-from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import (
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from node.delivery.delivery import USUAL, Courier, Effort
 from node.delivery.pace import Pace
@@ -19,6 +26,7 @@ from storage import abilities, events, index, ledger, outbox
 from storage.abilities import KnownAbilities
 from storage.attributes import extract
 from storage.database import Database, open_database
+from storage.kinds import ObjectKind
 from storage.records import (
     Delivery,
     DeliveryState,
@@ -36,7 +44,16 @@ from storage.results import ResultStore
 from tests.instances import make_dataset, write_instance
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-KINDS = {"seg": SegmentationStorage, "sr": ComprehensiveSRStorage}
+KINDS = {
+    "seg": SegmentationStorage,
+    "sr": Comprehensive3DSRStorage,
+    "picture": SecondaryCaptureImageStorage,
+    "outlines": GrayscaleSoftcopyPresentationStateStorage,
+    "sheet": SecondaryCaptureImageStorage,
+    "sr-regions": Comprehensive3DSRStorage,
+    "pdf": EncapsulatedPDFStorage,
+}
+FORMS = tuple(map(ObjectKind, ("outlines", "picture", "sheet", "sr-regions", "pdf")))
 
 
 class StepClock:
@@ -101,6 +118,16 @@ class Outbox:
             ledger.done(tx, job.id, self.clock(), JobResults(objects=objects))
             return job.id
 
+    def make_further(self, kinds: tuple[str, ...]) -> None:
+        """The job that is due again makes these too."""
+        with self.database.write() as tx:
+            job = ledger.claim(tx, self.clock())
+            assert job is not None
+            assert job.is_further
+            before = ledger.results_of(tx, job.id).objects
+            objects = (*before, *(self._object(job.key, kind) for kind in kinds))
+            ledger.done(tx, job.id, self.clock(), JobResults(objects=objects), job.forms)
+
     def _image(self) -> InstanceRecord:
         path = self.results.root / "image.dcm"
         write_instance(path, make_dataset(100))
@@ -112,6 +139,8 @@ class Outbox:
     def _object(self, job_key: str, kind: str) -> ResultObject:
         seed = self._jobs * 10 + list(KINDS).index(kind)
         dataset = make_dataset(seed, SOPClassUID=KINDS[kind])
+        if kind == "sr":
+            dataset.ReferencedSOPSequence = [self._reference("seg")]
         with self.results.job(job_key).making() as folder:
             path = folder / f"{kind}.dcm"
             write_instance(path, dataset)
@@ -125,6 +154,16 @@ class Outbox:
             size_bytes=path.stat().st_size,
             sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
         )
+
+    def _reference(self, kind: str) -> Dataset:
+        item = Dataset()
+        item.ReferencedSOPClassUID = KINDS[kind]
+        item.ReferencedSOPInstanceUID = self.uid_of(kind)
+        return item
+
+    def uid_of(self, kind: str) -> str:
+        """Of the newest job's object of a kind."""
+        return str(make_dataset(self._jobs * 10 + list(KINDS).index(kind)).SOPInstanceUID)
 
     def deliveries(self) -> dict[str, Delivery]:
         """By kind; of the newest job where there are several."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from structlog.testing import capture_logs
 
 from node.delivery.delivery import Effort
@@ -40,7 +40,7 @@ def test_a_jobs_objects_are_sent_over_one_association_the_report_last(
     assert courier_to(box, pacs.port).deliver_once()
     assert [one.SOPClassUID for one in pacs.received] == [
         SegmentationStorage,
-        ComprehensiveSRStorage,
+        Comprehensive3DSRStorage,
     ]
     assert pacs.associations == 1
     for delivery in box.deliveries().values():
@@ -56,14 +56,14 @@ def test_nothing_is_sent_twice(box: Outbox, pacs: FakePacs) -> None:
     assert len(pacs.received) == 2
 
 
-def test_a_refused_sop_class_is_left_out_and_the_rest_is_sent(
+def test_a_refused_sop_class_is_left_out_and_what_refers_to_it_waits_for_another_form(
     box: Outbox,
 ) -> None:
     with running_pacs(refused_classes=frozenset({SegmentationStorage})) as pacs:
         box.finish_job()
         courier_to(box, pacs.port).deliver_once()
     deliveries = box.deliveries()
-    assert (deliveries["sr"].state, deliveries["seg"].state) == (SENT, DeliveryState.LEFT_OUT)
+    assert (deliveries["sr"].state, deliveries["seg"].state) == (PENDING, DeliveryState.LEFT_OUT)
     assert "Segmentation Storage" in deliveries["seg"].reason
     assert not box.alarms()
 
