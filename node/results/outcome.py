@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from analyzers.codes import NO_UNIT
 from analyzers.contract import (
     Classification,
     Detection,
@@ -47,6 +48,13 @@ def size(measurements: Iterable[object]) -> Measurement | None:
     return next((one for one in taken if math.isfinite(one.value)), None)
 
 
+def size_of(found: Segment | Detection) -> Measurement | None:
+    """How large it is. A number without a unit is none of a box: it tells of the box's score."""
+    if isinstance(found, Segment):
+        return size(found.measurements)
+    return size(one for one in found.measurements if one.unit != NO_UNIT)
+
+
 def _found(findings: Findings, present: Presence, language: str) -> str:
     here: list[Segment | Detection] = [one for some in present.values() for one in some]
     here += [one for one in findings.items if isinstance(one, Detection)]
@@ -68,7 +76,7 @@ def _counted(
     word = row(language)
     if whole is None and len(found) > 1:
         return sentences.TITLE_COUNTED(language, word=word, count=len(found))
-    measured = whole or size(found[0].measurements)
+    measured = whole or size_of(found[0])
     return f"{word} {numbers.in_words(measured, language)}" if measured else word
 
 

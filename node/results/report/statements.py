@@ -255,7 +255,7 @@ def _side_beside(name: str, found: Segment | Detection, language: str) -> str:
 
 
 def _size(found: Segment | Detection, language: str) -> str:
-    first = outcome.size(found.measurements)
+    first = outcome.size_of(found)
     return "" if first is None else _sized(first, language)
 
 

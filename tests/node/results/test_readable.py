@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analyzers import registry
+from analyzers.codes import NO_UNIT
 from analyzers.contract import (
     Classification,
     Code,
@@ -107,11 +108,16 @@ def test_a_title_needs_no_other_character_set() -> None:
 
 
 WHOLE = Measurement(Code("TLVCT", "99WETREAD", "Volume of both lungs on CT"), 5234.0, sources.ML)
+BOX = Detection(
+    "box", sources.NODULE, sources.ABNORMAL, (2, 5, 6), (4, 9, 11), 0.87,
+    measurements=(Measurement(Code("SPREAD", "99WETREAD", "Spread"), 0.009, NO_UNIT),),
+)  # fmt: skip
 YES = Code("52101004", "SCT", "Present")
 TITLES: dict[str, tuple[tuple[Finding, ...], str]] = {
     "a whole": ((lungs(), WHOLE), "FOUND 5.2 L: Lung segmentation"),
     "several": ((lungs(),), "FOUND (2): Lung segmentation"),
     "one": ((single(),), "FOUND: Lung segmentation"),
+    "a box of which only its score is measured": ((BOX,), "FOUND: Lung segmentation"),
     "none": ((sources.empty(),), "NOT FOUND: Lung segmentation"),
     "an answer": ((Classification(sources.NODULE, YES),), "PRESENT: Lung segmentation"),
     "nothing": ((), "NOTHING FOUND: Lung segmentation"),
