@@ -36,6 +36,8 @@ class Circuit:
     down_since: datetime | None = None
     probe_at: datetime | None = None
     alarmed: bool = False
+    why: str = ""
+    """What the last failure was."""
     alone_until: datetime | None = None
     """It has asked not to be called before (HTTP's Retry-After)."""
 
@@ -44,9 +46,12 @@ class Circuit:
         """Open as an electrician says it: nothing goes through but probes."""
         return self.failures >= CIRCUIT_FAILURES
 
-    def failed(self, at: datetime, chance: random.Random, retry_after_s: float = 0.0) -> datetime:
+    def failed(
+        self, at: datetime, chance: random.Random, why: str = "", retry_after_s: float = 0.0
+    ) -> datetime:
         """Note a failed association; when the next one may be tried."""
         self.failures += 1
+        self.why = why
         self.down_since = self.down_since or at
         self.probe_at = at + pause(self.failures, chance)
         self.alone_until = None
@@ -63,7 +68,7 @@ class Circuit:
         """Note an answer from the destination; true when an alarm had been raised."""
         had_alarm = self.alarmed
         self.failures, self.down_since, self.probe_at, self.alarmed = 0, None, None, False
-        self.alone_until = None
+        self.alone_until, self.why = None, ""
         return had_alarm
 
     def alarm_is_due(self, at: datetime) -> bool:

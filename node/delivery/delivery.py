@@ -196,12 +196,12 @@ class Courier:
     ) -> None:
         def take(index: int, result: SendResult) -> None:
             settled[deliveries[index].id] = result
+            self._pace.spend(1, deliveries[index].object.size_bytes)
 
         def wanted(index: int) -> bool:
             return decided.may_go(deliveries[index], settled)
 
         objects = [self._blob(one) for one in deliveries]
-        self._pace.spend(len(deliveries), sum(one.object.size_bytes for one in deliveries))
         self._target.send(objects, take, wanted)
 
     # --- the books --------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ class Courier:
         return True
 
     def _association_failed(self, error: PeerUnavailable) -> None:
-        again = self.circuit.failed(self._clock(), self._chance, error.retry_after_s)
+        again = self.circuit.failed(self._clock(), self._chance, error.reason, error.retry_after_s)
         self._log.warning(
             "destination_unavailable", reason=error.reason, next_attempt=again.isoformat()
         )
@@ -259,7 +259,8 @@ class Courier:
     def _raise_alarm(self) -> None:
         since = self.circuit.down_since
         if since is not None and self.circuit.alarm_is_due(self._clock()):
-            self._note(Level.ALARM, "up", "down", f"does not answer since {since:%Y-%m-%d %H:%M}")
+            what = f"does not answer since {since:%Y-%m-%d %H:%M}: {self.circuit.why}"
+            self._note(Level.ALARM, "up", "down", what)
             self.circuit.alarmed = True
 
     def _note(self, level: Level, before: str, after: str, what: str) -> None:

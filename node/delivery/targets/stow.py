@@ -109,7 +109,6 @@ class StowTarget:
 class _Answer:
     status: int
     body: bytes
-    location: str
     retry_after_s: float
 
 
@@ -124,7 +123,7 @@ def _posted(http: httpx.Client, letters: Sequence[Letter]) -> _Answer:
             if len(told) > MOST_ANSWER_BYTES:
                 raise httpx.ReadError("an answer without end")
         wait_s = _seconds(answer.headers.get("Retry-After", ""), datetime.now(UTC))
-        return _Answer(answer.status_code, told, answer.headers.get("Location", ""), wait_s)
+        return _Answer(answer.status_code, told, wait_s)
 
 
 def _seconds(retry_after: str, now: datetime) -> float:
@@ -148,8 +147,8 @@ def _check(name: str, answer: _Answer) -> None:
     """
     status = answer.status
     if status in REDIRECTS:
-        where = "elsewhere: give the address where the service is"
-        fault, reason = PeerFault.REJECTED, f"answers {status}, and sends {where}"
+        fault = PeerFault.REJECTED
+        reason = f"answers {status}, and sends elsewhere: give the address where the service is"
     elif status in NOT_LET_IN:
         fault, reason = PeerFault.REJECTED, f"does not let this node in ({status})"
     elif status in NOT_HERE:

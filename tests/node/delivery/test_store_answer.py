@@ -8,7 +8,12 @@ import pytest
 
 from node.delivery.targets.store_answer import UNSAID, read
 from node.dimse.scu.answers import SendOutcome
+from node.receive.file_reception import Outcome
+from node.web.dicomweb.media_types import DICOM_JSON, DICOM_XML
+from node.web.dicomweb.stored import encoded, response_module
 from tests.node.delivery.web_pacs import as_xml
+
+CT = "1.2.840.10008.5.1.4.1.1.2"
 
 
 def item(uid: str, **reasons: int) -> dict[str, object]:
@@ -94,3 +99,16 @@ def test_what_is_called_stored_and_failed_is_not_believed_to_be_stored() -> None
     found = read(json.dumps(both).encode())
     assert found is not None
     assert not found.by_instance["1.1"].is_stored
+
+
+@pytest.mark.parametrize("media_type", [DICOM_JSON, DICOM_XML])
+def test_the_answers_of_a_node_like_this_one_are_understood(media_type: str) -> None:
+    outcomes = [
+        Outcome(0, "", CT, "1.1", "1", "1.0"),
+        Outcome(0xA700, "", CT, "1.2"),
+        Outcome(0xC000),
+    ]
+    found = read(encoded(response_module(outcomes, "http://h"), media_type))
+    assert found is not None
+    assert {uid: one.status for uid, one in found.by_instance.items()} == {"1.1": 0, "1.2": 0xA700}
+    assert [one.status for one in found.others] == [0xC000]

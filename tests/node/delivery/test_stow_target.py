@@ -219,6 +219,23 @@ def test_a_service_that_is_busy_is_left_alone_as_long_as_it_asks_and_that_is_no_
     assert {one.attempts for one in box.deliveries().values()} == {1}
 
 
+def test_after_five_minutes_it_is_an_alarm_that_says_why(box: Outbox, pacs: WebPacs) -> None:
+    pacs.tokens = set()
+    box.finish_job()
+    courier = courier_of(box, target_at(pacs))
+    for _ in range(12):
+        courier.deliver_once()
+        box.clock.advance(30)
+    assert set(box.states()) == {PENDING}
+    (alarm,) = box.alarms()
+    assert "destination pacs does not answer since 2026-01-05 09:00" in alarm.reason
+    assert alarm.reason.endswith("does not let this node in (401)")
+    pacs.tokens = None
+    box.clock.advance(600)
+    courier.deliver_once()
+    assert box.states() == [SENT, SENT]
+
+
 def test_retry_after_is_seconds_or_a_date() -> None:
     now = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
     said = ("30", "Mon, 05 Jan 2026 09:02:00 GMT", "Mon, 05 Jan 2026 08:00:00 GMT", "soon", "")
