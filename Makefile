@@ -42,6 +42,7 @@ docs: venv
 	$(BIN)/python -m node.web.api_document
 	$(BIN)/python -m node.config.reference
 	$(BIN)/python -m node.results.table docs/results.md
+	$(BIN)/python -m tests.node.results.air_table docs/air.md
 
 format: venv
 	$(BIN)/ruff format .
