@@ -28,8 +28,8 @@ from node.results.kinds import Kind, Mention, Objects
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.objects import blending
 from node.results.presence import Presence
+from node.results.report import changes, sr, statements
 from node.results.report import reasons as reasons_
-from node.results.report import sr, statements
 from node.results.report.sr import Made
 from node.results.report.statements import MadeTitles, NoticeReason
 from node.results.words import phrases, spoken
@@ -67,7 +67,7 @@ def write_results(
         _make_forms(bench, [form for form in table.FORMS if form.kind in forms], files)
     return JobResults(
         objects=tuple(files.objects),
-        findings=tuple(rows(source, findings, bench.present, language)),
+        findings=(*rows(source, findings, bench.present, language), *_changes(bench)),
         previews=tuple(files.previews),
         remarks=findings.remarks,
     )
@@ -108,6 +108,13 @@ def rows(
     """One line a number or statement, for the status page and the command line."""
     for index, item in enumerate(findings.items):
         yield from kinds.kind_of(item, source).lines(item, present.get(index, ()), language)
+
+
+def _changes(bench: Bench) -> Iterator[FindingRow]:
+    """One line a number that differs from that of the report before."""
+    language = bench.provenance.maker.language
+    for one in changes.since(bench.provenance.earlier, bench.findings, language):
+        yield one.row(language)
 
 
 def _titled(provenance: Provenance) -> Provenance:

@@ -102,6 +102,8 @@ class Ticket:
     started_at: datetime
     limits: Limits = field(default_factory=Limits)
     predecessor: HierarchicalReference | None = None
+    earlier: tuple[str, Readable] | None = None
+    """What the predecessor's job reported, with its analyzer."""
     notice: Notice | None = None
     companions: Mapping[str, tuple[Readable, ...]] = field(default_factory=dict)
     """Images of other series of the study, by role."""

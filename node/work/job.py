@@ -174,7 +174,7 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         return _not_applicable(ticket, device, (str(error),))
     try:
         with ticket.place.making() as folder:
-            provenance = _provenance(ticket, found)
+            provenance = replace(_provenance(ticket, found), earlier=_earlier(ticket))
             results = write_results(source, findings, provenance, folder, ticket.forms)
             reported.write(findings, folder)
     except DerivedUnsupported as error:
@@ -228,6 +228,17 @@ def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:
             source.volume.stored.flags.writeable = False
             found[role] = source
     return found
+
+
+def _earlier(ticket: Ticket) -> tuple[Reported, ...]:
+    """What the predecessor reported, as far as it is still kept; nothing where it is damaged."""
+    if ticket.earlier is None:
+        return ()
+    try:
+        return reported.read(*ticket.earlier)
+    except (KeyError, TypeError, ValueError):
+        log.warning("earlier_report_damaged", job=ticket.job_id)
+        return ()
 
 
 def _reported(ticket: Ticket) -> tuple[Reported, ...]:

@@ -48,6 +48,8 @@ class Manifest:
     heard: tuple[Heard, ...]
     started_at: datetime
     predecessor: HierarchicalReference | None
+    earlier: Heard | None
+    """What the predecessor had reported."""
     maker: Maker
     notice: Notice | None
     """The report that there is no result was all that was asked for."""
@@ -60,6 +62,10 @@ class Manifest:
     """The machine's, which dates objects of images that name none: "+0100"."""
     decoders: tuple[str, ...]
     writers: tuple[str, ...]
+
+    def all_heard(self) -> tuple[Heard, ...]:
+        """Every other job's findings that went in."""
+        return (*self.heard, *((self.earlier,) if self.earlier else ()))
 
     def content(self) -> dict[str, Any]:
         """As it is kept: plain values for JSON."""
@@ -79,12 +85,10 @@ def of(ticket: Ticket, device: str, decoders: tuple[str, ...]) -> Manifest:
         parameters=ticket.parameters,
         key=ticket.key,
         inputs=ticket.inputs,
-        heard=tuple(
-            Heard(analyzer, file.key if isinstance(file, Blob) else "", digest_of(file))
-            for analyzer, file in ticket.reported
-        ),
+        heard=tuple(_heard(*one) for one in ticket.reported),
         started_at=ticket.started_at,
         predecessor=ticket.predecessor,
+        earlier=_heard(*ticket.earlier) if ticket.earlier else None,
         maker=ticket.maker,
         notice=ticket.notice,
         notices=ticket.notices,
@@ -95,6 +99,10 @@ def of(ticket: Ticket, device: str, decoders: tuple[str, ...]) -> Manifest:
         decoders=decoders,
         writers=identity.writers(),
     )
+
+
+def _heard(analyzer: str, file: Readable) -> Heard:
+    return Heard(analyzer, file.key if isinstance(file, Blob) else "", digest_of(file))
 
 
 def read(content: Mapping[str, Any]) -> Manifest | None:
@@ -115,6 +123,7 @@ def _typed(given: Mapping[str, Any]) -> dict[str, Any]:
         "heard": tuple(Heard(**one) for one in given["heard"]),
         "started_at": datetime.fromisoformat(given["started_at"]),
         "predecessor": HierarchicalReference(**before) if before else None,
+        "earlier": Heard(**given["earlier"]) if given["earlier"] else None,
         "maker": Maker(**given["maker"]),
         "notice": Notice(Verdict(notice["verdict"]), tuple(notice["reasons"])) if notice else None,
         "forms": tuple(ObjectKind(one) for one in given["forms"]),

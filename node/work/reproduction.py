@@ -87,6 +87,7 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
         started_at=made.started_at,
         limits=Limits() if made.notice else registry.info(made.analyzer).limits,
         predecessor=made.predecessor,
+        earlier=_earlier(made, stored),
         companions=beside,
         reported=tuple((one.analyzer, Blob(stored.results, one.key)) for one in made.heard),
         notices=made.notices,
@@ -99,6 +100,11 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
         is_kept=False,
     )
     return ticket.as_notice(made.notice.verdict, made.notice.reasons) if made.notice else ticket
+
+
+def _earlier(made: Manifest, stored: Stored) -> tuple[str, Blob] | None:
+    before = made.earlier
+    return (before.analyzer, Blob(stored.results, before.key)) if before and before.key else None
 
 
 def _require_analyzer(made: Manifest) -> None:
@@ -182,7 +188,7 @@ def _reasons(
     if changed:
         yield f"{changed} of {len(made.inputs)} images have other bytes now"
     here = manifest.of(ticket, device, again.decoders)
-    for was, now in zip(made.heard, here.heard, strict=True):
+    for was, now in zip(made.all_heard(), here.all_heard(), strict=True):
         if was.sha256 != now.sha256:
             yield f"{was.analyzer}, whose findings went in, found something else since"
     for what, was_, now_ in (

@@ -52,6 +52,7 @@ class Tickets:
             started_at=job.started_at or self._clock(),
             limits=_limits(job.analyzer),
             predecessor=_predecessor(tx, job),
+            earlier=self._earlier(tx, job),
             companions={role: self._blobs(images) for role, images in beside.items()},
             reported=self._reported(tx, job),
             notices=False,
@@ -71,6 +72,12 @@ class Tickets:
 
     def _blobs(self, instances: Iterable[StoredInstance]) -> tuple[Blob, ...]:
         return tuple(Blob(self._instances.blobs, one.key) for one in instances)
+
+    def _earlier(self, tx: Transaction, job: Job) -> tuple[str, Blob] | None:
+        if job.predecessor_id is None:
+            return None
+        before = ledger.get(tx, job.predecessor_id)
+        return before.analyzer, Blob(self._results.blobs, f"{before.key}/{reported.NAME}")
 
     def _reported(self, tx: Transaction, job: Job) -> tuple[tuple[str, Blob], ...]:
         return tuple(

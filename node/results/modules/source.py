@@ -7,7 +7,7 @@ from datetime import datetime
 
 from pydicom.dataset import Dataset
 
-from analyzers.contract import Code, ParameterValues
+from analyzers.contract import Code, ParameterValues, Reported
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,8 @@ class Provenance:
     """What kind of algorithm it is, where the analyzer says; else Artificial Intelligence."""
     predecessor: HierarchicalReference | None = None
     """The report that this one supersedes."""
+    earlier: tuple[Reported, ...] = ()
+    """What that one reported, as far as it is still kept."""
     maker: Maker = Maker()
     weights: str = ""
     """Digest of the trained models that the analyzer answered from."""

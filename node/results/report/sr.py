@@ -18,6 +18,7 @@ from node.results import uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.report import (
+    changes,
     content_items,
     evidence,
     groups,
@@ -106,6 +107,10 @@ def build(
     present = groups.encoded_segments(findings, context)
     where = {key: places.image_in_words(source, index, language) for key, index in slices.items()}
     concluded = statements.conclusion(findings, present, provenance_, made.titles, where)
+    beside = [
+        *(one.in_words(language) for one in changes.since(provenance_.earlier, findings, language)),
+        *findings.remarks,
+    ]
     said = [
         *groups.absent_structures(findings, context),
         *(
@@ -113,7 +118,7 @@ def build(
             for one in findings.items
             if isinstance(one, Statement)
         ),
-        *(content_items.text_item(content_items.COMMENT, remark) for remark in findings.remarks),
+        *(content_items.text_item(content_items.COMMENT, one) for one in beside),
         *_derived_series(made.images, language),
         *library.other_objects(made.further),
         content_items.text_item(content_items.COMMENT, statements.method(provenance_)),

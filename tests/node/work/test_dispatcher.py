@@ -19,6 +19,7 @@ from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
 from storage import events, index, ledger, outbox, schema
 from storage.attributes import extract
+from storage.blobs import Blob
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
 from storage.instances import InstanceStore
@@ -286,6 +287,11 @@ def test_the_newest_report_of_an_earlier_job_is_the_predecessor(bench: Bench) ->
     predecessor = executor.tickets[-1].predecessor
     assert predecessor is not None
     assert predecessor.sop_instance_uid == "1.2.3.1"
+    first, second = executor.tickets[0], executor.tickets[-1]
+    assert first.earlier is None and second.earlier is not None
+    analyzer, file = second.earlier
+    assert isinstance(file, Blob)
+    assert (analyzer, file.key) == (first.analyzer, f"{first.key}/reported.json")
 
 
 def test_results_that_cannot_be_recorded_fail_their_job_and_the_next_one_runs(
