@@ -176,9 +176,10 @@ def _show(database: Database, job: Job, study: Pushed, folder: Path) -> bool:
         console.print(job.reason, markup=False)
     console.print(_table(results.findings, study.truth))
     _show_files(results, (folder / "node" / "results").resolve())
+    left_out = sum(one.state is DeliveryState.LEFT_OUT for one in deliveries)
     sent = sum(one.state is DeliveryState.SENT for one in deliveries)
-    console.print(f"delivered to the PACS: {sent} of {len(deliveries)}")
-    return job.state is not JobState.FAILED and sent == len(deliveries)
+    console.print(f"delivered to the PACS: {sent} of {len(deliveries)}, {left_out} left out")
+    return job.state is not JobState.FAILED and sent + left_out == len(deliveries)
 
 
 def _table(findings: tuple[FindingRow, ...], truth: dict[tuple[str, str], float]) -> Table:

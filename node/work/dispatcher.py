@@ -163,7 +163,7 @@ class Dispatcher:
             log.exception("job_not_started", job=job.id)
             reason = f"the job cannot be started: {type(error).__name__}"
             ledger.failed(tx, job.id, self._clock(), reason, traceback.format_exc())
-            summaries.enter_due(tx, job.id, self._rules, self._clock())
+            self._sum_up(tx, job)
             return None, None
 
     def _start(self, job: Job, ticket: Ticket) -> None:
@@ -273,7 +273,7 @@ class Dispatcher:
                 case Verdict.FAILED:
                     results = _with_words(outcome)
                     ledger.failed(tx, job.id, now, outcome.reason, outcome.traceback, results)
-            summaries.enter_due(tx, job.id, self._rules, now)
+            self._sum_up(tx, job)
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""
@@ -289,6 +289,15 @@ class Dispatcher:
         self._on_settled()
         if not _tells(ticket):
             self._tell(job)
+
+    def _sum_up(self, tx: Transaction, job: Job) -> None:
+        """Owe the summary of the rule with the end of the job, where that is the last."""
+        try:
+            summaries.enter_due(tx, job.id, self._rules, self._clock())
+        except StorageError:
+            raise
+        except Exception:  # border: what stands above jobs must not keep one from ending
+            log.exception("summary_not_entered", job=job.id)
 
     def _tell(self, job: Job) -> None:
         """Report what did not apply, once all jobs of the rule have ended."""

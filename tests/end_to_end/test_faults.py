@@ -51,7 +51,8 @@ def command(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_plugins_that_misbehave_fail_their_own_jobs_and_each_is_reported(
     tmp_path: Path, fake_pacs: FakePacs, phantom_folder: Path
 ) -> None:
-    text = destination(fake_pacs.port, fake_pacs.ae_title) + rule(*FAULTY)
+    told = f'{rule(*FAULTY)}notices = ["failed"]\n'
+    text = destination(fake_pacs.port, fake_pacs.ae_title) + told
     with running_node(tmp_path, text, plugins=True) as node:
         push(node, phantom_folder)
         state = node.wait_for_results(jobs=len(FAULTY), timeout_s=200)
@@ -72,7 +73,10 @@ def test_plugins_that_misbehave_fail_their_own_jobs_and_each_is_reported(
         page = node.get("/").text
         assert all(reason in page for reason in reasons.values())
         assert node.get("/health").status_code == 200
-    assert len(fake_pacs.received) == len(FAULTY) - 1  # what did not apply stands on the page
+    reports = [str(one.SeriesDescription) for one in fake_pacs.received]
+    assert len(reports) == len(FAULTY)  # what did not apply stands in the summary alone
+    assert sum("FAILED" in one for one in reports[:-1]) == 4
+    assert reports[-1] == "4 FAILED, 1 NOT APPLICABLE, 1 DONE: Summary"
     assert {one.Modality for one in fake_pacs.received} == {"SR"}
 
 
