@@ -13,10 +13,11 @@ from functools import partial
 from typing import BinaryIO
 
 import pydicom
+from pydicom.charset import default_encoding
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
+from pydicom.filewriter import correct_ambiguous_vr, write_dataset
 from pydicom.tag import BaseTag
 
 _LONG = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "SQ", "SV", "UC", "UN", "UR", "UT", "UV"})
@@ -45,8 +46,14 @@ def write(file: BinaryIO, dataset: Dataset) -> None:
 
 def prepared(dataset: Dataset, last: BaseTag, tail: Callable[[], Iterable[bytes]]) -> Prepared:
     """The data set without elements from ``last`` on, in whose place stands the tail."""
-    kept = (tag for tag in dataset.keys() if tag < last)  # noqa: SIM118 - elements stay as they are
-    made = Prepared({tag: dataset.get_item(tag) for tag in kept})
+    kept: dict[BaseTag, DataElement | RawDataElement] = {
+        tag: dataset.get_item(tag)
+        for tag in dataset.keys()  # noqa: SIM118 - elements stay as they are
+        if tag < last
+    }
+    correct_ambiguous_vr(Dataset({tag: one for tag, one in kept.items() if not one.is_raw}), True)
+    made = Prepared(kept)
+    made.set_original_encoding(False, True, default_encoding)  # else sequences are parsed again
     made.file_meta = dataset.file_meta
     made.tail = tail
     return made
@@ -82,7 +89,7 @@ def sequence(tag: BaseTag, items: Iterable[bytes]) -> bytes:
 
 def raw_sequence(tag: BaseTag, items: Iterable[bytes]) -> RawDataElement:
     """A sequence that pydicom writes as it is."""
-    content = b"".join(map(item, items))
+    content = b"".join(items)
     return RawDataElement(tag, "SQ", len(content), content, 0, False, True)
 
 

@@ -6,21 +6,20 @@ that neither a missing type 2 attribute nor a vendor's quirk in a header can sto
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
-from pydicom.tag import BaseTag, Tag
+from pydicom.tag import Tag
 from pydicom.uid import CTImageStorage, SecondaryCaptureImageStorage
 
 from analyzers.contract import Code, Volume
 from node.results import uids
 from node.results.modules import copied, provenance
-from node.results.prepared import Pattern, raw_sequence
+from node.results.prepared import Pattern, element, item, raw_sequence, sequence
 from node.series.source import Source
 from storage import values
 from storage.values import Unknown
@@ -106,31 +105,32 @@ def refer_to_source(dataset: Dataset, source: Source) -> None:
     }
     for frame in dataset.PerFrameFunctionalGroupsSequence:
         for derivation in frame.get("DerivationImageSequence", []):
-            for item in derivation.SourceImageSequence:
-                _replace_reference(item, references)
+            for one in derivation.SourceImageSequence:
+                _replace_reference(one, references)
     list_sources(dataset, source)
 
 
 def list_sources(dataset: Dataset, source: Source) -> None:
     """Name the images that the object as a whole comes from, each once."""
     used = [source.headers[index] for index in sorted({frame.header for frame in source.frames})]
-    series = Dataset()
-    series.SeriesInstanceUID = used[0].SeriesInstanceUID
-    reference = instance_reference(used[0])
-    series["ReferencedInstanceSequence"] = _of_each(_INSTANCES, reference, used)
-    dataset.ReferencedSeriesSequence = Items([series])
-    dataset["SourceImageSequence"] = _of_each(
-        _SOURCES, as_source(instance_reference(used[0]), is_in_place=True), used
+    references = _of_each(instance_reference(used[0]), used)
+    named = element(_SERIES, "UI", str(used[0].SeriesInstanceUID).encode())
+    dataset["ReferencedSeriesSequence"] = raw_sequence(
+        _OF_SERIES, [item(sequence(_INSTANCES, references) + named)]
     )
+    reference = as_source(instance_reference(used[0]), is_in_place=True)
+    dataset["SourceImageSequence"] = raw_sequence(_SOURCES, _of_each(reference, used))
 
 
 _INSTANCES, _SOURCES = Tag("ReferencedInstanceSequence"), Tag("SourceImageSequence")
+_OF_SERIES, _SERIES = Tag("ReferencedSeriesSequence"), Tag("SeriesInstanceUID")
 
 
-def _of_each(tag: BaseTag, reference: Dataset, headers: Sequence[Dataset]) -> RawDataElement:
-    """A sequence with the reference to each image in turn."""
+def _of_each(reference: Dataset, headers: Sequence[Dataset]) -> Iterator[bytes]:
+    """The reference to each image in turn, as items of a sequence."""
     pattern = Pattern(reference, frozenset(_UIDS))
-    return raw_sequence(tag, (pattern.fill(uids_of(header)) for header in headers))
+    for header in headers:
+        yield item(pattern.fill(uids_of(header)))
 
 
 def uids_of(header: Dataset) -> dict[str, bytes]:
@@ -164,8 +164,8 @@ def _replace_reference(item: Dataset, references: Mapping[str, Dataset]) -> None
 def replace_dimension_organization(dataset: Dataset, organization: str) -> None:
     """highdicom draws this UID at random."""
     dataset.DimensionOrganizationSequence[0].DimensionOrganizationUID = organization
-    for item in dataset.DimensionIndexSequence:
-        item.DimensionOrganizationUID = organization
+    for one in dataset.DimensionIndexSequence:
+        one.DimensionOrganizationUID = organization
 
 
 def distance_mm(volume: Volume) -> float:
