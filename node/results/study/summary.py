@@ -45,9 +45,12 @@ _CAME_TO = {
 
 
 def build(source: Source, outcomes: Sequence[Outcome], provenance_: Provenance) -> Dataset:
-    """The summary report, ready to be written."""
+    """The summary report, ready to be written.
+
+    Where all failed its evidence is an image of the study, to which nothing refers.
+    """
     language = provenance_.maker.language
-    referred = references(outcomes)
+    referred = references(outcomes) or [HierarchicalReference.to(source.headers[0])]
     document: Dataset = hd.sr.Comprehensive3DSR(
         evidence=evidence.stand_ins(referred),
         content=_content(source, outcomes, provenance_),

@@ -100,15 +100,16 @@ def _write(
     document: Dataset, name: str, kind: ObjectKind, source: Source, files: ResultFiles
 ) -> None:
     path = files.write(document, name, kind)
-    _check_references(path)
+    _check_references(path, str(source.headers[0].SOPInstanceUID))
     gate.check_required(path, source)
 
 
-def _check_references(path: Path) -> None:
-    """What the document refers to is its evidence, and what is its evidence it refers to."""
+def _check_references(path: Path, image: str) -> None:
+    """What the document refers to is its evidence, and what is its evidence it refers to, but for
+    an image of the study where it refers to nothing."""
     document = pydicom.dcmread(path)
     listed = set(gate.evidence_of(document))
     referred = {str(one.ReferencedSOPInstanceUID) for one in gate.references_of(document)}
-    if listed != referred:
+    if listed != (referred or {image}):
         kind = str(document.Modality).lower()
         raise GateRefused(kind, ("its references are not those that it lists as evidence",))

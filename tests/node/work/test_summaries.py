@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
+from node.results.study.members import Member
+from node.work import job
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Summary, Ticket, Verdict
 from storage import ledger, outbox, own_jobs, retries
 from storage.kinds import ObjectKind
 from storage.records import DeliveryState, Job, JobResults, JobState
+from storage.results import JobFolder
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
+    START,
     Bench,
     ScriptedExecutor,
     bench,
@@ -281,6 +287,27 @@ def test_a_person_may_have_a_summary_made_again(bench: Bench) -> None:  # noqa: 
     site.run()
     assert [one.state for one in site.summaries()] == [JobState.DONE]
     assert len(site.told()) == 2
+
+
+def test_a_summary_of_which_the_ledger_was_lost_is_found_again_with_its_bytes(
+    phantom_paths: list[Path], tmp_path: Path
+) -> None:
+    member = Member("Lungs", "lungs", "1", JobState.FAILED, "It stopped.", None, ())
+    ticket = Ticket(
+        job_id=1,
+        key="ab" * 32,
+        analyzer=own_jobs.SUMMARY,
+        analyzer_version="1",
+        parameters={},
+        instances=tuple(phantom_paths[:1]),
+        place=JobFolder(tmp_path / ("ab" * 32)),
+        started_at=START,
+        above=Summary((member,)),
+    )
+    made = job.perform(ticket, "cpu")
+    assert [one.kind for one in made.results.objects] == [ObjectKind.SUMMARY]
+    found = job.perform(replace(ticket, started_at=START + timedelta(hours=1)), "cpu")
+    assert found.results.objects == made.results.objects
 
 
 def restart(bench: Bench, job_id: int) -> None:  # noqa: F811
