@@ -16,11 +16,13 @@ from structlog.testing import capture_logs
 from node.config.destinations import StowDestinationSettings
 from node.delivery.delivery import FOUND
 from node.delivery.targets import stow
+from node.delivery.targets.letters import Body, Unreadable, read_letter
 from node.delivery.targets.made import target_of
 from node.delivery.targets.port import Telling
 from node.delivery.targets.stow import StowTarget
 from node.dimse.errors import PeerUnavailable
 from node.errors import SettingsError
+from storage.blobs import Blob
 from storage.records import DeliveryState
 from tests.certificates import authority
 from tests.node.delivery.outboxes import Outbox, courier_of
@@ -505,3 +507,21 @@ def test_orthanc_holds_everything_once_whatever_goes_wrong_on_the_way(
     assert held == owed
     assert len(held) == 2 * (len(faults) + 1)
     assert sorted(passed_on) == sorted(held), "each was passed on once"
+
+
+def test_a_body_is_read_piece_by_piece_has_the_length_it_says_and_can_be_read_again(
+    box: Outbox,
+) -> None:
+    box.finish_job(("sr",))
+    key = box.deliveries()["sr"].object.key
+    with box.results.path(key).open("ab") as file:
+        file.write(bytes(3_000_000))
+    letter = read_letter(0, Blob(box.results.blobs, key))
+    body = Body([letter, letter])
+    pieces = list(body)
+    assert max(map(len, pieces)) <= 1 << 18
+    assert sum(map(len, pieces)) == int(body.headers["Content-Length"]) > 6_000_000
+    assert list(body) == pieces
+    box.results.path(key).write_bytes(b"short")
+    with pytest.raises(Unreadable, match="has become shorter"):
+        list(body)
