@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from node.web.api import alarms, corrections, fetches, health, history, retention, retry, studies
+from node.web.api import (
+    alarms,
+    corrections,
+    destinations,
+    fetches,
+    health,
+    history,
+    retention,
+    retry,
+    studies,
+)
 from node.web.api.changing import Changes
 from node.web.api.refusing import ALWAYS
 from node.web.context import WebContext
@@ -20,6 +30,7 @@ def routes(context: WebContext) -> APIRouter:
     health.add(router, context)
     studies.add(router, context)
     history.add(router, context)
+    destinations.add(router, context)
     alarms.add(router, context, changes)
     retry.add(router, context, changes)
     corrections.add(router, changes)

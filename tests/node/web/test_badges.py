@@ -8,11 +8,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import httpx
 import pytest
 
-from node.web.app import WebContext
+from node.web.app import WebContext, create_app
 from node.web.context import Away
 from node.web.page import _Renderer
+from node.web.server import WebServer
 from node.web.views import Selection
 from storage import index, ledger, outbox
 from storage.records import JobResults
@@ -100,8 +102,8 @@ def test_what_was_sent_of_a_job_that_does_not_apply_is_called_so(
     assert badge(site) == ("not_applicable", "–", "no analysis applies")
 
 
-def drawn(site: Site, away: dict[str, Away], kind: str = "dimse") -> str:
-    context = WebContext(
+def context_of(site: Site, away: dict[str, Away], kind: str = "dimse") -> WebContext:
+    return WebContext(
         database=site.database,
         results=site.results,
         archive=site.archive,
@@ -115,7 +117,10 @@ def drawn(site: Site, away: dict[str, Away], kind: str = "dimse") -> str:
         away=lambda: away,
         kinds={"pacs": kind},
     )
-    text = bytes(_Renderer(context).fragment(Selection()).body).decode()
+
+
+def drawn(site: Site, away: dict[str, Away], kind: str = "dimse") -> str:
+    text = bytes(_Renderer(context_of(site, away, kind)).fragment(Selection()).body).decode()
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 
@@ -141,3 +146,22 @@ def test_while_a_destination_is_away_nothing_is_tried_now(
     as_folder = drawn(site, away, "folder")
     assert "pacs (folder) could not be written to for 20 min: no route" in as_folder
     assert said.replace("asked", "tried") in as_folder
+
+
+def test_programs_are_told_the_kind_of_a_destination_and_since_when_it_is_silent(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    now = datetime.now(UTC)
+    away = {"pacs": Away(now - timedelta(minutes=20), None)}
+    server = WebServer(create_app(context_of(site, away, "folder")), "127.0.0.1", 0)
+    server.start()
+    try:
+        (one,) = httpx.get(f"http://127.0.0.1:{server.port}/api/destinations").json()
+    finally:
+        server.stop()
+    assert (one["name"], one["kind"], one["next_try"]) == ("pacs", "folder", None)
+    assert one["silent_since"] == (now - timedelta(minutes=20)).isoformat()
+    assert one["next_due"]
+    (usual,) = site.client.get("/api/destinations").json()
+    assert (usual["kind"], usual["silent_since"]) == ("dimse", None)
