@@ -40,7 +40,7 @@ from node.results import identity, write
 from node.results.bench import Bench
 from node.results.files import ResultFiles
 from node.results.forms import label_maps
-from node.results.gate import gate
+from node.results.gate import gate, validator
 from node.results.gate.written import Written
 from node.results.modules.source import Provenance
 from node.results.objects import seg
@@ -187,9 +187,10 @@ def ours(source: Source, item: Segmentation, case: Case, out: Path) -> Callable[
             return path
         encoded = seg.build(source, item, bench.provenance, bench.numbers.next(Block(10, 20)))
         path = files.write(encoded, "seg.dcm", case.form)
-        written = Written(path)
-        gate.check_segmentation(written, item, source)
-        gate.check_required(written, source)
+        with validator.Asked(path) as asked:
+            written = Written(path)
+            gate.check_segmentation(written, item, source)
+            gate.check_required(written, source, asked=asked)
         return path
 
     return do

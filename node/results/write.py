@@ -22,7 +22,7 @@ from node.results.bench import Bench, Piece
 from node.results.files import ResultFiles
 from node.results.forms import table
 from node.results.forms.table import Form
-from node.results.gate import gate
+from node.results.gate import gate, validator
 from node.results.gate.written import Written
 from node.results.kinds import Kind, Mention, Objects
 from node.results.modules.source import HierarchicalReference, Provenance
@@ -157,13 +157,28 @@ def _make_one(piece: Piece[Any], objects: Objects[Any], files: ResultFiles) -> N
     for made, dataset in enumerate(objects.build(piece), start=1):
         number = made - 1
         path = files.write(dataset, objects.file_name(piece, number), objects.kind)
-        written = Written(path)
-        objects.read_back(written, piece, number)
         at_an_end = number in (0, len(source.frames) - 1)
-        gate.check_required(written, source, validate=at_an_end or not objects.is_series)
+        if at_an_end or not objects.is_series:
+            with validator.Asked(path) as asked:
+                _pass(path, objects, piece, number, asked)
+        else:
+            _pass(path, objects, piece, number, None)
         _remember(piece, objects.mention, dataset)
     if objects.picture is not None and made:
         objects.picture(piece, files.picture(f"{objects.file}-{piece.place.index}.png"))
+
+
+def _pass(
+    path: Path,
+    objects: Objects[Any],
+    piece: Piece[Any],
+    number: int,
+    asked: validator.Asked | None,
+) -> None:
+    """Let a written object through the gate. Raises ``GateRefused``."""
+    written = Written(path)
+    objects.read_back(written, piece, number)
+    gate.check_required(written, piece.bench.source, validate=False, asked=asked)
 
 
 def _remember(piece: Piece[Any], mention: Mention, dataset: Dataset) -> None:

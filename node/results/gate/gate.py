@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 from analyzers.contract import Registration, Segmentation
 from node.results.errors import GateRefused
 from node.results.gate import inherited, required, structures, validator, wellformed
+from node.results.gate.validator import Asked
 from node.results.gate.written import Written
 from node.results.objects import registration
 from node.series.source import Source
@@ -48,12 +49,16 @@ def check_probabilities(file: Path | Written, segmentation: Segmentation, source
 
 
 def check_required(
-    file: Path | Written, source: Source | None = None, *, validate: bool = True
+    file: Path | Written,
+    source: Source | None = None,
+    *,
+    validate: bool = True,
+    asked: Asked | None = None,
 ) -> None:
     """Every required attribute is there and well formed, and dciodvfy, if installed, agrees.
 
-    What is copied from ``source`` is not judged. ``validate=False`` leaves dciodvfy out. Raises
-    ``GateRefused``.
+    What is copied from ``source`` is not judged. ``validate=False`` leaves dciodvfy out; ``asked``
+    is one that is at work on the file already. Raises ``GateRefused``.
     """
     written = _opened(file)
     dataset = written.alike
@@ -63,7 +68,9 @@ def check_required(
     reasons += [
         fault.sentence for fault in wellformed.faults(dataset) if not judge.is_inherited(fault.path)
     ]
-    if validate:
+    if asked is not None:
+        reasons += asked.errors(source)
+    elif validate:
         reasons += validator.errors(written.path, source)
     _refuse(kind, reasons)
 

@@ -11,6 +11,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -55,29 +56,65 @@ def fault() -> str:
     return ""
 
 
+class Asked:
+    """dciodvfy at work on a file, while others look at it; where it is installed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._until = time.monotonic() + TIME_LIMIT_S
+        self._process = _started(path)
+
+    def errors(self, source: Source | None = None) -> list[str]:
+        """What it calls an error in what the node wrote itself, without the values."""
+        if self._process is None:
+            return []
+        try:
+            left = max(self._until - time.monotonic(), 0)
+            _, said = self._process.communicate(timeout=left)
+        except subprocess.TimeoutExpired:
+            return [f"dciodvfy did not finish within {TIME_LIMIT_S} s"]
+        return _judged(said, self._path, source)
+
+    def __enter__(self) -> Asked:
+        return self
+
+    def __exit__(self, *ended: object) -> None:
+        """Nobody waits for it any more."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                self._process.kill()
+            self._process.communicate()
+
+
 def errors(path: Path, source: Source | None = None) -> list[str]:
     """What dciodvfy calls an error in what the node wrote itself, without the values.
 
     Empty where it is not installed.
     """
+    with Asked(path) as asked:
+        return asked.errors(source)
+
+
+def _started(path: Path) -> subprocess.Popen[str] | None:
     command = program()
     if command is None:
-        return []
+        return None
     try:
-        done = subprocess.run(
+        return subprocess.Popen(
             [command, "-new", str(path)],
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             text=True,
             errors="replace",
-            timeout=TIME_LIMIT_S,
-            check=False,
         )
     except OSError as error:
         log.warning("validator_not_run", why=type(error).__name__)
-        return []
-    except subprocess.TimeoutExpired:
-        return [f"dciodvfy did not finish within {TIME_LIMIT_S} s"]
-    found = [line for line in done.stderr.splitlines() if line.startswith("Error")]
+        return None
+
+
+def _judged(said: str, path: Path, source: Source | None) -> list[str]:
+    found = [line for line in said.splitlines() if line.startswith("Error")]
     if _UNKNOWN in found:
         log.warning("validator_knows_no_such_object", file=path.name)
         return []

@@ -216,3 +216,47 @@ def test_an_error_copied_from_the_images_stops_no_result(tmp_path: Path) -> None
     assert long_id != raw
     path.write_bytes(long_id)
     gate.check_required(path)
+
+
+def test_pixels_that_end_before_the_last_frame_are_refused(seg_path: Path, source: Source) -> None:
+    path = tampered(seg_path, lambda d: setattr(d, "PixelData", d.PixelData[:-20]))
+    with pytest.raises(GateRefused, match="end before its last frame"):
+        gate.check_segmentation(path, lungs(), source)
+
+
+def test_frames_that_are_not_described_are_refused(seg_path: Path, source: Source) -> None:
+    path = tampered(seg_path, lambda d: d.PerFrameFunctionalGroupsSequence.pop())
+    with pytest.raises(GateRefused, match="says to have 9 frames and describes 8"):
+        gate.check_segmentation(path, lungs(), source)
+
+
+def test_a_structure_whose_frames_are_left_out_is_refused(seg_path: Path, source: Source) -> None:
+    def drop(dataset: Any) -> None:
+        frames = dataset.PerFrameFunctionalGroupsSequence
+        left = [one for one in frames if one.FrameContentSequence[0].DimensionIndexValues[0] == 1]
+        dataset.PerFrameFunctionalGroupsSequence = left
+        dataset.NumberOfFrames = len(left)
+
+    with pytest.raises(GateRefused, match="left_lung overlaps its finding with Dice 0"):
+        gate.check_segmentation(tampered(seg_path, drop), lungs(), source)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_frames_that_begin_within_a_byte_are_compared_bit_for_bit(
+    overlapping: bool, source: Source, tmp_path: Path
+) -> None:
+    """396 pixels a frame: every second one begins in the middle of a byte."""
+    finding = lungs()
+    if overlapping:
+        masks = [finding.labels > 0, finding.labels == 5]
+        finding = Segmentation.of_masks(masks, finding.segments[::2], "Over")
+    path = saved(seg.build(source, finding, PROVENANCE, FIRST), tmp_path / "seg.dcm")
+    gate.check_segmentation(path, finding, source)
+
+    def empty(dataset: Any) -> None:
+        pixels = bytearray(dataset.PixelData)
+        pixels[:200] = bytes(200)
+        dataset.PixelData = bytes(pixels)
+
+    with pytest.raises(GateRefused, match="right_lung overlaps its finding with Dice 0"):
+        gate.check_segmentation(tampered(path, empty), finding, source)
