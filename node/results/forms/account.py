@@ -74,7 +74,8 @@ def of(bench: Bench) -> Account:
 def _subtitle(bench: Bench, language: str) -> str:
     count = len(bench.source.frames) or len(bench.source.headers)
     modality = copied.modality_of(bench.source.headers[0])
-    return sentences.IMAGES_READ(language, modality=modality, count=count)
+    row = sentences.IMAGE_READ if count == 1 else sentences.IMAGES_READ
+    return row(language, modality=modality, count=count)
 
 
 # --- sentences ------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ _ELSEWHERE = frozenset({"126010", "111028"})
 
 def _texts(items: Iterable[Dataset]) -> Iterator[Dataset]:
     for item in items:
-        if item.ValueType == "CONTAINER" and _named(item) in _ELSEWHERE:
+        if item.RelationshipType == "HAS OBS CONTEXT" or _named(item) in _ELSEWHERE:
             continue
         if item.ValueType == "TEXT":
             yield item
@@ -134,7 +135,8 @@ def _pictures(bench: Bench) -> Iterator[Shown]:
         return
     for view in views.of(marks.of(bench))[:MOST_PICTURES]:
         scene = pictures.scene(bench, volume, view)
-        yield Shown(drawing.alone(scene), f"{scene.place}: {_names(view)}")
+        caption = ": ".join(one for one in (scene.place, _names(view)) if one)
+        yield Shown(drawing.alone(scene), caption)
 
 
 def _names(view: View) -> str:

@@ -22,8 +22,8 @@ from node.results.modules.contours import Line
 
 PANEL, MARGIN, HEAD, FOOT = 360, 16, 62, 40
 LEAST_ZOOM_MM, ZOOM = 20.0, PANEL - 2 * MARGIN
-SMALL = 0.25
-"""What is smaller than this share of the image is shown magnified beside it."""
+LEAST_FACTOR = 1.5
+"""What would be magnified by less is not shown again beside the image."""
 LONGEST_ALONE = 520
 """Pixels of an image on a page, where it is half as wide as the page."""
 _SHIFT = 4
@@ -149,31 +149,29 @@ def _tags(image: Image.Image, scene: Scene, frame: _Frame) -> None:
 def _magnified(page: Image.Image, pen: Pen, scene: Scene, left: int) -> int:
     """What is small, enlarged at the top of the panel; the height it takes there."""
     frame = _close_up(scene)
-    if frame is None:
+    factor = 0.0 if frame is None else _scale(frame) / _scale(_whole(scene))
+    if frame is None or factor < LEAST_FACTOR:
         return 0
     page.paste(_image(scene, frame, thickness=1), (left, HEAD))
-    factor = (frame.width / (frame.right - frame.left)) / (
-        _whole(scene).width / scene.grey.shape[1]
-    )
     place = (left + 6, HEAD + ZOOM - 6)
     pen.over(scene.magnified(factor=f"{factor:.1f}"), place, "ls", 14, INK)
     return ZOOM + MARGIN
 
 
+def _scale(frame: _Frame) -> float:
+    return frame.width / (frame.right - frame.left)
+
+
 def _close_up(scene: Scene) -> _Frame | None:
-    """A square round what is looked at, in mm; None where it fills the image."""
+    """A square round what is looked at; None where there is nothing."""
     if not scene.marks or not scene.marks[0].lines:
         return None
     points = np.vstack(list(scene.marks[0].lines))
-    spacing = np.array(scene.spacing_mm[::-1])
+    spacing, pixels = np.array(scene.spacing_mm[::-1]), np.array(scene.grey.shape[::-1])
     low, high = points.min(axis=0), points.max(axis=0)
-    extent = np.array(scene.grey.shape[::-1]) * spacing
     across = float(((high - low) * spacing).max())
-    if across > SMALL * float(extent.max()):
-        return None
-    side = np.minimum(max(3 * across, LEAST_ZOOM_MM), extent.min())
-    half = side / spacing / 2
-    centre = np.clip((low + high) / 2, half, np.array(scene.grey.shape[::-1]) - half)
+    half = np.minimum(max(2.5 * across, LEAST_ZOOM_MM), (pixels * spacing).min()) / spacing / 2
+    centre = np.clip((low + high) / 2, half, pixels - half)
     (left, top), (right, bottom) = (centre - half).tolist(), (centre + half).tolist()
     return _Frame(left, top, right, bottom, ZOOM, ZOOM)
 

@@ -153,6 +153,7 @@ ONE_OF = Said("{image} of {count}", "{image} von {count}")
 SHADES = Said("window {low} to {high} {unit}", "Fenster {low} bis {high} {unit}")
 MAGNIFIED = Said("magnified {factor} ×", "{factor} × vergrößert")
 MORE = Said("and {count} more", "und {count} weitere")
+IMAGE_READ = Said("{modality}, {count} image", "{modality}, {count} Bild")
 IMAGES_READ = Said("{modality}, {count} images", "{modality}, {count} Bilder")
 WHOLE_SERIES = Said("Whole series", "Gesamte Serie")
 ALGORITHM = Said(

@@ -112,6 +112,8 @@ def test_the_document_says_the_answer_first_and_the_words_of_the_report(tmp_path
         "not verified by a person",
     ):
         assert words in said
+    assert "device" not in said.lower()
+    assert said.count("lung_segmentation") == 1
     assert said.index("Found:") < said.index("1230 mL") < said.index("Source:")
 
 
