@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydicom.uid import Comprehensive3DSRStorage
+from pydicom.uid import UID, Comprehensive3DSRStorage
 
+from node.results.forms.table import FORMS
+from node.results.gate.required import LABEL_MAP_STORAGE
 from node.results.kinds import KINDS
 from node.results.report.sr import REPORT_NUMBER
 from node.results.series_numbers import Block
@@ -47,6 +49,17 @@ def _lines() -> Iterator[str]:
         )
     name = Comprehensive3DSRStorage.name
     yield f"| Report of all findings | {name} | {_numbers(REPORT_NUMBER)} | {_place('sr')} |"
+    for form in FORMS:
+        yield (
+            f"| {form.name} | {_class_name(form.sop_class)} | {_numbers(form.numbers)} "
+            f"| {_place(form.kind)} |"
+        )
+
+
+def _class_name(sop_class: UID) -> str:
+    """pydicom does not know label maps yet."""
+    is_map = sop_class == LABEL_MAP_STORAGE
+    return "Label Map Segmentation Storage" if is_map else sop_class.name
 
 
 def _numbers(block: Block) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import highdicom as hd
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
@@ -90,13 +91,14 @@ def _sentences(report: Dataset | None) -> tuple[list[str], list[str]]:
     return answer, told
 
 
+_OBSERVER = hd.sr.RelationshipTypeValues.HAS_OBS_CONTEXT.value
 _ELSEWHERE = frozenset({"126010", "111028"})
 """Imaging Measurements and Image Library (PS3.16 TID 1500, 1600)."""
 
 
 def _texts(items: Iterable[Dataset]) -> Iterator[Dataset]:
     for item in items:
-        if item.RelationshipType == "HAS OBS CONTEXT" or _named(item) in _ELSEWHERE:
+        if item.RelationshipType == _OBSERVER or _named(item) in _ELSEWHERE:
             continue
         if item.ValueType == "TEXT":
             yield item

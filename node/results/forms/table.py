@@ -10,6 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pydicom.dataset import Dataset
+from pydicom.uid import (
+    UID,
+    Comprehensive3DSRStorage,
+    EncapsulatedPDFStorage,
+    GrayscaleSoftcopyPresentationStateStorage,
+    SecondaryCaptureImageStorage,
+    SegmentationStorage,
+)
 
 from node.results.bench import Bench
 from node.results.forms import (
@@ -21,6 +29,9 @@ from node.results.forms import (
     regions,
     sheet,
 )
+from node.results.gate.required import LABEL_MAP_STORAGE
+from node.results.report import sr
+from node.results.series_numbers import Block
 from storage.kinds import ObjectKind
 
 
@@ -37,6 +48,10 @@ class Form:
         argument is the number of the file, from 0. Raises ``GateRefused``.
     """
 
+    name: str
+    """As the documents call it."""
+    sop_class: UID
+    numbers: Block
     kind: ObjectKind
     file: str
     """Beginning of the names of files."""
@@ -45,17 +60,69 @@ class Form:
 
 
 PAGES: tuple[Form, ...] = (
-    Form(ObjectKind.SHEET, "sheet", sheet.build),
-    Form(ObjectKind.DOCUMENT, "document", document.build),
+    Form(
+        "Summary sheet",
+        SecondaryCaptureImageStorage,
+        sheet.NUMBERS,
+        ObjectKind.SHEET,
+        "sheet",
+        sheet.build,
+    ),
+    Form(
+        "Report as a document",
+        EncapsulatedPDFStorage,
+        document.NUMBERS,
+        ObjectKind.DOCUMENT,
+        "document",
+        document.build,
+    ),
 )
 """What the report says, on pages."""
 
 FORMS: tuple[Form, ...] = (
-    Form(ObjectKind.PROBABILITY, "probability", probabilities.build, probabilities.read_back),
-    Form(ObjectKind.LABEL_MAP, "labelmap", label_maps.build, label_maps.read_back),
-    Form(ObjectKind.OUTLINES, "outlines", outlines.build),
-    Form(ObjectKind.PICTURE, "picture", pictures.build),
-    Form(ObjectKind.REGIONS, "regions", regions.build, regions.read_back),
+    Form(
+        "Probabilities of a segmentation",
+        SegmentationStorage,
+        probabilities.NUMBERS,
+        ObjectKind.PROBABILITY,
+        "probability",
+        probabilities.build,
+        probabilities.read_back,
+    ),
+    Form(
+        "Segmentation as a label map",
+        LABEL_MAP_STORAGE,
+        label_maps.NUMBERS,
+        ObjectKind.LABEL_MAP,
+        "labelmap",
+        label_maps.build,
+        label_maps.read_back,
+    ),
+    Form(
+        "Outlines and texts on the images",
+        GrayscaleSoftcopyPresentationStateStorage,
+        outlines.NUMBERS,
+        ObjectKind.OUTLINES,
+        "outlines",
+        outlines.build,
+    ),
+    Form(
+        "Key pictures",
+        SecondaryCaptureImageStorage,
+        pictures.NUMBERS,
+        ObjectKind.PICTURE,
+        "picture",
+        pictures.build,
+    ),
+    Form(
+        "Report by regions of the images",
+        Comprehensive3DSRStorage,
+        sr.REGIONS_NUMBER,
+        ObjectKind.REGIONS,
+        "regions",
+        regions.build,
+        regions.read_back,
+    ),
     *PAGES,
 )
 

@@ -26,6 +26,7 @@ from analyzers.contract import (
     Shades,
     WindowPreset,
 )
+from node.results.forms.table import FORMS
 from node.results.kinds import KINDS, kind_of
 from node.results.report.sr import REPORT_NUMBER
 from node.results.series_numbers import ABOVE, Block, SeriesNumbers
@@ -55,6 +56,13 @@ def test_blocks_of_numbers_do_not_overlap_and_stay_below_the_next_series() -> No
     blocks = [*BLOCKS, REPORT_NUMBER]
     assert all(block.first > 0 and block.offsets[-1] < 100 for block in blocks)
     assert not any(set(a.offsets) & set(b.offsets) for a, b in combinations(blocks, 2))
+
+
+def test_no_further_form_takes_numbers_of_another_or_of_a_finding() -> None:
+    blocks = [*BLOCKS, REPORT_NUMBER, *(form.numbers for form in FORMS)]
+    taken = Counter(number for block in blocks for number in block.offsets)
+    assert max(taken.values()) == 1
+    assert len({form.kind for form in FORMS}) == len({form.file for form in FORMS}) == len(FORMS)
 
 
 def test_names_of_files_and_rows_tell_kinds_apart() -> None:
