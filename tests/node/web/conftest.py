@@ -8,6 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from node.delivery.profile import AUTO
+from node.delivery.prospects import prospects
 from node.observe.health import Health
 from node.web.app import WebContext, create_app
 from node.web.server import WebServer
@@ -46,6 +48,7 @@ def site(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
         dimse_port=lambda: 11112,
         destinations=("pacs",),
         wake=lambda: woken.append("woken"),
+        expected=lambda able: prospects(able, AUTO),
     )
     server = WebServer(create_app(context), "127.0.0.1", 0)
     server.start()
