@@ -145,7 +145,7 @@ def _through_node(study: Path, port: int, database: Database) -> float:
         with database.read() as tx:
             jobs = ledger.list_jobs(tx, study_id=newest)
             rows = [one for job in jobs for one in outbox.list_deliveries(tx, job_id=job.id)]
-        if rows and all(one.state is DeliveryState.SENT for one in rows):
+        if rows and all(one.state in (DeliveryState.SENT, DeliveryState.LEFT_OUT) for one in rows):
             return time.monotonic() - started
         if any(job.finished_at and job.state != "done" for job in jobs):
             sys.exit(f"the job ended as {jobs[0].state}: {jobs[0].reason}")

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import structlog
 
 from node.clock import Clock
+from node.delivery import known
 from node.delivery.backoff import Circuit
 from node.delivery.books import FOUND, USUAL, Books, Effort, Settlement
 from node.delivery.decisions import Decider, Decisions
@@ -20,7 +21,7 @@ from node.delivery.profile import AUTO, Wish
 from node.delivery.targets.port import Target
 from node.dimse.errors import PeerUnavailable, Unaskable
 from node.dimse.scu.answers import SendOutcome, SendResult
-from storage import events, outbox
+from storage import abilities, events, outbox
 from storage.blobs import Blob, sha256_of
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -69,6 +70,7 @@ class Courier:
         self._decided = Decisions()
         self._unrecorded: list[Settlement] = []
         self._claim_is_open = False
+        self._is_acquainted = False
         self._fault: Exception | None = None
         self._log = log.bind(destination=target.name)
 
@@ -91,11 +93,25 @@ class Courier:
             return False
         claimed = self._claim(most)
         if not claimed:
+            self._acquaint()
             return False
         self._deliver(claimed)
         self._record()
         self._raise_fault()
         return True
+
+    def _acquaint(self) -> None:
+        """Ask once what it takes, so that no job makes forms that nobody needs."""
+        if self._is_acquainted:
+            return
+        self._is_acquainted = True
+        with self._database.read() as tx:
+            if abilities.get(tx, self._target.name) is not None:
+                return
+        try:
+            known.up_to_date(self._database, self._target, self._clock())
+        except PeerUnavailable as error:
+            self._log.info("destination_not_asked", reason=error.reason)
 
     def _raise_fault(self) -> None:
         fault, self._fault = self._fault, None
