@@ -20,7 +20,8 @@ from node.results.gate import gate
 from node.results.modules.source import Provenance
 from node.results.report import reasons
 from node.results.study import key_objects, summary
-from node.results.study.members import Member, Outcome, Selected, outcome
+from node.results.study.members import Member, Outcome, Selected
+from node.results.study.reports import outcome
 from node.results.write import quiet
 from node.series.source import Source
 from storage.kinds import ObjectKind

@@ -1,0 +1,122 @@
+"""Reads what an analysis came to in its own report.
+
+Reads reports as they were written, with pydicom alone: whatever made them, what a summary says is
+what they say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pydicom
+from pydicom.dataset import Dataset
+
+from node.results.modules.source import HierarchicalReference
+from node.results.report import content_items, groups
+from node.results.study.members import KeyImage, Member, Outcome
+from node.results.words import phrases
+from storage.port import Readable
+from storage.records import JobState
+
+_TRACKING_UID = ("112040", "DCM")
+_FINDING = (groups.FINDING.value, groups.FINDING.scheme)
+_CONCLUSION = (content_items.CONCLUSION.value, content_items.CONCLUSION.scheme)
+_GROUP = ("125007", "DCM")
+"""Measurement Group. PS3.16 TID 1410, 1411, 1501."""
+
+
+def outcome(member: Member, reasons: tuple[str, ...], language: str) -> Outcome:
+    """What a member came to, by its report; ``reasons`` are said where that concludes nothing."""
+    texts: tuple[str, ...] = ()
+    places: tuple[KeyImage, ...] = ()
+    if member.report is not None:
+        report = _read(member.report)
+        texts = _conclusion(report)
+        places = tuple(_key_images(report)) if member.state is JobState.DONE else ()
+    return Outcome(
+        title=phrases.shown(member.title, language),
+        analyzer=member.analyzer,
+        version=member.version,
+        state=member.state,
+        texts=texts if member.state is JobState.DONE and texts else reasons,
+        refers_to=member.refers_to,
+        key_images=places,
+    )
+
+
+def _read(report: Readable) -> Dataset:
+    with report.open("rb") as file:
+        return pydicom.dcmread(file)
+
+
+def _conclusion(report: Dataset) -> tuple[str, ...]:
+    """The first of its conclusions in words: the answer."""
+    for item in _below(report):
+        if item.get("ValueType") == "TEXT" and _name(item) == _CONCLUSION:
+            return (str(item.TextValue),)
+    return ()
+
+
+def _key_images(report: Dataset) -> Iterator[KeyImage]:
+    """One a finding: where it is looked at, or the middle one of its regions.
+
+    A finding has several groups with one tracking UID; the first that has a region says where.
+    """
+    known = {one.sop_instance_uid: one for one in _evidence(report)}
+    seen: set[str] = set()
+    for group in _below(report):
+        tracked = _tracked(group) if _name(group) == _GROUP else ""
+        regions = [] if not tracked or tracked in seen else list(_regions(group, known))
+        if regions and _has(group, _FINDING):
+            seen.add(tracked)
+            yield regions[len(regions) // 2]
+
+
+def _regions(group: Dataset, known: dict[str, HierarchicalReference]) -> Iterator[KeyImage]:
+    for item in _below(group):
+        if item.get("ValueType") != "SCOORD":
+            continue
+        for selected in item.get("ContentSequence") or ():
+            for reference in selected.get("ReferencedSOPSequence") or ():
+                image = known.get(str(reference.ReferencedSOPInstanceUID))
+                if image is not None:
+                    frame = reference.get("ReferencedFrameNumber")
+                    points = tuple(float(one) for one in item.GraphicData)
+                    yield KeyImage(image, int(frame or 0), str(item.GraphicType), points)
+
+
+def _evidence(report: Dataset) -> Iterator[HierarchicalReference]:
+    for study in report.get("CurrentRequestedProcedureEvidenceSequence") or ():
+        for series in study.ReferencedSeriesSequence:
+            for one in series.ReferencedSOPSequence:
+                yield HierarchicalReference(
+                    str(study.StudyInstanceUID),
+                    str(series.SeriesInstanceUID),
+                    str(one.ReferencedSOPClassUID),
+                    str(one.ReferencedSOPInstanceUID),
+                )
+
+
+def _tracked(group: Dataset) -> str:
+    for item in group.get("ContentSequence") or ():
+        if _name(item) == _TRACKING_UID:
+            return str(item.get("UID") or "")
+    return ""
+
+
+def _has(group: Dataset, name: tuple[str, str]) -> bool:
+    return any(_name(item) == name for item in group.get("ContentSequence") or ())
+
+
+def _name(item: Dataset) -> tuple[str, str]:
+    named = item.get("ConceptNameCodeSequence")
+    if not named:
+        return ("", "")
+    return str(named[0].get("CodeValue") or ""), str(named[0].get("CodingSchemeDesignator") or "")
+
+
+def _below(item: Dataset) -> Iterator[Dataset]:
+    """Every content item below one, in the order of reading."""
+    for child in item.get("ContentSequence") or ():
+        yield child
+        yield from _below(child)
