@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.tag import BaseTag, Tag
@@ -23,6 +24,7 @@ _FREE = frozenset({b"UI", b"DS", b"IS", b"US", b"UL"})
 """Value representations in which items that are alike may differ."""
 _SIZES = {b"US": 2, b"UL": 4}
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+_SHORT, _LENGTH = struct.Struct("<HH2sH"), struct.Struct("<I")
 _ITEM, _UNDEFINED = 0xE000FFFE, 0xFFFFFFFF
 
 
@@ -44,8 +46,9 @@ class Group:
     values: Mapping[Way, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class _Head:
+class _Head(NamedTuple):
+    """Where an element lies; a tuple, because there are tens of thousands."""
+
     tag: int
     vr: bytes
     start: int
@@ -125,12 +128,12 @@ def _head(raw: bytes, start: int, end: int) -> _Head:
     """What stands before a value, and where the value lies."""
     if start + 8 > end:
         raise NotPlain("an element is cut off")
-    group, number, vr, length = struct.unpack_from("<HH2sH", raw, start)
+    group, number, vr, length = _SHORT.unpack_from(raw, start)
     first = start + 8
     if vr in _LONG:
         if start + 12 > end:
             raise NotPlain("an element is cut off")
-        (length,) = struct.unpack_from("<I", raw, start + 8)
+        (length,) = _LENGTH.unpack_from(raw, start + 8)
         first = start + 12
     if not vr.isalpha() or length == _UNDEFINED or first + length > end:
         raise NotPlain("an element has no length that fits")
