@@ -212,7 +212,7 @@ class StoredSeries:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to enter into the ledger. Unique by its first four fields and the last.
+    """A job to enter into the ledger. Unique by its first four fields and its weights.
 
     ``refusals`` non-empty: no series fits; the job only writes the report that says so.
     ``destinations`` are names from the settings.

@@ -264,9 +264,7 @@ jobs = sa.Table(
     sa.Column("forms", sa.JSON, nullable=True),
     sa.Column("is_further", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("weights", sa.String(64), nullable=False, server_default=""),
-    sa.UniqueConstraint(
-        "inputs_digest", "analyzer", "analyzer_version", "parameters_digest", "weights"
-    ),
+    sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
     sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
     sa.Index("ix_jobs_state_id", "state", "id"),
 )

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from storage import own_jobs, schema
 from storage.database import Transaction
 from storage.ledger import rows
-from storage.ledger.names import key_of
+from storage.ledger.names import key_of, taught_digest
 from storage.records import JobState, NewJob
 
 
@@ -150,7 +150,7 @@ def _row(job: NewJob, key: str, at: datetime, predecessor: int | None) -> dict[s
         "inputs_digest": job.inputs_digest,
         "analyzer": job.analyzer,
         "analyzer_version": job.analyzer_version,
-        "parameters_digest": job.parameters_digest,
+        "parameters_digest": taught_digest(job),
         "parameters": dict(job.parameters),
         "study_id": job.study_id,
         "series_id": job.series_id,

@@ -32,6 +32,13 @@ def key_of(job: NewJob) -> str:
     )
 
 
+def taught_digest(job: NewJob) -> str:
+    """Digest of parameters and trained models together, by which rows tell jobs apart."""
+    if not job.weights:
+        return job.parameters_digest
+    return _digest(json.dumps([job.parameters_digest, job.weights]))
+
+
 def joined_digest(own: str, companions: Mapping[str, str], waits_for: Iterable[str]) -> str:
     """Digest of all that goes into a job: its series, other series by role, other jobs' findings.
 
