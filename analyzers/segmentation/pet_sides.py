@@ -6,12 +6,16 @@ off or show one limb only.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers import codes
 from analyzers.contract import Code
-from analyzers.grid.balls import Mask
+
+if TYPE_CHECKING:  # the process that plans knows this, and nothing that computes
+    from analyzers.grid.balls import Mask
 
 LEAST_WIDTH_MM = 250.0
 """Of a trunk or of both legs; a limb alone is narrower."""
