@@ -131,7 +131,7 @@ class Decider:
         references = {
             one.object.sop_instance_uid: self._references_of(one)
             for one in rows
-            if stands(one) is Standing.OWED
+            if stands(one) in (Standing.OWED, Standing.LATER)
         }
         own = {one.object.sop_instance_uid for one in rows}
         others = {uid for uids in references.values() for uid in uids} - own

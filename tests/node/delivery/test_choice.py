@@ -22,13 +22,15 @@ from pydicom.uid import (
     SegmentationStorage,
 )
 
+from node.delivery.pace import Pace
 from node.delivery.references import references_of
+from node.delivery.targets.dimse import DimseTarget
 from node.dimse.scu import sender
 from node.dimse.scu.sender import How, Peer
 from storage import abilities, events, ledger, outbox, selection
 from storage.records import DeliveryState, JobState, Level
 from tests.instances import make_dataset, write_instance
-from tests.node.delivery.outboxes import KINDS, PATIENT, Outbox, courier_to
+from tests.node.delivery.outboxes import KINDS, PATIENT, Outbox, courier_of, courier_to
 from tests.peers import FakePacs, Orthanc, running_pacs, running_storescp
 
 ALL = tuple(KINDS)
@@ -175,6 +177,20 @@ def test_a_segmentation_that_is_not_taken_after_all_takes_the_report_with_it(box
 def box_rows(box: Outbox) -> list[outbox.Delivery]:
     with box.database.read() as tx:
         return outbox.list_deliveries(tx)
+
+
+def test_what_goes_there_one_by_one_is_chosen_as_what_goes_together(box: Outbox) -> None:
+    box.forget_pacs()
+    box.finish_job(ALL)
+    with running_pacs(refused_classes=NO_SEG) as pacs:
+        target = DimseTarget(Peer("pacs", "FAKEPACS", "127.0.0.1", pacs.port, "WETREAD"), PATIENT)
+        courier = courier_of(box, target, pace=Pace(1))
+        for _ in range(len(ALL) + 2):
+            courier.deliver_once()
+            box.clock.advance(61)
+        assert not dangling(pacs.received, box)
+    assert sent(box) == {"picture", "outlines", "sr-regions"}
+    assert not box.alarms()
 
 
 @pytest.mark.parametrize("status", [0x0122, 0xC000])
