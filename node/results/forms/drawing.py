@@ -24,6 +24,9 @@ PANEL, MARGIN, HEAD, FOOT = 360, 16, 62, 40
 LEAST_ZOOM_MM, ZOOM = 20.0, PANEL - 2 * MARGIN
 LEAST_FACTOR = 1.5
 """What would be magnified by less is not shown again beside the image."""
+LEAST_PANEL, FULL_PANEL = 480, 800
+MOST_IN_FULL = 6
+"""Where more is found on a slice, the legend has a line of each."""
 LONGEST_ALONE = 520
 """Pixels of an image on a page, where it is half as wide as the page."""
 _SHIFT = 4
@@ -88,7 +91,7 @@ class _Frame:
 def draw(scene: Scene) -> NDArray[np.uint8]:
     """The picture, uint8 RGB."""
     whole = _whole(scene)
-    panel_height = max(whole.height, 480)
+    panel_height = max(whole.height, FULL_PANEL if _is_crowded(scene) else LEAST_PANEL)
     size = (2 * MARGIN + whole.width + PANEL, HEAD + panel_height + FOOT)
     page = Image.new("RGB", size, PAPER)
     pen = Pen(ImageDraw.Draw(page))
@@ -140,7 +143,10 @@ def _tags(image: Image.Image, scene: Scene, frame: _Frame) -> None:
     pen = Pen(ImageDraw.Draw(image))
     for mark in scene.marks:
         largest = max(mark.lines, key=lambda line: float(np.ptp(line, axis=0).prod()))
-        corner = frame.at(largest)[frame.at(largest)[:, 1].argmin()]
+        placed = frame.at(largest)
+        corner = placed[placed[:, 1].argmin()]
+        if (placed.max(axis=0) < 0).any() or (placed.min(axis=0) > image.size).any():
+            continue  # it lies beside what is shown
         x = float(np.clip(corner[0], 12, frame.width - 12))
         y = float(np.clip(corner[1] - 4, 20, frame.height - 4))
         pen.over(mark.tag, (x, y), "ms", 16, mark.rgb)
@@ -150,12 +156,16 @@ def _magnified(page: Image.Image, pen: Pen, scene: Scene, left: int) -> int:
     """What is small, enlarged at the top of the panel; the height it takes there."""
     frame = _close_up(scene)
     factor = 0.0 if frame is None else _scale(frame) / _scale(_whole(scene))
-    if frame is None or factor < LEAST_FACTOR:
+    if frame is None or factor < LEAST_FACTOR or _is_crowded(scene):
         return 0
     page.paste(_image(scene, frame, thickness=1), (left, HEAD))
     place = (left + 6, HEAD + ZOOM - 6)
     pen.over(scene.magnified(factor=f"{factor:.1f}"), place, "ls", 14, INK)
     return ZOOM + MARGIN
+
+
+def _is_crowded(scene: Scene) -> bool:
+    return len(scene.marks) > MOST_IN_FULL
 
 
 def _scale(frame: _Frame) -> float:
@@ -200,22 +210,42 @@ def _scale_bar(pen: Pen, scene: Scene, whole: _Frame) -> None:
 def _legend(pen: Pen, scene: Scene, corner: tuple[int, int], bottom: int) -> None:
     """Number, colour, name and numbers of each; how many more there are where they do not fit."""
     left, top = corner
-    room = PANEL - MARGIN - 30
     for place, mark in enumerate(scene.marks):
-        names = writing.folded(mark.name, room, 17, bold=True)
-        said = [part for one in mark.numbers for part in writing.folded(one, room, 15)]
-        height = 24 * len(names) + 20 * len(said) + 10
-        if top + height > bottom - 24 and place < len(scene.marks):
+        entry = _in_short(mark) if _is_crowded(scene) else _in_full(mark)
+        height = sum(line.height for line in entry)
+        if top + height > bottom - 24:
             pen.write(scene.more(count=len(scene.marks) - place), (left, top), 15, INK)
             return
-        pen.swatch((left, top + 3), mark.rgb, mark.tag)
-        for name in names:
-            pen.write(name, (left + 30, top), 17, INK, bold=True)
-            top += 24
-        for one in said:
-            pen.write(one, (left + 30, top), 15, FAINT)
-            top += 20
-        top += 10
+        pen.swatch((left, top + 2), mark.rgb, mark.tag)
+        for line in entry:
+            pen.write(line.text, (left + 30, top), line.size, line.rgb, bold=line.bold)
+            top += line.height
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    text: str
+    size: int
+    rgb: Rgb
+    height: int
+    bold: bool = False
+
+
+_LEGEND_ROOM = PANEL - MARGIN - 30
+
+
+def _in_full(mark: Marked) -> list[_Line]:
+    names = writing.folded(mark.name, _LEGEND_ROOM, 17, bold=True)
+    said = [part for one in mark.numbers for part in writing.folded(one, _LEGEND_ROOM, 15)]
+    lines = [_Line(one, 17, INK, 24, bold=True) for one in names]
+    lines += [_Line(one, 15, FAINT, 20) for one in said]
+    return [*lines, _Line("", 15, FAINT, 10)]
+
+
+def _in_short(mark: Marked) -> list[_Line]:
+    """The name, and the first number."""
+    text = ", ".join((mark.name, *mark.numbers[:1]))
+    return [_Line(writing.cut(text, _LEGEND_ROOM, 14), 14, INK, 23)]
 
 
 def _words(pen: Pen, scene: Scene, size: tuple[int, int]) -> None:

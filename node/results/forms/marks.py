@@ -140,11 +140,13 @@ class _Colours:
 
     def __init__(self) -> None:
         self._used: set[Rgb] = set()
+        self._given = 0
 
     def give(self, wanted: Rgb) -> Rgb:
         free = (one for one in (wanted, *PALETTE) if one not in self._used)
-        given = next(free, wanted)
+        given = next(free, PALETTE[self._given % len(PALETTE)])
         self._used.add(given)
+        self._given += 1
         return given
 
 

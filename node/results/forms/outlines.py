@@ -61,7 +61,8 @@ def build(bench: Bench) -> Iterator[Dataset]:
     names = [_layer_name(number, mark) for number, mark in enumerate(found, start=1)]
     drawn = list(_drawn(found))
     note = _note(sentences.NOT_FOR_DIAGNOSIS(run.maker.language))
-    written = [_annotation(source, one, names[one.place]) for one in drawn]
+    images = {one.index: planes.image_reference(source, one.index) for one in drawn}
+    written = [_annotation(one, names[one.place], images[one.index]) for one in drawn]
     dataset.GraphicAnnotationSequence = Items([*written, note])
     dataset.GraphicLayerSequence = Items(list(_layers(found, names)))
     presentation.stamp(dataset, source, run)
@@ -122,10 +123,10 @@ def _drawn(found: Sequence[Mark]) -> Iterator[_Drawn]:
             yield _Drawn(mark, place, index, mark.lines(index))
 
 
-def _annotation(source: Source, drawn: _Drawn, layer: str) -> Dataset:
+def _annotation(drawn: _Drawn, layer: str, image: Dataset) -> Dataset:
     """Its text; lines are added when nothing has to look through them any more."""
     item = Dataset()
-    item.ReferencedImageSequence = Items([planes.image_reference(source, drawn.index)])
+    item.ReferencedImageSequence = Items([image])
     item.GraphicLayer = layer
     item.TextObjectSequence = Items([_text(drawn)])
     return item

@@ -14,8 +14,8 @@ from pydicom.uid import SecondaryCaptureImageStorage
 
 from analyzers.contract import Detection, Findings, Segment, Segmentation
 from node.results.bench import Bench
-from node.results.forms import marks, pictures, sides, views
-from node.results.forms.drawing import HEAD, MARGIN
+from node.results.forms import drawing, marks, pictures, sides, views
+from node.results.forms.drawing import HEAD, MARGIN, Marked, Scene
 from node.results.write import write_results
 from node.series.source import Source
 from storage.kinds import ObjectKind
@@ -170,3 +170,31 @@ def test_what_the_images_say_of_burned_in_text_holds_for_their_pictures(tmp_path
     source = ct_source(BurnedInAnnotation="YES")
     (first, *_) = written(source, Findings((lungs(),)), tmp_path / "job")
     assert first.BurnedInAnnotation == "YES"
+
+
+def test_where_more_is_found_than_the_legend_holds_it_says_how_many_are_left_out() -> None:
+    line = np.array([(2, 2), (6, 2), (6, 6), (2, 2)], np.float32)
+    counted: list[int] = []
+
+    def more(count: int) -> str:
+        counted.append(count)
+        return f"and {count} more"
+
+    marked = [Marked([line], str(n), f"Structure {n}", ("Volume: 1 mL",), GREEN) for n in range(50)]
+    scene = Scene(
+        grey=np.zeros((20, 30), np.uint8),
+        spacing_mm=(1.0, 1.0),
+        sides=("R", "L", "A", "P"),
+        has_scale=True,
+        marks=marked[:6],
+        title="T",
+        place="P",
+        warning="W",
+        magnified=lambda factor: factor,
+        more=more,
+    )
+    drawing.draw(scene)
+    assert counted == []
+    drawing.draw(dataclasses.replace(scene, marks=marked))
+    assert len(counted) == 1
+    assert 0 < counted[0] < 30
