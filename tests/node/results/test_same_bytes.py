@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from analyzers.contract import Findings, Segmentation
+from analyzers.contract import Findings, Measurement, Reported, Segmentation
 from node.results import identity
 from node.results.forms.table import FORMS
 from node.results.kinds import KINDS, kind_of
@@ -25,7 +25,7 @@ from node.series.source import Source
 from storage.kinds import ObjectKind
 from storage.records import JobResults
 from tests.node.results.every_kind import YES, flat_source, fused_source, in_space, on_a_plane
-from tests.node.results.sources import PROVENANCE
+from tests.node.results.sources import ML, PROVENANCE, VOLUME
 
 REPOSITORY = Path(__file__).parents[3]
 FORM_KINDS = tuple(form.kind for form in FORMS)
@@ -71,6 +71,8 @@ def _changed(value: Any, name: str) -> Iterator[tuple[str, Any]]:
             yield name, value + timedelta(microseconds=1)
         case dict():
             yield name, {**value, "another": 1}
+        case tuple():
+            yield name, (*value, Reported("other", "", Measurement(VOLUME, 1.0, ML)))
         case _ if dataclasses.is_dataclass(value):
             yield from differing(value, f"{name}.")
         case _:
