@@ -6,6 +6,7 @@ Owns what is said in which order; the words stand in ``node.results.words``.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -205,13 +206,14 @@ def method(provenance: Provenance) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A structure that has a voxel, or a box."""
+    """A structure that has a voxel, or a box; a structure may have a box of its own round it."""
 
     finding: Segment | Detection
+    box: Detection | None = None
 
     @property
     def is_possible(self) -> bool:
-        return certainty.is_possible(self.finding)
+        return any(certainty.is_possible(one) for one in (self.finding, self.box) if one)
 
     def name(self, language: str) -> str:
         if isinstance(self.finding, Segment):
@@ -230,7 +232,25 @@ def _structures(findings: Findings, present: Presence) -> tuple[list[_Found], li
             missed += [segment.label for segment in item.segments if segment not in here]
         elif isinstance(item, Detection):
             found.append(_Found(item))
-    return found, missed
+    return _boxes_beside(found), missed
+
+
+def _boxes_beside(found: Sequence[_Found]) -> list[_Found]:
+    """A box round the only structure of its kind is not said twice."""
+    structures = [one for one in found if isinstance(one.finding, Segment)]
+    boxes = {_kind(one): one.finding for one in found if isinstance(one.finding, Detection)}
+    kinds = Counter(_kind(one) for one in found)
+    pairs = {_kind(one) for one in structures if kinds[_kind(one)] == 2 and _kind(one) in boxes}
+    return [
+        replace(one, box=boxes[_kind(one)]) if _kind(one) in pairs else one
+        for one in found
+        if one in structures or _kind(one) not in pairs
+    ]
+
+
+def _kind(one: _Found) -> tuple[str, str, str]:
+    side = one.finding.laterality.value if one.finding.laterality else ""
+    return (one.finding.kind.scheme, one.finding.kind.value, side)
 
 
 def _described(one: _Found, where: Mapping[str, str], language: str) -> str:
@@ -239,7 +259,7 @@ def _described(one: _Found, where: Mapping[str, str], language: str) -> str:
     said = [
         _side_beside(name, one.finding, language),
         _size(one.finding, language),
-        _sureness(one.finding, language),
+        _sureness(one, language),
         where.get(one.finding.key, ""),
     ]
     kept = [part for part in said if part]
@@ -265,11 +285,11 @@ def _sized(item: Measurement, language: str) -> str:
     return ", ".join(part for part in said if part)
 
 
-def _sureness(found: Segment | Detection, language: str) -> str:
-    percent = certainty.percent_of_box(found) if isinstance(found, Detection) else None
-    if percent is None:
-        given = (certainty.percent_of(one) for one in found.classifications)
-        percent = next((one for one in given if one is not None), None)
+def _sureness(one: _Found, language: str) -> str:
+    box = one.finding if isinstance(one.finding, Detection) else one.box
+    given = [certainty.percent_of_box(box)] if box else []
+    given += [certainty.percent_of(answer) for answer in one.finding.classifications]
+    percent = next((sure for sure in given if sure is not None), None)
     return "" if percent is None else _certain(percent, language)
 
 

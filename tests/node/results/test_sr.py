@@ -519,3 +519,11 @@ def test_certainty_belongs_to_what_is_said(
     assert texts(report, "Conclusion") == [f"Emphysema: {said} (certainty {certainty}%)."]
     (row,) = lines.of_classification(answer, "en")
     assert row.text == f"{said} (certainty {certainty}%)"
+
+
+def test_a_box_round_the_only_structure_of_its_kind_is_not_said_twice() -> None:
+    box = dataclasses.replace(BOX, laterality=sources.LEFT)
+    (conclusion,) = texts(report_of(single(), box), "Conclusion")
+    assert conclusion == "Found: Nodule (left, certainty 87%, image 8)."
+    (conclusion,) = texts(report_of(single(), BOX), "Conclusion")
+    assert conclusion == ("Found: Nodule (left, image 8), Nodule (right, certainty 87%, image 4).")
