@@ -18,6 +18,7 @@ from node.series.geometry import UnsupportedSeries
 from node.series.read import read_series
 from node.work import job
 from node.work.executor import Outcome, Ticket, Verdict
+from storage.kinds import REPORTS
 from storage.results import JobFolder
 from tests import spliced
 
@@ -111,7 +112,7 @@ def check(
             spliced.splice(path, keyword, value, vr)
         outcome = perform(paths, folder / "out")
         assert outcome.verdict is not Verdict.FAILED or "pixel data" in outcome.reason, outcome
-        assert outcome.results.objects[-1].kind == "sr"
+        assert outcome.results.objects[-1].kind in REPORTS
         assert NAME.decode() not in outcome.reason
         assert NAME.decode() not in " ".join(outcome.results.remarks)
         notice = perform(paths, folder / "notice", Verdict.FAILED)
