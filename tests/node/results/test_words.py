@@ -82,7 +82,7 @@ def test_findings_are_spoken_of_in_german_and_their_codes_stay() -> None:
 
 # --- no sentence beside the table -----------------------------------------------------------------
 
-ASIDE = {"words", "texts.py", "gate", "errors.py", "table.py", "kinds.py", "identity.py"}
+ASIDE = {"words", "gate", "errors.py", "table.py", "kinds.py", "identity.py"}
 """What speaks to people at the node, not in results: errors, documentation, what the gate says."""
 UNSPOKEN_CALLS = {"Code", "re.compile", "log.info", "log.warning"}
 NAMES = {
