@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from pydicom.uid import ComprehensiveSRStorage, SegmentationStorage
 from structlog.testing import capture_logs
 
 from node.config.destinations import StowDestinationSettings
@@ -25,13 +24,13 @@ from node.errors import SettingsError
 from storage.blobs import Blob
 from storage.records import DeliveryState
 from tests.certificates import authority
-from tests.node.delivery.outboxes import Outbox, courier_of
+from tests.node.delivery.outboxes import KINDS, Outbox, courier_of
 from tests.node.delivery.test_doubt import die_before_recording, reasons
 from tests.node.delivery.web_pacs import Fault, WebPacs, running_web_pacs
 from tests.peers import free_port, running_orthanc
 
 PENDING, SENT, FAILED = DeliveryState.PENDING, DeliveryState.SENT, DeliveryState.FAILED
-SEG, SR = str(SegmentationStorage), str(ComprehensiveSRStorage)
+SEG, SR = str(KINDS["seg"]), str(KINDS["sr"])
 PLUGIN = Path("/usr/share/orthanc/plugins/libOrthancDicomWeb.so")
 
 
@@ -49,6 +48,12 @@ def target_at(pacs: WebPacs, **given: object) -> StowTarget:
     return StowTarget(settings_of(pacs, **given))
 
 
+def finish_pair(box: Outbox) -> None:
+    """Two objects of which neither refers to the other: they may go with one request."""
+    box.finish_job(("seg",))
+    box.finish_job(("sr",))
+
+
 def deliver(box: Outbox, target: StowTarget, rounds: int = 1) -> None:
     """Whatever is due, with pauses that end every back-off."""
     courier = courier_of(box, target)
@@ -61,10 +66,8 @@ def deliver(box: Outbox, target: StowTarget, rounds: int = 1) -> None:
 # --- what goes out --------------------------------------------------------------------------------
 
 
-def test_a_jobs_objects_go_in_one_request_as_they_are_the_report_last(
-    box: Outbox, pacs: WebPacs
-) -> None:
-    box.finish_job()
+def test_objects_of_several_jobs_go_in_one_request_as_they_are(box: Outbox, pacs: WebPacs) -> None:
+    finish_pair(box)
     deliver(box, target_at(pacs))
     sent = box.deliveries()
     assert box.states() == [SENT, SENT]
@@ -84,11 +87,11 @@ def test_a_request_has_so_many_objects_and_bytes_and_a_larger_one_goes_alone(
     box: Outbox, pacs: WebPacs
 ) -> None:
     for _ in range(3):
-        box.finish_job()
+        finish_pair(box)
     deliver(box, target_at(pacs, max_request_objects=4))
     assert [len(one) for one in pacs.requests] == [4, 2]
     pacs.requests.clear()
-    box.finish_job()
+    finish_pair(box)
     tiny = settings_of(pacs).model_copy(update={"max_request_mb": 0})
     deliver(box, StowTarget(tiny))
     assert [len(one) for one in pacs.requests] == [1, 1]
@@ -115,7 +118,7 @@ def test_of_a_request_that_was_stored_in_part_each_object_has_its_own_fate(
     box: Outbox, pacs: WebPacs, says_xml: bool
 ) -> None:
     pacs.says_xml, pacs.failures, pacs.warnings = says_xml, {SEG: 0xA700}, {SR: 0xB000}
-    box.finish_job()
+    finish_pair(box)
     deliver(box, target_at(pacs))
     found = box.deliveries()
     assert (found["sr"].state, found["sr"].status) == (SENT, 0xB000)
@@ -130,7 +133,7 @@ def test_what_would_be_refused_again_fails_for_good_and_a_class_that_is_not_take
     box: Outbox, pacs: WebPacs
 ) -> None:
     pacs.failures = {SEG: 0x0122, SR: 0xC122}
-    box.finish_job()
+    finish_pair(box)
     deliver(box, target_at(pacs))
     found = box.deliveries()
     assert (found["seg"].state, found["sr"].state) == (DeliveryState.LEFT_OUT, FAILED)
@@ -159,7 +162,7 @@ def test_one_bad_object_of_a_refused_request_is_found_and_the_others_are_stored(
     box: Outbox, pacs: WebPacs
 ) -> None:
     pacs.failures = {SEG: -1}
-    box.finish_job()
+    finish_pair(box)
     deliver(box, target_at(pacs))
     found = box.deliveries()
     assert (found["sr"].state, found["seg"].state) == (SENT, FAILED)
@@ -169,7 +172,7 @@ def test_one_bad_object_of_a_refused_request_is_found_and_the_others_are_stored(
 def test_a_status_that_says_stored_without_naming_anything_is_verified_by_a_query(
     box: Outbox, pacs: WebPacs
 ) -> None:
-    box.finish_job()
+    finish_pair(box)
     pacs.faults.append(Fault(mute=200))
     deliver(box, target_at(pacs))
     assert box.states() == [SENT, SENT]
@@ -178,7 +181,7 @@ def test_a_status_that_says_stored_without_naming_anything_is_verified_by_a_quer
 
 
 def test_a_page_of_a_proxy_is_no_answer_whatever_its_status(box: Outbox, pacs: WebPacs) -> None:
-    box.finish_job()
+    finish_pair(box)
     pacs.faults.append(Fault(status=200, body=b"<html>please log in</html>"))
     target = target_at(pacs)
     deliver(box, target)
@@ -206,11 +209,11 @@ def test_an_answer_that_leaves_an_object_out_leaves_it_in_doubt(box: Outbox, pac
 def test_a_service_that_is_busy_is_left_alone_as_long_as_it_asks_and_that_is_no_attempt(
     box: Outbox, pacs: WebPacs, status: int
 ) -> None:
-    box.finish_job()
+    finish_pair(box)
     pacs.faults.append(Fault(status=status, headers={"Retry-After": "120"}))
     courier = courier_of(box, target_at(pacs))
     courier.deliver_once()
-    box.finish_job()
+    finish_pair(box)
     for _ in range(11):
         box.clock.advance(10)
         assert not courier.deliver_once()
@@ -223,7 +226,7 @@ def test_a_service_that_is_busy_is_left_alone_as_long_as_it_asks_and_that_is_no_
 
 def test_after_five_minutes_it_is_an_alarm_that_says_why(box: Outbox, pacs: WebPacs) -> None:
     pacs.tokens = set()
-    box.finish_job()
+    finish_pair(box)
     courier = courier_of(box, target_at(pacs))
     for _ in range(12):
         courier.deliver_once()
@@ -258,7 +261,7 @@ def test_retry_after_is_seconds_or_a_date() -> None:
 def test_what_is_wrong_with_the_service_or_the_settings_fails_no_object(
     box: Outbox, pacs: WebPacs, status: int, why: str
 ) -> None:
-    box.finish_job()
+    finish_pair(box)
     pacs.faults.append(Fault(status=status, headers={"Location": f"{pacs.url}/elsewhere/studies"}))
     target = target_at(pacs)
     deliver(box, target)
@@ -291,7 +294,7 @@ def test_a_fault_of_the_service_with_one_object_is_tried_again_and_counted(
 def test_what_was_under_way_when_the_connection_ended_is_asked_for_before_it_is_sent_again(
     box: Outbox, pacs: WebPacs, cut: str
 ) -> None:
-    box.finish_job()
+    finish_pair(box)
     pacs.faults.append(Fault(cut=cut))
     target = target_at(pacs)
     deliver(box, target)
@@ -307,7 +310,7 @@ def test_what_was_under_way_when_the_connection_ended_is_asked_for_before_it_is_
 def test_what_a_killed_node_had_sent_is_found_and_not_sent_again(
     box: Outbox, pacs: WebPacs
 ) -> None:
-    box.finish_job()
+    finish_pair(box)
     die_before_recording(box, courier_of(box, target_at(pacs)))
     deliver(box, target_at(pacs))
     assert box.states() == [SENT, SENT]
@@ -355,11 +358,11 @@ def test_a_token_is_fetched_once_and_used_until_it_is_refused_then_renewed_once(
     pacs.token_answers.extend([token("one"), token("two")])
     with capture_logs() as lines:
         for _ in range(2):
-            box.finish_job()
+            finish_pair(box)
             deliver(box, target)
         assert len(pacs.asked_tokens) == 1
         pacs.tokens = {"two"}
-        box.finish_job()
+        finish_pair(box)
         deliver(box, target)
     assert box.states() == [SENT] * 6
     assert pacs.times() == [1] * 6
@@ -405,7 +408,7 @@ def test_a_token_that_ends_is_renewed_before_it_is_refused(pacs: WebPacs, tmp_pa
 def test_without_a_token_nothing_is_sent_and_everything_waits(
     box: Outbox, pacs: WebPacs, tmp_path: Path, answer: tuple[int, object], why: str
 ) -> None:
-    box.finish_job()
+    finish_pair(box)
     pacs.token_answers.append(answer)
     deliver(box, oauth(pacs, tmp_path))
     found = box.deliveries()["seg"]
@@ -441,7 +444,7 @@ def test_over_tls_both_sides_prove_who_they_are(box: Outbox, tmp_path: Path) -> 
     context.load_cert_chain(server.certificate, server.key)
     context.load_verify_locations(hospital.ca)
     context.verify_mode = ssl.CERT_REQUIRED
-    box.finish_job()
+    finish_pair(box)
     shown = {"certificate": node.certificate, "key": node.key}
     with running_web_pacs(ssl_context=context) as pacs:
         deliver(box, target_at(pacs, ca=other.ca, **shown))
@@ -491,10 +494,10 @@ def test_orthanc_holds_everything_once_whatever_goes_wrong_on_the_way(
         with running_web_pacs(upstream=upstream) as pacs:
             target = target_at(pacs)
             for fault in faults:
-                box.finish_job()
+                finish_pair(box)
                 pacs.faults.append(fault)
                 deliver(box, target, rounds=3)
-            box.finish_job()
+            finish_pair(box)
             die_before_recording(box, courier_of(box, target))
             deliver(box, target, rounds=2)
             passed_on = [uid for request in pacs.requests for uid in request]
