@@ -52,7 +52,7 @@ def label_map(written: Written, segmentation: Segmentation, source: Source) -> l
     voxels = _voxels(segmentation)
     segments, reasons = segments_by_number(written.dataset, segmentation, voxels, background=True)
     reasons += frame_of_reference(written.dataset, source)
-    table = np.zeros(65536, np.int64)
+    table = np.zeros(65536, np.uint16)
     for number, segment in segments.items():
         table[segment.number] = number
     slices, missing = Slices(source), _labelled(segmentation)

@@ -178,8 +178,12 @@ def test_a_share_that_was_not_encoded_is_missed(
 def test_label_maps_are_read_by_highdicom_and_pydicom(
     make: Callable[[], Source], count: int, tmp_path: Path
 ) -> None:
-    item = many(count)
-    path = written(make(), item, tmp_path)[ObjectKind.LABEL_MAP]
+    item, source, path = many(count), make(), tmp_path / "labelmap.dcm"
+    (made,) = label_maps.build(Bench.of(source, Findings((item,)), PROVENANCE))
+    with path.open("wb") as file:
+        prepared.write(file, made)
+    gate.check_label_map(path, item, source)
+    gate.check_required(path, source, validate=False)
     dataset = pydicom.dcmread(path)
     assert dataset.file_meta.TransferSyntaxUID == RLELossless
     assert dataset.BitsAllocated == (8 if count < 256 else 16)
