@@ -6,6 +6,8 @@ corner of the first pixel, so that 0.5 is its centre.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import cv2

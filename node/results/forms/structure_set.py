@@ -1,0 +1,213 @@
+"""RT Structure Set (PS3.3 A.19): the outlines of all structures, for those who plan treatments.
+
+A hole is joined with the line round its part by a channel without width, as PS3.3 C.8.8.6.3 asks:
+read back, the centres of exactly the structure's pixels lie inside. What a structure is to a plan,
+a target or an organ at risk, is for those who plan: only what is an organ is called one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence as Items
+from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
+
+from analyzers.contract import Code, Segment
+from node.results import uids
+from node.results.bench import Bench
+from node.results.forms import marks
+from node.results.forms.marks import Structure
+from node.results.modules import contours, planes, provenance
+from node.results.modules.contours import Line, Part
+from node.results.series_numbers import Block
+from node.series.source import Source
+
+NUMBERS = Block(1)
+ORGAN = "ORGAN"
+_ANATOMICAL = ("91723000", "SCT")
+_MOST_ROI_NAME, _MOST_LABEL = 64, 16
+_DIGITS = 3
+"""Of millimetres."""
+
+
+def build(bench: Bench) -> Iterator[Dataset]:
+    """One structure set of all structures that have a voxel; none where the images have no place.
+
+    It is written in implicit VR: there alone the points of a long line fit (PS3.5 6.2.2).
+    """
+    source = bench.source
+    found = [one for one in marks.of(bench) if isinstance(one, Structure)]
+    if not found or any(planes.plane(source, 0) is None for _ in found[:1]):
+        return
+    run = bench.provenance
+    dataset = Dataset()
+    dataset.SOPClassUID = RTStructureSetStorage
+    dataset.SOPInstanceUID = uids.object_uid(run.key, "structure set")
+    dataset.SeriesInstanceUID = uids.object_uid(run.key, "structure-set-series")
+    dataset.SeriesNumber = bench.numbers.next(NUMBERS).series_number
+    dataset.InstanceNumber = 1
+    dataset.Modality = "RTSTRUCT"
+    dataset.OperatorsName = ""
+    dataset.SeriesDescription = provenance.titled(run.analyzer_title, "structure set")
+    dataset.ApprovalStatus = "UNAPPROVED"
+    dataset.StructureSetLabel = provenance.text(run.analyzer_title, _MOST_LABEL)
+    dataset.StructureSetName = provenance.text(run.analyzer_title)
+    dataset.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
+    dataset.PositionReferenceIndicator = ""
+    dataset.ReferencedFrameOfReferenceSequence = Items([_frame_of_reference(source)])
+    numbered = list(enumerate(found, start=1))
+    dataset.StructureSetROISequence = Items([_roi(n, one, bench) for n, one in numbered])
+    dataset.ROIContourSequence = Items([_contours(n, one, source) for n, one in numbered])
+    dataset.RTROIObservationsSequence = Items([_observation(n, one) for n, one in numbered])
+    provenance.stamp(dataset, source, run)
+    dataset.StructureSetDate = dataset.pop("ContentDate").value
+    dataset.StructureSetTime = dataset.pop("ContentTime").value
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    yield dataset
+
+
+def _frame_of_reference(source: Source) -> Dataset:
+    used = [source.headers[index] for index in sorted({frame.header for frame in source.frames})]
+    series = Dataset()
+    series.SeriesInstanceUID = used[0].SeriesInstanceUID
+    series.ContourImageSequence = Items([planes.instance_reference(header) for header in used])
+    study = Dataset()
+    study.ReferencedSOPClassUID = _DETACHED_STUDY
+    study.ReferencedSOPInstanceUID = used[0].StudyInstanceUID
+    study.RTReferencedSeriesSequence = Items([series])
+    item = Dataset()
+    item.FrameOfReferenceUID = uids.frame_of_reference_uid(source)
+    item.RTReferencedStudySequence = Items([study])
+    return item
+
+
+_DETACHED_STUDY = "1.2.840.10008.3.1.2.3.1"
+"""Detached Study Management, retired: what the class of the study is said to be, by custom."""
+
+
+def _roi(number: int, structure: Structure, bench: Bench) -> Dataset:
+    run = bench.provenance
+    item = Dataset()
+    item.ROINumber = number
+    item.ReferencedFrameOfReferenceUID = uids.frame_of_reference_uid(bench.source)
+    item.ROIName = provenance.text(structure.caption.name, _MOST_ROI_NAME)
+    item.ROIGenerationAlgorithm = "AUTOMATIC"
+    item.ROIGenerationDescription = provenance.text(f"{run.analyzer} {run.analyzer_version}")
+    return item
+
+
+def _observation(number: int, structure: Structure) -> Dataset:
+    segment = structure.segment
+    item = Dataset()
+    item.ObservationNumber = item.ReferencedROINumber = number
+    item.RTROIIdentificationCodeSequence = Items([_identified(segment)])
+    item.RTROIInterpretedType = ORGAN if _is_organ(segment.category) else ""
+    item.ROIInterpreter = ""
+    return item
+
+
+def _identified(segment: Segment) -> Dataset:
+    code: Dataset = provenance.concept(segment.kind)
+    if segment.laterality is not None:
+        side = Dataset()
+        side.update(provenance.concept(segment.laterality))
+        copied = Dataset()
+        copied.update(code)
+        copied.SegmentedPropertyTypeModifierCodeSequence = Items([side])
+        return copied
+    return code
+
+
+def _is_organ(category: Code) -> bool:
+    return (category.value, category.scheme) == _ANATOMICAL
+
+
+# --- contours -------------------------------------------------------------------------------------
+
+
+def _contours(number: int, structure: Structure, source: Source) -> Dataset:
+    item = Dataset()
+    item.ReferencedROINumber = number
+    item.ROIDisplayColor = list(structure.caption.rgb)
+    item.ContourSequence = Items(_drawn(structure, source))
+    return item
+
+
+def _drawn(structure: Structure, source: Source) -> Iterator[Dataset]:
+    number = 0
+    for index in structure.slices:
+        mask = structure.segmentation.plane(structure.segment, index)
+        for part in contours.parts(mask):
+            number += 1
+            yield _contour(number, _joined(part), index, source)
+
+
+def _contour(number: int, line: Line, index: int, source: Source) -> Dataset:
+    points = _in_patient(line, index, source)
+    item = Dataset()
+    item.ContourImageSequence = Items([planes.image_reference(source, index)])
+    item.ContourGeometricType = "CLOSED_PLANAR" if len(points) > 1 else "POINT"
+    item.NumberOfContourPoints = len(points)
+    item.ContourNumber = number
+    item.ContourData = [_written(value) for value in points.ravel().tolist()]
+    return item
+
+
+def _written(value: float) -> str:
+    return f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".")
+
+
+def _in_patient(line: Line, index: int, source: Source) -> NDArray[np.float64]:
+    """(points, 3): in mm, each once; the line is closed without saying so."""
+    here = planes.plane(source, index)
+    if here is None:
+        raise ValueError("a slice of a series that lies in space has no position")
+    row, column = np.array(here.orientation[:3]), np.array(here.orientation[3:])
+    down_mm, along_mm = here.spacing
+    placed = line[:-1].astype(np.float64) - 0.5  # PS3.3 C.7.6.2.1.1: from the first pixel's centre
+    moved = placed[:, :1] * along_mm * row + placed[:, 1:] * down_mm * column
+    points: NDArray[np.float64] = np.array(here.position) + moved
+    return points
+
+
+def _joined(part: Part) -> Line:
+    """One closed line: each hole is reached, and left, by the shortest channel from what is there.
+
+    The channel is walked in both directions, so that it encloses nothing.
+    """
+    line = part.outer[:-1]
+    for hole in sorted((one[:-1] for one in part.holes), key=_leftmost):
+        here, there = _nearest(line, hole)
+        way = [line[: here + 1], hole[there:], hole[: there + 1], line[here:]]
+        line = np.vstack(way)
+    closed: Line = np.vstack([line, line[:1]])
+    return closed
+
+
+def _leftmost(hole: Line) -> tuple[float, float]:
+    first = hole[hole[:, 0].argmin()]
+    return float(first[0]), float(first[1])
+
+
+def _nearest(line: Line, hole: Line) -> tuple[int, int]:
+    """Which point of the line and which of the hole are nearest to each other."""
+    best, found = np.inf, (0, 0)
+    for there, point in enumerate(hole):
+        squared = ((line - point) ** 2).sum(axis=1)
+        here = int(squared.argmin())
+        if squared[here] < best:
+            best, found = float(squared[here]), (here, there)
+    return found
+
+
+# --- read back ------------------------------------------------------------------------------------
+
+
+def structures_read(dataset: Dataset) -> Iterable[tuple[str, int]]:
+    """The name of each structure of a written set, and of how many lines it consists."""
+    names = {int(one.ROINumber): str(one.ROIName) for one in dataset.StructureSetROISequence}
+    for item in dataset.ROIContourSequence:
+        yield names[int(item.ReferencedROINumber)], len(item.ContourSequence)
