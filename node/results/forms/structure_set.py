@@ -7,9 +7,11 @@ a target or an organ at risk, is for those who plan: only what is an organ is ca
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
+import pydicom
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
@@ -18,18 +20,20 @@ from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 from analyzers.contract import Code, Segment
 from node.results import uids
 from node.results.bench import Bench
+from node.results.errors import FindingsContradictImages, GateRefused
 from node.results.forms import marks
 from node.results.forms.marks import Structure
 from node.results.modules import contours, planes, provenance
 from node.results.modules.contours import Line, Part
 from node.results.series_numbers import Block
+from node.results.words import sentences
 from node.series.source import Source
 
-NUMBERS = Block(1)
+NUMBERS = Block(9)
 ORGAN = "ORGAN"
 _ANATOMICAL = ("91723000", "SCT")
 _MOST_ROI_NAME, _MOST_LABEL = 64, 16
-_DIGITS = 3
+_DIGITS = 4
 """Of millimetres."""
 
 
@@ -40,7 +44,7 @@ def build(bench: Bench) -> Iterator[Dataset]:
     """
     source = bench.source
     found = [one for one in marks.of(bench) if isinstance(one, Structure)]
-    if not found or any(planes.plane(source, 0) is None for _ in found[:1]):
+    if not found or planes.plane(source, 0) is None:
         return
     run = bench.provenance
     dataset = Dataset()
@@ -51,7 +55,9 @@ def build(bench: Bench) -> Iterator[Dataset]:
     dataset.InstanceNumber = 1
     dataset.Modality = "RTSTRUCT"
     dataset.OperatorsName = ""
-    dataset.SeriesDescription = provenance.titled(run.analyzer_title, "structure set")
+    dataset.SeriesDescription = provenance.series_title(
+        run, sentences.STRUCTURE_SET(run.maker.language)
+    )
     dataset.ApprovalStatus = "UNAPPROVED"
     dataset.StructureSetLabel = provenance.text(run.analyzer_title, _MOST_LABEL)
     dataset.StructureSetName = provenance.text(run.analyzer_title)
@@ -162,15 +168,20 @@ def _written(value: float) -> str:
 
 def _in_patient(line: Line, index: int, source: Source) -> NDArray[np.float64]:
     """(points, 3): in mm, each once; the line is closed without saying so."""
-    here = planes.plane(source, index)
-    if here is None:
-        raise ValueError("a slice of a series that lies in space has no position")
+    here = _placed_plane(source, index)
     row, column = np.array(here.orientation[:3]), np.array(here.orientation[3:])
     down_mm, along_mm = here.spacing
     placed = line[:-1].astype(np.float64) - 0.5  # PS3.3 C.7.6.2.1.1: from the first pixel's centre
     moved = placed[:, :1] * along_mm * row + placed[:, 1:] * down_mm * column
     points: NDArray[np.float64] = np.array(here.position) + moved
     return points
+
+
+def _placed_plane(source: Source, index: int) -> planes.ImagePlane:
+    here = planes.plane(source, index)
+    if here is None:
+        raise FindingsContradictImages(f"slice {index} of a series in space has no position")
+    return here
 
 
 def _joined(part: Part) -> Line:
@@ -206,8 +217,55 @@ def _nearest(line: Line, hole: Line) -> tuple[int, int]:
 # --- read back ------------------------------------------------------------------------------------
 
 
-def structures_read(dataset: Dataset) -> Iterable[tuple[str, int]]:
-    """The name of each structure of a written set, and of how many lines it consists."""
-    names = {int(one.ROINumber): str(one.ROIName) for one in dataset.StructureSetROISequence}
-    for item in dataset.ROIContourSequence:
-        yield names[int(item.ReferencedROINumber)], len(item.ContourSequence)
+def read_back(path: Path, bench: Bench, number: int) -> None:
+    """The written lines enclose the centres of exactly the voxels that the structures have.
+
+    Raises ``GateRefused``.
+    """
+    dataset = pydicom.dcmread(path)
+    source = bench.source
+    slices = {
+        (str(one.ReferencedSOPInstanceUID), one.get("ReferencedFrameNumber")): index
+        for index in range(len(source.frames))
+        for one in [planes.image_reference(source, index)]
+    }
+    found = [one for one in marks.of(bench) if isinstance(one, Structure)]
+    reasons = []
+    for structure, item in zip(found, dataset.ROIContourSequence, strict=True):
+        lines = _by_slice(item, slices, source)
+        if set(lines) != set(structure.slices):
+            reasons.append("a structure has lines on other slices than it has voxels")
+        elif not all(_encloses(lines[index], structure, index) for index in lines):
+            reasons.append("the lines of a structure enclose other voxels than it has")
+    if reasons:
+        raise GateRefused("rtstruct", tuple(dict.fromkeys(reasons)))
+
+
+def _by_slice(
+    item: Dataset, slices: Mapping[tuple[str, int | None], int], source: Source
+) -> dict[int, list[Line]]:
+    lines: dict[int, list[Line]] = {}
+    for contour in item.ContourSequence:
+        (image,) = contour.ContourImageSequence
+        index = slices[str(image.ReferencedSOPInstanceUID), image.get("ReferencedFrameNumber")]
+        points = np.array(contour.ContourData, np.float64).reshape(-1, 3)
+        lines.setdefault(index, []).append(_in_pixels(points, index, source))
+    return lines
+
+
+def _in_pixels(points: NDArray[np.float64], index: int, source: Source) -> Line:
+    here = _placed_plane(source, index)
+    row, column = np.array(here.orientation[:3]), np.array(here.orientation[3:])
+    down_mm, along_mm = here.spacing
+    away = points - np.array(here.position)
+    line = np.stack([away @ row / along_mm, away @ column / down_mm], axis=1) + 0.5
+    closed: Line = np.vstack([line, line[:1]]).astype(np.float32)
+    return closed
+
+
+def _encloses(lines: Sequence[Line], structure: Structure, index: int) -> bool:
+    mask = structure.segmentation.plane(structure.segment, index)
+    filled = np.zeros(mask.shape, np.bool_)
+    for line in lines:
+        filled ^= contours.filled([line], mask.shape)
+    return bool(np.array_equal(filled, mask))

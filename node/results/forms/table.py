@@ -15,6 +15,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,
     GrayscaleSoftcopyPresentationStateStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
 )
@@ -28,6 +29,7 @@ from node.results.forms import (
     probabilities,
     regions,
     sheet,
+    structure_set,
 )
 from node.results.gate.required import LABEL_MAP_STORAGE
 from node.results.report import sr
@@ -105,6 +107,15 @@ FORMS: tuple[Form, ...] = (
         ObjectKind.OUTLINES,
         "outlines",
         outlines.build,
+    ),
+    Form(
+        "Outlines of structures for treatment planning",
+        RTStructureSetStorage,
+        structure_set.NUMBERS,
+        ObjectKind.STRUCTURE_SET,
+        "structures",
+        structure_set.build,
+        structure_set.read_back,
     ),
     Form(
         "Key pictures",

@@ -21,6 +21,7 @@ from pydicom.uid import (
     MRImageStorage,
     ParametricMapStorage,
     PositronEmissionTomographyImageStorage,
+    RTStructureSetStorage,
     SecondaryCaptureImageStorage,
     SegmentationStorage,
     SpatialRegistrationStorage,
@@ -274,6 +275,28 @@ _DOCUMENT = Required(
     items={**_EQUIPMENT_ITEM, "SourceInstanceSequence": _REFERENCE},
 )
 
+_STRUCTURE_SET = Required(
+    valued=(
+        *(*_VALUED, "StructureSetLabel", "StructureSetDate", "StructureSetTime"),
+        *("FrameOfReferenceUID", "ReferencedFrameOfReferenceSequence", "StructureSetROISequence"),
+        *("ROIContourSequence", "RTROIObservationsSequence", "ApprovalStatus"),
+    ),
+    present=(*_PRESENT, "OperatorsName", "PositionReferenceIndicator"),
+    items={
+        **_EQUIPMENT_ITEM,
+        "ReferencedFrameOfReferenceSequence": ("FrameOfReferenceUID", "RTReferencedStudySequence"),
+        "StructureSetROISequence": (
+            *("ROINumber", "ReferencedFrameOfReferenceUID", "ROIName", "ROIGenerationAlgorithm"),
+        ),
+        "ROIContourSequence": ("ReferencedROINumber", "ROIDisplayColor", "ContourSequence"),
+        "ROIContourSequence/ContourSequence": (
+            *("ContourImageSequence", "ContourGeometricType", "NumberOfContourPoints"),
+            "ContourData",
+        ),
+        "RTROIObservationsSequence": ("ObservationNumber", "ReferencedROINumber"),
+    },
+)
+
 REQUIRED: Mapping[str, Required] = {
     SegmentationStorage: _SEG,
     LABEL_MAP_STORAGE: _LABEL_MAP,
@@ -286,6 +309,7 @@ REQUIRED: Mapping[str, Required] = {
     SecondaryCaptureImageStorage: _SC,
     ParametricMapStorage: _MAP,
     SpatialRegistrationStorage: _REG,
+    RTStructureSetStorage: _STRUCTURE_SET,
     BlendingSoftcopyPresentationStateStorage: _BLENDING,
     GrayscaleSoftcopyPresentationStateStorage: _WINDOW,
 }

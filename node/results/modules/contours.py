@@ -6,8 +6,9 @@ corner of the first pixel, so that 0.5 is its centre.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -23,18 +24,62 @@ MOST_POINTS = 8000
 """Of a line: as many as an attribute of the value representation FL holds, and some to spare."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One connected part of a structure: the line round it, and those round its holes."""
+
+    outer: Line
+    holes: tuple[Line, ...] = ()
+
+
 def around(mask: NDArray[np.bool_]) -> list[Line]:
-    """Closed lines round all parts and holes, a quarter of a pixel within the structure's edge.
+    """Closed lines round all parts and holes, as ``parts`` gives them."""
+    return [line for part in parts(mask) for line in (part.outer, *part.holes)]
+
+
+def parts(mask: NDArray[np.bool_]) -> list[Part]:
+    """The parts, each with closed lines a quarter of a pixel within the structure's edge.
 
     Each pixel is drawn as 2 by 2, and the lines go through the centres of the outermost ones: a
-    single pixel has a line too, and neighbours have two that do not touch.
+    single pixel has a line too, and neighbours have two that do not touch. Pixels that meet at a
+    corner are one part; an island in a hole is a part of its own.
     """
     top, left, inside = _cut_out(mask)
     if not inside.size:
         return []
     doubled = inside.repeat(2, axis=0).repeat(2, axis=1)
-    found, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    return [_placed(line, top, left) for line in found]
+    found, (tree,) = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    placed = [_placed(line, top, left) for line in found]
+    return [
+        Part(line, tuple(placed[hole] for hole in _children(tree, index)))
+        for index, line in enumerate(placed)
+        if tree[index][_PARENT] < 0
+    ]
+
+
+_NEXT, _FIRST_CHILD, _PARENT = 0, 2, 3
+
+
+def _children(tree: NDArray[Any], index: int) -> Iterator[int]:
+    child = int(tree[index][_FIRST_CHILD])
+    while child >= 0:
+        yield child
+        child = int(tree[child][_NEXT])
+
+
+def filled(lines: Sequence[Line], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(rows, columns): the pixels whose centres lie inside of an odd number of closed lines."""
+    rows, columns = shape
+    crossed = np.zeros((rows, columns + 1), np.bool_)
+    for line in lines:
+        for (x0, y0), (x1, y1) in pairwise(line.astype(np.float64) - 0.5):
+            low, high = sorted((y0, y1))
+            at = np.arange(max(int(np.ceil(low)), 0), min(int(np.ceil(high)), rows))
+            if at.size:
+                x = x0 + (at - y0) * (x1 - x0) / (y1 - y0)
+                crossed[at, np.clip(np.ceil(x), 0, columns).astype(np.int64)] ^= True
+    inside: NDArray[np.bool_] = np.logical_xor.accumulate(crossed, axis=1)[:, :columns]
+    return inside
 
 
 def _cut_out(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.uint8]]:

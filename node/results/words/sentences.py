@@ -31,6 +31,11 @@ def table() -> Mapping[str, Said]:
     return {name: row for name, row in globals().items() if isinstance(row, Said)}
 
 
+# --- titles of further forms ----------------------------------------------------------------------
+
+STRUCTURE_SET = Said("structure set", "Strukturen")
+SURFACES = Said("surfaces", "Oberflächen")
+
 # --- the outcome, as series descriptions begin with it --------------------------------------------
 
 TITLE_FOUND = Said("FOUND", "GEFUNDEN")
