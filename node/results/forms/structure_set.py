@@ -13,8 +13,10 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from analyzers.contract import Code, Segment
@@ -66,11 +68,11 @@ def build(bench: Bench) -> Iterator[Dataset]:
     dataset.ReferencedFrameOfReferenceSequence = Items([_frame_of_reference(source)])
     numbered = list(enumerate(found, start=1))
     dataset.StructureSetROISequence = Items([_roi(n, one, bench) for n, one in numbered])
-    dataset.ROIContourSequence = Items([_contours(n, one, source) for n, one in numbered])
     dataset.RTROIObservationsSequence = Items([_observation(n, one) for n, one in numbered])
     provenance.stamp(dataset, source, run)
     dataset.StructureSetDate = dataset.pop("ContentDate").value
     dataset.StructureSetTime = dataset.pop("ContentTime").value
+    dataset.ROIContourSequence = Items([_contours(n, one, source) for n, one in numbered])
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
     yield dataset
 
@@ -158,12 +160,18 @@ def _contour(number: int, line: Line, index: int, source: Source) -> Dataset:
     item.ContourGeometricType = "CLOSED_PLANAR" if len(points) > 1 else "POINT"
     item.NumberOfContourPoints = len(points)
     item.ContourNumber = number
-    item.ContourData = [_written(value) for value in points.ravel().tolist()]
+    item[_CONTOUR_DATA] = _written(points)
     return item
 
 
-def _written(value: float) -> str:
-    return f"{value:.{_DIGITS}f}".rstrip("0").rstrip(".")
+_CONTOUR_DATA = Tag("ContourData")
+
+
+def _written(points: NDArray[np.float64]) -> RawDataElement:
+    """As it stands in the file: pydicom would make an object of every number."""
+    text = "\\".join([f"{value:.{_DIGITS}f}" for value in points.ravel().tolist()])
+    value = (text + " " * (len(text) % 2)).encode()
+    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, True, True)
 
 
 def _in_patient(line: Line, index: int, source: Source) -> NDArray[np.float64]:
@@ -185,33 +193,26 @@ def _placed_plane(source: Source, index: int) -> planes.ImagePlane:
 
 
 def _joined(part: Part) -> Line:
-    """One closed line: each hole is reached, and left, by the shortest channel from what is there.
+    """One closed line: each hole is reached, and left, by a channel from what is there already.
 
     The channel is walked in both directions, so that it encloses nothing.
     """
     line = part.outer[:-1]
-    for hole in sorted((one[:-1] for one in part.holes), key=_leftmost):
-        here, there = _nearest(line, hole)
-        way = [line[: here + 1], hole[there:], hole[: there + 1], line[here:]]
-        line = np.vstack(way)
+    for hole in sorted((_from_the_left(one) for one in part.holes), key=_first):
+        here = int(((line - hole[0]) ** 2).sum(axis=1).argmin())
+        line = np.vstack([line[: here + 1], hole, hole[:1], line[here:]])
     closed: Line = np.vstack([line, line[:1]])
     return closed
 
 
-def _leftmost(hole: Line) -> tuple[float, float]:
-    first = hole[hole[:, 0].argmin()]
-    return float(first[0]), float(first[1])
+def _from_the_left(hole: Line) -> Line:
+    """The points of a hole from its leftmost one on, each once."""
+    rolled: Line = np.roll(hole[:-1], -int(hole[:-1, 0].argmin()), axis=0)
+    return rolled
 
 
-def _nearest(line: Line, hole: Line) -> tuple[int, int]:
-    """Which point of the line and which of the hole are nearest to each other."""
-    best, found = np.inf, (0, 0)
-    for there, point in enumerate(hole):
-        squared = ((line - point) ** 2).sum(axis=1)
-        here = int(squared.argmin())
-        if squared[here] < best:
-            best, found = float(squared[here]), (here, there)
-    return found
+def _first(line: Line) -> tuple[float, float]:
+    return float(line[0, 0]), float(line[0, 1])
 
 
 # --- read back ------------------------------------------------------------------------------------
