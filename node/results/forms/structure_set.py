@@ -8,22 +8,22 @@ a target or an organ at risk, is for those who plan: only what is an organ is ca
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
-from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
 from analyzers.contract import Code, Segment
-from node.results import uids
+from node.results import prepared, uids
 from node.results.bench import Bench
 from node.results.errors import FindingsContradictImages, GateRefused
-from node.results.forms import marks
+from node.results.forms import implicit, marks
 from node.results.forms.marks import Structure
 from node.results.modules import contours, planes, provenance
 from node.results.modules.contours import Line, Part
@@ -42,7 +42,7 @@ _DIGITS = 4
 def build(bench: Bench) -> Iterator[Dataset]:
     """One structure set of all structures that have a voxel; none where the images have no place.
 
-    It is written in implicit VR: there alone the points of a long line fit (PS3.5 6.2.2).
+    It is written in implicit VR: in explicit VR no line of 2000 points fits (PS3.5 7.1.2).
     """
     source = bench.source
     found = [one for one in marks.of(bench) if isinstance(one, Structure)]
@@ -72,9 +72,8 @@ def build(bench: Bench) -> Iterator[Dataset]:
     provenance.stamp(dataset, source, run)
     dataset.StructureSetDate = dataset.pop("ContentDate").value
     dataset.StructureSetTime = dataset.pop("ContentTime").value
-    dataset.ROIContourSequence = Items([_contours(n, one, source) for n, one in numbered])
     dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
-    yield dataset
+    yield prepared.prepared(dataset, _ROI_CONTOURS, partial(_tail, dataset, found, source))
 
 
 def _frame_of_reference(source: Source) -> Dataset:
@@ -135,43 +134,47 @@ def _is_organ(category: Code) -> bool:
 
 # --- contours -------------------------------------------------------------------------------------
 
-
-def _contours(number: int, structure: Structure, source: Source) -> Dataset:
-    item = Dataset()
-    item.ReferencedROINumber = number
-    item.ROIDisplayColor = list(structure.caption.rgb)
-    item.ContourSequence = Items(_drawn(structure, source))
-    return item
+_ROI_CONTOURS = Tag("ROIContourSequence")
 
 
-def _drawn(structure: Structure, source: Source) -> Iterator[Dataset]:
+def _tail(dataset: Dataset, found: Sequence[Structure], source: Source) -> Iterator[bytes]:
+    """The lines, and what stands behind them."""
+    items = [_contours(number, one, source) for number, one in enumerate(found, start=1)]
+    yield implicit.sequence("ROIContourSequence", items)
+    yield implicit.encoded(Dataset({one.tag: one for one in dataset if one.tag > _ROI_CONTOURS}))
+
+
+def _contours(number: int, structure: Structure, source: Source) -> bytes:
+    colour = "\\".join(map(str, structure.caption.rgb))
+    return b"".join(
+        (
+            implicit.element("ROIDisplayColor", colour),
+            implicit.sequence("ContourSequence", list(_drawn(structure, source))),
+            implicit.element("ReferencedROINumber", str(number)),
+        )
+    )
+
+
+def _drawn(structure: Structure, source: Source) -> Iterator[bytes]:
     number = 0
     for index in structure.slices:
-        mask = structure.segmentation.plane(structure.segment, index)
-        for part in contours.parts(mask):
+        image = implicit.encoded(planes.image_reference(source, index))
+        shown = implicit.sequence("ContourImageSequence", [image])
+        for part in contours.parts(structure.segmentation.plane(structure.segment, index)):
             number += 1
-            yield _contour(number, _joined(part), index, source)
+            yield shown + _contour(number, _in_patient(_joined(part), index, source))
 
 
-def _contour(number: int, line: Line, index: int, source: Source) -> Dataset:
-    points = _in_patient(line, index, source)
-    item = Dataset()
-    item.ContourImageSequence = Items([planes.image_reference(source, index)])
-    item.ContourGeometricType = "CLOSED_PLANAR" if len(points) > 1 else "POINT"
-    item.NumberOfContourPoints = len(points)
-    item.ContourNumber = number
-    item[_CONTOUR_DATA] = _written(points)
-    return item
-
-
-_CONTOUR_DATA = Tag("ContourData")
-
-
-def _written(points: NDArray[np.float64]) -> RawDataElement:
-    """As it stands in the file: pydicom would make an object of every number."""
-    text = "\\".join([f"{value:.{_DIGITS}f}" for value in points.ravel().tolist()])
-    value = (text + " " * (len(text) % 2)).encode()
-    return RawDataElement(_CONTOUR_DATA, "DS", len(value), value, 0, True, True)
+def _contour(number: int, points: NDArray[np.float64]) -> bytes:
+    data = "\\".join([f"{value:.{_DIGITS}f}" for value in points.ravel().tolist()])
+    return b"".join(
+        (
+            implicit.element("ContourGeometricType", "CLOSED_PLANAR"),
+            implicit.element("NumberOfContourPoints", str(len(points))),
+            implicit.element("ContourNumber", str(number)),
+            implicit.element("ContourData", data),
+        )
+    )
 
 
 def _in_patient(line: Line, index: int, source: Source) -> NDArray[np.float64]:
@@ -242,6 +245,9 @@ def read_back(path: Path, bench: Bench, number: int) -> None:
         raise GateRefused("rtstruct", tuple(dict.fromkeys(reasons)))
 
 
+_DATA = Tag("ContourData")
+
+
 def _by_slice(
     item: Dataset, slices: Mapping[tuple[str, int | None], int], source: Source
 ) -> dict[int, list[Line]]:
@@ -249,7 +255,7 @@ def _by_slice(
     for contour in item.ContourSequence:
         (image,) = contour.ContourImageSequence
         index = slices[str(image.ReferencedSOPInstanceUID), image.get("ReferencedFrameNumber")]
-        points = np.array(contour.ContourData, np.float64).reshape(-1, 3)
+        points = np.array(contour.get_item(_DATA).value.split(b"\\"), np.float64).reshape(-1, 3)
         lines.setdefault(index, []).append(_in_pixels(points, index, source))
     return lines
 
@@ -266,7 +272,4 @@ def _in_pixels(points: NDArray[np.float64], index: int, source: Source) -> Line:
 
 def _encloses(lines: Sequence[Line], structure: Structure, index: int) -> bool:
     mask = structure.segmentation.plane(structure.segment, index)
-    filled = np.zeros(mask.shape, np.bool_)
-    for line in lines:
-        filled ^= contours.filled([line], mask.shape)
-    return bool(np.array_equal(filled, mask))
+    return bool(np.array_equal(contours.filled(lines, mask.shape), mask))
