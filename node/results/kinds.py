@@ -151,7 +151,7 @@ KINDS: tuple[Kind[Any], ...] = (
             ObjectKind.SEGMENTATION,
             (SegmentationStorage,),
             "seg",
-            Block(10, 20),
+            Block(10, 18),
             Mention.STRUCTURES,
             makers.segmentation_object,
             makers.read_segmentation,

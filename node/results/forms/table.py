@@ -14,6 +14,7 @@ from pydicom.uid import (
     UID,
     Comprehensive3DSRStorage,
     EncapsulatedPDFStorage,
+    EncapsulatedSTLStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     RTStructureSetStorage,
     SecondaryCaptureImageStorage,
@@ -24,6 +25,7 @@ from node.results.bench import Bench
 from node.results.forms import (
     document,
     label_maps,
+    meshes,
     outlines,
     pictures,
     probabilities,
@@ -116,6 +118,14 @@ FORMS: tuple[Form, ...] = (
         "structures",
         structure_set.build,
         structure_set.read_back,
+    ),
+    Form(
+        "Surfaces of structures",
+        EncapsulatedSTLStorage,
+        meshes.NUMBERS,
+        ObjectKind.MESH,
+        "mesh",
+        meshes.build,
     ),
     Form(
         "Key pictures",

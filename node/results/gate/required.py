@@ -16,6 +16,7 @@ from pydicom.uid import (
     Comprehensive3DSRStorage,
     CTImageStorage,
     EncapsulatedPDFStorage,
+    EncapsulatedSTLStorage,
     GrayscaleSoftcopyPresentationStateStorage,
     KeyObjectSelectionDocumentStorage,
     MRImageStorage,
@@ -275,6 +276,17 @@ _DOCUMENT = Required(
     items={**_EQUIPMENT_ITEM, "SourceInstanceSequence": _REFERENCE},
 )
 
+_MESH = Required(
+    valued=(
+        *(*_VALUED, "ContentDate", "ContentTime", "BurnedInAnnotation", "FrameOfReferenceUID"),
+        *("SourceInstanceSequence", "MIMETypeOfEncapsulatedDocument", "EncapsulatedDocument"),
+        *("ConceptNameCodeSequence", "MeasurementUnitsCodeSequence", "ModelModification"),
+        *("ModelMirroring", "ModelUsageCodeSequence", "ContentDescription"),
+    ),
+    present=(*_PRESENT, "AcquisitionDateTime", "DocumentTitle", "PositionReferenceIndicator"),
+    items={**_EQUIPMENT_ITEM, "SourceInstanceSequence": _REFERENCE},
+)
+
 _STRUCTURE_SET = Required(
     valued=(
         *(*_VALUED, "StructureSetLabel", "StructureSetDate", "StructureSetTime"),
@@ -309,6 +321,7 @@ REQUIRED: Mapping[str, Required] = {
     SecondaryCaptureImageStorage: _SC,
     ParametricMapStorage: _MAP,
     SpatialRegistrationStorage: _REG,
+    EncapsulatedSTLStorage: _MESH,
     RTStructureSetStorage: _STRUCTURE_SET,
     BlendingSoftcopyPresentationStateStorage: _BLENDING,
     GrayscaleSoftcopyPresentationStateStorage: _WINDOW,
