@@ -12,7 +12,7 @@ LOCK_cuda := requirements.lock
 LOCK_cpu := requirements-cpu.lock
 # make lock UPGRADE=--upgrade: the newest of everything, instead of what pyproject.toml makes needed.
 UPGRADE ?=
-APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb poppler-utils postgresql qpdf strace
+APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb poppler-utils plastimatch postgresql qpdf strace
 OCR := tesseract-ocr
 
 .PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results docs peers gallery lock notice clean
@@ -50,7 +50,7 @@ format: venv
 
 # Debian's peers for the interop tests; without them those tests say so and are skipped.
 peers:
-	@command -v dcmsend >/dev/null && command -v Orthanc >/dev/null && command -v strace >/dev/null && command -v chromium >/dev/null && command -v tesseract >/dev/null && command -v qpdf >/dev/null && command -v pdftotext >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
+	@command -v dcmsend >/dev/null && command -v Orthanc >/dev/null && command -v strace >/dev/null && command -v chromium >/dev/null && command -v tesseract >/dev/null && command -v qpdf >/dev/null && command -v pdftotext >/dev/null && command -v plastimatch >/dev/null && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 \
 	|| { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null \
 	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null \
 	     && { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(OCR) >/dev/null || true; }; } \
