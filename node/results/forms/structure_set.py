@@ -31,7 +31,7 @@ from node.results.series_numbers import Block
 from node.results.words import sentences
 from node.series.source import Source
 
-NUMBERS = Block(9)
+NUMBERS = Block(28)
 ORGAN = "ORGAN"
 _ANATOMICAL = ("91723000", "SCT")
 _MOST_ROI_NAME, _MOST_LABEL = 64, 16
