@@ -184,7 +184,8 @@ def _tracking(one: Written) -> Answer:
 
 def _date(one: Written) -> Answer:
     start = one.run.started_at.astimezone().strftime("%Y%m%d")
-    word = "PresentationCreationDate" if one.dataset.Modality == "PR" else "ContentDate"
+    own = {"PR": "PresentationCreationDate", "RTSTRUCT": "StructureSetDate"}
+    word = own.get(one.dataset.Modality, "ContentDate")
     return one.dataset.get(word) == start
 
 
