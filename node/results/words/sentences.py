@@ -63,7 +63,7 @@ BY_RULE = Said("By rule: {what}.", "Nach Regel: {what}.")
 IMAGES_MADE = Said("Derived images were made: {what}.", "Abgeleitete Bilder: {what}.")
 STATES_MADE = Said("Presentation states were made: {what}.", "Darstellungsvorlagen: {what}.")
 SERIES_MADE = Said(
-    "A derived series of {count} images was made.", "Abgeleitete Serie mit {count} Bildern."
+    "A derived series was made; images: {count}.", "Abgeleitete Serie; Bilder: {count}."
 )
 TIMES = Said("{name} ({count} times)", "{name} ({count}-mal)")
 CERTAINTY = Said("certainty {percent}%", "Sicherheit {percent} %")
