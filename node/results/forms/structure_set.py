@@ -51,7 +51,7 @@ def build(bench: Bench) -> Iterator[Dataset]:
     run = bench.provenance
     dataset = Dataset()
     dataset.SOPClassUID = RTStructureSetStorage
-    dataset.SOPInstanceUID = uids.object_uid(run.key, "structure set")
+    dataset.SOPInstanceUID = uids.object_uid(run.key, "structure-set")
     dataset.SeriesInstanceUID = uids.object_uid(run.key, "structure-set-series")
     dataset.SeriesNumber = bench.numbers.next(NUMBERS).series_number
     dataset.InstanceNumber = 1
@@ -234,15 +234,16 @@ def read_back(path: Path, bench: Bench, number: int) -> None:
         for one in [planes.image_reference(source, index)]
     }
     found = [one for one in marks.of(bench) if isinstance(one, Structure)]
-    reasons = []
     for structure, item in zip(found, dataset.ROIContourSequence, strict=True):
         lines = _by_slice(item, slices, source)
         if set(lines) != set(structure.slices):
-            reasons.append("a structure has lines on other slices than it has voxels")
-        elif not all(_encloses(lines[index], structure, index) for index in lines):
-            reasons.append("the lines of a structure enclose other voxels than it has")
-    if reasons:
-        raise GateRefused("rtstruct", tuple(dict.fromkeys(reasons)))
+            raise GateRefused(
+                "rtstruct", ("a structure has lines on other slices than it has voxels",)
+            )
+        if not all(_encloses(lines[index], structure, index) for index in lines):
+            raise GateRefused(
+                "rtstruct", ("the lines of a structure enclose other voxels than it has",)
+            )
 
 
 _DATA = Tag("ContourData")
