@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -164,15 +165,31 @@ def fetch(
     sys.exit(command.fetch(config, source, wanted, analyze))
 
 
-@app.command(epilog=_like("wetread quarantine --limit 10"))
+@app.command(epilog=_like("wetread quarantine release job-17-0a1b2c3d --reason 'looked at'"))
 def quarantine(
-    config: ConfigOption = DEFAULT_CONFIG,
+    what: Annotated[
+        str, typer.Argument(help="list; or show or release, of a result that is named.")
+    ] = "list",
+    name: Annotated[str, typer.Argument(help="A refused result, as the list shows it.")] = "",
+    reason: Annotated[str, typer.Option(help="Why it is released; it stays in the record.")] = "",
+    by: Annotated[
+        str, typer.Option(help="Who releases it; left out: the user of this computer.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, help="So many images, the last seen first.")] = 50,
+    config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """List the images that were refused and kept aside, and why."""
-    from node.commands import accept as command
+    """List refused images and results, show what a result did not meet, or release it knowingly."""
+    from node.commands import quarantine as command
 
-    sys.exit(command.show_quarantine(config, limit))
+    match what:
+        case "list":
+            sys.exit(command.show_list(config, limit))
+        case "show":
+            sys.exit(command.show(config, name))
+        case "release":
+            sys.exit(command.release(config, name, by or getpass.getuser(), reason))
+        case _:
+            _fail(f"{what!r} is none of list, show and release")
 
 
 @app.command(epilog=_like("wetread accept 3 --study"))

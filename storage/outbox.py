@@ -107,8 +107,20 @@ def drop_overwritten(
         for row in tx.execute(query)
         if now_there.get(row.key, row.sop_instance_uid) != row.sop_instance_uid
     ]
+    _drop_pending(tx, gone, at, "not sent: its job ran again, and made it anew")
+
+
+def drop_unsent(tx: Transaction, job_id: int, at: datetime, reason: str) -> None:
+    """What a job still owes is not sent."""
+    table = schema.deliveries
+    query = sa.select(table.c.id).where(
+        table.c.job_id == job_id, table.c.state == DeliveryState.PENDING.value
+    )
+    _drop_pending(tx, tx.scalars(query).all(), at, reason)
+
+
+def _drop_pending(tx: Transaction, gone: Sequence[int], at: datetime, reason: str) -> None:
     if gone:
-        reason = "not sent: its job ran again, and made it anew"
         change_all(tx, gone, state=_SUPERSEDED.value, reason=reason)
         tell_all(tx, at, Level.INFO, gone, _SUPERSEDED, reason, DeliveryState.PENDING)
 

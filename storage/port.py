@@ -8,7 +8,7 @@ or OSError where a job makes its results: by their number it is known what a job
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from io import BufferedReader
 from pathlib import Path
@@ -180,8 +180,11 @@ class JobPlace(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Write one, in the place of what was there; when this returns it survives a power cut."""
 
-    def set_aside(self, name: str) -> bool:
-        """Move all of them to quarantine, under this name; false where there is none."""
+    def set_aside(self, name: str, but: Collection[str] = ()) -> bool:
+        """Move all of them to quarantine, under this name; false where there is none.
+
+        ``but``: the names of those that stay as well.
+        """
 
 
 class Results(Protocol):

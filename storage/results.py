@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
@@ -56,8 +57,10 @@ class JobFolder:
         write_whole(self.folder / name, data)
         sync_folder(self.folder)
 
-    def set_aside(self, name: str) -> bool:
-        """Move the folder into quarantine, under this name; false where there is none.
+    def set_aside(self, name: str, but: Collection[str] = ()) -> bool:
+        """Move its files into quarantine, into a folder of this name; false where there is none.
+
+        ``but``: the names of those that stay as well.
 
         Raises
         ------
@@ -65,8 +68,35 @@ class JobFolder:
         """
         if self.quarantine is None:
             return False
-        self.folder.rename(self.quarantine / name)
+        if not but:
+            self.folder.rename(self.quarantine / name)
+            return True
+        aside = self.quarantine / name
+        aside.mkdir()
+        for path in sorted(self.folder.iterdir()):
+            os.link(path, aside / path.name)
+        sync_folder(aside)
+        for path in aside.iterdir():
+            if path.name not in but:
+                (self.folder / path.name).unlink()
+        sync_folder(self.folder)
         return True
+
+    def take_back(self, aside: Path, names: Mapping[str, str]) -> None:
+        """Files that were set aside, by the names that they get here; they stay there as well.
+
+        What has that name already is the same, of a call that was cut off. Afterwards they survive
+        a power cut.
+
+        Raises
+        ------
+        OSError
+        """
+        self.folder.mkdir(exist_ok=True)
+        for there, here in names.items():
+            with suppress(FileExistsError):
+                os.link(aside / there, self.folder / here)
+        seal(self.folder / here for here in names.values())
 
 
 class ResultStore:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from node.errors import NodeError
+from storage.records import JobResults
 
 
 class ResultError(NodeError):
@@ -28,3 +29,14 @@ class GateRefused(ResultError):
         super().__init__(f"{kind} refused: {'; '.join(reasons)}")
         self.kind = kind
         self.reasons = reasons
+        self.results: JobResults | None = None
+        """All that the run made, where it made all: a person may release them."""
+        self.further: tuple[GateRefused, ...] = ()
+        """What else of the same run was refused."""
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """All that was broken in the run, each with the kind of its object."""
+        return tuple(
+            f"{one.kind}: {reason}" for one in (self, *self.further) for reason in one.reasons
+        )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydicom.dataset import Dataset
 
 from node.results import prepared
+from node.results.errors import GateRefused
 from storage.attributes import extract
 from storage.kinds import ObjectKind
 from storage.records import ResultObject
@@ -20,7 +23,23 @@ class ResultFiles:
         folder.mkdir(parents=True, exist_ok=True)
         self.objects: list[ResultObject] = []
         self.previews: list[str] = []
+        self.refused: list[GateRefused] = []
         self._folder = folder
+
+    @contextmanager
+    def judged(self) -> Iterator[None]:
+        """What the gate refuses herein is remembered: the run goes on, so that it is whole for a
+        person who looks at what was refused, and nothing of it goes out."""
+        try:
+            yield
+        except GateRefused as error:
+            self.refused.append(error)
+
+    def refusal(self) -> GateRefused:
+        """The first that was refused, which speaks of the others."""
+        first, *further = self.refused
+        first.further = tuple(further)
+        return first
 
     def write(self, dataset: Dataset, name: str, kind: ObjectKind) -> Path:
         """Write an object; whoever keeps the folder syncs it.

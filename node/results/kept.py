@@ -27,6 +27,8 @@ from storage.records import (
 )
 
 NAME = "results.json"
+REFUSED = "refused.json"
+"""The same of what the gate refused: it lies in quarantine, whole, for a person to decide."""
 _FORM = 3
 
 
@@ -41,7 +43,7 @@ class Kept:
     """All that went in, as ``node.work.manifest`` has it; empty: an older node kept none."""
 
 
-def write(kept: Kept, started_at: datetime, place: JobPlace) -> None:
+def write(kept: Kept, started_at: datetime, place: JobPlace, name: str = NAME) -> None:
     """Write it beside the objects of the job, which are there already."""
     content = {
         "form": _FORM,
@@ -50,7 +52,7 @@ def write(kept: Kept, started_at: datetime, place: JobPlace) -> None:
         **dataclasses.asdict(kept),
     }
     text = json.dumps(content, ensure_ascii=False, sort_keys=True, indent=1)
-    place.put(NAME, text.encode())
+    place.put(name, text.encode())
 
 
 def read(started_at: datetime, place: JobPlace) -> Kept | None:
@@ -69,6 +71,21 @@ def read(started_at: datetime, place: JobPlace) -> Kept | None:
         _sha256(place, _name(one, place)) == one.sha256 for one in kept.results.objects
     )
     return kept if is_whole else None
+
+
+def refused(place: JobPlace) -> tuple[Kept, datetime] | None:
+    """What a run made that the gate refused, and its start; None where that is not whole."""
+    content = _content(place, REFUSED)
+    try:
+        known = _kept(content)
+        started_at = datetime.fromisoformat(content["started_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    files = [(one.key, one.sha256) for one in known.results.objects]
+    files.append((reported.NAME, content.get("reported", "")))
+    if any(_sha256(place, key.rpartition("/")[2]) != sha256 for key, sha256 in files):
+        return None
+    return known, started_at
 
 
 def found(place: JobPlace) -> FoundResults | None:
@@ -93,14 +110,23 @@ def last(place: JobPlace) -> Kept | None:
         return None
 
 
+def files(place: JobPlace) -> frozenset[str]:
+    """The names of the files of the last run that came to its end; none without a record."""
+    known = last(place)
+    if known is None:
+        return frozenset()
+    keys = (*(one.key for one in known.results.objects), *known.results.previews)
+    return frozenset((NAME, reported.NAME, *(key.rpartition("/")[2] for key in keys)))
+
+
 def _name(one: ResultObject, place: JobPlace) -> str:
     """An object's key without the job's; one of another job is none of ours."""
     return one.key.removeprefix(f"{place.name}/")
 
 
-def _content(place: JobPlace) -> dict[str, Any]:
+def _content(place: JobPlace, name: str = NAME) -> dict[str, Any]:
     try:
-        with place.open(NAME) as file:
+        with place.open(name) as file:
             content = json.load(file)
     except (FileNotFoundError, ValueError):
         return {}

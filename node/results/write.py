@@ -59,18 +59,32 @@ def write_results(
     findings = statements.with_uptake(source, findings, language)
     provenance = identity.of_run(source, findings, provenance)
     files = ResultFiles(folder)
+    bench = Bench.of(source, findings, provenance)
+    try:
+        _make_all(bench, [form for form in table.FORMS if form.kind in forms], files)
+        results = JobResults(
+            objects=tuple(files.objects),
+            findings=(*rows(source, findings, bench.present, language), *_changes(bench)),
+            previews=tuple(files.previews),
+            remarks=findings.remarks,
+        )
+    except Exception as error:  # what is made of a refused object may fail in any way
+        if files.refused:
+            raise files.refusal() from error
+        raise
+    if files.refused:
+        refusal = files.refusal()
+        refusal.results = results
+        raise refusal
+    return results
+
+
+def _make_all(bench: Bench, forms: Iterable[Form], files: ResultFiles) -> None:
     with quiet():
-        bench = Bench.of(source, findings, provenance)
         for kind in kinds.KINDS:
             _make(bench, kind, files)
         _report(bench, files)
-        _make_forms(bench, [form for form in table.FORMS if form.kind in forms], files)
-    return JobResults(
-        objects=tuple(files.objects),
-        findings=(*rows(source, findings, bench.present, language), *_changes(bench)),
-        previews=tuple(files.previews),
-        remarks=findings.remarks,
-    )
+        _make_forms(bench, forms, files)
 
 
 def load_tables() -> None:
@@ -99,6 +113,8 @@ def write_notice(
         bench = Bench.of_notice(source, dataclasses.replace(provenance, outcome=title), document)
         _make_forms(bench, [form for form in table.OF_NOTICES if form.kind in forms], files)
         texts = reasons_.texts(source, reasons, provenance.maker.language)
+    if files.refused:
+        raise files.refusal()
     return JobResults(objects=tuple(files.objects), remarks=tuple(texts))
 
 
@@ -159,10 +175,11 @@ def _make_one(piece: Piece[Any], objects: Objects[Any], files: ResultFiles) -> N
         path = files.write(dataset, objects.file_name(piece, number), objects.kind)
         at_an_end = number in (0, len(source.frames) - 1)
         if at_an_end or not objects.is_series:
-            with validator.Asked(path) as asked:
+            with files.judged(), validator.Asked(path) as asked:
                 _pass(path, objects, piece, number, asked)
         else:
-            _pass(path, objects, piece, number, None)
+            with files.judged():
+                _pass(path, objects, piece, number, None)
         _remember(piece, objects.mention, dataset)
     if objects.picture is not None and made:
         objects.picture(piece, files.picture(f"{objects.file}-{piece.place.index}.png"))
@@ -197,8 +214,9 @@ def _make_forms(bench: Bench, forms: Iterable[Form], files: ResultFiles) -> None
     for form in forms:
         for number, dataset in enumerate(form.build(bench)):
             path = files.write(dataset, f"{form.file}-{number}.dcm", form.kind)
-            form.read_back(path, bench, number)
-            gate.check_required(path, bench.source)
+            with files.judged():
+                form.read_back(path, bench, number)
+                gate.check_required(path, bench.source)
 
 
 # --- report ---------------------------------------------------------------------------------------
@@ -230,5 +248,6 @@ def _write_report(
     kind: ObjectKind = ObjectKind.REPORT,
 ) -> None:
     path = files.write(document, "report.dcm", kind)
-    gate.check_references(path, source, made)
-    gate.check_required(path, source)
+    with files.judged():
+        gate.check_references(path, source, made)
+        gate.check_required(path, source)

@@ -175,12 +175,16 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
     try:
         with ticket.place.making() as folder:
             provenance = replace(_provenance(ticket, found), earlier=_earlier(ticket))
-            results = write_results(source, findings, provenance, folder, ticket.forms)
+            try:
+                results = write_results(source, findings, provenance, folder, ticket.forms)
+            except GateRefused:
+                reported.write(findings, folder)  # with what is set aside
+                raise
             reported.write(findings, folder)
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
-        reason = f"{error}{_set_aside(ticket)}"
+        reason = f"{error}{_set_aside(ticket, error)}"
         trace, missing = traceback.format_exc(), awaited(error)
         return _failed(reason, trace, told=failures.REFUSED, waits_for=missing)
     decoders = identity.decoders(source)
@@ -194,10 +198,17 @@ def _complete(ticket: Ticket) -> Ticket:
     return replace(ticket, weights=registry.weights(ticket.analyzer))
 
 
-def _set_aside(ticket: Ticket) -> str:
-    """Move what the gate refused out of the way of delivery; gives where, in words."""
+def _set_aside(ticket: Ticket, refusal: GateRefused) -> str:
+    """Move what the gate refused out of the way of delivery; gives where, in words.
+
+    What an earlier run made, and is delivered perhaps, stays.
+    """
     aside = f"job-{ticket.job_id}-{secrets.token_hex(4)}"
-    return f" (kept in quarantine as {aside})" if ticket.place.set_aside(aside) else ""
+    if refusal.results is not None:
+        known = Kept(Verdict.DONE, refusal.conditions, refusal.results)
+        kept.write(known, ticket.started_at, ticket.place, kept.REFUSED)
+    earlier = kept.files(ticket.place)
+    return f" (kept in quarantine as {aside})" if ticket.place.set_aside(aside, earlier) else ""
 
 
 def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:

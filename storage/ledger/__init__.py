@@ -7,10 +7,12 @@ job leaves – results and the deliveries they cause – is entered in the same 
 from storage.ledger.claiming import claim
 from storage.ledger.ending import (
     JobRunning,
+    NotReleased,
     done,
     failed,
     not_applicable,
     release_running,
+    released,
     restart,
     retry_later,
     wait_for,
@@ -21,6 +23,7 @@ from storage.ledger.entering import enqueue, enqueue_all, enqueue_beside, prepar
 from storage.ledger.names import inputs_digest, job_key, joined_digest, key_of, parameters_digest
 from storage.ledger.reading import (
     companions_of,
+    find,
     first_input,
     get,
     input_instances,
@@ -37,6 +40,7 @@ __all__ = [
     "HEAD_START",
     "PREPARED",
     "JobRunning",
+    "NotReleased",
     "claim",
     "companions_of",
     "done",
@@ -44,6 +48,7 @@ __all__ = [
     "enqueue_all",
     "enqueue_beside",
     "failed",
+    "find",
     "first_input",
     "get",
     "input_instances",
@@ -57,6 +62,7 @@ __all__ = [
     "prepare",
     "read_jobs",
     "release_running",
+    "released",
     "report_of",
     "restart",
     "results_of",

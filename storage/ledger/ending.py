@@ -22,6 +22,10 @@ from storage.records import Job, JobResults, JobState, Level, ResultObject
 from storage.successors import Superseded
 
 
+class NotReleased(StorageError):
+    """What was refused of the job cannot be released; the message says why not."""
+
+
 class JobRunning(StorageError):
     """The job runs at this moment; it can be restarted when it has ended."""
 
@@ -62,6 +66,55 @@ def failed(
     _end(tx, job_id, at, JobState.FAILED, reason, traceback, results or JobResults())
 
 
+def released(tx: Transaction, job_id: int, at: datetime, results: JobResults, reason: str) -> int:
+    """A person lets out what the gate refused: it is what the job made, and is owed.
+
+    Gives how many objects are new; what the job has already stays as it is. A report that there is
+    no result, and was not sent, is not sent any more. reason: who wanted it, why, and what was
+    refused; it stays with the job and in the history.
+
+    Raises
+    ------
+    NotFound
+    NotReleased
+        It is neither failed nor done.
+    Superseded
+        A newer job has taken its place.
+    """
+    before = reading.get(tx, job_id)
+    if before.state not in (JobState.FAILED, JobState.DONE):
+        raise NotReleased(f"job {job_id} is {before.state}: only what has failed is released")
+    successor = successors.newest_of(tx, job_id)
+    if successor is not None:
+        raise Superseded(job_id, successor)
+    known = reading.results_of(tx, job_id).objects
+    uids = {one.sop_instance_uid for one in known}
+    fresh = tuple(one for one in results.objects if one.sop_instance_uid not in uids)
+    if not fresh:
+        return 0
+    if before.state is JobState.FAILED:
+        outbox.drop_unsent(tx, job_id, at, "not sent: the result was released by hand")
+        index.drop_own(tx, before.study_id, sorted(uids))
+    kinds = {one.kind for one in fresh}
+    rows.change(tx, job_id, forms=[one.value for one in sorted({*before.forms, *kinds})])
+    _enter_results(tx, before, fresh, at)
+    rows.change(
+        tx, job_id, state=JobState.DONE.value, finished_at=at, reason=reason, traceback="",
+        **_said(results),
+    )  # fmt: skip
+    outbox.enter(tx, job_id, before.destinations, at)
+    rows.tell(tx, at, job_id, before.state, JobState.DONE, reason, Level.WARNING)
+    return len(fresh)
+
+
+def _said(results: JobResults) -> dict[str, Any]:
+    return {
+        "findings": [dataclasses.asdict(row) for row in results.findings],
+        "previews": list(results.previews),
+        "remarks": list(results.remarks),
+    }
+
+
 def _end(
     tx: Transaction,
     job_id: int,
@@ -80,9 +133,7 @@ def _end(
         finished_at=at,
         reason=reason,
         traceback=traceback,
-        findings=[dataclasses.asdict(row) for row in results.findings],
-        previews=list(results.previews),
-        remarks=list(results.remarks),
+        **_said(results),
     )
     outbox.drop_overwritten(tx, job_id, results.objects, at)
     outbox.enter(tx, job_id, before.destinations, at)

@@ -54,6 +54,12 @@ def get(tx: Transaction, job_id: int) -> Job:
     return _job(row)
 
 
+def find(tx: Transaction, key: str) -> Job | None:
+    """The job of this key."""
+    row = tx.execute(_jobs().where(schema.jobs.c.key == key)).one_or_none()
+    return None if row is None else _job(row)
+
+
 def list_jobs(
     tx: Transaction,
     study_id: int | None = None,
