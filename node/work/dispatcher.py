@@ -255,6 +255,7 @@ class Dispatcher:
         with self._database.write() as tx:
             self._go_on(tx)
             ledger.without_forms(tx, job.id, self._clock(), outcome.reason)
+            self._sum_up(tx, job)  # another may have ended meanwhile, and found this one open
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""

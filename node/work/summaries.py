@@ -115,12 +115,20 @@ def _end(tx: Transaction, job: Job) -> list[str]:
 
 
 def _named_anew(job: NewJob, earlier: Sequence[Job]) -> NewJob:
-    """What ended otherwise meanwhile, and as before again, is said again, after what was said."""
-    newest = max(earlier, key=lambda one: one.id, default=None)
+    """What ended otherwise meanwhile, and as before again, is said again, after what was said.
+
+    What the newest says already keeps its name.
+    """
+    said = sorted(earlier, key=lambda one: one.id)
     key = ledger.key_of(job)
-    if newest is None or newest.key == key or all(one.key != key for one in earlier):
+    if all(one.key != key for one in said) or said[-1].key == key:
         return job
-    return replace(job, inputs_digest=_digest([job.inputs_digest, newest.key]))
+    as_newest = _after(job, said[-2])
+    return as_newest if ledger.key_of(as_newest) == said[-1].key else _after(job, said[-1])
+
+
+def _after(job: NewJob, other: Job) -> NewJob:
+    return replace(job, inputs_digest=_digest([job.inputs_digest, other.key]))
 
 
 def _is_summary_of(job: Job, rule: RuleSettings) -> bool:

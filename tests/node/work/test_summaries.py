@@ -19,6 +19,7 @@ from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Summary, Ticket, Verdict
 from storage import ledger, outbox, own_jobs, retries
 from storage.kinds import ObjectKind
+from storage.ledger import rows
 from storage.records import DeliveryState, Job, JobResults, JobState
 from storage.results import JobFolder
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
@@ -210,6 +211,45 @@ def test_what_ends_as_it_once_did_is_said_again_after_what_was_said_meanwhile(
         JobState.NOT_APPLICABLE,
         JobState.FAILED,
     ]
+
+
+def test_what_was_said_again_is_not_said_once_more_when_nothing_has_changed(
+    bench: Bench,  # noqa: F811
+) -> None:
+    ids = enter(bench)
+    site = Site(bench, ScriptedExecutor(ends()))
+    verdicts = (Verdict.FAILED, Verdict.NOT_APPLICABLE, Verdict.FAILED, Verdict.FAILED)
+    for verdict in verdicts:
+        site.executor.answer = ends(lung_nodule=verdict)
+        site.run()
+        restart(bench, ids[1])
+    assert len(site.summaries()) == 3
+
+
+def test_a_job_of_which_no_further_forms_could_be_made_keeps_the_summary_waiting_no_longer(
+    bench: Bench,  # noqa: F811
+) -> None:
+    first, *others = enter(bench)
+
+    def answer(ticket: Ticket) -> Outcome:
+        if ticket.forms:
+            return Outcome(Verdict.FAILED, reason="broken")
+        return ends()(ticket)
+
+    site = Site(bench, ScriptedExecutor(answer))
+    with bench.database.write() as tx:
+        for later in others:
+            rows.change(tx, later, not_before=START + timedelta(hours=1))
+    site.run()
+    bench.clock.now += timedelta(hours=1)
+    with bench.database.write() as tx:
+        assert ledger.want_forms(tx, first, {ObjectKind.PICTURE}, bench.clock(), "no SEG")
+        rows.change(tx, first, not_before=START + timedelta(hours=2))
+    site.run()
+    assert site.summaries() == []  # the first is open
+    bench.clock.now += timedelta(hours=1)
+    site.run()
+    assert [one.state for one in site.summaries()] == [JobState.DONE]
 
 
 def test_a_study_that_re_opens_gets_a_summary_of_its_new_results_alone(
