@@ -78,11 +78,25 @@ def leave_out(tx: Transaction, reasons: Mapping[int, str], at: datetime) -> None
             outbox.tell_all(tx, at, Level.INFO, changed, _LEFT_OUT, reason, state)
 
 
+def jobs_of(tx: Transaction, delivery_ids: Iterable[int]) -> list[int]:
+    """The jobs that made what is delivered."""
+    table = schema.deliveries
+    query = sa.select(table.c.job_id).distinct()
+    found = {
+        job_id
+        for part in outbox.parts(sorted(delivery_ids))
+        for job_id in tx.scalars(query.where(table.c.id.in_(part)))
+    }
+    return sorted(found)
+
+
 def reconsider(
-    tx: Transaction, destination: str, job_id: int, kinds: Collection[ObjectKind], at: datetime
+    tx: Transaction, refused: Delivery, kinds: Collection[ObjectKind], at: datetime
 ) -> int:
-    """What was left out of these kinds is owed again: what it gave way to was refused."""
-    ids = _ids(tx, destination, job_id, (_LEFT_OUT,), kinds)
+    """What was left out of these kinds of the same job is owed again: what it gave way to was
+    refused. That itself is not."""
+    found = _ids(tx, refused.destination, refused.job_id, (_LEFT_OUT,), kinds)
+    ids = [one for one in found if one != refused.id]
     _owe_again(tx, ids, at, "what it gave way to was refused")
     return len(ids)
 

@@ -97,6 +97,8 @@ class Books:
             outbox.give_back(tx, ids, now, now + pause, reason)
         for job_id, kinds in decided.wanted.items():
             self._want(tx, job_id, kinds, now)
+        for job_id in selection.jobs_of(tx, decided.left_out):
+            self._take_back(tx, job_id, now)
 
     def _want(
         self, tx: Transaction, job_id: int, kinds: Collection[ObjectKind], now: datetime
@@ -139,9 +141,12 @@ class Books:
             again = now + backoff.pause(delivery.attempts, self._chance)
             doubt = result.status is None and settlement.in_doubt
             outbox.retry_later(tx, delivery.id, now, again, result.status, result.reason, doubt)
+        self._take_back(tx, delivery.job_id, now)
+
+    def _take_back(self, tx: Transaction, job_id: int, now: datetime) -> None:
+        """What the job has taken the place of, where that is wanted and due."""
         if self._retraction:
-            name, reason = self._destination, self._retraction
-            retractions.enter_due(tx, delivery.job_id, name, reason, now)
+            retractions.enter_due(tx, job_id, self._destination, self._retraction, now)
 
     def _refused(
         self, tx: Transaction, delivery: Delivery, result: SendResult, now: datetime
@@ -164,7 +169,7 @@ class Books:
         kinds = set(STAND_INS)
         if delivery.object.kind is ObjectKind.LABEL_MAP:
             kinds |= {ObjectKind.SEGMENTATION, ObjectKind.REPORT}
-        selection.reconsider(tx, self._destination, delivery.job_id, kinds, now)
+        selection.reconsider(tx, delivery, kinds, now)
 
     # --- the log ----------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from storage import ledger, own_jobs, retractable
 from storage.database import Transaction
-from storage.records import NewJob
+from storage.records import JobState, NewJob
 from storage.retractable import DESTINATION, OBJECTS, REASON
 
 VERSION = "1"
@@ -23,9 +23,14 @@ def enter_due(
     tx: Transaction, job_id: int, destination: str, reason: str, at: datetime
 ) -> int | None:
     """Enter the note that is due now that a destination has stored something of a job; None where
-    none is. ``reason`` is one of ``node.results.study.key_objects.REJECTED``."""
+    none is. ``reason`` is one of ``node.results.study.key_objects.REJECTED``.
+
+    That a job failed takes the place of no results.
+    """
     job = ledger.get(tx, job_id)
-    if job.analyzer == own_jobs.RETRACTION or not retractable.is_stored(tx, job_id, destination):
+    if job.analyzer == own_jobs.RETRACTION or job.state is JobState.FAILED:
+        return None
+    if not retractable.is_stored(tx, job_id, destination):
         return None
     objects = retractable.superseded(tx, job_id, destination)
     first = ledger.first_input(tx, job_id)

@@ -43,10 +43,13 @@ def test_what_is_left_out_is_not_due_and_its_reason_stands_with_it(database: Dat
 def test_what_gave_way_is_owed_again_when_the_other_was_refused(database: Database) -> None:
     with database.write() as tx:
         job_id = done(tx)
-        ids = {one.object.kind: one.id for one in outbox.claim(tx, "pacs", NOON)}
-        selection.leave_out(tx, dict.fromkeys([ids["seg"], ids["image"]], "gave way"), NOON)
+        claimed = {one.object.kind: one for one in outbox.claim(tx, "pacs", NOON)}
+        left_out = [claimed[ObjectKind.SEGMENTATION].id, claimed[ObjectKind.IMAGE].id]
+        selection.leave_out(tx, dict.fromkeys(left_out, "gave way"), NOON)
         kinds = (ObjectKind.IMAGE,)
-        assert selection.reconsider(tx, "pacs", job_id, kinds, NOON) == 1
+        image = claimed[ObjectKind.IMAGE]
+        assert selection.reconsider(tx, image, kinds, NOON) == 0  # it was itself refused
+        assert selection.reconsider(tx, claimed[ObjectKind.REPORT], kinds, NOON) == 1
         assert by_kind(tx, job_id) == {
             "image": PENDING,
             "seg": LEFT_OUT,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from node.delivery import retractions
+from node.delivery.books import Books
+from node.delivery.decisions import Decisions
 from node.work import retractions as told
 from storage import index, ledger, outbox, own_jobs
 from storage.database import Transaction
@@ -30,8 +33,9 @@ class Site(Outbox):
         kinds: tuple[str, ...] = ("seg", "sr"),
         destinations: tuple[str, ...] = (PACS,),
         rule: str = "rule",
+        is_failed: bool = False,
     ) -> int:
-        """One more job, done."""
+        """One more job, done, or failed with a report of it."""
         self._jobs += 1
         with self.database.write() as tx:
             index.add(tx, [self._image()])
@@ -58,7 +62,11 @@ class Site(Outbox):
                 claimed = ledger.claim(tx, self.clock())
             assert claimed is not None
             objects = tuple(self._object(claimed.key, kind) for kind in kinds)
-            ledger.done(tx, job_id, self.clock(), JobResults(objects=objects))
+            results = JobResults(objects=objects)
+            if is_failed:
+                ledger.failed(tx, job_id, self.clock(), "it stopped", "", results)
+            else:
+                ledger.done(tx, job_id, self.clock(), results)
         return job_id
 
     def store(self, count: int = 9, destination: str = PACS) -> list[int]:
@@ -141,6 +149,30 @@ def test_results_of_which_the_new_are_refused_stay(site: Site) -> None:
         outbox.sent(tx, other.id, site.clock(), 0)
         assert _note(site, tx, new, PACS) is None
     assert site.notes() == []
+
+
+def test_the_old_objects_are_taken_back_too_when_the_last_of_the_new_is_left_out(
+    site: Site,
+) -> None:
+    old = site.end()
+    site.store()
+    site.end()
+    assert site.store(count=1) == []
+    books = Books(PACS, site.clock, random.Random(1), retraction="quality")
+    with site.database.write() as tx:
+        (last,) = outbox.claim(tx, PACS, site.clock())
+        books.enter_decisions(tx, Decisions(left_out={last.id: "it is not taken"}))
+    (note,) = site.notes()
+    assert site.taken_back(note.id) == site.made(old)
+
+
+def test_a_job_that_failed_takes_nothing_back_with_its_report(site: Site) -> None:
+    site.end()
+    site.store()
+    site.end(("sr",), is_failed=True)
+    assert site.store() == []
+    site.end()
+    assert len(site.store()) == 1
 
 
 def test_a_note_supersedes_nothing_and_is_superseded_by_nothing(site: Site) -> None:
