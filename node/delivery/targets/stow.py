@@ -23,6 +23,7 @@ from node.delivery.targets.port import Abilities, Sink, Telling, Wanted, every
 from node.delivery.targets.store_answer import StoreAnswer
 from node.dimse.errors import PeerFault, PeerUnavailable, Unaskable
 from node.dimse.scu.answers import SendOutcome, SendResult
+from node.errors import SettingsError
 from node.web_client import client
 from node.web_client.authorization import authorization_of
 from node.web_client.matches import Asking, NoMatches
@@ -248,7 +249,7 @@ class _Exchange:
         except Unaskable:
             self._all(left, if_unaskable)
             return
-        except httpx.HTTPError:
+        except (httpx.HTTPError, PeerUnavailable, SettingsError):  # or who gives out tokens is away
             self._all(left, _LOST)
             raise
         for place, one in enumerate(left):

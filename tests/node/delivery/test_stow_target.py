@@ -333,6 +333,23 @@ def test_a_service_that_takes_no_queries_is_sent_to_again_and_the_log_says_so(
     assert uid not in str(lines)
 
 
+def test_what_may_be_stored_is_in_doubt_where_no_token_is_had_to_ask_for_it(
+    box: Outbox, pacs: WebPacs, tmp_path: Path
+) -> None:
+    box.finish_job(("sr",))
+    pacs.token_answers.append(token("one", 1e-9))
+    pacs.faults.append(Fault(mute=200))
+    target = oauth(pacs, tmp_path)
+    deliver(box, target)
+    assert box.deliveries()["sr"].in_doubt
+    pacs.token_answers.append(token("two"))
+    deliver(box, target)
+    box.clock.advance(1000)
+    deliver(box, target)
+    assert box.states() == [SENT]
+    assert pacs.times() == [1]
+
+
 # --- as whom --------------------------------------------------------------------------------------
 
 
