@@ -51,8 +51,8 @@ def _hurry(tx: Transaction, job_id: int, at: datetime) -> None:
 def _rows(
     tx: Transaction, job_id: int, destinations: Sequence[str], at: datetime
 ) -> list[dict[str, Any]]:
-    results, table, jobs = schema.results, schema.deliveries, schema.jobs
-    ids = tx.scalars(sa.select(results.c.id).where(results.c.job_id == job_id)).all()
+    table, jobs = schema.deliveries, schema.jobs
+    ids = list(made_last(tx, job_id))
     if not ids:
         return []
     query = sa.select(table.c.result_id, table.c.destination).where(table.c.job_id == job_id)
@@ -72,6 +72,15 @@ def _rows(
         for result_id in ids
         if (result_id, destination) not in known
     ]
+
+
+def made_last(tx: Transaction, job_id: int) -> dict[int, str]:
+    """The UIDs of what a job has made, by row numbers, without what it has written over since."""
+    table = schema.results
+    query = sa.select(table.c.id, table.c.key, table.c.sop_instance_uid)
+    found = tx.execute(query.where(table.c.job_id == job_id).order_by(table.c.id))
+    last = {row.key: row for row in found}
+    return {row.id: row.sop_instance_uid for row in last.values()}
 
 
 def _drop_what_is_older(

@@ -50,7 +50,7 @@ def superseded(tx: Transaction, job_id: int, destination: str) -> list[ResultObj
         )
         .order_by(results.c.id)
     )
-    current = _current(tx, job_id)
+    current = set(outbox.made_last(tx, job_id).values())
     done = set(_taken_back(tx, job_id, destination))
     return [
         outbox.result_object(row)
@@ -65,14 +65,6 @@ def by_uid(tx: Transaction, sop_instance_uids: list[str]) -> list[ResultObject]:
     query = sa.select(table).where(table.c.sop_instance_uid.in_(sop_instance_uids))
     found = (outbox.result_object(row) for row in tx.execute(query))
     return sorted(found, key=lambda one: one.sop_instance_uid)
-
-
-def _current(tx: Transaction, job_id: int) -> set[str]:
-    """The UIDs of what a job made last, file by file."""
-    table = schema.results
-    query = sa.select(table.c.key, table.c.sop_instance_uid).where(table.c.job_id == job_id)
-    last = {row.key: row.sop_instance_uid for row in tx.execute(query.order_by(table.c.id))}
-    return set(last.values())
 
 
 def _taken_back(tx: Transaction, job_id: int, destination: str) -> Iterator[str]:

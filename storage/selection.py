@@ -128,11 +128,13 @@ def _ids(
     states: Iterable[DeliveryState],
     kinds: Collection[ObjectKind] = tuple(ObjectKind),
 ) -> list[int]:
+    """Of what is still there: a job that ran again may have written over what it made before."""
     table, results = schema.deliveries, schema.results
     query = (
         sa.select(table.c.id)
         .join(results, results.c.id == table.c.result_id)
         .where(table.c.job_id == job_id, table.c.destination == destination)
+        .where(results.c.id.in_(list(outbox.made_last(tx, job_id))))
         .where(table.c.state.in_([one.value for one in states]))
         .where(results.c.kind.in_([one.value for one in kinds]))
     )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from storage import abilities, events, ledger, outbox, selection
 from storage.abilities import KnownAbilities
 from storage.database import Database, Transaction
 from storage.kinds import ObjectKind
-from storage.records import DeliveryState, JobState, Level, Topic
+from storage.records import DeliveryState, JobResults, JobState, Level, Topic
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, results
 
 PENDING, LEFT_OUT = DeliveryState.PENDING, DeliveryState.LEFT_OUT
@@ -69,6 +71,22 @@ def test_a_person_may_ask_for_all_that_was_not_sent_also_elsewhere(database: Dat
         assert selection.ask_for(tx, "archive", job_id, NOON) == 3
         found = selection.of_jobs(tx, "archive", [job_id])
         assert [one.state for one in found] == [PENDING] * 3
+
+
+def test_what_a_job_has_written_over_goes_nowhere_whoever_asks_for_it(database: Database) -> None:
+    with database.write() as tx:
+        job_id = done(tx)
+        before = outbox.claim(tx, "pacs", NOON)
+        selection.leave_out(tx, {one.id: "not taken" for one in before}, NOON)
+        ledger.restart(tx, job_id, NOON)
+        ledger.claim(tx, NOON)
+        first, again = results().objects, results("9.2").objects
+        same_files = (replace(b, key=a.key) for a, b in zip(first, again, strict=True))
+        ledger.done(tx, job_id, NOON, JobResults(tuple(same_files)))
+        assert selection.ask_for(tx, "archive", job_id, NOON) == 3
+        found = selection.of_jobs(tx, "archive", [job_id])
+        assert {one.object.sop_instance_uid for one in found} == {"9.2.0", "9.2.1", "9.2.2"}
+        assert selection.ask_for(tx, "pacs", job_id, NOON) == 0
 
 
 def test_nothing_of_a_job_whose_place_a_newer_one_has_taken_is_asked_for(

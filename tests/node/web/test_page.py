@@ -163,6 +163,19 @@ def test_what_waits_for_a_destination_that_is_away_is_said_with_the_next_try(
     assert re.search(r"1 waiting \(next try in \d+ days\)", page)
 
 
+def test_a_destination_is_not_blamed_for_what_waits_for_something_else(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    finish(site, study_with_job(site, phantom_paths[0]))
+    later = START + timedelta(days=9999)
+    with site.database.write() as tx:
+        (one,) = outbox.claim(tx, "pacs", START + timedelta(hours=1))
+        outbox.give_back(tx, [one.id], START, later, "waits for what it refers to")
+    page = site.client.get("/").text
+    assert "is owed results; what is next waits for what it refers to. They are kept" in page
+    assert "does not take results" not in page
+
+
 def test_quarantined_images_are_listed_with_their_reason(site: Site) -> None:
     with site.database.write() as tx:
         refused = Refused("conflict-0a1b.dcm", RefusalKind.CONFLICT, "other bytes", "0a1b")
