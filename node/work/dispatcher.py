@@ -161,8 +161,11 @@ class Dispatcher:
             raise
         except Exception as error:  # border: one job must not hold up the others
             log.exception("job_not_started", job=job.id)
-            reason = f"the job cannot be started: {type(error).__name__}"
-            ledger.failed(tx, job.id, self._clock(), reason, traceback.format_exc())
+            reason, now = f"the job cannot be started: {type(error).__name__}", self._clock()
+            if job.is_further:
+                ledger.without_forms(tx, job.id, now, reason)
+            else:
+                ledger.failed(tx, job.id, now, reason, traceback.format_exc())
             self._sum_up(tx, job)
             return None, None
 
@@ -188,8 +191,11 @@ class Dispatcher:
             if _tells(ticket):
                 return  # the job itself has ended long ago
             reason = f"the outcome cannot be recorded: {type(error).__name__}"
-            trace = traceback.format_exc()
-            self._finish(job, ticket, Outcome(Verdict.FAILED, reason=reason, traceback=trace))
+            failure = Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
+            if job.is_further:
+                self._stay_as_it_was(job, failure)
+            else:
+                self._finish(job, ticket, failure)
 
     def _settle(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         if self._stopping.is_set() and (outcome.transient or outcome.waits_for):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
+from analyzers.contract import Limits
 from node.work.executor import Outcome, Ticket, Verdict
 from storage import events, ledger, outbox
 from storage.kinds import ObjectKind
-from storage.records import JobState, Level
+from storage.records import FindingRow, JobResults, JobState, Level
 from tests.node.work import test_dispatcher
 from tests.node.work.test_dispatcher import Bench, ScriptedExecutor, results
 
@@ -59,3 +62,31 @@ def test_if_they_cannot_be_made_the_job_is_done_as_it_was(bench: Bench, verdict:
         (alarm,) = events.list_events(tx, level=Level.ALARM)
         assert len(outbox.list_deliveries(tx)) == 2
     assert "broken" in alarm.reason
+
+
+def test_if_the_run_for_them_cannot_begin_the_job_is_done_as_it_was(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = bench.enter()
+    bench.run(bench.dispatcher(ScriptedExecutor(answer)))
+    want(bench, job_id)
+
+    def limits(analyzer: str) -> Limits:
+        raise TypeError("its parameters have no defaults")
+
+    monkeypatch.setattr("node.work.tickets._limits", limits)
+    bench.run(bench.dispatcher(ScriptedExecutor(answer)))
+    assert (bench.job(job_id).state, bench.job(job_id).is_further) == (JobState.DONE, False)
+
+
+def test_if_what_the_run_for_them_made_cannot_be_recorded_the_job_is_done_as_it_was(
+    bench: Bench,
+) -> None:
+    odd = JobResults(findings=(FindingRow("lung", "volume", Decimal(1), "mL"),))  # type: ignore[arg-type]
+    outcomes = iter([results("seg", "sr"), odd])
+    executor = ScriptedExecutor(lambda ticket: Outcome(Verdict.DONE, next(outcomes)))
+    job_id = bench.enter()
+    bench.run(bench.dispatcher(executor))
+    want(bench, job_id)
+    bench.run(bench.dispatcher(executor))
+    assert (bench.job(job_id).state, bench.job(job_id).is_further) == (JobState.DONE, False)
