@@ -19,6 +19,8 @@ def check_web_address(value: str) -> str:
     found = urlsplit(value)
     if found.scheme not in ("http", "https") or not found.hostname:
         raise ValueError('is no address of a web service: "https://…/dicom-web"')
+    if found.port == 0:  # raises by itself where there is no such port
+        raise ValueError("names port 0: nobody can be called there")
     if found.username is not None or found.password is not None:
         raise ValueError("holds a user: name it in user, and its password in password_file")
     if found.query or found.fragment:
@@ -77,7 +79,7 @@ class WebCalledSettings(Table):
             raise ValueError("token_url needs client_secret_file or client_secret_env")
         if self.key and not self.certificate:
             raise ValueError("key needs certificate")
-        if (self.ca or self.certificate) and not self.url.startswith("https:"):
+        if (self.ca or self.certificate) and urlsplit(self.url).scheme != "https":
             raise ValueError("ca and certificate need a url that begins with https:")
         return self
 

@@ -59,6 +59,8 @@ def test_each_kind_is_read_as_its_own_and_one_without_a_kind_is_called_by_dimse(
         (FOLDER + 'template = "{PatientName}.dcm"\n', "{PatientName} does not enter a file name"),
         (DIMSE + "max_per_minute = 0\n", "destinations[0].max_per_minute"),
         (STOW.replace("https:", "ftp:"), "destinations[0].url: is no address of a web service"),
+        (STOW.replace("https://h", "https://h:99999"), "destinations[0].url: Port out of range"),
+        (STOW.replace("https://h", "https://h:0"), "destinations[0].url: names port 0"),
         (STOW + 'token_url = "https://l/t"\n', "token_url and client_id need each other"),
         (STOW + 'token_url = "https://l/t"\nclient_id = "n"\n', "token_url needs client_secret"),
         (STOW + 'scope = "s"\n', "client_secret, scope and token_ca need token_url"),
@@ -71,6 +73,11 @@ def test_a_mistake_is_named_with_its_key_and_what_to_do(
     tmp_path: Path, text: str, said: str
 ) -> None:
     assert said in faults(tmp_path, text)
+
+
+def test_the_scheme_of_an_address_is_read_however_it_is_written(tmp_path: Path) -> None:
+    found = read(tmp_path, STOW.replace("https:", "HTTPS:") + 'ca = "c.pem"\n')
+    assert found.stow_destinations[0].ca == tmp_path / "c.pem"
 
 
 def test_no_message_holds_a_secret(tmp_path: Path) -> None:
