@@ -93,8 +93,8 @@ def _at(
     affine: NDArray[np.float64],
     step: int,
 ) -> Surface | None:
-    """The surface at one half; None where no value reaches it."""
-    if values.max() <= 0.5:
+    """The surface at one half; None where no value that is looked at reaches it."""
+    if values[::step, ::step, ::step].max() <= 0.5:
         return None
     vertices, triangles, _, _ = marching_cubes(values, 0.5, step_size=step)  # type: ignore[no-untyped-call]
     index = vertices.astype(np.float64) + origin

@@ -17,7 +17,7 @@ from analyzers.contract import (
     Segment,
 )
 from node.results import certainty
-from node.results.report import content_items, lines, statements
+from node.results.report import content_items, lines, ranges, statements
 from node.results.words import numbers, sentences
 
 Row = tuple[str, str]
@@ -25,7 +25,8 @@ Row = tuple[str, str]
 
 
 def of_finding(item: Segment | Detection, language: str, *, briefly: bool = False) -> Iterator[Row]:
-    """``briefly``: without how well an answer is to be trusted, and why it was given."""
+    """``briefly``: without how well an answer is to be trusted, and why it was given, and without
+    the range of what is usual."""
     yield from _certainty(item, language)
     said: tuple[Measurement | Classification, ...] = (*item.measurements, *item.classifications)
     for one in said:
@@ -36,7 +37,7 @@ def of_one(
     item: Measurement | Classification, language: str, *, briefly: bool = False
 ) -> Iterator[Row]:
     if isinstance(item, Measurement):
-        yield _of_measurement(item, language)
+        yield _of_measurement(item, language, briefly=briefly)
         return
     (row,) = lines.of_classification(item, language)
     yield row.name, row.text
@@ -47,12 +48,14 @@ def of_one(
     yield from (("", reason) for reason in item.reasons)
 
 
-def _of_measurement(item: Measurement, language: str) -> Row:
-    (row,) = lines.of_measurement(item, language)
+def _of_measurement(item: Measurement, language: str, *, briefly: bool) -> Row:
+    """With its reference range; ``briefly``: only that it lies outside of it, where it does."""
+    row = next(lines.of_measurement(item, language))
     if not math.isfinite(item.value):
         return row.name, row.text
     value = numbers.spelled(numbers.written(numbers.shown(item.value)), language)
-    return row.name, f"{value} {row.unit}".rstrip()
+    usual = ranges.beside(item, language) if briefly else ranges.in_words(item, language)
+    return row.name, ", ".join(part for part in (f"{value} {row.unit}".rstrip(), usual) if part)
 
 
 def _of_point(point: OperatingPoint, language: str) -> Iterator[Row]:

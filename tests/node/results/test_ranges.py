@@ -12,9 +12,11 @@ import pytest
 
 from analyzers.contract import Findings, Measurement, Reference
 from node.results import reported
+from node.results.forms import rows, table
 from node.results.modules.source import Maker
 from node.results.report import lines
 from node.results.write import write_results
+from storage.kinds import ObjectKind
 from tests.node.results import sources
 from tests.node.results.sources import PROVENANCE, ct_source, single
 
@@ -96,3 +98,26 @@ def test_a_range_comes_back_to_the_analyzers_after_it(tmp_path: Path) -> None:
     path = reported.write(Findings((measured(2.5),)), tmp_path)
     (found,) = reported.read("x", path)
     assert found.finding == measured(2.5)
+
+
+def test_every_further_form_says_whether_a_number_is_usual() -> None:
+    high = measured(7.0)
+    (page,) = rows.of_one(high, "en")
+    assert page == (
+        "Volume",
+        "7 mL, above the reference range: 2.96 mL to 5 mL (adults, Someone 2019)",
+    )
+    assert list(rows.of_one(high, "de", briefly=True)) == [
+        ("Volumen", "7 mL, über dem Referenzbereich")
+    ]
+    assert list(rows.of_one(measured(4.0), "en", briefly=True)) == [("Volume", "4 mL")]
+
+
+def test_findings_with_a_reference_range_have_every_further_form(tmp_path: Path) -> None:
+    item = single()
+    (segment,) = item.segments
+    segment = dataclasses.replace(segment, measurements=(measured(7.0),))
+    findings = Findings((dataclasses.replace(item, segments=(segment,)), measured(7.0)))
+    forms = {one.kind for one in table.FORMS} - {ObjectKind.PROBABILITY}
+    made = write_results(ct_source(), findings, PROVENANCE, tmp_path / "job", forms)
+    assert forms <= {one.kind for one in made.objects}

@@ -80,3 +80,10 @@ def test_each_structure_is_an_object_that_lies_where_the_structure_does(
         middle = (source.volume.affine @ (*where.mean(axis=0), 1))[:3]
         assert facets["numbers"][:, 1:].mean(axis=(0, 1)) == pytest.approx(middle, abs=1.5)
         assert dataset.file_meta.MediaStorageSOPClassUID == dataset.SOPClassUID
+
+
+@pytest.mark.parametrize("most", [100, 300, 600, 1200, 2400])
+def test_a_thin_sheet_has_a_surface_however_few_triangles_are_wanted(most: int) -> None:
+    mask = np.zeros((5, 40, 40), np.bool_)
+    mask[2, 5:35, 5:35] = True
+    assert surface(mask, np.eye(4), most).volume == pytest.approx(900, rel=0.1)
