@@ -56,6 +56,21 @@ class Bench:
         numbers = SeriesNumbers(provenance.key)
         return Bench(source, Findings(), provenance, {}, numbers, report=report)
 
+    def known(self) -> frozenset[str]:
+        """The UIDs of all that an object of the run may refer to."""
+        sources = (self.source, *self.source.companions.values(), *self.cited.values())
+        objects = (*self.segmentations.values(), *((self.report,) if self.report else ()))
+        earlier = self.provenance.predecessor
+        made = (*self.images, *self.further, *((earlier,) if earlier else ()))
+        headers = (header for one in sources for header in one.headers)
+        derived = (header for one in self.companions.values() for header in one)
+        return frozenset(
+            (
+                *(str(one.SOPInstanceUID) for one in (*headers, *objects, *derived)),
+                *(one.sop_instance_uid for one in made),
+            )
+        )
+
     def cite(self, companion: Source) -> None:
         """A companion was used: the report names it among its evidence."""
         self.cited[str(companion.headers[0].SeriesInstanceUID)] = companion

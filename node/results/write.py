@@ -216,6 +216,7 @@ def _make_forms(bench: Bench, forms: Iterable[Form], files: ResultFiles) -> None
             path = files.write(dataset, f"{form.file}-{number}.dcm", form.kind)
             with files.judged():
                 form.read_back(path, bench, number)
+                gate.check_resolved(path, bench.known())
                 gate.check_required(path, bench.source)
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 
+import pydicom
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedPDFStorage
@@ -24,6 +26,7 @@ from reportlab.pdfgen.canvas import Canvas
 from analyzers.contract import Code
 from node.results import kinds, uids
 from node.results.bench import Bench
+from node.results.errors import GateRefused
 from node.results.forms import account, layout
 from node.results.forms.account import Account
 from node.results.forms.layout import Letters, Picture, Placed, Rule, Tone
@@ -122,3 +125,19 @@ def _jpeg(placed: Picture) -> ImageReader:
     Image.fromarray(placed.pixels).save(content, "JPEG", quality=JPEG_QUALITY)
     content.seek(0)
     return ImageReader(content)
+
+
+def read_back(path: Path, bench: Bench, number: int) -> None:
+    """It holds a whole PDF file, and nothing else. Raises ``GateRefused``."""
+    dataset = pydicom.dcmread(path)
+    held, length = bytes(dataset.EncapsulatedDocument), int(dataset.EncapsulatedDocumentLength)
+    content, padding = held[:length], held[length:]
+    reasons = []
+    if not content.startswith(b"%PDF-") or not content.rstrip().endswith(b"%%EOF"):
+        reasons.append("what it holds is no whole PDF file")
+    if length > len(held) or padding not in (b"", b"\0"):
+        reasons.append("the length that it says is not that of what it holds")
+    if dataset.MIMETypeOfEncapsulatedDocument != "application/pdf":
+        reasons.append("it is not said to be a PDF file")
+    if reasons:
+        raise GateRefused("doc", tuple(reasons))

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import pydicom
 from highdicom.color import CIELabColor
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedSTLStorage
 
 from analyzers.contract import Code
-from analyzers.grid.surface import Surface, surface
+from analyzers.grid.surface import TOLERATED, Surface, surface
 from node.results import uids
 from node.results.bench import Bench
+from node.results.errors import GateRefused
 from node.results.forms import marks
 from node.results.forms.marks import Structure
 from node.results.modules import copied, planes, provenance
@@ -50,14 +54,13 @@ def build(bench: Bench) -> Iterator[Dataset]:
         return
     series_number = bench.numbers.next(NUMBERS).series_number
     for number, structure in enumerate(found):
-        mask = np.stack(
-            [
-                structure.segmentation.plane(structure.segment, index)
-                for index in range(volume.shape[0])
-            ]
-        )
-        made = surface(mask, volume.affine, MOST_TRIANGLES)
+        made = surface(_mask(structure), volume.affine, MOST_TRIANGLES)
         yield _object(bench, structure, stl(made), number, series_number)
+
+
+def _mask(structure: Structure) -> NDArray[np.bool_]:
+    of = structure.segmentation
+    return np.stack([of.plane(structure.segment, index) for index in range(len(of.labels))])
 
 
 def stl(made: Surface) -> bytes:
@@ -114,3 +117,56 @@ def _series(source: Source) -> Dataset:
     item.SeriesInstanceUID = source.headers[0].SeriesInstanceUID
     item.ReferencedInstanceSequence = [planes.instance_reference(one) for one in source.headers]
     return item
+
+
+# --- read back ------------------------------------------------------------------------------------
+
+
+def read_back(path: Path, bench: Bench, number: int) -> None:
+    """The written surface encloses the volume of its structure, and lies where that lies.
+
+    Raises ``GateRefused``.
+    """
+    dataset, volume = pydicom.dcmread(path), bench.source.volume
+    structures = [one for one in marks.of(bench) if isinstance(one, Structure)]
+    facets = _facets(dataset)
+    if facets is None or volume is None:
+        raise GateRefused("m3d", ("what it holds is no whole STL file",))
+    mask = _mask(structures[number])
+    voxel = abs(float(np.linalg.det(volume.affine[:3, :3])))
+    diagonal = float(np.linalg.norm(volume.affine[:3, :3].sum(axis=1)))
+    wanted = float(np.count_nonzero(mask)) * voxel
+    a, b, c = np.moveaxis(facets.astype(np.float64), 1, 0)
+    parts = np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
+    enclosed = float(parts.sum())
+    reasons = []
+    if abs(enclosed - wanted) > max(TOLERATED * wanted, _lost_at_edges(mask) * voxel):
+        reasons.append("the surface encloses another volume than its structure has")
+    middle = volume.affine[:3, :3] @ np.argwhere(mask).mean(axis=0) + volume.affine[:3, 3]
+    centre = parts @ (a + b + c) / 4 / (enclosed or np.nan)
+    if not np.linalg.norm(centre - middle) <= max(diagonal, np.cbrt(wanted) * TOLERATED):
+        reasons.append("the middle of the surface is not that of its structure")
+    if reasons:
+        raise GateRefused("m3d", tuple(reasons))
+
+
+def _facets(dataset: Dataset) -> NDArray[np.float32] | None:
+    """(facet, corner, coordinate); None where the file is cut off or says another number."""
+    held, length = bytes(dataset.EncapsulatedDocument), int(dataset.EncapsulatedDocumentLength)
+    start = 84
+    if length < start or length > len(held):
+        return None
+    (count,) = struct.unpack_from("<I", held, start - 4)
+    if not count or length != start + count * _FACET.itemsize:
+        return None
+    found: NDArray[np.float32] = np.frombuffer(held, _FACET, count, start)["numbers"][:, 1:]
+    return found
+
+
+def _lost_at_edges(mask: NDArray[np.bool_]) -> float:
+    """Voxels by which the surface through the edges of a thin or small structure may differ."""
+    inner = np.pad(mask, 1)
+    for axis in range(3):
+        inner = inner & np.roll(inner, 1, axis) & np.roll(inner, -1, axis)
+    edges = np.count_nonzero(mask) - np.count_nonzero(inner)
+    return 0.9 * edges if edges > np.count_nonzero(mask) / 4 else 0.0

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import highdicom as hd
 import numpy as np
+import pydicom
 from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
@@ -22,9 +24,10 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 from analyzers.contract import Shades
 from node.results import uids
 from node.results.bench import Bench
+from node.results.errors import GateRefused
 from node.results.forms import marks
-from node.results.forms.marks import Mark
-from node.results.modules import origin, planes, provenance
+from node.results.forms.marks import Mark, Structure
+from node.results.modules import contours, origin, planes, provenance
 from node.results.modules.contours import Line
 from node.results.objects import presentation
 from node.results.pictures import windows
@@ -203,3 +206,53 @@ def _layer(name: str, order: int, rgb: marks.Rgb, description: str) -> Dataset:
     item.GraphicLayerRecommendedDisplayCIELabValue = list(hd.color.CIELabColor.from_rgb(*rgb).value)
     item.GraphicLayerDescription = provenance.text(description)
     return item
+
+
+# --- read back ------------------------------------------------------------------------------------
+
+
+def read_back(path: Path, bench: Bench, number: int) -> None:
+    """The written lines enclose the pixels of each structure, and are the edges of each box, on
+    every image that they are drawn on.
+
+    Raises ``GateRefused``.
+    """
+    dataset = pydicom.dcmread(path)
+    found, source = marks.of(bench), bench.source
+    layers = [_layer_name(place, mark) for place, mark in enumerate(found, start=1)]
+    written = {
+        (str(item.GraphicLayer), str(image.ReferencedSOPInstanceUID), image.get(_FRAME)): item
+        for item in dataset.GraphicAnnotationSequence
+        for image in item.get("ReferencedImageSequence") or ()
+    }
+    reasons = []
+    for one in _drawn(found):
+        image = planes.image_reference(source, one.index)
+        key = (layers[one.place], str(image.ReferencedSOPInstanceUID), image.get(_FRAME))
+        item = written.pop(key, None)
+        if item is None:
+            reasons.append("a finding has no lines on an image that it is on")
+        elif not _shows(item, one):
+            reasons.append("the lines of a finding enclose other pixels than it has")
+    if written:
+        reasons.append("there are lines on images where nothing was found")
+    if reasons:
+        raise GateRefused("pr", tuple(dict.fromkeys(reasons)))
+
+
+_FRAME = "ReferencedFrameNumber"
+_MOST_LOST = 0.001
+"""Of the pixels of a structure: lines of very many points are coarsened."""
+
+
+def _shows(item: Dataset, drawn: _Drawn) -> bool:
+    lines = [
+        np.array(one.GraphicData, np.float32).reshape(-1, 2) for one in item.GraphicObjectSequence
+    ]
+    mark = drawn.mark
+    if not isinstance(mark, Structure):
+        wanted = mark.lines(drawn.index)
+        return len(lines) == len(wanted) and all(map(np.array_equal, lines, wanted))
+    mask = mark.segmentation.plane(mark.segment, drawn.index)
+    others = np.count_nonzero(contours.filled(lines, mask.shape) != mask)
+    return bool(others <= _MOST_LOST * np.count_nonzero(mask))

@@ -79,6 +79,7 @@ PAGES: tuple[Form, ...] = (
         ObjectKind.DOCUMENT,
         "document",
         document.build,
+        document.read_back,
     ),
 )
 """What the report says, on pages."""
@@ -109,6 +110,7 @@ FORMS: tuple[Form, ...] = (
         ObjectKind.OUTLINES,
         "outlines",
         outlines.build,
+        outlines.read_back,
     ),
     Form(
         "Outlines of structures for treatment planning",
@@ -126,6 +128,7 @@ FORMS: tuple[Form, ...] = (
         ObjectKind.MESH,
         "mesh",
         meshes.build,
+        meshes.read_back,
     ),
     Form(
         "Key pictures",

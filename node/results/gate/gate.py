@@ -6,7 +6,7 @@ that is broken is named in ``GateRefused``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,15 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import Registration, Segmentation
 from node.results.errors import GateRefused
-from node.results.gate import inherited, required, structures, validator, wellformed
+from node.results.gate import (
+    identifying,
+    inherited,
+    required,
+    resolved,
+    structures,
+    validator,
+    wellformed,
+)
 from node.results.gate.validator import Asked
 from node.results.gate.written import Written
 from node.results.objects import registration
@@ -55,7 +63,8 @@ def check_required(
     validate: bool = True,
     asked: Asked | None = None,
 ) -> None:
-    """Every required attribute is there and well formed, and dciodvfy, if installed, agrees.
+    """Every required attribute is there and well formed, none identifies anybody whom the images do
+    not name, and dciodvfy, if installed, agrees.
 
     What is copied from ``source`` is not judged. ``validate=False`` leaves dciodvfy out; ``asked``
     is one that is at work on the file already. Raises ``GateRefused``.
@@ -68,6 +77,8 @@ def check_required(
     reasons += [
         fault.sentence for fault in wellformed.faults(dataset) if not judge.is_inherited(fault.path)
     ]
+    if source is not None:
+        reasons += identifying.foreign(dataset, source)
     if asked is not None:
         reasons += asked.errors(source)
     elif validate:
@@ -77,6 +88,12 @@ def check_required(
 
 def _opened(file: Path | Written) -> Written:
     return file if isinstance(file, Written) else Written(file)
+
+
+def check_resolved(path: Path, known: Collection[str]) -> None:
+    """Whatever the object refers to is ``known``. Raises ``GateRefused``."""
+    dataset = pydicom.dcmread(path, stop_before_pixels=True)
+    _refuse(str(dataset.Modality).lower(), resolved.dangling(dataset, known))
 
 
 def check_compressed(path: Path, stored: NDArray[Any], lossless: bool) -> None:

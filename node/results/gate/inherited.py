@@ -106,14 +106,14 @@ class Judge:
             return False
         if element is None or element.is_empty:
             return is_gap(step.keyword, self._dataset, self._source)
-        return any(_same(element, one[step.tag]) for one in self._headers if step.tag in one)
+        return any(same(element, one[step.tag]) for one in self._headers if step.tag in one)
 
     def _is_copied_below(self, path: Sequence[Step], element: DataElement | None) -> bool:
         if _inside_copied_item(path, self._dataset, self._headers):
             return True
         if element is None or path[-1].keyword not in _PLACE:
             return False
-        return any(_same(element, one) for one in _anywhere(self._headers, path[-1].tag))
+        return any(same(element, one) for one in anywhere(self._headers, path[-1].tag))
 
 
 _UIDS = (
@@ -167,11 +167,12 @@ def _inside_copied_item(path: Sequence[Step], dataset: Dataset, headers: Sequenc
 def _within(ours: Dataset, theirs: Any) -> bool:
     """Whether every value of an item is the other's: what was not sound has been left out."""
     return isinstance(theirs, Dataset) and all(
-        element.tag in theirs and _same(element, theirs[element.tag]) for element in ours
+        element.tag in theirs and same(element, theirs[element.tag]) for element in ours
     )
 
 
-def _same(ours: DataElement | None, theirs: DataElement) -> bool:
+def same(ours: DataElement | None, theirs: DataElement) -> bool:
+    """Whether a value is the other's, as it is or mended."""
     if ours is None:
         return False
     if ours.VR == "SQ":
@@ -200,11 +201,11 @@ def _number_or_text(value: Any) -> object:
         return text
 
 
-def _anywhere(headers: Sequence[Dataset], tag: int) -> Iterator[DataElement]:
+def anywhere(headers: Sequence[Dataset], tag: int) -> Iterator[DataElement]:
     """The attribute in the images, at any depth."""
     for header in headers:
         for element in header:
             if element.tag == tag:
                 yield element
             elif element.VR == "SQ":
-                yield from _anywhere(list(element.value), tag)
+                yield from anywhere(list(element.value), tag)
