@@ -15,7 +15,7 @@ from node.delivery.profile import Offer, Plan, Situation, Standing, Wish
 from node.delivery.references import references_of
 from node.delivery.targets.port import Target
 from node.dimse.scu.answers import SendResult, is_duplicate
-from storage import ledger, selection
+from storage import ledger, selection, successors
 from storage.abilities import KnownAbilities
 from storage.blobs import Blob
 from storage.database import Database, Transaction
@@ -139,7 +139,8 @@ class Decider:
         offers = [_offer(one, stands(one), references, own | states.keys()) for one in rows]
         elsewhere = {uid: _elsewhere(state) for uid, state in states.items()}
         made = frozenset(one.object.kind for one in rows)
-        situation = Situation(offers, elsewhere, _further(job, made), job.state not in _WITH_ALL)
+        further = frozenset[ObjectKind]() if _is_outlived(tx, job) else _further(job, made)
+        situation = Situation(offers, elsewhere, further, job.state not in _WITH_ALL)
         plan = profile.plan(situation, known.takes_of(able), self._wish)
         return _by_row(job, rows, plan, {one.uid: one.refers_to for one in offers})
 
@@ -172,6 +173,12 @@ def _offer(
 
 def _elsewhere(state: DeliveryState | None) -> Standing:
     return Standing.GONE if state is None else _STANDING.get(state, Standing.GONE)
+
+
+def _is_outlived(tx: Transaction, job: Job) -> bool:
+    """Whether a newer job has taken its place and has ended: nothing more is made of this one."""
+    successor = successors.newest_of(tx, job.id)
+    return successor is not None and ledger.get(tx, successor).state not in _UNDER_WAY
 
 
 def _further(job: Job, made: frozenset[ObjectKind]) -> frozenset[ObjectKind]:

@@ -27,8 +27,9 @@ from node.delivery.references import references_of
 from node.delivery.targets.dimse import DimseTarget
 from node.dimse.scu import sender
 from node.dimse.scu.sender import How, Peer
-from storage import abilities, events, ledger, outbox, selection
-from storage.records import DeliveryState, JobState, Level
+from storage import abilities, events, ledger, outbox, selection, successors
+from storage.database import Transaction
+from storage.records import DeliveryState, JobState, Level, NewJob, Priority
 from tests.instances import make_dataset, write_instance
 from tests.node.delivery.outboxes import KINDS, PATIENT, Outbox, courier_of, courier_to
 from tests.peers import FakePacs, Orthanc, running_pacs, running_storescp
@@ -243,6 +244,49 @@ def test_forms_that_lack_are_made_and_only_they_are_sent(box: Outbox) -> None:
     assert sent(box) == {"picture", "outlines", "sr-regions"}
     assert {box.deliveries()[one].state for one in ("seg", "sr")} == {LEFT_OUT}
     assert not box.alarms()
+
+
+def test_forms_of_a_job_that_a_failed_one_has_taken_the_place_of_are_not_waited_for(
+    box: Outbox,
+) -> None:
+    job_id = box.finish_job(("seg", "sr"))
+    with box.database.write() as tx:
+        newer = fail_after(tx, job_id, box)
+        assert successors.newest_of(tx, job_id) == newer
+    box.forget_pacs()
+    with running_pacs(refused_classes=NO_SEG) as pacs:
+        deliver_all(box, pacs.port)
+    assert box.deliveries()["sr"].state is FAILED
+    (alarm,) = box.alarms()[:1]
+    assert "no form of the report" in alarm.reason
+
+
+def fail_after(tx: Transaction, job_id: int, box: Outbox) -> int:
+    """A later job of the same analyzer on the same images, of which nothing is left."""
+    job = ledger.get(tx, job_id)
+    first = ledger.first_input(tx, job_id)
+    assert first is not None
+    newer = ledger.enqueue(
+        tx,
+        NewJob(
+            inputs_digest="with a late image",
+            analyzer=job.analyzer,
+            analyzer_version="1",
+            parameters_digest="",
+            parameters={},
+            study_id=job.study_id,
+            series_id=first.series_id,
+            instance_ids=(first.instance_id,),
+            rule="rule",
+            priority=Priority.ROUTINE,
+            destinations=("pacs",),
+        ),
+        box.clock(),
+    )
+    assert newer is not None
+    ledger.claim(tx, box.clock())
+    ledger.failed(tx, newer, box.clock(), "it stopped", "")
+    return newer
 
 
 def test_a_destination_that_takes_segmentations_later_gets_them_when_they_are_asked_for(
