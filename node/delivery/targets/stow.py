@@ -231,8 +231,7 @@ class _Exchange:
             else:
                 self._all(left, _IN_DOUBT)
         elif len(batch) > 1:  # one of them may be what is wrong with the request
-            for one in left:
-                self.send([one])
+            self._one_by_one(left, may_be_stored=status >= _FAULT_THERE)
         elif said is not None and said.others:
             self._all(left, said.others[0])
         elif status >= _FAULT_THERE:
@@ -241,6 +240,16 @@ class _Exchange:
         else:
             reason = f"the service answers {status}, and gives no reason"
             self._all(left, SendResult(None, SendOutcome.REFUSED, reason))
+
+    def _one_by_one(self, left: Sequence[Letter], may_be_stored: bool) -> None:
+        """Send again what a request came to nothing with; what is not begun then is as it was."""
+        for place, one in enumerate(left):
+            try:
+                self.send([one])
+            except (httpx.HTTPError, PeerUnavailable, SettingsError):
+                if may_be_stored:
+                    self._all(left[place + 1 :], _IN_DOUBT)
+                raise
 
     def _ask_instead(self, left: Sequence[Letter], if_unaskable: SendResult) -> None:
         """The status says that all are stored, the answer names none: it is looked for them."""

@@ -333,6 +333,16 @@ def test_a_service_that_takes_no_queries_is_sent_to_again_and_the_log_says_so(
     assert uid not in str(lines)
 
 
+def test_what_a_fault_of_the_service_may_have_stored_is_in_doubt_though_not_begun_again(
+    box: Outbox, pacs: WebPacs
+) -> None:
+    finish_pair(box)
+    pacs.faults.extend([Fault(status=500), Fault(cut="request")])
+    deliver(box, target_at(pacs))
+    found = box.deliveries()
+    assert [found[kind].in_doubt for kind in ("seg", "sr")] == [True, True]
+
+
 def test_what_may_be_stored_is_in_doubt_where_no_token_is_had_to_ask_for_it(
     box: Outbox, pacs: WebPacs, tmp_path: Path
 ) -> None:
