@@ -99,7 +99,11 @@ def _has_results() -> sa.Exists:
     return joined.where(*is_there).exists()
 
 
-_SETTLED = (DeliveryState.SENT.value, DeliveryState.LEFT_OUT.value)
+_SETTLED = (
+    DeliveryState.SENT.value,
+    DeliveryState.LEFT_OUT.value,
+    DeliveryState.SUPERSEDED.value,
+)
 
 
 def _is_owed() -> sa.ColumnElement[bool]:

@@ -178,6 +178,21 @@ def test_what_is_not_delivered_or_in_work_stays_whatever_its_age(house: House) -
         assert deletions.holds(tx, in_work) == ["1 jobs are due or running"]
 
 
+def test_what_a_newer_result_was_sent_in_the_place_of_keeps_no_study(house: House) -> None:
+    study_id = house.study("1.1")
+    house.finished_job(study_id, sent=False)
+    with house.database.write() as tx:
+        newer = enqueue(tx, new_job(tx, study_id, inputs="with a late image"), house.now)
+        ledger.claim(tx, house.now)
+        ledger.done(tx, newer, house.now, results("9.2", ("sr",)))
+        (delivery,) = outbox.claim(tx, "pacs", house.now)
+        assert delivery.job_id == newer
+        outbox.sent(tx, delivery.id, house.now, 0)
+    house.now += 100 * DAY
+    house.keeper(images_days=30).step()
+    assert house.studies() == []
+
+
 def test_beyond_a_quota_the_oldest_go_until_it_is_kept(house: House) -> None:
     for number in range(4):
         house.study(f"1.{number}")
