@@ -24,10 +24,10 @@ from node.series.source import Source
 
 WRITERS = (
     *("highdicom", "imagecodecs", "numpy", "opencv-python-headless", "pillow", "pydicom"),
-    "reportlab",
-    "scipy",
+    *("reportlab", "scikit-image", "scipy"),
 )
-"""Distributions that have a hand in what we write: all that this room and its source import."""
+"""Distributions that have a hand in what we write: all that this room, its source and surfaces
+import."""
 
 
 def of_run(source: Source, said: object, run: Provenance) -> Provenance:

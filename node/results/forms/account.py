@@ -135,7 +135,7 @@ def _pictures(bench: Bench) -> Iterator[Shown]:
     volume = bench.source.volume
     if volume is None:
         return
-    for view in views.of(marks.of(bench))[:MOST_PICTURES]:
+    for view in views.of(marks.of(bench), MOST_PICTURES):
         scene = pictures.scene(bench, volume, view)
         caption = ": ".join(one for one in (scene.place, _names(view)) if one)
         yield Shown(drawing.alone(scene), caption)

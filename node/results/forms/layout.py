@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,7 +152,7 @@ def _fitting(word: str, room: float, size: float, bold: bool) -> int:
 _MEASURED_AT = 100
 
 
-@cache
+@lru_cache(maxsize=4096)
 def width_of(text: str, size: float, *, bold: bool = False) -> float:
     return font(_MEASURED_AT, bold=bold).getlength(text) * size / _MEASURED_AT
 

@@ -160,7 +160,8 @@ def _drawn(structure: Structure, source: Source) -> Iterator[bytes]:
     for index in structure.slices:
         image = implicit.encoded(planes.image_reference(source, index))
         shown = implicit.sequence("ContourImageSequence", [image])
-        for part in contours.parts(structure.segmentation.plane(structure.segment, index)):
+        mask = structure.segmentation.plane(structure.segment, index)
+        for part in contours.parts(mask, most_points=None):
             number += 1
             yield shown + _contour(number, _in_patient(_joined(part), index, source))
 

@@ -24,17 +24,17 @@ class View:
     marks: tuple[Mark, ...]
 
 
-def of(marks: Sequence[Mark]) -> list[View]:
-    """At most ``MOST_VIEWS``, in the order of the slices."""
+def of(marks: Sequence[Mark], most: int = MOST_VIEWS) -> list[View]:
+    """At most so many, in the order of the slices."""
     wanted = sorted({mark.key_slice for mark in marks})
-    chosen = wanted if len(wanted) <= MOST_VIEWS else _best(marks, wanted)
+    chosen = wanted if len(wanted) <= most else _best(marks, wanted, most)
     return [_view(index, marks) for index in sorted(chosen)]
 
 
-def _best(marks: Sequence[Mark], wanted: Sequence[int]) -> list[int]:
+def _best(marks: Sequence[Mark], wanted: Sequence[int], most: int) -> list[int]:
     """One after another, the slice that shows most of what none before has shown."""
     left, chosen = list(marks), list[int]()
-    while left and len(chosen) < MOST_VIEWS:
+    while left and len(chosen) < most:
         shows = {index: [one for one in left if one.share(index) >= ENOUGH] for index in wanted}
         index = max(wanted, key=lambda one: len(shows[one]))
         chosen.append(index)

@@ -37,19 +37,20 @@ def around(mask: NDArray[np.bool_]) -> list[Line]:
     return [line for part in parts(mask) for line in (part.outer, *part.holes)]
 
 
-def parts(mask: NDArray[np.bool_]) -> list[Part]:
+def parts(mask: NDArray[np.bool_], most_points: int | None = MOST_POINTS) -> list[Part]:
     """The parts, each with closed lines a quarter of a pixel within the structure's edge.
 
     Each pixel is drawn as 2 by 2, and the lines go through the centres of the outermost ones: a
     single pixel has a line too, and neighbours have two that do not touch. Pixels that meet at a
-    corner are one part; an island in a hole is a part of its own.
+    corner are one part; an island in a hole is a part of its own. A line
+    of more than ``most_points`` is drawn coarser than that; with None, all are as exact.
     """
     top, left, inside = _cut_out(mask)
     if not inside.size:
         return []
     doubled = inside.repeat(2, axis=0).repeat(2, axis=1)
     found, (tree,) = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    placed = [_placed(line, top, left) for line in found]
+    placed = [_placed(line, top, left, most_points) for line in found]
     return [
         Part(line, tuple(placed[hole] for hole in _children(tree, index)))
         for index, line in enumerate(placed)
@@ -92,16 +93,16 @@ def _cut_out(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.uint8]]:
     return top, left, part.astype(np.uint8)
 
 
-def _placed(found: NDArray[Any], top: int, left: int) -> Line:
-    line = (_simplified(found).reshape(-1, 2) + 0.5) / 2 + (left, top)
+def _placed(found: NDArray[Any], top: int, left: int, most: int | None) -> Line:
+    line = (_simplified(found, most).reshape(-1, 2) + 0.5) / 2 + (left, top)
     closed: Line = np.vstack([line, line[:1]]).astype(np.float32)
     return closed
 
 
-def _simplified(found: NDArray[Any]) -> NDArray[Any]:
+def _simplified(found: NDArray[Any], most: int | None) -> NDArray[Any]:
     tolerance = SMOOTHED_PX
     line: NDArray[Any] = cv2.approxPolyDP(found, tolerance, closed=True)
-    while len(line) >= MOST_POINTS:
+    while most is not None and len(line) >= most:
         tolerance *= 2
         line = cv2.approxPolyDP(found, tolerance, closed=True)
     return line

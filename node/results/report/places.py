@@ -20,7 +20,7 @@ from pydicom.uid import CTImageStorage
 
 from analyzers.contract import Code, Detection, Findings, Segment, Segmentation
 from node.results.errors import FindingsContradictImages
-from node.results.modules import planes, provenance
+from node.results.modules import contours, planes, provenance
 from node.results.presence import areas
 from node.results.words import sentences
 from node.series.source import Source
@@ -32,8 +32,6 @@ BRACKET = 20
 LEAST_POINTS = 6
 """Of a closed line. OHIF takes one of four corners for a rectangle that is to be edited, and then
 shows neither its numbers nor the other findings of the report."""
-SMOOTHED_PX = 0.4
-"""An outline leaves out points that lie closer to a straight line than this."""
 
 Corners = NDArray[np.float32]
 """(points, 2): column and row, 0 at the outer corner of the first pixel (PS3.3 C.18.6.1.2)."""
@@ -61,20 +59,13 @@ def key_slices(findings: Findings) -> dict[str, int]:
 
 def outline(segmentation: Segmentation, segment: Segment, index: int) -> Outline:
     """The outline of a structure, on a slice where it has a voxel."""
-    return Outline(index, _around(segmentation.plane(segment, index).astype(np.uint8)))
+    return Outline(index, _around(segmentation.plane(segment, index)))
 
 
-def _around(mask: NDArray[np.uint8]) -> Corners:
-    """Round the largest part, a quarter of a pixel within its edge; a single pixel has one too.
-
-    Each pixel is drawn as 2 by 2, and the line goes through the centres of the outermost ones.
-    """
-    doubled = np.kron(mask, np.ones((2, 2), np.uint8))
-    found, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    largest = max(found, key=lambda line: (cv2.contourArea(line), len(line)))
-    line = cv2.approxPolyDP(largest, SMOOTHED_PX, closed=True).reshape(-1, 2)
-    corners = (line.astype(np.float32) + 0.5) / 2
-    return np.vstack([corners, corners[:1]])
+def _around(mask: NDArray[np.bool_]) -> Corners:
+    """Round the largest part."""
+    lines = (part.outer for part in contours.parts(mask))
+    return max(lines, key=lambda line: (cv2.contourArea(line), len(line)))
 
 
 def outlined(found: Outline, source: Source) -> hd.sr.ImageRegion:

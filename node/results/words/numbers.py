@@ -75,5 +75,6 @@ def with_unit(value: float, code: Code, language: str) -> str:
     """The same of a value and a unit."""
     unit = unit_words(code).translate(_ASCII)
     if unit == "mL" and abs(value) >= 1000:
-        return f"{spelled(f'{value / 1000:.2g}', language)} L"
+        litres = written(float(f"{value / 1000:.2g}"))
+        return f"{spelled(litres, language)} L"
     return f"{spelled(written(shown(value)), language)} {unit}".rstrip()

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from analyzers import registry
-from analyzers.contract import Findings, Segmentation
-from node.results.words import phrases, sentences, spoken
+from analyzers.contract import Code, Findings, Segmentation
+from node.results.words import numbers, phrases, sentences, spoken
 from node.results.words.sentences import LANGUAGES, Said
 from tests.node.results import sources
 
@@ -141,3 +141,10 @@ def test_a_sentence_beside_the_table_would_be_noticed() -> None:
     found = [one.value for one in _spoken(ast.parse(code))]
     assert any(isinstance(one, str) and WORDS.search(one) for one in found)
     assert all(isinstance(row, Said) for row in ROWS.values())
+
+
+@pytest.mark.parametrize(
+    ("millilitres", "said"), [(1000, "1 L"), (5240, "5,2 L"), (12_345, "12 L"), (123_456, "120 L")]
+)
+def test_large_volumes_are_litres_without_powers_of_ten(millilitres: float, said: str) -> None:
+    assert numbers.with_unit(millilitres, Code("mL", "UCUM", "mL"), "de") == said

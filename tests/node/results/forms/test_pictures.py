@@ -146,6 +146,26 @@ def test_many_structures_share_the_slices_that_show_most_of_them() -> None:
     assert {id(mark) for view in shown for mark in view.marks} >= {id(one) for one in found}
 
 
+def test_a_page_with_room_for_few_pictures_has_those_that_show_most() -> None:
+    labels = np.zeros((9, 20, 30), np.uint8)
+    labels[0, 2:4, 2:4] = 1
+    labels[7, 2:4, 2:4], labels[7, 5:9, 5:9] = 2, 3
+    segments = tuple(
+        Segment(f"s{number}", number, f"S {number}", sources.ANATOMY, sources.LIVER)
+        for number in (1, 2, 3)
+    )
+    found = [
+        marks.Structure(
+            marks.Caption("", one.label, "", (), GREEN),
+            Segmentation(labels, segments),
+            one,
+            np.array([np.count_nonzero(plane == one.number) for plane in labels]),
+        )
+        for one in segments
+    ]
+    assert [view.index for view in views.of(found, 1)] == [7]
+
+
 def test_nothing_found_gives_no_picture(tmp_path: Path) -> None:
     assert written(ct_source(), Findings((sources.empty(),)), tmp_path / "job") == []
 

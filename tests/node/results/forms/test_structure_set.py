@@ -18,6 +18,7 @@ from node.results.errors import GateRefused
 from node.results.files import ResultFiles
 from node.results.forms import structure_set
 from node.results.modules import contours
+from node.results.report import places
 from node.results.write import write_results
 from node.series.source import Source
 from storage.kinds import ObjectKind
@@ -140,3 +141,21 @@ def _nrrd(path: Path) -> NDArray[np.bool_]:
 
     array: NDArray[np.bool_] = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path))) > 0
     return array
+
+
+def rugged() -> NDArray[np.bool_]:
+    """One part whose outer line has more points than an attribute of numbers holds."""
+    return np.asarray(np.random.default_rng(2).random((512, 512)) < 0.45)
+
+
+def test_lines_of_any_length_enclose_exactly_their_pixels() -> None:
+    found = contours.parts(rugged(), most_points=None)
+    assert max(len(one.outer) for one in found) > contours.MOST_POINTS
+    lines = [line for one in found for line in (one.outer, *one.holes)]
+    assert np.array_equal(contours.filled(lines, (512, 512)), rugged())
+
+
+def test_an_outline_in_a_report_has_no_more_points_than_an_attribute_holds() -> None:
+    (segment, *_) = segmentation().segments
+    item = Segmentation(rugged()[None].astype(np.uint8), (segment,))
+    assert len(places.outline(item, segment, 0).corners) <= contours.MOST_POINTS
