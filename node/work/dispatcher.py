@@ -300,7 +300,8 @@ class Dispatcher:
     def _sum_up(self, tx: Transaction, job: Job) -> None:
         """Owe the summary of the rule with the end of the job, where that is the last."""
         try:
-            summaries.enter_due(tx, job.id, self._rules, self._clock())
+            with tx.begin_nested():  # PostgreSQL forgets the whole of what a statement failed in
+                summaries.enter_due(tx, job.id, self._rules, self._clock())
         except StorageError:
             raise
         except Exception:  # border: what stands above jobs must not keep one from ending

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
@@ -17,10 +20,11 @@ from node.results.study.members import Member
 from node.work import job
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Summary, Ticket, Verdict
-from storage import ledger, outbox, own_jobs, retries
+from storage import events, ledger, outbox, own_jobs, retries
+from storage.database import Database, Transaction, open_database
 from storage.kinds import ObjectKind
 from storage.ledger import rows
-from storage.records import DeliveryState, Job, JobResults, JobState
+from storage.records import DeliveryState, Job, JobResults, JobState, Level, Topic
 from storage.results import JobFolder
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
     START,
@@ -29,6 +33,9 @@ from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is use
     bench,
     results,
 )
+from tests.postgres import TEMPLATE, Postgres
+from tests.storage.samples import NOON, add_study, new_job
+from tests.storage.samples import enqueue as enqueue_one
 
 NAMES = ("lung_segmentation", "lung_nodule", "airway_segmentation")
 RULE = RuleSettings(name="rule", analyzers=NAMES, destinations=("pacs",))
@@ -250,6 +257,41 @@ def test_a_job_of_which_no_further_forms_could_be_made_keeps_the_summary_waiting
     bench.clock.now += timedelta(hours=1)
     site.run()
     assert [one.state for one in site.summaries()] == [JobState.DONE]
+
+
+@pytest.mark.interop
+def test_a_summary_that_the_database_refuses_keeps_no_job_from_ending(
+    bench: Bench,  # noqa: F811
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refused(tx: Transaction, *given: object) -> None:
+        events.record(tx, START, Level.INFO, Topic.NODE, 0, "", "", "half of it")
+        tx.execute(sa.text("SELECT nothing FROM nowhere"))
+
+    monkeypatch.setattr("node.work.summaries.enter_due", refused)
+    bench.clock.now = NOON
+    with fresh_database(postgres) as server:
+        for database in (server, bench.database):
+            with database.write() as tx:
+                study_id = add_study(tx)
+            with database.write() as tx:
+                job_id = enqueue_one(tx, new_job(tx, study_id))
+            bench.database = database
+            Site(bench, ScriptedExecutor(ends())).run()
+            assert bench.job(job_id).state is JobState.DONE
+            with database.read() as tx:
+                assert "half of it" not in [one.reason for one in events.list_events(tx)]
+
+
+@contextmanager
+def fresh_database(server: Postgres) -> Iterator[Database]:
+    name = f"test_{uuid4().hex}"
+    server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE} STRATEGY FILE_COPY")
+    opened = open_database(server.url(name))
+    yield opened
+    opened.close()
+    server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_a_study_that_re_opens_gets_a_summary_of_its_new_results_alone(
