@@ -43,6 +43,7 @@ docs: venv
 	$(BIN)/python -m node.config.reference
 	$(BIN)/python -m node.results.table docs/results.md
 	$(BIN)/python -m tests.node.results.air_table docs/air.md
+	$(BIN)/python -m tests.node.results.object_table docs/objects.md
 
 format: venv
 	$(BIN)/ruff format .
