@@ -39,6 +39,8 @@ from node.series.source import Source
 NUMBERS = Block(4)
 MOST_SHOWN = 8000
 """Pairs of a structure and a slice."""
+MOST_LINES = 40_000
+"""A structure of many small parts has thousands on a slice."""
 NOTE_LAYER = "NOTE"
 NOTE_RGB = (255, 200, 80)
 
@@ -62,7 +64,7 @@ def build(bench: Bench) -> Iterator[Dataset]:
     dataset.ReferencedSeriesSequence = Items([presentation.series(source)])
     _shades(dataset, source, found)
     names = [_layer_name(number, mark) for number, mark in enumerate(found, start=1)]
-    drawn = list(_drawn(found))
+    drawn = _drawn(found)
     note = _note(sentences.NOT_FOR_DIAGNOSIS(run.maker.language))
     images = {one.index: planes.image_reference(source, one.index) for one in drawn}
     written = [_annotation(one, names[one.place], images[one.index]) for one in drawn]
@@ -119,11 +121,20 @@ class _Drawn:
     lines: Sequence[Line]
 
 
-def _drawn(found: Sequence[Mark]) -> Iterator[_Drawn]:
-    everywhere = sum(len(mark.slices) for mark in found) <= MOST_SHOWN
+def _drawn(found: Sequence[Mark]) -> list[_Drawn]:
+    """Every mark on every slice that it lies on, or on the one it is looked at on alone."""
+    drawn, lines = list[_Drawn](), 0
     for place, mark in enumerate(found):
-        for index in mark.slices if everywhere else [mark.key_slice]:
-            yield _Drawn(mark, place, index, mark.lines(index))
+        for index in mark.slices:
+            drawn.append(_Drawn(mark, place, index, mark.lines(index)))
+            lines += len(drawn[-1].lines)
+            if len(drawn) > MOST_SHOWN or lines > MOST_LINES:
+                return [_where_looked_at(one, number) for number, one in enumerate(found)]
+    return drawn
+
+
+def _where_looked_at(mark: Mark, place: int) -> _Drawn:
+    return _Drawn(mark, place, mark.key_slice, mark.lines(mark.key_slice))
 
 
 def _annotation(drawn: _Drawn, layer: str, image: Dataset) -> Dataset:

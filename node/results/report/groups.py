@@ -52,8 +52,8 @@ class Context:
     provenance: Provenance
     segs: Mapping[int, Dataset]
     """The Segmentation objects, by the index of the finding they encode."""
-    slices: Mapping[str, int] = field(default_factory=dict)
-    """On which slice a structure or a box is looked at, by its key."""
+    slices: Mapping[tuple[int, str], int] = field(default_factory=dict)
+    """On which slice a structure or a box is looked at, by the index of its finding and its key."""
     by_regions: bool = False
     """Whether structures are regions of images, instead of segments of a Segmentation object."""
 
@@ -75,7 +75,7 @@ def measurement_groups(findings: Findings, context: Context) -> list[Group]:
             for segment in item.segments:
                 if _number(segment, index, context) is None:
                     continue
-                region = _outline(segment, item, context)
+                region = _outline(segment, index, item, context)
                 if context.by_regions:
                     shown.append(_measured(segment, region, context))
                 else:
@@ -143,8 +143,10 @@ def _segment(segment: Segment, index: int, context: Context) -> Group:
     return group
 
 
-def _outline(segment: Segment, segmentation: Segmentation, context: Context) -> hd.sr.ImageRegion:
-    found = places.outline(segmentation, segment, context.slices[segment.key])
+def _outline(
+    segment: Segment, index: int, segmentation: Segmentation, context: Context
+) -> hd.sr.ImageRegion:
+    found = places.outline(segmentation, segment, context.slices[index, segment.key])
     return places.outlined(found, context.source)
 
 

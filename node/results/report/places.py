@@ -45,15 +45,17 @@ class Outline:
     corners: Corners
 
 
-def key_slices(findings: Findings) -> dict[str, int]:
-    """Where each structure is largest, and each box in its middle, by their keys."""
-    found: dict[str, int] = {}
-    for item in findings.items:
+def key_slices(findings: Findings) -> dict[tuple[int, str], int]:
+    """Where each structure is largest, and each box in its middle: by the index of the finding and
+    the key, which a structure and the box round it may share."""
+    found: dict[tuple[int, str], int] = {}
+    for number, item in enumerate(findings.items):
         if isinstance(item, Segmentation):
             largest = areas(item).argmax(axis=0).tolist()
-            found |= {one.key: at for one, at in zip(item.segments, largest, strict=True)}
+            pairs = zip(item.segments, largest, strict=True)
+            found |= {(number, one.key): at for one, at in pairs}
         elif isinstance(item, Detection):
-            found[item.key] = middle_slice(item)
+            found[number, item.key] = middle_slice(item)
     return found
 
 

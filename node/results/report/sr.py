@@ -105,7 +105,9 @@ def build(
     by_regions = form is REGIONS
     context = groups.Context(source, provenance_, made.segmentations, slices, by_regions)
     present = groups.encoded_segments(findings, context)
-    where = {key: places.image_in_words(source, index, language) for key, index in slices.items()}
+    where: dict[str, str] = {}
+    for (_, key), index in slices.items():
+        where.setdefault(key, places.image_in_words(source, index, language))
     concluded = statements.conclusion(findings, present, provenance_, made.titles, where)
     beside = [
         *(one.in_words(language) for one in changes.since(provenance_.earlier, findings, language)),

@@ -158,7 +158,7 @@ def test_a_structure_is_outlined_on_the_slice_where_it_is_largest() -> None:
     labels[5, 18:20, 14:16] = 1  # a part of its own, and smaller
     labels[5, 6:8, 5:7] = 0  # a hole
     segmentation = dataclasses.replace(single(), labels=labels)
-    assert places.key_slices(Findings((segmentation,))) == {"nodule": 5}
+    assert places.key_slices(Findings((segmentation,))) == {(0, "nodule"): 5}
     found = places.outline(segmentation, segmentation.segments[0], 5)
     (left, top), (right, bottom) = found.corners.min(axis=0), found.corners.max(axis=0)
     assert (left, top, right, bottom) == pytest.approx((2, 3, 12, 15), abs=0.3)
@@ -527,3 +527,23 @@ def test_a_box_round_the_only_structure_of_its_kind_is_not_said_twice() -> None:
     assert conclusion == "Found: Nodule (left, certainty 87%, image 8)."
     (conclusion,) = texts(report_of(single(), BOX), "Conclusion")
     assert conclusion == ("Found: Nodule (left, image 8), Nodule (right, certainty 87%, image 4).")
+
+
+def test_a_box_with_the_key_of_a_structure_is_looked_at_elsewhere() -> None:
+    """A box may reach farther than the structure in it: the middle of one is not the other's."""
+    box = Detection("nodule", sources.NODULE, sources.ABNORMAL, (0, 0, 0), (1, 3, 3), 0.8)
+    source, item = ct_source(), single()
+    made = seg.build(source, item, PROVENANCE, FIRST)
+    document = sr.build(source, Findings((item, box)), Made({0: made}), PROVENANCE)
+    outlined = {
+        str(one.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+        for one in _below(document)
+        if one.ValueType == "SCOORD"
+    }
+    largest = int(np.count_nonzero(item.labels, axis=(1, 2)).argmax())
+    assert {f"2.25.7700{largest}", "2.25.77000"} <= outlined
+
+
+def _below(item: Dataset) -> list[Dataset]:
+    children = list(item.get("ContentSequence", ()))
+    return [*children, *(one for child in children for one in _below(child))]

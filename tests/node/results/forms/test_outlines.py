@@ -120,10 +120,11 @@ def test_layers_are_named_and_coloured_and_the_warning_stands_on_all_images(
     assert "Laterality" not in state
 
 
+@pytest.mark.parametrize("limit", ["MOST_SHOWN", "MOST_LINES"])
 def test_what_would_be_too_many_lines_is_drawn_where_it_is_looked_at(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outlines, "MOST_SHOWN", 8)
+    monkeypatch.setattr(outlines, limit, 8)
     state = state_of(ct_source(), Findings((lungs(),)), tmp_path / "job")
     assert len(annotations(state, "1 RIGHT LUNG")) == len(annotations(state, "2 LEFT LUNG")) == 1
 
