@@ -147,7 +147,10 @@ class Decider:
     def _references_of(self, delivery: Delivery) -> frozenset[str]:
         if not OF_KIND[delivery.object.kind].refers:
             return frozenset()
-        found = references_of(Blob(self._results.blobs, delivery.object.key))
+        try:
+            found = references_of(Blob(self._results.blobs, delivery.object.key))
+        except FileNotFoundError:  # said of it when it is due
+            return frozenset()
         return found - {delivery.object.sop_instance_uid}
 
 

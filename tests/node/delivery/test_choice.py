@@ -194,6 +194,20 @@ def test_what_goes_there_one_by_one_is_chosen_as_what_goes_together(box: Outbox)
     assert not box.alarms()
 
 
+def test_a_file_that_is_missing_holds_up_nothing_that_goes_before_it(box: Outbox) -> None:
+    box.finish_job(("seg", "sr"))
+    (box.results.root / box.deliveries()["sr"].object.key).unlink()
+    with running_pacs() as pacs:
+        target = DimseTarget(Peer("pacs", "FAKEPACS", "127.0.0.1", pacs.port, "WETREAD"), PATIENT)
+        courier = courier_of(box, target, pace=Pace(1))
+        courier.deliver_once()
+        assert sent(box) == {"seg"}
+        box.clock.advance(61)
+        courier.deliver_once()
+    assert box.deliveries()["sr"].state is FAILED
+    assert "missing" in box.deliveries()["sr"].reason
+
+
 @pytest.mark.parametrize("status", [0x0122, 0xC000])
 def test_a_segmentation_that_is_refused_when_it_comes_is_shown_in_another_form(
     box: Outbox, status: int
