@@ -53,7 +53,7 @@ def _of_measurement(item: Measurement, language: str, *, briefly: bool) -> Row:
     row = next(lines.of_measurement(item, language))
     if not math.isfinite(item.value):
         return row.name, row.text
-    value = numbers.spelled(numbers.written(numbers.shown(item.value)), language)
+    value = numbers.spelled(numbers.without_powers(numbers.shown(item.value)), language)
     usual = ranges.beside(item, language) if briefly else ranges.in_words(item, language)
     return row.name, ", ".join(part for part in (f"{value} {row.unit}".rstrip(), usual) if part)
 

@@ -7,6 +7,7 @@ stands beside it, and rules read what the analyzer measured.
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 
 from analyzers.contract import Code, Measurement
 from node.results.words.sentences import GERMAN
@@ -77,4 +78,10 @@ def with_unit(value: float, code: Code, language: str) -> str:
     if unit == "mL" and abs(value) >= 1000:
         litres = written(float(f"{value / 1000:.2g}"))
         return f"{spelled(litres, language)} L"
-    return f"{spelled(written(shown(value)), language)} {unit}".rstrip()
+    return f"{spelled(without_powers(shown(value)), language)} {unit}".rstrip()
+
+
+def without_powers(value: float) -> str:
+    """As people write a number: 1230000, not 1.23e+06."""
+    text = written(value)
+    return f"{Decimal(text):f}" if 1e-6 <= abs(value) < 1e12 else text

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from analyzers import registry
-from analyzers.contract import Code, Findings, Segmentation
+from analyzers.contract import Code, Findings, Measurement, Segmentation
+from node.results.forms import rows
 from node.results.words import numbers, phrases, sentences, spoken
 from node.results.words.sentences import LANGUAGES, Said
 from tests.node.results import sources
@@ -148,3 +149,13 @@ def test_a_sentence_beside_the_table_would_be_noticed() -> None:
 )
 def test_large_volumes_are_litres_without_powers_of_ten(millilitres: float, said: str) -> None:
     assert numbers.with_unit(millilitres, Code("mL", "UCUM", "mL"), "de") == said
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(1_234_567, "1230000 mm3"), (0.00001234, "0,0000123 mm3"), (47, "47 mm3")]
+)
+def test_numbers_for_people_have_no_powers_of_ten(value: float, said: str) -> None:
+    unit = Code("mm3", "UCUM", "cubic millimeter")
+    assert numbers.with_unit(value, unit, "de") == said
+    (row,) = rows.of_one(Measurement(sources.VOLUME, value, unit), "de")
+    assert row[1] == said.replace("mm3", "mm³")
