@@ -20,6 +20,7 @@ def programs() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_page_of_objects_is_up_to_date() -> None:
     assert PAGE.read_text(encoding="utf-8") == object_table.page(), "run: make docs"
 
