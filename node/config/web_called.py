@@ -129,3 +129,5 @@ def _secret(what: str, variable: str, file: Path | None) -> str:
         return file.read_text().strip() if file else ""
     except OSError as error:
         raise SettingsError(f"{what}_file: {error}") from error
+    except UnicodeDecodeError as error:  # its text shows a part of the secret
+        raise SettingsError(f"{what}_file: {file} is no text in UTF-8") from error

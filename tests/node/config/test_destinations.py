@@ -80,6 +80,13 @@ def test_the_scheme_of_an_address_is_read_however_it_is_written(tmp_path: Path) 
     assert found.stow_destinations[0].ca == tmp_path / "c.pem"
 
 
+def test_a_file_of_a_secret_that_is_no_text_is_named(tmp_path: Path) -> None:
+    (tmp_path / "token").write_bytes(b"\xff\xfe")
+    (cloud,) = read(tmp_path, STOW + 'token_file = "token"\n').stow_destinations
+    with pytest.raises(SettingsError, match=r"token_file: .* is no text in UTF-8"):
+        cloud.token()
+
+
 def test_no_message_holds_a_secret(tmp_path: Path) -> None:
     with_user = STOW.replace("https://h", "https://me:s3cret@h")
     assert "s3cret" not in faults(tmp_path, with_user)
