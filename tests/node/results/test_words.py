@@ -85,7 +85,7 @@ def test_findings_are_spoken_of_in_german_and_their_codes_stay() -> None:
 
 ASIDE = {"words", "gate", "errors.py", "table.py", "kinds.py", "identity.py"}
 """What speaks to people at the node, not in results: errors, documentation, what the gate says."""
-UNSPOKEN_CALLS = {"Code", "re.compile", "log.info", "log.warning"}
+UNSPOKEN_CALLS = {"Code", "re.compile", "log.info", "log.warning", "reasons.append"}
 NAMES = {
     "SCALE TO FIT",
     "Wetread private codes",
