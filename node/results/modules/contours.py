@@ -58,6 +58,12 @@ def parts(mask: NDArray[np.bool_], most_points: int | None = MOST_POINTS) -> lis
     ]
 
 
+def is_coarsened(mask: NDArray[np.bool_]) -> bool:
+    """Whether a line has more points than are drawn."""
+    exact = parts(mask, most_points=None)
+    return any(len(line) > MOST_POINTS for one in exact for line in (one.outer, *one.holes))
+
+
 _NEXT, _FIRST_CHILD, _PARENT = 0, 2, 3
 
 

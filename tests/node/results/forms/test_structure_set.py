@@ -159,3 +159,8 @@ def test_an_outline_in_a_report_has_no_more_points_than_an_attribute_holds() -> 
     (segment, *_) = segmentation().segments
     item = Segmentation(rugged()[None].astype(np.uint8), (segment,))
     assert len(places.outline(item, segment, 0).corners) <= contours.MOST_POINTS
+
+
+def test_only_a_mask_with_a_very_long_line_is_drawn_coarser() -> None:
+    assert contours.is_coarsened(rugged())
+    assert not any(contours.is_coarsened(plane == 1) for plane in awkward())
