@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import socket
@@ -24,15 +25,23 @@ from pynetdicom.sop_class import StudyRootQueryRetrieveInformationModelFind, Ver
 from tests.waiting import until
 
 
+_GIVEN: set[int] = set()
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
+
+
 def free_port() -> int:
     """A port that was free a moment ago: for programs that cannot be asked which they took.
 
     From below those that the system gives to outgoing connections (32768 on Linux), or one of the
-    many that other tests make could take it before the program does.
+    many that other tests make could take it before the program does. None is given out twice, nor
+    by two workers.
     """
-    for port in random.SystemRandom().sample(range(15_000, 32_000), 200):
+    own = [port for port in range(15_000 + _WORKER, 32_000, _WORKERS) if port not in _GIVEN]
+    for port in random.SystemRandom().sample(own, min(200, len(own))):
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _GIVEN.add(port)
             return port
     raise AssertionError("no free port below those of outgoing connections")
 

@@ -40,8 +40,8 @@ that enters the bytes: inputs, analyzer, version, trained models, parameters, no
 same run gives the same objects, and no UID has two contents.
 
 {table(("SOP class", "UID"), made)}
-They are written in Explicit VR Little Endian; compressed images in the transfer syntax that the
-analyzer names.
+They are written in Explicit VR Little Endian, RT Structure Sets in Implicit VR Little Endian;
+compressed images in the transfer syntax that the analyzer names.
 
 #### Coerced and modified fields
 
