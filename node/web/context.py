@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from node.audit.trail import NO_TRAIL, Trail
 from node.observe.health import Health
 from node.observe.shared import Shared
 from node.query.search import LIMITS, Limits
@@ -70,3 +71,5 @@ class WebContext:
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""
     cautions: tuple[str, ...] = ()
     """What whoever runs the node should know of it, a sentence each."""
+    audit: Trail = NO_TRAIL
+    """Where is told who saw and did what."""
