@@ -550,6 +550,40 @@ events = sa.Table(
     sa.Index("ix_events_level_id", "level", "id"),
 )
 
+audit_messages = sa.Table(
+    "audit_messages",
+    metadata,
+    _id(),
+    _moment("at", index=True),
+    sa.Column("event", sa.String(32), nullable=False),
+    sa.Column("outcome", sa.Integer, nullable=False),
+    _indexed_text("person"),
+    _text("address"),
+    _indexed_text("patient_id"),
+    _text("patient_name"),
+    _uid("study_instance_uid"),
+    _text("what"),
+    sa.Column("message", PlainText, nullable=False),
+    sa.Index("ix_audit_messages_person", "person", "id"),
+    sa.Index("ix_audit_messages_patient_id", "patient_id", "id"),
+    sa.Index("ix_audit_messages_study_instance_uid", "study_instance_uid", "id"),
+    sqlite_autoincrement=True,  # a number is never given again: repositories know what they have
+)
+
+audit_sinks = sa.Table(
+    "audit_sinks",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+audit_journals = sa.Table(
+    "audit_journals",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("position", sa.BigInteger, nullable=False),
+)
+
 heartbeat = sa.Table(
     "heartbeat",
     metadata,

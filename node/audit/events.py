@@ -202,10 +202,16 @@ class TrailRead:
 
 @dataclass(frozen=True, slots=True)
 class RecordingStopped:
-    """Events were lost, so many, from then on (A.5.3.11)."""
+    """From now on events are lost (A.5.3.11)."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingStarted:
+    """Events are kept again; ``lost`` were not (A.5.3.11)."""
 
     lost: int
-    reason: str
 
 
 AuditEvent = (
@@ -223,4 +229,5 @@ AuditEvent = (
     | Refused
     | TrailRead
     | RecordingStopped
+    | RecordingStarted
 )

@@ -1,0 +1,181 @@
+"""The audit trail as it is kept: messages in the order in which they were told, and how far each
+repository has them. Rows hold names and IDs of patients: only the audit's own page shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import schema
+from storage.database import Transaction
+
+_messages = schema.audit_messages
+_sinks = schema.audit_sinks
+_journals = schema.audit_journals
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """One message, and what it is looked for by."""
+
+    at: datetime
+    event: str
+    outcome: int
+    person: str
+    address: str
+    message: str
+    """The XML of PS3.15 A.5.1, on one line."""
+    patient_id: str = ""
+    patient_name: str = ""
+    study_instance_uid: str = ""
+    what: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMessage:
+    """A message with its number: numbers grow, and none is given twice."""
+
+    id: int
+    at: datetime
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of the trail is looked for; empty: any."""
+
+    person: str = ""
+    patient_id: str = ""
+    study_instance_uid: str = ""
+    event: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRow:
+    """A line of the page."""
+
+    id: int
+    row: AuditRow
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose a study is."""
+
+    patient_id: str
+    patient_name: str
+    accession_number: str
+
+
+# --- keeping --------------------------------------------------------------------------------------
+
+
+def keep(tx: Transaction, rows: Sequence[AuditRow]) -> None:
+    """Enter messages, in their order."""
+    if rows:
+        tx.execute(sa.insert(_messages), [_columns(row) for row in rows])
+
+
+def _columns(row: AuditRow) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in AuditRow.__slots__}
+
+
+def journal_position(tx: Transaction, journal: str) -> int:
+    """How many bytes of a journal are kept already."""
+    query = sa.select(_journals.c.position).where(_journals.c.name == journal)
+    return tx.scalar(query) or 0
+
+
+def note_journal(tx: Transaction, journal: str, position: int) -> None:
+    """So far a journal's events are kept; in the transaction that keeps them."""
+    _set(tx, _journals, journal, position)
+
+
+def forget_journal(tx: Transaction, journal: str) -> None:
+    tx.execute(sa.delete(_journals).where(_journals.c.name == journal))
+
+
+def whose(tx: Transaction, study_instance_uids: Iterable[str]) -> dict[str, Whose]:
+    """Whose the studies are, of those that are here."""
+    studies, patients = schema.studies, schema.patients
+    query = (
+        sa.select(
+            studies.c.study_instance_uid,
+            patients.c.patient_id,
+            patients.c.patient_name,
+            studies.c.accession_number,
+        )
+        .join_from(studies, patients, studies.c.patient_id == patients.c.id)
+        .where(studies.c.study_instance_uid.in_(sorted(set(study_instance_uids))))
+    )
+    return {uid: Whose(*rest) for uid, *rest in tx.execute(query)}
+
+
+# --- handing over ---------------------------------------------------------------------------------
+
+
+def newest(tx: Transaction) -> int:
+    """The number of the newest message; 0 where there is none."""
+    return tx.scalar(sa.select(sa.func.max(_messages.c.id))) or 0
+
+
+def position(tx: Transaction, sink: str) -> int | None:
+    """Up to which message a repository has them; None for one that was never there."""
+    return tx.scalar(sa.select(_sinks.c.position).where(_sinks.c.name == sink))
+
+
+def note_position(tx: Transaction, sink: str, message_id: int) -> None:
+    _set(tx, _sinks, sink, message_id)
+
+
+def after(tx: Transaction, message_id: int, limit: int) -> list[KeptMessage]:
+    """The next messages, in order."""
+    columns = (_messages.c.id, _messages.c.at, _messages.c.message)
+    query = sa.select(*columns).where(_messages.c.id > message_id).order_by(_messages.c.id)
+    return [KeptMessage(*row) for row in tx.execute(query.limit(limit))]
+
+
+def prune(tx: Transaction, before: datetime, up_to: int, limit: int) -> int:
+    """Delete the oldest that are older than ``before`` and not newer than message ``up_to``."""
+    old = (
+        sa.select(_messages.c.id)
+        .where(_messages.c.at < before, _messages.c.id <= up_to)
+        .order_by(_messages.c.at)
+        .limit(limit)
+    )
+    return tx.execute(sa.delete(_messages).where(_messages.c.id.in_(old))).rowcount
+
+
+# --- looking --------------------------------------------------------------------------------------
+
+
+def search(tx: Transaction, wanted: Wanted, before: int | None, limit: int) -> list[ShownRow]:
+    """Lines, newest first; ``before``: those with smaller numbers, for the next page."""
+    query = sa.select(_messages).order_by(_messages.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(_messages.c.id < before)
+    for name in ("person", "patient_id", "study_instance_uid", "event"):
+        if value := getattr(wanted, name):
+            query = query.where(_messages.c[name] == value)
+    if wanted.since is not None:
+        query = query.where(_messages.c.at >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(_messages.c.at < wanted.until)
+    return [_shown(row) for row in tx.execute(query)]
+
+
+def _shown(row: sa.Row[Any]) -> ShownRow:
+    return ShownRow(row.id, AuditRow(**{name: getattr(row, name) for name in AuditRow.__slots__}))
+
+
+def _set(tx: Transaction, table: sa.Table, name: str, position: int) -> None:
+    changed = tx.execute(sa.update(table).where(table.c.name == name).values(position=position))
+    if changed.rowcount == 0:
+        tx.execute(sa.insert(table).values(name=name, position=position))
