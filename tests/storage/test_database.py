@@ -21,8 +21,9 @@ from sqlalchemy.exc import IntegrityError
 
 import storage.database as module
 import storage.migrations
-from storage import abilities, deletions, events, fetches, index, ledger, quarantine, schema
+from storage import abilities, audit, deletions, events, fetches, index, ledger, quarantine, schema
 from storage.abilities import KnownAbilities
+from storage.audit import AuditRow
 from storage.database import Database, Transaction, open_database
 from storage.deletions import NewDeletion, Scope
 from storage.engines import SAFE_SQLITE
@@ -137,6 +138,9 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         fetch = fetches.ask(tx, NewFetch("pacs", Wanted(patient_id="P"), "a test"), NOON)
         fetches.enter_study(tx, fetch, FetchedStudy("1.2.3", None, 3, 0))
         abilities.put(tx, KnownAbilities("pacs", NOON, "these", frozenset({("1.1", "1.2")})))
+        audit.keep(tx, [AuditRow(NOON, "Query", 0, "müller", "10.0.0.7", "<AuditMessage/>")])
+        audit.note_journal(tx, "a", 17)
+        audit.note_position(tx, "syslog", 1)
     database.prove(NOON)
     with database.read() as tx:
         empty = [
