@@ -35,6 +35,7 @@ from node.retrieve.series_metadata import SeriesMetadata
 from node.web.app import WebContext, create_app
 from node.web.context import Away
 from node.web.server import WebServer
+from node.web.viewer.installed import Viewer
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
@@ -259,6 +260,7 @@ class Node:
             away=self._away,
             shared=Shared(fresh_s=SHOWN_FOR_S),
             allowed_hosts=self.settings.http.names,
+            viewer=Viewer(self.settings.viewer_dir, self.settings.viewer.segmentations_as),
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )
         return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)

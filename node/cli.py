@@ -192,6 +192,29 @@ def quarantine(
             _fail(f"{what!r} is none of list, show and release")
 
 
+@app.command(epilog=_like("wetread viewer install --from ohif-app-3.13.2.tgz"))
+def viewer(
+    what: Annotated[str, typer.Argument(help="show, install or remove.")] = "show",
+    tarball: Annotated[
+        Path | None,
+        typer.Option("--from", help="The package as a file; left out: npm fetches it."),
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Install the viewer OHIF for the node's pages, remove it, or say whether it is there."""
+    from node.commands import viewer as command
+
+    match what:
+        case "show":
+            sys.exit(command.show(config))
+        case "install":
+            sys.exit(command.install(config, tarball))
+        case "remove":
+            sys.exit(command.remove(config))
+        case _:
+            _fail(f"{what!r} is none of show, install and remove")
+
+
 @app.command(epilog=_like("wetread accept 3 --study"))
 def accept(
     number: Annotated[int, typer.Argument(help="As `wetread quarantine` shows it.")],

@@ -31,6 +31,7 @@ from node.config.tables import (
     QuerySettings,
     RetentionSettings,
     StorageSettings,
+    ViewerSettings,
     WorkerSettings,
 )
 from node.config.web_called import WebCalledSettings
@@ -50,6 +51,7 @@ class Settings(BaseSettings):
     node: NodeSettings = NodeSettings()
     dimse: DimseSettings = DimseSettings()
     http: HttpSettings = HttpSettings()
+    viewer: ViewerSettings = ViewerSettings()
     storage: StorageSettings = StorageSettings()
     completion: CompletionSettings = CompletionSettings()
     commitment: CommitmentSettings = CommitmentSettings()
@@ -106,6 +108,10 @@ class Settings(BaseSettings):
     @property
     def metadata_dir(self) -> Path:
         return self.node.data_dir / "metadata"
+
+    @property
+    def viewer_dir(self) -> Path:
+        return self.node.data_dir / "viewer"
 
     @property
     def logs_dir(self) -> Path:

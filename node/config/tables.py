@@ -56,6 +56,14 @@ class HttpSettings(Table):
         return ("localhost", "127.0.0.1", "[::1]", self.host)
 
 
+class ViewerSettings(Table):
+    """The viewer OHIF, once `wetread viewer install` has put it into `node.data_dir`."""
+
+    segmentations_as: Annotated[Literal["bitmap", "labelmap"], example("labelmap")] = "bitmap"
+    """How a segmentation that was edited in OHIF is stored: `"bitmap"`, which every PACS knows, or
+    `"labelmap"`, OHIF's own default (Label Map Segmentation Storage, in RLE)."""
+
+
 class StorageSettings(Table):
     """Where images and the index lie. Left out: all of it in `node.data_dir`."""
 

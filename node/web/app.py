@@ -15,6 +15,7 @@ from node.web.api.routes import routes
 from node.web.context import WebContext as WebContext
 from node.web.dicomweb import routes as dicomweb
 from node.web.hosts import KnownHosts
+from node.web.viewer.serving import ViewerRoute
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -52,6 +53,8 @@ def create_app(context: WebContext) -> FastAPI:
     app.include_router(page.routes(context))
     app.include_router(fetch_form.routes(context))
     app.include_router(routes(context))
+    if context.viewer is not None:
+        app.router.routes.append(ViewerRoute(context.viewer))  # the last: it is asked for the rest
     return app
 
 
@@ -75,7 +78,8 @@ class _Hardened:
 
 
 def _add_safety(headers: MutableHeaders, path: str) -> None:
-    headers.update(SECURITY)
+    for name, value in SECURITY.items():
+        headers.setdefault(name, value)
     if path.startswith("/static/"):
         headers["Cache-Control"] = "no-cache"  # kept, but asked for after an upgrade
     headers.setdefault("Cache-Control", FRESH)

@@ -13,6 +13,7 @@ from node.query.search import LIMITS, Limits
 from node.receive.uploads import Uploads
 from node.retrieve.series_metadata import SeriesMetadata
 from node.web.prospects import Expected, nothing_expected
+from node.web.viewer.installed import Viewer
 from storage.archive import Archive
 from storage.database import Database
 from storage.port import Results
@@ -73,3 +74,5 @@ class WebContext:
     """What whoever runs the node should know of it, a sentence each."""
     audit: Trail = NO_TRAIL
     """Where is told who saw and did what."""
+    viewer: Viewer | None = None
+    """The viewer OHIF, installed or not; without, it can never be."""

@@ -1,0 +1,126 @@
+"""Serves OHIF from the root of the node's origin, behind every path that the node itself knows.
+
+OHIF is compiled for the root path. Its documents have a Content-Security-Policy of their own: no
+script but its files and the two that stand in its document, named by their hashes. Styles may stand
+inline, for it writes them so; and it may compile texts that it makes itself (``unsafe-eval``): its
+arrays of segmentations and its decoder of JPEG-LS are made that way. None of its service workers
+runs: they load from other hosts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from node.web.viewer.configuration import app_config
+from node.web.viewer.installed import COMPRESSED, Installation, Viewer
+
+DOCUMENTS = frozenset(
+    ("viewer", "segmentation", "tmtv", "dynamic-volume", "usAnnotation", "preclinical-4d")
+)
+"""The first part of the paths at which OHIF shows images: its modes."""
+EMPTY = frozenset(("sw.js", "init-service-worker.js"))
+CONFIGURATION = "app-config.js"
+_OWN = EMPTY | {CONFIGURATION}
+NOT_INSTALLED = (
+    "the viewer OHIF is not installed on this node: whoever runs it can do so by"
+    " `wetread viewer install`"
+)
+ISOLATED = {
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+}
+FOREVER = "private, max-age=31536000, immutable"
+SHORT = "private, max-age=60, stale-while-revalidate=604800"
+_NAMED_BY_CONTENT = re.compile(r"(?:^|[./])[0-9a-f]{16}\.(?:js|wasm|woff2)$")
+_TYPES = {
+    "js": "text/javascript; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "json": "application/json",
+    "jsonc": "application/json",
+    "xml": "application/xml",
+    "wasm": "application/wasm",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "ico": "image/x-icon",
+    "woff2": "font/woff2",
+}
+
+
+def content_policy(installation: Installation) -> str:
+    """Of OHIF's document, and of its files: a worker has that of its own script."""
+    inline = " ".join(installation.inline_scripts)
+    return (
+        f"default-src 'self'; script-src 'self' 'unsafe-eval' {inline};"
+        " worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:;"
+        " connect-src 'self' data: blob:; font-src 'self' data:; object-src 'none';"
+        " base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+
+
+class ViewerRoute(BaseRoute):
+    """Matches what OHIF has, and nothing else: other paths stay those of the application."""
+
+    def __init__(self, viewer: Viewer) -> None:
+        self._viewer = viewer
+        self._configuration = app_config(viewer.segmentations_as).encode()
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        if scope["type"] == "http" and scope["method"] == "GET" and self._has(scope["path"]):
+            return Match.FULL, {}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        answer = await run_in_threadpool(self._answer, request)
+        await answer(scope, receive, send)
+
+    def _has(self, path: str) -> bool:
+        name = path[1:]
+        if name.partition("/")[0] in DOCUMENTS:
+            return True
+        found = self._viewer.installation()
+        return found is not None and (name in _OWN or name in found.files)
+
+    def _answer(self, request: Request) -> Response:
+        found = self._viewer.installation()
+        if found is None:
+            raise HTTPException(404, NOT_INSTALLED)
+        name = request.url.path[1:]
+        if name == CONFIGURATION:
+            answer = _sent(self._configuration, "js", "no-cache")
+        elif name in EMPTY:
+            answer = _sent(b"", "js", SHORT)
+        elif name.partition("/")[0] in DOCUMENTS:
+            answer = _sent(found.document, "html", "no-cache")
+        else:
+            answer = _file(request, found, name)
+        answer.headers["Content-Security-Policy"] = content_policy(found)
+        return answer
+
+
+def _file(request: Request, found: Installation, name: str) -> Response:
+    path = found.files[name]
+    more = {"Vary": "Accept-Encoding"}
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        compressed = path.with_name(path.name + COMPRESSED)
+        if compressed.exists():
+            path, more = compressed, {**more, "Content-Encoding": "gzip"}
+    kept = FOREVER if _NAMED_BY_CONTENT.search(name) else SHORT
+    try:
+        return _sent(path.read_bytes(), name.rpartition(".")[2], kept, more)
+    except FileNotFoundError as error:
+        raise HTTPException(404, NOT_INSTALLED) from error
+
+
+def _sent(body: bytes, suffix: str, kept: str, more: Mapping[str, str] | None = None) -> Response:
+    headers = {**ISOLATED, "Cache-Control": kept, **(more or {})}
+    return Response(body, 200, headers, _TYPES.get(suffix, "application/octet-stream"))

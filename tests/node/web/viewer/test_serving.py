@@ -1,0 +1,103 @@
+"""OHIF behind the node's own paths: what is served, how it is kept, and what it may do."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from node.web.app import create_app
+from node.web.server import WebServer
+from node.web.viewer.install import install, remove
+from node.web.viewer.installed import Viewer
+from tests.node.web.sites import Site
+from tests.node.web.viewer.packages import BUNDLE, DOCUMENT, FILES, packed
+
+
+@pytest.fixture
+def viewer(tmp_path: Path) -> Viewer:
+    tarball, package = packed(tmp_path)
+    install(tmp_path / "viewer", tarball, lambda step: None, package)
+    return Viewer(tmp_path / "viewer")
+
+
+@pytest.fixture
+def client(site: Site, viewer: Viewer) -> Iterator[httpx.Client]:
+    assert site.context is not None
+    server = WebServer(create_app(replace(site.context, viewer=viewer)), "127.0.0.1", 0)
+    server.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as made:
+        yield made
+    server.stop()
+
+
+@pytest.mark.parametrize("path", ["/viewer", "/viewer/wetread?StudyInstanceUIDs=1.2", "/tmtv"])
+def test_a_path_at_which_images_are_shown_is_the_document(client: httpx.Client, path: str) -> None:
+    answer = client.get(path)
+    assert answer.content == DOCUMENT
+    assert answer.headers["Referrer-Policy"] == "no-referrer", "its URL names a study"
+
+
+def test_scripts_run_only_from_files_or_by_their_hash(client: httpx.Client) -> None:
+    policy = client.get("/viewer").headers["Content-Security-Policy"]
+    rules = dict(one.strip().split(" ", 1) for one in policy.split(";"))
+    for script in (b"window.PUBLIC_URL='/'", b"let x = 1"):
+        digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+        assert f"'sha256-{digest}'" in rules["script-src"]
+    assert "unsafe-inline" not in rules["script-src"]
+    assert "http" not in policy, "no other host"
+    assert client.get("/").headers["Content-Security-Policy"] != policy, "the node's is stricter"
+    assert "unsafe" not in client.get("/").headers["Content-Security-Policy"]
+
+
+def test_its_configuration_is_the_nodes_own_and_its_service_workers_are_empty(
+    client: httpx.Client,
+) -> None:
+    text = client.get("/app-config.js").text
+    assert "qidoRoot: '/dicom-web'" in text
+    assert "'segmentation.store.defaultMode': { $set: 'bitmap' }" in text
+    assert "http://" not in text and "https://" not in text
+    for path in ("/sw.js", "/init-service-worker.js"):
+        assert client.get(path).content == b""
+
+
+def test_files_go_compressed_and_stay_with_the_browser(client: httpx.Client) -> None:
+    answer = client.get(f"/{BUNDLE}")
+    assert answer.content == FILES[f"package/dist/{BUNDLE}"]
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert int(answer.headers["Content-Length"]) < 200
+    assert "immutable" in answer.headers["Cache-Control"]
+    plain = client.get(f"/{BUNDLE}", headers={"Accept-Encoding": "identity"})
+    assert plain.content == answer.content
+    assert "Content-Encoding" not in plain.headers
+    unnamed = client.get("/app.bundle.css").headers
+    assert "immutable" not in unnamed["Cache-Control"], "its name stays when its content changes"
+
+
+@pytest.mark.parametrize(
+    "path", ["/index.html", "/../w.db", "/%2e%2e/w.db", "/assets", "/ort/model.wasm", "/else"]
+)
+def test_nothing_else_is_served(client: httpx.Client, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def test_the_nodes_own_paths_stay_its_own(client: httpx.Client) -> None:
+    assert client.get("/").content != DOCUMENT
+    assert client.get("/health").json()
+    assert client.post("/api/studies").status_code == 405, "as without the viewer"
+
+
+def test_a_viewer_that_is_not_installed_says_what_to_do(
+    client: httpx.Client, viewer: Viewer
+) -> None:
+    assert client.get("/viewer").is_success
+    remove(viewer.folder.parent)
+    answer = client.get("/viewer")
+    assert answer.status_code == 404
+    assert "wetread viewer install" in answer.json()["error"]
+    assert client.get(f"/{BUNDLE}").status_code == 404
