@@ -11,6 +11,8 @@ counted, over the size of the volume.
 from __future__ import annotations
 
 import argparse
+import importlib
+import importlib.util
 import statistics
 import subprocess
 import sys
@@ -21,7 +23,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import SimpleITK
 from numpy.typing import NDArray
 from scipy import ndimage
 from skimage import exposure, filters, restoration
@@ -154,12 +155,19 @@ def _on_cuda(device: str) -> bool:
     return device.startswith("cuda")
 
 
+def _simpleitk(filter_name: str, sizes: tuple[int, int, int]) -> dict[str, Work]:
+    """One of SimpleITK's filters; none where it is not installed."""
+    if importlib.util.find_spec("SimpleITK") is None:
+        return {}
+    sitk = importlib.import_module("SimpleITK")
+    work, radii = getattr(sitk, filter_name), [size // 2 for size in sizes[::-1]]
+    return {"SimpleITK": lambda v: sitk.GetArrayFromImage(work(sitk.GetImageFromArray(v), radii))}
+
+
 def _mean(sizes: tuple[int, int, int], device: str) -> Row:
     others: dict[str, Work] = {
         "SciPy": lambda v: ndimage.uniform_filter(v, sizes),
-        "SimpleITK": lambda v: SimpleITK.GetArrayFromImage(
-            SimpleITK.BoxMean(SimpleITK.GetImageFromArray(v), [s // 2 for s in sizes[::-1]])
-        ),
+        **_simpleitk("BoxMean", sizes),
     }
     if sizes[0] == 1:
         others["OpenCV"] = lambda v: _slices(v, lambda p: cv2.blur(p, sizes[1:]))
@@ -172,9 +180,7 @@ def _median(sizes: tuple[int, int, int], device: str) -> Row:
     others: dict[str, Work] = {
         "SciPy": lambda v: ndimage.median_filter(v, sizes, mode="nearest"),
         "scikit-image": lambda v: filters.median(v, np.ones(sizes), mode="nearest"),
-        "SimpleITK": lambda v: SimpleITK.GetArrayFromImage(
-            SimpleITK.Median(SimpleITK.GetImageFromArray(v), [s // 2 for s in sizes[::-1]])
-        ),
+        **_simpleitk("Median", sizes),
     }
     if sizes in ((1, 3, 3), (1, 5, 5)):
         others["OpenCV"] = lambda v: _slices(v, lambda p: cv2.medianBlur(p, sizes[1]))

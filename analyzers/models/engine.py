@@ -49,6 +49,14 @@ class Run:
     device: str = "cpu"
     mixed_precision: bool = True
     """bfloat16 on CUDA; the CPU always works in float32."""
+    channels_last: bool = False
+    """On CUDA: the memory of a voxel's channels lies together."""
+    at_once: int = 1
+    """On CUDA: so many windows go through the network together; the CPU takes one at a time."""
+
+    @property
+    def on_cuda(self) -> bool:
+        return self.device.startswith("cuda")
 
 
 def probabilities(
@@ -95,9 +103,11 @@ def _blended(
     total = torch.zeros((run.classes, *padded.shape), device=run.device)
     weights = torch.zeros(padded.shape, device=run.device)
     forward = _forward(network.to(run.device), run)
-    for window in windows(padded.shape, patch):
-        total[(slice(None), *window)] += forward(pixels[window]) * weight
-        weights[window] += weight
+    for together in _groups(windows(padded.shape, patch), run.at_once if run.on_cuda else 1):
+        answers = forward(torch.stack([pixels[window] for window in together]))
+        for window, answer in zip(together, answers, strict=True):
+            total[(slice(None), *window)] += answer * weight
+            weights[window] += weight
     shares: NDArray[np.float32] = (total / weights).cpu().numpy()
     if variant.mirrored:
         shares = shares[..., ::-1]
@@ -105,19 +115,27 @@ def _blended(
 
 
 def _forward(network: nn.Module, run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
-    cuda = run.device.startswith("cuda")
+    """From windows ``(n, z, y, x)`` to their shares ``(n, classes, z, y, x)``."""
+    last = run.on_cuda and run.channels_last
+    order = torch.channels_last_3d if last else torch.contiguous_format
+    network = network.to(memory_format=order)
 
-    def forward(window: torch.Tensor) -> torch.Tensor:
+    def forward(windows: torch.Tensor) -> torch.Tensor:
         with (
             torch.inference_mode(),
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-            torch.autocast("cuda", torch.bfloat16, enabled=cuda and run.mixed_precision),
+            torch.autocast("cuda", torch.bfloat16, enabled=run.on_cuda and run.mixed_precision),
         ):
-            logits = network(window[None, None])
-            shares: torch.Tensor = logits[0].float().softmax(0)
+            logits = network(windows[:, None].contiguous(memory_format=order))
+            shares: torch.Tensor = logits.float().softmax(1)
             return shares
 
     return forward
+
+
+def _groups(each: Iterator[tuple[slice, ...]], number: int) -> Iterator[list[tuple[slice, ...]]]:
+    while together := list(itertools.islice(each, number)):
+        yield together
 
 
 def _padded(
