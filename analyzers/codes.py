@@ -14,16 +14,9 @@ ANATOMICAL_STRUCTURE = Code("91723000", "SCT", "Anatomical Structure")
 """CID 7150 Segmentation Property Category."""
 
 LUNG = Code("39607008", "SCT", "Lung")
-BONE = Code("272673000", "SCT", "Bone")
 
 HIPPOCAMPUS = Code("5366008", "SCT", "Hippocampus")
 """CID 7140 Brain Structure for Volumetric Measurement."""
-ANTERIOR_HIPPOCAMPUS = Code("HIPPOANT", PRIVATE_SCHEME, "Anterior hippocampus")
-POSTERIOR_HIPPOCAMPUS = Code("HIPPOPOST", PRIVATE_SCHEME, "Posterior hippocampus")
-"""The parts as 10.1038/s41467-022-30695-9 labels them; PS3.16 has no concept for them."""
-MEDIASTINUM = Code("72410000", "SCT", "Mediastinum")
-ABDOMEN = Code("818981001", "SCT", "Abdomen")
-"""CID 4 Anatomic Region."""
 
 LEFT = Code("7771000", "SCT", "Left")
 RIGHT = Code("24028007", "SCT", "Right")

@@ -24,6 +24,7 @@ class Segment:
     ``number`` is the value of its voxels in ``Segmentation.labels``, from 1 to 65535.
     ``site`` is the part of the body that it lies in ("lung" of a nodule), or that it is a part of;
     without one, an anatomical structure is its own site.
+    ``structure`` is its key in the table of structures (``analyzers.structures``), if it is there.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Segment:
     measurements: tuple[Measurement, ...] = ()
     classifications: tuple[Classification, ...] = ()
     site: Code | None = None
+    structure: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

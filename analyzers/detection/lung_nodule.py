@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families
+from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Classification,
@@ -37,8 +37,6 @@ LEAST_LUNG_ML = 20.0
 MOST_NODULES = 50
 REGROWTH_SHARE, MOST_REGROWTH_MM = 0.3, 2.0
 
-ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
-NODULE = Code("27925004", "SCT", "Nodule")
 IS_NODULE = Code("NODULE", codes.PRIVATE_SCHEME, "Solid lung nodule")
 POSSIBLE = Code("371930009", "SCT", "Possible")
 MOST_CERTAIN = 0.9
@@ -232,15 +230,9 @@ def _segment(
 ) -> Segment:
     volume = float(np.count_nonzero(found.mask)) * float(np.prod(spacing_mm))
     long_mm, short_mm = _axes_mm(found.mask, spacing_mm)
-    return Segment(
-        key=f"nodule_{number}",
-        number=number,
-        label=f"Lung nodule {number}",
-        category=ALTERED_STRUCTURE,
-        kind=NODULE,
-        laterality=codes.LEFT if found.left else codes.RIGHT,
-        site=codes.LUNG,
-        rgb=(240, 200, 60),
+    return structures.of("nodule").segment(
+        number,
+        side=codes.LEFT if found.left else codes.RIGHT,
         measurements=(
             Measurement(codes.VOLUME, round(volume, 1), codes.CUBIC_MILLIMETER),
             Measurement(LONG_AXIS, round(long_mm, 1), codes.MILLIMETER),
@@ -286,7 +278,7 @@ def _axes_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> tuple[float,
 
 
 def _nothing() -> Segment:
-    return Segment("nodule_1", 1, "Lung nodule", ALTERED_STRUCTURE, NODULE, site=codes.LUNG)
+    return structures.of("nodule").missing()
 
 
 def _none_found(parameters: NoduleParameters) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from analyzers import codes, families
+from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -16,7 +16,6 @@ from analyzers.contract import (
     Measurement,
     NoParameters,
     NotApplicable,
-    Segment,
     Segmentation,
     Volume,
 )
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     from analyzers.grid.balls import Mask, Spacing
 
 
-TRACHEA_AND_BRONCHUS = Code("110726009", "SCT", "Trachea and Bronchus")
 LEAST_EXTENT_MM = 60.0
 TOP_MM, LEAST_PLANES = 30.0, 3
 LEAST_ROUNDNESS = 0.55
@@ -86,15 +84,8 @@ class AirwaySegmentation:
             raise NotApplicable("The images show no trachea or main bronchi between aerated lungs.")
         clear_padding(volume, grid, tree.mask)
         volume_ml = np.count_nonzero(tree.mask) * volume.voxel_ml
-        segment = Segment(
-            key="airways",
-            number=1,
-            label="Trachea and bronchi",
-            category=codes.ANATOMICAL_STRUCTURE,
-            kind=TRACHEA_AND_BRONCHUS,
-            rgb=(182, 228, 255),
-            measurements=(measured(codes.VOLUME, volume_ml, codes.MILLILITER),),
-        )
+        size = measured(codes.VOLUME, volume_ml, codes.MILLILITER)
+        segment = structures.of("airways").segment(1, (size,))
         labels = grid.restore(tree.mask.view(np.uint8))
         tube = _trachea(tree.mask, grid.spacing_mm)
         airways = Segmentation(labels, (segment,), title="Airways")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families
+from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -22,7 +22,7 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.measures import AREA, TISSUE, measured
+from analyzers.segmentation.measures import AREA, measured
 
 if TYPE_CHECKING:
     from analyzers.anatomy.abdominal_level import LumbarLevel
@@ -31,9 +31,12 @@ if TYPE_CHECKING:
 
 
 MUSCLE, SUBCUTANEOUS, VISCERAL = 1, 2, 3
-SKELETAL_MUSCLE = Code("127954009", "SCT", "Skeletal muscle")
-SUBCUTANEOUS_FAT = Code("SUBCUTFAT", codes.PRIVATE_SCHEME, "Subcutaneous fat")
-VISCERAL_FAT = Code("VISCFAT", codes.PRIVATE_SCHEME, "Visceral fat")
+TISSUES = {
+    MUSCLE: "skeletal_muscle",
+    SUBCUTANEOUS: "subcutaneous_fat",
+    VISCERAL: "visceral_fat",
+}
+"""Keys in the table of structures."""
 LEAST_EXTENT_MM = 150.0
 CLOSE_MM, NEAREST_MM = 5.0, 20.0
 
@@ -191,11 +194,6 @@ def _segment(
     planes: int,
     grid: PatientGrid,
 ) -> Segment:
-    key, label, code, rgb = {
-        MUSCLE: ("skeletal_muscle", "Skeletal muscle", SKELETAL_MUSCLE, (200, 60, 60)),
-        SUBCUTANEOUS: ("subcutaneous_fat", "Subcutaneous fat", SUBCUTANEOUS_FAT, (240, 220, 120)),
-        VISCERAL: ("visceral_fat", "Visceral fat", VISCERAL_FAT, (240, 150, 60)),
-    }[kind]
     values = hu[labels == kind]
     area_cm2 = values.size / planes * grid.spacing_mm[1] * grid.spacing_mm[2] / 100.0
     measurements = [measured(AREA, area_cm2, codes.SQUARE_CENTIMETER)]
@@ -203,16 +201,7 @@ def _segment(
         mean = float(values.mean(dtype=np.float64))
         name, unit = codes.ATTENUATION_COEFFICIENT, codes.HOUNSFIELD_UNIT
         measurements.append(measured(name, mean, unit, codes.MEAN))
-    return Segment(
-        key,
-        kind,
-        label,
-        TISSUE,
-        code,
-        rgb=rgb,
-        measurements=tuple(measurements),
-        site=codes.ABDOMEN,
-    )
+    return structures.of(TISSUES[kind]).segment(kind, tuple(measurements))
 
 
 def _field(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers import codes, families
+from analyzers import families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -15,7 +15,6 @@ from analyzers.contract import (
     Limits,
     NoParameters,
     NotApplicable,
-    Segment,
     Segmentation,
     Volume,
 )
@@ -79,15 +78,8 @@ class BoneSegmentation:
         bone_ml = float(np.count_nonzero(bone)) * volume.voxel_ml
         if bone_ml < LEAST_BONE_ML:
             raise NotApplicable("The images show no bone.")
-        segment = Segment(
-            key="bone",
-            number=1,
-            label="Bone",
-            category=codes.ANATOMICAL_STRUCTURE,
-            kind=codes.BONE,
-            rgb=(241, 214, 145),
-            measurements=volume_and_attenuation(hu[bone], volume.voxel_ml),
-        )
+        measured = volume_and_attenuation(hu[bone], volume.voxel_ml)
+        segment = structures.of("bone").segment(1, measured)
         labels = grid.restore(bone.view(np.uint8))
         metal_ml = float(np.count_nonzero(hu >= METAL_HU)) * volume.voxel_ml
         remarks = ("Metal in the images: it is not part of the bone.",)

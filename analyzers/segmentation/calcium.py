@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families
+from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -18,11 +18,10 @@ from analyzers.contract import (
     NotApplicable,
     Parameter,
     Parameters,
-    Segment,
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.measures import MORPHOLOGICALLY_ABNORMAL, measured
+from analyzers.segmentation.measures import measured
 
 if TYPE_CHECKING:
     from analyzers.grid.balls import Mask
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 
 
 CALCIUM_SCORE = Code("112058", "DCM", "Calcium score")
-CALCIFICATION = Code("18115005", "SCT", "Pathologic calcification, calcified structure")
 
 LEAST_EXTENT_MM = 60.0
 LEAST_REGION_ML = 50.0
@@ -114,15 +112,9 @@ class CalciumScoring:
         found = agatston(hu, region, grid.spacing_mm)
         clear_padding(volume, grid, found.mask)
         labels = grid.restore(found.mask.view(np.uint8))
-        segment = Segment(
-            key="calcium",
-            number=1,
-            label="Calcium between the lungs",
-            category=MORPHOLOGICALLY_ABNORMAL,
-            kind=CALCIFICATION,
-            site=codes.MEDIASTINUM,
-            rgb=(255, 240, 120),
-            measurements=(
+        segment = structures.of("calcium").segment(
+            1,
+            (
                 measured(CALCIUM_SCORE, found.score, codes.NO_UNIT, digits=1),
                 measured(
                     codes.VOLUME,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families
+from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from analyzers.models.hippocampus_input import Resampling
 
 
-PARTS = (("anterior", (220, 120, 60)), ("posterior", (70, 150, 220)))
-KINDS = {"anterior": codes.ANTERIOR_HIPPOCAMPUS, "posterior": codes.POSTERIOR_HIPPOCAMPUS}
+PARTS = ("anterior", "posterior")
 HIPPOCAMPAL_VOLUME = Code("HIPPOVOL", codes.PRIVATE_SCHEME, "Volume of one hippocampus")
 AGREEMENT = Code(
     "TTADICE", codes.PRIVATE_SCHEME, "Overlap of repeated segmentations of altered images"
@@ -198,8 +197,8 @@ def parts_found(
 
     counts = np.bincount(labels.ravel(), minlength=networks.CLASSES)
     segments = tuple(
-        _segment(number, part, rgb, float(counts[number]) * voxel_ml)
-        for number, (part, rgb) in enumerate(PARTS, 1)
+        _segment(number, part, float(counts[number]) * voxel_ml)
+        for number, part in enumerate(PARTS, 1)
     )
     whole_ml = round(float(counts[1:].sum()) * voxel_ml, 3)
     return (
@@ -229,14 +228,6 @@ def _map(crop: Crop, chart: NDArray[np.float32], title: str, quantity: Code) -> 
     return ParametricMap(values, f"{title}: hippocampus", quantity, codes.NO_UNIT)
 
 
-def _segment(number: int, part: str, rgb: tuple[int, int, int], volume_ml: float) -> Segment:
-    return Segment(
-        key=f"{part}_hippocampus",
-        number=number,
-        label=f"{part.capitalize()} hippocampus",
-        category=codes.ANATOMICAL_STRUCTURE,
-        kind=KINDS[part],
-        rgb=rgb,
-        measurements=(Measurement(codes.VOLUME, round(volume_ml, 3), codes.MILLILITER),),
-        site=codes.HIPPOCAMPUS,
-    )
+def _segment(number: int, part: str, volume_ml: float) -> Segment:
+    size = Measurement(codes.VOLUME, round(volume_ml, 3), codes.MILLILITER)
+    return structures.of(f"{part}_hippocampus").segment(number, (size,))

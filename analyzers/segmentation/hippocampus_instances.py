@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families
+from analyzers import families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -21,7 +21,6 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.segmentation.hippocampus import (
-    KINDS,
     NOTHING_FOUND,
     PARTS,
     HippocampusNetwork,
@@ -99,7 +98,7 @@ class HippocampusMaskRcnn:
         stored = crop.grid.restore(labels)
         boxes = [
             _box(part, stored == number, _score(answer, number), parameters.least_score)
-            for number, (part, _) in enumerate(PARTS, 1)
+            for number, part in enumerate(PARTS, 1)
             if (labels == number).any()
         ]
         return Findings(
@@ -117,15 +116,16 @@ def _score(answer: Marked, number: int) -> float:
 def _box(part: str, mask: NDArray[np.bool_], score: float, threshold: float) -> Detection:
     places = np.argwhere(mask)
     first, last = places.min(0).tolist(), places.max(0).tolist()
+    found = structures.of(f"{part}_hippocampus")
     return Detection(
-        key=f"{part}_hippocampus_box",
-        kind=KINDS[part],
-        category=codes.ANATOMICAL_STRUCTURE,
+        key=f"{found.key}_box",
+        kind=found.kind,
+        category=found.category,
         first=(first[0], first[1], first[2]),
         last=(last[0], last[1], last[2]),
         score=score,
         threshold=threshold,
-        site=codes.HIPPOCAMPUS,
+        site=found.site,
     )
 
 

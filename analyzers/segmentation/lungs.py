@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families
+from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -109,17 +109,8 @@ def _is_sagittal_strip(hu: NDArray[np.int16], spacing_mm: tuple[float, float, fl
 def _side(hu: NDArray[np.int16], labels: NDArray[np.uint8], label: int, voxel_ml: float) -> Segment:
     from analyzers.anatomy.lung_sides import LEFT_LABEL
 
-    left = label == LEFT_LABEL
-    return Segment(
-        key="left_lung" if left else "right_lung",
-        number=label,
-        label="Left lung" if left else "Right lung",
-        category=codes.ANATOMICAL_STRUCTURE,
-        kind=codes.LUNG,
-        laterality=codes.LEFT if left else codes.RIGHT,
-        rgb=(90, 150, 230) if left else (230, 150, 90),
-        measurements=_measurements(hu[labels == label], voxel_ml),
-    )
+    lung = structures.of("left_lung" if label == LEFT_LABEL else "right_lung")
+    return lung.segment(label, _measurements(hu[labels == label], voxel_ml))
 
 
 def _measurements(values: NDArray[np.int16], voxel_ml: float) -> tuple[Measurement, ...]:

@@ -11,11 +11,6 @@ from analyzers import codes
 from analyzers.codes import PRIVATE_SCHEME
 from analyzers.contract import Code, Measurement
 
-MORPHOLOGICALLY_ABNORMAL = Code("49755003", "SCT", "Morphologically Abnormal Structure")
-TISSUE = Code("85756007", "SCT", "Tissue")
-"""Both of CID 7150 Segmentation Property Category."""
-LESION = Code("52988006", "SCT", "Lesion")
-
 AREA = Code("42798000", "SCT", "Area")
 MAXIMUM = Code("56851009", "SCT", "Maximum")
 STANDARD_DEVIATION = Code("386136009", "SCT", "Standard Deviation")

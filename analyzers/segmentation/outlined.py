@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cc3d
@@ -9,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers import codes
+from analyzers import codes, structures
 from analyzers.contract import (
     Code,
     Findings,
     Measurement,
     NotApplicable,
-    Segment,
     Segmentation,
     Volume,
 )
@@ -23,10 +23,7 @@ from analyzers.grid.balls import Mask, Spacing, dilate
 from analyzers.grid.patient_grid import clear_padding
 from analyzers.grid.places import Index
 from analyzers.segmentation.measures import (
-    LESION,
-    MORPHOLOGICALLY_ABNORMAL,
     STANDARD_DEVIATION,
-    TISSUE,
     VALUE,
     measured,
 )
@@ -63,15 +60,8 @@ def outlined(
     if not mask.any():
         raise NotApplicable("The images show no structure of the size and values looked for.")
     values = of.values[mask].astype(np.float64)
-    segment = Segment(
-        key="target",
-        number=1,
-        label="Structure at the point" if of.seed else "Structures in range",
-        category=MORPHOLOGICALLY_ABNORMAL if of.seed else TISSUE,
-        kind=LESION if of.seed else TISSUE,
-        rgb=(230, 80, 200),
-        measurements=_measurements(values, volume),
-    )
+    found = structures.of("structure_at_the_point" if of.seed else "structures_in_range")
+    segment = replace(found.segment(1, _measurements(values, volume)), key="target")
     labels = of.grid.restore(mask.view(np.uint8))
     return Findings((Segmentation(labels, (segment,), title=title),), _remarks(of, mask))
 

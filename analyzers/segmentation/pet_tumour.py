@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families
+from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Code,
@@ -26,9 +26,7 @@ from analyzers.contract import (
 )
 from analyzers.segmentation import pet_foci
 from analyzers.segmentation.measures import (
-    LESION,
     MAXIMUM,
-    MORPHOLOGICALLY_ABNORMAL,
     measured,
 )
 from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv_peak
@@ -43,12 +41,6 @@ if TYPE_CHECKING:
 METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
 TOTAL_LESION_GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")
 PEAK_IN_ROI = Code("126031", "DCM", "Peak Value Within ROI")
-COLOURS = (
-    (235, 90, 60), (70, 150, 220), (240, 200, 70), (120, 190, 100), (190, 110, 200),
-    (70, 200, 200), (245, 150, 60), (160, 160, 240),
-)  # fmt: skip
-"""Of the foci in turn, so that neighbours can be told apart."""
-
 LEAST_EXTENT_MM = 20.0
 SEED_REACH_MM = 10.0
 LEVELS = {Method.ABSOLUTE_2_5: 2.5, Method.ABSOLUTE_4: 4.0}
@@ -246,7 +238,7 @@ def _findings(
         segments.append(_segment(number, values, voxel_ml, peak, side))
     title = "Foci of uptake"
     if not segments:
-        empty = Segment("focus_1", 1, "Focus of uptake", MORPHOLOGICALLY_ABNORMAL, LESION)
+        empty = structures.of("focus").missing()
         nothing = Segmentation(grid.restore(labels), (empty,), title=title)
         return Findings((nothing,), ("No focus of raised uptake was found.", *remarks))
     items = (
@@ -268,16 +260,7 @@ def _segment(
         measured(codes.SUV_BW, peak, codes.GRAM_PER_ML, PEAK_IN_ROI),
         measured(TOTAL_LESION_GLYCOLYSIS, volume_ml * suv.mean(), codes.GRAM),
     )
-    return Segment(
-        key=f"focus_{number}",
-        number=number,
-        label=f"Focus of uptake {number}",
-        category=MORPHOLOGICALLY_ABNORMAL,
-        kind=LESION,
-        laterality=side,
-        rgb=COLOURS[(number - 1) % len(COLOURS)],
-        measurements=measurements,
-    )
+    return structures.of("focus").segment(number, measurements, side=side)
 
 
 def _remarks(

@@ -11,6 +11,7 @@ def cross_check(settings: Settings) -> list[tuple[Location, str]]:
     return [
         *_unknown_names(settings),
         *_doubled(settings),
+        *_bad_structures(settings),
         *_bad_parameters(settings),
         *_bad_store(settings),
         *_unbindable(settings),
@@ -114,6 +115,17 @@ def _doubled(settings: Settings) -> list[tuple[Location, str]]:
         if table != "rules":
             sources |= set(names)
     return faults
+
+
+def _bad_structures(_: Settings) -> list[tuple[Location, str]]:
+    from analyzers import structures
+    from analyzers.contract import AnalyzerError
+
+    try:
+        structures.table()
+    except AnalyzerError as error:
+        return [(("analyzers",), f"table of structures: {error}")]
+    return []
 
 
 def _bad_parameters(settings: Settings) -> list[tuple[Location, str]]:

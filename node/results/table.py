@@ -1,16 +1,20 @@
-"""The kinds of results as a table for ``docs/results.md``: ``python -m node.results.table FILE``.
+"""Tables of ``docs/results.md``: ``python -m node.results.table FILE``.
 
-Writes it between the marks in the file; without a file it prints the table.
+The kinds of results, and the structures that analyzers find; each is written between its marks.
+Without a file the kinds are printed.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from importlib import resources
 from pathlib import Path
 
 from pydicom.uid import UID, Comprehensive3DSRStorage
 
+from analyzers import structures
+from analyzers.structures import Structure
 from node.results.forms.table import FORMS
 from node.results.gate.required import LABEL_MAP_STORAGE
 from node.results.kinds import KINDS
@@ -18,7 +22,10 @@ from node.results.report.sr import REPORT_NUMBER
 from node.results.series_numbers import Block
 from storage.kinds import ObjectKind
 
-BEGIN, END = "<!-- kinds: begin -->\n", "<!-- kinds: end -->\n"
+KINDS_MARK, STRUCTURES_MARK = "kinds", "structures"
+_STRUCTURES_HEAD = (
+    "| Key | English | German | Category; type; site | Side | CIELab | RT interpreted type |"
+)
 _HEAD = "| Finding | SOP class | Place in the run's block of series numbers | Kind | Delivered |"
 
 
@@ -27,13 +34,36 @@ def table() -> str:
     return "\n".join([_HEAD, "|---|---|---|---|---|", *_lines(), ""])
 
 
+def structure_table() -> str:
+    """In Markdown, one line a structure of the node's own table, in its order."""
+    own = (resources.files("analyzers") / structures.FILE).read_text(encoding="utf-8")
+    lines = [_structure(one) for one in structures.read(own, structures.FILE)]
+    return "\n".join([_STRUCTURES_HEAD, "|---|---|---|---|---|---|---|", *lines, ""])
+
+
 def filled(page: str) -> str:
-    """The page with the table between its marks. Raises ``ValueError`` where it has none."""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    """The page with the tables between their marks. Raises ``ValueError`` where it has none."""
+    return _filled(_filled(page, KINDS_MARK, table()), STRUCTURES_MARK, structure_table())
+
+
+def _filled(page: str, name: str, content: str) -> str:
+    begin_mark, end_mark = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
+    before, begin, rest = page.partition(begin_mark)
+    _, end, after = rest.partition(end_mark)
     if not begin or not end:
-        raise ValueError(f"the page lacks the marks {BEGIN.strip()} and {END.strip()}")
-    return f"{before}{BEGIN}{table()}{END}{after}"
+        raise ValueError(f"the page lacks the marks {begin_mark.strip()} and {end_mark.strip()}")
+    return f"{before}{begin_mark}{content}{end_mark}{after}"
+
+
+def _structure(one: Structure) -> str:
+    codes = (one.category, one.kind, *([one.site] if one.site else ()))
+    said = "; ".join(f"{code.meaning} ({code.value}, {code.scheme})" for code in codes)
+    colour = f"{', '.join(f'{value:g}' for value in one.lab)} (#{bytes(one.rgb).hex()})"
+    numbered = " *number*" if one.is_numbered else ""
+    return (
+        f"| `{one.key}` | {one.english}{numbered} | {one.german}{numbered} | {said} "
+        f"| {one.sides} | {colour} | {one.interpreted} |"
+    )
 
 
 def _lines() -> Iterator[str]:

@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ComprehensiveSRStorage
 
 from analyzers.contract import Findings
-from node.results import identity, kinds
+from node.results import colours, identity, kinds
 from node.results.bench import Bench, Piece
 from node.results.files import ResultFiles
 from node.results.forms import table
@@ -55,7 +55,8 @@ def write_results(
     """
     language = provenance.maker.language
     provenance = _titled(provenance)
-    findings = blending.those_held(source, spoken.findings_in(findings, language), language)
+    findings = colours.told_apart(spoken.findings_in(findings, language))
+    findings = blending.those_held(source, findings, language)
     findings = statements.with_uptake(source, findings, language)
     provenance = identity.of_run(source, findings, provenance)
     files = ResultFiles(folder)

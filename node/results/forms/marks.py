@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers import structures
 from analyzers.contract import Detection, Segment, Segmentation
 from node.results import presence
 from node.results.bench import Bench
@@ -20,12 +21,7 @@ from node.results.report import statements
 
 Rgb = tuple[int, int, int]
 
-BOX_RGB: Rgb = (255, 210, 60)
-PALETTE: tuple[Rgb, ...] = (
-    *((230, 80, 60), (80, 170, 240), (120, 210, 90), (240, 170, 50)),
-    *((200, 110, 220), (60, 210, 200), (245, 230, 90), (250, 140, 170)),
-)
-"""For structures that would have the colour of another one."""
+BOX_RGB: Rgb = structures.rgb_of(structures.BOX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +116,12 @@ class Box:
 
 def of(bench: Bench) -> list[Mark]:
     """The structures that have a voxel and the boxes, in the order of the findings."""
-    colours, language = _Colours(), bench.provenance.maker.language
+    language = bench.provenance.maker.language
     found: list[Structure | Box] = []
     for index, item in enumerate(bench.findings.items):
         first = len(found) + 1
         if isinstance(item, Segmentation):
-            found += _structures(item, bench.present[index], colours, language, first)
+            found += _structures(item, bench.present[index], language, first)
         elif isinstance(item, Detection):
             found.append(Box(_caption(item, BOX_RGB, language, first), item))
     return [*(_untagged(one) for one in found)] if len(found) == 1 else [*found]
@@ -135,25 +131,9 @@ def _untagged(only: Structure | Box) -> Mark:
     return replace(only, caption=replace(only.caption, tag=""))
 
 
-class _Colours:
-    """No two structures have one colour, as long as there are enough."""
-
-    def __init__(self) -> None:
-        self._used: set[Rgb] = set()
-        self._given = 0
-
-    def give(self, wanted: Rgb) -> Rgb:
-        free = (one for one in (wanted, *PALETTE) if one not in self._used)
-        given = next(free, PALETTE[self._given % len(PALETTE)])
-        self._used.add(given)
-        self._given += 1
-        return given
-
-
 def _structures(
     item: Segmentation,
     present: Sequence[Segment],
-    colours: _Colours,
     language: str,
     first: int,
 ) -> Iterator[Structure]:
@@ -161,7 +141,7 @@ def _structures(
     numbers = count(first)
     for place, segment in enumerate(item.segments):
         if segment in present:
-            caption = _caption(segment, colours.give(segment.rgb), language, next(numbers))
+            caption = _caption(segment, segment.rgb, language, next(numbers))
             yield Structure(caption, item, segment, areas[:, place])
 
 

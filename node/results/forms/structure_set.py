@@ -19,7 +19,8 @@ from pydicom.sequence import Sequence as Items
 from pydicom.tag import Tag
 from pydicom.uid import ImplicitVRLittleEndian, RTStructureSetStorage
 
-from analyzers.contract import Code, Segment
+from analyzers import structures
+from analyzers.contract import Segment
 from node.results import prepared, uids
 from node.results.bench import Bench
 from node.results.errors import FindingsContradictImages, GateRefused
@@ -111,7 +112,7 @@ def _observation(number: int, structure: Structure) -> Dataset:
     item = Dataset()
     item.ObservationNumber = item.ReferencedROINumber = number
     item.RTROIIdentificationCodeSequence = Items([_identified(segment)])
-    item.RTROIInterpretedType = ORGAN if _is_organ(segment.category) else ""
+    item.RTROIInterpretedType = _interpreted(segment)
     item.ROIInterpreter = ""
     return item
 
@@ -128,8 +129,13 @@ def _identified(segment: Segment) -> Dataset:
     return code
 
 
-def _is_organ(category: Code) -> bool:
-    return (category.value, category.scheme) == _ANATOMICAL
+def _interpreted(segment: Segment) -> str:
+    """What the table of structures says; for what is not in it, a part of the body is an organ."""
+    known = structures.table().get(segment.structure)
+    if known is not None:
+        return known.interpreted
+    is_organ = (segment.category.value, segment.category.scheme) == _ANATOMICAL
+    return ORGAN if is_organ else ""
 
 
 # --- contours -------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
+from analyzers import structures
 from analyzers.contract import DerivedImage, Detection, Labels, Segment, Segmentation, Volume
 from node.results.pictures.page import RADIOGRAPH, Box, Cut, Entry, draw
 from node.series.source import Source
@@ -25,7 +26,7 @@ Window = tuple[float, float]
 
 LUNG_WINDOW, BONE_WINDOW, SOFT_TISSUE_WINDOW = (-600.0, 1500.0), (400.0, 1800.0), (40.0, 400.0)
 _WINDOW_WORDS = (("lung", LUNG_WINDOW), ("nodule", LUNG_WINDOW), ("bone", BONE_WINDOW))
-BOX_RGB = (255, 210, 60)
+BOX_RGB = structures.rgb_of(structures.BOX)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

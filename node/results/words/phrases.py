@@ -1,6 +1,7 @@
 """What analyzers say in English, in the language of the report: names, titles, remarks, reasons.
 
-``phrases.toml`` holds one line a phrase. A phrase with ``{places}`` fits all that has something in
+``phrases.toml`` holds one line a phrase; names of structures stand in their own table
+(``analyzers.structures``). A phrase with ``{places}`` fits all that has something in
 them; what stood there is said again in its place. What has no line stays English: an analyzer's
 author adds one by hand, and nothing is guessed.
 """
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 
+from analyzers import structures
 from node.results.words import numbers
 from node.results.words.sentences import GERMAN
 
@@ -30,9 +32,20 @@ def shown(text: str, language: str) -> str:
 
 @cache
 def german() -> Mapping[str, str]:
-    """The table: English phrase to German."""
+    """English phrase to German: names of structures, then what the table here holds."""
     content = (files(__package__) / "phrases.toml").read_text(encoding="utf-8")
-    return {en: de for part in tomllib.loads(content).values() for en, de in part.items()}
+    phrases = {en: de for part in tomllib.loads(content).values() for en, de in part.items()}
+    return _structures() | phrases
+
+
+def _structures() -> dict[str, str]:
+    """As the table of structures names them, with a number where there may be several."""
+    found: dict[str, str] = {}
+    for one in structures.table().values():
+        found[one.english] = one.german
+        if one.is_numbered:
+            found[f"{one.english} {{number}}"] = f"{one.german} {{number}}"
+    return found
 
 
 def _by_pattern(text: str) -> str:

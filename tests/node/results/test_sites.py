@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
-from analyzers import codes
+from analyzers import codes, structures
 from analyzers.contract import Code, Findings, Segment
-from analyzers.segmentation import hippocampus
 from node.results.modules import sites
 from node.results.objects import seg
 from node.results.report import sr
@@ -131,12 +130,8 @@ def test_a_segment_says_in_codes_and_words_what_it_is_and_where() -> None:
 
 
 def test_the_parts_of_the_hippocampus_have_codes_of_their_own() -> None:
-    kinds = [hippocampus.KINDS[part] for part, _ in hippocampus.PARTS]
-    assert len({kind.value for kind in kinds}) == len(kinds)
-    parts = tuple(
-        hippocampus._segment(number, part, rgb, 1.0)
-        for number, (part, rgb) in enumerate(hippocampus.PARTS, 1)
-    )
+    names = ("anterior_hippocampus", "posterior_hippocampus")
+    parts = tuple(structures.of(name).segment(number) for number, name in enumerate(names, 1))
     labels = np.zeros(sources.SHAPE, np.uint8)
     labels[2, 3:6, 2:5], labels[4, 3:6, 2:5] = 1, 2
     found = dataclasses.replace(lungs(), labels=labels, segments=parts)
