@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import announcements, events, index, ledger, schema
+from storage import announcements, events, index, ledger, schema, suspension
 from storage.database import Transaction
 from storage.records import (
     AnnouncementState,
@@ -109,9 +109,14 @@ def _not_complete(tx: Transaction, before: datetime) -> Iterable[Gap]:
 
 
 def _not_analyzed(tx: Transaction, before: datetime) -> Iterable[Gap]:
-    """Since a job was entered or restarted: one that is put off again and again has not ended."""
+    """Since a job was entered or restarted: one that is put off again and again has not ended.
+
+    What waits because a person suspended the queue was not left behind.
+    """
     table = schema.jobs
-    waiting = (JobState.PENDING.value, JobState.RUNNING.value)
+    waiting = [JobState.RUNNING.value]
+    if not suspension.is_since(tx, before):
+        waiting.append(JobState.PENDING.value)
     is_old = sa.or_(
         *(
             sa.and_(table.c.priority == priority.value, table.c.rank_at <= before - head_start)

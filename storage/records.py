@@ -25,6 +25,8 @@ class JobState(StrEnum):
     DONE = "done"
     FAILED = "failed"
     NOT_APPLICABLE = "not_applicable"
+    CANCELLED = "cancelled"
+    """A person did not want it to run, or to go on; what it had made by then is not kept."""
 
 
 class DeliveryState(StrEnum):
@@ -238,6 +240,15 @@ class NewJob:
     """Keys of the jobs that have to end before this one is due."""
     weights: str = ""
     """Digest of the trained models that the analyzer answers from; empty where it has none."""
+    variant: str = ""
+    """Jobs of one analyzer with other variants stand beside one another: none takes the place of
+    the other."""
+    every_series: bool = False
+    """Whether its rule runs on each series that fits: it takes the place of jobs on its own series
+    alone."""
+    missing: str = ""
+    """What was missing of the study, in words, where it was not complete; part of the digest of the
+    inputs, for the results say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +287,20 @@ class Job:
     """Whether it is done and due again, for further forms alone."""
     weights: str = ""
     """Digest of the trained models; empty: the analyzer has none, or an older node entered it."""
+    cancel_wish: str = ""
+    """Who wants it not to go on, and why, while it runs."""
+    variant: str = ""
+    every_series: bool = False
+    missing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """A line of a job's own log: what its worker told, without anything that tells of a patient."""
+
+    at: datetime
+    level: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

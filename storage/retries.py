@@ -26,7 +26,7 @@ class Retry:
         return f"{self.objects} {what} due to be sent again"
 
 
-def retry(tx: Transaction, job_id: int, at: datetime) -> Retry:
+def retry(tx: Transaction, job_id: int, at: datetime, said_by: str = "a person") -> Retry:
     """Send again what was refused of a job that came to an end, or else run the job again.
 
     Raises
@@ -37,5 +37,5 @@ def retry(tx: Transaction, job_id: int, at: datetime) -> Retry:
         objects = outbox.restart_job(tx, job_id, at)
         if objects:
             return Retry(job_id, objects)
-    ledger.restart(tx, job_id, at)
+    ledger.restart(tx, job_id, at, said_by)
     return Retry(job_id, 0)

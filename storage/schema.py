@@ -264,9 +264,33 @@ jobs = sa.Table(
     sa.Column("forms", sa.JSON, nullable=True),
     sa.Column("is_further", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("weights", sa.String(64), nullable=False, server_default=""),
+    _text("cancel_wish"),
+    sa.Column("variant", sa.String(64), nullable=False, server_default=""),
+    sa.Column("every_series", sa.Boolean, nullable=False, server_default=sa.false()),
+    _text("missing"),
     sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
     sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
     sa.Index("ix_jobs_state_id", "state", "id"),
+)
+
+job_lines = sa.Table(
+    "job_lines",
+    metadata,
+    _id(),
+    _parent("job_id", "jobs"),
+    _moment("at"),
+    sa.Column("level", sa.String(16), nullable=False),
+    _text("text"),
+)
+
+suspensions = sa.Table(
+    "suspensions",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    _moment("since"),
+    _moment("until", null=True),
+    _text("said_by"),
+    _text("reason"),
 )
 
 job_inputs = sa.Table(

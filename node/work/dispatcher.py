@@ -25,12 +25,12 @@ from node.results.modules.source import Maker
 from node.work import notices, summaries
 from node.work.executor import Executor, Outcome, Ticket, Verdict
 from node.work.tickets import Tickets, title_of
-from storage import events, ledger
+from storage import events, ledger, suspension
 from storage.database import Database, Transaction
 from storage.errors import StorageError, StoreUnavailable
 from storage.kinds import ObjectKind
 from storage.port import Instances, Results
-from storage.records import Job, JobResults, Level, Topic
+from storage.records import Job, JobResults, JobState, Level, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -118,6 +118,7 @@ class Dispatcher:
         while self._unsettled:
             self._settle_or_fail(*self._unsettled[0])
             self._unsettled.pop(0)
+        self._end_unwanted()
         while self._running < self._executor.slots and not self._stopping.is_set():
             if self._is_held():
                 return
@@ -125,6 +126,15 @@ class Dispatcher:
             if job is None or ticket is None:
                 return
             self._start(job, ticket)
+
+    def _end_unwanted(self) -> None:
+        """End the workers of the jobs that a person has cancelled: their outcomes come as any."""
+        if not self._in_hand:
+            return
+        with self._database.read() as tx:
+            unwanted = ledger.wanted_cancelled(tx)
+        for job_id in self._in_hand.intersection(unwanted):
+            self._executor.end(job_id)
 
     def _wait(self) -> None:
         try:
@@ -149,7 +159,7 @@ class Dispatcher:
         return job, ticket
 
     def _claim_in(self, tx: Transaction) -> tuple[Job | None, Ticket | None]:
-        job = ledger.claim(tx, self._clock())
+        job = None if suspension.current(tx) else ledger.claim(tx, self._clock())
         if job is None:
             return None, None
         try:
@@ -198,6 +208,8 @@ class Dispatcher:
                 self._finish(job, ticket, failure)
 
     def _settle(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
+        if self._has_been_cancelled(job, ticket, outcome):
+            return
         if self._stopping.is_set() and (outcome.transient or outcome.waits_for):
             return  # cut off by the stop: still running in the ledger, so due at the next start
         if outcome.verdict is Verdict.FAILED and outcome.waits_for:
@@ -210,6 +222,15 @@ class Dispatcher:
             self._report_failure(job, ticket, outcome)
         else:
             self._finish(job, ticket, outcome)
+
+    def _has_been_cancelled(self, job: Job, ticket: Ticket, outcome: Outcome) -> bool:
+        """End it as cancelled where a person wants that. Whatever else ends it asks again: the
+        wish may come in between."""
+        with self._database.read() as tx:
+            if not ledger.get(tx, job.id).cancel_wish:
+                return False
+        self._finish(job, ticket, replace(outcome, verdict=Verdict.FAILED))
+        return True
 
     def _wait_for(self, job: Job, outcome: Outcome) -> None:
         """Put the job off without counting it. What all jobs need holds them all."""
@@ -246,6 +267,7 @@ class Dispatcher:
         delay_s = doubled(first_s, job.attempts, max(LONGEST_RETRY_S, first_s))
         due = now + timedelta(seconds=delay_s)
         with self._database.write() as tx:
+            ledger.add_lines(tx, job.id, outcome.lines)
             ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)
         self._in_hand.discard(job.id)
         log.warning("job_put_off", job=job.id, delay_s=delay_s, reason=_loggable(outcome))
@@ -272,6 +294,7 @@ class Dispatcher:
         now = self._clock()
         with self._database.write() as tx:
             self._go_on(tx)
+            ledger.add_lines(tx, job.id, outcome.lines)
             match outcome.verdict:
                 case Verdict.DONE:
                     ledger.done(tx, job.id, now, outcome.results, outcome.forms)
@@ -281,15 +304,16 @@ class Dispatcher:
                     results = _with_words(outcome)
                     ledger.failed(tx, job.id, now, outcome.reason, outcome.traceback, results)
             self._sum_up(tx, job)
+            state = ledger.get(tx, job.id).state
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""
         log.log(
-            40 if outcome.verdict is Verdict.FAILED else 20,
+            40 if state is JobState.FAILED else 20,
             "job_ended",
             job=job.id,
             analyzer=ticket.analyzer,
-            verdict=str(outcome.verdict),
+            verdict=str(outcome.verdict if state is not JobState.CANCELLED else state),
             seconds=round(outcome.seconds, 2),
             reason=_loggable(outcome),
         )

@@ -18,9 +18,10 @@ from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
 from node.results.modules.source import HierarchicalReference, Maker
 from node.results.study.members import Member, Selected
+from node.work.stages import Stage
 from storage.kinds import ObjectKind
 from storage.port import JobPlace, Readable
-from storage.records import JobResults, StoredInstance
+from storage.records import JobLine, JobResults, StoredInstance
 
 NOTICE_LIMITS = Limits()
 """What writing a report without a result may take, whatever its analyzer is allowed."""
@@ -165,6 +166,19 @@ class Outcome:
     forms: tuple[ObjectKind, ...] = ()
     """The further forms that were to be made, whether there was such a thing or not."""
     printed: str = ""
+    lines: tuple[JobLine, ...] = ()
+    """What the worker told meanwhile, for the job's own log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a job that runs is."""
+
+    stage: Stage
+    since: datetime
+    """When that stage began."""
+    share: float | None = None
+    """How much of the stage is done, 0 to 1; None where nobody counts it."""
 
 
 class Executor(Protocol):
@@ -176,6 +190,13 @@ class Executor(Protocol):
 
     def submit(self, ticket: Ticket) -> Future[Outcome]:
         """Start a ticket; at most ``slots`` may be unfinished. The future never raises."""
+
+    def end(self, job_id: int) -> None:
+        """End the worker of a ticket, and all that it has started; its future tells of that as of
+        any end. Nothing where it does not run."""
+
+    def progress(self) -> Mapping[int, Progress]:
+        """How far the jobs that run are, by number."""
 
     def prove(self) -> None:
         """Let every idle worker do something; raise ``WorkersSilent`` when one does not."""

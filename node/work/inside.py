@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from node.work import processes
+from node.work import processes, stages
 from node.work.executor import Outcome, Ticket
+from node.work.stages import Reached
 
 if TYPE_CHECKING:
     from analyzers.leftovers import Leftovers
@@ -67,7 +68,7 @@ class Answer:
     spoilt: bool = False
 
 
-Message = Began | Said | Answer
+Message = Began | Said | Reached | Answer
 Task = Callable[..., Any]
 
 
@@ -171,7 +172,8 @@ def _held_mb() -> int:
 def _done(function: Task, args: tuple[Any, ...], teller: _Teller) -> Answer:
     scene = _Scene(teller)
     try:
-        value, fault = function(*args, scene.begin), ""
+        with stages.told_to(teller.tell):
+            value, fault = function(*args, scene.begin), ""
     except BaseException as error:  # noqa: BLE001 - the border of a task: sys.exit in a plugin too
         traceback.print_exc()
         value, fault = None, type(error).__name__

@@ -31,8 +31,9 @@ from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
-from node.work import failures, manifest
+from node.work import failures, manifest, stages
 from node.work.executor import Outcome, Retraction, Summary, Ticket, Verdict
+from node.work.stages import Stage
 from storage.records import JobResults
 
 log = structlog.get_logger(__name__)
@@ -135,6 +136,7 @@ def _worked_out(ticket: Ticket, device: str, began: Callable[[], None]) -> Outco
         return _notice(ticket, device)
     if ticket.above is not None:
         return _above(ticket, ticket.above)
+    stages.enter(Stage.LOADING)
     analyzer = loaded(ticket.analyzer, devices.resolve(device))
     began()
     return _analysis(analyzer, ticket, device)
@@ -164,6 +166,7 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
             f"{ticket.analyzer} was trained anew since the job was entered: send the study again"
         )
     ticket = _complete(ticket)
+    stages.enter(Stage.READING)
     try:
         alone = read_series(ticket.instances)
         source = replace(alone, companions=_companions(ticket, alone))
@@ -172,6 +175,7 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         return _failed(str(error), traceback.format_exc(), waits_for=awaited(error))
     except (UnsupportedSeries, NotApplicable) as error:
         return _not_applicable(ticket, device, (str(error),))
+    stages.enter(Stage.WRITING)
     try:
         with ticket.place.making() as folder:
             provenance = replace(_provenance(ticket, found), earlier=_earlier(ticket))
@@ -219,7 +223,8 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     source.volume.stored.flags.writeable = False
     companions = {role: one.volume for role, one in source.companions.items() if one.volume}
     volume = replace(source.volume, companions=companions, reported=_reported(ticket))
-    return answer.checked(analyzer.analyze(volume, parameters), volume)
+    with stages.analyzing():
+        return answer.checked(analyzer.analyze(volume, parameters), volume)
 
 
 def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:

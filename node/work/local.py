@@ -10,7 +10,7 @@ import atexit
 import queue
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import replace
@@ -21,8 +21,19 @@ import structlog
 from analyzers import registry
 from analyzers.contract import AnalyzerError
 from node.work import failures, inside
-from node.work.executor import Outcome, Ticket, Verdict, WorkersSilent
-from node.work.worker import Allowance, Died, Done, OutOfMemory, OverMemory, OverTime, Stop, Worker
+from node.work.account import Account
+from node.work.executor import Outcome, Progress, Ticket, Verdict, WorkersSilent
+from node.work.worker import (
+    Allowance,
+    Died,
+    Done,
+    OutOfMemory,
+    OverMemory,
+    OverTime,
+    Stop,
+    Told,
+    Worker,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +63,16 @@ class LocalExecutor:
         slot = next(slot for slot in self._slots if slot.ticket is None)
         return slot.start(ticket)
 
+    def end(self, job_id: int) -> None:
+        """End the worker that has this job; a new one is started in its place."""
+        for slot in self._slots:
+            slot.end(job_id)
+
+    def progress(self) -> Mapping[int, Progress]:
+        """How far the jobs that run are, by number."""
+        found = (slot.progress() for slot in self._slots)
+        return dict(one for one in found if one is not None)
+
     def prove(self) -> None:
         """Let each idle worker answer; a busy one is held to its time limit anyway."""
         for number, slot in enumerate(self._slots):
@@ -78,11 +99,15 @@ class _Slot:
         self._changing = threading.Lock()
         """Held while the worker is replaced: a stop must not miss the new one."""
         self.ticket: Ticket | None = None
+        self._account = Account()
+        self._is_performing = False
+        self._is_ended = False
         self._is_loading = True
         self._thread = threading.Thread(target=self._run, name="worker-slot", daemon=True)
         self._thread.start()
 
     def start(self, ticket: Ticket) -> Future[Outcome]:
+        self._is_ended, self._account = False, Account()
         self.ticket = ticket
         outcome: Future[Outcome] = Future()
         if self._stopped:
@@ -90,6 +115,20 @@ class _Slot:
         else:
             self._requests.put(lambda: self._settle(outcome, self._outcome(ticket)))
         return outcome
+
+    def end(self, job_id: int) -> None:
+        """End what is done for a job; where it has not begun, it does not begin."""
+        with self._changing:
+            ticket = self.ticket
+            if ticket is None or ticket.job_id != job_id:
+                return
+            self._is_ended = True
+            if self._is_performing and self._worker is not None:
+                self._worker.kill()
+
+    def progress(self) -> tuple[int, Progress] | None:
+        ticket, reached = self.ticket, self._account.progress
+        return None if ticket is None or reached is None else (ticket.job_id, reached)
 
     def answers(self, within_s: float) -> bool:
         """Whether the worker does something in time. One that loads or just took a job is busy."""
@@ -155,7 +194,13 @@ class _Slot:
             return False
         return True
 
-    def _ask(self, task: inside.Task, args: tuple[Any, ...], within: Allowance) -> Done:
+    def _ask(
+        self,
+        task: inside.Task,
+        args: tuple[Any, ...],
+        within: Allowance,
+        told: Told = Told(),  # noqa: B008  frozen
+    ) -> Done:
         """Have a task done by the worker; by a new one if it has died idle.
 
         Raises
@@ -165,12 +210,12 @@ class _Slot:
             No process can be started.
         """
         try:
-            done = self._started().ask(task, args, within)
+            done = self._started().ask(task, args, within, told)
         except Died as stop:
             self._give_up_worker()
-            if stop.began or self._stopped:
+            if stop.began or self._stopped or self._is_ended:
                 raise
-            done = self._started().ask(task, args, within)
+            done = self._started().ask(task, args, within, told)
         except Stop:
             self._give_up_worker()
             raise
@@ -206,11 +251,24 @@ class _Slot:
         outcome.set_result(result)
 
     def _outcome(self, ticket: Ticket) -> Outcome:
+        with self._changing:
+            self._is_performing = not self._is_ended
+        if not self._is_performing:
+            return _ENDED
+        try:
+            return replace(self._tried(ticket), lines=self._account.lines())
+        finally:
+            with self._changing:
+                self._is_performing = False
+
+    def _tried(self, ticket: Ticket) -> Outcome:
         within = Allowance(ticket.limits.time_s, ticket.limits.memory_mb)
         try:
             return self._performed(ticket, within)
         except Stop as stop:
-            return _STOPPING if self._stopped else _outcome_of(stop)
+            if self._stopped:
+                return _STOPPING
+            return _ENDED if self._is_ended else _outcome_of(stop)
         except OSError as error:
             reason = f"no worker process can be started: {error.strerror or type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, transient=True)
@@ -221,7 +279,9 @@ class _Slot:
             return Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
 
     def _performed(self, ticket: Ticket, within: Allowance) -> Outcome:
-        done = self._ask(inside.perform, (ticket, self._device), within)
+        account = self._account
+        told = Told(account.note, account.reach)
+        done = self._ask(inside.perform, (ticket, self._device), within, told)
         _note(ticket, done)
         outcome = done.answer.value
         if not isinstance(outcome, Outcome):
@@ -237,6 +297,7 @@ def _memory_mb(analyzer: str) -> int | None:
         return None  # loading it says so
 
 
+_ENDED = Outcome(Verdict.FAILED, reason="its worker was ended, as a person wanted")
 _STOPPING = Outcome(Verdict.FAILED, reason="the node is stopping", transient=True)
 
 

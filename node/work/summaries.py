@@ -88,8 +88,9 @@ def _due(tx: Transaction, rule: RuleSettings, jobs: Sequence[Job]) -> NewJob | N
 
 
 def _has_something_to_say(rule: RuleSettings, members: Sequence[Job]) -> bool:
-    """Of a study to which no analyzer applies nothing is sent, unless that is wanted."""
-    return rule.tells_not_applicable or any(one.state is not _SILENT for one in members)
+    """Of a study to which no analyzer applies nothing is sent, unless that is wanted; nor where a
+    person wanted nothing."""
+    return rule.tells_not_applicable or any(one.state not in _SILENT for one in members)
 
 
 def _members(rule: RuleSettings, jobs: Sequence[Job]) -> list[Job]:
@@ -102,10 +103,10 @@ def _members(rule: RuleSettings, jobs: Sequence[Job]) -> list[Job]:
 
 def _is_after(later: Job, earlier: Job) -> bool:
     """As ``storage.successors``."""
-    is_alike = later.series_instance_uid == earlier.series_instance_uid or (
-        later.rule == earlier.rule
-    )
-    return later.id > earlier.id and later.analyzer == earlier.analyzer and is_alike
+    is_of_rule = later.rule == earlier.rule and not (later.every_series or earlier.every_series)
+    is_alike = later.series_instance_uid == earlier.series_instance_uid or is_of_rule
+    is_it = (later.analyzer, later.variant) == (earlier.analyzer, earlier.variant)
+    return later.id > earlier.id and is_it and is_alike and later.state is not JobState.CANCELLED
 
 
 def _end(tx: Transaction, job: Job) -> list[str]:
@@ -164,7 +165,7 @@ def _member(job: Job, results: JobResults, blobs: Blobs, title_of: Callable[[str
         version=job.analyzer_version,
         state=job.state,
         reason=_reason(job, results),
-        report=Blob(blobs, report.key) if report and job.state is not _SILENT else None,
+        report=Blob(blobs, report.key) if report and job.state not in _SILENT else None,
         refers_to=_references(job, _referred(results, job)),
         regions=_references(job, _regions(results, job)),
     )
@@ -195,13 +196,14 @@ def _regions(results: JobResults, job: Job) -> list[ResultObject]:
     return [one for one in present if is_done and one.kind is ObjectKind.REGIONS]
 
 
-_SILENT = JobState.NOT_APPLICABLE
-"""What did not apply may be reported once all have ended, or not at all: its reason is told."""
+_SILENT = (JobState.NOT_APPLICABLE, JobState.CANCELLED)
+"""What did not apply may be reported once all have ended, or not at all: its reason is told. What
+was cancelled has no report."""
 
 
 def _referred(results: JobResults, job: Job) -> list[ResultObject]:
     """The report of a job; where that says nothing of the patient, an image of each series made."""
-    if job.state is _SILENT:
+    if job.state in _SILENT:
         return []
     present = {one.key: one for one in results.objects}.values()
     reports = [one for one in present if one.kind is ObjectKind.REPORT]

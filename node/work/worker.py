@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import structlog
 from node.work import inside, processes
 from node.work.inside import Answer, Began, Said
 from node.work.output import Output, Printed
+from node.work.stages import Reached
 
 log = structlog.get_logger(__name__)
 
@@ -58,6 +60,14 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Who hears what a task says of itself while it is done."""
+
+    said: Callable[[Said], None] = lambda said: None
+    reached: Callable[[Reached], None] = lambda reached: None
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """What a task answered, and what it wrote meanwhile."""
 
@@ -85,7 +95,13 @@ class Worker:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def ask(self, task: inside.Task, args: tuple[Any, ...], within: Allowance) -> Done:
+    def ask(
+        self,
+        task: inside.Task,
+        args: tuple[Any, ...],
+        within: Allowance,
+        told: Told = Told(),
+    ) -> Done:
         """Have a task done.
 
         Raises
@@ -97,7 +113,7 @@ class Worker:
         watch = _Watch(self.pid, within)
         try:
             self._connection.send((task, args))
-            return Done(self._answer(watch), self.output.take())
+            return Done(self._answer(watch, told), self.output.take())
         except (EOFError, OSError) as error:
             stop = self._death(watch)
             stop.printed = self.output.take()
@@ -120,7 +136,7 @@ class Worker:
         self._process.close()
         self.output.close()
 
-    def _answer(self, watch: _Watch) -> Answer:
+    def _answer(self, watch: _Watch, told: Told) -> Answer:
         while True:
             if not self._connection.poll(MEMORY_CHECK_S):
                 # What a task has started may hold the dead process's end of the connection open.
@@ -133,7 +149,10 @@ class Worker:
                 return message
             if isinstance(message, Began):
                 watch.begin(message.idle_mb)
+            elif isinstance(message, Reached):
+                told.reached(message)
             elif isinstance(message, Said):
+                told.said(message)
                 getattr(log, message.level, log.info)(message.event, **message.fields)
 
     def _death(self, watch: _Watch) -> Stop:

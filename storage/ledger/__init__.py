@@ -1,9 +1,11 @@
 """The job ledger: one row a job, its state, its attempts, and why.
 
-pending → running → done | failed | not_applicable. Every transition is an event. What a finished
-job leaves – results and the deliveries they cause – is entered in the same transaction.
+pending → running → done | failed | not_applicable | cancelled. Every transition is an event. What a
+finished job leaves – results and the deliveries they cause – is entered in the same transaction.
 """
 
+from storage.ledger.cancelling import NotCancelled, cancel, cancelled
+from storage.ledger.cancelling import wanted as wanted_cancelled
 from storage.ledger.claiming import claim
 from storage.ledger.ending import (
     JobRunning,
@@ -20,6 +22,7 @@ from storage.ledger.ending import (
     without_forms,
 )
 from storage.ledger.entering import enqueue, enqueue_all, enqueue_beside, prepare
+from storage.ledger.lines import add_lines, lines_of
 from storage.ledger.names import inputs_digest, job_key, joined_digest, key_of, parameters_digest
 from storage.ledger.reading import (
     companions_of,
@@ -40,7 +43,11 @@ __all__ = [
     "HEAD_START",
     "PREPARED",
     "JobRunning",
+    "NotCancelled",
     "NotReleased",
+    "add_lines",
+    "cancel",
+    "cancelled",
     "claim",
     "companions_of",
     "done",
@@ -56,6 +63,7 @@ __all__ = [
     "job_key",
     "joined_digest",
     "key_of",
+    "lines_of",
     "list_jobs",
     "not_applicable",
     "parameters_digest",
@@ -71,5 +79,6 @@ __all__ = [
     "wait_for",
     "waited_for",
     "want_forms",
+    "wanted_cancelled",
     "without_forms",
 ]

@@ -17,7 +17,7 @@ from storage import index, outbox, schema, successors
 from storage.database import Transaction
 from storage.errors import StorageError
 from storage.kinds import ObjectKind
-from storage.ledger import reading, rows
+from storage.ledger import cancelling, reading, rows
 from storage.records import Job, JobResults, JobState, Level, ResultObject
 from storage.successors import Superseded
 
@@ -42,6 +42,8 @@ def done(
     forms: the further forms of its findings that it was to make, whether there was such a thing or
     not; they are not asked for again.
     """
+    if cancelling.cancelled(tx, job_id, at):
+        return
     asked = {*reading.get(tx, job_id).forms, *forms}
     rows.change(tx, job_id, forms=[one.value for one in sorted(asked)], is_further=False)
     _end(tx, job_id, at, JobState.DONE, "", "", results)
@@ -124,6 +126,8 @@ def _end(
     traceback: str,
     results: JobResults,
 ) -> None:
+    if cancelling.cancelled(tx, job_id, at):
+        return
     before = reading.get(tx, job_id)
     _enter_results(tx, before, results.objects, at)
     rows.change(
@@ -197,6 +201,8 @@ def want_forms(
 
 def without_forms(tx: Transaction, job_id: int, at: datetime, reason: str) -> None:
     """No further forms could be made: the job is done as it was, and that is an alarm."""
+    if cancelling.cancelled(tx, job_id, at):
+        return
     rows.change(tx, job_id, state=JobState.DONE.value, is_further=False, reason="", traceback="")
     outbox.enter(tx, job_id, (), at)
     why = f"further forms of the findings could not be made: {reason}"
@@ -234,7 +240,10 @@ def wait_for(tx: Transaction, job_id: int, at: datetime, not_before: datetime, r
 
 
 def _has_given_way(tx: Transaction, job_id: int, at: datetime) -> bool:
-    """A job that would run again does not, once a newer one has taken its place."""
+    """A job that would run again does not, once a newer one has taken its place, or a person does
+    not want it."""
+    if cancelling.cancelled(tx, job_id, at):
+        return True
     successor = successors.newest_of(tx, job_id)
     if successor is None:
         return False
@@ -242,8 +251,9 @@ def _has_given_way(tx: Transaction, job_id: int, at: datetime) -> bool:
     return True
 
 
-def restart(tx: Transaction, job_id: int, at: datetime) -> None:
-    """A person wants the job to run again: it queues up like a new one.
+def restart(tx: Transaction, job_id: int, at: datetime, said_by: str = "a person") -> None:
+    """A person wants the job to run again: it queues up like a new one. One that is due already,
+    and was not tried yet, stays where it stands.
 
     Raises
     ------
@@ -257,13 +267,20 @@ def restart(tx: Transaction, job_id: int, at: datetime) -> None:
     successor = successors.newest_of(tx, job_id)
     if successor is not None:
         raise Superseded(job_id, successor)
+    if _is_due_anew(job, at):
+        return
     rows.change(
         tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at,
         rank_at=at - rows.HEAD_START[job.priority], reason="", traceback="", finished_at=None,
-        is_further=False,
+        is_further=False, cancel_wish="",
     )  # fmt: skip
     outbox.restart_job(tx, job_id, at)
-    rows.tell(tx, at, job_id, job.state, JobState.PENDING, "restarted by a person")
+    rows.tell(tx, at, job_id, job.state, JobState.PENDING, f"restarted by {said_by}")
+
+
+def _is_due_anew(job: Job, at: datetime) -> bool:
+    is_fresh = job.attempts == 0 and not job.is_further and not job.reason
+    return job.state is JobState.PENDING and is_fresh and job.not_before <= at
 
 
 def release_running(

@@ -60,7 +60,7 @@ class _Entry:
         keys = {key for job in jobs for key in (key_of(job), *job.waits_for)}
         query = sa.select(
             table.c.id, table.c.key, table.c.study_id, table.c.series_id, table.c.analyzer,
-            table.c.state, table.c.not_before, table.c.rule,
+            table.c.state, table.c.not_before, table.c.rule, table.c.variant, table.c.every_series,
         )  # fmt: skip
         studies = {job.study_id for job in jobs}
         found = tx.execute(
@@ -168,6 +168,9 @@ def _row(job: NewJob, key: str, at: datetime, predecessor: int | None) -> dict[s
         "previews": [],
         "remarks": [],
         "weights": job.weights,
+        "variant": job.variant,
+        "every_series": job.every_series,
+        "missing": job.missing,
     }
 
 
@@ -180,7 +183,9 @@ def _predecessor(older: Sequence[Any], job: NewJob) -> int | None:
 
 def _concerns(row: Any, job: NewJob) -> bool:
     """Whether they are of one analyzer on one study; summaries are a rule's, retractions alone."""
-    if row.study_id != job.study_id or row.analyzer != job.analyzer:
+    if row.study_id != job.study_id or row.analyzer != job.analyzer or row.variant != job.variant:
+        return False
+    if row.series_id != job.series_id and (row.every_series or job.every_series):
         return False
     return job.analyzer not in own_jobs.OWN or _is_summary_of(row, job)
 

@@ -204,6 +204,10 @@ def _job(row: sa.Row[Any]) -> Job:
         forms=tuple(map(ObjectKind, row.forms or ())),
         is_further=row.is_further,
         weights=row.weights,
+        cancel_wish=row.cancel_wish,
+        variant=row.variant,
+        every_series=row.every_series,
+        missing=row.missing,
     )
 
 

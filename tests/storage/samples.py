@@ -185,6 +185,11 @@ class LosingAnswers(Database):
         self._real = database
 
     @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        with self._real.read() as tx:
+            yield tx
+
+    @contextmanager
     def write(self) -> Iterator[Transaction]:
         with self._real.write() as tx:
             yield tx

@@ -21,7 +21,18 @@ from sqlalchemy.exc import IntegrityError
 
 import storage.database as module
 import storage.migrations
-from storage import abilities, audit, deletions, events, fetches, index, ledger, quarantine, schema
+from storage import (
+    abilities,
+    audit,
+    deletions,
+    events,
+    fetches,
+    index,
+    ledger,
+    quarantine,
+    schema,
+    suspension,
+)
 from storage.abilities import KnownAbilities
 from storage.audit import AuditRow
 from storage.database import Database, Transaction, open_database
@@ -30,7 +41,7 @@ from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.fetches import FetchedStudy, NewFetch, Wanted
 from storage.quarantine import RefusalKind, Refused
-from storage.records import Level, Topic
+from storage.records import JobLine, Level, Topic
 from tests.postgres import Postgres
 from tests.storage.samples import (
     NOON,
@@ -125,7 +136,10 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         for weights in ("w1", "w2"):  # told apart by them alone
             enqueue(tx, replace(new_job(tx, first.study_id, "learner"), weights=weights))
         ledger.claim(tx, NOON)
+        ledger.add_lines(tx, job, [JobLine(NOON, "info", "reading_images")])
         ledger.done(tx, job, NOON, results())
+        ledger.cancel(tx, enqueue(tx, new_job(tx, first.study_id, "unwanted")), NOON, "a test")
+        suspension.suspend(tx, NOON, "a test", "an upgrade")
         index.add_own(tx, first.study_id, [result("9.7")], NOON)
         index.drop_own(tx, first.study_id, ["9.7"])
         quarantine.enter(tx, NOON, Refused("q.dcm", RefusalKind.UNREADABLE, "unreadable", "f"))

@@ -33,12 +33,14 @@ NUMBER = Block(1)
 REFERRED = Code("260753009", "SCT", "Source")
 _COUNTED = {
     JobState.FAILED: sentences.COUNT_FAILED,
+    JobState.CANCELLED: sentences.COUNT_CANCELLED,
     JobState.NOT_APPLICABLE: sentences.COUNT_NOT_APPLICABLE,
     JobState.DONE: sentences.COUNT_DONE,
 }
 """In the order of saying it: what somebody has to know first."""
 _CAME_TO = {
     JobState.FAILED: sentences.CAME_TO_FAILED,
+    JobState.CANCELLED: sentences.CAME_TO_CANCELLED,
     JobState.NOT_APPLICABLE: sentences.CAME_TO_NOT_APPLICABLE,
     JobState.DONE: sentences.CAME_TO,
 }
@@ -67,7 +69,7 @@ def build(source: Source, outcomes: Sequence[Outcome], provenance_: Provenance) 
     document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(referred)
     if provenance_.predecessor is not None:
         document.PredecessorDocumentsSequence = evidence.hierarchy([provenance_.predecessor])
-    document.CompletionFlag = "PARTIAL" if _has_failed(outcomes) else "COMPLETE"
+    document.CompletionFlag = "PARTIAL" if _lacks_some(outcomes) else "COMPLETE"
     provenance.stamp(document, source, provenance_)
     return document
 
@@ -91,8 +93,8 @@ def _ends(outcomes: Sequence[Outcome], language: str) -> str:
     )
 
 
-def _has_failed(outcomes: Sequence[Outcome]) -> bool:
-    return any(one.state is JobState.FAILED for one in outcomes)
+def _lacks_some(outcomes: Sequence[Outcome]) -> bool:
+    return any(one.state in (JobState.FAILED, JobState.CANCELLED) for one in outcomes)
 
 
 def _content(

@@ -174,11 +174,16 @@ RETRACTED = Said("RETRACTED: earlier results", "ZURÜCKGEZOGEN: frühere Ergebni
 ANALYSES = Said("{count} analyses: {ends}.", "{count} Auswertungen: {ends}.")
 COUNT_DONE = Said("{count} done", "{count} fertig")
 COUNT_FAILED = Said("{count} failed", "{count} fehlgeschlagen")
+COUNT_CANCELLED = Said("{count} cancelled", "{count} abgebrochen")
 COUNT_NOT_APPLICABLE = Said("{count} not applicable", "{count} nicht anwendbar")
 CAME_TO = Said("{title}: {text}", "{title}: {text}")
 CAME_TO_FAILED = Said(
     "{title}: FAILED, there is no result. {text}",
     "{title}: FEHLGESCHLAGEN, es gibt kein Ergebnis. {text}",
+)
+CAME_TO_CANCELLED = Said(
+    "{title}: CANCELLED by a person, there is no result.",
+    "{title}: VON EINER PERSON ABGEBROCHEN, es gibt kein Ergebnis.",
 )
 CAME_TO_NOT_APPLICABLE = Said(
     "{title}: NOT APPLICABLE, the images were not analyzed. {text}",
