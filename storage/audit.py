@@ -42,6 +42,7 @@ class KeptMessage:
 
     id: int
     at: datetime
+    outcome: int
     message: str
 
 
@@ -137,7 +138,7 @@ def note_position(tx: Transaction, sink: str, message_id: int) -> None:
 
 def after(tx: Transaction, message_id: int, limit: int) -> list[KeptMessage]:
     """The next messages, in order."""
-    columns = (_messages.c.id, _messages.c.at, _messages.c.message)
+    columns = (_messages.c.id, _messages.c.at, _messages.c.outcome, _messages.c.message)
     query = sa.select(*columns).where(_messages.c.id > message_id).order_by(_messages.c.id)
     return [KeptMessage(*row) for row in tx.execute(query.limit(limit))]
 

@@ -119,6 +119,7 @@ class Topic(StrEnum):
     INSTANCE = "instance"
     ANNOUNCEMENT = "announcement"
     COMMITMENT = "commitment"
+    AUDIT = "audit"
 
 
 class Level(StrEnum):

@@ -104,6 +104,7 @@ def _doubled(settings: Settings) -> list[tuple[Location, str]]:
         "archives": [archive.name for archive in settings.archives],
         "web_archives": [archive.name for archive in settings.web_archives],
     }
+    faults += _doubled_repositories(settings)
     sources: set[str] = set()
     for table, names in named.items():
         for index, name in enumerate(names):
@@ -126,6 +127,16 @@ def _bad_structures(_: Settings) -> list[tuple[Location, str]]:
     except AnalyzerError as error:
         return [(("analyzers",), f"table of structures: {error}")]
     return []
+
+
+def _doubled_repositories(settings: Settings) -> list[tuple[Location, str]]:
+    """How far each has the trail is kept under its name; "file" is the file's."""
+    names = ["file", *(one.name for one in settings.audit.syslog)]
+    return [
+        (("audit", "syslog", index, "name"), f"{names[index + 1]!r} is another's name")
+        for index in range(len(names) - 1)
+        if names[index + 1] in names[: index + 1]
+    ]
 
 
 def _bad_parameters(settings: Settings) -> list[tuple[Location, str]]:

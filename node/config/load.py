@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_settings.exceptions import SettingsError as UnreadableVariable
 
 from node.config import checks, environment, faults
+from node.config.audit import AuditSettings
 from node.config.settings import Settings
 from node.errors import SettingsError
 
@@ -82,6 +83,7 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
                     "identity": _absolute(settings.dimse.identity, base),
                 }
             ),
+            "audit": _with_absolute_audit_paths(settings.audit, base),
             "destinations": tuple(_absolute(one, base) for one in settings.destinations),
             "archives": tuple(_absolute(one, base) for one in settings.archives),
             "web_archives": tuple(_absolute(one, base) for one in settings.web_archives),
@@ -95,3 +97,8 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
             ),
         }
     )
+
+
+def _with_absolute_audit_paths(audit: AuditSettings, base: Path) -> AuditSettings:
+    syslog = tuple(_absolute(one, base) for one in audit.syslog)
+    return audit.model_copy(update={"file": _absolute(audit.file, base), "syslog": syslog})

@@ -15,6 +15,7 @@ from pydantic_settings import (
 
 from node.config import environment
 from node.config.archives import ArchiveSettings, WebArchiveSettings
+from node.config.audit import AuditSettings
 from node.config.destinations import (
     AnyDestination,
     DimseDestinationSettings,
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     workers: WorkerSettings = WorkerSettings()
     results: ResultSettings = ResultSettings()
+    audit: AuditSettings = AuditSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[AnyDestination, ...] = ()
     archives: tuple[ArchiveSettings, ...] = ()
@@ -112,6 +114,11 @@ class Settings(BaseSettings):
     @property
     def viewer_dir(self) -> Path:
         return self.node.data_dir / "viewer"
+
+    @property
+    def audit_dir(self) -> Path:
+        """Of events that are not in the database yet."""
+        return self.node.data_dir / "audit"
 
     @property
     def logs_dir(self) -> Path:

@@ -55,6 +55,7 @@ class Heartbeat:
         self._began_fresh = False
         self._failing_since: datetime | None = None
         self._reason = ""
+        self._note = ""
 
     def begin(self) -> None:
         """A piece of work begins. If it never ends, the check says so."""
@@ -76,6 +77,11 @@ class Heartbeat:
             self._failing_since = self._failing_since or self._clock()
             self._reason = reason
 
+    def note(self, text: str) -> None:
+        """What is to be known of the part though it is well; empty: nothing any more."""
+        with self._lock:
+            self._note = text
+
     def check(self) -> Check:
         """What holds at this moment."""
         with self._lock:
@@ -95,7 +101,7 @@ class Heartbeat:
         if self._began_at is not None and works_s > self._works_s:
             return f"its work has not come back for {works_s:.0f} s"
         if ok or self._reason:
-            return self._reason
+            return self._reason or self._note
         if self._succeeded_at is None:
             return "has not proved itself yet"
         return f"nothing done for {self._age_s(self._succeeded_at):.0f} s"

@@ -1,0 +1,35 @@
+"""What every place that has the trail can do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from node.errors import NodeError
+from storage.audit import KeptMessage
+
+
+class RepositoryAway(NodeError):
+    """Not all that was handed over is known to have arrived: it will be handed over again."""
+
+
+class Sink(Protocol):
+    """``name``: as the settings say; how far it has the trail is kept under it."""
+
+    name: str
+
+    def send(self, messages: Sequence[KeptMessage]) -> None:
+        """All of them have arrived, in their order.
+
+        Raises
+        ------
+        RepositoryAway
+        """
+
+    def probe(self) -> float:
+        """It could be handed something to; the seconds that took. Nothing is.
+
+        Raises
+        ------
+        RepositoryAway
+        """

@@ -1,0 +1,89 @@
+"""Syslog over TLS (RFC 5425): messages with their length before them.
+
+Syslog has no answers. So each batch has a connection of its own, which is closed as TLS wants it:
+the repository closes its side only once it has read all. What was not closed so is handed over
+again, on the next connection.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from node.audit.sinks import syslog
+from node.audit.sinks.port import RepositoryAway
+from node.errors import SettingsError
+from storage.audit import KeptMessage
+
+CONNECT_S = 10.0
+CLOSE_S = 30.0
+"""How long the repository may take to read a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class TlsSink:
+    """``context`` is made anew for each connection: certificates change while the node runs."""
+
+    name: str
+    host: str
+    port: int
+    server_name: str
+    context: Callable[[], ssl.SSLContext]
+    own_host: str = field(default_factory=syslog.host_name)
+
+    def send(self, messages: Sequence[KeptMessage]) -> None:
+        """See ``Sink``."""
+        lines = [syslog.line(one, self.own_host) for one in messages]
+        framed = b"".join(b"%d %b" % (len(one), one) for one in lines)
+        with self._connected() as secure:
+            secure.settimeout(CLOSE_S)
+            secure.sendall(framed)
+
+    def probe(self) -> float:
+        """See ``Sink``."""
+        began = time.monotonic()
+        with self._connected():
+            pass
+        return time.monotonic() - began
+
+    @contextmanager
+    def _connected(self) -> Iterator[ssl.SSLSocket]:
+        """A connection that is closed in order on both sides.
+
+        Raises
+        ------
+        RepositoryAway
+        """
+        try:
+            context = self.context()
+            with (
+                socket.create_connection((self.host, self.port), CONNECT_S) as plain,
+                context.wrap_socket(plain, server_hostname=self.server_name) as secure,
+            ):
+                yield secure
+                _close(secure)
+        except ssl.SSLCertVerificationError as error:
+            reason = f"its certificate is not accepted: {error.verify_message}"
+            raise RepositoryAway(reason) from error
+        except SettingsError as error:
+            raise RepositoryAway(str(error)) from error
+        except OSError as error:
+            raise RepositoryAway(_reason(error)) from error
+
+
+def _close(secure: ssl.SSLSocket) -> None:
+    """Say that all is said, and wait until the other side has said so too."""
+    try:
+        secure.unwrap()
+    except ssl.SSLEOFError:  # it ends the connection without a word, as many do
+        return
+
+
+def _reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or type(error).__name__).replace("_", " ").lower()
+    return error.strerror or "no answer in time"
