@@ -17,6 +17,7 @@ import structlog
 from analyzers import devices
 from analyzers.contract import AnalyzerError
 from node import exposure, parts, proofs
+from node.auditing import Auditing
 from node.cautions import cautions
 from node.clock import Clock, system_clock
 from node.config.settings import Settings
@@ -80,6 +81,7 @@ class Node:
             self.database, Archive(self.store.blobs, self.results.blobs), self._shelf
         )
         self._lock()
+        self._auditing = Auditing(settings, self.database, self.health, clock)
         self._make_intake()
         self._make_work()
         self._make_delivery()
@@ -95,6 +97,7 @@ class Node:
     def start(self) -> None:
         """Recover what an abrupt end left, then start every stage, the listener last."""
         self._recover()
+        self._auditing.start()
         self._indexer.start()
         for loop in self._loops():
             loop.start()
@@ -129,6 +132,7 @@ class Node:
             self._dispatching.join(STOP_S)
         self._indexer.stop()
         self.web.stop()
+        self._auditing.stop()
         self._release()
         self._unlock()
 
@@ -261,6 +265,7 @@ class Node:
             shared=Shared(fresh_s=SHOWN_FOR_S),
             allowed_hosts=self.settings.http.names,
             viewer=Viewer(self.settings.viewer_dir, self.settings.viewer.segmentations_as),
+            audit=self._auditing.trail,
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )
         return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)
@@ -279,6 +284,7 @@ class Node:
             self._correcting,
             self._shelving,
             self._deleting,
+            *self._auditing.loops,
         ]
 
     # --- what they do for each other --------------------------------------------------------------

@@ -45,6 +45,7 @@ class HandingOver:
         self._again_at: datetime | None = None
         self._tries = 0
         self._has_alarmed = False
+        self._may_stand = True  # an alarm of the process before this one
         self._log = log.bind(repository=sink.name)
 
     def step(self) -> bool:
@@ -86,15 +87,19 @@ class HandingOver:
         if not self._has_alarmed and now - self._away_since >= ALARM_AFTER:
             with self._database.write() as tx:
                 text = f"audit repository {self._sink.name!r} {said}: {reason}"
+                events.settle(tx, Topic.AUDIT, self._number)
                 self._tell(tx, now, Level.ALARM, "away", text)
-            self._has_alarmed = True
+            self._has_alarmed = self._may_stand = True
 
     def _is_there(self) -> None:
+        if self._may_stand:
+            with self._database.write() as tx:
+                events.settle(tx, Topic.AUDIT, self._number)
+            self._may_stand = False
         if self._away_since is None:
             return
         now = self._clock()
         with self._database.write() as tx:
-            events.settle(tx, Topic.AUDIT, self._number)
             text = f"audit repository {self._sink.name!r} takes the audit trail again"
             self._tell(tx, now, Level.INFO, "there", text)
         self._log.info("audit_repository_back")

@@ -37,9 +37,10 @@ class Refused(NodeError):
 
 
 def show_settings(path: Path) -> int:
-    """Print the settings in force and when certificates end, then C-ECHO every destination.
+    """Print the settings in force and when certificates end, then C-ECHO every destination and
+    call every repository of the audit trail.
 
-    1 when the node would not start, with them or with its TLS files, or a destination is silent.
+    1 when the node would not start, with them or with its TLS files, or one of those is silent.
     """
     settings = load(path)
     settings.database_url()
@@ -49,7 +50,12 @@ def show_settings(path: Path) -> int:
     for caution in cautions(settings):
         console.print(f"[yellow]![/] {escape(caution)}", highlight=False, soft_wrap=True)
     _show_validity(settings)
-    return max(_show_refusal(settings), _show_tls_faults(settings), _try_destinations(settings))
+    return max(
+        _show_refusal(settings),
+        _show_tls_faults(settings),
+        _try_destinations(settings),
+        _try_repositories(settings),
+    )
 
 
 def _show_refusal(settings: Settings) -> int:
@@ -131,6 +137,29 @@ def _try(target: Target, where: str, proof: str) -> int:
         return 1
     console.print(f"[green]✓[/] {shown} {proof} in {seconds * 1000:.0f} ms", soft_wrap=True)
     return 0
+
+
+def _try_repositories(settings: Settings) -> int:
+    """Whether each could be handed the audit trail; nothing is."""
+    from node.audit.sinks.port import RepositoryAway
+    from node.auditing import sinks
+
+    silent = 0
+    try:
+        found = sinks(settings.audit)
+    except SettingsError:
+        return 1  # said with the faults of TLS
+    for sink in found:
+        shown = escape(sink.name)
+        try:
+            seconds = sink.probe()
+        except RepositoryAway as error:
+            console.print(f"[red]✗[/] audit to {shown}: {escape(str(error))}", soft_wrap=True)
+            silent += 1
+        else:
+            took = f"takes the audit trail ({seconds * 1000:.0f} ms)"
+            console.print(f"[green]✓[/] {shown} {took}", soft_wrap=True)
+    return int(silent > 0)
 
 
 # --- check --study --------------------------------------------------------------------------------

@@ -33,8 +33,11 @@ class SyslogSettings(Table):
     name: Annotated[Name, example("repository")]
     """What `/health`, alarms and the log call it."""
     host: Annotated[SomeHost, example("audit.example.org")]
+    """Its name or address."""
     port: Annotated[int, Field(ge=1, le=65535), example(6514)] = SYSLOG_TLS_PORT
+    """By UDP often 514."""
     transport: Annotated[Literal["tls", "udp"], example("tls")] = "tls"
+    """How it is reached."""
     ca: Annotated[Path | None, example(Path("tls/repository.pem"))] = None
     """Who signed its certificate. Left out: the system's authorities."""
     tls_name: Annotated[Host, example("audit.example.org")] = ""

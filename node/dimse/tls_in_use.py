@@ -20,6 +20,7 @@ def paths(settings: Settings) -> list[Path]:
     named += [path for one in settings.entities for path in (one.certificate, one.ca)]
     web = settings.web_services
     named += [path for one in web for path in (one.certificate, one.ca, one.token_ca)]
+    named += [path for one in settings.audit.syslog for path in (one.certificate, one.ca)]
     return [path for path in dict.fromkeys(named) if path is not None]
 
 
@@ -35,6 +36,10 @@ def faults(settings: Settings) -> list[str]:
     loads += [partial(peers.destination_peer, one, title) for one in settings.entities]
     shown = [TlsFiles(one.certificate, one.key, one.ca) for one in settings.web_services]
     shown += [TlsFiles(ca=one.token_ca) for one in settings.web_services]
+    shown += [
+        TlsFiles(one.certificate, one.key, one.ca, one.key_password_file)
+        for one in settings.audit.syslog
+    ]
     loads += [partial(client_context, one) for one in shown if one.paths()]
     whom = settings.dimse_destinations
     loads.append(partial(peers.report_peers, title, own, settings.peers, whom))

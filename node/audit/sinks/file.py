@@ -34,8 +34,9 @@ class FileSink:
         """See ``Sink``."""
         try:
             lines = self._not_there(messages)
-            self._append(b"".join(line + b"\n" for line in lines))
-            if self.path.stat().st_size >= self.max_bytes:
+            if lines:
+                self._append(b"".join(line + b"\n" for line in lines))
+            if self.path.exists() and self.path.stat().st_size >= self.max_bytes:
                 self._rotate(messages[-1].id)
         except OSError as error:
             raise RepositoryAway(f"{self.path.name}: {error.strerror}") from error

@@ -14,9 +14,11 @@ class RepositoryAway(NodeError):
 
 
 class Sink(Protocol):
-    """``name``: as the settings say; how far it has the trail is kept under it."""
+    """A place that has the trail too."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As the settings say; how far it has the trail is kept under it."""
 
     def send(self, messages: Sequence[KeptMessage]) -> None:
         """All of them have arrived, in their order.

@@ -1,0 +1,115 @@
+"""From the settings to the audit trail's parts: the journal, the spool, and the repositories."""
+
+from __future__ import annotations
+
+import functools
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
+
+from node.audit import handing_over
+from node.audit.events import Actor, Started, Stopped
+from node.audit.handing_over import HandingOver
+from node.audit.journal import Journal
+from node.audit.message import Source
+from node.audit.sinks.file import FileSink
+from node.audit.sinks.port import Sink
+from node.audit.sinks.tls import TlsSink
+from node.audit.sinks.udp import UdpSink
+from node.audit.spooler import Spool, Spooler, SpoolFull
+from node.clock import Clock
+from node.config.audit import AuditSettings, SyslogSettings
+from node.config.dimse import MIB
+from node.config.settings import Settings
+from node.dimse.tls import TlsFiles, client_context
+from node.loop import Loop
+from node.observe.health import Health
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
+
+SPOOL_S = 0.5
+"""How long events lie in a journal."""
+HAND_OVER_S = 2.0
+BATCH_S = 120.0
+"""How long a repository may take for a batch."""
+
+
+def sinks(audit: AuditSettings) -> list[Sink]:
+    """Where the trail is handed over to, beside the database.
+
+    Raises
+    ------
+    SettingsError
+        A file for TLS is missing or no PEM file.
+    """
+    found: list[Sink] = []
+    if audit.file is not None:
+        found.append(FileSink(audit.file.path, audit.file.max_mb * MIB, audit.file.keep))
+    return found + [_syslog(one) for one in audit.syslog]
+
+
+def _syslog(one: SyslogSettings) -> Sink:
+    if one.transport == "udp":
+        return UdpSink(one.name, one.host, one.port)
+    context = functools.partial(client_context, files_of(one))
+    context()
+    return TlsSink(one.name, one.host, one.port, one.tls_name or one.host, context)
+
+
+def files_of(one: SyslogSettings) -> TlsFiles:
+    return TlsFiles(one.certificate, one.key, one.ca, one.key_password_file)
+
+
+class Auditing:
+    """All of it, for one node."""
+
+    def __init__(
+        self, settings: Settings, database: Database, health: Health, clock: Clock
+    ) -> None:
+        audit = settings.audit
+        found = sinks(audit)
+        self._database = database
+        self._names = tuple(one.name for one in found)
+        self.trail = Journal(settings.audit_dir, clock)
+        node = Actor(settings.node.ae_title, socket.gethostname())
+        keep = timedelta(days=audit.keep_days) if audit.keep_days else None
+        self._spooler = Spooler(
+            database,
+            Spool(settings.audit_dir, self._names, audit.max_waiting, keep),
+            node,
+            Source(settings.node.ae_title, audit.site),
+            clock,
+            self._wake,
+        )
+        self._handing = [
+            _handing(database, sink, number, clock, health) for number, sink in enumerate(found, 1)
+        ]
+        self._spooling = Loop(self._spooler.step, health.part("audit trail"), SPOOL_S)
+
+    @property
+    def loops(self) -> Sequence[Loop]:
+        return (self._spooling, *self._handing)
+
+    def start(self) -> None:
+        """The node is about to listen."""
+        with self._database.write() as tx:
+            handing_over.begin(tx, self._names)
+        self.trail.record(Started())
+
+    def stop(self) -> None:
+        """The node has ended, and the loops: what it told is in the database."""
+        self.trail.record(Stopped())
+        self.trail.close()
+        with suppress(DatabaseUnavailable, SpoolFull):  # else the next start finds the journal
+            self._spooler.drain()
+
+    def _wake(self) -> None:
+        for loop in self._handing:
+            loop.wake()
+
+
+def _handing(database: Database, sink: Sink, number: int, clock: Clock, health: Health) -> Loop:
+    heartbeat = health.part(f"audit to {sink.name}", works_s=BATCH_S)
+    made = HandingOver(database, sink, number, clock, heartbeat)
+    return Loop(made.step, heartbeat, HAND_OVER_S)
