@@ -5,10 +5,11 @@ A ``Transaction`` is handed to every function of this package, so that callers c
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from storage.engines import (
     DEADLINE,
     DISPATCHER_LOCK,
     LOOK,
+    RESTRICTION,
     TOO_LONG,
     TOO_MANY,
     options,
@@ -36,6 +38,8 @@ from storage.faults import is_refused
 
 if TYPE_CHECKING:
     from alembic.script import ScriptDirectory
+
+    from storage.restriction import Restriction
 
 Transaction = sa.Connection
 
@@ -62,6 +66,17 @@ class Database:
         self._lock_file = lock_file
         self._lock: IO[bytes] | Transaction | None = None
         self._locking = threading.Lock()
+        self._restriction: Callable[[], Restriction] | None = None
+
+    def seen_by(self, restriction: Callable[[], Restriction]) -> Database:
+        """The same database as whoever asks sees it: ``restriction`` is asked at the beginning of
+        each transaction, and says which studies are there in it (``storage.restriction``).
+
+        It is closed with this one.
+        """
+        seen = copy.copy(self)
+        seen._restriction = restriction
+        return seen
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -183,6 +198,8 @@ class Database:
 
     @contextmanager
     def _transaction(self, engine: sa.Engine, chosen: dict[str, Any]) -> Iterator[Transaction]:
+        if self._restriction is not None:
+            chosen = {**chosen, RESTRICTION: self._restriction()}
         try:
             with (
                 engine.connect() as connection,

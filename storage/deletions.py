@@ -28,6 +28,7 @@ from storage.records import (
     StudyState,
     Topic,
 )
+from storage.restriction import only_seen
 
 SLICE = 200
 """So many instances go in one transaction; of jobs, with all they made, a tenth of that."""
@@ -112,7 +113,8 @@ def holds(tx: Transaction, study_id: int, even_undelivered: bool = False) -> lis
     NotFound
     """
     studies = schema.studies
-    row = tx.execute(sa.select(studies).where(studies.c.id == study_id)).one_or_none()
+    is_it = (studies.c.id == study_id, *only_seen(tx, studies.c.id))
+    row = tx.execute(sa.select(studies).where(*is_it)).one_or_none()
     if row is None:
         raise NotFound(f"there is no study {study_id}")
     found = []
@@ -206,7 +208,8 @@ def ask(tx: Transaction, new: NewDeletion, at: datetime) -> int:
     NotFound
     """
     table, studies = schema.deletions, schema.studies
-    uid = tx.scalar(sa.select(studies.c.study_instance_uid).where(studies.c.id == new.study_id))
+    is_it = (studies.c.id == new.study_id, *only_seen(tx, studies.c.id))
+    uid = tx.scalar(sa.select(studies.c.study_instance_uid).where(*is_it))
     if uid is None:
         raise NotFound(f"there is no study {new.study_id}")
     open_one = sa.select(table.c.id).where(
@@ -251,7 +254,8 @@ def get(tx: Transaction, deletion_id: int) -> Deletion:
 def newest(tx: Transaction, limit: int = 100) -> list[Deletion]:
     """The record of deletions, the newest first."""
     table = schema.deletions
-    rows = tx.execute(sa.select(table).order_by(table.c.id.desc()).limit(limit))
+    chosen = sa.select(table).where(*only_seen(tx, table.c.study_id))
+    rows = tx.execute(chosen.order_by(table.c.id.desc()).limit(limit))
     return [_deletion(row) for row in rows]
 
 

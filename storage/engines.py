@@ -24,6 +24,9 @@ WRITE = "wetread_write"
 DEADLINE = "wetread_deadline"
 """Execution option of a connection: when (``time.monotonic``) its transaction has to end."""
 
+RESTRICTION = "wetread_restriction"
+"""Execution option of a connection: which studies are there for it (``storage.restriction``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pool:

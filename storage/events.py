@@ -12,6 +12,7 @@ from storage import schema
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.records import Counts, DeliveryState, Event, JobState, Level, StudyState, Topic
+from storage.restriction import only_about_seen
 
 _State = TypeVar("_State", StudyState, JobState, DeliveryState)
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED)
@@ -83,7 +84,8 @@ def list_events(
 ) -> list[Event]:
     """The newest events, newest first."""
     table = schema.events
-    query = sa.select(table).order_by(table.c.id.desc()).limit(limit)
+    query = sa.select(table).where(*only_about_seen(tx, table))
+    query = query.order_by(table.c.id.desc()).limit(limit)
     if subject is not None:
         query = query.where(table.c.subject == subject.value)
     if subject_id is not None:
@@ -99,6 +101,7 @@ def open_alarms(tx: Transaction, limit: int = 100) -> list[Event]:
     query = (
         sa.select(table)
         .where(table.c.level == Level.ALARM.value, table.c.acknowledged.is_(False))
+        .where(*only_about_seen(tx, table))
         .order_by(table.c.id.desc())
         .limit(limit)
     )
@@ -113,7 +116,8 @@ def acknowledge(tx: Transaction, event_id: int) -> None:
     NotFound
     """
     table = schema.events
-    done = tx.execute(sa.update(table).where(table.c.id == event_id).values(acknowledged=True))
+    is_it = (table.c.id == event_id, *only_about_seen(tx, table))
+    done = tx.execute(sa.update(table).where(*is_it).values(acknowledged=True))
     if done.rowcount == 0:
         raise NotFound(f"there is no event {event_id}")
 

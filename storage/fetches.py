@@ -18,6 +18,7 @@ from storage import events, schema
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.records import Level, StudyState, Topic
+from storage.restriction import only_unrestricted
 
 
 class FetchState(StrEnum):
@@ -151,7 +152,8 @@ def get(tx: Transaction, fetch_id: int) -> Fetch:
     NotFound
     """
     table = schema.fetches
-    row = tx.execute(sa.select(table).where(table.c.id == fetch_id)).one_or_none()
+    chosen = sa.select(table).where(table.c.id == fetch_id, *only_unrestricted(tx))
+    row = tx.execute(chosen).one_or_none()
     if row is None:
         raise NotFound(f"there is no fetch {fetch_id}")
     return _fetch(row)
@@ -160,9 +162,8 @@ def get(tx: Transaction, fetch_id: int) -> Fetch:
 def newest(tx: Transaction, limit: int) -> list[Fetch]:
     """The newest first."""
     table = schema.fetches
-    return [
-        _fetch(row) for row in tx.execute(sa.select(table).order_by(table.c.id.desc()).limit(limit))
-    ]
+    query = sa.select(table).where(*only_unrestricted(tx)).order_by(table.c.id.desc())
+    return [_fetch(row) for row in tx.execute(query.limit(limit))]
 
 
 def studies_of(tx: Transaction, fetch_id: int) -> list[FetchedStudy]:

@@ -26,6 +26,7 @@ from storage.records import (
     StepStatus,
     Topic,
 )
+from storage.restriction import only_seen
 
 ENDLESS_FOR = timedelta(days=7)
 """So long a step that was begun and never ended is a gap."""
@@ -249,6 +250,7 @@ def open_gaps(tx: Transaction, study_id: int | None = None) -> list[Gap]:
     """The gaps whose alarm was raised, oldest first; of one study where it is given."""
     table = schema.gaps
     query = sa.select(table).where(table.c.closed_at.is_(None)).order_by(table.c.id)
+    query = query.where(*only_seen(tx, table.c.study_id))
     if study_id is not None:
         query = query.where(table.c.study_id == study_id)
     return [_gap(row) for row in tx.execute(query)]

@@ -16,6 +16,7 @@ from storage import schema
 from storage.database import Database, Transaction
 from storage.listed import among
 from storage.records import StudyState
+from storage.restriction import only_seen
 
 _T = TypeVar("_T")
 _IN_LIMIT = 500
@@ -180,7 +181,8 @@ def _conditions(tx: Transaction, selection: Selection) -> list[sa.ColumnElement[
         (schema.series.c.series_instance_uid, selection.series_uids),
         (schema.instances.c.sop_instance_uid, selection.sop_uids),
     )
-    return [among(tx.dialect.name, column, values) for column, values in lists if values]
+    listed = [among(tx.dialect.name, column, values) for column, values in lists if values]
+    return [*listed, *only_seen(tx, schema.studies.c.id)]
 
 
 def _parts(values: Sequence[_T]) -> Iterator[Sequence[_T]]:

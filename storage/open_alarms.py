@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from storage import events, schema
 from storage.database import Transaction
 from storage.records import DeliveryState, Level, Topic
+from storage.restriction import only_about_seen
 
 READ_AT_MOST = 1000
 """The newest alarms that are counted; the older ones follow when these are acknowledged."""
@@ -40,7 +41,7 @@ class AlarmKind:
 
 def kinds(tx: Transaction) -> list[AlarmKind]:
     """What nobody has acknowledged, the newest first."""
-    found = _keyed(_open().order_by(schema.events.c.id.desc()).limit(READ_AT_MOST)).subquery()
+    found = _keyed(_open(tx).order_by(schema.events.c.id.desc()).limit(READ_AT_MOST)).subquery()
     key = [found.c[name] for name in _KEY]
     query = sa.select(*key, sa.func.max(found.c.id).label("id"), sa.func.count().label("number"))
     rows = tx.execute(query.group_by(*key).order_by(sa.desc("id"))).all()
@@ -60,7 +61,7 @@ def acknowledge_alike(tx: Transaction, event_id: int) -> int:
     events.acknowledge(tx, event_id)
     table = schema.events
     own = _keyed(sa.select(table).where(table.c.id == event_id)).subquery()
-    others = _keyed(_open().where(table.c.id < event_id)).subquery()
+    others = _keyed(_open(tx).where(table.c.id < event_id)).subquery()
     same = sa.and_(*(others.c[name] == own.c[name] for name in _KEY))
     ids = list(tx.scalars(sa.select(others.c.id).join(own, same)))
     for start in range(0, len(ids), READ_AT_MOST):
@@ -69,10 +70,12 @@ def acknowledge_alike(tx: Transaction, event_id: int) -> int:
     return 1 + len(ids)
 
 
-def _open() -> sa.Select[Any]:
+def _open(tx: Transaction) -> sa.Select[Any]:
     table = schema.events
     return sa.select(table).where(
-        table.c.level == Level.ALARM.value, table.c.acknowledged.is_(False)
+        table.c.level == Level.ALARM.value,
+        table.c.acknowledged.is_(False),
+        *only_about_seen(tx, table),
     )
 
 

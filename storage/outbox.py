@@ -18,6 +18,7 @@ from storage.database import Transaction
 from storage.errors import NotFound
 from storage.kinds import REPORTS, ObjectKind
 from storage.records import Delivery, DeliveryState, Level, Priority, ResultObject, Topic
+from storage.restriction import only_of_seen_jobs
 from storage.successors import Superseded
 
 _Value = TypeVar("_Value", int, str)
@@ -375,6 +376,7 @@ def list_deliveries(
     """Deliveries, newest first."""
     table = schema.deliveries
     query = select_deliveries().order_by(table.c.id.desc()).limit(limit)
+    query = query.where(*only_of_seen_jobs(tx, table.c.job_id))
     if job_id is not None:
         query = query.where(table.c.job_id == job_id)
     if study_id is not None:

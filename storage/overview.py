@@ -24,6 +24,7 @@ from storage.records import (
     ResultObject,
     Topic,
 )
+from storage.restriction import only_seen
 
 _AT_ONCE = 2000
 """Row numbers in one statement."""
@@ -93,7 +94,9 @@ def previews_of(tx: Transaction, job_id: int) -> tuple[str, ...]:
     ------
     NotFound
     """
-    keys = tx.scalar(sa.select(schema.jobs.c.previews).where(schema.jobs.c.id == job_id))
+    jobs = schema.jobs
+    is_it = (jobs.c.id == job_id, *only_seen(tx, jobs.c.study_id))
+    keys = tx.scalar(sa.select(jobs.c.previews).where(*is_it))
     if keys is None:
         raise NotFound(f"there is no job {job_id}")
     return tuple(keys)
@@ -183,6 +186,7 @@ def troubled_studies(
     those below that row number."""
     found = _troubled()
     query = sa.select(found.c.study_id).order_by(found.c.study_id.desc())
+    query = query.where(*only_seen(tx, found.c.study_id))
     if before is not None:
         query = query.where(found.c.study_id < before)
     return list(tx.scalars(query.limit(limit).offset(offset)))
@@ -192,6 +196,7 @@ def troubled_studies_above(tx: Transaction, limit: int, after: int) -> list[int]
     """The next of them above a row number, newest first."""
     found = _troubled()
     query = sa.select(found.c.study_id).where(found.c.study_id > after)
+    query = query.where(*only_seen(tx, found.c.study_id))
     return list(tx.scalars(query.order_by(found.c.study_id).limit(limit)))[::-1]
 
 

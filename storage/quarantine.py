@@ -19,6 +19,7 @@ from storage import events, schema
 from storage.database import Transaction
 from storage.errors import NotFound, StorageError
 from storage.records import Level, Topic
+from storage.restriction import only_of_seen_uids
 
 _QUARANTINED = "quarantined"
 _AT_ONCE = 500
@@ -168,7 +169,8 @@ def newest(tx: Transaction, limit: int = 100) -> list[Quarantined]:
     """What was refused, the last seen first."""
     table = schema.quarantine
     order = (table.c.last_seen_at.desc(), table.c.id.desc())
-    rows = tx.execute(sa.select(table).order_by(*order).limit(limit))
+    seen = only_of_seen_uids(tx, table.c.study_instance_uid)
+    rows = tx.execute(sa.select(table).where(*seen).order_by(*order).limit(limit))
     return [_quarantined(row) for row in rows]
 
 
@@ -206,19 +208,21 @@ def accept(tx: Transaction, quarantined_id: int, at: datetime, whole_study: bool
     NotFound, NoCorrection
     """
     table = schema.quarantine
-    row = tx.execute(sa.select(table).where(table.c.id == quarantined_id)).one_or_none()
+    seen = only_of_seen_uids(tx, table.c.study_instance_uid)
+    chosen = sa.select(table).where(table.c.id == quarantined_id, *seen)
+    row = tx.execute(chosen).one_or_none()
     if row is None:
         raise NotFound(f"there is no refused image {quarantined_id}")
     if row.kind != RefusalKind.CONFLICT.value:
         raise NoCorrection(f"it was refused for another reason: {row.reason}")
-    chosen = [row]
+    wanted = [row]
     if whole_study and row.study_instance_uid:
         alike = sa.select(table).where(
             table.c.study_instance_uid == row.study_instance_uid, table.c.kind == row.kind
         )
         newest = {one.sop_instance_uid: one for one in tx.execute(alike.order_by(*_SEEN)).all()}
-        chosen = list(newest.values())
-    ids = [one.id for one in chosen]
+        wanted = list(newest.values())
+    ids = [one.id for one in wanted]
     for start in range(0, len(ids), _AT_ONCE):
         some = table.c.id.in_(ids[start : start + _AT_ONCE])
         tx.execute(sa.update(table).where(some).values(accepted_at=at))

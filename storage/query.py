@@ -19,6 +19,7 @@ from storage import schema
 from storage.database import Transaction
 from storage.listed import among
 from storage.records import Header
+from storage.restriction import only_seen
 from storage.schema import unindexed
 
 FEW = 5_000
@@ -101,7 +102,7 @@ def find(
     """
     conditions = list(_conditions(tx.dialect.name, level, narrowing))
     followed = _narrowest(tx, conditions, few)
-    query = _statement(level, conditions, followed)
+    query = _statement(level, conditions, followed).where(*only_seen(tx, _studies.c.id))
     if before is not None:
         key = _KEYS[level]
         query = query.where((unindexed(key) if followed else key) < before)
@@ -367,6 +368,8 @@ def counts(tx: Transaction, level: Level, ids: Iterable[int]) -> dict[int, Count
     studies = sa.func.count(sa.distinct(_studies.c.id)) if level is Level.PATIENT else sa.literal(0)
     series = sa.func.count(sa.distinct(_series.c.id))
     query = sa.select(key, studies, series, sa.func.count(_instances.c.id)).select_from(joined)
+    if level is Level.PATIENT:  # the others are counted of what was seen
+        query = query.where(*only_seen(tx, _studies.c.id))
     rows = tx.execute(query.where(_listed(tx, key, ids)).group_by(key))
     return {row[0]: Counts(row[1], row[2], row[3]) for row in rows}
 

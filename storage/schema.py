@@ -182,6 +182,19 @@ study_names = sa.Table(
     sa.Index("ix_study_names_name", "name", "study_id"),
 )
 
+study_origins = sa.Table(
+    "study_origins",
+    metadata,
+    sa.Column(
+        "study_id",
+        sa.BigInteger,
+        sa.ForeignKey("studies.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("value", IndexedText(), primary_key=True),
+)
+
 instances = sa.Table(
     "instances",
     metadata,

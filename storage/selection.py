@@ -14,8 +14,10 @@ import sqlalchemy as sa
 
 from storage import outbox, schema, successors
 from storage.database import Transaction
+from storage.errors import NotFound
 from storage.kinds import ObjectKind
 from storage.records import Delivery, DeliveryState, Level
+from storage.restriction import only_seen
 from storage.successors import Superseded
 
 _LEFT_OUT = DeliveryState.LEFT_OUT
@@ -110,6 +112,10 @@ def ask_for(tx: Transaction, destination: str, job_id: int, at: datetime) -> int
     Superseded
         A newer job's results go there: the older ones would come to lie on top of them.
     """
+    jobs = schema.jobs
+    is_it = (jobs.c.id == job_id, *only_seen(tx, jobs.c.study_id))
+    if tx.scalar(sa.select(jobs.c.id).where(*is_it)) is None:
+        raise NotFound(f"there is no job {job_id}")
     successor = successors.that_owes(tx, job_id, destination)
     if successor is not None:
         raise Superseded(job_id, successor)

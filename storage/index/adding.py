@@ -24,6 +24,7 @@ from storage.records import (
     StudyState,
     Topic,
 )
+from storage.restriction import OriginKind, normal
 
 _IN_LIMIT = 500
 
@@ -80,6 +81,10 @@ def _renew_study(tx: Transaction, study_id: int, newest: InstanceRecord) -> None
     names = schema.study_names
     tx.execute(sa.delete(names).where(names.c.study_id == study_id))
     _enter_names(tx, study_id, newest.attributes.study)
+    origins = schema.study_origins
+    of_header = (origins.c.study_id == study_id, origins.c.kind == OriginKind.INSTITUTION.value)
+    tx.execute(sa.delete(origins).where(*of_header))
+    _enter_origins(tx, study_id, OriginKind.INSTITUTION, {_institution(newest.attributes.study)})
 
 
 def _enter_names(tx: Transaction, study_id: int, header: Header) -> None:
@@ -88,6 +93,29 @@ def _enter_names(tx: Transaction, study_id: int, header: Header) -> None:
     if found:
         rows = [{"study_id": study_id, "name": name} for name in found]
         tx.execute(sa.insert(schema.study_names), rows)
+
+
+def _enter_origins(tx: Transaction, study_id: int, kind: OriginKind, values: set[str]) -> None:
+    """By what a study is seen by who may see some only (``storage.restriction``).
+
+    Its institution is that of its header, as its patient is: who stores another image into a study
+    does not thereby see it.
+    """
+    rows = [
+        {"study_id": study_id, "kind": kind.value, "value": one}
+        for one in sorted(set(map(normal, values)))
+        if one
+    ]
+    if rows:
+        _insert_missing(tx, schema.study_origins, rows)
+
+
+def _senders(members: Sequence[InstanceRecord]) -> set[str]:
+    return {one.calling_ae for one in members}
+
+
+def _institution(header: Header) -> str:
+    return _text(header, "InstitutionName")
 
 
 def _renew_series(tx: Transaction, study_id: int, members: list[InstanceRecord]) -> None:
@@ -170,6 +198,7 @@ def _note_received(tx: Transaction, study: _Study, members: list[InstanceRecord]
     if not members:
         raise_revision(tx, study.id)
         return
+    _enter_origins(tx, study.id, OriginKind.AE_TITLE, _senders(members))
     table = schema.studies
     last = max(record.received_at for record in members)
     tx.execute(
@@ -209,6 +238,8 @@ def _new_study(tx: Transaction, members: list[InstanceRecord]) -> int:
     }
     study_id = _insert_id(tx, schema.studies, values)
     _enter_names(tx, study_id, header)
+    _enter_origins(tx, study_id, OriginKind.AE_TITLE, _senders(members))
+    _enter_origins(tx, study_id, OriginKind.INSTITUTION, {_institution(header)})
     state, reason = StudyState.RECEIVING, "first instance"
     events.record(tx, last, Level.INFO, Topic.STUDY, study_id, "", state, reason)
     _compare_patients(tx, study_id, header, members, last)

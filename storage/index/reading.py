@@ -21,6 +21,7 @@ from storage.records import (
     StudyRow,
     StudyState,
 )
+from storage.restriction import only_seen
 
 _IN_LIMIT = 500
 
@@ -174,7 +175,8 @@ def get_studies(tx: Transaction, ids: Iterable[int]) -> list[StudyRow]:
 
 
 def study_rows(tx: Transaction, chosen: sa.Select[Any]) -> list[StudyRow]:
-    ids: list[int] = list(tx.scalars(chosen))
+    """Of the studies that a statement chooses, those that whoever asks may see."""
+    ids: list[int] = list(tx.scalars(chosen.where(*only_seen(tx, schema.studies.c.id))))
     rows: dict[int, StudyRow] = {}
     for start in range(0, len(ids), _IN_LIMIT):
         rows |= _counted(tx, ids[start : start + _IN_LIMIT])

@@ -22,6 +22,7 @@ from storage.records import (
     ResultObject,
     StoredInstance,
 )
+from storage.restriction import only_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +33,13 @@ class FirstInput:
     series_id: int
 
 
-def _jobs() -> sa.Select[Any]:
+def _jobs(tx: Transaction) -> sa.Select[Any]:
     jobs, studies, series = schema.jobs, schema.studies, schema.series
     return (
         sa.select(jobs, studies.c.study_instance_uid, series.c.series_instance_uid)
         .join(studies, jobs.c.study_id == studies.c.id)
         .join(series, jobs.c.series_id == series.c.id)
+        .where(*only_seen(tx, jobs.c.study_id))
     )
 
 
@@ -48,7 +50,7 @@ def get(tx: Transaction, job_id: int) -> Job:
     ------
     NotFound
     """
-    row = tx.execute(_jobs().where(schema.jobs.c.id == job_id)).one_or_none()
+    row = tx.execute(_jobs(tx).where(schema.jobs.c.id == job_id)).one_or_none()
     if row is None:
         raise NotFound(f"there is no job {job_id}")
     return _job(row)
@@ -56,7 +58,7 @@ def get(tx: Transaction, job_id: int) -> Job:
 
 def find(tx: Transaction, key: str) -> Job | None:
     """The job of this key."""
-    row = tx.execute(_jobs().where(schema.jobs.c.key == key)).one_or_none()
+    row = tx.execute(_jobs(tx).where(schema.jobs.c.key == key)).one_or_none()
     return None if row is None else _job(row)
 
 
@@ -71,6 +73,7 @@ def list_jobs(
     """Jobs, newest first; with ``before`` those entered before that one."""
     table = schema.jobs
     chosen = sa.select(table.c.id).order_by(table.c.id.desc()).limit(limit).offset(offset)
+    chosen = chosen.where(*only_seen(tx, table.c.study_id))
     if study_id is not None:
         chosen = chosen.where(table.c.study_id == study_id)
     if state is not None:
@@ -83,7 +86,7 @@ def list_jobs(
 def read_jobs(tx: Transaction, chosen: sa.Select[tuple[int]]) -> list[Job]:
     """The jobs whose ids a query gives, newest first."""
     table = schema.jobs
-    query = _jobs().where(table.c.id.in_(chosen)).order_by(table.c.id.desc())
+    query = _jobs(tx).where(table.c.id.in_(chosen)).order_by(table.c.id.desc())
     return [_job(row) for row in tx.execute(query)]
 
 
@@ -91,6 +94,7 @@ def studies_of(tx: Transaction, job_ids: Iterable[int]) -> dict[int, int]:
     """The study of each job, by row numbers; unknown jobs are left out."""
     table = schema.jobs
     query = sa.select(table.c.id, table.c.study_id).where(table.c.id.in_(list(job_ids)))
+    query = query.where(*only_seen(tx, table.c.study_id))
     return {row.id: row.study_id for row in tx.execute(query)}
 
 
@@ -102,7 +106,8 @@ def results_of(tx: Transaction, job_id: int) -> JobResults:
     NotFound
     """
     table = schema.jobs
-    row = tx.execute(sa.select(table).where(table.c.id == job_id)).one_or_none()
+    chosen = (table.c.id == job_id, *only_seen(tx, table.c.study_id))
+    row = tx.execute(sa.select(table).where(*chosen)).one_or_none()
     if row is None:
         raise NotFound(f"there is no job {job_id}")
     found = schema.results
@@ -150,7 +155,7 @@ def waited_for(tx: Transaction, job_id: int) -> list[Job]:
     """The jobs that this one waits for, by analyzer, whatever their state."""
     jobs, waits = schema.jobs, schema.job_waits
     query = (
-        _jobs()
+        _jobs(tx)
         .join(waits, waits.c.waits_for_id == jobs.c.id)
         .where(waits.c.job_id == job_id)
         .order_by(jobs.c.analyzer, jobs.c.id)
