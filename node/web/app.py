@@ -10,7 +10,9 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.web import fetch_form, page, refusals
+from node.web import fetch_form, forms, page, refusals
+from node.web.access import routes as named_routes
+from node.web.access.roles import PUBLIC, Guarded, Role, needs
 from node.web.api.routes import routes
 from node.web.context import WebContext as WebContext
 from node.web.dicomweb import routes as dicomweb
@@ -41,21 +43,35 @@ class Application(FastAPI):
 
 
 def create_app(context: WebContext) -> FastAPI:
-    """The application over a node's parts."""
-    app = Application(title=context.title, version=context.version, docs_url=None, redoc_url=None)
+    """The application over a node's parts.
+
+    Raises
+    ------
+    NamesNoRole
+        A route can be reached that names no role.
+    """
+    app = Application(title=context.title, version=context.version, openapi_url=None)
+    app.state.access = context.access
     app.more_paths = lambda: dicomweb.paths(context)
-    app.mount("/static", StaticFiles(directory=page.HERE / "static"), name="static")
+    app.mount("/static", Guarded(StaticFiles(directory=page.HERE / "static"), PUBLIC))
     app.router.routes.append(dicomweb.mount(context))
     app.add_middleware(KnownHosts, allowed=context.allowed_hosts)
     app.add_middleware(_Hardened)
     app.add_middleware(_AnswersHead)
     refusals.add(app)
-    app.include_router(page.routes(context))
-    app.include_router(fetch_form.routes(context))
-    app.include_router(routes(context))
+    for router in (page.routes(context), fetch_form.routes(context), routes(context)):
+        app.include_router(router, max_body_size=forms.MAX_BYTES)
+    _describe(app)
     if context.viewer is not None:
         app.router.routes.append(ViewerRoute(context.viewer))  # the last: it is asked for the rest
+    named_routes.named(app)
     return app
+
+
+def _describe(app: Application) -> None:
+    @app.get("/openapi.json", include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    def document() -> dict[str, Any]:
+        return app.openapi()
 
 
 class _Hardened:

@@ -12,6 +12,8 @@ from node.observe.shared import Shared
 from node.query.search import LIMITS, Limits
 from node.receive.uploads import Uploads
 from node.retrieve.series_metadata import SeriesMetadata
+from node.web.access.no_login import NoLogin
+from node.web.access.roles import Access
 from node.web.prospects import Expected, nothing_expected
 from node.web.viewer.installed import Viewer
 from storage.archive import Archive
@@ -70,6 +72,8 @@ class WebContext:
     """What studies can be fetched from."""
     allowed_hosts: tuple[str, ...] = ("*",)
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""
+    access: Access = field(default_factory=NoLogin)
+    """Tells who asks; left out: everybody is the administrator."""
     cautions: tuple[str, ...] = ()
     """What whoever runs the node should know of it, a sentence each."""
     audit: Trail = NO_TRAIL

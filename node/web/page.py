@@ -10,13 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from node.config.values import is_local
 from node.web import alarms, badges, views, wording
+from node.web.access.roles import Role, Who, needs, who
 from node.web.asked import PlaceText, RowId, SomeRowId, place_of
 from node.web.context import WebContext
 from node.web.views import Selection, StatusView
@@ -45,12 +46,16 @@ Selected = Annotated[Selection, Depends(select)]
 
 
 def routes(context: WebContext) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+    router = APIRouter(
+        default_response_class=HTMLResponse,
+        include_in_schema=False,
+        dependencies=[needs(Role.VIEWER)],
+    )
     render = _Renderer(context)
 
     @router.get("/")
-    def page(selection: Selected) -> HTMLResponse:
-        return render.page(selection)
+    def page(request: Request, selection: Selected) -> HTMLResponse:
+        return render.page(selection, who(request))
 
     @router.get("/fragment")
     def fragment(selection: Selected) -> HTMLResponse:
@@ -105,11 +110,11 @@ class _Renderer:
             only_local=is_local(host),
         )
 
-    def page(self, selection: Selection) -> HTMLResponse:
+    def page(self, selection: Selection, asking: Who) -> HTMLResponse:
         """The whole page: the fragment in its frame."""
         drawn = self._drawn(selection)
         frame = self._templates.get_template("page.html")
-        text = frame.render(selection=selection, fragment=Markup(drawn.text))
+        text = frame.render(who=asking, selection=selection, fragment=Markup(drawn.text))
         return HTMLResponse(text, drawn.status)
 
     def fragment(self, selection: Selection) -> HTMLResponse:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 from fastapi import Depends, Header, HTTPException
 
+from node.web.access.roles import Role, needs
 from node.web.context import WebContext
 from storage.database import Transaction
 from storage.errors import Overloaded
@@ -27,7 +28,9 @@ def same_origin(
         raise HTTPException(403, "the header X-Wetread: 1 is needed")
 
 
-GUARDED = [Depends(same_origin)]
+GUARDED = [needs(Role.OPERATOR), Depends(same_origin)]
+"""Of what an operator does."""
+ADMINISTERING = [needs(Role.ADMINISTRATOR), Depends(same_origin)]
 
 
 class Changes:

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import Response
 
-from node.web.api.changing import GUARDED, Changes
+from node.web.api.changing import ADMINISTERING, Changes
 from node.web.api.refusing import ACTING
 from node.web.api.sending import Sender
 from node.web.asked import Limit, RowId
@@ -36,7 +36,7 @@ def add(router: APIRouter, context: WebContext, changes: Changes) -> None:
             rows = deletions.newest(tx, limit)
         return _deletions.answer(_deletions.read(rows))
 
-    @router.post("/api/studies/{study_id}/delete", dependencies=GUARDED, responses=ACTING)
+    @router.post("/api/studies/{study_id}/delete", dependencies=ADMINISTERING, responses=ACTING)
     def delete(study_id: RowId, reason: Reason, undelivered: Undelivered = False) -> Done:
         """Have a study deleted; 409 with the condition that is not met."""
         with changes.begin() as tx:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
+from node.web.access.roles import PUBLIC, Role, needs
 from node.web.api import (
     alarms,
     corrections,
@@ -25,9 +26,23 @@ from node.web.context import WebContext
 
 
 def routes(context: WebContext) -> APIRouter:
-    router = APIRouter(responses=ALWAYS)
-    changes = Changes(context)
+    everything = APIRouter(responses=ALWAYS)
+    everything.include_router(_watched(context))
+    everything.include_router(_read_and_changed(context))
+    return everything
+
+
+def _watched(context: WebContext) -> APIRouter:
+    """What a probe asks for: it does not log in."""
+    router = APIRouter(dependencies=[needs(PUBLIC)])
     health.add(router, context)
+    return router
+
+
+def _read_and_changed(context: WebContext) -> APIRouter:
+    """What changes something names a role of its own besides."""
+    router = APIRouter(dependencies=[needs(Role.VIEWER)])
+    changes = Changes(context)
     studies.add(router, context)
     history.add(router, context)
     destinations.add(router, context)

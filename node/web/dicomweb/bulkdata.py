@@ -16,6 +16,7 @@ from node.retrieve.bulkdata import OpenValue, TagPath, open_value, within
 from node.retrieve.frames import Span
 from node.retrieve.media_types import OCTET_STREAM, frame_type
 from node.retrieve.stored import span_pieces
+from node.web.access.roles import Role
 from node.web.dicomweb.accept import Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.frames import frames_answer
@@ -31,7 +32,7 @@ _OFFERS = (Offer(OCTET_STREAM), Offer(OCTET_STREAM, multipart=True))
 
 def services(room: Room) -> list[Service]:
     path = "/studies/{study}/series/{series}/instances/{instance}/bulkdata/{path:path}"
-    return [Service("GET", path, "Retrieve Bulk Data", _BulkData(room).answer)]
+    return [Service("GET", path, "Retrieve Bulk Data", _BulkData(room).answer, role=Role.VIEWER)]
 
 
 class _BulkData:

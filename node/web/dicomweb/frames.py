@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from node.retrieve.frames import check_number
 from node.retrieve.media_types import OCTET_STREAM, frame_type
+from node.web.access.roles import Role
 from node.web.dicomweb.accept import Chosen, Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.frame_list import frame_numbers
@@ -27,7 +28,7 @@ _UNCOMPRESSED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 
 def services(room: Room) -> list[Service]:
     path = "/studies/{study}/series/{series}/instances/{instance}/frames/{frames}"
-    return [Service("GET", path, "Retrieve Frames", _Frames(room).answer)]
+    return [Service("GET", path, "Retrieve Frames", _Frames(room).answer, role=Role.VIEWER)]
 
 
 class _Frames:

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from node.retrieve.metadata import FORM
 from node.retrieve.series_metadata import array, packed, unpacked
+from node.web.access.roles import Role
 from node.web.dicomweb import json_body
 from node.web.dicomweb.accept import choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
@@ -23,7 +24,7 @@ def services(room: Room) -> list[Service]:
     metadata = _Metadata(room)
     series = "/studies/{study}/series/{series}"
     return [
-        Service("GET", path, f"Retrieve {name} Metadata", metadata.answer)
+        Service("GET", path, f"Retrieve {name} Metadata", metadata.answer, role=Role.VIEWER)
         for path, name in (
             ("/studies/{study}/metadata", "Study"),
             (f"{series}/metadata", "Series"),

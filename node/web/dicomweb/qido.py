@@ -13,6 +13,7 @@ from node.query.search import Answer, search
 from node.retrieve.dicom_json.answers import Member, answer_object, uid_of, url
 from node.retrieve.metadata import ROOT
 from node.retrieve.series_metadata import array, packed
+from node.web.access.roles import Role
 from node.web.dicomweb import json_body, search_parameters
 from node.web.dicomweb.accept import choose
 from node.web.dicomweb.room import Room
@@ -41,18 +42,29 @@ _PLACES = (
 def services(room: Room) -> list[Service]:
     qido = _Qido(room)
     return [
-        Service("GET", "/studies", "Search for Studies", qido.studies),
-        Service("GET", "/series", "Search for Series", qido.series),
-        Service("GET", "/instances", "Search for Instances", qido.instances),
-        Service("GET", "/studies/{study}/series", "Search for a Study's Series", qido.series),
+        Service("GET", "/studies", "Search for Studies", qido.studies, role=Role.VIEWER),
+        Service("GET", "/series", "Search for Series", qido.series, role=Role.VIEWER),
+        Service("GET", "/instances", "Search for Instances", qido.instances, role=Role.VIEWER),
         Service(
-            "GET", "/studies/{study}/instances", "Search for a Study's Instances", qido.instances
+            "GET",
+            "/studies/{study}/series",
+            "Search for a Study's Series",
+            qido.series,
+            role=Role.VIEWER,
+        ),
+        Service(
+            "GET",
+            "/studies/{study}/instances",
+            "Search for a Study's Instances",
+            qido.instances,
+            role=Role.VIEWER,
         ),
         Service(
             "GET",
             "/studies/{study}/series/{series}/instances",
             "Search for a Series' Instances",
             qido.instances,
+            role=Role.VIEWER,
         ),
     ]
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from node.retrieve.frames import NoPixels
 from node.retrieve.rendered import GIF, JPEG, PNG, View, encoded, picture
+from node.web.access.roles import Role
 from node.web.dicomweb.accept import Chosen, Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.frame_list import frame_numbers
@@ -41,10 +42,20 @@ def services(room: Room) -> list[Service]:
         for path, name in _PLACES.items()
         for service in (
             Service(
-                "GET", f"{path}/rendered", f"Retrieve Rendered {name}", pictures.rendered, True
+                "GET",
+                f"{path}/rendered",
+                f"Retrieve Rendered {name}",
+                pictures.rendered,
+                True,
+                role=Role.VIEWER,
             ),
             Service(
-                "GET", f"{path}/thumbnail", f"Retrieve {name} Thumbnail", pictures.thumbnail, True
+                "GET",
+                f"{path}/thumbnail",
+                f"Retrieve {name} Thumbnail",
+                pictures.thumbnail,
+                True,
+                role=Role.VIEWER,
             ),
         )
     ]

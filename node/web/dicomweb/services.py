@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 from starlette.exceptions import HTTPException
@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from node.web.access.roles import Need, admit
 from node.web.dicomweb.refusing import refusals
 from node.web.dicomweb.room import Room
 
@@ -36,6 +37,8 @@ class Service:
     answer: Answer
     draws: bool = False
     """Whether pixels are decoded for it: such take none of the threads that only read."""
+    role: Need = field(kw_only=True)
+    """Who may ask for it."""
 
 
 def as_routes(services: Iterable[Service], room: Room) -> list[Route]:
@@ -51,6 +54,7 @@ class _Resource:
 
     def __init__(self, known: Mapping[str, Service], room: Room) -> None:
         self._known = {**known, **({"HEAD": known["GET"]} if "GET" in known else {})}
+        self.needs = {method: service.role for method, service in self._known.items()}
         self._room = room
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,6 +67,7 @@ class _Resource:
                 return
             sentence = f"this resource knows {allowed}"
             raise HTTPException(405, sentence, headers={"Allow": allowed})
+        await admit(request, service.role)
         with refusals():
             response = await self._answered(service, request)
         await response(scope, receive, send)

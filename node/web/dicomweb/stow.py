@@ -17,6 +17,7 @@ from node.receive.body_parts import BodyFault, BodyParts, TooMuch
 from node.receive.file_reception import Outcome
 from node.receive.uploads import Closed, Upload, Uploads
 from node.retrieve.metadata import ROOT
+from node.web.access.roles import Role
 from node.web.dicomweb import stored
 from node.web.dicomweb.accept import Offer, choose
 from node.web.dicomweb.json_body import origin
@@ -33,7 +34,6 @@ from node.web.dicomweb.refusing import bad_request
 from node.web.dicomweb.room import Room, selection
 from node.web.dicomweb.services import Service
 from node.web.dicomweb.storing import Storing
-from node.web.hosts import is_cross_site
 from storage.errors import StoreUnavailable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -73,8 +73,14 @@ class StoreService:
 
     def services(self) -> list[Service]:
         return [
-            Service("POST", "/studies", "Store instances", self.store),
-            Service("POST", "/studies/{study}", "Store instances of a study", self.store),
+            Service("POST", "/studies", "Store instances", self.store, role=Role.OPERATOR),
+            Service(
+                "POST",
+                "/studies/{study}",
+                "Store instances of a study",
+                self.store,
+                role=Role.OPERATOR,
+            ),
         ]
 
     async def store(self, request: Request) -> Response:
@@ -84,8 +90,6 @@ class StoreService:
         ------
         HTTPException
         """
-        if is_cross_site(request.headers):
-            raise HTTPException(403, "a page of another site may not store here")
         answer_type = choose(request, _ANSWERS).offer.media_type
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             raise HTTPException(415, "the body has to come without a Content-Encoding")

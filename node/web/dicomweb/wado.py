@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from node.retrieve.transcode import DECODED
+from node.web.access.roles import Role
 from node.web.dicomweb import zipped
 from node.web.dicomweb.accept import AS_STORED, Chosen, Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
@@ -26,7 +27,7 @@ def services(room: Room) -> list[Service]:
     wado = _Wado(room)
     series = "/studies/{study}/series/{series}"
     return [
-        Service("GET", path, f"Retrieve {name}", wado.instances)
+        Service("GET", path, f"Retrieve {name}", wado.instances, role=Role.VIEWER)
         for path, name in (
             ("/studies/{study}", "Study"),
             (series, "Series"),

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from node.retrieve.frames import NoPixels
 from node.retrieve.rendered import GIF, JPEG, PNG, View, Viewport, encoded, picture
 from node.retrieve.transcode import syntaxes_of
+from node.web.access.roles import Role
 from node.web.dicomweb.accept import Chosen, Offer, choose_of
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.media_types import DICOM
@@ -26,7 +27,7 @@ PATH = "/wado"
 
 
 def services(room: Room) -> list[Service]:
-    return [Service("GET", PATH, "WADO-URI", _WadoUri(room).answer, draws=True)]
+    return [Service("GET", PATH, "WADO-URI", _WadoUri(room).answer, draws=True, role=Role.VIEWER)]
 
 
 class _WadoUri:

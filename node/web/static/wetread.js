@@ -9,6 +9,7 @@ const enlarged = document.getElementById("enlarged");
 // Whether details are open is the person's: neither opened nor closed by a refresh.
 const keepsOpen = (name, node) => !(name === "open" && node.nodeName === "DETAILS");
 const MORPH = { morphStyle: "innerHTML", callbacks: { beforeAttributeUpdated: keepsOpen } };
+const GUARD = { "X-Wetread": "1", "X-Wetread-Token": document.querySelector("meta[name=token]").content };
 let seen = new Date();
 let timer = 0;
 
@@ -50,7 +51,7 @@ async function act(button) {
   button.disabled = true;
   let refused = "";
   try {
-    const answer = await ask(button.dataset.post, { method: "POST", headers: { "X-Wetread": "1" } });
+    const answer = await ask(button.dataset.post, { method: "POST", headers: GUARD });
     if (!answer.ok) refused = (await answer.json()).error || `status ${answer.status}`;
   } catch {
     refused = "the node does not answer";

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -19,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from node.web.access.roles import Need, Role, admit
 from node.web.viewer.configuration import app_config
 from node.web.viewer.installed import COMPRESSED, Installation, Viewer
 
@@ -69,6 +71,9 @@ def content_policy(installation: Installation) -> str:
 class ViewerRoute(BaseRoute):
     """Matches what OHIF has, and nothing else: other paths stay those of the application."""
 
+    path = "/*"
+    needs: Mapping[str, Need] = MappingProxyType({"GET": Role.VIEWER})
+
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
         self._configuration = app_config(viewer.segmentations_as).encode()
@@ -80,6 +85,7 @@ class ViewerRoute(BaseRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
+        await admit(request, self.needs["GET"])
         answer = await run_in_threadpool(self._answer, request)
         await answer(scope, receive, send)
 

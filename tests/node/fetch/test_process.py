@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import threading
@@ -47,6 +48,12 @@ def wetread(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
 
 
+def filled(node: Node, **values: str) -> dict[str, str]:
+    """The form as a browser sends it: the page's token is with it."""
+    (token,) = re.findall('name="token" value="([^"]+)"', node.get("/fetch").text)
+    return {**FORM, **values, "token": token}
+
+
 def post(node: Node, path: str, **given: object) -> httpx.Response:
     return httpx.post(f"http://127.0.0.1:{node.http_port}{path}", **given)  # type: ignore[arg-type]
 
@@ -71,18 +78,23 @@ def test_the_form_works_without_scripts_and_the_page_shows_how_it_went(node: Nod
     page = node.get("/fetch")
     assert '<form method="post" action="/fetch">' in page.text
     assert "form-action 'self'" in page.headers["content-security-policy"]
-    sent = post(node, "/fetch", data=FORM)
+    sent = post(node, "/fetch", data=filled(node))
     assert (sent.status_code, sent.headers["location"]) == (303, "/")
     until(lambda: "3 instances in 1 study: 3 came" in node.get("/").text)
 
 
 def test_a_form_that_a_page_elsewhere_sends_is_refused(node: Node) -> None:
-    elsewhere = post(node, "/fetch", data=FORM, headers={"Origin": "http://evil.example"})
+    form = filled(node)
+    assert post(node, "/fetch", data=FORM).status_code == 403, "without the token"
+    elsewhere = post(node, "/fetch", data=form, headers={"Origin": "http://evil.example"})
     assert elsewhere.status_code == 403
-    assert post(node, "/fetch", data=FORM, headers={"Sec-Fetch-Site": "cross-site"}).is_error
-    assert post(node, "/fetch", data={**FORM, "source": "other"}).status_code == 409
-    assert post(node, "/fetch", data={"file": "x"}).status_code == 422
-    assert post(node, "/fetch", data={f"f{one}": "x" for one in range(30)}).status_code == 422
+    assert post(node, "/fetch", data=form, headers={"Sec-Fetch-Site": "cross-site"}).is_error
+    assert post(node, "/fetch", data={**form, "source": "other"}).status_code == 409
+    assert post(node, "/fetch", data={"file": "x", "token": form["token"]}).status_code == 422
+    assert (
+        post(node, "/fetch", data=form | dict.fromkeys(map(str, range(200)), "x")).status_code
+        == 422
+    )
     assert post(node, "/fetch", content=iter([b"x" * 50_000] * 2)).status_code == 413
 
 
@@ -117,7 +129,7 @@ def test_a_node_that_is_killed_while_it_fetches_goes_on_when_it_starts_again(
             f"port = {archive.port}\n"
         )
         with running_node(tmp_path / "node", text) as node:
-            assert post(node, "/fetch", data={**FORM, "accession_number": "A1"}).status_code == 303
+            assert post(node, "/fetch", data=filled(node, accession_number="A1")).status_code == 303
             until(lambda: node.get("/api/fetches/1").json()["received"] == 1)
             node.kill()
             archive.gate.set()

@@ -1,0 +1,36 @@
+"""What is answered to whoever may not."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+LOGIN = "/login"
+
+
+def too_little(request: Request, name: str, role: str | None, need: object) -> HTTPException:
+    """Of somebody whose role is not enough; nobody is led to the login."""
+    if role is not None:
+        return HTTPException(403, f"this needs the role {need}; {name} has the role {role}")
+    if _is_a_page(request):
+        return HTTPException(303, "log in first", {"Location": f"{LOGIN}?next={_place(request)}"})
+    return HTTPException(401, "log in first", {"WWW-Authenticate": _challenge(request)})
+
+
+def _is_a_page(request: Request) -> bool:
+    """Whether a person looks at the answer."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def _place(request: Request) -> str:
+    """Where to go after the login. A study's UID stays in the address for no longer than that."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return quote(f"{request.url.path}{query}", safe="/")
+
+
+def _challenge(request: Request) -> str:
+    """RFC 9110 11.6.1 wants one. Browsers would ask for a password by a window of their own."""
+    is_browser = "sec-fetch-mode" in request.headers
+    return 'Login realm="Wetread"' if is_browser else 'Basic realm="Wetread", charset="UTF-8"'
