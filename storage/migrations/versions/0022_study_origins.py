@@ -9,7 +9,7 @@ from storage.restriction import OriginKind, normal
 from storage.schema import IndexedText
 
 revision = "0022"
-down_revision = "0017"
+down_revision = "0020"
 branch_labels = None
 depends_on = None
 
