@@ -157,7 +157,7 @@ def _analyze(port: int, folder: Path, tally: Tally, stop: threading.Event) -> No
 
 def _read_pages(page: str, tally: Tally, stop: threading.Event) -> None:
     while not stop.wait(0.5):
-        for path in ("/", "/fragment", "/api/studies?limit=100", "/metrics", "/health"):
+        for path in ("/", "/alarms", "/api/studies?limit=100", "/metrics", "/health"):
             began = time.monotonic()
             try:
                 with urllib.request.urlopen(f"{page}{path}", timeout=30) as answer:

@@ -108,6 +108,13 @@ def open_alarms(tx: Transaction, limit: int = 100) -> list[Event]:
     return [_event(row) for row in tx.execute(query)]
 
 
+def count_open_alarms(tx: Transaction) -> int:
+    """How many alarms nobody has acknowledged."""
+    table = schema.events
+    is_open = (table.c.level == Level.ALARM.value, table.c.acknowledged.is_(False))
+    return tx.scalar(sa.select(sa.func.count()).where(*is_open)) or 0
+
+
 def acknowledge(tx: Transaction, event_id: int) -> None:
     """A person has seen the alarm.
 
@@ -135,15 +142,12 @@ def counts(tx: Transaction, of_all_deliveries: bool = True) -> Counts:
     Without ``of_all_deliveries`` those of what is sent or superseded are left out: to count them
     goes through every object that was ever delivered.
     """
-    alarms = sa.select(sa.func.count()).where(
-        schema.events.c.level == Level.ALARM.value, schema.events.c.acknowledged.is_(False)
-    )
     quarantined = sa.select(sa.func.count()).select_from(schema.quarantine)
     return Counts(
         studies=_by_state(tx, schema.studies, StudyState),
         jobs=_by_state(tx, schema.jobs, JobState),
         deliveries=_by_state(tx, schema.deliveries, DeliveryState if of_all_deliveries else _OPEN),
-        alarms=tx.scalar(alarms) or 0,
+        alarms=count_open_alarms(tx),
         quarantined=tx.scalar(quarantined) or 0,
     )
 

@@ -6,7 +6,7 @@ Pure: (series, rules, installed analyzers) → decisions. Reads no file and no d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from analyzers.contract import AnalyzerInfo
 from node.config.rules import RuleSettings
@@ -34,9 +34,7 @@ class SeriesVerdict:
 class Decision:
     """What one rule says of one analyzer for a study.
 
-    chosen: the series to run on, or None. Of a rule that runs on every series that fits there is a
-        decision for each.
-    fitting: series that it could have run on too, that suit the analyzer less.
+    chosen: the series to run on, or None.
     unmatched: series for which the rule's conditions do not hold.
     refused: series for which they hold, that the analyzer's input contract refuses.
     """
@@ -46,7 +44,6 @@ class Decision:
     chosen: StoredSeries | None
     unmatched: tuple[SeriesVerdict, ...]
     refused: tuple[SeriesVerdict, ...]
-    fitting: tuple[StoredSeries, ...] = ()
 
     @property
     def fired(self) -> bool:
@@ -59,8 +56,7 @@ def route(
     installed: Mapping[str, AnalyzerInfo],
     described: Descriptions | None = None,
 ) -> tuple[Decision, ...]:
-    """One decision for each rule and each of its analyzers, in the order of the rules; of a rule
-    that wants all series one for each that fits.
+    """One decision for each rule and each of its analyzers, in the order of the rules.
 
     Series that the node made itself are never routed: a PACS that sends everything back would
     close a loop.
@@ -68,10 +64,7 @@ def route(
     foreign = [one for one in series if is_foreign(one)]
     known = described or Descriptions()
     return tuple(
-        decision
-        for rule in rules
-        for name in rule.analyzers
-        for decision in _decide(foreign, rule, installed[name], known)
+        _decide(foreign, rule, installed[name], known) for rule in rules for name in rule.analyzers
     )
 
 
@@ -94,22 +87,20 @@ def mixed_patients(series: StoredSeries) -> str:
 
 def _decide(
     series: Sequence[StoredSeries], rule: RuleSettings, info: AnalyzerInfo, known: Descriptions
-) -> tuple[Decision, ...]:
+) -> Decision:
     by_rule = [SeriesVerdict(one, unmet(rule.when, one.header)) for one in series]
     matched = [verdict.series for verdict in by_rule if not verdict.reasons]
     by_contract = [SeriesVerdict(one, _refusals(one, info, known)) for one in matched]
-    accepted = sorted(
-        (verdict.series for verdict in by_contract if not verdict.reasons),
+    accepted = [verdict.series for verdict in by_contract if not verdict.reasons]
+    chosen = min(
+        accepted,
         key=lambda one: (info.inputs.preference(known.of(one)), one.series_instance_uid),
+        default=None,
     )
-    first = Decision(
+    return Decision(
         rule=rule,
         analyzer=info.name,
-        chosen=accepted[0] if accepted else None,
+        chosen=chosen,
         unmatched=tuple(verdict for verdict in by_rule if verdict.reasons),
         refused=tuple(verdict for verdict in by_contract if verdict.reasons),
     )
-    if rule.series == "all":
-        others = (replace(first, chosen=one, unmatched=(), refused=()) for one in accepted[1:])
-        return (first, *others)
-    return (replace(first, fitting=tuple(accepted[1:])),)

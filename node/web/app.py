@@ -10,13 +10,15 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.web import fetch_form, forms, page, refusals
+from node.web import forms, refusals
 from node.web.access import routes as named_routes
 from node.web.access.roles import PUBLIC, Guarded, Role, needs
 from node.web.api.routes import routes
 from node.web.context import WebContext as WebContext
 from node.web.dicomweb import routes as dicomweb
+from node.web.frame.render import STATIC, Render
 from node.web.hosts import KnownHosts
+from node.web.pages import routes as pages
 from node.web.viewer.serving import ViewerRoute
 
 SECURITY = {
@@ -53,18 +55,19 @@ def create_app(context: WebContext) -> FastAPI:
     app = Application(title=context.title, version=context.version, openapi_url=None)
     app.state.access = context.access
     app.more_paths = lambda: dicomweb.paths(context)
-    app.mount("/static", Guarded(StaticFiles(directory=page.HERE / "static"), PUBLIC))
+    app.mount("/static", Guarded(StaticFiles(directory=STATIC), PUBLIC))
     app.router.routes.append(dicomweb.mount(context))
     app.add_middleware(KnownHosts, allowed=context.allowed_hosts)
     app.add_middleware(_Hardened)
     app.add_middleware(_AnswersHead)
-    refusals.add(app)
-    for router in (page.routes(context), fetch_form.routes(context), routes(context)):
+    render = Render(context)
+    refusals.add(app, render)
+    for router in (pages.routes(context, render), routes(context)):
         app.include_router(router, max_body_size=forms.MAX_BYTES)
     _describe(app)
     if context.viewer is not None:
         app.router.routes.append(ViewerRoute(context.viewer))  # the last: it is asked for the rest
-    named_routes.named(app)
+    app.state.routes = named_routes.named(app)
     return app
 
 

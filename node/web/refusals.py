@@ -5,28 +5,20 @@ Programs get ``{"error": …}``, browsers a page with the same sentence. Nothing
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from node.web.frame.render import Render
 from storage.errors import DatabaseUnavailable, NotFound, Overloaded, StorageError
 
 RETRY_AFTER_S = 5
 """When to ask again for what was too much at once."""
-TEMPLATES = Environment(
-    loader=FileSystemLoader(Path(__file__).parent / "templates"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    auto_reload=False,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,48 +37,55 @@ class Refusal:
         return "There is no such page" if self.status == 404 else "This cannot be shown"
 
 
-def add(app: FastAPI) -> None:
+def add(app: FastAPI, render: Render) -> None:
     """Make every error of the application's routes an answer in words."""
+    answer = functools.partial(_answer, render)
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> Response:
-        return _answer(request, Refusal(error.status_code, error.detail, error.headers))
+        return answer(request, Refusal(error.status_code, error.detail, error.headers))
 
     @app.exception_handler(RequestValidationError)
     async def senseless(request: Request, error: RequestValidationError) -> Response:
         wrong = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        return _answer(request, Refusal(422, "; ".join(wrong)))
+        return answer(request, Refusal(422, "; ".join(wrong)))
 
     @app.exception_handler(Overloaded)
     async def overloaded(request: Request, error: Overloaded) -> Response:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
-        return _answer(request, Refusal(503, str(error), headers))
+        return answer(request, Refusal(503, str(error), headers))
 
     @app.exception_handler(DatabaseUnavailable)
     async def unavailable(request: Request, error: DatabaseUnavailable) -> Response:
         headers = {"Retry-After": str(RETRY_AFTER_S)}
-        return _answer(request, Refusal(503, f"the database is not available: {error}", headers))
+        return _answer(
+            render, request, Refusal(503, f"the database is not available: {error}", headers)
+        )
 
     @app.exception_handler(NotFound)
     async def missing(request: Request, error: NotFound) -> Response:
-        return _answer(request, Refusal(404, str(error)))
+        return answer(request, Refusal(404, str(error)))
 
     @app.exception_handler(StorageError)
     async def conflicting(request: Request, error: StorageError) -> Response:
-        return _answer(request, Refusal(409, str(error)))
+        return answer(request, Refusal(409, str(error)))
 
 
-def _answer(request: Request, refusal: Refusal) -> Response:
+def _answer(render: Render, request: Request, refusal: Refusal) -> Response:
     if not _is_for_people(request):
         body = {"error": refusal.sentence}
         return JSONResponse(body, refusal.status, _headers(refusal))
     sentence = refusal.sentence.removeprefix("query.")
-    text = TEMPLATES.get_template("refused.html").render(
+    answer = render(
+        request,
+        "refused.html",
+        refusal.status,
         title=refusal.title,
         sentence=sentence[:1].upper() + sentence[1:],
         again_s=RETRY_AFTER_S if refusal.status == 503 else 0,
     )
-    return HTMLResponse(text, refusal.status, _headers(refusal))
+    answer.headers.update(refusal.headers or {})
+    return answer
 
 
 def _headers(refusal: Refusal) -> dict[str, str] | None:

@@ -114,7 +114,6 @@ def _said(results: JobResults) -> dict[str, Any]:
         "findings": [dataclasses.asdict(row) for row in results.findings],
         "previews": list(results.previews),
         "remarks": list(results.remarks),
-        "unmade": {kind.value: why for kind, why in results.unmade.items()},
     }
 
 
@@ -140,7 +139,7 @@ def _end(
         traceback=traceback,
         **_said(results),
     )
-    outbox.ran_again(tx, job_id, at)
+    outbox.drop_overwritten(tx, job_id, results.objects, at)
     outbox.enter(tx, job_id, before.destinations, at)
     rows.tell(tx, at, job_id, before.state, state, reason)
 
@@ -160,13 +159,8 @@ def _enter_results(
         if one.sop_instance_uid in known:
             uid = one.sop_instance_uid
             values = {"key": one.key, "size_bytes": one.size_bytes, "sha256": one.sha256}
-            again = sa.update(table).where(table.c.sop_instance_uid == uid)
-            tx.execute(again.values(**values, is_current=True))
-    gone = _written_over(known, objects)
-    for part in outbox.parts(gone):
-        over = sa.update(table).where(table.c.sop_instance_uid.in_(part))
-        tx.execute(over.values(is_current=False))
-    index.drop_own(tx, job.study_id, gone)
+            tx.execute(sa.update(table).where(table.c.sop_instance_uid == uid).values(**values))
+    index.drop_own(tx, job.study_id, _written_over(known, objects))
 
 
 def _written_over(known: dict[str, str], objects: tuple[ResultObject, ...]) -> list[str]:

@@ -45,7 +45,7 @@ def test_no_name_no_whole_patient_id_and_no_uid_leave_the_node(
     site: Site, phantom_paths: list[Path]
 ) -> None:
     finish(site, study_with_job(site, phantom_paths[0]))
-    for path in ("/", "/fragment", "/api/studies", "/api/jobs", "/api/jobs/1", "/api/deliveries"):
+    for path in ("/", "/alarms", "/api/studies", "/api/jobs", "/api/jobs/1", "/api/deliveries"):
         text = site.client.get(path).text
         for secret in ("Doe", "PAT-123456", "1.2.3", "2.25."):
             assert secret not in text, (path, secret)
@@ -98,12 +98,12 @@ def test_failed_deliveries_of_a_done_job_are_sent_again(
 def test_an_alarm_stands_on_the_page_until_it_is_acknowledged(site: Site) -> None:
     with site.database.write() as tx:
         events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
-    assert "the PACS is away" in site.client.get("/").text
+    assert "the PACS is away" in site.client.get("/alarms").text
     (alarm,) = site.client.get("/api/alarms").json()
     path = f"/api/alarms/{alarm['id']}/acknowledge"
     assert site.client.post(path).status_code == 403
     assert site.client.post(path, headers={"X-Wetread": "1"}).status_code == 200
-    assert "the PACS is away" not in site.client.get("/").text
+    assert "the PACS is away" not in site.client.get("/alarms").text
 
 
 @pytest.mark.parametrize("path", ["/api/jobs/99", "/api/studies/99", "/previews/99/0.png"])

@@ -3,6 +3,7 @@ good."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -10,12 +11,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from node.web.app import WebContext, create_app
 from node.web.context import Away
-from node.web.page import _Renderer
 from node.web.server import WebServer
-from node.web.views import Selection
 from storage import index, ledger, outbox
 from storage.records import JobResults
 from tests.node.web.sites import START, Site, fail, finish, refuse_all, study_with_job
@@ -119,8 +119,14 @@ def context_of(site: Site, away: dict[str, Away], kind: str = "dimse") -> WebCon
     )
 
 
+async def _front_page(app: FastAPI) -> str:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
+        return (await client.get("/")).text
+
+
 def drawn(site: Site, away: dict[str, Away], kind: str = "dimse") -> str:
-    text = bytes(_Renderer(context_of(site, away, kind)).fragment(Selection()).body).decode()
+    text = asyncio.run(_front_page(create_app(context_of(site, away, kind))))
     return " ".join(re.sub(r"<[^>]+>", " ", text).split())
 
 

@@ -40,11 +40,11 @@ def test_what_is_open_selected_and_focused_stays_so_while_the_page_changes(
     page.run("document.querySelector('[data-post$=retry]').focus()")
     with site.database.write() as tx:
         events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
-    page.wait("document.body.textContent.includes('the PACS is away')")
+    page.wait("document.body.textContent.includes('2 alarms')")
     assert page.run("document.querySelector('details#t1').open")
     assert page.run("getSelection().toString().trim()") == "Traceback here"
     assert page.run("document.activeElement.dataset.post") == "/api/jobs/1/retry"
-    assert page.run("document.title") == "(2) WETREAD · Wetread"
+    assert page.run("document.title") == "(2) Studies · WETREAD · Wetread"
     assert page.complaints == []
 
 
@@ -56,6 +56,7 @@ def test_what_is_scrolled_to_stays_where_it_is_when_something_goes_away_above(
     with site.database.write() as tx:
         alarm = events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "look here")
     _show(page, site)
+    page.run("said = document.querySelector('#alarming').textContent")
     page.run("document.querySelector('#s1').scrollIntoView()")
     page.run("document.querySelector('#j1 .previews a').focus()")
     page.run("document.querySelector('#health').open = true")
@@ -63,7 +64,7 @@ def test_what_is_scrolled_to_stays_where_it_is_when_something_goes_away_above(
     before = page.run("document.querySelector('#s1').getBoundingClientRect().top")
     with site.database.write() as tx:
         events.acknowledge(tx, alarm)
-    page.wait("!document.body.textContent.includes('look here')")
+    page.wait("document.querySelector('#alarming')?.textContent !== said")
     assert abs(page.run("document.querySelector('#s1').getBoundingClientRect().top") - before) < 2
     assert page.run("document.activeElement.className") == "preview"
     assert page.run("document.querySelector('#health').open")
@@ -90,7 +91,7 @@ def test_what_appears_above_does_not_load_the_images_below_again(
     page.run("document.querySelector('.preview img').marked = true")
     with site.database.write() as tx:
         events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "look here")
-    page.wait("!!document.querySelector('.alarms')")
+    page.wait("!!document.querySelector('#alarming')")
     assert page.run("document.querySelector('.preview img').marked")
 
 
@@ -112,8 +113,9 @@ def test_the_buttons_try_again_and_acknowledge_do_what_they_say(
     _show(page, site)
     page.run("document.querySelector('[data-post$=retry]').click()")
     page.wait("document.querySelector('.job .badge').textContent.includes('waiting')")
-    page.run("document.querySelector('.alarms button').click()")
-    page.wait("!document.querySelector('.alarms')")
+    _show(page, site, "alarms")
+    page.run("document.querySelector('.action button').click()")
+    page.wait("document.body.textContent.includes('No alarm is open')")
     assert site.client.get("/api/alarms").json() == []
     assert site.woken == ["woken"]
 
@@ -132,7 +134,7 @@ def test_what_comes_from_images_is_never_run(
     study_with_job(site, phantom_paths[0], HOSTILE)
     _show(page, site)
     page.run("refresh()")
-    assert page.run("document.querySelector('h2').textContent").endswith(HOSTILE)
+    assert page.run("document.querySelector('main h2').textContent").endswith(HOSTILE)
     assert page.run("window.struck") is None
     assert page.complaints == []
 

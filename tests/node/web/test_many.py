@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -27,7 +28,7 @@ from tests.storage.samples import (
 
 MARK = {"X-Wetread": "1"}
 LISTS = (
-    "/", "/fragment", "/?problems=true", "/?offset=1", "/api/studies?limit=1000",
+    "/", "/alarms", "/?problems=true", "/?offset=1", "/api/studies?limit=1000",
     "/api/jobs?limit=1000", "/api/jobs?state=failed", "/api/deliveries?limit=1000", "/api/alarms",
     "/api/events?limit=1000", "/api/quarantine", "/api/deletions", "/api/jobs/1", "/api/studies/1",
 )  # fmt: skip
@@ -80,7 +81,7 @@ def test_no_list_asks_more_of_the_database_for_many_than_for_few(site: Site) -> 
     fill(site, 25, first=3, objects=7)
     many = {path: number_of_statements(site, path) for path in LISTS}
     assert many == few
-    assert max(many.values()) <= 32
+    assert max(many.values()) <= 34
 
 
 def test_a_job_with_many_objects_costs_the_page_no_row_of_each(site: Site) -> None:
@@ -155,8 +156,7 @@ def test_older_and_newer_pages_lead_to_the_same_studies_whatever_comes(site: Sit
     fill(site, 25)
 
     def studies(path: str) -> list[str]:
-        parts = site.client.get(path).text.split('<article id="s')[1:]
-        return [part.split('"')[0] for part in parts if part[0].isdigit()]
+        return re.findall(r'<article [^>]*id="s(\d+)"', site.client.get(path).text)
 
     def link(path: str, word: str) -> str:
         before = site.client.get(path).text.split(f'">{word} studies</a>')[0]
@@ -181,7 +181,7 @@ def test_older_and_newer_pages_lead_to_the_same_studies_whatever_comes(site: Sit
     "place", ["x", "17", "1x", "-1x2", "1x2x3", "9" * 19 + "x1", "9" * 18 + "x1", "٣x٣", ""]
 )
 def test_a_place_that_is_none_is_refused(site: Site, place: str) -> None:
-    for path in ("/", "/fragment", "/api/studies"):
+    for path in ("/", "/api/studies"):
         answer = site.client.get(path, params={"before": place})
         assert answer.status_code == 422, path
         assert "before" in answer.text.lower()
@@ -197,7 +197,7 @@ def test_when_all_connections_for_looking_are_taken_the_answer_says_when_to_ask_
     with ExitStack() as looking:
         for _ in range(LOOK.size):
             looking.enter_context(site.database.look())
-        for path in ("/", "/fragment", "/api/studies", "/api/jobs/1"):
+        for path in ("/", "/alarms", "/api/studies", "/api/jobs/1"):
             answer = site.client.get(path)
             assert answer.status_code == 503, path
             assert int(answer.headers["retry-after"]) > 0
@@ -293,10 +293,10 @@ def test_alike_alarms_are_counted_and_acknowledged_by_the_database(site: Site) -
     with site.database.write() as tx:
         for number in range(500):
             events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", f"kind {number % 3}")
-    few = number_of_statements(site, "/")
-    assert "167×" in site.client.get("/").text
+    few = number_of_statements(site, "/alarms")
+    assert "167×" in site.client.get("/alarms").text
     with statements() as asked:
         done = site.client.post("/api/alarms/500/acknowledge?alike=true", headers=MARK).json()
     assert done["number"] == 167
     assert len(asked) < 12
-    assert number_of_statements(site, "/") == few
+    assert number_of_statements(site, "/alarms") == few

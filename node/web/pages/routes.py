@@ -1,0 +1,20 @@
+"""All pages, a module each."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from node.web.api.changing import Changes
+from node.web.context import WebContext
+from node.web.frame.render import Render
+from node.web.pages import alarms, fetch, previews, studies
+
+
+def routes(context: WebContext, render: Render) -> APIRouter:
+    router = APIRouter()
+    changes = Changes(context)
+    router.include_router(studies.routes(context, render))
+    router.include_router(alarms.routes(context, render, changes))
+    router.include_router(fetch.routes(context, render, changes))
+    router.include_router(previews.routes(context))
+    return router
