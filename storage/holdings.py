@@ -63,7 +63,7 @@ def select(tx: Transaction, selection: Selection, after: int = 0, limit: int = 1
     if selection.is_empty:
         return []
     order = schema.instances.c.id
-    chosen = _joined(*_COLUMNS).where(order > after, *_conditions(tx, selection))
+    chosen = joined(*COLUMNS).where(order > after, *_conditions(tx, selection))
     return [Held(*row) for row in tx.execute(chosen.order_by(order).limit(limit))]
 
 
@@ -71,7 +71,7 @@ def count(tx: Transaction, selection: Selection) -> int:
     """How many instances are meant."""
     if selection.is_empty:
         return 0
-    return tx.scalar(_joined(sa.func.count()).where(*_conditions(tx, selection))) or 0
+    return tx.scalar(joined(sa.func.count()).where(*_conditions(tx, selection))) or 0
 
 
 # --- what is new --------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def study_uids(database: Database) -> Iterator[str]:
         after = rows[-1].id
 
 
-_COLUMNS = (
+COLUMNS = (
     schema.instances.c.id,
     schema.patients.c.patient_id,
     schema.studies.c.study_instance_uid,
@@ -162,9 +162,11 @@ _COLUMNS = (
     schema.instances.c.own,
     schema.instances.c.received_at,
 )
+"""Those of ``Held``, in its order."""
 
 
-def _joined(*columns: Any) -> sa.Select[Any]:
+def joined(*columns: Any) -> sa.Select[Any]:
+    """These columns of every instance with its series, study and patient."""
     instances, series, studies = schema.instances, schema.series, schema.studies
     return sa.select(*columns).select_from(
         instances.join(series, series.c.id == instances.c.series_id)

@@ -73,11 +73,11 @@ def is_segmentation(header: Dataset) -> bool:
 
 def segments_shown(array: NDArray[Any], header: Dataset, frame: int) -> NDArray[np.uint8]:
     """(row, column, 3): each segment in its colour on black, fractions darker."""
-    colours = _colours(header)
+    colours = colours_of(header)
     if values.text(header, "SegmentationType") == "LABELMAP":
         return _labels_shown(array, colours)
     number = _segment_of(header, frame)
-    colour = np.array(colours.get(number, _spare(number)), np.float32)
+    colour = np.array(colours.get(number, spare(number)), np.float32)
     most = values.known(values.whole(header, "MaximumFractionalValue")) or 1
     share = np.clip(array.astype(np.float32) / most, 0, 1)
     return (share[..., None] * colour + 0.5).astype(np.uint8)
@@ -87,7 +87,7 @@ def _labels_shown(array: NDArray[Any], colours: dict[int, Rgb]) -> NDArray[np.ui
     picture = np.zeros((*array.shape, 3), np.uint8)
     for number in np.unique(array).tolist():
         if number in colours or number:
-            picture[array == number] = colours.get(number, _spare(number))
+            picture[array == number] = colours.get(number, spare(number))
     return picture
 
 
@@ -100,11 +100,11 @@ def _segment_of(header: Dataset, frame: int) -> int:
     return 1
 
 
-def _spare(number: int) -> Rgb:
+def spare(number: int) -> Rgb:
     return _WITHOUT_A_COLOUR[(number - 1) % len(_WITHOUT_A_COLOUR)]
 
 
-def _colours(header: Dataset) -> dict[int, Rgb]:
+def colours_of(header: Dataset) -> dict[int, Rgb]:
     found = {}
     for segment in values.items(header, "SegmentSequence"):
         number = values.known(values.whole(segment, "SegmentNumber"))

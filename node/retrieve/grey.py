@@ -76,27 +76,25 @@ def shown(
 ) -> NDArray[np.uint8]:
     """The greys of a frame, counted from 1, in a window; without one, as the header says."""
     groups = groups_of(header, frame)
-    padding = _padding(array, header)
-    rescaled = _rescaled(array, groups)
+    padding = padding_of(array, header)
+    after = _rescaled(array, groups)
     if window is None:
-        window = _window(groups, is_real=array.dtype.kind == "f")
-    shares = (
-        _without_window(rescaled, header, padding) if window is None else window.shares(rescaled)
-    )
+        window = window_said(header, frame, is_real=array.dtype.kind == "f")
+    shares = _without_window(after, header, padding) if window is None else window.shares(after)
     if padding is not None:
         shares = np.where(padding, np.float32(0), shares)
-    if _is_inverse(header):
+    if is_inverse(header):
         shares = 1 - shares
     return (shares * GREYS + 0.5).astype(np.uint8)
 
 
-def _is_inverse(header: Dataset) -> bool:
+def is_inverse(header: Dataset) -> bool:
     """MONOCHROME1, or Presentation LUT Shape, which says the same (PS3.3 C.11.6)."""
     shape = values.text(header, "PresentationLUTShape")
     return values.text(header, "PhotometricInterpretation") == "MONOCHROME1" or shape == "INVERSE"
 
 
-def _padding(array: NDArray[Any], header: Dataset) -> NDArray[np.bool_] | None:
+def padding_of(array: NDArray[Any], header: Dataset) -> NDArray[np.bool_] | None:
     """Pixels that are none (PS3.3 C.7.5.1.1.2)."""
     first = values.known(values.whole(header, "PixelPaddingValue"))
     if first is None:
@@ -106,19 +104,47 @@ def _padding(array: NDArray[Any], header: Dataset) -> NDArray[np.bool_] | None:
     return np.asarray((array >= low) & (array <= high))
 
 
-def _rescaled(array: NDArray[Any], groups: list[Dataset]) -> NDArray[Any]:
-    header = groups[-1]
-    if array.dtype.kind in "iu" and values.items(header, "ModalityLUTSequence"):
-        try:
-            return np.asarray(apply_modality_lut(array, header))
-        except DAMAGED:
-            return array
+@dataclass(frozen=True, slots=True)
+class Line:
+    """How stored values become those that windows are given in. kind: Rescale Type."""
+
+    slope: float = 1.0
+    intercept: float = 0.0
+    kind: str = ""
+    is_given: bool = False
+
+
+def rescale_of(header: Dataset, frame: int) -> Line | None:
+    """The rescale of a frame; None where a Modality LUT is in its place."""
+    return _line(groups_of(header, frame))
+
+
+def _line(groups: list[Dataset]) -> Line | None:
+    if values.items(groups[-1], "ModalityLUTSequence"):
+        return None
     for holder in _holders(groups, "PixelValueTransformationSequence"):
         slope = values.known(values.number(holder, "RescaleSlope"))
         intercept = values.known(values.number(holder, "RescaleIntercept"))
         if slope and intercept is not None:
-            return array.astype(np.float32) * np.float32(slope) + np.float32(intercept)
-    return array
+            return Line(slope, intercept, values.text(holder, "RescaleType").upper(), True)
+    return Line()
+
+
+def rescaled(array: NDArray[Any], header: Dataset, frame: int) -> NDArray[Any]:
+    """The values of a frame after Modality LUT or rescale."""
+    return _rescaled(array, groups_of(header, frame))
+
+
+def _rescaled(array: NDArray[Any], groups: list[Dataset]) -> NDArray[Any]:
+    line = _line(groups)
+    if line is None and array.dtype.kind in "iu":
+        try:
+            return np.asarray(apply_modality_lut(array, groups[-1]))
+        except DAMAGED:
+            return array
+    if line is None or not line.is_given:
+        return array
+    return array.astype(np.float32) * np.float32(line.slope) + np.float32(line.intercept)
 
 
 def _holders(groups: list[Dataset], keyword: str) -> Iterator[Dataset]:
@@ -128,8 +154,9 @@ def _holders(groups: list[Dataset], keyword: str) -> Iterator[Dataset]:
     yield groups[-1]
 
 
-def _window(groups: list[Dataset], is_real: bool) -> Window | None:
+def window_said(header: Dataset, frame: int, is_real: bool) -> Window | None:
     """The first window that the header holds; none where it has tables instead."""
+    groups = groups_of(header, frame)
     if values.items(groups[-1], "VOILUTSequence"):
         return None
     windows = (_window_of(one, is_real) for one in _holders(groups, "FrameVOILUTSequence"))

@@ -21,6 +21,8 @@ _WORDS = {"[hnsf'U]": "HU", "deg": "°", "mo": "months", "a": "years", "1": "", 
 _ASCII = str.maketrans({"²": "2", "³": "3", "°": " deg"})
 """In objects: a title beyond ASCII would change the character set of all that is copied."""
 _POWER = re.compile(r"(?<=[A-Za-z])[23](?![0-9])")
+_UPTAKE = re.compile(r"g/m[lL]\{SUV(bw|lbm|bsa|ibw)\}")
+_SUVS = {"bw": "", "lbm": " (lean mass)", "bsa": " (surface)", "ibw": " (ideal weight)"}
 _ANNOTATION = re.compile(r"\{[^{}]*\}")
 
 
@@ -61,10 +63,21 @@ def percent_in_words(percent: float, language: str) -> str:
 
 def unit_words(unit: Code) -> str:
     """A unit as people write it: HU, mm³, g/mL; empty for what has none."""
-    if unit.value in _WORDS:
-        return _WORDS[unit.value]
-    plain = _ANNOTATION.sub("", unit.value).replace("/ml", "/mL")
+    return ucum_in_words(unit.value)
+
+
+def ucum_in_words(ucum: str) -> str:
+    """The same of a UCUM code."""
+    if ucum in _WORDS:
+        return _WORDS[ucum]
+    plain = _ANNOTATION.sub("", ucum).replace("/ml", "/mL")
     return _POWER.sub(lambda match: "²³"[int(match[0]) - 2], plain)
+
+
+def on_screen(ucum: str) -> str:
+    """The same where no quantity stands beside it: an uptake is said to be an SUV."""
+    found = _UPTAKE.fullmatch(ucum)
+    return f"SUV{_SUVS[found[1]]}" if found else ucum_in_words(ucum)
 
 
 def in_words(measurement: Measurement, language: str) -> str:

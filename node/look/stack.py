@@ -1,0 +1,143 @@
+"""A series as a stack of slices, in the order in which they are looked through.
+
+The order is that of their places: from head to feet, from front to back, from right to left,
+however the patient lay and whatever the images are numbered. Images without a place follow their
+numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from node.look.place import Place, place_of
+from storage.holdings import Held
+from storage.index.shown import Member
+
+MOST_SLICES = 20_000
+_SAME_DIRECTION = 0.999
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """One frame of an instance. frame: counted from 1. number: Instance Number."""
+
+    held: Held
+    frame: int
+    frames: int
+    number: int | None
+    rows: int
+    columns: int
+    place: Place | None
+
+    @property
+    def pixel_mm(self) -> tuple[float, float] | None:
+        return self.place.spacing if self.place else None
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """The slices of a series, first to last."""
+
+    series_id: int
+    modality: str
+    frame_of_reference: str
+    slices: tuple[Slice, ...]
+
+    @cached_property
+    def by_frame(self) -> dict[tuple[str, int], int]:
+        """The place in the stack of an instance's frame, by its UID and number."""
+        return {
+            (one.held.sop_instance_uid, one.frame): index for index, one in enumerate(self.slices)
+        }
+
+    def index_of(self, sop_instance_uid: str, frame: int | None) -> int | None:
+        return self.by_frame.get((sop_instance_uid, frame or 1))
+
+    def nearest(self, place: Place) -> int | None:
+        """The slice that lies nearest to a plane; None where none is parallel to it."""
+        best: tuple[float, int] | None = None
+        for index, one in enumerate(self.slices):
+            if one.place is None or not one.place.is_parallel(place):
+                continue
+            apart = abs(float((one.place.position - place.position) @ place.normal))
+            if best is None or apart < best[0]:
+                best = (apart, index)
+        return best[1] if best else None
+
+
+def stack_of(series_id: int, members: Sequence[Member], series: dict[str, Any]) -> Stack:
+    """``series``: what the index keeps of its header."""
+    slices = list(_slices(members))[:MOST_SLICES]
+    return Stack(
+        series_id,
+        str(series.get("Modality", "")),
+        str(series.get("FrameOfReferenceUID", "")),
+        tuple(_ordered(slices)),
+    )
+
+
+def _slices(members: Iterable[Member]) -> Iterator[Slice]:
+    for member in members:
+        header = member.header
+        rows, columns = _whole(header.get("Rows")), _whole(header.get("Columns"))
+        if not rows or not columns:
+            continue
+        frames = max(_whole(header.get("NumberOfFrames")) or 1, 1)
+        positions = header.get("FramePositions")
+        for frame in range(1, min(frames, MOST_SLICES) + 1):
+            position = header.get("ImagePositionPatient")
+            if isinstance(positions, list):
+                position = positions[frame - 1] if frame <= len(positions) else None
+            elif frames > 1:
+                position = None
+            place = place_of(position, header.get("ImageOrientationPatient"), _spacing(header))
+            number = _whole(header.get("InstanceNumber"))
+            yield Slice(member.held, frame, frames, number, rows, columns, place)
+
+
+def _spacing(header: Any) -> Any:
+    return header.get("PixelSpacing")
+
+
+def _whole(value: object) -> int | None:
+    if isinstance(value, list):
+        value = value[0] if value else None
+    return int(value) if isinstance(value, int | float) else None
+
+
+def _ordered(slices: list[Slice]) -> list[Slice]:
+    """Planes of one direction stay together, in the order of their first images."""
+    groups: list[tuple[Place | None, list[Slice]]] = []
+    for one in sorted(slices, key=_by_number):
+        for place, group in groups:
+            if _is_like(place, one.place):
+                group.append(one)
+                break
+        else:
+            groups.append((one.place, [one]))
+    return [one for place, group in groups for one in _by_depth(place, group)]
+
+
+def _is_like(place: Place | None, other: Place | None) -> bool:
+    if place is None or other is None:
+        return place is other
+    return abs(float(np.dot(place.normal, other.normal))) > _SAME_DIRECTION
+
+
+def _by_depth(place: Place | None, group: list[Slice]) -> list[Slice]:
+    if place is None:
+        return group
+    normal = place.normal
+    return sorted(
+        group,
+        key=lambda one: round(float(one.place.position @ normal), 2) if one.place else 0.0,
+    )
+
+
+def _by_number(one: Slice) -> tuple[int, int, int]:
+    return (one.number if one.number is not None else 1 << 40, one.held.id, one.frame)

@@ -1,0 +1,89 @@
+"""Studies that a site holds, with what lies over them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+
+from analyzers.contract import Code, Findings, Segment, Segmentation
+from node.demo.phantom import ACQUISITIONS, ChestPhantom
+from node.look.looker import Looker, Study
+from node.look.stack import Stack
+from node.results.write import write_results
+from node.series.read import read_series
+from node.series.source import Source
+from tests.node.results.sources import PROVENANCE
+from tests.node.web.dicomweb.holding import take
+from tests.node.web.sites import Site
+
+ANATOMY = Code("91723000", "SCT", "Anatomical Structure")
+LUNG, HEART = Code("39607008", "SCT", "Lung"), Code("80891009", "SCT", "Heart")
+RED, BLUE = (230, 60, 50), (60, 110, 230)
+NUMBERS = {"right_lung": 1, "heart": 2}
+
+
+@dataclass(frozen=True)
+class Chest:
+    """A phantom as a site holds it. ``source``: as it was read; ``truth``: by slice of that."""
+
+    source: Source
+    truth: dict[str, NDArray[np.bool_]]
+    study_id: int
+    series_id: int
+
+
+def chest(site: Site, folder: Path, acquisition: str = "supine") -> Chest:
+    """A small chest that was imaged in one of ``ACQUISITIONS``, without results."""
+    phantom = ChestPhantom.small(ACQUISITIONS[acquisition])
+    folder.mkdir(exist_ok=True)
+    paths = phantom.write(folder)
+    for path in reversed(paths):
+        take(site, path)
+    source = read_series(paths)
+    masks = {name: np.asarray(phantom.truth.masks[name]) for name in NUMBERS}
+    study = looker(site).study(1)
+    return Chest(source, masks, study.id, study.series[0].id)
+
+
+def found_in(one: Chest) -> Segmentation:
+    """The truth as a finding: the right lung red, the heart blue."""
+    labels = np.zeros(next(iter(one.truth.values())).shape, np.uint8)
+    for name, number in NUMBERS.items():
+        labels[one.truth[name]] = number
+    segments = (
+        Segment("right_lung", 1, "Right lung", ANATOMY, LUNG, rgb=RED),
+        Segment("heart", 2, "Heart", ANATOMY, HEART, rgb=BLUE),
+    )
+    return Segmentation(labels, segments, "Chest")
+
+
+def hold_results(site: Site, one: Chest, findings: Findings, folder: Path) -> list[Path]:
+    """What the node would make of findings, held as if it had come from elsewhere."""
+    made = write_results(one.source, findings, PROVENANCE, folder / "job")
+    paths = [folder / each.key for each in made.objects]
+    for path in paths:
+        take(site, path)
+    return paths
+
+
+def looker(site: Site) -> Looker:
+    return Looker(site.database, site.archive)
+
+
+def stack_of(looked: Looker, one: Chest) -> tuple[Study, Stack]:
+    study = looked.study(one.study_id)
+    return study, looked.stack(study, one.series_id)
+
+
+def near(rgba: NDArray[np.uint8], rgb: tuple[int, int, int]) -> NDArray[np.bool_]:
+    """Where something of a colour lies."""
+    apart = np.abs(rgba[..., :3].astype(int) - rgb).max(axis=2)
+    return np.asarray((apart < 40) & (rgba[..., 3] > 0))
+
+
+def header_of(source: Source, index: int) -> Dataset:
+    return source.headers[source.frames[index].header]
