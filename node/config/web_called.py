@@ -99,7 +99,7 @@ class WebCalledSettings(Table):
         ------
         SettingsError
         """
-        return _secret("token", self.token_env, self.token_file)
+        return read_secret("token", self.token_env, self.token_file)
 
     def password(self) -> str:
         """The user's password, read now; empty for none.
@@ -108,7 +108,7 @@ class WebCalledSettings(Table):
         ------
         SettingsError
         """
-        return _secret("password", self.password_env, self.password_file)
+        return read_secret("password", self.password_env, self.password_file)
 
     def client_secret(self) -> str:
         """What ``token_url`` is told, read now.
@@ -117,10 +117,16 @@ class WebCalledSettings(Table):
         ------
         SettingsError
         """
-        return _secret("client_secret", self.client_secret_env, self.client_secret_file)
+        return read_secret("client_secret", self.client_secret_env, self.client_secret_file)
 
 
-def _secret(what: str, variable: str, file: Path | None) -> str:
+def read_secret(what: str, variable: str, file: Path | None) -> str:
+    """A secret from where the settings name it, read now; empty where they name nothing.
+
+    Raises
+    ------
+    SettingsError
+    """
     if variable:
         if variable not in os.environ:
             raise SettingsError(f"{what}_env: {variable} is not set")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections import OrderedDict
@@ -38,6 +39,13 @@ class Shared:
         self._now = now
         self._lock = threading.Lock()
         self._answers: OrderedDict[Hashable, _Answer] = OrderedDict()
+        self._asked_by: Callable[[], Hashable] = _all_alike
+
+    def for_each(self, asked_by: Callable[[], Hashable]) -> Shared:
+        """The same answers, told apart by who asks: nobody is given another's."""
+        apart = copy.copy(self)
+        apart._asked_by = asked_by
+        return apart
 
     def get(self, question: Hashable, compute: Callable[[], Value]) -> Value:
         """The answer, computed now where there is none that is fresh.
@@ -48,7 +56,7 @@ class Shared:
             Another's computation takes too long; and whatever ``compute`` raises.
         """
         asked = self._now()
-        answer = self._answer_to(question)
+        answer = self._answer_to((self._asked_by(), question))
         if not answer.lock.acquire(timeout=WAIT_S):
             raise Overloaded("others wait for the same answer already: ask again in a moment")
         try:
@@ -73,3 +81,7 @@ class Shared:
             while len(self._answers) > KEPT:
                 self._answers.popitem(last=False)
             return answer
+
+
+def _all_alike() -> Hashable:
+    return None

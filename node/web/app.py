@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from node.web import forms, refusals
 from node.web.access import routes as named_routes
+from node.web.access import sight
 from node.web.access.roles import PUBLIC, Guarded, Role, needs
 from node.web.api.routes import routes
 from node.web.context import WebContext as WebContext
@@ -52,6 +54,7 @@ def create_app(context: WebContext) -> FastAPI:
     NamesNoRole
         A route can be reached that names no role.
     """
+    context = _as_it_is_seen(context)
     app = Application(title=context.title, version=context.version, openapi_url=None)
     app.state.access = context.access
     app.more_paths = lambda: dicomweb.paths(context)
@@ -69,6 +72,15 @@ def create_app(context: WebContext) -> FastAPI:
         app.router.routes.append(ViewerRoute(context.viewer))  # the last: it is asked for the rest
     app.state.routes = named_routes.named(app)
     return app
+
+
+def _as_it_is_seen(context: WebContext) -> WebContext:
+    """With the studies only that whoever asks may see, in whatever is read."""
+    return replace(
+        context,
+        database=context.database.seen_by(sight.current),
+        shared=context.shared.for_each(sight.current),
+    )
 
 
 def _describe(app: Application) -> None:

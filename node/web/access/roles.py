@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from node.web.access import forgery, refusing
+from node.web.access import forgery, refusing, sight
+from storage.restriction import EVERYTHING, NOTHING, Restriction
 from storage.users import Role as Role
 
 
@@ -41,8 +42,8 @@ class Who:
     is_known_by_cookie: bool = False
     """A browser adds it to whatever a page elsewhere sends: what changes something needs the
     token, whatever its content type."""
-    restriction: object | None = None
-    """Which studies he may see; None: all."""
+    restriction: Restriction = EVERYTHING
+    """Which studies he may see; the others are not there for him."""
 
     def may(self, need: Need) -> bool:
         """Whether his role is enough."""
@@ -51,7 +52,7 @@ class Who:
         return self.role is not None and self.role.includes(need)
 
 
-NOBODY: Final = Who("", None)
+NOBODY: Final = Who("", None, restriction=NOTHING)
 
 
 class Access(Protocol):
@@ -77,6 +78,7 @@ async def admit(request: Request, need: Need) -> None:
     """
     asking = request.scope.get(_KEY) or await request.app.state.access.identify(request)
     request.scope[_KEY] = asking
+    sight.restrict(asking.restriction)
     if not asking.may(need):
         raise refusing.too_little(request, asking.name, asking.role, need)
     if asking.role is not None:

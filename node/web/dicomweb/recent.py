@@ -9,29 +9,32 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 
+from node.web.access import sight
 from storage.archive import Archive
 from storage.holdings import Held, Selection
+from storage.restriction import Restriction
 from storage.seal import read_seal
 
 MOST = 4096
+_Question = tuple[Restriction, Selection]
 
 
 class Recent:
-    """Instances by what a URL selects. For any thread."""
+    """Instances by what a URL selects, and by who may see what. For any thread."""
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
-        self._known: OrderedDict[Selection, Held] = OrderedDict()
+        self._known: OrderedDict[_Question, Held] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, selected: Selection) -> Held | None:
         """The instance, if it is remembered and its bytes are those that were there."""
         with self._lock:
-            held = self._known.get(selected)
+            held = self._known.get((sight.current(), selected))
         if held is None or self._is_there(held):
             return held
         with self._lock:
-            self._known.pop(selected, None)
+            self._known.pop((sight.current(), selected), None)
         return None
 
     def keep(self, selected: Selection, held: Held) -> None:
@@ -39,7 +42,7 @@ class Recent:
         if held.own:
             return
         with self._lock:
-            self._known[selected] = held
+            self._known[sight.current(), selected] = held
             if len(self._known) > MOST:
                 self._known.popitem(last=False)
 

@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from node.web.access.roles import Need, admit
 from node.web.dicomweb.refusing import refusals
 from node.web.dicomweb.room import Room
+from node.web.dicomweb.streams import in_slot
 
 Answer = Callable[[Request], Response] | Callable[[Request], Awaitable[Response]]
 
@@ -78,8 +79,7 @@ class _Resource:
             return await in_loop(request)
         in_thread = cast(Callable[[Request], Response], service.answer)
         slots = self._room.drawing if service.draws else self._room.slots
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(slots, self._caught_up, in_thread, request)
+        return await in_slot(slots, self._caught_up, in_thread, request)
 
     def _caught_up(self, answer: Callable[[Request], Response], request: Request) -> Response:
         """Whoever was told that an instance is stored finds it."""

@@ -7,8 +7,10 @@ so a slow client keeps an open file and nothing else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Executor
+from contextvars import copy_context
+from typing import Any, TypeVar
 
 import structlog
 from starlette.responses import Response
@@ -26,6 +28,7 @@ AT_ONCE = 1 << 20
 """Shorter bodies are read before they are sent, and sent as one."""
 
 Pieces = Generator[bytes, None, None]
+T = TypeVar("T")
 
 
 def file_pieces(source: Readable, start: int = 0, length: int | None = None) -> Pieces:
@@ -106,9 +109,13 @@ class Streamed(Response):
             self._slots.submit(self._pieces.close)
 
     async def _next(self) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(
-            self._slots, next, self._pieces, b""
-        )
+        return await in_slot(self._slots, next, self._pieces, b"")
+
+
+async def in_slot(slots: Executor, answer: Callable[..., T], *given: Any) -> T:
+    """What runs in a thread of these sees the same studies as the request (``access.sight``)."""
+    run = copy_context().run
+    return await asyncio.get_running_loop().run_in_executor(slots, run, answer, *given)
 
 
 def _first(pieces: Iterator[bytes]) -> Iterator[bytes]:
