@@ -627,3 +627,59 @@ heartbeat = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     _moment("at"),
 )
+
+users = sa.Table(
+    "users",
+    metadata,
+    _id(),
+    sa.Column("name", sa.String(128), nullable=False, unique=True),
+    sa.Column("role", sa.String(16), nullable=False),
+    _text("provider"),
+    _text("password_hash"),
+    _moment("password_at", null=True),
+    _moment("created_at"),
+    _moment("locked_at", null=True),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    _id(),
+    _parent("user_id", "users"),
+    sa.Column("token_hash", sa.String(64), nullable=False, unique=True),
+    _moment("created_at"),
+    _moment("seen_at"),
+    _moment("ends_at"),
+    _text("host"),
+    _text("browser"),
+    _text("provider_session"),
+)
+
+familiar_hosts = sa.Table(
+    "familiar_hosts",
+    metadata,
+    sa.Column(
+        "user_id",
+        sa.BigInteger,
+        sa.ForeignKey("users.id", ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("token_hash", sa.String(64), primary_key=True),
+    _text("host"),
+    _moment("at"),
+)
+
+app_passwords = sa.Table(
+    "app_passwords",
+    metadata,
+    _id(),
+    sa.Column("secret_hash", sa.String(64), nullable=False, unique=True),
+    _text("label"),
+    sa.Column("role", sa.String(16), nullable=False),
+    _text("host"),
+    _text("created_by"),
+    _moment("created_at"),
+    _moment("used_at", null=True),
+    _moment("ended_at", null=True),
+)

@@ -13,16 +13,22 @@ from alembic.config import Config
 import storage.migrations
 from storage import (
     announcements,
+    app_passwords,
     commitment_requests,
+    familiar_hosts,
     gaps,
     index,
     ledger,
     outbox,
     result_commitments,
+    sessions,
+    users,
 )
 from storage.announcements import NewAnnouncement
+from storage.app_passwords import NewAppPassword
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
+from storage.familiar_hosts import Familiar
 from storage.records import (
     AnnouncementKind,
     InstanceAttributes,
@@ -36,6 +42,8 @@ from storage.records import (
     ResultObject,
     StepStatus,
 )
+from storage.sessions import NewSession
+from storage.users import Role
 
 NOON = datetime(2030, 5, 4, 12, 0, tzinfo=UTC)
 
@@ -165,6 +173,17 @@ def announce_and_commit(tx: Transaction) -> None:
         outbox.sent(tx, one.id, NOON, 0)
         result_commitments.owe(tx, one.id, NOON)
     gaps.watch(tx, gaps.find(tx, NOON), NOON)
+
+
+def add_people(tx: Transaction) -> None:
+    """A row in each table of people and machines that may log in."""
+    ann = users.add(tx, "ann", Role.OPERATOR, "$argon2id$", NOON)
+    sessions.begin(
+        tx, NewSession(ann.id, "5e" * 32, "10.0.0.7", "Firefox"), NOON, NOON + minutes(720)
+    )
+    familiar_hosts.note(tx, ann.id, Familiar("10.0.0.7", "fa" * 32, NOON))
+    machine = NewAppPassword("viewer", Role.VIEWER, "10.0.0.8", "a0" * 32, "ann")
+    app_passwords.add(tx, machine, NOON)
 
 
 def alembic_config(tx: Transaction) -> Config:

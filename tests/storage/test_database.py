@@ -45,6 +45,7 @@ from storage.records import JobLine, Level, Topic
 from tests.postgres import Postgres
 from tests.storage.samples import (
     NOON,
+    add_people,
     add_study,
     alembic_config,
     announce_and_commit,
@@ -155,6 +156,7 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         audit.keep(tx, [AuditRow(NOON, "Query", 0, "müller", "10.0.0.7", "<AuditMessage/>")])
         audit.note_journal(tx, "a", 17)
         audit.note_position(tx, "syslog", 1)
+        add_people(tx)
     database.prove(NOON)
     with database.read() as tx:
         empty = [
