@@ -27,7 +27,8 @@ from fastapi import FastAPI
 
 from node.config.rules import RuleSettings
 from node.config.tables import CompletionSettings
-from node.intake.completion import Completion, Planner
+from node.intake.completion import Completion
+from node.intake.planning import Planner
 from node.observe.gaps import GapWatch
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts

@@ -25,7 +25,8 @@ from node.dimse.receivers.pool import Callbacks
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.fetch.arrivals import Arrivals
 from node.fetch.asked import source_names
-from node.intake.completion import Completion, Planner, tells_not_applicable
+from node.intake.completion import Completion
+from node.intake.planning import Planner, tells_not_applicable
 from node.loop import Loop
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts

@@ -22,6 +22,10 @@ class AlreadyRunning(NodeError):
     """Another node dispatches on the same database."""
 
 
+class NotPossible(NodeError):
+    """What a person wants cannot be done: a condition is not met, and nothing was changed."""
+
+
 _TRANSIENT_NAMES = frozenset({"OutOfMemoryError", "OutOfSpace", "StoreUnavailable"})
 
 

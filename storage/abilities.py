@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import schema
 from storage.database import Transaction
@@ -44,17 +45,16 @@ def get(tx: Transaction, destination: str) -> KnownAbilities | None:
 
 
 def put(tx: Transaction, known: KnownAbilities) -> None:
-    """In the place of what was known."""
-    forget(tx, known.destination)
-    tx.execute(
-        sa.insert(schema.abilities).values(
-            destination=known.destination,
-            asked_at=known.asked_at,
-            telling=known.telling,
-            accepted=sorted(map(list, known.accepted)),
-            refused=sorted(known.refused),
-        )
-    )
+    """In the place of what was known; two at once do not meet."""
+    values = {
+        "asked_at": known.asked_at,
+        "telling": known.telling,
+        "accepted": sorted(map(list, known.accepted)),
+        "refused": sorted(known.refused),
+    }
+    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
+    query = dialect.insert(schema.abilities).values(destination=known.destination, **values)
+    tx.execute(query.on_conflict_do_update(index_elements=["destination"], set_=values))
 
 
 def forget(tx: Transaction, destination: str) -> None:

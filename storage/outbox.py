@@ -78,10 +78,9 @@ def _rows(
 def made_last(tx: Transaction, job_id: int) -> dict[int, str]:
     """The UIDs of what a job has made, by row numbers, without what it has written over since."""
     table = schema.results
-    query = sa.select(table.c.id, table.c.key, table.c.sop_instance_uid)
-    found = tx.execute(query.where(table.c.job_id == job_id).order_by(table.c.id))
-    last = {row.key: row for row in found}
-    return {row.id: row.sop_instance_uid for row in last.values()}
+    query = sa.select(table.c.id, table.c.sop_instance_uid)
+    found = tx.execute(query.where(table.c.job_id == job_id, table.c.is_current))
+    return {row.id: row.sop_instance_uid for row in found.all()}
 
 
 def _drop_what_is_older(
@@ -101,23 +100,34 @@ def _drop_what_is_older(
     _drop(tx, tx.scalars(query).all(), job_id, at, DeliveryState.PENDING)
 
 
-def drop_overwritten(
-    tx: Transaction, job_id: int, objects: Iterable[ResultObject], at: datetime
-) -> None:
-    """The job ran again: what it still owes of objects whose files it wrote over is not sent."""
+MADE_ANEW = "not sent: its job ran again, and made it anew"
+MADE_AGAIN = "its job ran again, and made this one again"
+
+
+def ran_again(tx: Transaction, job_id: int, at: datetime) -> None:
+    """What is still owed of objects that the job's last run wrote over is not sent; what an earlier
+    run had written over, and this one made again, is owed again."""
+    gone = _of_results(tx, job_id, DeliveryState.PENDING, is_current=False)
+    _drop_pending(tx, gone, at, MADE_ANEW)
+    back = _of_results(tx, job_id, _SUPERSEDED, is_current=True, reason=MADE_ANEW)
+    values = {"state": DeliveryState.PENDING.value, "not_before": at, "attempts": 0, "reason": ""}
+    change_all(tx, back, **values)
+    tell_all(tx, at, Level.INFO, back, DeliveryState.PENDING, MADE_AGAIN, _SUPERSEDED)
+
+
+def _of_results(
+    tx: Transaction, job_id: int, state: DeliveryState, is_current: bool, reason: str = ""
+) -> list[int]:
+    """Deliveries of a job in a state, and of its last run or not."""
     table, results = schema.deliveries, schema.results
-    now_there = {one.key: one.sop_instance_uid for one in objects}
     query = (
-        sa.select(table.c.id, results.c.key, results.c.sop_instance_uid)
+        sa.select(table.c.id)
         .join(results, results.c.id == table.c.result_id)
-        .where(table.c.job_id == job_id, table.c.state == DeliveryState.PENDING.value)
+        .where(table.c.job_id == job_id, table.c.state == state.value)
+        .where(results.c.is_current if is_current else ~results.c.is_current)
+        .order_by(table.c.id)
     )
-    gone = [
-        row.id
-        for row in tx.execute(query)
-        if now_there.get(row.key, row.sop_instance_uid) != row.sop_instance_uid
-    ]
-    _drop_pending(tx, gone, at, "not sent: its job ran again, and made it anew")
+    return list(tx.scalars(query.where(table.c.reason == reason) if reason else query))
 
 
 def drop_unsent(tx: Transaction, job_id: int, at: datetime, reason: str) -> None:
@@ -326,6 +336,8 @@ def release_sending(tx: Transaction, at: datetime, destination: str = "") -> int
 def restart_job(tx: Transaction, job_id: int, at: datetime) -> int:
     """A person wants what failed to be sent again. Gives how many objects are due.
 
+    What the job has written over since is not there any more.
+
     Raises
     ------
     Superseded
@@ -333,9 +345,8 @@ def restart_job(tx: Transaction, job_id: int, at: datetime) -> int:
     """
     table = schema.deliveries
     before, after = DeliveryState.FAILED, DeliveryState.PENDING
-    query = sa.select(table.c.id, table.c.destination).where(
-        table.c.job_id == job_id, table.c.state == before.value
-    )
+    there = _of_results(tx, job_id, before, is_current=True)
+    query = sa.select(table.c.id, table.c.destination).where(table.c.id.in_(there))
     given_up = tx.execute(query).all()
     for destination in {row.destination for row in given_up}:
         successor = successors.that_owes(tx, job_id, destination)

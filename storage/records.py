@@ -293,6 +293,8 @@ class Job:
     variant: str = ""
     every_series: bool = False
     missing: str = ""
+    unmade: Mapping[ObjectKind, str] = field(default_factory=dict)
+    """Further forms that could not be made, and why; nothing waits for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,6 +344,8 @@ class JobResults:
     previews: tuple[str, ...] = ()
     """Keys of PNG files below the results folder."""
     remarks: tuple[str, ...] = ()
+    unmade: Mapping[ObjectKind, str] = field(default_factory=dict)
+    """Further forms that could not be made, and why."""
 
 
 @dataclass(frozen=True, slots=True)

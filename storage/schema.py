@@ -276,6 +276,7 @@ jobs = sa.Table(
     sa.Column("remarks", sa.JSON, nullable=False),
     sa.Column("forms", sa.JSON, nullable=True),
     sa.Column("is_further", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("unmade", sa.JSON, nullable=True),
     sa.Column("weights", sa.String(64), nullable=False, server_default=""),
     _text("cancel_wish"),
     sa.Column("variant", sa.String(64), nullable=False, server_default=""),
@@ -365,6 +366,7 @@ results = sa.Table(
     sa.Column("key", sa.Text, nullable=False),
     sa.Column("size_bytes", sa.BigInteger, nullable=False),
     sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("is_current", sa.Boolean, nullable=False, server_default=sa.true()),
 )
 
 deliveries = sa.Table(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from node.config.environment import Location
 from node.config.nearest import nearest
 from node.config.settings import Settings
@@ -153,4 +155,16 @@ def _bad_parameters(settings: Settings) -> list[tuple[Location, str]]:
             if name not in registry.names():
                 message += nearest(name, registry.names())
             faults.append((("analyzers", name), message))
-    return faults
+    return [*faults, *_bad_parameters_of_rules(settings)]
+
+
+def _bad_parameters_of_rules(settings: Settings) -> Iterator[tuple[Location, str]]:
+    from analyzers import registry
+    from analyzers.contract import AnalyzerError
+
+    for index, rule in enumerate(settings.rules):
+        for name in sorted(rule.parameters.keys() & set(registry.names())):
+            try:
+                registry.parameters(name, rule.parameters_of(name, settings.analyzers))
+            except AnalyzerError as error:
+                yield ("rules", index, "parameters", name), str(error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -49,6 +50,7 @@ Condition = Scalar | list[Scalar] | RangeCondition | MatchesCondition | ExistsCo
 
 
 Notice = Literal["failed", "not applicable"]
+Which = Literal["best", "all"]
 FEWEST_SUMMED_UP = 2
 """Analyzers that there is a summary of: the report of one alone says it all."""
 
@@ -65,6 +67,13 @@ class RuleSettings(Table):
     `{ exists = true }`. All must hold; left out: every series."""
     analyzers: Annotated[tuple[str, ...], example(["lung_segmentation"])] = Field(min_length=1)
     """Names of `wetread analyzers`."""
+    series: Annotated[Which, example("all")] = "best"
+    """Of the series that fit, an analyzer gets the one that suits it best, or each."""
+    parameters: Annotated[dict[str, dict[str, Any]], example({"lung_segmentation": {}})] = Field(
+        default_factory=dict
+    )
+    """What is other for this rule than in `[analyzers.NAME]`, as `[rules.parameters.NAME]`. Results
+    of rules with other parameters stand beside one another."""
     destinations: Annotated[tuple[str, ...], example(["pacs"])] = ()
     """Names of `[[destinations]]`. Left out: results stay on this node."""
     priority: Annotated[Priority, example("urgent")] = Priority.ROUTINE
@@ -86,6 +95,12 @@ class RuleSettings(Table):
     def tells_not_applicable(self) -> bool:
         return "not applicable" in (self.notices or ())
 
+    def parameters_of(
+        self, analyzer: str, common: Mapping[str, Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """What is given to an analyzer: the rule's own before what all rules have in common."""
+        return {**common.get(analyzer, {}), **self.parameters.get(analyzer, {})}
+
     def has_set(self, named: str) -> bool:
         """Whether a job is this rule's, by the names that it carries: rules that share one stand
         in it side by side."""
@@ -97,6 +112,14 @@ class RuleSettings(Table):
         if isinstance(value, bool):
             return typing.get_args(Notice) if value else ()
         return value
+
+    @model_validator(mode="after")
+    def _of_its_analyzers(self) -> RuleSettings:
+        for name in self.parameters:
+            if name not in self.analyzers:
+                known = nearest(name, self.analyzers)
+                raise ValueError(f"parameters.{name}: the rule runs no such analyzer{known}")
+        return self
 
     @field_validator("when", mode="before")
     @classmethod

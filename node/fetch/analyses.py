@@ -13,7 +13,7 @@ from analyzers import registry
 from analyzers.contract import AnalyzerError, ParameterValues
 from node.clock import Clock
 from node.config.rules import RuleSettings
-from node.intake.completion import Planner
+from node.intake.planning import Planner
 from storage import fetches, ledger
 from storage.database import Database
 from storage.errors import DatabaseUnavailable

@@ -6,7 +6,7 @@ Pure: (series, rules, installed analyzers) → decisions. Reads no file and no d
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analyzers.contract import AnalyzerInfo
 from node.config.rules import RuleSettings
@@ -34,7 +34,9 @@ class SeriesVerdict:
 class Decision:
     """What one rule says of one analyzer for a study.
 
-    chosen: the series to run on, or None.
+    chosen: the series to run on, or None. Of a rule that runs on every series that fits there is a
+        decision for each.
+    fitting: series that it could have run on too, that suit the analyzer less.
     unmatched: series for which the rule's conditions do not hold.
     refused: series for which they hold, that the analyzer's input contract refuses.
     """
@@ -44,6 +46,7 @@ class Decision:
     chosen: StoredSeries | None
     unmatched: tuple[SeriesVerdict, ...]
     refused: tuple[SeriesVerdict, ...]
+    fitting: tuple[StoredSeries, ...] = ()
 
     @property
     def fired(self) -> bool:
@@ -56,7 +59,8 @@ def route(
     installed: Mapping[str, AnalyzerInfo],
     described: Descriptions | None = None,
 ) -> tuple[Decision, ...]:
-    """One decision for each rule and each of its analyzers, in the order of the rules.
+    """One decision for each rule and each of its analyzers, in the order of the rules; of a rule
+    that wants all series one for each that fits.
 
     Series that the node made itself are never routed: a PACS that sends everything back would
     close a loop.
@@ -64,7 +68,10 @@ def route(
     foreign = [one for one in series if is_foreign(one)]
     known = described or Descriptions()
     return tuple(
-        _decide(foreign, rule, installed[name], known) for rule in rules for name in rule.analyzers
+        decision
+        for rule in rules
+        for name in rule.analyzers
+        for decision in _decide(foreign, rule, installed[name], known)
     )
 
 
@@ -87,20 +94,22 @@ def mixed_patients(series: StoredSeries) -> str:
 
 def _decide(
     series: Sequence[StoredSeries], rule: RuleSettings, info: AnalyzerInfo, known: Descriptions
-) -> Decision:
+) -> tuple[Decision, ...]:
     by_rule = [SeriesVerdict(one, unmet(rule.when, one.header)) for one in series]
     matched = [verdict.series for verdict in by_rule if not verdict.reasons]
     by_contract = [SeriesVerdict(one, _refusals(one, info, known)) for one in matched]
-    accepted = [verdict.series for verdict in by_contract if not verdict.reasons]
-    chosen = min(
-        accepted,
+    accepted = sorted(
+        (verdict.series for verdict in by_contract if not verdict.reasons),
         key=lambda one: (info.inputs.preference(known.of(one)), one.series_instance_uid),
-        default=None,
     )
-    return Decision(
+    first = Decision(
         rule=rule,
         analyzer=info.name,
-        chosen=chosen,
+        chosen=accepted[0] if accepted else None,
         unmatched=tuple(verdict for verdict in by_rule if verdict.reasons),
         refused=tuple(verdict for verdict in by_contract if verdict.reasons),
     )
+    if rule.series == "all":
+        others = (replace(first, chosen=one, unmatched=(), refused=()) for one in accepted[1:])
+        return (first, *others)
+    return (replace(first, fitting=tuple(accepted[1:])),)

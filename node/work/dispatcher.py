@@ -163,7 +163,8 @@ class Dispatcher:
         if job is None:
             return None, None
         try:
-            return job, self._tickets.of(tx, job)
+            with tx.begin_nested():  # PostgreSQL forgets the whole of what a statement failed in
+                return job, self._tickets.of(tx, job)
         except StoreUnavailable:
             self._held_until = self._clock() + timedelta(seconds=WAIT_S)
             raise

@@ -123,6 +123,8 @@ class Ticket:
     """What the node itself is to write of a study, where that is the job."""
     forms: tuple[ObjectKind, ...] = ()
     """Further forms of the findings that some destination wants; see ``node.results.forms``."""
+    missing: str = ""
+    """What the study lacked when a person wanted it analyzed, as ``NewJob`` has it."""
     is_kept: bool = True
     """Whether what it comes to is kept beside its results and found again there; not where the
     place is not the job's own."""

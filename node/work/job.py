@@ -31,7 +31,7 @@ from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
-from node.work import failures, manifest, stages
+from node.work import failures, incomplete, manifest, stages
 from node.work.executor import Outcome, Retraction, Summary, Ticket, Verdict
 from node.work.stages import Stage
 from storage.records import JobResults
@@ -171,10 +171,13 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         alone = read_series(ticket.instances)
         source = replace(alone, companions=_companions(ticket, alone))
         findings = _analyze(analyzer, source, ticket)
+        said = incomplete.sentences(ticket.missing)
+        findings = replace(findings, remarks=(*said, *findings.remarks))
     except UndecodablePixels as error:
         return _failed(str(error), traceback.format_exc(), waits_for=awaited(error))
     except (UnsupportedSeries, NotApplicable) as error:
-        return _not_applicable(ticket, device, (str(error),))
+        reasons = (*incomplete.sentences(ticket.missing), str(error))
+        return _not_applicable(ticket, device, reasons)
     stages.enter(Stage.WRITING)
     try:
         with ticket.place.making() as folder:

@@ -62,6 +62,7 @@ class Manifest:
     """The machine's, which dates objects of images that name none: "+0100"."""
     decoders: tuple[str, ...]
     writers: tuple[str, ...]
+    missing: str = ""
 
     def all_heard(self) -> tuple[Heard, ...]:
         """Every other job's findings that went in."""
@@ -98,6 +99,7 @@ def of(ticket: Ticket, device: str, decoders: tuple[str, ...]) -> Manifest:
         utc_offset=f"{ticket.started_at.astimezone():%z}",
         decoders=decoders,
         writers=identity.writers(),
+        missing=ticket.missing,
     )
 
 
@@ -108,7 +110,8 @@ def _heard(analyzer: str, file: Readable) -> Heard:
 def read(content: Mapping[str, Any]) -> Manifest | None:
     """From the record; None where it was written by a node that kept none, or is damaged."""
     try:
-        given = {name: content[name] for name in Manifest.__dataclass_fields__}
+        given = {name: content[name] for name in Manifest.__dataclass_fields__ if name != "missing"}
+        given["missing"] = content.get("missing", "")  # an older node analyzed nothing at once
         return Manifest(**{**given, **_typed(given)})
     except (KeyError, TypeError, ValueError):
         return None

@@ -97,6 +97,7 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
         inputs=_inputs_now(made, stored),
         weights=made.weights,
         forms=made.forms,
+        missing=made.missing,
         is_kept=False,
     )
     return ticket.as_notice(made.notice.verdict, made.notice.reasons) if made.notice else ticket

@@ -11,7 +11,7 @@ from node.clock import Clock
 from node.config.rules import RuleSettings
 from node.results import reported
 from node.results.modules.source import HierarchicalReference, Maker
-from node.work import retractions, summaries
+from node.work import incomplete, retractions, summaries
 from node.work.executor import Retraction, Summary, Ticket, Verdict, inputs_of
 from storage import ledger, own_jobs
 from storage.blobs import Blob
@@ -62,12 +62,14 @@ class Tickets:
             weights=job.weights,
             inputs=inputs_of({"": own, **beside}),
             forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
+            missing=job.missing,
         )
         above = self._above(tx, job)
         if above is not None:
             return replace(ticket, above=above, forms=above.forms)
         if job.refusals:
-            return ticket.as_notice(Verdict.NOT_APPLICABLE, job.refusals)
+            reasons = (*incomplete.sentences(job.missing), *job.refusals)
+            return ticket.as_notice(Verdict.NOT_APPLICABLE, reasons)
         return ticket
 
     def _blobs(self, instances: Iterable[StoredInstance]) -> tuple[Blob, ...]:

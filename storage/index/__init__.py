@@ -12,6 +12,7 @@ from storage.index.reading import (
     instances_by_id,
     list_newer_studies,
     list_studies,
+    revision_of,
     series_of,
 )
 
@@ -35,6 +36,7 @@ __all__ = [
     "list_studies",
     "note",
     "open_studies",
+    "revision_of",
     "series_of",
     "take_instead",
 ]

@@ -120,6 +120,20 @@ def find_study(tx: Transaction, study_instance_uid: str) -> StudyRow | None:
     return next(iter(study_rows(tx, query)), None)
 
 
+def revision_of(tx: Transaction, study_id: int) -> int:
+    """Another number whenever the study's instances are others.
+
+    Raises
+    ------
+    NotFound
+    """
+    table = schema.studies
+    found: int | None = tx.scalar(sa.select(table.c.revision).where(table.c.id == study_id))
+    if found is None:
+        raise NotFound(f"there is no study {study_id}")
+    return found
+
+
 def get_study(tx: Transaction, study_id: int) -> StudyRow:
     """One study.
 

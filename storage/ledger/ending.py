@@ -114,6 +114,7 @@ def _said(results: JobResults) -> dict[str, Any]:
         "findings": [dataclasses.asdict(row) for row in results.findings],
         "previews": list(results.previews),
         "remarks": list(results.remarks),
+        "unmade": {kind.value: why for kind, why in results.unmade.items()},
     }
 
 
@@ -139,7 +140,7 @@ def _end(
         traceback=traceback,
         **_said(results),
     )
-    outbox.drop_overwritten(tx, job_id, results.objects, at)
+    outbox.ran_again(tx, job_id, at)
     outbox.enter(tx, job_id, before.destinations, at)
     rows.tell(tx, at, job_id, before.state, state, reason)
 
@@ -159,8 +160,13 @@ def _enter_results(
         if one.sop_instance_uid in known:
             uid = one.sop_instance_uid
             values = {"key": one.key, "size_bytes": one.size_bytes, "sha256": one.sha256}
-            tx.execute(sa.update(table).where(table.c.sop_instance_uid == uid).values(**values))
-    index.drop_own(tx, job.study_id, _written_over(known, objects))
+            again = sa.update(table).where(table.c.sop_instance_uid == uid)
+            tx.execute(again.values(**values, is_current=True))
+    gone = _written_over(known, objects)
+    for part in outbox.parts(gone):
+        over = sa.update(table).where(table.c.sop_instance_uid.in_(part))
+        tx.execute(over.values(is_current=False))
+    index.drop_own(tx, job.study_id, gone)
 
 
 def _written_over(known: dict[str, str], objects: tuple[ResultObject, ...]) -> list[str]:

@@ -117,6 +117,7 @@ def results_of(tx: Transaction, job_id: int) -> JobResults:
         findings=tuple(FindingRow(**finding) for finding in row.findings),
         previews=tuple(row.previews),
         remarks=tuple(row.remarks),
+        unmade={ObjectKind(kind): why for kind, why in (row.unmade or {}).items()},
     )
 
 
@@ -213,6 +214,7 @@ def _job(row: sa.Row[Any]) -> Job:
         variant=row.variant,
         every_series=row.every_series,
         missing=row.missing,
+        unmade={ObjectKind(kind): why for kind, why in (row.unmade or {}).items()},
     )
 
 

@@ -110,6 +110,16 @@ def test_a_parameter_that_the_analyzer_does_not_have_is_refused(tmp_path: Path) 
     assert "gaussian_filter has no parameter 'sigma'" in message
 
 
+def test_the_parameters_of_a_rule_are_checked_as_those_of_all_are(tmp_path: Path) -> None:
+    rule = '[[rules]]\nname = "a"\nanalyzers = ["gaussian_filter"]\n'
+    message = refusal(tmp_path, rule + "[rules.parameters.gaussian_filter]\nsigma_mm = 500\n")
+    assert "rules[0].parameters.gaussian_filter" in message
+    assert "from 0.1 to 20 mm is accepted" in message
+    message = refusal(tmp_path, rule + "[rules.parameters.gaussian]\nsigma_mm = 1\n")
+    assert "parameters.gaussian: the rule runs no such analyzer" in message
+    assert "gaussian_filter" in message
+
+
 def test_two_rules_of_one_name_are_refused(tmp_path: Path) -> None:
     assert "stands there twice" in refusal(tmp_path, RULE + RULE)
 

@@ -21,7 +21,7 @@ from node.config.load import load
 settings = load(Path(sys.argv[1]))
 import node.app
 from analyzers import registry
-from node.intake.completion import Planner
+from node.intake.planning import Planner
 Planner(settings.rules, settings.analyzers)
 for name in registry.names():
     registry.info(name)

@@ -12,7 +12,8 @@ from node.clock import system_clock
 from node.config.rules import RuleSettings
 from node.config.tables import CompletionSettings
 from node.fetch.analyses import OwedAnalyses
-from node.intake.completion import Completion, Planner
+from node.intake.completion import Completion
+from node.intake.planning import Planner
 from storage import ledger
 from storage.records import Job
 from tests.node.fetch.archives import running_archive, study

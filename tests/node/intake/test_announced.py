@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from node.config.tables import CompletionSettings
-from node.intake.completion import Completion, Planner
+from node.intake.completion import Completion
+from node.intake.planning import Planner
 from node.observe.gaps import GapWatch
 from storage import announcements, events, gaps, index
 from storage.announcements import NewAnnouncement

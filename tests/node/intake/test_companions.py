@@ -13,7 +13,7 @@ from analyzers import registry
 from analyzers.contract import AnalyzerInfo, InputContract, Limits
 from node.config.rules import RuleSettings
 from node.intake.companions import companions, in_order
-from node.intake.completion import Planner
+from node.intake.planning import Planner
 from storage import index, ledger
 from storage.attributes import extract
 from storage.database import Database

@@ -12,7 +12,8 @@ import pytest
 
 from node.config.rules import RuleSettings
 from node.config.tables import CompletionSettings
-from node.intake.completion import Completion, Planner
+from node.intake.completion import Completion
+from node.intake.planning import Planner
 from storage import events, index, ledger
 from storage.attributes import extract
 from storage.database import Database, Transaction, open_database

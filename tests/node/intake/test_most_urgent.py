@@ -14,7 +14,8 @@ import sqlalchemy as sa
 from node.config.rules import RuleSettings
 from node.config.tables import CompletionSettings
 from node.intake import completion as module
-from node.intake.completion import Completion, Plan, Planner
+from node.intake.completion import Completion
+from node.intake.planning import Plan, Planner
 from storage import announcements, index, ledger, schema
 from storage.announcements import NewAnnouncement
 from storage.database import Database, Transaction, open_database

@@ -105,3 +105,17 @@ def test_a_verdict_names_the_series_by_number_never_by_uid() -> None:
     sentence = decide(series(7, slices=2)).refused[0].sentence()
     assert sentence.startswith("series 7 (2 images)")
     assert "1.2.7" not in sentence
+
+
+def test_a_rule_that_wants_all_series_runs_on_each_that_fits() -> None:
+    rule = RULE.model_copy(update={"series": "all"})
+    given = (series(1, spacing_mm=5.0), series(2), series(3, slices=2), series(4, Modality="MR"))
+    found = route(given, (rule,), {"lungs": LUNGS})
+    assert [one.chosen.id for one in found if one.chosen] == [2, 1]
+    assert [one.series.id for one in found[0].refused] == [3]
+    assert [one.series.id for one in found[0].unmatched] == [4]
+    assert (found[1].refused, found[1].unmatched) == ((), ())
+
+
+def test_a_series_that_fits_and_is_not_chosen_is_said() -> None:
+    assert [one.id for one in decide(series(1, spacing_mm=5.0), series(2)).fitting] == [1]

@@ -10,7 +10,7 @@ from node.config.load import load
 from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
 from node.errors import SettingsError
-from node.intake.completion import tells_not_applicable
+from node.intake.planning import tells_not_applicable
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
 from storage.records import JobState

@@ -284,6 +284,34 @@ def test_a_summary_that_the_database_refuses_keeps_no_job_from_ending(
                 assert "half of it" not in [one.reason for one in events.list_events(tx)]
 
 
+@pytest.mark.interop
+def test_a_ticket_that_the_database_refuses_keeps_no_other_job_from_running(
+    bench: Bench,  # noqa: F811
+    postgres: Postgres,
+) -> None:
+    def forms(tx: Transaction, asked: Job) -> tuple[ObjectKind, ...]:
+        if asked.analyzer == "a":
+            tx.execute(sa.text("SELECT nothing FROM nowhere"))
+        return ()
+
+    bench.clock.now = NOON
+    with fresh_database(postgres) as server:
+        for database in (server, bench.database):
+            with database.write() as tx:
+                study_id = add_study(tx)
+            with database.write() as tx:
+                first, second = (enqueue_one(tx, new_job(tx, study_id, name)) for name in "ab")
+            bench.database = database
+            dispatcher = Dispatcher(
+                database, bench.store, bench.results, ScriptedExecutor(ends()), WorkerSettings(),
+                bench.clock, forms=forms, poll_s=0,
+            )  # fmt: skip
+            bench.run(dispatcher)
+            assert bench.job(first).state is JobState.FAILED
+            assert bench.job(first).reason.startswith("the job cannot be started")
+            assert bench.job(second).state is JobState.DONE
+
+
 @contextmanager
 def fresh_database(server: Postgres) -> Iterator[Database]:
     name = f"test_{uuid4().hex}"
