@@ -152,6 +152,7 @@ class Node:
             Archive(self.store.blobs, self.results.blobs),
             self._callbacks(),
             self._clock,
+            self._auditing.trail,
         )
         self.uploads = parts.uploads(self.settings, self.store, self._callbacks(), self._clock)
         self._completion = Completion(
@@ -191,7 +192,7 @@ class Node:
     def _make_delivery(self) -> None:
         """From results to destinations, and commitment both ways."""
         settings, database, clock = self.settings, self.database, self._clock
-        couriers = parts.couriers(settings, database, self.results, clock)
+        couriers = parts.couriers(settings, database, self.results, clock, self._auditing.trail)
         self._circuits = {name: one.circuit for name, one in couriers.items()}
         self._couriers = parts.delivery_loops(couriers, self.health)
         self._askers = parts.askers(settings, database, self.health, clock)
@@ -208,6 +209,7 @@ class Node:
             self._arrivals,
             self.health,
             self._clock,
+            self._auditing.trail,
         )
         self._analyses = parts.owed_analyses(
             self.settings, self.database, self.health, self._clock, self.dispatcher.wake
@@ -221,7 +223,13 @@ class Node:
         )
         folders = Folders(self.store, self.results, self._shelf, settings.logs_dir)
         self._retention, self._deleting = parts.retention(
-            settings, database, folders, self._open_studies, self.health, clock
+            settings,
+            database,
+            folders,
+            self._open_studies,
+            self.health,
+            clock,
+            self._auditing.trail,
         )
         self._entering = parts.earlier_results(database, self.results, self.health, clock)
         self._correcting = parts.corrections(database, self.store, self._shelf, self.health, clock)

@@ -72,7 +72,7 @@ class Auditing:
         self._database = database
         self._names = tuple(one.name for one in found)
         self.trail = Journal(settings.audit_dir, clock)
-        node = Actor(settings.node.ae_title, socket.gethostname())
+        node = Actor(settings.node.ae_title, socket.gethostname(), is_ae=True)
         keep = timedelta(days=audit.keep_days) if audit.keep_days else None
         self._spooler = Spooler(
             database,

@@ -7,11 +7,12 @@ import threading
 from collections.abc import Callable, Mapping, Set
 from importlib.metadata import version
 
+from node.audit.trail import Trail
 from node.clock import Clock
 from node.config.destinations import DimseDestinationSettings
 from node.config.dimse import MIB
 from node.config.settings import Settings
-from node.delivery import known
+from node.delivery import audited, known
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
 from node.delivery.pace import Pace
@@ -29,6 +30,7 @@ from node.dimse.services.commitment import CommitmentService
 from node.dimse.services.offered import Means
 from node.fetch.analyses import OwedAnalyses
 from node.fetch.arrivals import Arrivals
+from node.fetch.audited import FetchTeller
 from node.fetch.dimse_source import DimseSource
 from node.fetch.fetching import Fetching
 from node.fetch.source import Source
@@ -83,6 +85,7 @@ def server(
     archive: Archive,
     callbacks: Callbacks,
     clock: Clock,
+    trail: Trail,
 ) -> AssociationServer | ReceiverPool:
     """Who receives and answers: in this process, or in several of its own."""
     entity = _entity(settings, own_ae_title)
@@ -97,6 +100,7 @@ def server(
         on_quarantined=callbacks.quarantined,
         services=offered.services(means),
         composites=offered.composites(means),
+        trail=trail,
     )
 
 
@@ -153,11 +157,12 @@ def _process_settings(
         settings.database_url(),
         archive,
         prepare,
+        audit=settings.audit_dir,
     )
 
 
 def couriers(
-    settings: Settings, database: Database, results: Results, clock: Clock
+    settings: Settings, database: Database, results: Results, clock: Clock, trail: Trail
 ) -> dict[str, Courier]:
     """One for each destination, by its name."""
     return {
@@ -170,6 +175,7 @@ def couriers(
             pace=Pace(one.max_per_minute, one.max_bytes_per_minute),
             wish=known.wish_of(one),
             retraction=one.retract or "",
+            told=audited.teller(trail, database, one, settings.node.ae_title),
         )
         for one in settings.destinations
     }
@@ -194,6 +200,7 @@ def fetchers(
     arrivals: Arrivals,
     health: Health,
     clock: Clock,
+    trail: Trail,
 ) -> list[Loop]:
     """What fetches, one for each source: the archives, the web archives and the destinations."""
     title = settings.node.ae_title
@@ -205,7 +212,8 @@ def fetchers(
     loops = []
     for source in found:
         heartbeat = health.part(f"fetching from {source.name}", works_s=TRANSFER_S)
-        made = Fetching(source, database, arrivals, clock, heartbeat.beat)
+        told = FetchTeller(trail, source.name, title)
+        made = Fetching(source, database, arrivals, clock, heartbeat.beat, told)
         loops.append(Loop(made.step, heartbeat, IDLE_S, made.stopping))
     return loops
 
@@ -280,10 +288,13 @@ def retention(
     open_studies: Callable[[], Set[str]],
     health: Health,
     clock: Clock,
+    trail: Trail,
 ) -> tuple[Retention, Loop]:
     """Deletes by the rules and by hand, and its loop."""
     stopping = threading.Event()
-    keeper = Retention(database, folders, settings.retention, open_studies, clock, stopping.wait)
+    keeper = Retention(
+        database, folders, settings.retention, open_studies, clock, stopping.wait, trail
+    )
     heartbeat = health.part("retention", works_s=TRANSFER_S)
     return keeper, Loop(keeper.step, heartbeat, RETENTION_S, stopping)
 

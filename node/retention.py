@@ -14,10 +14,12 @@ from pathlib import Path
 
 import structlog
 
+from node.audit.events import Actor, Deleted, Subject
+from node.audit.trail import NO_TRAIL, Trail
 from node.clock import Clock
 from node.config.tables import RetentionSettings
 from node.observe.logs import study_digest
-from storage import deletions, events, retention
+from storage import audit, deletions, events, retention
 from storage.database import Database
 from storage.deletions import Deletion, DeletionState, DoomedFile, NewDeletion, Place, Scope
 from storage.disk import named_errors
@@ -79,6 +81,7 @@ class Retention:
         open_studies: Callable[[], Set[str]],
         clock: Clock,
         linger: Callable[[float], object] = time.sleep,
+        trail: Trail = NO_TRAIL,
     ) -> None:
         """``open_studies``: UIDs of those that associations or the index queue are bringing."""
         self._database = database
@@ -87,6 +90,7 @@ class Retention:
         self._open_studies = open_studies
         self._clock = clock
         self._linger = linger
+        self._trail = trail
         self._looked_at: datetime | None = None
         self._exceeded: set[str] = set()
         self.forecast: Forecast | None = None
@@ -240,6 +244,7 @@ class Retention:
         """
         if deletion.study_instance_uid in self._open_studies() or not self._begun(deletion):
             return False
+        subject = self._subject(deletion)
         taken = 1
         while taken:
             with self._database.write() as tx:
@@ -258,7 +263,18 @@ class Retention:
             bytes=done.size_bytes,
             rule=done.asked_by,
         )
+        what = deletion.reason if done.scope is Scope.STUDY else f"results only: {deletion.reason}"
+        self._trail.record(Deleted(Actor(done.asked_by), subject, what))
         return True
+
+    def _subject(self, deletion: Deletion) -> Subject:
+        """The study and whose it is, as long as it is known."""
+        uid = deletion.study_instance_uid
+        with self._database.read() as tx:
+            found = audit.whose(tx, (uid,)).get(uid)
+        if found is None:
+            return Subject(uid)
+        return Subject(uid, found.patient_id, found.patient_name, found.accession_number)
 
     def _begun(self, deletion: Deletion) -> bool:
         if deletion.state is not DeletionState.ASKED:

@@ -104,7 +104,13 @@ def forget_journal(tx: Transaction, journal: str) -> None:
 
 
 def whose(tx: Transaction, study_instance_uids: Iterable[str]) -> dict[str, Whose]:
-    """Whose the studies are, of those that are here."""
+    """Whose the studies are: as the index has it, or else as the trail had it last."""
+    wanted = sorted(set(study_instance_uids))
+    found = _indexed(tx, wanted)
+    return _told_before(tx, [uid for uid in wanted if uid not in found]) | found
+
+
+def _indexed(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[str, Whose]:
     studies, patients = schema.studies, schema.patients
     query = (
         sa.select(
@@ -114,9 +120,35 @@ def whose(tx: Transaction, study_instance_uids: Iterable[str]) -> dict[str, Whos
             studies.c.accession_number,
         )
         .join_from(studies, patients, studies.c.patient_id == patients.c.id)
-        .where(studies.c.study_instance_uid.in_(sorted(set(study_instance_uids))))
+        .where(studies.c.study_instance_uid.in_(study_instance_uids))
     )
     return {uid: Whose(*rest) for uid, *rest in tx.execute(query)}
+
+
+def _told_before(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[str, Whose]:
+    """Of studies that are deleted."""
+    found = {}
+    for uid in study_instance_uids:
+        query = (
+            sa.select(_messages.c.patient_id, _messages.c.patient_name)
+            .where(_messages.c.study_instance_uid == uid, _messages.c.patient_id != "")
+            .order_by(_messages.c.id.desc())
+            .limit(1)
+        )
+        if (row := tx.execute(query).first()) is not None:
+            found[uid] = Whose(row.patient_id, row.patient_name, "")
+    return found
+
+
+def studies_of_jobs(tx: Transaction, job_ids: Iterable[int]) -> dict[int, str]:
+    """The Study Instance UID of each job's study."""
+    jobs, studies = schema.jobs, schema.studies
+    query = (
+        sa.select(jobs.c.id, studies.c.study_instance_uid)
+        .join_from(jobs, studies, jobs.c.study_id == studies.c.id)
+        .where(jobs.c.id.in_(sorted(set(job_ids))))
+    )
+    return {row.id: row.study_instance_uid for row in tx.execute(query)}
 
 
 # --- handing over ---------------------------------------------------------------------------------

@@ -25,11 +25,13 @@ class Actor:
 
     name: of a person the login name, of an application its AE title or address.
     address: host name or IP address, where it is known.
+    is_ae: whether the name is an AE title.
     """
 
     name: str
     address: str = ""
     is_person: bool = False
+    is_ae: bool = False
 
 
 @dataclass(frozen=True, slots=True)

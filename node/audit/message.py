@@ -41,8 +41,6 @@ class Part:
     roles: tuple[Code, ...] = ()
     is_requestor: bool = False
     media: Code | None = None
-    other_id: str = ""
-    """AlternativeUserID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +104,8 @@ def _participant(part: Part) -> Element:
         UserID=_plain(actor.name or actor.address or "unknown"),
         UserIsRequestor=str(part.is_requestor).lower(),
     )
-    if part.other_id:
-        made.set("AlternativeUserID", _plain(part.other_id))
+    if actor.is_ae:
+        made.set("AlternativeUserID", f"AETITLES={_plain(actor.name)}")
     if actor.address:
         made.set("NetworkAccessPointID", _plain(actor.address))
         made.set("NetworkAccessPointTypeCode", "2" if _is_address(actor.address) else "1")

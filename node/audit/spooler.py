@@ -18,6 +18,7 @@ from node.audit.events import (
     Accessed,
     Actor,
     AuditEvent,
+    Deleted,
     Exported,
     Imported,
     RecordingStarted,
@@ -235,6 +236,9 @@ def _slowest(tx: Transaction, sinks: Sequence[str]) -> int:
 
 def _completed(event: AuditEvent, tx: Transaction) -> AuditEvent:
     """With whose the studies are, as the index knows it."""
+    if isinstance(event, Deleted):
+        known = audit.whose(tx, [event.subject.study_instance_uid])
+        return replace(event, subject=_of(event.subject, known))
     if not isinstance(event, Accessed | Transferred | Exported | Imported):
         return event
     known = audit.whose(tx, [one.study_instance_uid for one in event.subjects])

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from node.audit.journal import Journal
 from node.clock import system_clock
 from node.config.load import load
 from node.config.settings import Settings
@@ -136,5 +137,11 @@ def _retention(settings: Settings, database: Database) -> Retention:
     results, shelf = ResultStore(settings.results_dir), MetadataShelf(settings.metadata_dir)
     folders = Folders(store, results, shelf, settings.logs_dir)
     return Retention(
-        database, folders, settings.retention, frozenset, system_clock, lambda seconds: None
+        database,
+        folders,
+        settings.retention,
+        frozenset,
+        system_clock,
+        lambda seconds: None,
+        Journal(settings.audit_dir),
     )

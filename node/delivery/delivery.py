@@ -13,6 +13,7 @@ import structlog
 
 from node.clock import Clock
 from node.delivery import known
+from node.delivery.audited import Told, untold
 from node.delivery.backoff import Circuit
 from node.delivery.books import FOUND, USUAL, Books, Effort, Settlement
 from node.delivery.decisions import Decider, Decisions
@@ -42,6 +43,7 @@ class Courier:
     pace: how much goes there in a minute; left out: as much as it takes.
     wish: what the settings want to be sent there.
     retraction: by which title superseded results are taken back there; empty for not at all.
+    told: takes what was recorded, for the audit trail.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class Courier:
         pace: Pace | None = None,
         wish: Wish = AUTO,
         retraction: str = "",
+        told: Told = untold,
     ) -> None:
+        self._told = told
         self.circuit = Circuit()
         self._target = target
         self._effort = effort
@@ -233,6 +237,7 @@ class Courier:
             self._books.log_decisions(self._decided)
             self._decided = Decisions()
             self._unrecorded = self._unrecorded[at_once:]
+            self._told(part)
             for settlement in part:
                 self._books.log_line(settlement)
 

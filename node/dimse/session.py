@@ -10,6 +10,9 @@ from datetime import datetime
 
 import structlog
 
+from node.audit.events import Actor, Refused, Transferred
+from node.audit.tally import StudyTally
+from node.audit.trail import NO_TRAIL, Trail
 from node.dimse.rights import NONE, Right, Rights
 from node.dimse.tls import PeerCertificate
 from node.observe.throttle import ThrottledLog
@@ -37,7 +40,11 @@ class Session:
     """What is known of one connection. Filled by its own threads, read by others."""
 
     def __init__(
-        self, host: str, since: datetime, certificate: PeerCertificate | None = None
+        self,
+        host: str,
+        since: datetime,
+        certificate: PeerCertificate | None = None,
+        trail: Trail = NO_TRAIL,
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.host = host
@@ -63,15 +70,33 @@ class Session:
         self._instances = 0
         self._refused = 0
         self._ended = ""
+        self._denied: set[Right] = set()
+        self.trail = trail
+        self.brought = StudyTally()
+        """What was stored of it, for the audit trail."""
+
+    @property
+    def peer(self) -> Actor:
+        """Who has called, for the audit trail."""
+        return Actor(self.calling_ae, self.host, is_ae=True)
+
+    @property
+    def own(self) -> Actor:
+        """The node, as it was called."""
+        return Actor(self.called_ae, is_ae=True)
 
     def identify(self, calling_ae: str, called_ae: str) -> None:
         self.calling_ae, self.called_ae = calling_ae, called_ae
         self.log = self.log.bind(calling_ae=calling_ae)
 
     def may(self, right: Right) -> bool:
-        """Whether the peer may; that it asks for what it may not is logged once a day."""
+        """Whether the peer may; that it asks for what it may not is logged once a day, and told
+        once an association."""
         if self.rights.allow(right):
             return True
+        if right not in self._denied:
+            self._denied.add(right)
+            self.trail.record(Refused(self.peer, right.value, "the AE title has not this right"))
         _refusals.warn("not_authorised", right.value, self.host, calling_ae=self.calling_ae)
         return False
 
@@ -108,6 +133,14 @@ class Session:
         with self._lock:
             self._instances += success
             self._refused += not success
+
+    def tell_what_it_brought(self) -> None:
+        """One event for all its studies; called once, at its end."""
+        if subjects := self.brought.subjects():
+            self.trail.record(Transferred(self.peer, self.own, subjects))
+        if self._refused:
+            reason = f"{self._refused} instances were not stored"
+            self.trail.record(Refused(self.peer, "C-STORE", reason))
 
     def end(self, how: str) -> bool:
         """Mark the end; true for the first caller only."""

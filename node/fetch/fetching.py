@@ -12,6 +12,7 @@ import structlog
 
 from node.clock import Clock
 from node.fetch.arrivals import Arrivals, Arriving
+from node.fetch.audited import FetchTeller
 from node.fetch.source import FoundStudy, Source, SourceFault
 from storage import fetches, holdings
 from storage.database import Database
@@ -40,6 +41,7 @@ class Fetching:
         arrivals: Arrivals,
         clock: Clock,
         beat: Callable[[], None] = lambda: None,
+        told: FetchTeller = FetchTeller(),  # noqa: B008  frozen
     ) -> None:
         """``beat`` is called while a fetch goes on, however long it takes."""
         self.stopping = threading.Event()
@@ -48,6 +50,7 @@ class Fetching:
         self._arrivals = arrivals
         self._clock = clock
         self._beat = beat
+        self._told = told
 
     def step(self) -> bool:
         """Carry out the next fetch; true where there was one.
@@ -65,7 +68,13 @@ class Fetching:
         if fetch is None:
             return False
         carried = _Carried(
-            fetch, self._source, self._database, self._arrivals, self._goes_on, self._clock
+            fetch,
+            self._source,
+            self._database,
+            self._arrivals,
+            self._goes_on,
+            self._clock,
+            self._told,
         )
         try:
             carried.run()
@@ -95,7 +104,9 @@ class _Carried:
         arrivals: Arrivals,
         may_go_on: Callable[[], None],
         clock: Clock,
+        told: FetchTeller,
     ) -> None:
+        self._told = told
         self._clock = clock
         self._fetch = fetch
         self._source = source
@@ -150,6 +161,8 @@ class _Carried:
             finally:
                 self._arriving = None
                 came = len(arriving.all_came())
+                if came:
+                    self._told.came(study.study_instance_uid, self._fetch.asked_by)
                 self._counts = _plus(before, came)
                 self._enter(study, len(wanted) - came)
 

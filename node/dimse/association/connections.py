@@ -20,10 +20,12 @@ from pynetdicom.pdu_primitives import A_ASSOCIATE, UserIdentityNegotiation
 from pynetdicom.presentation import PresentationContext
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from node.audit.trail import Trail
 from node.dimse import contexts, tls
 from node.dimse.association.admission import Claim
 from node.dimse.association.entrance import Arrival, Entrance, Terms
 from node.dimse.association.lane import InstanceLane
+from node.dimse.association.refusals import Refusals
 from node.dimse.entity import Entity
 from node.dimse.rights import Right
 from node.dimse.services import composite, retrieve_tables, serving
@@ -38,7 +40,6 @@ from node.dimse.wire.negotiation import AssociationRequest
 from node.dimse.wire.pdus import PduReader
 from node.dimse.wire.rejections import Rejection
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from node.observe.throttle import ThrottledLog
 from node.receive.reception import Receiver
 
 ACCEPT_PAUSE_S = 0.1
@@ -74,6 +75,13 @@ class Owner(Protocol):
     def close_session(self, session: Session, how: str) -> None:
         """The session is over; may be called more than once."""
 
+    @property
+    def trail(self) -> Trail:
+        """Where is told who was refused."""
+
+    def tell_refusal(self, session: Session, rejection: Rejection) -> None:
+        """An association was rejected."""
+
 
 class Listener(ThreadedAssociationServer):
     """pynetdicom's server with our connections in it."""
@@ -96,7 +104,7 @@ class Listener(ThreadedAssociationServer):
         self._given = given
         self.settings = entity.dimse
         self.probe_only = probe_only
-        self.refusals = ThrottledLog()
+        self.refusals = Refusals(owner.trail)
         self.entrance = Entrance(
             Terms(
                 self.settings.negotiation_timeout_s,
@@ -286,6 +294,7 @@ def _negotiate(
         session.log_of_course("association_accepted")
         return
     session.log.warning("association_rejected", reason=rejection.reason)
+    owner.tell_refusal(session, rejection)
     _reject(association, rejection)
 
 

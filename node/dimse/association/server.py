@@ -16,6 +16,9 @@ from typing import Protocol
 
 import structlog
 
+from node.audit.events import Refused
+from node.audit.looks import REFUSED_AGAIN_S, Once
+from node.audit.trail import NO_TRAIL, Trail
 from node.clock import Clock, system_clock
 from node.config.dimse import MIB
 from node.dimse import library
@@ -84,7 +87,10 @@ class AssociationServer:
         composites: Sequence[Composite] = (),
         listening: Listening | None = None,
         overseer: Overseer | None = None,
+        trail: Trail = NO_TRAIL,
     ) -> None:
+        self.trail = trail
+        self._refusal_is_new = Once(REFUSED_AGAIN_S).is_new
         self.services, self.composites = services, composites
         self._given = listening
         self._overseer = overseer
@@ -203,7 +209,7 @@ class AssociationServer:
     # --- called by the connections ----------------------------------------------------------------
 
     def open_session(self, host: str, certificate: PeerCertificate | None = None) -> Session:
-        session = Session(host, self._clock(), certificate)
+        session = Session(host, self._clock(), certificate, self.trail)
         with self._lock:
             self._sessions[session.id] = session
         return session
@@ -216,6 +222,8 @@ class AssociationServer:
             if session.touch(study_instance_uid) and self._overseer is not None:
                 self._overseer.touched(session, study_instance_uid)
             self._sink(record)
+            found = record.attributes
+            session.brought.add(study_instance_uid, found.sop_class_uid, *_whose(record))
 
         return Receiver(
             self._store,
@@ -242,6 +250,13 @@ class AssociationServer:
             rejection = self._overseer.take_place(session)
             session.accepted = rejection is None
         return rejection
+
+    def tell_refusal(self, session: Session, rejection: Rejection) -> None:
+        """Who is not let in is told; who comes at a bad time is not."""
+        key = (session.calling_ae, session.host, rejection)
+        if rejection.result == rejections.REJECTED_PERMANENT and self._refusal_is_new(key):
+            refused = Refused(session.peer, "association", rejection.reason, is_node=True)
+            self.trail.record(refused)
 
     def _recognise(self, session: Session, claim: Claim) -> Rejection | None:
         settings = self._settings
@@ -292,6 +307,7 @@ class AssociationServer:
             return
         self.open_associations.remove(session.id)
         if session.accepted:
+            session.tell_what_it_brought()
             info = session.info()
             log_line = session.log_of_course if how == "released" else session.log.warning
             log_line(f"association_{how}", instances=info.instances, refused=info.refused)
@@ -337,6 +353,12 @@ class AssociationServer:
         if self._server is None:
             raise RuntimeError("the association server was not started")
         return self._server
+
+
+def _whose(record: InstanceRecord) -> tuple[str, str]:
+    """Patient ID and name, as they came."""
+    header = record.attributes.study
+    return str(header.get("PatientID", "") or ""), str(header.get("PatientName", "") or "")
 
 
 def advice(host: str, port: int, error: OSError) -> str:

@@ -21,6 +21,8 @@ from typing import Any
 
 import structlog
 
+from node.audit.journal import Journal
+from node.audit.trail import NO_TRAIL
 from node.clock import system_clock
 from node.dimse.association.server import AssociationServer, Listening
 from node.dimse.entity import Entity
@@ -65,6 +67,8 @@ class ProcessSettings:
     folder: str = ""
     """Of its own in ``incoming``; its name where empty. One that follows a dead one has another:
     what that had acknowledged is indexed meanwhile."""
+    audit: Path | None = None
+    """Where its part of the audit trail goes."""
 
 
 # --- what a receiver process tells ----------------------------------------------------------------
@@ -205,6 +209,7 @@ class _ReceiverProcess:
             composites=offered.composites(means),
             listening=self._listening,
             overseer=self,
+            trail=Journal(settings.audit) if settings.audit else NO_TRAIL,
         )
 
     def _serve_link(self) -> None:

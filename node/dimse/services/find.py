@@ -12,6 +12,7 @@ from pynetdicom import evt
 from pynetdicom.association import Association
 
 from node import statuses
+from node.audit import events
 from node.config.tables import QuerySettings
 from node.dimse.errors import PeerUnavailable
 from node.dimse.rights import Right
@@ -288,9 +289,21 @@ class _Running:
         return status, None
 
     def tell(self, code: int | None) -> None:
-        """Log how it ended; None: the association was over."""
+        """Log how it ended, and tell the audit trail; None: the association was over."""
         taken_ms = round((time.monotonic() - self.began) * 1000)
         status = "association over" if code is None else f"0x{code:04X}"
         self.session.log.info(
             "query_answered", status=status, answers=self.answers, taken_ms=taken_ms
+        )
+        is_success = code in (statuses.SUCCESS, CANCELLED, None)
+        asked = self.request.Identifier
+        self.session.trail.record(
+            events.Query(
+                self.session.peer,
+                self.model,
+                asked.getvalue() if asked is not None else b"",
+                str(self.event.context.transfer_syntax),
+                events.Outcome.SUCCESS if is_success else events.Outcome.MINOR_FAILURE,
+                "" if is_success else status,
+            )
         )

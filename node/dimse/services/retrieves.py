@@ -22,6 +22,7 @@ from pynetdicom.dsutils import decode
 from pynetdicom.presentation import PresentationContext
 
 from node import statuses
+from node.audit.events import Actor, Transferred
 from node.dimse.borrowed import Lane
 from node.dimse.entity import Entity
 from node.dimse.loan import NotLent
@@ -185,11 +186,14 @@ class _Serving:
             self._is_cancelled,
             log,
         )
-        if to is None:
-            contexts = return_contexts(self._association.accepted_contexts)
-            status = get(retrieval, contexts, self._lane, self._means.answer_timeout_s)
-        else:
-            status = move(retrieval, to, self._lane)
+        try:
+            if to is None:
+                contexts = return_contexts(self._association.accepted_contexts)
+                status = get(retrieval, contexts, self._lane, self._means.answer_timeout_s)
+            else:
+                status = move(retrieval, to, self._lane)
+        finally:
+            self._tell(retrieval, to)
         log.info(
             "retrieved",
             level=wanted.level,
@@ -201,6 +205,19 @@ class _Serving:
             bytes=tally.sent_bytes,
             seconds=round(time.monotonic() - started, 3),
             destination=to.peer.name if to else "",
+        )
+
+    def _tell(self, retrieval: Retrieval, to: Destination | None) -> None:
+        """The audit trail: what went, whatever became of the rest."""
+        session, subjects = self._session, retrieval.sent.subjects()
+        if not subjects:
+            return
+        receiver, requestor = session.peer, None
+        if to is not None:
+            receiver = Actor(to.peer.ae_title, to.peer.host, is_ae=True)
+            requestor = session.peer
+        session.trail.record(
+            Transferred(session.own, receiver, subjects, requestor, is_received=False)
         )
 
     def _check(self) -> None:

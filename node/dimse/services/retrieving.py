@@ -14,6 +14,7 @@ from pydicom.dataset import Dataset
 from pydicom.uid import UID
 
 from node import statuses
+from node.audit.tally import StudyTally
 from node.dimse.scu.answers import SendOutcome, classify
 from node.dimse.services.composite import Refused
 from node.dimse.services.retrieve_tables import (
@@ -214,8 +215,8 @@ class Tally:
     def remaining(self) -> int:
         return max(0, self.total - self.completed - self.warnings - self.failures)
 
-    def settle(self, sop_instance_uid: str, status: int | None, size_bytes: int = 0) -> None:
-        """One is over; ``status`` None: nothing was sent."""
+    def settle(self, sop_instance_uid: str, status: int | None, size_bytes: int = 0) -> bool:
+        """One is over; ``status`` None: nothing was sent. Whether it was taken."""
         outcome = SendOutcome.REFUSED if status is None else classify(status)
         if outcome is SendOutcome.STORED:
             self.completed += 1
@@ -223,8 +224,9 @@ class Tally:
             self.warnings += 1
         else:
             self.failed.append(sop_instance_uid)
-            return
+            return False
         self.sent_bytes += size_bytes
+        return True
 
     def progress(self, with_remaining: bool) -> Progress:
         remaining = self.remaining if with_remaining else None
@@ -253,10 +255,13 @@ class Retrieval:
     answers: Answers
     is_cancelled: Callable[[], bool]
     log: structlog.stdlib.BoundLogger
+    sent: StudyTally = field(default_factory=StudyTally)
+    """What was taken of it, for the audit trail."""
 
     def settle(self, held: Held, status: int | None) -> None:
         """One sub-operation is over, whatever came of it: the peer is told."""
-        self.tally.settle(held.sop_instance_uid, status, held.size_bytes)
+        if self.tally.settle(held.sop_instance_uid, status, held.size_bytes):
+            self.sent.add(held.study_instance_uid, held.sop_class_uid, held.patient_id)
         self.answers.pending(self.tally)
 
     def end(self) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydicom.dataset import Dataset
 
+from node.audit.trail import NO_TRAIL, Trail
 from node.clock import system_clock
 from node.config.dimse import PeerSettings
 from node.dimse.association.server import AssociationServer
@@ -80,7 +81,10 @@ class Holder:
 
 @contextmanager
 def running_holder(
-    folder: Path, destinations: dict[str, int] | None = None, **settings: Any
+    folder: Path,
+    destinations: dict[str, int] | None = None,
+    trail: Trail = NO_TRAIL,
+    **settings: Any,
 ) -> Iterator[Holder]:
     """``destinations``: ports of this machine, by the AE titles that C-MOVE names."""
     store = InstanceStore(folder / "instances", folder / "quarantine")
@@ -100,7 +104,7 @@ def running_holder(
 
     archive = Archive(store.blobs, results.blobs)
     means = Means(database, system_clock, archive, own)
-    server = AssociationServer(own, store, sink, composites=composites(means))
+    server = AssociationServer(own, store, sink, composites=composites(means), trail=trail)
     server.start()
     try:
         yield Holder(server, database, store, results)
