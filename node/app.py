@@ -17,6 +17,7 @@ import structlog
 from analyzers import devices
 from analyzers.contract import AnalyzerError
 from node import exposure, parts, proofs
+from node.actions import NodeActions
 from node.auditing import Auditing
 from node.cautions import cautions
 from node.clock import Clock, system_clock
@@ -270,6 +271,9 @@ class Node:
             catch_up=self._indexer.catch_up,
             is_synced=self.settings.storage.sync,
             cautions=self._cautions,
+            actions=NodeActions(self.settings, self.database, self.results, self._clock),
+            progress=self._executor.progress,
+            settings=self.settings,
             away=self._away,
             shared=Shared(fresh_s=SHOWN_FOR_S),
             allowed_hosts=self.settings.http.names,

@@ -116,6 +116,89 @@ def retry(
     sys.exit(inspect.retry(config, job))
 
 
+@app.command(epilog=_like("wetread jobs again 17 --set sigma_mm=2.5 --beside"))
+def jobs(
+    what: Annotated[
+        str,
+        typer.Argument(help="list; or show, cancel or again, of a job; or new or now, of a study."),
+    ] = "list",
+    number: Annotated[
+        int, typer.Argument(help="The job's or study's number, as `wetread status` shows it.")
+    ] = 0,
+    state: Annotated[str, typer.Option(help="Only those in this state: pending, failed, …")] = "",
+    limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 50,
+    analyzer: Annotated[str, typer.Option(help="Of a new job: see `wetread analyzers`.")] = "",
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A parameter, as NAME=VALUE; more than once for more."),
+    ] = None,
+    to: Annotated[
+        list[str] | None, typer.Option(help="A destination of a new job; more than once for more.")
+    ] = None,
+    beside: Annotated[
+        bool, typer.Option("--beside", help="The earlier result keeps its place.")
+    ] = False,
+    reason: Annotated[str, typer.Option(help="Why; it stays in the record.")] = "",
+    by: Annotated[
+        str, typer.Option(help="Who wants it; left out: the user of this computer.")
+    ] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """List jobs, show or cancel one, or have a study analyzed with other parameters, or at once."""
+    from node.commands import jobs as command
+
+    who, given = by or getpass.getuser(), parameter or []
+    match what:
+        case "list":
+            sys.exit(command.show_jobs(config, state, limit))
+        case "show":
+            sys.exit(command.show_job(config, number))
+        case "cancel":
+            sys.exit(command.cancel(config, number, who, reason))
+        case "again":
+            sys.exit(command.again(config, number, given, who, beside))
+        case "new":
+            sys.exit(command.analyze(config, number, analyzer, given, to or [], who, beside))
+        case "now":
+            sys.exit(command.now(config, number, who))
+        case _:
+            _fail(f"{what!r} is none of list, show, cancel, again, new and now")
+
+
+@app.command(epilog=_like("wetread queue suspend --reason 'the graphics card is changed'"))
+def queue(
+    what: Annotated[str, typer.Argument(help="show, suspend or resume.")] = "show",
+    reason: Annotated[str, typer.Option(help="Why; it stays in the record.")] = "",
+    by: Annotated[
+        str, typer.Option(help="Who wants it; left out: the user of this computer.")
+    ] = "",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show whether jobs are started, suspend that, or let it go on; what runs goes on anyway."""
+    from node.commands import jobs as command
+
+    match what:
+        case "show":
+            sys.exit(command.show_queue(config))
+        case "suspend":
+            sys.exit(command.suspend(config, by or getpass.getuser(), reason))
+        case "resume":
+            sys.exit(command.resume(config, by or getpass.getuser()))
+        case _:
+            _fail(f"{what!r} is none of show, suspend and resume")
+
+
+@app.command(epilog=_like("wetread rules 17"))
+def rules(
+    study: Annotated[int, typer.Argument(help="Its number, as `wetread status` shows it.")],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Show what the rules would do with a stored study, and why; no job is made."""
+    from node.commands import jobs as command
+
+    sys.exit(command.show_rules(config, study))
+
+
 @app.command(epilog=_like("wetread delete 17 --reason 'sent twice' --dry-run"))
 def delete(
     study: Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +41,7 @@ def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[s
 
     try:
         info = registry.info(name)
-        parameters = dataclasses.asdict(registry.parameters(name, _parameters(assignments)))
+        parameters = dataclasses.asdict(registry.parameters(name, read_parameters(assignments)))
         devices.resolve(device)
     except AnalyzerError as error:
         raise SettingsError(str(error)) from error
@@ -87,7 +88,7 @@ def _show_manners(outcome: Outcome) -> None:
         console.print(f"[yellow]it left behind:[/] {escape(', '.join(outcome.left))}")
 
 
-def _parameters(assignments: list[str]) -> dict[str, Any]:
+def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
     given: dict[str, Any] = {}
     for assignment in assignments:
         key, equals, value = assignment.partition("=")

@@ -16,7 +16,7 @@ from node.config.destinations import AnyDestination
 from node.config.load import load
 from node.config.nearest import nearest
 from node.config.settings import Settings
-from node.delivery import known, profile
+from node.delivery import known, profile, trying
 from node.delivery.kinds import OF_KIND
 from node.delivery.prospects import prospects
 from node.delivery.targets.made import target_of
@@ -33,11 +33,6 @@ from storage.successors import Superseded
 console = Console()
 
 LOOK_S = 0.3
-_TELLING = {
-    Telling.ALL: "it takes whatever it is given",
-    Telling.THESE: "it has said what it takes",
-    Telling.UNTOLD: "it does not say what it takes: its answer to each object counts",
-}
 _OPEN = (DeliveryState.PENDING, DeliveryState.SENDING)
 
 
@@ -64,7 +59,8 @@ def show(path: Path, name: str) -> int:
     except PeerUnavailable as error:
         console.print(f"[red]✗[/] {escape(str(error))}", soft_wrap=True)
         return 1
-    console.print(f"[green]✓[/] {destination.name} answers: {_TELLING[Telling(able.telling)]}")
+    told = trying.IN_WORDS[Telling(able.telling)]
+    console.print(f"[green]✓[/] {destination.name} answers: {told}")
     wish = known.wish_of(destination)
     table = Table("kind", "object", "SOP class", "transfer syntaxes", "what becomes of it")
     found = prospects(able, wish)

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from node.commands import releases
 from node.commands.accept import show_quarantine
-from node.commands.releases import Release
 from node.config.load import load
+from node.results import releases
+from node.results.releases import Release
 from storage.database import visit_database
 from storage.results import ResultStore
 

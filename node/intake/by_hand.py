@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -23,37 +23,16 @@ from node.config.rules import RuleSettings
 from node.errors import NotPossible
 from node.intake.planning import Plan, Planner
 from node.observe.logs import study_digest
+from node.wishes import BY_HAND, Wish
 from storage import announcements, events, index, ledger, own_jobs
 from storage.database import Database, Transaction
-from storage.records import Job, Level, NewJob, Priority, StudyRow, StudyState, Topic
+from storage.records import Job, Level, NewJob, StudyRow, StudyState, Topic
 
 log = structlog.get_logger(__name__)
 
-RULE = "by hand"
-"""What stands in the place of a rule's name."""
 UNKNOWN = "?"
 """Nobody has said how many images the study has."""
 _TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a person wants to be analyzed. parameters: those that differ from the settings'.
-
-    series_id: None for the series that suits the analyzer best. beside: whether the earlier result
-    keeps its place.
-    """
-
-    study_id: int
-    analyzer: str
-    said_by: str
-    parameters: ParameterValues = field(default_factory=dict)
-    series_id: int | None = None
-    destinations: tuple[str, ...] = ()
-    priority: Priority = Priority.ROUTINE
-    beside: bool = False
-    rule: str = RULE
-    variant: str = ""
 
 
 class ByHand:
@@ -183,7 +162,7 @@ class ByHand:
 
     def _planner(self, wish: Wish) -> Planner:
         rule = RuleSettings(
-            name=RULE,
+            name=BY_HAND,
             analyzers=(wish.analyzer,),
             parameters={wish.analyzer: dict(wish.parameters)},
             destinations=wish.destinations,
@@ -202,7 +181,7 @@ def _series_of(tx: Transaction, job: Job) -> int:
 def _wanted(plan: Plan, wish: Wish) -> NewJob:
     """The job of the wish among all that would be planned now."""
     for job in plan.jobs:
-        if job.analyzer == wish.analyzer and f", {RULE}, " in f", {job.rule}, ":
+        if job.analyzer == wish.analyzer and f", {BY_HAND}, " in f", {job.rule}, ":
             if job.refusals:
                 raise NotPossible("; ".join(job.refusals))
             variant = _beside(wish) if wish.beside else wish.variant

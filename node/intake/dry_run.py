@@ -6,41 +6,15 @@ Pure: a study's series and the rules go in, sentences come out. No job is made.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from analyzers import registry
 from analyzers.contract import ParameterValues
 from node.config.rules import RuleSettings
 from node.intake.routing import Decision, SeriesVerdict, is_foreign, route
+from node.wishes import RuleTried, SeriesTried
 from storage import index
 from storage.database import Transaction
 from storage.records import StoredSeries
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesTried:
-    """What a rule says of one series. reasons: the conditions that it does not meet."""
-
-    series_id: int
-    words: str
-    """Which it is: its number and how many images it has."""
-    outcome: str
-    reasons: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class RuleTried:
-    """What a rule would have an analyzer do."""
-
-    rule: str
-    analyzer: str
-    title: str
-    runs: bool
-    fires: bool
-    words: str
-    series: tuple[SeriesTried, ...]
-    destinations: tuple[str, ...]
-    parameters: ParameterValues
 
 
 def dry_run(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from node.audit.trail import NO_TRAIL, Trail
+from node.config.settings import Settings
 from node.observe.health import Health
 from node.observe.shared import Shared
 from node.query.search import LIMITS, Limits
@@ -14,8 +15,11 @@ from node.receive.uploads import Uploads
 from node.retrieve.series_metadata import SeriesMetadata
 from node.web.access.no_login import NoLogin
 from node.web.access.roles import Access
+from node.web.acting import NO_ACTIONS
 from node.web.prospects import Expected, nothing_expected
 from node.web.viewer.installed import Viewer
+from node.wishes import Actions
+from node.work.executor import Progress
 from storage.archive import Archive
 from storage.database import Database
 from storage.port import Results
@@ -76,6 +80,12 @@ class WebContext:
     """Tells who asks; left out: everybody is the administrator."""
     cautions: tuple[str, ...] = ()
     """What whoever runs the node should know of it, a sentence each."""
+    actions: Actions = NO_ACTIONS
+    """Carries out what a person wants."""
+    progress: Callable[[], Mapping[int, Progress]] = dict
+    """How far the jobs that run are, by number."""
+    settings: Settings | None = None
+    """As they are in force, to be shown; without, none are."""
     audit: Trail = NO_TRAIL
     """Where is told who saw and did what."""
     viewer: Viewer | None = None

@@ -14,6 +14,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
+from node.errors import NotPossible
 from node.web.frame.render import Render
 from storage.errors import DatabaseUnavailable, NotFound, Overloaded, StorageError
 
@@ -65,6 +66,10 @@ def add(app: FastAPI, render: Render) -> None:
     @app.exception_handler(NotFound)
     async def missing(request: Request, error: NotFound) -> Response:
         return answer(request, Refusal(404, str(error)))
+
+    @app.exception_handler(NotPossible)
+    async def not_possible(request: Request, error: NotPossible) -> Response:
+        return answer(request, Refusal(409, str(error)))
 
     @app.exception_handler(StorageError)
     async def conflicting(request: Request, error: StorageError) -> Response:

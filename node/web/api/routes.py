@@ -10,6 +10,7 @@ from fastapi import APIRouter
 
 from node.web.access.roles import PUBLIC, Role, needs
 from node.web.api import (
+    acting,
     alarms,
     corrections,
     destinations,
@@ -48,6 +49,7 @@ def _read_and_changed(context: WebContext) -> APIRouter:
     destinations.add(router, context)
     alarms.add(router, context, changes)
     retry.add(router, context, changes)
+    acting.add(router, context, changes)
     corrections.add(router, changes)
     retention.add(router, context, changes)
     fetches.add(router, context, changes)

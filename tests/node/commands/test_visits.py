@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from jsonschema import Draft202012Validator
 
-from node.commands import accept, delete, inspect
+from node.commands import accept, delete, inspect, jobs
 from node.errors import NodeError
 from node.web.shapes.status import Status
 from storage import events
@@ -27,6 +27,10 @@ COMMANDS: dict[str, Callable[[Path], object]] = {
     "accept": lambda path: accept.accept(path, 1, whole_study=False),
     "delete": lambda path: delete.delete(path, "1", "why", False, False, False),
     "retention": delete.show_retention,
+    "jobs": lambda path: jobs.show_jobs(path, "", 50),
+    "jobs cancel": lambda path: jobs.cancel(path, 1, "anna", ""),
+    "queue": jobs.show_queue,
+    "rules": lambda path: jobs.show_rules(path, 1),
 }
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from node.config.rules import RuleSettings
 from node.errors import NotPossible
-from node.intake.by_hand import ByHand, Wish
+from node.intake.by_hand import ByHand
 from node.intake.dry_run import dry_run
+from node.wishes import Wish
 from storage import events, index, ledger
 from storage.database import open_database
 from storage.records import Job, JobState, StudyState, Topic

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +12,14 @@ import httpx
 import pydicom
 from PIL import Image
 
+from node.actions import NodeActions
+from node.config.settings import Settings
 from node.observe.health import Health, Heartbeat
+from node.web.app import create_app
 from node.web.context import WebContext
 from node.web.server import WebServer
+from node.work.executor import Progress
+from node.work.stages import Stage
 from storage import index, ledger, outbox
 from storage.archive import Archive
 from storage.attributes import extract
@@ -49,6 +56,36 @@ class Site:
     now: datetime = START
     context: WebContext | None = None
     """What the application was given."""
+
+
+@contextmanager
+def acting(site: Site) -> Iterator[Site]:
+    """The same node, which carries out what a person wants; two rules, a destination that is away,
+    and a job 1 that runs."""
+    settings = Settings.model_validate(SETTINGS)
+    assert site.context is not None
+    context = replace(
+        site.context,
+        settings=settings,
+        actions=NodeActions(settings, site.database, site.results, lambda: START),
+        progress=lambda: {1: Progress(Stage.ANALYZING, START, 0.25)},
+    )
+    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
+        yield replace(site, client=client, server=server, context=context)
+    server.stop()
+
+
+SETTINGS = {
+    "rules": [
+        {"name": "chest", "when": {"Modality": "CT"}, "analyzers": ["gaussian_filter"]},
+        {"name": "brain", "when": {"Modality": "MR"}, "analyzers": ["gaussian_filter"]},
+    ],
+    "destinations": [
+        {"name": "pacs", "ae_title": "PACS", "host": "127.0.0.1", "port": 1},
+    ],
+}
 
 
 def study_with_job(site: Site, path: Path, description: str = "Thorax") -> int:

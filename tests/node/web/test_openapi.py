@@ -128,6 +128,10 @@ def test_whatever_is_asked_the_answer_is_one_that_the_document_declares(
         try_all(site, declared, method, path, operation)
 
 
+TOLD_BY_A_NODE_THAT_RUNS = {"/api/jobs/{job_id}/log", "/api/studies/{study_id}/rules"}
+"""See test_acting.py."""
+
+
 def test_what_every_list_shows_has_the_shape_that_is_declared(
     site: Site, declared: Declared
 ) -> None:
@@ -135,7 +139,7 @@ def test_what_every_list_shows_has_the_shape_that_is_declared(
         answer = site.client.get(
             path.replace("{study_id}", "1").replace("{job_id}", "1").replace("{fetch_id}", "1")
         )
-        assert answer.json(), path
+        assert answer.json() or path in TOLD_BY_A_NODE_THAT_RUNS, path
         declared.check(operation, answer)
     for part in PARTS:
         site.parts[part].beat()
@@ -164,7 +168,14 @@ def test_numbers_and_states_are_described(declared: Declared) -> None:
     shapes = declared.document["components"]["schemas"]
     assert "bytes" in shapes["Made"]["properties"], "not the name inside"
     assert "Seconds" in shapes["Check"]["properties"]["age_s"]["description"]
-    assert shapes["JobState"]["enum"] == ["pending", "running", "done", "failed", "not_applicable"]
+    assert shapes["JobState"]["enum"] == [
+        "pending",
+        "running",
+        "done",
+        "failed",
+        "not_applicable",
+        "cancelled",
+    ]
     assert shapes["Study"]["properties"]["first_received_at"]["format"] == "date-time"
     assert not [name for name in shapes if "UID" in str(shapes[name].get("properties", {}).keys())]
 

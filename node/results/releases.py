@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from node.errors import NodeError
+from node.errors import NotPossible
 from node.results import kept, reported
 from node.results.kept import Kept
 from storage import ledger
@@ -29,7 +29,7 @@ _PREFIX = "released-"
 """Of the names of files: what lies there already may be on its way to a destination."""
 
 
-class CannotRelease(NodeError):
+class CannotRelease(NotPossible):
     """Nothing is released; the message says which condition was not met."""
 
 

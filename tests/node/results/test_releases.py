@@ -15,12 +15,11 @@ from typer.testing import CliRunner
 from analyzers import registry
 from node import cli
 from node.clock import system_clock
-from node.commands import releases
-from node.commands.releases import CannotRelease, RefusedRun, Release
 from node.config.tables import WorkerSettings
-from node.results import kept
+from node.results import kept, releases
 from node.results.errors import GateRefused
 from node.results.gate import gate
+from node.results.releases import CannotRelease, RefusedRun, Release
 from node.work import job
 from node.work.dispatcher import Dispatcher
 from storage import events, index, ledger, outbox
