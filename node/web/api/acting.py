@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from node.web.access.roles import Role, needs
-from node.web.acts import Acts, person
+from node.web.api.acts import Acts, person
 from node.web.api.changing import GUARDED, Changes
 from node.web.api.refusing import ACTING, MISSING
 from node.web.asked import RowId

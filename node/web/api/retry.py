@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
-from node.web.acts import Acts, person
+from node.web.api.acts import Acts, person
 from node.web.api.changing import GUARDED, Changes
 from node.web.api.refusing import ACTING
 from node.web.asked import RowId
