@@ -21,7 +21,7 @@ from node.web.dicomweb import routes as dicomweb
 from node.web.frame.render import STATIC, Render
 from node.web.hosts import KnownHosts
 from node.web.pages import routes as pages
-from node.web.viewer.serving import ViewerRoute
+from node.web.viewer import opening, serving
 
 SECURITY = {
     "Content-Security-Policy": (
@@ -65,11 +65,12 @@ def create_app(context: WebContext) -> FastAPI:
     app.add_middleware(_AnswersHead)
     render = Render(context)
     refusals.add(app, render)
-    for router in (pages.routes(context, render), routes(context)):
+    made = pages.routes(context, render), opening.routes(context, render), routes(context)
+    for router in made:
         app.include_router(router, max_body_size=forms.MAX_BYTES)
     _describe(app)
     if context.viewer is not None:
-        app.router.routes.append(ViewerRoute(context.viewer))  # the last: it is asked for the rest
+        app.router.routes.extend(serving.routes(context.viewer))
     app.state.routes = named_routes.named(app)
     return app
 

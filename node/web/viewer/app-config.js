@@ -1,13 +1,93 @@
 // OHIF before this node: its own DICOMweb, nothing from elsewhere, a finding opens without a question.
+
+const params = new URLSearchParams(location.search);
+
+// How much of a slice is marked, in groups of four bytes: a hundred million pixels take their time.
+function count(labels) {
+  if (!labels || labels.byteOffset % 4) return 0;
+  const groups = new Uint32Array(labels.buffer, labels.byteOffset, labels.byteLength >> 2);
+  let marked = 0;
+  for (let at = 0; at < groups.length; at++) marked += groups[at] !== 0;
+  return marked;
+}
+
+// The slice of a segmentation on which most is marked: OHIF would open the first with anything.
+function fullestSlice(imageIds) {
+  const { cache } = window.cornerstone;
+  let best = null;
+  let most = 0;
+  for (const id of imageIds || []) {
+    const image = cache.getImage(id);
+    const marked = count(image?.voxelManager?.getScalarData());
+    if (marked > most) [best, most] = [image.referencedImageId, marked];
+  }
+  return best;
+}
+
+// Two series side by side, the one that was made and the one it was made from: ?beside=<series>.
+const pane = id => ({
+  viewportOptions: {
+    viewportType: 'stack',
+    toolGroupId: 'default',
+    initialImageOptions: { preset: 'middle' },
+    syncGroups: [
+      { type: 'imageSlice', id: 'besideSlice', source: true, target: true },
+      { type: 'zoompan', id: 'besideZoom', source: true, target: true },
+    ],
+  },
+  displaySets: [{ id }],
+});
+const named = attribute => ({
+  seriesMatchingRules: [{ attribute, constraint: { equals: { value: true } }, required: true }],
+});
+const beside = {
+  id: 'wetread.beside',
+  name: 'Made beside its source',
+  locked: true,
+  numberOfPriorsReferenced: 0,
+  protocolMatchingRules: [],
+  toolGroupIds: ['default'],
+  displaySetSelectors: { source: named('isBeside'), made: named('isDisplaySetFromUrl') },
+  stages: [
+    {
+      name: 'beside',
+      viewportStructure: { layoutType: 'grid', properties: { rows: 1, columns: 2 } },
+      viewports: [pane('source'), pane('made')],
+    },
+  ],
+};
+
+const wetread = {
+  id: 'wetread',
+  preRegistration({ servicesManager }) {
+    const { hangingProtocolService } = servicesManager.services;
+    const isBeside = displaySet => displaySet.SeriesInstanceUID === params.get('beside');
+    hangingProtocolService.addCustomAttribute('isBeside', 'Source of what was made', isBeside);
+  },
+  getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
+  onModeEnter({ servicesManager }) {
+    const { segmentationService } = servicesManager.services;
+    const loaded = segmentationService.EVENTS.SEGMENTATION_LOADING_COMPLETE;
+    segmentationService.subscribe(loaded, ({ segDisplaySet }) => {
+      const slice = segDisplaySet && fullestSlice(segDisplaySet.imageIds);
+      if (slice) segDisplaySet.firstSegmentedSliceImageId = slice;
+    });
+  },
+};
+
 window.config = {
   name: 'wetread',
   routerBasename: null,
-  extensions: [],
+  extensions: [wetread],
   modes: [],
   showStudyList: false, // the node's own list stands at /
   whiteLabeling: {
     createLogoComponentFn: React =>
-      React.createElement('a', { href: '/', title: 'Back to the list of studies' }, 'Wetread'),
+      React.createElement(
+        'a',
+        { href: '/', title: 'Back to the list of studies', className: 'text-primary px-2 text-lg' },
+        '← Wetread'
+      ),
   },
   customizationService: {
     'ohif.tours': { $set: [] }, // eleven steps that cover the first picture
@@ -54,5 +134,8 @@ window.config = {
       },
     },
   ],
-  httpErrorHandler: error => console.warn(error.status),
+  httpErrorHandler: error => {
+    if (error.status === 401) location.reload(); // the login has ended: its page comes instead
+    console.warn(error.status);
+  },
 };

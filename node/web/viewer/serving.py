@@ -20,7 +20,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
-from node.web.access.roles import Need, Role, admit
+from node.web.access.roles import PUBLIC, Need, Role, admit
 from node.web.viewer.configuration import app_config
 from node.web.viewer.installed import COMPRESSED, Installation, Viewer
 
@@ -57,6 +57,11 @@ _TYPES = {
 }
 
 
+def routes(viewer: Viewer) -> list[BaseRoute]:
+    """They come last: they are asked for what nothing else has."""
+    return [ViewerDocuments(viewer), ViewerFiles(viewer)]
+
+
 def content_policy(installation: Installation) -> str:
     """Of OHIF's document, and of its files: a worker has that of its own script."""
     inline = " ".join(installation.inline_scripts)
@@ -68,18 +73,17 @@ def content_policy(installation: Installation) -> str:
     )
 
 
-class ViewerRoute(BaseRoute):
+class _Route(BaseRoute):
     """Matches what OHIF has, and nothing else: other paths stay those of the application."""
 
-    path = "/*"
-    needs: Mapping[str, Need] = MappingProxyType({"GET": Role.VIEWER})
+    path: str
+    needs: Mapping[str, Need]
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
-        self._configuration = app_config(viewer.segmentations_as).encode()
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        if scope["type"] == "http" and scope["method"] == "GET" and self._has(scope["path"]):
+        if scope["type"] == "http" and scope["method"] == "GET" and self._has(scope["path"][1:]):
             return Match.FULL, {}
         return Match.NONE, {}
 
@@ -89,28 +93,53 @@ class ViewerRoute(BaseRoute):
         answer = await run_in_threadpool(self._answer, request)
         await answer(scope, receive, send)
 
-    def _has(self, path: str) -> bool:
-        name = path[1:]
-        if name.partition("/")[0] in DOCUMENTS:
-            return True
-        found = self._viewer.installation()
-        return found is not None and (name in _OWN or name in found.files)
-
     def _answer(self, request: Request) -> Response:
         found = self._viewer.installation()
         if found is None:
             raise HTTPException(404, NOT_INSTALLED)
-        name = request.url.path[1:]
-        if name == CONFIGURATION:
-            answer = _sent(self._configuration, "js", "no-cache")
-        elif name in EMPTY:
-            answer = _sent(b"", "js", SHORT)
-        elif name.partition("/")[0] in DOCUMENTS:
-            answer = _sent(found.document, "html", "no-cache")
-        else:
-            answer = _file(request, found, name)
+        answer = self._of(found, request, request.url.path[1:])
         answer.headers["Content-Security-Policy"] = content_policy(found)
         return answer
+
+    def _has(self, name: str) -> bool:
+        raise NotImplementedError
+
+    def _of(self, found: Installation, request: Request, name: str) -> Response:
+        raise NotImplementedError
+
+
+class ViewerDocuments(_Route):
+    """The paths at which OHIF shows images."""
+
+    path = "/viewer"
+    needs = MappingProxyType({"GET": Role.VIEWER})
+
+    def _has(self, name: str) -> bool:
+        return name.partition("/")[0] in DOCUMENTS
+
+    def _of(self, found: Installation, request: Request, name: str) -> Response:
+        return _sent(found.document, "html", "no-cache")
+
+
+class ViewerFiles(_Route):
+    """What OHIF's documents load. Nothing in it is of a patient or of this node, and browsers ask
+    for some of it without their cookies."""
+
+    path = "/app-config.js"
+    needs = MappingProxyType({"GET": PUBLIC})
+
+    def __init__(self, viewer: Viewer) -> None:
+        super().__init__(viewer)
+        self._configuration = app_config(viewer.segmentations_as).encode()
+
+    def _has(self, name: str) -> bool:
+        found = self._viewer.installation()
+        return found is not None and (name in _OWN or name in found.files)
+
+    def _of(self, found: Installation, request: Request, name: str) -> Response:
+        if name == CONFIGURATION:
+            return _sent(self._configuration, "js", "no-cache")
+        return _sent(b"", "js", SHORT) if name in EMPTY else _file(request, found, name)
 
 
 def _file(request: Request, found: Installation, name: str) -> Response:

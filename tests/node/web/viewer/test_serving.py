@@ -15,6 +15,7 @@ from node.web.app import create_app
 from node.web.server import WebServer
 from node.web.viewer.install import install, remove
 from node.web.viewer.installed import Viewer
+from node.web.viewer.links import BESIDE_PROTOCOL
 from tests.node.web.sites import Site
 from tests.node.web.viewer.packages import BUNDLE, DOCUMENT, FILES, packed
 
@@ -61,6 +62,7 @@ def test_its_configuration_is_the_nodes_own_and_its_service_workers_are_empty(
     text = client.get("/app-config.js").text
     assert "qidoRoot: '/dicom-web'" in text
     assert "'segmentation.store.defaultMode': { $set: 'bitmap' }" in text
+    assert f"id: '{BESIDE_PROTOCOL}'" in text
     assert "http://" not in text and "https://" not in text
     for path in ("/sw.js", "/init-service-worker.js"):
         assert client.get(path).content == b""

@@ -1,0 +1,164 @@
+"""Which series a viewer opens to show a result, a job or a study with what was found in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from storage import schema
+from storage.database import Transaction
+from storage.errors import NotFound
+from storage.kinds import ObjectKind
+from storage.records import Header, JobState
+from storage.restriction import only_seen
+
+BEST_FIRST = (
+    ObjectKind.SEGMENTATION,
+    ObjectKind.LABEL_MAP,
+    ObjectKind.PROBABILITY,
+    ObjectKind.MAP,
+    ObjectKind.STRUCTURE_SET,
+    ObjectKind.REPORT,
+    ObjectKind.IMAGE,
+    ObjectKind.PICTURE,
+    ObjectKind.SHEET,
+    ObjectKind.RECORD,
+)
+"""Of all that a study or a job has, what shows a finding on the image comes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What is to be seen: a study and, where there is one, a result in it."""
+
+    study_id: int
+    study_instance_uid: str
+    kind: ObjectKind | None = None
+    """None: the study alone."""
+    series_instance_uid: str = ""
+    """Of the result."""
+    source_series_instance_uid: str = ""
+    """Of the images that it was made from."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A study that a link asks for by UID or accession number."""
+
+    id: int
+    header: Header
+
+
+def of_study(tx: Transaction, study_id: int) -> Shown:
+    """The study with the best result of its newest jobs; alone where there is none.
+
+    Raises
+    ------
+    NotFound
+    """
+    table = schema.studies
+    query = sa.select(table.c.study_instance_uid).where(table.c.id == study_id)
+    uid = tx.scalar(query.where(*only_seen(tx, table.c.id)))
+    if uid is None:
+        raise NotFound(f"there is no study {study_id}")
+    jobs = schema.jobs
+    newer = jobs.alias()
+    is_replaced = sa.exists().where(newer.c.predecessor_id == jobs.c.id)
+    found = _best(tx, jobs.c.study_id == study_id, ~is_replaced)
+    return found or Shown(study_id, uid)
+
+
+def of_job(tx: Transaction, job_id: int) -> Shown:
+    """The best result of a job; without any, the images it read.
+
+    Raises
+    ------
+    NotFound
+    """
+    found = _best(tx, schema.jobs.c.id == job_id)
+    if found is not None:
+        return found
+    query = _selected(*_STUDY_COLUMNS).where(schema.jobs.c.id == job_id)
+    row = tx.execute(query.where(*only_seen(tx, schema.jobs.c.study_id))).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no job {job_id}")
+    return Shown(row.study_id, row.study_instance_uid, None, "", row.source)
+
+
+def of_object(tx: Transaction, job_id: int, number: int) -> Shown:
+    """One object of a job, counted from 0 in the order in which they were made.
+
+    Raises
+    ------
+    NotFound
+        There is none, or it was deleted.
+    """
+    jobs, results = schema.jobs, schema.results
+    query = _results(tx, jobs.c.id == job_id).order_by(results.c.id).limit(1).offset(number)
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"job {job_id} has no object {number} any more")
+    return _shown(row)
+
+
+def by_uid(tx: Transaction, study_instance_uid: str) -> list[Known]:
+    """The study of this UID, if it is here."""
+    return _known(tx, schema.studies.c.study_instance_uid == study_instance_uid)
+
+
+def by_accession(tx: Transaction, accession_number: str) -> list[Known]:
+    """The studies of an accession number, the newest first."""
+    if not accession_number:
+        return []
+    said = accession_number[: schema.IndexedText.MOST]
+    return _known(tx, schema.studies.c.accession_number == said)
+
+
+_MOST = 50
+_STUDY_COLUMNS = (
+    schema.jobs.c.study_id,
+    schema.studies.c.study_instance_uid,
+    schema.series.c.series_instance_uid.label("source"),
+)
+
+
+def _selected(*columns: Any) -> sa.Select[Any]:
+    jobs, series, studies = schema.jobs, schema.series, schema.studies
+    return sa.select(*columns).select_from(
+        jobs.join(series, jobs.c.series_id == series.c.id).join(
+            studies, jobs.c.study_id == studies.c.id
+        )
+    )
+
+
+def _results(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Objects of jobs that are still held, with their study and source."""
+    jobs, results, held = schema.jobs, schema.results, schema.instances
+    is_held = sa.exists().where(held.c.sop_instance_uid == results.c.sop_instance_uid)
+    columns = (*_STUDY_COLUMNS, results.c.kind, results.c.series_instance_uid.label("made"))
+    query = _selected(*columns).join(results, results.c.job_id == jobs.c.id)
+    return query.where(*conditions, is_held, *only_seen(tx, jobs.c.study_id))
+
+
+def _best(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> Shown | None:
+    jobs, results = schema.jobs, schema.results
+    rank = sa.case(
+        {kind.value: place for place, kind in enumerate(BEST_FIRST)}, value=results.c.kind
+    )
+    query = _results(tx, *conditions, jobs.c.state == JobState.DONE.value)
+    query = query.where(results.c.kind.in_([kind.value for kind in BEST_FIRST]))
+    row = tx.execute(query.order_by(rank, jobs.c.id.desc(), results.c.id).limit(1)).one_or_none()
+    return None if row is None else _shown(row)
+
+
+def _shown(row: sa.Row[Any]) -> Shown:
+    return Shown(row.study_id, row.study_instance_uid, ObjectKind(row.kind), row.made, row.source)
+
+
+def _known(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Known]:
+    table = schema.studies
+    query = sa.select(table.c.id, table.c.header).where(condition, *only_seen(tx, table.c.id))
+    query = query.order_by(table.c.study_date.desc(), table.c.id.desc()).limit(_MOST)
+    return [Known(*row) for row in tx.execute(query)]
