@@ -32,13 +32,13 @@ from node.loop import Loop
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.observe.shared import Shared
+from node.ohif.installed import Viewer
 from node.receive.indexer import Indexer, recover
 from node.retention import Folders
 from node.retrieve.series_metadata import SeriesMetadata
 from node.web.app import WebContext, create_app
 from node.web.context import Away
 from node.web.server import WebServer
-from node.web.viewer.installed import Viewer
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine

@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from node.config.load import load
-from node.web.viewer import install as installing
-from node.web.viewer.installed import Viewer
-from node.web.viewer.pinned import OHIF
+from node.ohif import install as installing
+from node.ohif.installed import Viewer
+from node.ohif.pinned import OHIF
 
 console = Console()
 

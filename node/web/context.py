@@ -10,6 +10,7 @@ from node.audit.trail import NO_TRAIL, Trail
 from node.config.settings import Settings
 from node.observe.health import Health
 from node.observe.shared import Shared
+from node.ohif.installed import Viewer
 from node.query.search import LIMITS, Limits
 from node.receive.uploads import Uploads
 from node.retrieve.series_metadata import SeriesMetadata
@@ -17,7 +18,6 @@ from node.web.access.no_login import NoLogin
 from node.web.access.roles import Access
 from node.web.acting import NO_ACTIONS
 from node.web.prospects import Expected, nothing_expected
-from node.web.viewer.installed import Viewer
 from node.wishes import Actions
 from node.work.executor import Progress
 from storage.archive import Archive

@@ -1,1 +1,1 @@
-"""The viewer OHIF: installed on demand, served from the node's own origin, opened at a finding."""
+"""Serves OHIF from the node's own origin, opened at a finding."""

@@ -20,9 +20,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
+from node.ohif.installed import COMPRESSED, Installation, Viewer
 from node.web.access.roles import PUBLIC, Need, Role, admit
 from node.web.viewer.configuration import app_config
-from node.web.viewer.installed import COMPRESSED, Installation, Viewer
 
 DOCUMENTS = frozenset(
     ("viewer", "segmentation", "tmtv", "dynamic-volume", "usAnnotation", "preclinical-4d")

@@ -12,11 +12,11 @@ from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
+from node.ohif.installed import Viewer
 from node.web.access.roles import PUBLIC, Guarded, Role, Who, needs
 from node.web.access.routes import NamesNoRole, named
 from node.web.app import create_app
 from node.web.server import WebServer
-from node.web.viewer.installed import Viewer
 from tests.node.web.sites import Site
 
 

@@ -10,17 +10,17 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from node.ohif.install import install
+from node.ohif.installed import Viewer
 from node.web.app import create_app
 from node.web.server import WebServer
 from node.web.viewer import links
-from node.web.viewer.install import install
-from node.web.viewer.installed import Viewer
 from storage import index, ledger
 from storage.database import Transaction
 from storage.kinds import ObjectKind
 from storage.showing import Shown
+from tests.node.ohif.packages import packed
 from tests.node.web.sites import Site
-from tests.node.web.viewer.packages import packed
 from tests.storage.samples import NOON, add_study, enqueue, new_job, record, results, with_study
 
 SHOWN = Shown(7, "1.2.3", ObjectKind.SEGMENTATION, "1.2.3.9", "1.2.3.1")

@@ -11,13 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from node.ohif.install import install, remove
+from node.ohif.installed import Viewer
 from node.web.app import create_app
 from node.web.server import WebServer
-from node.web.viewer.install import install, remove
-from node.web.viewer.installed import Viewer
 from node.web.viewer.links import BESIDE_PROTOCOL
+from tests.node.ohif.packages import BUNDLE, DOCUMENT, FILES, packed
 from tests.node.web.sites import Site
-from tests.node.web.viewer.packages import BUNDLE, DOCUMENT, FILES, packed
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from node.web.viewer.install import CannotInstall, install, remove
-from node.web.viewer.installed import Viewer
-from node.web.viewer.pinned import FOLDER
-from tests.node.web.viewer.packages import BUNDLE, FILES, packed
+from node.ohif.install import CannotInstall, install, remove
+from node.ohif.installed import Viewer
+from node.ohif.pinned import FOLDER
+from tests.node.ohif.packages import BUNDLE, FILES, packed
 
 
 def quiet(step: str) -> None:

@@ -8,7 +8,7 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from node.web.viewer.pinned import Package
+from node.ohif.pinned import Package
 
 DOCUMENT = (
     b"<!doctype html><html><head><script>window.PUBLIC_URL='/'</script>"

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from node.errors import NodeError
-from node.web.viewer.installed import COMPRESSED, INDEX
-from node.web.viewer.pinned import FOLDER, OHIF, Package
+from node.ohif.installed import COMPRESSED, INDEX
+from node.ohif.pinned import FOLDER, OHIF, Package
 
 Told = Callable[[str], None]
 """Is told of each step, in words."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.web.viewer.pinned import FOLDER
+from node.ohif.pinned import FOLDER
 
 INDEX = "index.html"
 COMPRESSED = ".gz"

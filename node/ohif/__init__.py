@@ -1,0 +1,1 @@
+"""The viewer OHIF as a package: which build, how it is installed, and what of it is there."""
