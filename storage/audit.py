@@ -140,6 +140,15 @@ def _told_before(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[st
     return found
 
 
+def study_of_row(tx: Transaction, study_id: int, job_id: int) -> str:
+    """The Study Instance UID of a study's or a job's row; empty where there is none."""
+    if job_id:
+        return studies_of_jobs(tx, [job_id]).get(job_id, "")
+    table = schema.studies
+    query = sa.select(table.c.study_instance_uid).where(table.c.id == study_id)
+    return tx.scalar(query) or ""
+
+
 def studies_of_jobs(tx: Transaction, job_ids: Iterable[int]) -> dict[int, str]:
     """The Study Instance UID of each job's study."""
     jobs, studies = schema.jobs, schema.studies

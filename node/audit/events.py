@@ -45,13 +45,18 @@ class OfClass:
 @dataclass(frozen=True, slots=True)
 class Subject:
     """A study, and whose. What is empty is looked up when the event is kept: give it where the
-    study may be gone by then."""
+    study may be gone by then.
 
-    study_instance_uid: str
+    study_id, job_id: the row of the study, or of a job of it, where its UID is not at hand.
+    """
+
+    study_instance_uid: str = ""
     patient_id: str = ""
     patient_name: str = ""
     accession_number: str = ""
     classes: tuple[OfClass, ...] = ()
+    study_id: int = 0
+    job_id: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,8 +241,17 @@ def _completed(event: AuditEvent, tx: Transaction) -> AuditEvent:
         return replace(event, subject=_of(event.subject, known))
     if not isinstance(event, Accessed | Transferred | Exported | Imported):
         return event
-    known = audit.whose(tx, [one.study_instance_uid for one in event.subjects])
-    return replace(event, subjects=tuple(_of(one, known) for one in event.subjects))
+    named = [_named(one, tx) for one in event.subjects]
+    known = audit.whose(tx, [one.study_instance_uid for one in named])
+    return replace(event, subjects=tuple(_of(one, known) for one in named))
+
+
+def _named(subject: Subject, tx: Transaction) -> Subject:
+    """With its UID, where it is known by its row."""
+    if subject.study_instance_uid or not (subject.study_id or subject.job_id):
+        return subject
+    uid = audit.study_of_row(tx, subject.study_id, subject.job_id)
+    return replace(subject, study_instance_uid=uid)
 
 
 def _of(subject: Subject, known: dict[str, Whose]) -> Subject:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from node.audit.tally import StudyTally
 from node.receive.file_reception import FileReception, Outcome, Refusal
 from node.receive.reception import Receiver
 from storage.records import InstanceRecord
@@ -42,6 +43,8 @@ class Upload:
     _uploads: Uploads
     _studies: set[str] = field(default_factory=set)
     counts: _Counts = field(default_factory=_Counts)
+    brought: StudyTally = field(default_factory=StudyTally)
+    """What was stored of it, for the audit trail."""
 
     def begin(self, study_instance_uid: str = "") -> FileReception:
         """A file comes; with a study only if it belongs to that."""
@@ -66,6 +69,13 @@ class Upload:
         """The study is open before the index hears of it."""
         self._uploads.touch(self, record.attributes.study_instance_uid)
         self._uploads.receiver.sink(record)
+        found, header = record.attributes, record.attributes.study
+        self.brought.add(
+            found.study_instance_uid,
+            found.sop_class_uid,
+            str(header.get("PatientID", "") or ""),
+            str(header.get("PatientName", "") or ""),
+        )
 
     def note(self, study_instance_uid: str) -> None:
         """Under the lock of all."""

@@ -16,6 +16,7 @@ from node.web.access import routes as named_routes
 from node.web.access import sight
 from node.web.access.roles import PUBLIC, Guarded, Role, needs
 from node.web.api.routes import routes
+from node.web.audited import Audited
 from node.web.context import WebContext as WebContext
 from node.web.dicomweb import routes as dicomweb
 from node.web.frame.render import STATIC, Render
@@ -60,6 +61,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.more_paths = lambda: dicomweb.paths(context)
     app.mount("/static", Guarded(StaticFiles(directory=STATIC), PUBLIC))
     app.router.routes.append(dicomweb.mount(context))
+    app.add_middleware(Audited, trail=context.audit, node=context.title)
     app.add_middleware(KnownHosts, allowed=context.allowed_hosts)
     app.add_middleware(_Hardened)
     app.add_middleware(_AnswersHead)

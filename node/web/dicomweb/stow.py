@@ -13,11 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from node.audit.events import Actor, Transferred
+from node.audit.trail import Trail
 from node.receive.body_parts import BodyFault, BodyParts, TooMuch
 from node.receive.file_reception import Outcome
-from node.receive.uploads import Closed, Upload, Uploads
+from node.receive.uploads import SENDER, Closed, Upload, Uploads
 from node.retrieve.metadata import ROOT
 from node.web.access.roles import Role
+from node.web.audited import actor, address_of
 from node.web.dicomweb import stored
 from node.web.dicomweb.accept import Offer, choose
 from node.web.dicomweb.json_body import origin
@@ -58,15 +61,19 @@ _TAKEN = f'{MULTIPART}; type="{DICOM}", or {DICOM} for one instance'
 
 
 def services(room: Room) -> list[Service]:
-    uploads = room.context.uploads
-    return [] if uploads is None else StoreService(uploads).services()
+    context = room.context
+    if context.uploads is None:
+        return []
+    return StoreService(context.uploads, context.audit, context.title).services()
 
 
 class StoreService:
     """Answers POST to ``/studies`` and ``/studies/{study}``."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, trail: Trail, title: str) -> None:
         self._uploads = uploads
+        self._trail = trail
+        self._node = Actor(title, is_ae=True)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._feeders = ThreadPoolExecutor(FEEDERS, "stow")
         self._settlers = ThreadPoolExecutor(SETTLERS, "stow-settling")
@@ -132,9 +139,18 @@ class StoreService:
         host = request.client.host if request.client else ""
         try:
             with self._uploads.open(host) as upload:
-                yield upload
+                try:
+                    yield upload
+                finally:
+                    self._tell(request, upload)
         except Closed as error:
             raise _not_now(str(error)) from error
+
+    def _tell(self, request: Request, upload: Upload) -> None:
+        """The audit trail: what came, whatever became of the rest."""
+        if subjects := upload.brought.subjects():
+            sender = actor(request) or Actor(SENDER, address_of(request.scope))
+            self._trail.record(Transferred(sender, self._node, subjects))
 
     # --- while it is read -------------------------------------------------------------------------
 

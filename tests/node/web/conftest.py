@@ -18,6 +18,7 @@ from storage.blobs import Files
 from storage.database import open_database
 from storage.results import ResultStore
 from tests.node.web.sites import PARTS, START, Site
+from tests.trails import KeptTrail
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +50,7 @@ def site(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
         destinations=("pacs",),
         wake=lambda: woken.append("woken"),
         expected=lambda able: prospects(able, AUTO),
+        audit=KeptTrail(),
     )
     server = WebServer(create_app(context), "127.0.0.1", 0)
     server.start()

@@ -1,0 +1,123 @@
+"""Tells the audit trail of every answer that shows or searches studies, or refuses to.
+
+It reads what the route names: a page or a service that is added is told of without further ado, if
+its path names the study by ``{study}``, ``{study_id}`` or ``{job_id}``. A viewer asks for hundreds
+of slices: that somebody looks at a study is told once in a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from node.audit.events import Accessed, Actor, AuditEvent, Query, Refused, Subject, Transferred
+from node.audit.looks import REFUSED_AGAIN_S, Once
+from node.audit.trail import Trail
+from node.web.access.roles import who
+
+DICOMWEB = "/dicom-web"
+_WHOLE = frozenset(
+    f"{DICOMWEB}/studies/{{study}}{below}"
+    for below in ("", "/series/{series}", "/series/{series}/instances/{instance}")
+)
+"""Instances are given away as they are."""
+_SEARCHES = frozenset(
+    {
+        "/",
+        "/api/studies",
+        *(f"{DICOMWEB}/{name}" for name in ("studies", "series", "instances")),
+        f"{DICOMWEB}/studies/{{study}}/series",
+        f"{DICOMWEB}/studies/{{study}}/instances",
+        f"{DICOMWEB}/studies/{{study}}/series/{{series}}/instances",
+    }
+)
+_WADO_URI = f"{DICOMWEB}/wado"
+_READING = frozenset({"GET", "HEAD"})
+
+
+class Audited:
+    """The innermost of what stands around the application: it sees who asked, and which route."""
+
+    def __init__(self, app: ASGIApp, trail: Trail, node: str) -> None:
+        self._app = app
+        self._trail = trail
+        self._node = Actor(node, is_ae=True)
+        self._looks = Once()
+        self._refusals = Once(REFUSED_AGAIN_S)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._tell(scope, int(message["status"]))
+            await send(message)
+
+        await self._app(scope, receive, tell)
+
+    def _tell(self, scope: Scope, status: int) -> None:
+        route = route_of(scope)
+        if (by := actor(Request(scope))) is None:
+            return
+        if status == 403:
+            if self._refusals.is_new((by, route)):
+                self._trail.record(Refused(by, f"{scope['method']} {route}", "not allowed"))
+        elif status < 400 and scope["method"] in _READING:
+            event = self._looked(scope, route, by)
+            if event is not None:
+                self._trail.record(event)
+
+    def _looked(self, scope: Scope, route: str, by: Actor) -> AuditEvent | None:
+        query: bytes = scope.get("query_string", b"")
+        if route in _SEARCHES:
+            is_search = bool(query) or route.startswith(DICOMWEB)
+            key = (by, scope["path"], query)
+            is_told = is_search and self._refusals.is_new(key)
+            return Query(by, route, query) if is_told else None
+        subject = subject_of(scope.get("path_params", {}), route, query)
+        if subject is None:
+            return None
+        kind = "whole" if route in _WHOLE else "images" if route.startswith(DICOMWEB) else "page"
+        if not self._looks.is_new((by, subject, kind)):
+            return None
+        if kind == "whole":
+            return Transferred(self._node, by, (subject,), is_received=False)
+        return Accessed(by, (subject,), route)
+
+
+def actor(request: Request) -> Actor | None:
+    """Whoever asks; None: nobody whom the node knows."""
+    found = who(request)
+    if found.role is None:
+        return None
+    return Actor(found.name, address_of(request.scope), is_person=True)
+
+
+def route_of(scope: Scope) -> str:
+    """The path as the route has it, with ``{study}`` for what stands there; empty: none knew it."""
+    route = getattr(scope.get("route"), "path", "")
+    root = str(scope.get("root_path", ""))
+    return route if route.startswith(root) else f"{root}{route}"
+
+
+def address_of(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def subject_of(params: Mapping[str, object], route: str, query: bytes) -> Subject | None:
+    """The study that a path is about."""
+    if "study" in params:
+        return Subject(str(params["study"]))
+    if "study_id" in params:
+        return Subject(study_id=int(str(params["study_id"])))
+    if "job_id" in params:
+        return Subject(job_id=int(str(params["job_id"])))
+    if route == _WADO_URI:
+        return Subject("".join(parse_qs(query.decode("latin-1")).get("studyUID", [])[:1]))
+    return None
