@@ -1,4 +1,9 @@
-"""Passwords of machines and desktop viewers: random, so that a plain hash of one tells nothing."""
+"""Passwords of machines and desktop viewers: each of an owner, for a role, from a place, to an end.
+
+Of a password only the SHA-256 is kept. It is made of 256 random bits, so that nobody can try them
+all: a hash that is slow on purpose, as people's passwords need it, would only slow down whoever
+asks for a thousand frames.
+"""
 
 from __future__ import annotations
 
@@ -10,43 +15,67 @@ import sqlalchemy as sa
 
 from storage import schema
 from storage.database import Transaction
+from storage.errors import NotFound
 from storage.users import Role
 
 
 @dataclass(frozen=True, slots=True)
 class AppPassword:
-    """What it may, and from where."""
+    """What it may, and from where. An owner who is locked, or may less by now, lends no more.
+
+    host: an address or a network; empty: anywhere.
+    """
 
     id: int
+    owner_id: int
+    owner: str
+    owner_role: Role
+    is_owner_locked: bool
     label: str
-    role: Role
+    asked_role: Role
     host: str
     created_by: str
     created_at: datetime
+    ends_at: datetime
     used_at: datetime | None
+    used_from: str
     ended_at: datetime | None
+
+    @property
+    def role(self) -> Role:
+        """What it may now."""
+        asked, owner = self.asked_role, self.owner_role
+        return asked if owner.includes(asked) else owner
+
+    def is_good(self, at: datetime) -> bool:
+        """Whether it still lets anybody in."""
+        return self.ended_at is None and at < self.ends_at and not self.is_owner_locked
 
 
 @dataclass(frozen=True, slots=True)
 class NewAppPassword:
     """One that is to be made. ``secret_hash``: 64 hexadecimal digits, of a random secret."""
 
+    owner_id: int
     label: str
     role: Role
     host: str
     secret_hash: str
     created_by: str
+    ends_at: datetime
 
 
 def add(tx: Transaction, new: NewAppPassword, at: datetime) -> int:
     """Gives its row."""
     values = {
+        "user_id": new.owner_id,
         "label": new.label,
         "role": new.role.value,
         "host": new.host,
         "secret_hash": new.secret_hash,
         "created_by": new.created_by,
         "created_at": at,
+        "ends_at": new.ends_at,
     }
     key = tx.execute(sa.insert(schema.app_passwords).values(values)).inserted_primary_key
     assert key is not None
@@ -54,41 +83,75 @@ def add(tx: Transaction, new: NewAppPassword, at: datetime) -> int:
 
 
 def find(tx: Transaction, secret_hash: str) -> AppPassword | None:
-    """The one of a secret, whether it has ended or not."""
-    table = schema.app_passwords
-    row = tx.execute(sa.select(table).where(table.c.secret_hash == secret_hash)).one_or_none()
+    """The one of a secret, whether it is good or not."""
+    query = _query().where(schema.app_passwords.c.secret_hash == secret_hash)
+    row = tx.execute(query).one_or_none()
     return None if row is None else _app_password(row)
+
+
+def get(tx: Transaction, app_password_id: int) -> AppPassword:
+    """Raises NotFound."""
+    query = _query().where(schema.app_passwords.c.id == app_password_id)
+    row = tx.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"there is no app password {app_password_id}")
+    return _app_password(row)
 
 
 def all_app_passwords(tx: Transaction) -> list[AppPassword]:
     """The newest first."""
-    table = schema.app_passwords
-    return [_app_password(row) for row in tx.execute(sa.select(table).order_by(table.c.id.desc()))]
+    return [_app_password(row) for row in tx.execute(_query().order_by(_id.desc()))]
 
 
-def use(tx: Transaction, app_password_id: int, at: datetime) -> None:
-    """It was shown."""
-    _set(tx, app_password_id, used_at=at)
+def of_user(tx: Transaction, user_id: int) -> list[AppPassword]:
+    """A user's, the newest first."""
+    query = _query().where(schema.app_passwords.c.user_id == user_id)
+    return [_app_password(row) for row in tx.execute(query.order_by(_id.desc()))]
+
+
+def use(tx: Transaction, app_password_id: int, at: datetime, host: str) -> None:
+    """It was shown, from this address."""
+    _set(tx, app_password_id, used_at=at, used_from=host)
 
 
 def end(tx: Transaction, app_password_id: int, at: datetime) -> None:
-    """It is worth nothing from now on."""
-    _set(tx, app_password_id, ended_at=at)
+    """It is worth nothing from now on; one that has ended stays as it was."""
+    table = schema.app_passwords
+    is_it = (table.c.id == app_password_id, table.c.ended_at.is_(None))
+    tx.execute(sa.update(table).where(*is_it).values(ended_at=at))
+
+
+_id = schema.app_passwords.c.id
 
 
 def _set(tx: Transaction, app_password_id: int, **values: Any) -> None:
-    table = schema.app_passwords
-    tx.execute(sa.update(table).where(table.c.id == app_password_id).values(values))
+    tx.execute(sa.update(schema.app_passwords).where(_id == app_password_id).values(values))
+
+
+def _query() -> sa.Select[Any]:
+    table, users = schema.app_passwords, schema.users
+    owner = (
+        users.c.name.label("owner"),
+        users.c.role.label("owner_role"),
+        users.c.locked_at.label("owner_locked_at"),
+    )
+    return sa.select(table, *owner).join(users, users.c.id == table.c.user_id)
 
 
 def _app_password(row: sa.Row[Any]) -> AppPassword:
     return AppPassword(
         row.id,
+        row.user_id,
+        row.owner,
+        Role(row.owner_role),
+        row.owner_locked_at is not None,
         row.label,
         Role(row.role),
         row.host,
         row.created_by,
         row.created_at,
+        row.ends_at,
         row.used_at,
+        row.used_from,
         row.ended_at,
     )

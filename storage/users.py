@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,7 +46,7 @@ class LastAdministrator(StorageError):
 class User:
     """Somebody who may log in.
 
-    provider: who knows his password, where that is not this node.
+    provider: who knows his password, where that is not this node; subject: what that calls him.
     password_hash: as ``access.passwords`` makes it; empty: none, he cannot log in by it.
     """
 
@@ -53,6 +54,7 @@ class User:
     name: str
     role: Role
     provider: str
+    subject: str
     password_hash: str
     created_at: datetime
     password_at: datetime | None
@@ -97,6 +99,47 @@ def find(tx: Transaction, name: str) -> User | None:
     query = sa.select(schema.users).where(schema.users.c.name == folded(name))
     row = tx.execute(query).one_or_none()
     return None if row is None else _user(row)
+
+
+def of_provider(
+    tx: Transaction, provider: str, subject: str, name: str, role: Role, at: datetime
+) -> User:
+    """The user that a provider calls ``subject``, with the role that it has now; made at its first
+    login.
+
+    It is never one of another provider, or of this node, that has the same name: then it gets one
+    of its own.
+
+    Raises
+    ------
+    LastAdministrator
+    """
+    table = schema.users
+    is_it = (table.c.provider == provider, table.c.subject == subject)
+    row = tx.execute(sa.select(table).where(*is_it)).one_or_none()
+    if row is None:
+        values = {
+            "name": _free_name(tx, name, f"{provider} {subject}"),
+            "role": role.value,
+            "provider": provider,
+            "subject": subject,
+            "created_at": at,
+        }
+        tx.execute(sa.insert(table).values(values))
+    elif row.role != role.value:
+        set_role(tx, row.id, role)
+    return _user(tx.execute(sa.select(table).where(*is_it)).one())
+
+
+def _free_name(tx: Transaction, wanted: str, whose: str) -> str:
+    """A name like the one that is wanted which nobody has."""
+    plain = "".join(one for one in folded(wanted) if one.isalnum() or one in "._-@+")[:MOST_NAME]
+    digest = hashlib.sha256(whose.encode()).hexdigest()
+    for size in (0, 6, 12, 32):
+        name = f"{plain[: MOST_NAME - size - 1]}-{digest[:size]}" if size else plain
+        if name and find(tx, name) is None:
+            return name
+    raise BadName("no name is free for this account")
 
 
 def get(tx: Transaction, name: str) -> User:
@@ -193,6 +236,7 @@ def _user(row: sa.Row[Any]) -> User:
         row.name,
         Role(row.role),
         row.provider,
+        row.subject,
         row.password_hash,
         row.created_at,
         row.password_at,

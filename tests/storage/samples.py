@@ -182,7 +182,8 @@ def add_people(tx: Transaction) -> None:
         tx, NewSession(ann.id, "5e" * 32, "10.0.0.7", "Firefox"), NOON, NOON + minutes(720)
     )
     familiar_hosts.note(tx, ann.id, Familiar("10.0.0.7", "fa" * 32, NOON))
-    machine = NewAppPassword("viewer", Role.VIEWER, "10.0.0.8", "a0" * 32, "ann")
+    ends_at = NOON + timedelta(days=30)
+    machine = NewAppPassword(ann.id, "viewer", Role.VIEWER, "10.0.0.8", "a0" * 32, "ann", ends_at)
     app_passwords.add(tx, machine, NOON)
 
 
