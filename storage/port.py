@@ -186,6 +186,10 @@ class JobPlace(Protocol):
         ``but``: the names of those that stay as well.
         """
 
+    def set_apart(self, name: str, ending: str) -> bool:
+        """Move those whose names end so to quarantine, under this name; false where there is none,
+        or nothing to be moved."""
+
 
 class Results(Protocol):
     """The results of jobs, by keys ``<job key>/<name>``."""

@@ -82,6 +82,25 @@ class JobFolder:
         sync_folder(self.folder)
         return True
 
+    def set_apart(self, name: str, ending: str) -> bool:
+        """Move its files whose names end so into quarantine, into a folder of this name; false
+        where there is no quarantine, or no such file.
+
+        Raises
+        ------
+        OSError
+        """
+        files = sorted(self.folder.glob(f"*{ending}"))
+        if self.quarantine is None or not files:
+            return False
+        aside = self.quarantine / name
+        aside.mkdir(parents=True, exist_ok=True)
+        for path in files:
+            path.rename(aside / path.name)
+        sync_folder(aside)
+        sync_folder(self.folder)
+        return True
+
     def take_back(self, aside: Path, names: Mapping[str, str]) -> None:
         """Files that were set aside, by the names that they get here; they stay there as well.
 

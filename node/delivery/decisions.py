@@ -140,7 +140,8 @@ class Decider:
         elsewhere = {uid: _elsewhere(state) for uid, state in states.items()}
         made = frozenset(one.object.kind for one in rows)
         further = frozenset[ObjectKind]() if _is_outlived(tx, job) else _further(job, made)
-        situation = Situation(offers, elsewhere, further, job.state not in _WITH_ALL)
+        is_notice, unmade = job.state not in _WITH_ALL, frozenset(job.unmade)
+        situation = Situation(offers, elsewhere, further, is_notice, unmade)
         plan = profile.plan(situation, known.takes_of(able), self._wish)
         return _by_row(job, rows, plan, {one.uid: one.refers_to for one in offers})
 

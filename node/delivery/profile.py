@@ -75,6 +75,7 @@ class Situation:
 
     elsewhere: where the objects of other jobs stand that are referred to.
     further: forms that can still be made of its findings.
+    unmade: those that cannot: it was tried.
     is_notice: its report says that there is no result; nobody has to be told where it cannot go.
     """
 
@@ -82,6 +83,7 @@ class Situation:
     elsewhere: Mapping[str, Standing] = field(default_factory=dict)
     further: frozenset[ObjectKind] = frozenset()
     is_notice: bool = False
+    unmade: frozenset[ObjectKind] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class Plan:
     left_out: not sent, and why.
     unserved: the report, where it goes in no form: somebody must know.
     wanted: further forms to be made.
+    cannot: those that would be wanted, and cannot be made: nothing waits for them.
     """
 
     goes: tuple[str, ...]
@@ -100,6 +103,7 @@ class Plan:
     left_out: Mapping[str, str]
     unserved: Mapping[str, str]
     wanted: frozenset[ObjectKind]
+    cannot: frozenset[ObjectKind] = frozenset()
 
 
 NOT_ASKED = "not asked for"
@@ -109,6 +113,7 @@ IN_PLACE = "stands in for {}, which the destination has"
 AS_LABEL_MAP = "goes as a label map"
 AS_REGIONS = "the destination wants the report that speaks of images alone"
 IN_NO_FORM = "the destination takes no form of the report"
+CANNOT = "its {} cannot be made"
 BEING_MADE = "waits: a form of it that the destination takes is being made"
 REFERS_LATER = "waits for what it refers to"
 
@@ -178,6 +183,7 @@ class _Choice:
         self._waits: dict[str, str] = {}
         self._left_out: dict[str, str] = {}
         self._wanted: set[ObjectKind] = set()
+        self._cannot: set[ObjectKind] = set()
 
     def made(self) -> Plan:
         self._structures()
@@ -198,6 +204,7 @@ class _Choice:
             left_out={one: why for one, why in self._left_out.items() if one not in unserved},
             unserved=unserved,
             wanted=frozenset(self._wanted),
+            cannot=frozenset(self._cannot),
         )
 
     # --- the kinds --------------------------------------------------------------------------------
@@ -281,7 +288,9 @@ class _Choice:
             return {}
         if self._situation.is_notice:
             return {}
-        return {first: f"{IN_NO_FORM}: {self._left_out[first]}"}
+        unmade = [OF_KIND[kind].name for kind in TEXTS if kind in self._cannot]
+        lacking = "".join(f"; {CANNOT.format(name)}" for name in unmade)
+        return {first: f"{IN_NO_FORM}: {self._left_out[first]}{lacking}"}
 
     # --- one kind ---------------------------------------------------------------------------------
 
@@ -348,13 +357,13 @@ class _Choice:
         return ""
 
     def _want(self, kinds: Iterable[ObjectKind]) -> None:
-        self._wanted.update(
-            one
-            for one in kinds
-            if one in self._situation.further
-            and self._wish.allows(one)
-            and takes_kind(self._takes, one)
-        )
+        """What can be made is; the next way is taken where it cannot."""
+        for one in kinds:
+            if self._wish.allows(one) and takes_kind(self._takes, one):
+                if one in self._situation.further:
+                    self._wanted.add(one)
+                elif one in self._situation.unmade:
+                    self._cannot.add(one)
 
 
 _DECIDED_APART = (

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import structlog
 from pydicom.dataset import Dataset
 
 from node.results import prepared
-from node.results.errors import GateRefused
+from node.results.errors import GateRefused, ResultError
 from storage.attributes import extract
 from storage.kinds import ObjectKind
 from storage.records import ResultObject
+
+log = structlog.get_logger(__name__)
+
+APART = ".refused"
+"""What the names of files of further forms end with that must not leave."""
 
 
 class ResultFiles:
@@ -24,6 +30,8 @@ class ResultFiles:
         self.objects: list[ResultObject] = []
         self.previews: list[str] = []
         self.refused: list[GateRefused] = []
+        self.unmade: dict[ObjectKind, str] = {}
+        """Further forms that could not be made, and why."""
         self._folder = folder
 
     @contextmanager
@@ -34,6 +42,30 @@ class ResultFiles:
             yield
         except GateRefused as error:
             self.refused.append(error)
+
+    @contextmanager
+    def alone(self, kind: ObjectKind) -> Iterator[None]:
+        """A further form stands or falls alone: of one that cannot be made, or that the gate
+        refuses, nothing stays among the objects, and the others go out without it."""
+        before = len(self.objects)
+        try:
+            yield
+        except Exception as error:  # the border of a form
+            log.exception("form_not_made", kind=kind.value)
+            made, self.objects = self.objects[before:], self.objects[:before]
+            self._put_apart([*made, *self._halves()])
+            self.unmade[kind] = _why(error)
+
+    def _halves(self) -> Iterator[Path]:
+        """What was being written when it failed."""
+        return self._folder.glob("*.half")
+
+    def _put_apart(self, files: Iterable[ResultObject | Path]) -> None:
+        """Under names that no object has."""
+        for one in files:
+            name = one.name if isinstance(one, Path) else one.key.rpartition("/")[2]
+            path = self._folder / name
+            path.replace(path.with_name(f"{name}{APART}"))
 
     def refusal(self) -> GateRefused:
         """The first that was refused, which speaks of the others."""
@@ -77,3 +109,10 @@ class ResultFiles:
 
     def _key(self, path: Path) -> str:
         return f"{self._folder.name}/{path.name}"
+
+
+def _why(error: Exception) -> str:
+    """In words without values: an error of a library may quote the images."""
+    if isinstance(error, ResultError):
+        return str(error)
+    return f"it could not be made: {type(error).__name__}"

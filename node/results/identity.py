@@ -46,6 +46,14 @@ def of_run(source: Source, said: object, run: Provenance) -> Provenance:
     return dataclasses.replace(run, key=digest.hexdigest())
 
 
+def digest_of(said: object) -> str:
+    """Of what was found alone, whoever found it and whatever writes it."""
+    digest = hashlib.blake2b(digest_size=32)
+    for part in _parts(said):
+        digest.update(part)
+    return digest.hexdigest()
+
+
 def decoders(source: Source) -> tuple[str, ...]:
     """What decoded the pixels of a series and of its companions, by role."""
     beside = (f"{role}: {one.decoder}" for role, one in sorted(source.companions.items()))

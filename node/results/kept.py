@@ -29,6 +29,8 @@ from storage.records import (
 NAME = "results.json"
 REFUSED = "refused.json"
 """The same of what the gate refused: it lies in quarantine, whole, for a person to decide."""
+OBJECTS = "objects.json"
+"""The same of all but the further forms, while these are made: there only as long as that lasts."""
 _FORM = 3
 
 
@@ -41,6 +43,8 @@ class Kept:
     results: JobResults
     made_from: Mapping[str, Any] = field(default_factory=dict)
     """All that went in, as ``node.work.manifest`` has it; empty: an older node kept none."""
+    said: str = ""
+    """Digest of the findings (``identity.digest_of``); empty where that was not kept."""
 
 
 def write(kept: Kept, started_at: datetime, place: JobPlace, name: str = NAME) -> None:
@@ -86,6 +90,22 @@ def refused(place: JobPlace) -> tuple[Kept, datetime] | None:
     if any(_sha256(place, key.rpartition("/")[2]) != sha256 for key, sha256 in files):
         return None
     return known, started_at
+
+
+def objects(started_at: datetime, place: JobPlace) -> Kept | None:
+    """What a run had made before its further forms, in which it was cut off; None where it was not,
+    or where that is not whole."""
+    content = _content(place, OBJECTS)
+    try:
+        known = _kept(content) if content["started_at"] == started_at.isoformat() else None
+    except (KeyError, TypeError, ValueError):
+        return None
+    if known is None or content.get("reported") != _sha256(place, reported.NAME):
+        return None
+    are_whole = all(
+        _sha256(place, _name(one, place)) == one.sha256 for one in known.results.objects
+    )
+    return known if are_whole else None
 
 
 def found(place: JobPlace) -> FoundResults | None:
@@ -143,8 +163,10 @@ def _kept(content: dict[str, Any]) -> Kept:
             findings=tuple(FindingRow(**one) for one in results["findings"]),
             previews=tuple(results["previews"]),
             remarks=tuple(results["remarks"]),
+            unmade={ObjectKind(kind): why for kind, why in results.get("unmade", {}).items()},
         ),
         made_from=content.get("made_from", {}),
+        said=str(content.get("said", "")),
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ from node.series.source import Source
 from storage.kinds import ObjectKind
 from storage.records import FindingRow, JobResults
 
+OnObjects = Callable[[JobResults], None]
+
 
 def write_results(
     source: Source,
@@ -44,31 +46,26 @@ def write_results(
     provenance: Provenance,
     folder: Path,
     forms: Collection[ObjectKind] = (),
+    on_objects: OnObjects = lambda made: None,
 ) -> JobResults:
     """Write the objects of an analysis into ``folder`` and let them through the gate.
 
     forms: further forms of the findings (``node.results.forms``). They change nothing of the
-    objects that are made without them.
+    objects that are made without them: one that cannot be made, or that the gate refuses, is set
+    apart and named in what is given back.
+    on_objects: called with all but the forms once that has passed the gate, before they are made.
 
     Raises ``GateRefused`` and the other errors of ``node.results.errors``; what was written stays
     in the folder for whoever looks into it. Nothing is synced: that is for whoever keeps it.
     """
-    language = provenance.maker.language
-    provenance = _titled(provenance)
-    findings = colours.told_apart(spoken.findings_in(findings, language))
-    findings = blending.those_held(source, findings, language)
-    findings = statements.with_uptake(source, findings, language)
-    provenance = identity.of_run(source, findings, provenance)
-    files = ResultFiles(folder)
-    bench = Bench.of(source, findings, provenance)
+    files, bench = ResultFiles(folder), _bench(source, findings, provenance)
     try:
-        _make_all(bench, [form for form in table.FORMS if form.kind in forms], files)
-        results = JobResults(
-            objects=tuple(files.objects),
-            findings=(*rows(source, findings, bench.present, language), *_changes(bench)),
-            previews=tuple(files.previews),
-            remarks=findings.remarks,
-        )
+        with quiet():
+            _make_objects(bench, files)
+            if not files.refused:
+                on_objects(_results(bench, files))
+            _make_forms(bench, [form for form in table.FORMS if form.kind in forms], files)
+        results = _results(bench, files)
     except Exception as error:  # what is made of a refused object may fail in any way
         if files.refused:
             raise files.refusal() from error
@@ -80,12 +77,36 @@ def write_results(
     return results
 
 
-def _make_all(bench: Bench, forms: Iterable[Form], files: ResultFiles) -> None:
-    with quiet():
-        for kind in kinds.KINDS:
-            _make(bench, kind, files)
-        _report(bench, files)
-        _make_forms(bench, forms, files)
+def identified(source: Source, findings: Findings, provenance: Provenance) -> Provenance:
+    """With the key from which the UIDs of what is written of these findings derive."""
+    return _bench(source, findings, provenance).provenance
+
+
+def _bench(source: Source, findings: Findings, provenance: Provenance) -> Bench:
+    language = provenance.maker.language
+    provenance = _titled(provenance)
+    findings = colours.told_apart(spoken.findings_in(findings, language))
+    findings = blending.those_held(source, findings, language)
+    findings = statements.with_uptake(source, findings, language)
+    return Bench.of(source, findings, identity.of_run(source, findings, provenance))
+
+
+def _results(bench: Bench, files: ResultFiles) -> JobResults:
+    language = bench.provenance.maker.language
+    said = rows(bench.source, bench.findings, bench.present, language)
+    return JobResults(
+        objects=tuple(files.objects),
+        findings=(*said, *_changes(bench)),
+        previews=tuple(files.previews),
+        remarks=bench.findings.remarks,
+        unmade=dict(files.unmade),
+    )
+
+
+def _make_objects(bench: Bench, files: ResultFiles) -> None:
+    for kind in kinds.KINDS:
+        _make(bench, kind, files)
+    _report(bench, files)
 
 
 def load_tables() -> None:
@@ -116,7 +137,7 @@ def write_notice(
         texts = reasons_.texts(source, reasons, provenance.maker.language)
     if files.refused:
         raise files.refusal()
-    return JobResults(objects=tuple(files.objects), remarks=tuple(texts))
+    return JobResults(objects=tuple(files.objects), remarks=tuple(texts), unmade=dict(files.unmade))
 
 
 def rows(
@@ -213,9 +234,9 @@ def _remember(piece: Piece[Any], mention: Mention, dataset: Dataset) -> None:
 
 def _make_forms(bench: Bench, forms: Iterable[Form], files: ResultFiles) -> None:
     for form in forms:
-        for number, dataset in enumerate(form.build(bench)):
-            path = files.write(dataset, f"{form.file}-{number}.dcm", form.kind)
-            with files.judged():
+        with files.alone(form.kind):
+            for number, dataset in enumerate(form.build(bench)):
+                path = files.write(dataset, f"{form.file}-{number}.dcm", form.kind)
                 form.read_back(path, bench, number)
                 gate.check_resolved(path, bench.known())
                 gate.check_required(path, bench.source)

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from analyzers.contract import Code, Limits, ParameterValues
 from node.errors import NodeError
@@ -125,6 +125,8 @@ class Ticket:
     """Further forms of the findings that some destination wants; see ``node.results.forms``."""
     missing: str = ""
     """What the study lacked when a person wanted it analyzed, as ``NewJob`` has it."""
+    is_further: bool = False
+    """Whether its objects were made before, and further forms of them are all that is wanted."""
     is_kept: bool = True
     """Whether what it comes to is kept beside its results and found again there; not where the
     place is not the job's own."""
@@ -170,6 +172,10 @@ class Outcome:
     printed: str = ""
     lines: tuple[JobLine, ...] = ()
     """What the worker told meanwhile, for the job's own log."""
+    said: str = ""
+    """Digest of the findings (``identity.digest_of``)."""
+    made_from: Mapping[str, Any] = field(default_factory=dict)
+    """The manifest of what the objects were made from, where that was not this run."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
-from typing import Any
 
 import structlog
 
@@ -23,16 +22,18 @@ from node.errors import awaited, is_transient
 from node.observe.redaction import redacted
 from node.results import identity, kept, reported
 from node.results.errors import DerivedUnsupported, GateRefused
+from node.results.files import APART
 from node.results.kept import Kept
 from node.results.modules.source import Provenance
 from node.results.study.write import write_retraction, write_summary
-from node.results.write import load_tables, write_notice, write_results
+from node.results.write import load_tables, write_notice
 from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
-from node.work import failures, incomplete, manifest, stages
+from node.work import failures, incomplete, stages, writing
 from node.work.executor import Outcome, Retraction, Summary, Ticket, Verdict
+from node.work.further import Run, SaidOtherwise
 from node.work.stages import Stage
 from storage.records import JobResults
 
@@ -98,18 +99,12 @@ def _outcome(ticket: Ticket, device: str, began: Callable[[], None]) -> Outcome:
     outcome = _worked_out(ticket, device, began)
     if ticket.is_kept and outcome.results.objects:
         reasons = ticket.notice.reasons if ticket.notice else (outcome.reason,)
-        made_from = _made_from(ticket, device, outcome)
-        known = Kept(outcome.verdict, reasons, outcome.results, made_from)
+        made_from = outcome.made_from or writing.made_from(ticket, device, outcome.decoders)
+        known = Kept(outcome.verdict, reasons, outcome.results, made_from, outcome.said)
         kept.write(known, ticket.started_at, ticket.place)
+    if outcome.results.unmade:
+        ticket.place.set_apart(f"forms-{ticket.job_id}-{secrets.token_hex(4)}", APART)
     return outcome
-
-
-def _made_from(ticket: Ticket, device: str, outcome: Outcome) -> Mapping[str, Any]:
-    """All that went in. Of what speaks of other results alone nothing is kept: they are there."""
-    if ticket.above is not None:
-        return {}
-    found_on = device if ticket.notice else devices.resolve(device)
-    return manifest.of(_complete(ticket), found_on, outcome.decoders).content()
 
 
 def _found_again(ticket: Ticket) -> Outcome | None:
@@ -165,7 +160,7 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         return _failed(
             f"{ticket.analyzer} was trained anew since the job was entered: send the study again"
         )
-    ticket = _complete(ticket)
+    ticket = writing.complete(ticket)
     stages.enter(Stage.READING)
     try:
         alone = read_series(ticket.instances)
@@ -179,30 +174,18 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         reasons = (*incomplete.sentences(ticket.missing), str(error))
         return _not_applicable(ticket, device, reasons)
     stages.enter(Stage.WRITING)
+    provenance = replace(_provenance(ticket, found), earlier=_earlier(ticket))
+    run = Run(source, findings, provenance, identity.digest_of(findings))
     try:
-        with ticket.place.making() as folder:
-            provenance = replace(_provenance(ticket, found), earlier=_earlier(ticket))
-            try:
-                results = write_results(source, findings, provenance, folder, ticket.forms)
-            except GateRefused:
-                reported.write(findings, folder)  # with what is set aside
-                raise
-            reported.write(findings, folder)
+        return writing.written(ticket, run)
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
         reason = f"{error}{_set_aside(ticket, error)}"
         trace, missing = traceback.format_exc(), awaited(error)
         return _failed(reason, trace, told=failures.REFUSED, waits_for=missing)
-    decoders = identity.decoders(source)
-    return Outcome(Verdict.DONE, results, forms=ticket.forms, decoders=decoders)
-
-
-def _complete(ticket: Ticket) -> Ticket:
-    """With the digest of the models, which an older node did not enter with the job."""
-    if ticket.weights or ticket.notice is not None:
-        return ticket
-    return replace(ticket, weights=registry.weights(ticket.analyzer))
+    except SaidOtherwise as error:
+        return _failed(str(error))
 
 
 def _set_aside(ticket: Ticket, refusal: GateRefused) -> str:

@@ -20,7 +20,7 @@ import structlog
 
 from analyzers import registry
 from analyzers.contract import AnalyzerError
-from node.work import failures, inside
+from node.work import cut_off, failures, inside
 from node.work.account import Account
 from node.work.executor import Outcome, Progress, Ticket, Verdict, WorkersSilent
 from node.work.worker import (
@@ -268,7 +268,9 @@ class _Slot:
         except Stop as stop:
             if self._stopped:
                 return _STOPPING
-            return _ENDED if self._is_ended else _outcome_of(stop)
+            if self._is_ended:
+                return _ENDED
+            return cut_off.outcome_of(ticket, str(stop)) or _outcome_of(stop)
         except OSError as error:
             reason = f"no worker process can be started: {error.strerror or type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, transient=True)

@@ -61,6 +61,7 @@ class Tickets:
             maker=self._maker,
             weights=job.weights,
             inputs=inputs_of({"": own, **beside}),
+            is_further=job.is_further,
             forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
             missing=job.missing,
         )

@@ -143,6 +143,9 @@ def _end(
     outbox.ran_again(tx, job_id, at)
     outbox.enter(tx, job_id, before.destinations, at)
     rows.tell(tx, at, job_id, before.state, state, reason)
+    for kind, why in results.unmade.items():
+        what = f"{kind.value} could not be made of the findings, and goes nowhere: {why}"
+        rows.tell(tx, at, job_id, state, state, what, Level.ALARM)
 
 
 def _enter_results(
@@ -209,7 +212,13 @@ def without_forms(tx: Transaction, job_id: int, at: datetime, reason: str) -> No
     """No further forms could be made: the job is done as it was, and that is an alarm."""
     if cancelling.cancelled(tx, job_id, at):
         return
-    rows.change(tx, job_id, state=JobState.DONE.value, is_further=False, reason="", traceback="")
+    job = reading.get(tx, job_id)
+    made = {one.kind for one in reading.results_of(tx, job_id).objects}
+    unmade = {**dict.fromkeys(set(job.forms) - made, reason), **job.unmade}
+    rows.change(
+        tx, job_id, state=JobState.DONE.value, is_further=False, reason="", traceback="",
+        unmade={kind.value: why for kind, why in unmade.items()},
+    )  # fmt: skip
     outbox.enter(tx, job_id, (), at)
     why = f"further forms of the findings could not be made: {reason}"
     rows.tell(tx, at, job_id, JobState.RUNNING, JobState.DONE, why, Level.ALARM)

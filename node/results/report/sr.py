@@ -90,6 +90,11 @@ class Content:
     said: Sequence[hd.sr.ContentItem]
 
 
+def report_uid(run: Provenance) -> str:
+    """The UID of the report of a run."""
+    return str(uids.object_uid(run.key, REPORT.role))
+
+
 def build(
     source: Source,
     findings: Findings,

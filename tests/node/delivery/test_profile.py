@@ -276,6 +276,24 @@ def test_a_form_that_is_lacking_is_wanted_and_the_report_waits_for_it() -> None:
     assert list(plan.left_out) == [made[0].uid]
 
 
+def test_where_a_form_cannot_be_made_the_next_way_is_taken_and_nothing_waits() -> None:
+    made = offers((K.SEGMENTATION, K.REPORT))
+    further = FORMS - {K.DOCUMENT}
+    without = Situation(made, further=further, unmade=frozenset({K.DOCUMENT}))
+    plan = profile.plan(without, taking(SC, GSPS, PDF))
+    assert plan.cannot == {K.DOCUMENT}
+    assert plan.wanted == {K.PICTURE, K.OUTLINES, K.SHEET}
+    assert plan.waits == {made[1].uid: profile.BEING_MADE}  # for the sheet
+
+
+def test_a_report_of_which_no_form_can_be_made_is_unserved_and_says_which() -> None:
+    made = offers((K.SEGMENTATION, K.REPORT))
+    plan = profile.plan(Situation(made, unmade=FORMS), taking(SC, GSPS, PDF))
+    assert not plan.waits
+    assert not plan.wanted
+    assert "its PDF report cannot be made" in plan.unserved[made[1].uid]
+
+
 def test_a_report_that_goes_in_no_form_is_said_to_be_unserved() -> None:
     made = offers((K.SEGMENTATION, K.REPORT))
     plan = profile.plan(Situation(made), taking(SEG))

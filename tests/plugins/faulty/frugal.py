@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from analyzers.contract import Findings, Limits, NoParameters, Volume
-from faulty import Faulty
+from analyzers.contract import Findings, Limits, Measurement, NoParameters, Volume
+from faulty import ONE, PID, Faulty
 
 
 class Frugal(Faulty):
@@ -85,3 +85,21 @@ class Killed(Faulty):
     def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
         os.kill(os.getpid(), signal.SIGKILL)
         return Findings()
+
+
+class FormKiller(Faulty):
+    """Measures something; its process is killed while a sheet of it is made."""
+
+    name: ClassVar[str] = "form_killer"
+    title: ClassVar[str] = "Form killer"
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        from node.results.forms import table
+
+        def build(bench: object) -> None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+        for form in table.FORMS:
+            if form.kind == "sheet":
+                object.__setattr__(form, "build", build)
+        return Findings((Measurement(PID, 1.0, ONE),))
