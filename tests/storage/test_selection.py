@@ -166,7 +166,8 @@ def test_a_job_whose_further_forms_fail_is_done_as_it_was_with_an_alarm(
         ledger.without_forms(tx, job_id, NOON, "no memory")
         after = ledger.get(tx, job_id)
         assert (after.state, after.is_further, after.forms) == (JobState.DONE, False, FORMS)
-        assert ledger.results_of(tx, job_id) == before
+        unmade = dict.fromkeys(FORMS, "no memory")
+        assert ledger.results_of(tx, job_id) == replace(before, unmade=unmade)
         (alarm,) = events.list_events(tx, level=Level.ALARM)
         assert "no memory" in alarm.reason
 
