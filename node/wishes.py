@@ -4,6 +4,7 @@ command line on one side and the rooms that carry it out on the other.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -121,3 +122,14 @@ class Actions(Protocol):
 
     def release(self, name: str, said_by: str, reason: str) -> int:
         """Let a refused result out; gives how many objects are owed."""
+
+
+def read_values(given: Mapping[str, str]) -> dict[str, Any]:
+    """Parameters as a form gives them: as text, each read as JSON where it is; empty: left out."""
+    found: dict[str, Any] = {}
+    for name, text in given.items():
+        try:
+            found[name] = json.loads(text)
+        except ValueError:
+            found[name] = text
+    return {name: value for name, value in found.items() if value != ""}

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import structlog
 
@@ -228,14 +227,3 @@ def in_words(missing: str) -> str:
     if not of:
         return "nobody has announced how many images it has"
     return f"{some} of {of} announced images had not come"
-
-
-def read_values(given: Mapping[str, str]) -> dict[str, Any]:
-    """Parameters as a form or a command line gives them: as text, each read as JSON where it is."""
-    found: dict[str, Any] = {}
-    for name, text in given.items():
-        try:
-            found[name] = json.loads(text)
-        except ValueError:
-            found[name] = text
-    return found

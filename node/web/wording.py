@@ -21,6 +21,16 @@ SILENT = {
     "folder": "could not be written to",
 }
 TRIED = {"dimse": "asked", "stow": "asked", "folder": "tried"}
+STATES = {
+    "pending": "Waiting",
+    "running": "Running",
+    "done": "Done",
+    "failed": "Failed",
+    "not_applicable": "Not applicable",
+    "cancelled": "Cancelled",
+    "sending": "Sending",
+}
+"""What states are called."""
 _UNDECODED = re.compile("[\ufffd\ud800-\udfff]+")
 _STEPS = ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h"))
 
@@ -81,6 +91,15 @@ def masked(patient_id: str) -> str:
     return "…" + patient_id[-2:] if len(patient_id) > 4 else "…"
 
 
+def person_name(header: Header) -> str:
+    """PatientName (VR PN) as it is read: family name first, then the given ones; all its groups."""
+    groups = str(header.get("PatientName") or "").split("=")
+    said = [
+        ", ".join(filter(None, (part.strip() for part in one.split("^")[:2]))) for one in groups
+    ]
+    return " ".join(filter(None, said)) or "no name"
+
+
 def study_title(header: Header) -> str:
     """StudyDescription, or in words that there is none that can be read."""
     text = str(header.get("StudyDescription") or "Study without description")
@@ -101,3 +120,13 @@ def reachable_host(host: str) -> str:
 def readable(text: str) -> str:
     """A text that may quote an image, with a word in the place of what does not decode."""
     return _UNDECODED.sub(UNREADABLE, text) if not text.isascii() else text
+
+
+def missing(said: str) -> str:
+    """What a study lacked when a person wanted it analyzed; see ``NewJob.missing``."""
+    some, _, of = said.partition("/")
+    if not of:
+        return (
+            "Analyzed before the study was complete; nobody has announced how many images it has."
+        )
+    return f"Analyzed before the study was complete: {some} of {of} announced images were missing."

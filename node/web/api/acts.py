@@ -15,7 +15,7 @@ from node.web.access.roles import who
 from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.wishes import DestinationTried, Wish
-from storage import abilities, ledger, quarantine, retries, selection, suspension
+from storage import abilities, ledger, quarantine, retries, selection, standing, suspension
 from storage.errors import NotFound
 from storage.records import JobState
 
@@ -102,6 +102,14 @@ class Acts:
             abilities.forget(tx, destination)
         self._changes.wake()
         return f"{objects} objects of job {job_id} are considered anew for {destination}"
+
+    def send_again(self, destination: str, said_by: str) -> str:
+        """All that a destination refused is due again."""
+        self._require(destination)
+        with self._changes.begin() as tx:
+            objects = standing.restart_failed(tx, destination, datetime.now(UTC), said_by)
+        self._changes.wake()
+        return f"{objects} objects are due to be sent to {destination} again"
 
     # --- quarantine -------------------------------------------------------------------------------
 

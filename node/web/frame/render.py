@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from node.config.values import is_local
 from node.web import badges, wording
-from node.web.access.roles import who
+from node.web.access.roles import Role, who
 from node.web.context import WebContext
 from node.web.frame import navigation
 from storage import events, gaps
@@ -41,6 +41,7 @@ class Render:
         self._templates.globals.update(
             node=context,
             words=wording,
+            operator=Role.OPERATOR,
             badges=badges,
             gap_words=gaps.WORDS,
             host=wording.reachable_host(context.dimse_host),
