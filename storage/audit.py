@@ -213,6 +213,23 @@ def search(tx: Transaction, wanted: Wanted, before: int | None, limit: int) -> l
     return [_shown(row) for row in tx.execute(query)]
 
 
+def numbers_of(tx: Transaction, study_instance_uids: Iterable[str]) -> dict[str, int]:
+    """The numbers of studies that are here, by UID."""
+    table = schema.studies
+    wanted = table.c.study_instance_uid.in_(sorted(study_instance_uids))
+    query = sa.select(table.c.study_instance_uid, table.c.id).where(wanted)
+    return {row.study_instance_uid: row.id for row in tx.execute(query)}
+
+
+def study_of_accession(tx: Transaction, accession_number: str) -> str:
+    """The UID of the newest study with it; empty where there is none."""
+    table = schema.studies
+    query = sa.select(table.c.study_instance_uid).where(
+        table.c.accession_number == accession_number
+    )
+    return tx.scalar(query.order_by(table.c.id.desc()).limit(1)) or ""
+
+
 def _shown(row: sa.Row[Any]) -> ShownRow:
     return ShownRow(row.id, AuditRow(**{name: getattr(row, name) for name in AuditRow.__slots__}))
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages import alarms, fetch, jobs, previews, studies
+from node.web.pages import alarms, audit, fetch, jobs, previews, studies
 
 
 def routes(context: WebContext, render: Render) -> APIRouter:
@@ -17,5 +17,6 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     router.include_router(alarms.routes(context, render, changes))
     router.include_router(jobs.routes(context, render, changes))
     router.include_router(fetch.routes(context, render, changes))
+    router.include_router(audit.routes(context, render))
     router.include_router(previews.routes(context))
     return router
