@@ -86,7 +86,17 @@ def presets(numbers: Numbers, header: Dataset, frame: int) -> list[Preset]:
     if numbers.array.size:
         found.append(Preset("By the values", _of_values(numbers)))
         found.append(Preset("Whole range", _whole(numbers)))
-    return found
+    return _different(found)
+
+
+def _different(found: list[Preset]) -> list[Preset]:
+    """Each window once, by its first name."""
+    kept: dict[tuple[float, float, bool] | None, Preset] = {}
+    for one in found:
+        window = one.window
+        limits = (window.low, window.high, window.is_negative) if window else None
+        kept.setdefault(limits, one)
+    return list(kept.values())
 
 
 def values_shown(numbers: Numbers) -> NDArray[np.float32]:

@@ -17,7 +17,7 @@ from node.series.uptake import uptake
 from storage import values
 
 SUV = "SUV"
-STORED = "stored value"
+STORED = "(stored)"
 _PET_UNITS = {"BQML": "Bq/mL", "GML": SUV, "CNTS": "counts", "CPS": "counts/s", "PCNT": "%"}
 
 

@@ -16,6 +16,7 @@ from storage.errors import NotFound
 from storage.holdings import COLUMNS, Held, joined
 from storage.kinds import ObjectKind
 from storage.records import Header
+from storage.restriction import only_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def members(tx: Transaction, series_ids: Sequence[int], limit: int) -> list[Memb
     """The instances of some series, by their rows; at most ``limit``."""
     table = schema.instances
     query = joined(*COLUMNS, table.c.series_id, table.c.header)
-    chosen = query.where(table.c.series_id.in_(series_ids)).order_by(table.c.id).limit(limit)
+    seen = only_seen(tx, schema.studies.c.id)
+    chosen = query.where(table.c.series_id.in_(series_ids), *seen).order_by(table.c.id).limit(limit)
     count = len(COLUMNS)
     return [Member(Held(*row[:count]), row[count], row[count + 1]) for row in tx.execute(chosen)]
 
@@ -119,8 +121,11 @@ def revision(tx: Transaction, study_id: int) -> int:
     Raises
     ------
     NotFound
+        There is none for whoever asks.
     """
-    found = tx.scalar(sa.select(schema.studies.c.revision).where(schema.studies.c.id == study_id))
+    table = schema.studies
+    query = sa.select(table.c.revision).where(table.c.id == study_id)
+    found = tx.scalar(query.where(*only_seen(tx, table.c.id)))
     if found is None:
         raise NotFound(f"there is no study {study_id}")
     return int(found)

@@ -8,6 +8,7 @@ from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.web.frame.render import Render
 from node.web.pages import alarms, audit, fetch, jobs, previews, studies
+from node.web.viewer.own import routes as look
 
 
 def routes(context: WebContext, render: Render) -> APIRouter:
@@ -19,4 +20,5 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     router.include_router(fetch.routes(context, render, changes))
     router.include_router(audit.routes(context, render))
     router.include_router(previews.routes(context))
+    router.include_router(look.routes(context, render))
     return router

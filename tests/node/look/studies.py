@@ -13,10 +13,12 @@ from analyzers.contract import Code, Findings, Segment, Segmentation
 from node.demo.phantom import ACQUISITIONS, ChestPhantom
 from node.look.looker import Looker, Study
 from node.look.stack import Stack
+from node.results import prepared
+from node.results.objects import seg
 from node.results.write import write_results
 from node.series.read import read_series
 from node.series.source import Source
-from tests.node.results.sources import PROVENANCE
+from tests.node.results.sources import FIRST, PROVENANCE
 from tests.node.web.dicomweb.holding import take
 from tests.node.web.sites import Site
 
@@ -61,13 +63,19 @@ def found_in(one: Chest) -> Segmentation:
     return Segmentation(labels, segments, "Chest")
 
 
+def hold_found(site: Site, one: Chest, folder: Path) -> Path:
+    """The truth as a segmentation object that came from elsewhere."""
+    path = folder / "seg.dcm"
+    with path.open("wb") as file:
+        prepared.write(file, seg.build(one.source, found_in(one), PROVENANCE, FIRST))
+    return take(site, path)
+
+
 def hold_results(site: Site, one: Chest, findings: Findings, folder: Path) -> list[Path]:
     """What the node would make of findings, held as if it had come from elsewhere."""
     made = write_results(one.source, findings, PROVENANCE, folder / "job")
     paths = [folder / each.key for each in made.objects]
-    for path in paths:
-        take(site, path)
-    return paths
+    return [take(site, path) for path in paths]
 
 
 def looker(site: Site) -> Looker:

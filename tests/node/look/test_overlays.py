@@ -10,15 +10,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from analyzers.contract import Findings
 from node.look.pictures import Look, overlay
 from tests.node.look.studies import (
     BLUE,
     RED,
     chest,
-    found_in,
     header_of,
-    hold_results,
+    hold_found,
     looker,
     near,
     stack_of,
@@ -40,7 +38,7 @@ def _centre(mask: NDArray[np.bool_], rows: int, columns: int) -> tuple[float, fl
 )
 def test_the_overlay_lies_on_the_organ(site: Site, tmp_path: Path, acquisition: str) -> None:
     one = chest(site, tmp_path / "ct", acquisition)
-    hold_results(site, one, Findings((found_in(one),)), tmp_path)
+    hold_found(site, one, tmp_path)
     looked = looker(site)
     study, stack = stack_of(looked, one)
     objects = looked.over(study, study.series[0])

@@ -1,0 +1,77 @@
+"""The node's own viewer: a page for any browser, its pictures, and the numbers behind them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import Response
+
+from node.look.looker import Looker
+from node.web.access.roles import Role, needs
+from node.web.asked import RowId
+from node.web.context import WebContext
+from node.web.frame.render import Render
+from node.web.viewer.own import desk as desks
+from node.web.viewer.own import served
+from node.web.viewer.own import view as views
+from node.web.viewer.own.asked import QueryOf
+from node.web.viewer.own.drawing import Drawing
+
+MOST_PX = 2048
+Number = Annotated[int, Path(ge=1, le=10**9, description="The slice, counted from 1.")]
+Longest = Annotated[int, Query(ge=16, le=MOST_PX, description="Pixels of the longer side.")]
+Form = Annotated[str, Path(pattern="^(jpg|png|webp)$")]
+_SERIES = "/studies/{study_id}/look/{series_id}"
+
+
+def routes(context: WebContext, render: Render) -> APIRouter:
+    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    looker = Looker(context.database, context.archive)
+    drawing = Drawing()
+
+    @router.get("/studies/{study_id}/look")
+    async def page(request: Request, study_id: RowId, asked: QueryOf) -> Response:
+        def work() -> Response:
+            desk = desks.desk(looker, study_id, asked)
+            return render(request, "look.html", look=views.built(looker, desk))
+
+        return await drawing.answered(request, work)
+
+    @router.get("/studies/{study_id}/look/scale.png")
+    async def scale(study_id: RowId) -> Response:
+        return served.scale()
+
+    @router.get(f"{_SERIES}/stack")
+    async def stack(
+        request: Request, study_id: RowId, series_id: RowId, asked: QueryOf
+    ) -> Response:
+        of_series = replace(asked, series=series_id)
+        return await drawing.answered(request, lambda: served.stack(looker, study_id, of_series))
+
+    @router.get(f"{_SERIES}/{{number}}/values")
+    async def values(
+        request: Request, study_id: RowId, series_id: RowId, number: Number, asked: QueryOf
+    ) -> Response:
+        one = replace(asked, series=series_id, slice=number)
+        return await drawing.answered(request, lambda: served.values(looker, study_id, one))
+
+    @router.get(f"{_SERIES}/{{number}}/over.png")
+    async def over(
+        request: Request, study_id: RowId, series_id: RowId, number: Number, asked: QueryOf
+    ) -> Response:
+        one = replace(asked, series=series_id, slice=number)
+        return await drawing.answered(request, lambda: served.over(looker, study_id, one))
+
+    @router.get(f"{_SERIES}/{{number}}/picture.{{form}}")
+    async def picture(
+        request: Request, study_id: RowId, series_id: RowId, number: Number, form: Form,
+        asked: QueryOf, longest: Longest = served.PICTURE_PX,
+    ) -> Response:  # fmt: skip
+        one = replace(asked, series=series_id, slice=number)
+        return await drawing.answered(
+            request, lambda: served.picture(looker, study_id, one, form, longest)
+        )
+
+    return router

@@ -1,0 +1,72 @@
+"""What the viewer's page shows and its script asks for: pictures, and the numbers behind them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from fastapi import HTTPException
+from fastapi.responses import JSONResponse, Response
+
+from node.look import colour_map, pictures
+from node.look.looker import Looker
+from node.look.values_of import Numbers
+from node.web.viewer.own import desk as desks
+from node.web.viewer.own.asked import Asked
+from node.web.viewer.own.stack_json import stack_shape
+
+PICTURE_PX = 900
+KEPT = {"Cache-Control": "private, no-store"}
+"""Browsers of a ward are shared: no picture stays in one."""
+_SCALE_PX = (256, 12)
+
+
+def scale() -> Response:
+    """The colours of maps."""
+    bar = pictures.written(colour_map.bar(*_SCALE_PX), pictures.PNG)
+    return Response(bar, 200, {"Cache-Control": "private, max-age=86400"}, "image/png")
+
+
+def stack(looker: Looker, study_id: int, asked: Asked) -> Response:
+    """Each slice's place, and the windows of the series."""
+    return JSONResponse(stack_shape(looker, desks.desk(looker, study_id, asked)), 200, KEPT)
+
+
+def values(looker: Looker, study_id: int, asked: Asked) -> Response:
+    """The stored numbers of a slice; what they mean stands in the head of the answer."""
+    shown = desks.desk(looker, study_id, replace(asked, objects=())).shown
+    found = pictures.frame_numbers(looker, shown)
+    if found is None:
+        raise HTTPException(404, "an image in colour has no values")
+    return Response(found.array.tobytes(), 200, _told(found), "application/octet-stream")
+
+
+def over(looker: Looker, study_id: int, asked: Asked) -> Response:
+    """What lies over a slice, transparent elsewhere."""
+    desk = desks.desk(looker, study_id, asked)
+    look = desk.look(None, PICTURE_PX)
+    made = pictures.overlay(looker, desk.study, desk.stack, desk.index, look)
+    return Response(made, 200, KEPT, "image/png")
+
+
+def picture(looker: Looker, study_id: int, asked: Asked, form: str, longest: int) -> Response:
+    """A slice with what lies over it."""
+    desk = desks.desk(looker, study_id, asked)
+    window = desks.window_of(desks.shades(looker, desk), desk.asked)
+    look = desk.look(window, longest)
+    made = pictures.drawn(looker, desk.study, desk.stack, desk.index, look, form)
+    return Response(made, 200, KEPT, pictures.MEDIA_TYPES[form])
+
+
+def _told(found: Numbers) -> dict[str, str]:
+    rows, columns = found.array.shape
+    said = {
+        **KEPT,
+        "Wetread-Cells": np.dtype(found.array.dtype).str.lstrip("<|"),
+        "Wetread-Size": f"{rows},{columns}",
+        "Wetread-Scale": f"{found.scale.slope!r},{found.scale.intercept!r}",
+        "Wetread-Negative": str(int(found.is_negative)),
+    }
+    if found.padding is not None:
+        said["Wetread-Padding"] = f"{found.padding[0]:.0f},{found.padding[1]:.0f}"
+    return said

@@ -1,0 +1,177 @@
+"""The node's own viewer as pages without scripts: what it opens on, what its links lead to."""
+
+from __future__ import annotations
+
+import io
+import re
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from analyzers.contract import Findings, Segment, Segmentation
+from tests.node.look.studies import ANATOMY, LUNG, RED, Chest, chest, hold_found, hold_results
+from tests.node.web.sites import Site
+
+HOSTILE = '"><script>alert(1)</script>'
+PEOPLE = {"accept": "text/html"}
+
+
+@pytest.fixture
+def one(site: Site, tmp_path: Path) -> Chest:
+    made = chest(site, tmp_path / "ct")
+    hold_found(site, made, tmp_path)
+    return made
+
+
+def page(site: Site, query: str = "") -> str:
+    answer = site.client.get(f"/studies/1/look{query}", headers=PEOPLE)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def drawn(text: str) -> str:
+    """The URL of the picture of a page."""
+    found = re.search(r'id="look-img" src="([^"]+)"', text)
+    assert found is not None
+    return found[1].replace("&amp;", "&")
+
+
+def pixels(answer: httpx.Response) -> NDArray[np.uint8]:
+    assert answer.status_code == 200, answer.text
+    return np.asarray(Image.open(io.BytesIO(answer.content)).convert("RGB"))
+
+
+def is_red(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    red, green, blue = (picture[..., i].astype(int) for i in range(3))
+    return np.asarray((red > green + 60) & (red > blue + 60))
+
+
+def covered(site: Site, url: str) -> int:
+    """Pixels on which something lies."""
+    rgba = np.asarray(Image.open(io.BytesIO(site.client.get(url).content)))
+    return int((rgba[..., 3] > 0).sum())
+
+
+def test_it_opens_on_the_slice_of_the_finding_with_the_finding_shown(
+    site: Site, one: Chest
+) -> None:
+    text = page(site)
+    areas = one.truth["right_lung"].sum(axis=(1, 2))
+    largest = {
+        f"axial, z = −{-float(one.source.headers[at].ImagePositionPatient[2]):.0f} mm"
+        for at in np.flatnonzero(areas == areas.max())
+    }
+    assert any(where in text for where in largest)
+    assert is_red(pixels(site.client.get(drawn(text)))).mean() > 0.005
+
+
+def test_the_legend_has_names_and_volumes(site: Site, one: Chest) -> None:
+    volume = one.source.volume
+    assert volume is not None
+    voxel_ml = abs(np.linalg.det(volume.affine[:3, :3])) / 1000
+    said = f"{one.truth['right_lung'].sum() * voxel_ml:,.0f} mL".replace(",", " ")
+    text = page(site)
+    assert "Right lung" in text
+    assert said in text
+
+
+def test_the_links_lead_to_the_next_slice_and_back(site: Site, one: Chest) -> None:
+    text = page(site, "?slice=4")
+    links = dict(re.findall(r'<a href="([^"]+)" data-move="(-?1)"', text))
+    assert sorted((by, re.findall(r"slice=(\d+)", href)) for href, by in links.items()) == [
+        ("-1", ["3"]),
+        ("1", ["5"]),
+    ]
+
+
+def test_a_finding_can_be_left_out_made_paler_and_drawn_as_outlines(site: Site, one: Chest) -> None:
+    url = drawn(page(site)).replace(".jpg", ".png")
+    over = url.replace("picture.png", "over.png")
+    whole, outlined = (
+        int(
+            (np.asarray(Image.open(io.BytesIO(site.client.get(address).content)))[..., 3] > 0).sum()
+        )
+        for address in (over, f"{over}&style=outlined")
+    )
+    row = re.findall(r"object=(\d+)", url)[0]
+    without = is_red(pixels(site.client.get(f"{url}&without={row}.1"))).sum()
+    pale = is_red(pixels(site.client.get(f"{url}&opacity=10"))).sum()
+    bare = is_red(pixels(site.client.get(url.replace(f"object={row}", "object=none")))).sum()
+    assert whole > outlined > 0
+    assert (without, pale, bare) == (0, 0, 0)
+
+
+def test_values_are_those_of_the_file_and_say_how_they_become_hounsfield_units(
+    site: Site, one: Chest
+) -> None:
+    answer = site.client.get(f"/studies/1/look/{one.series_id}/3/values")
+    slope, intercept = (float(part) for part in answer.headers["wetread-scale"].split(","))
+    rows, columns = (int(part) for part in answer.headers["wetread-size"].split(","))
+    cells = np.frombuffer(answer.content, f"<{answer.headers['wetread-cells']}")
+    volume = one.source.volume
+    assert volume is not None
+    at = len(volume.stored) - 3  # from the head down
+    wanted = volume.values()[at]
+    assert (rows, columns) == wanted.shape
+    assert np.allclose(cells.reshape(rows, columns) * slope + intercept, wanted)
+
+
+def test_a_picture_comes_in_each_form_that_is_asked_for(site: Site, one: Chest) -> None:
+    for form, kind in (("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP")):
+        answer = site.client.get(f"/studies/1/look/{one.series_id}/3/picture.{form}?longest=96")
+        assert answer.headers["cache-control"] == "private, no-store"
+        picture = Image.open(io.BytesIO(answer.content))
+        assert (picture.format, max(picture.size)) == (kind, 96)
+
+
+def test_neither_a_page_nor_an_address_in_it_holds_a_uid_or_a_name(site: Site, one: Chest) -> None:
+    text = page(site)
+    header = one.source.headers[0]
+    for keyword in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "PatientName"):
+        assert str(header[keyword].value) not in text
+    assert not re.search(r"\d+(\.\d+){6,}", text)
+
+
+def test_markup_in_a_description_and_in_a_label_is_text(site: Site, tmp_path: Path) -> None:
+    made = chest(site, tmp_path / "ct")
+    labels = np.zeros(made.truth["right_lung"].shape, np.uint8)
+    labels[made.truth["right_lung"]] = 1
+    segment = Segment("lung", 1, HOSTILE, ANATOMY, LUNG, rgb=RED)
+    hold_results(site, made, Findings((Segmentation(labels, (segment,), HOSTILE),)), tmp_path)
+    text = page(site)
+    assert "&lt;script&gt;" in text
+    assert "<script>alert" not in text
+
+
+def test_a_page_loads_nothing_inline_and_nothing_from_elsewhere(site: Site, one: Chest) -> None:
+    text = page(site)
+    assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", text)
+    assert not re.search(r"(?:src|href)=\"(?:https?:)?//", text)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["window=1", "window=5,1", "window=a,b", "window=nan,1", "object=x", "without=1", "slice=0",
+     "style=x", "opacity=101"],
+)  # fmt: skip
+def test_a_query_that_makes_no_sense_is_refused_by_name(site: Site, query: str) -> None:
+    answer = site.client.get(f"/studies/1/look?{query}")
+    assert answer.status_code == 422
+    assert query.partition("=")[0] in answer.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["7/look", "1/look?series=99", "1/look?slice=31"])
+def test_what_is_not_there_is_not_found(site: Site, one: Chest, path: str) -> None:
+    assert site.client.get(f"/studies/{path}").status_code == 404
+
+
+def test_a_window_and_a_slice_are_kept_from_link_to_link(site: Site, one: Chest) -> None:
+    text = page(site, "?slice=9&window=-160,240&style=outlined")
+    hrefs = re.findall(r'<a href="(\?[^"]*slice=10[^"]*)"', text)
+    assert any("window=-160,240" in href and "style=outlined" in href for href in hrefs)
+    assert 'aria-current="true">Soft tissue<' in text
