@@ -14,6 +14,7 @@ from node.ohif.installed import Viewer
 from node.query.search import LIMITS, Limits
 from node.receive.uploads import Uploads
 from node.retrieve.series_metadata import SeriesMetadata
+from node.web.access.logins import Logins
 from node.web.access.no_login import NoLogin
 from node.web.access.roles import Access
 from node.web.acting import NO_ACTIONS
@@ -78,6 +79,8 @@ class WebContext:
     """Names by which a browser may ask for this node; others are refused (DNS rebinding)."""
     access: Access = field(default_factory=NoLogin)
     """Tells who asks; left out: everybody is the administrator."""
+    logins: Logins | None = None
+    """How people log in; left out: nobody does."""
     cautions: tuple[str, ...] = ()
     """What whoever runs the node should know of it, a sentence each."""
     actions: Actions = NO_ACTIONS

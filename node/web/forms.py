@@ -28,6 +28,12 @@ async def fields(request: Request) -> dict[str, list[str]]:
         raise HTTPException(422, "the form is not this page's") from error
 
 
+async def as_typed(request: Request, *names: str) -> list[str]:
+    """Fields as they were typed, spaces and all: a password's are part of it."""
+    given = await fields(request)
+    return ["".join(given.get(name, ())) for name in names]
+
+
 async def words(request: Request) -> dict[str, str]:
     """The same without the token, values of one name in one text with spaces between."""
     given = await fields(request)

@@ -14,14 +14,10 @@ def too_little(request: Request, name: str, role: str | None, need: object) -> H
     """Of somebody whose role is not enough; nobody is led to the login."""
     if role is not None:
         return HTTPException(403, f"this needs the role {need}; {name} has the role {role}")
-    if _is_a_page(request):
-        return HTTPException(303, "log in first", {"Location": f"{LOGIN}?next={_place(request)}"})
+    if "text/html" in request.headers.get("accept", ""):
+        wanted = f"?next={_place(request)}" if request.method == "GET" else ""
+        return HTTPException(303, "log in first", {"Location": f"{LOGIN}{wanted}"})
     return HTTPException(401, "log in first", {"WWW-Authenticate": _challenge(request)})
-
-
-def _is_a_page(request: Request) -> bool:
-    """Whether a person looks at the answer."""
-    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
 
 
 def _place(request: Request) -> str:

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages import alarms, audit, fetch, jobs, previews, studies
+from node.web.pages import alarms, audit, fetch, jobs, previews, studies, with_login
 from node.web.viewer.own import routes as look
 
 
@@ -21,4 +21,5 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     router.include_router(audit.routes(context, render))
     router.include_router(previews.routes(context))
     router.include_router(look.routes(context, render))
+    router.include_router(with_login.routes(context, render))
     return router

@@ -1,0 +1,31 @@
+"""The login of a node: who asks, by session, or by what else can tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from node.web.access.first import FirstCode
+from node.web.access.roles import NOBODY, Access, Who
+from node.web.access.sessions import Sessions
+from node.web.access.signing_in import SigningIn
+
+
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """What pages of login need, and who asks."""
+
+    sessions: Sessions
+    signing_in: SigningIn
+    first: FirstCode | None = None
+    """None: there is an administrator."""
+    others: tuple[Access, ...] = ()
+    """Those who can tell by something else than a session."""
+
+    async def identify(self, request: Request) -> Who:
+        for one in (self.sessions, *self.others):
+            found = await one.identify(request)
+            if found.role is not None:
+                return found
+        return NOBODY

@@ -1,0 +1,142 @@
+"""Login, logout, and the first administrator."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from node.web.access import cookies
+from node.web.access.first import FirstCode, WrongCode
+from node.web.access.logins import Logins
+from node.web.access.passwords import BadPassword, TooMany
+from node.web.access.roles import PUBLIC, Role, needs, who
+from node.web.access.sessions import LONGEST, Opened, Place
+from node.web.access.signing_in import TooSoon, WrongPassword
+from node.web.context import WebContext
+from node.web.forms import as_typed, words
+from node.web.frame.render import Render
+from node.web.hosts import is_cross_site
+from node.web.pages import people
+from storage import users
+from storage.users import BadName
+
+HOME = "/"
+
+
+def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
+    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+    _add_login(router, logins, render)
+    _add_first(router, logins, context, render)
+
+    @router.post("/logout", dependencies=[needs(Role.VIEWER)])
+    async def log_out(request: Request) -> Response:
+        token = cookies.read(request, cookies.SESSION)
+        found = await logins.sessions.current(token)
+        if found is not None:
+            await run_in_threadpool(logins.sessions.end, found.id, "logged out")
+        answer = RedirectResponse("/login", 303, {"Clear-Site-Data": '"cache"'})
+        cookies.take(request, answer, cookies.SESSION)
+        return answer
+
+    return router
+
+
+def _add_login(router: APIRouter, logins: Logins, render: Render) -> None:
+    def page(request: Request, fault: str = "", wanted: str = "", status: int = 200) -> Response:
+        return render(
+            request,
+            "login.html",
+            status,
+            fault=fault,
+            wanted=local_place(wanted),
+            is_first=logins.first is not None and logins.first.is_open,
+        )
+
+    @router.get("/login", dependencies=[needs(PUBLIC)])
+    def form(request: Request, next: str = HOME) -> Response:
+        if who(request).role is not None:
+            return RedirectResponse(local_place(next), 303)
+        return page(request, wanted=next)
+
+    @router.post("/login", dependencies=[needs(PUBLIC)])
+    async def log_in(request: Request) -> Response:
+        from_own_page(request)
+        name, password, wanted = await as_typed(request, "name", "password", "next")
+        try:
+            opened = await logins.signing_in.log_in(name, password, Place.of(request))
+        except WrongPassword as error:
+            return await run_in_threadpool(page, request, str(error), wanted, 401)
+        except (TooSoon, TooMany) as error:
+            answer = await run_in_threadpool(page, request, str(error), wanted, 429)
+            answer.headers["Retry-After"] = str(round(getattr(error, "wait_s", 5)) or 1)
+            return answer
+        return entered(request, opened, wanted)
+
+
+def _add_first(router: APIRouter, logins: Logins, context: WebContext, render: Render) -> None:
+    def code() -> FirstCode:
+        if logins.first is None or not logins.first.is_open:
+            raise HTTPException(404, "there is an administrator, or the code is too old")
+        return logins.first
+
+    def page(request: Request, fault: str = "") -> Response:
+        status = 422 if fault else 200
+        return render(request, "first_administrator.html", status, fault=fault, least=people.LEAST)
+
+    @router.get("/login/first", dependencies=[needs(PUBLIC)])
+    def form(request: Request) -> Response:
+        code()
+        return page(request)
+
+    @router.post("/login/first", dependencies=[needs(PUBLIC)])
+    async def make(request: Request) -> Response:
+        from_own_page(request)
+        name = (await words(request)).get("name", "")
+        try:
+            given, password, again = await as_typed(request, "code", "password", "again")
+            code().check(given)
+            made = await people.hash_of(password, again)
+            await run_in_threadpool(_make_first, context, code(), given, name, made)
+            opened = await logins.signing_in.log_in(name, password, Place.of(request))
+        except (WrongCode, BadPassword, BadName) as error:
+            return await run_in_threadpool(page, request, str(error))
+        return entered(request, opened, "/users")
+
+
+def _make_first(
+    context: WebContext, code: FirstCode, given: str, name: str, password_hash: str
+) -> None:
+    """Raises WrongCode, BadName."""
+    with context.database.write() as tx:
+        if users.has_administrator(tx):
+            raise WrongCode("there is an administrator already: log in, or ask him")
+        users.add(tx, name, Role.ADMINISTRATOR, password_hash, people.now())
+        code.take(given)  # last: a name that cannot be taken does not use it up
+
+
+def entered(request: Request, opened: Opened, wanted: str) -> Response:
+    """To where somebody wanted, with a session."""
+    answer = RedirectResponse(local_place(wanted), 303)
+    cookies.give(request, answer, cookies.SESSION, opened.session, int(LONGEST.total_seconds()))
+    cookies.give(request, answer, cookies.KNOWN, opened.known, cookies.KNOWN_S)
+    return answer
+
+
+def from_own_page(request: Request) -> None:
+    """Nobody is logged in by a page elsewhere, under a name not his own. Raises HTTPException."""
+    if is_cross_site(request.headers):
+        raise HTTPException(403, "a page elsewhere cannot log anybody in")
+
+
+def local_place(wanted: str) -> str:
+    """A page of this node, whatever an address says; never the login itself."""
+    found = urlsplit(wanted.replace("\\", "/"))
+    is_odd = (
+        found.scheme or found.netloc or not wanted.startswith("/") or wanted[1:2] in ("/", "\\")
+    )
+    if is_odd or not wanted.isprintable() or found.path.startswith(("/login", "/logout")):
+        return HOME
+    return wanted

@@ -1,0 +1,17 @@
+"""The pages that are there only where people log in."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from node.web.context import WebContext
+from node.web.frame.render import Render
+from node.web.pages import login, password, sessions, users
+
+
+def routes(context: WebContext, render: Render) -> APIRouter:
+    router = APIRouter()
+    if context.logins is not None:
+        for module in (login, password, users, sessions):
+            router.include_router(module.routes(context.logins, context, render))
+    return router
