@@ -46,6 +46,7 @@ class House:
     first: FirstCode
     told: Told
     port: int = 0
+    browsers: list[httpx.Client] = field(default_factory=list)
     now: datetime = datetime(2030, 5, 4, 12, tzinfo=UTC)
 
     def add(self, name: str, role: Role = Role.VIEWER) -> None:
@@ -58,7 +59,9 @@ class House:
 
     def browser(self, **headers: str) -> httpx.Client:
         base = f"http://127.0.0.1:{self.port}"
-        return httpx.Client(base_url=base, headers={**PAGE, **headers}, timeout=60)
+        made = httpx.Client(base_url=base, headers={**PAGE, **headers}, timeout=60)
+        self.browsers.append(made)
+        return made
 
     def logged_in(self, name: str) -> httpx.Client:
         client = self.browser()
@@ -97,4 +100,6 @@ def open_house(site: Site) -> Iterator[House]:
     server.start()
     made[0].port = server.port
     yield made[0]
+    for browser in made[0].browsers:
+        browser.close()
     server.stop()

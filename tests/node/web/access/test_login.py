@@ -160,7 +160,7 @@ def test_the_code_is_void_after_an_hour_and_where_there_is_an_administrator(hous
     form = {"name": "x", "password": PASSWORD, "again": PASSWORD, "code": house.first.printed}
     house.add("root", Role.ADMINISTRATOR)
     refused = house.browser().post("/login/first", data=form)
-    assert (refused.status_code, "there is an administrator" in refused.text) == (422, True)
+    assert (refused.status_code, "here is an administrator" in refused.text) == (422, True)
     house.pass_time(minutes=61)
     assert house.browser().get("/login/first").status_code == 404
 
