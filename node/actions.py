@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from node.clock import Clock
@@ -17,6 +17,7 @@ from node.results.releases import RefusedRun, Release
 from node.wishes import DestinationTried, RefusedResult, RuleTried, Wish
 from storage import ledger
 from storage.database import Database, Transaction
+from storage.restriction import Restriction, is_restricted
 from storage.results import ResultStore
 
 
@@ -32,6 +33,10 @@ class NodeActions:
         self._clock = clock
         names = [one.name for one in settings.destinations]
         self._by_hand = ByHand(database, settings.rules, settings.analyzers, names, clock)
+
+    def seen_by(self, restriction: Callable[[], Restriction]) -> NodeActions:
+        seen = self._database.seen_by(restriction)
+        return NodeActions(self._settings, seen, self._results, self._clock)
 
     def again(
         self, job_id: int, parameters: Mapping[str, Any], said_by: str, beside: bool = False
@@ -58,12 +63,22 @@ class NodeActions:
     def refused_results(self) -> Sequence[RefusedResult]:
         runs = list(releases.refused_runs(self._settings.quarantine_dir))
         with self._database.look() as tx:
-            return [_refused(tx, one) for one in runs]
+            return [_refused(tx, one) for one in runs if _is_seen(tx, one)]
 
     def release(self, name: str, said_by: str, reason: str) -> int:
         run = releases.refused_run(self._settings.quarantine_dir, name)
+        with self._database.look() as tx:
+            if not _is_seen(tx, run):
+                raise releases.no_such_run(name)
         wanted = Release(said_by, reason)
         return releases.release(self._database, self._results, run, wanted, self._clock())
+
+
+def _is_seen(tx: Transaction, run: RefusedRun) -> bool:
+    """Whether whoever asks may know of it: of a job that he sees, or he sees all."""
+    if run.job_key and ledger.find(tx, run.job_key) is not None:
+        return True
+    return not is_restricted(tx)
 
 
 def _refused(tx: Transaction, run: RefusedRun) -> RefusedResult:

@@ -5,11 +5,12 @@ command line on one side and the rooms that carry it out on the other.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from storage.records import Priority
+from storage.restriction import Restriction
 
 BY_HAND = "by hand"
 """What stands in the place of a rule's name."""
@@ -99,6 +100,9 @@ class Actions(Protocol):
     Each raises ``NotPossible`` where a condition is not met, and has changed nothing then, and
     ``StorageError``.
     """
+
+    def seen_by(self, restriction: Callable[[], Restriction]) -> Actions:
+        """The same for whoever sees some studies only: of others there is nothing to be done."""
 
     def again(
         self, job_id: int, parameters: Mapping[str, Any], said_by: str, beside: bool = False

@@ -99,8 +99,13 @@ def only_about_seen(tx: sa.Connection, events: Any) -> Iterable[sa.ColumnElement
 
 def only_unrestricted(tx: sa.Connection) -> Iterable[sa.ColumnElement[bool]]:
     """For what may name studies that are not here: nothing of it for who sees some studies only."""
+    return (sa.false(),) if is_restricted(tx) else ()
+
+
+def is_restricted(tx: sa.Connection) -> bool:
+    """Whether whoever asks sees some studies only."""
     restriction: Restriction = tx.get_execution_options().get(RESTRICTION, EVERYTHING)
-    return () if restriction.any_of is None else (sa.false(),)
+    return restriction.any_of is not None
 
 
 def is_seen(tx: sa.Connection, study_id: int) -> bool:

@@ -83,6 +83,7 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
                     "identity": _absolute(settings.dimse.identity, base),
                 }
             ),
+            "http": settings.http.model_copy(update={"oidc": _absolute(settings.http.oidc, base)}),
             "audit": _with_absolute_audit_paths(settings.audit, base),
             "destinations": tuple(_absolute(one, base) for one in settings.destinations),
             "archives": tuple(_absolute(one, base) for one in settings.archives),

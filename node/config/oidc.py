@@ -12,6 +12,8 @@ from node.config.table import Table
 from node.config.values import example, is_local
 from node.config.web_called import check_web_address, read_secret
 
+RoleName = Literal["viewer", "operator", "administrator"]
+
 
 def check_issuer(value: str) -> str:
     """OpenID Connect Discovery 1.0, 3: as the provider writes it, with or without a slash last."""
@@ -38,7 +40,7 @@ class OidcSettings(Table):
     client_secret_env: Annotated[str, example("OIDC_SECRET")] = ""
     """The environment variable that holds it; goes before the file."""
     roles: Annotated[
-        dict[str, Literal["viewer", "operator", "administrator"]],
+        dict[str, RoleName],
         Field(min_length=1),
         example({"radiologists": "viewer"}),
     ]

@@ -22,6 +22,7 @@ from node.config.destinations import (
     StowDestinationSettings,
 )
 from node.config.dimse import CalledSettings, DimseSettings, PeerSettings
+from node.config.restrictions import RestrictionSettings
 from node.config.results import ResultSettings
 from node.config.rules import RuleSettings
 from node.config.tables import (
@@ -66,6 +67,7 @@ class Settings(BaseSettings):
     archives: tuple[ArchiveSettings, ...] = ()
     web_archives: tuple[WebArchiveSettings, ...] = ()
     rules: tuple[RuleSettings, ...] = ()
+    restrictions: tuple[RestrictionSettings, ...] = ()
     analyzers: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @classmethod

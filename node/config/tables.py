@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from analyzers.devices import is_device_name
+from node.config.oidc import OidcSettings, RoleName
 from node.config.table import Table
 from node.config.values import (
     AETitle,
@@ -45,6 +46,10 @@ class HttpSettings(Table):
     `host` and localhost, or any where it listens on the whole network."""
     without_login: Annotated[Literal["refused", "accepted"], example("accepted")] = "refused"
     """There is no login yet: to listen beyond this machine has to be accepted."""
+    names_for: Annotated[tuple[RoleName, ...], example(["operator"])] = ("viewer", "operator")
+    """Who sees patients' names and IDs on pages; to others they are masked. Of viewers and
+    operators only these have DICOMweb and the viewer, which show what images say."""
+    oidc: OidcSettings | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

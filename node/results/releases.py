@@ -82,7 +82,11 @@ def refused_run(quarantine: Path, name: str) -> RefusedRun:
     for one in refused_runs(quarantine):
         if one.name == name:
             return one
-    raise CannotRelease(f"no refused result is called {name!r}: see `wetread quarantine list`")
+    raise no_such_run(name)
+
+
+def no_such_run(name: str) -> CannotRelease:
+    return CannotRelease(f"no refused result is called {name!r}: see `wetread quarantine list`")
 
 
 def release(

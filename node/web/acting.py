@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from node.errors import NotPossible
 from node.wishes import Actions, DestinationTried, RefusedResult, RuleTried, Wish
+from storage.restriction import Restriction
 
 
 class _NoActions:
+    def seen_by(self, restriction: Callable[[], Restriction]) -> Actions:
+        return self
+
     def again(
         self, job_id: int, parameters: Mapping[str, Any], said_by: str, beside: bool = False
     ) -> int:

@@ -83,6 +83,7 @@ def _as_it_is_seen(context: WebContext) -> WebContext:
         context,
         database=context.database.seen_by(sight.current),
         shared=context.shared.for_each(sight.current),
+        actions=context.actions.seen_by(sight.current),
     )
 
 

@@ -20,6 +20,13 @@ def too_little(request: Request, name: str, role: str | None, need: object) -> H
     return HTTPException(401, "log in first", {"WWW-Authenticate": _challenge(request)})
 
 
+def no_images(role: str) -> HTTPException:
+    """Of a role that is not shown who patients are, as images are."""
+    return HTTPException(
+        403, f"the role {role} is not shown patients' names here, and has no images therefore"
+    )
+
+
 def _place(request: Request) -> str:
     """Where to go after the login. A study's UID stays in the address for no longer than that."""
     query = f"?{request.url.query}" if request.url.query else ""

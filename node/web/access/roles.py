@@ -44,6 +44,8 @@ class Who:
     token, whatever its content type."""
     restriction: Restriction = EVERYTHING
     """Which studies he may see; the others are not there for him."""
+    has_images: bool = True
+    """Whether he has DICOMweb, which says of patients whatever images do."""
 
     def may(self, need: Need) -> bool:
         """Whether his role is enough."""
