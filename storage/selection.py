@@ -103,6 +103,25 @@ def reconsider(
     return len(ids)
 
 
+def reconsider_above(tx: Transaction, sent: Delivery, reason: str, at: datetime) -> int:
+    """What was left out for this reason of the same study is owed again: what it refers to may be
+    what was sent now."""
+    table, jobs, this = schema.deliveries, schema.jobs, schema.jobs.alias("this")
+    query = (
+        sa.select(table.c.id)
+        .join(jobs, jobs.c.id == table.c.job_id)
+        .join(this, this.c.study_id == jobs.c.study_id)
+        .join(schema.results, schema.results.c.id == table.c.result_id)
+        .where(this.c.id == sent.job_id, table.c.destination == sent.destination)
+        .where(table.c.state == _LEFT_OUT.value, table.c.reason == reason)
+        .where(schema.results.c.is_current)
+        .order_by(table.c.id)
+    )
+    ids = list(tx.scalars(query))
+    _owe_again(tx, ids, at, "what it refers to may have been sent meanwhile")
+    return len(ids)
+
+
 def ask_for(tx: Transaction, destination: str, job_id: int, at: datetime) -> int:
     """A person wants all of a job to be considered anew. Gives how many objects are owed again.
 

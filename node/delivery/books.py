@@ -14,7 +14,7 @@ from node.clock import Clock
 from node.delivery import backoff, retractions
 from node.delivery.decisions import Decisions
 from node.delivery.kinds import OF_KIND, STAND_INS
-from node.delivery.profile import BEING_MADE
+from node.delivery.profile import BEING_MADE, DANGLING
 from node.dimse.scu.answers import SendOutcome, SendResult, describe, is_duplicate
 from storage import abilities, ledger, outbox, result_commitments, selection
 from storage.database import Transaction
@@ -129,6 +129,7 @@ class Books:
         if result.is_stored or is_duplicate(result):
             how = FOUND if result.status is None else ""
             outbox.sent(tx, delivery.id, now, result.status or statuses.SUCCESS, how)
+            selection.reconsider_above(tx, delivery, DANGLING, now)
             if self._asks_commitment:
                 result_commitments.owe(tx, delivery.id, now)
         elif result.outcome is not SendOutcome.TRANSIENT:

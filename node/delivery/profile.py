@@ -243,7 +243,7 @@ class _Choice:
         drawn = (ObjectKind.PICTURE, ObjectKind.OUTLINES)
         for kind in drawn:
             self._choose(kind, IN_PLACE.format(OF_KIND[carriers[0]].name) if is_shown else "")
-        if not is_shown and self._wish.is_auto:
+        if self._has_reports() and not is_shown and self._wish.is_auto:
             self._want([one for one in drawn if not self._has(one)])
 
     def _are_shown(self) -> bool:
@@ -259,10 +259,14 @@ class _Choice:
         reports = (ObjectKind.REPORT, ObjectKind.REGIONS, ObjectKind.SUMMARY)
         self._choose(document, self._in_place_of(*reports))
         self._choose(sheet, self._in_place_of(*reports, document))
-        is_told = self._has(*TEXTS) or ObjectKind.REGIONS in self._wanted
-        if self._has_reports() and not is_told and self._wish.is_auto:
+        is_told = self._has(*TEXTS, ObjectKind.SUMMARY) or ObjectKind.REGIONS in self._wanted
+        if is_told or not self._wish.is_auto:
+            return
+        if self._has_reports():
             self._want([document])
             self._want([sheet] if document not in self._wanted else [])
+        elif self._of_kind[ObjectKind.SUMMARY]:
+            self._want([document])
 
     def _want_what_is_listed(self) -> None:
         """Forms that the settings name, and that were not made."""
@@ -272,10 +276,11 @@ class _Choice:
 
     def _unserved(self) -> dict[str, str]:
         """The report that goes in no form, unless one is being made: then it waits for that."""
+        if self._of_kind[ObjectKind.SUMMARY]:  # each report below it goes in some form
+            return {}
         owed = [
             one
             for kind in TEXTS
-            if kind is not ObjectKind.SUMMARY  # each report that it stands above goes in some form
             for one in self._of_kind[kind]
             if one.standing is Standing.OWED and self._wish.allows(kind)
         ]

@@ -141,11 +141,16 @@ def _above(ticket: Ticket, wanted: Summary | Retraction) -> Outcome:
     """What the node itself says of a study: no analyzer is asked, no pixel read."""
     source = Source(headers=read_headers(ticket.instances), frames=(), volume=None)
     provenance = _provenance(ticket, "cpu")
-    with ticket.place.making() as folder:
-        if isinstance(wanted, Summary):
-            results = write_summary(source, wanted.members, provenance, folder)
-        else:
-            results = write_retraction(source, wanted.objects, wanted.reason, provenance, folder)
+    try:
+        with ticket.place.making() as folder:
+            if isinstance(wanted, Summary):
+                results = write_summary(source, wanted.members, provenance, folder, ticket.forms)
+            else:
+                results = write_retraction(
+                    source, wanted.objects, wanted.reason, provenance, folder
+                )
+    except GateRefused as error:
+        return _refused(ticket, error)
     return Outcome(Verdict.DONE, results, forms=ticket.forms)
 
 
@@ -181,11 +186,16 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
-        reason = f"{error}{_set_aside(ticket, error)}"
-        trace, missing = traceback.format_exc(), awaited(error)
-        return _failed(reason, trace, told=failures.REFUSED, waits_for=missing)
+        return _refused(ticket, error)
     except SaidOtherwise as error:
         return _failed(str(error))
+
+
+def _refused(ticket: Ticket, error: GateRefused) -> Outcome:
+    """What the gate refuses is set aside, for a person to decide."""
+    reason = f"{error}{_set_aside(ticket, error)}"
+    trace, missing = traceback.format_exc(), awaited(error)
+    return _failed(reason, trace, told=failures.REFUSED, waits_for=missing)
 
 
 def _set_aside(ticket: Ticket, refusal: GateRefused) -> str:

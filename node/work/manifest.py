@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from analyzers.contract import Code, ParameterValues
 from node.results import identity
 from node.results.modules.source import HierarchicalReference, Maker
+from node.work import above
 from node.work.executor import Input, Notice, Ticket, Verdict
 from storage.blobs import Blob
 from storage.kinds import ObjectKind
@@ -63,6 +64,8 @@ class Manifest:
     decoders: tuple[str, ...]
     writers: tuple[str, ...]
     missing: str = ""
+    above: Mapping[str, Any] = field(default_factory=dict)
+    """What the node itself was to write of a study (``node.work.above``)."""
 
     def all_heard(self) -> tuple[Heard, ...]:
         """Every other job's findings that went in."""
@@ -100,6 +103,7 @@ def of(ticket: Ticket, device: str, decoders: tuple[str, ...]) -> Manifest:
         decoders=decoders,
         writers=identity.writers(),
         missing=ticket.missing,
+        above=above.content(ticket.above),
     )
 
 
@@ -110,8 +114,10 @@ def _heard(analyzer: str, file: Readable) -> Heard:
 def read(content: Mapping[str, Any]) -> Manifest | None:
     """From the record; None where it was written by a node that kept none, or is damaged."""
     try:
-        given = {name: content[name] for name in Manifest.__dataclass_fields__ if name != "missing"}
-        given["missing"] = content.get("missing", "")  # an older node analyzed nothing at once
+        since = {"missing": "", "above": {}}  # what an older node did not keep
+        names = Manifest.__dataclass_fields__.keys() - since.keys()
+        given = {name: content[name] for name in names}
+        given |= {name: content.get(name, usual) for name, usual in since.items()}
         return Manifest(**{**given, **_typed(given)})
     except (KeyError, TypeError, ValueError):
         return None

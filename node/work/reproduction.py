@@ -16,7 +16,7 @@ from analyzers import registry
 from analyzers.contract import AnalyzerError, Limits
 from node.errors import NodeError
 from node.results.kept import Kept
-from node.work import manifest
+from node.work import above, manifest
 from node.work.executor import Input, Outcome, Ticket
 from node.work.manifest import Manifest
 from storage.blobs import Blob
@@ -76,6 +76,7 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
     _require_analyzer(made)
     _require_images(made, stored)
     own, beside = _blobs(made, stored)
+    wanted = above.read(made.above, stored.results)
     ticket = Ticket(
         job_id=0,
         key=made.key,
@@ -85,7 +86,7 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
         instances=own,
         place=place,
         started_at=made.started_at,
-        limits=Limits() if made.notice else registry.info(made.analyzer).limits,
+        limits=Limits() if made.notice or wanted else registry.info(made.analyzer).limits,
         predecessor=made.predecessor,
         earlier=_earlier(made, stored),
         companions=beside,
@@ -98,6 +99,7 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
         weights=made.weights,
         forms=made.forms,
         missing=made.missing,
+        above=wanted,
         is_kept=False,
     )
     return ticket.as_notice(made.notice.verdict, made.notice.reasons) if made.notice else ticket
@@ -109,8 +111,9 @@ def _earlier(made: Manifest, stored: Stored) -> tuple[str, Blob] | None:
 
 
 def _require_analyzer(made: Manifest) -> None:
-    """Nothing is asked of it where only a report is written that there is no result."""
-    if made.notice is not None:
+    """Nothing is asked of it where only a report is written that there is no result, or the node
+    itself writes."""
+    if made.notice is not None or made.above:
         return
     try:
         info = registry.info(made.analyzer)

@@ -67,7 +67,9 @@ class Tickets:
         )
         above = self._above(tx, job)
         if above is not None:
-            return replace(ticket, above=above, forms=above.forms)
+            documents = {ObjectKind.DOCUMENT}.intersection(ticket.forms)
+            of_it = documents if job.analyzer == own_jobs.SUMMARY else ()
+            return replace(ticket, above=above, forms=(*above.forms, *of_it))
         if job.refusals:
             reasons = (*incomplete.sentences(job.missing), *job.refusals)
             return ticket.as_notice(Verdict.NOT_APPLICABLE, reasons)

@@ -38,16 +38,14 @@ def written(ticket: Ticket, run: Run) -> Outcome:
 
 
 def made_from(ticket: Ticket, device: str, decoders: tuple[str, ...]) -> Mapping[str, Any]:
-    """All that went in. Of what speaks of other results alone nothing is kept: they are there."""
-    if ticket.above is not None:
-        return {}
-    found_on = device if ticket.notice else devices.resolve(device)
+    """All that went in, as the record of the job keeps it."""
+    found_on = device if ticket.notice or ticket.above else devices.resolve(device)
     return manifest.of(complete(ticket), found_on, decoders).content()
 
 
 def complete(ticket: Ticket) -> Ticket:
     """With the digest of the models, which an older node did not enter with the job."""
-    if ticket.weights or ticket.notice is not None:
+    if ticket.weights or ticket.notice or ticket.above:
         return ticket
     return replace(ticket, weights=registry.weights(ticket.analyzer))
 

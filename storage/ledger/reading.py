@@ -99,7 +99,7 @@ def studies_of(tx: Transaction, job_ids: Iterable[int]) -> dict[int, int]:
 
 
 def results_of(tx: Transaction, job_id: int) -> JobResults:
-    """What a job left behind; empty while it has not ended.
+    """What a job left behind, those of its last run last; empty while it has not ended.
 
     Raises
     ------
@@ -111,7 +111,8 @@ def results_of(tx: Transaction, job_id: int) -> JobResults:
     if row is None:
         raise NotFound(f"there is no job {job_id}")
     found = schema.results
-    objects = tx.execute(sa.select(found).where(found.c.job_id == job_id).order_by(found.c.id))
+    query = sa.select(found).where(found.c.job_id == job_id)
+    objects = tx.execute(query.order_by(found.c.is_current, found.c.id))
     return JobResults(
         objects=tuple(outbox.result_object(one) for one in objects),
         findings=tuple(FindingRow(**finding) for finding in row.findings),
@@ -173,7 +174,7 @@ def report_of(tx: Transaction, job_id: int) -> tuple[ResultObject, str] | None:
         query = (
             sa.select(table)
             .where(table.c.job_id == current, table.c.kind.in_((*REPORTS, ObjectKind.SUMMARY)))
-            .order_by(table.c.id.desc())
+            .order_by(table.c.is_current.desc(), table.c.id.desc())
             .limit(1)
         )
         row = tx.execute(query).one_or_none()

@@ -183,3 +183,20 @@ def test_a_job_that_is_superseded_while_it_is_due_for_further_forms_stays_done(
         enqueue(tx, new_job(tx, study, "a", inputs="i2"))
         ledger.release_running(tx, NOON)
         assert ledger.get(tx, job_id).state is JobState.DONE
+
+
+def test_what_was_left_out_for_what_it_refers_to_is_owed_again_once_that_is_sent(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        study = add_study(tx)
+        ids = []
+        for name, prefix in (("lungs", "9.1"), ("summary", "9.2")):
+            ids.append(enqueue(tx, new_job(tx, study, name)))
+            ledger.claim(tx, NOON)
+            ledger.done(tx, ids[-1], NOON, results(prefix, kinds=("sr",)))
+        part, above = (outbox.list_deliveries(tx, job_id=one)[0] for one in ids)
+        selection.leave_out(tx, {above.id: "dangles"}, NOON)
+        assert selection.reconsider_above(tx, part, "another reason", NOON) == 0
+        assert selection.reconsider_above(tx, part, "dangles", NOON) == 1
+        assert by_kind(tx, ids[1]) == {"sr": PENDING}

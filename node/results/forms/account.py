@@ -19,6 +19,7 @@ from node.results.forms import drawing, marks, pictures, rows, views
 from node.results.forms.rows import Row
 from node.results.forms.views import View
 from node.results.modules import copied, provenance
+from node.results.modules.source import Provenance
 from node.results.report import content_items, statements
 from node.results.words import sentences
 
@@ -69,6 +70,25 @@ def of(bench: Bench) -> Account:
         pictures=list(_pictures(bench)),
         told=[one for one in told if one != made_by],
         method=[made_by, *_method(bench, language)],
+    )
+
+
+def of_summary(report: Dataset, run: Provenance) -> Account:
+    """What the summary of a study says: of every analysis what it came to, in words."""
+    answer, told = _sentences(report)
+    language = run.maker.language
+    made_by = sentences.ALGORITHM(
+        language, name=run.analyzer, version=run.analyzer_version, node=run.node_version
+    )
+    return Account(
+        title=run.analyzer_title,
+        subtitle="",
+        warning=sentences.NOT_FOR_DIAGNOSIS(language),
+        answer=answer,
+        sections=(),
+        pictures=(),
+        told=told,
+        method=[made_by],
     )
 
 

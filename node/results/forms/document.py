@@ -31,10 +31,12 @@ from node.results.forms import account, layout
 from node.results.forms.account import Account
 from node.results.forms.layout import Letters, Picture, Placed, Rule, Tone
 from node.results.modules import planes, provenance
+from node.results.modules.source import Provenance
 from node.results.objects import capture
 from node.results.pictures import fonts
 from node.results.series_numbers import Block
 from node.results.words import sentences
+from node.series.source import Source
 
 NUMBERS = Block(99)
 TITLE = Code("126000", "DCM", "Imaging Measurement Report")
@@ -52,13 +54,18 @@ def build(bench: Bench) -> Iterator[Dataset]:
     """The document; none of a run that says nothing of the patient."""
     if kinds.only_make(bench.findings.items, bench.source):
         return
-    source, run = bench.source, bench.provenance
+    number = bench.numbers.next(NUMBERS).series_number
+    yield of_account(account.of(bench), bench.source, bench.provenance, number)
+
+
+def of_account(said: Account, source: Source, run: Provenance, number: int) -> Dataset:
+    """The document of what a run says, in a series of this number."""
     language = run.maker.language
     dataset = Dataset()
     dataset.SOPClassUID = EncapsulatedPDFStorage
     dataset.SOPInstanceUID = uids.object_uid(run.key, "document")
     dataset.SeriesInstanceUID = uids.object_uid(run.key, "document-series")
-    dataset.SeriesNumber = bench.numbers.next(NUMBERS).series_number
+    dataset.SeriesNumber = number
     dataset.InstanceNumber = 1
     dataset.Modality = "DOC"
     dataset.ConversionType = "WSD"
@@ -67,7 +74,6 @@ def build(bench: Bench) -> Iterator[Dataset]:
     dataset.DocumentTitle = provenance.text(f"{run.analyzer_title}: {title}", 1024)
     dataset.ConceptNameCodeSequence = [provenance.concept(TITLE)]
     dataset.VerificationFlag = "UNVERIFIED"
-    said = account.of(bench)
     unknown = "YES" if said.pictures else "NO"
     dataset.BurnedInAnnotation = capture.burned_in_annotation(source) or unknown
     dataset.SourceInstanceSequence = [planes.instance_reference(one) for one in source.headers]
@@ -77,7 +83,7 @@ def build(bench: Bench) -> Iterator[Dataset]:
     content = pdf(said, language)
     dataset.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
     dataset.EncapsulatedDocumentLength = len(content)
-    yield dataset
+    return dataset
 
 
 def pdf(said: Account, language: str) -> bytes:
@@ -128,6 +134,11 @@ def _jpeg(placed: Picture) -> ImageReader:
 
 
 def read_back(path: Path, bench: Bench, number: int) -> None:
+    """As ``check``."""
+    check(path)
+
+
+def check(path: Path) -> None:
     """It holds a whole PDF file, and nothing else. Raises ``GateRefused``."""
     dataset = pydicom.dcmread(path)
     held, length = bytes(dataset.EncapsulatedDocument), int(dataset.EncapsulatedDocumentLength)

@@ -6,7 +6,7 @@ leaves that the gate has not read back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,12 @@ from pydicom.dataset import Dataset
 from node.results import identity
 from node.results.errors import GateRefused
 from node.results.files import ResultFiles
+from node.results.forms import account
+from node.results.forms import document as pdf
 from node.results.gate import gate
 from node.results.modules.source import Provenance
 from node.results.report import reasons
+from node.results.series_numbers import ABOVE, Block, SeriesNumbers
 from node.results.study import key_objects, summary
 from node.results.study.members import Member, Outcome, Selected
 from node.results.study.reports import outcome
@@ -27,26 +30,36 @@ from node.series.source import Source
 from storage.kinds import ObjectKind
 from storage.records import FindingRow, JobResults
 
+DOCUMENT_NUMBER = Block(4)
+
 
 def write_summary(
-    source: Source, members: Sequence[Member], provenance: Provenance, folder: Path
+    source: Source,
+    members: Sequence[Member],
+    provenance: Provenance,
+    folder: Path,
+    forms: Collection[ObjectKind] = (),
 ) -> JobResults:
     """Write the summary report, and the key images where there are any.
 
-    Raises ``GateRefused``, and OSError where a report cannot be read.
+    forms: whether it is made as a document, too, for those who take no report.
+
+    Raises ``GateRefused``, after all was written, and OSError where a report cannot be read.
     """
     with quiet():
         language = provenance.maker.language
         outcomes = [outcome(one, _reasons(source, one, language), language) for one in members]
         asked, provenance = provenance, identity.of_run(source, outcomes, provenance)
         files = ResultFiles(folder)
-        document = summary.build(source, outcomes, provenance)
-        _write(document, "summary.dcm", ObjectKind.SUMMARY, source, files)
+        report = summary.build(source, outcomes, provenance)
+        _write(report, "summary.dcm", ObjectKind.SUMMARY, source, files)
         _write_for_regions(source, members, outcomes, asked, files)
         if key_objects.key_images(outcomes):
             document = key_objects.build(source, outcomes, provenance)
             _write(document, "key-objects.dcm", ObjectKind.KEY_OBJECTS, source, files)
-    return JobResults(objects=tuple(files.objects), findings=tuple(map(_row, outcomes)))
+        if ObjectKind.DOCUMENT in forms:
+            _write_document(source, report, provenance, files)
+    return _judged(files, tuple(map(_row, outcomes)))
 
 
 def write_retraction(
@@ -65,7 +78,30 @@ def write_retraction(
         files = ResultFiles(folder)
         document = key_objects.build_retraction(source, objects, reason, provenance)
         _write(document, "retraction.dcm", ObjectKind.RETRACTION, source, files)
-    return JobResults(objects=tuple(files.objects))
+    return _judged(files)
+
+
+def _judged(files: ResultFiles, said: tuple[FindingRow, ...] = ()) -> JobResults:
+    """All that was made, if nothing of it was refused. Raises ``GateRefused``."""
+    made = JobResults(tuple(files.objects), said, unmade=dict(files.unmade))
+    if files.refused:
+        refusal = files.refusal()
+        refusal.results = made
+        raise refusal
+    return made
+
+
+def _write_document(
+    source: Source, report: Dataset, provenance: Provenance, files: ResultFiles
+) -> None:
+    """What the summary says, as PDF."""
+    with files.alone(ObjectKind.DOCUMENT):
+        number = SeriesNumbers(provenance.key, ABOVE).next(DOCUMENT_NUMBER).series_number
+        said = account.of_summary(report, provenance)
+        made = pdf.of_account(said, source, provenance, number)
+        path = files.write(made, "summary-document.dcm", ObjectKind.DOCUMENT)
+        pdf.check(path)
+        gate.check_required(path, source)
 
 
 def _write_for_regions(
@@ -101,8 +137,9 @@ def _write(
     document: Dataset, name: str, kind: ObjectKind, source: Source, files: ResultFiles
 ) -> None:
     path = files.write(document, name, kind)
-    _check_references(path, str(source.headers[0].SOPInstanceUID))
-    gate.check_required(path, source)
+    with files.judged():
+        _check_references(path, str(source.headers[0].SOPInstanceUID))
+        gate.check_required(path, source)
 
 
 def _check_references(path: Path, image: str) -> None:

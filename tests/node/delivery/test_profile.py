@@ -286,6 +286,14 @@ def test_where_a_form_cannot_be_made_the_next_way_is_taken_and_nothing_waits() -
     assert plan.waits == {made[1].uid: profile.BEING_MADE}  # for the sheet
 
 
+def test_a_summary_goes_as_a_document_where_no_report_is_taken() -> None:
+    made = offers((K.SUMMARY, K.KEY_OBJECTS, K.DOCUMENT))
+    without = tuple(one for one in made if one.kind is not K.DOCUMENT)
+    assert profile.plan(Situation(without, further=FORMS), taking(PDF, SC)).wanted == {K.DOCUMENT}
+    assert profile.plan(Situation(made), taking(PDF, SC)).goes == (made[2].uid,)
+    assert made[2].uid in profile.plan(Situation(made), taking(*CLASSES)).left_out
+
+
 def test_a_report_of_which_no_form_can_be_made_is_unserved_and_says_which() -> None:
     made = offers((K.SEGMENTATION, K.REPORT))
     plan = profile.plan(Situation(made, unmade=FORMS), taking(SC, GSPS, PDF))
