@@ -12,7 +12,7 @@ from node.look.over.marks import Marks
 from node.look.over.port import Entry, Frames, Legend
 from node.look.over.segments import ABNORMAL
 from node.look.over.shapes import Shape, points_of
-from node.results.words.numbers import on_screen
+from node.results.words.numbers import on_screen, shown, without_powers
 from node.retrieve import colours
 from storage import values
 from storage.holdings import Held
@@ -124,7 +124,7 @@ def _number(item: Dataset) -> list[str]:
     name = values.text(values.item(item, "ConceptNameCodeSequence"), "CodeMeaning")
     code = values.item(measured, "MeasurementUnitsCodeSequence")
     unit = on_screen(values.text(code, "CodeValue"))
-    return [f"{name} {number:.3g} {unit}".strip()]
+    return [f"{name} {without_powers(shown(number))} {unit}".strip()]
 
 
 def _children(item: Dataset) -> list[Dataset]:
