@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
@@ -150,6 +151,26 @@ def card(name: str) -> str:
     if not said or "://" in said:
         return said
     return str(_below_its_package(found, said))
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """The distribution that an analyzer comes with; empty where nothing is said."""
+
+    name: str = ""
+    version: str = ""
+    licence: str = ""
+
+
+def package(name: str) -> Package:
+    """Where an installed analyzer comes from, and under which licence; imports nothing."""
+    entry = _entries().get(name)
+    found = entry.dist if entry is not None else None
+    if found is None:
+        return Package()
+    said = found.metadata
+    licence = next((said[key] for key in ("License-Expression", "License") if key in said), "")
+    return Package(said["Name"], found.version, licence.partition("\n")[0][:120])
 
 
 def parameters(name: str, given: ParameterValues) -> Any:

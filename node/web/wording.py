@@ -6,7 +6,9 @@ import math
 import re
 import socket
 from datetime import UTC, datetime
+from typing import Any
 
+from node.config.rules import ExistsCondition, MatchesCondition, RangeCondition
 from storage.records import FindingRow, Header
 
 MINUS = "−"
@@ -130,3 +132,17 @@ def missing(said: str) -> str:
             "Analyzed before the study was complete; nobody has announced how many images it has."
         )
     return f"Analyzed before the study was complete: {some} of {of} announced images were missing."
+
+
+def condition(value: Any) -> str:
+    """A condition of a rule on an attribute."""
+    if isinstance(value, list):
+        return f"one of {', '.join(map(str, value))}"
+    if isinstance(value, MatchesCondition):
+        return f"matched by {value.matches}"
+    if isinstance(value, ExistsCondition):
+        return "present" if value.exists else "missing"
+    if isinstance(value, RangeCondition):
+        bounds = (("from", value.min), ("to", value.max))
+        return " ".join(f"{word} {bound:g}" for word, bound in bounds if bound is not None)
+    return str(value)

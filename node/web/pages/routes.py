@@ -7,7 +7,22 @@ from fastapi import APIRouter
 from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages import alarms, audit, fetch, jobs, previews, studies, with_login
+from node.web.pages import (
+    alarms,
+    analyzers,
+    audit,
+    deliveries,
+    fetch,
+    gaps,
+    jobs,
+    previews,
+    quarantine,
+    rules,
+    settings,
+    studies,
+    upload,
+    with_login,
+)
 from node.web.viewer.own import routes as look
 
 
@@ -17,6 +32,13 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     router.include_router(studies.routes(context, render))
     router.include_router(alarms.routes(context, render, changes))
     router.include_router(jobs.routes(context, render, changes))
+    router.include_router(deliveries.routes(context, render, changes))
+    router.include_router(quarantine.routes(context, render, changes))
+    router.include_router(gaps.routes(context, render))
+    router.include_router(rules.routes(context, render))
+    router.include_router(analyzers.routes(context, render))
+    router.include_router(upload.routes(context, render))
+    router.include_router(settings.routes(context, render))
     router.include_router(fetch.routes(context, render, changes))
     router.include_router(audit.routes(context, render))
     router.include_router(previews.routes(context))

@@ -1,0 +1,38 @@
+"""Files that a person brings: dragged and dropped by a script over STOW-RS, or sent by a form."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from node.errors import NotPossible
+from node.retrieve.metadata import ROOT
+from node.web.access.roles import Role, needs
+from node.web.context import WebContext
+from node.web.dicomweb.form_upload import FormUpload, Sent
+from node.web.frame.render import Render
+
+LARGEST_FORM_BYTES = 2**44
+"""A form with files is read as it comes, file by file: the limit of an instance is what counts."""
+
+
+def routes(context: WebContext, render: Render) -> APIRouter:
+    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+    uploads = context.uploads
+    form = FormUpload(uploads, context.audit, context.title) if uploads is not None else None
+
+    @router.get("/upload", dependencies=[needs(Role.OPERATOR)])
+    def page(request: Request) -> HTMLResponse:
+        return _page(request, render, None)
+
+    @router.post("/upload", dependencies=[needs(Role.OPERATOR)], max_body_size=LARGEST_FORM_BYTES)
+    async def upload(request: Request) -> HTMLResponse:
+        if form is None:
+            raise NotPossible("this node takes nothing over the web")
+        return _page(request, render, await form.take(request))
+
+    return router
+
+
+def _page(request: Request, render: Render, sent: list[Sent] | None) -> HTMLResponse:
+    return render(request, "upload.html", sent=sent, stow=f"{ROOT}/studies")

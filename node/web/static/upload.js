@@ -1,0 +1,129 @@
+"use strict";
+// Sends dropped or chosen files one by one by STOW-RS, some at a time, and tells of each what became of
+// it. Without this file the form sends them all in one request.
+const AT_ONCE = 3;
+const SHOWN = 500;
+const form = document.getElementById("drop");
+const list = document.getElementById("list");
+const files = document.getElementById("files");
+const folder = document.getElementById("folder");
+const bar = document.getElementById("all");
+const summed = document.getElementById("summed");
+const uploadToken = document.querySelector("meta[name=token]")?.content || "";
+const waiting = [];
+const count = { all: 0, stored: 0, refused: 0 };
+let running = 0;
+let rows = 0;
+
+function row(name) {
+  if (rows >= SHOWN) return null;
+  rows += 1;
+  const item = document.createElement("li");
+  const [said, badge] = [document.createElement("span"), document.createElement("span")];
+  said.textContent = name;
+  badge.className = "badge pending";
+  badge.textContent = "○ waiting";
+  item.append(said, badge);
+  list.append(item);
+  return { said, badge };
+}
+
+function tell(shown, look, words, why = "") {
+  if (!shown) return;
+  shown.badge.className = `badge ${look}`;
+  shown.badge.textContent = words;
+  if (why) shown.said.textContent += ` – ${why}`;
+}
+
+function sum() {
+  const ended = count.stored + count.refused;
+  bar.max = Math.max(1, count.all);
+  bar.value = ended;
+  summed.textContent =
+    `${count.stored} of ${count.all} stored` + (count.refused ? `, ${count.refused} refused` : "");
+  document.getElementById("under-way").hidden = false;
+}
+
+function take(name, file) {
+  count.all += 1;
+  waiting.push({ file, name, shown: row(name) });
+  sum();
+  next();
+}
+
+function next() {
+  while (running < AT_ONCE && waiting.length) send(waiting.shift());
+}
+
+function send(one) {
+  running += 1;
+  const request = new XMLHttpRequest();
+  request.open("POST", form.dataset.stow);
+  request.setRequestHeader("Content-Type", "application/dicom");
+  request.setRequestHeader("Accept", "application/dicom+json");
+  request.setRequestHeader("X-Wetread", "1");
+  request.setRequestHeader("X-Wetread-Token", uploadToken);
+  request.upload.addEventListener("progress", (event) => {
+    if (event.lengthComputable)
+      tell(one.shown, "running", `▶ ${Math.round((100 * event.loaded) / event.total)} %`);
+  });
+  request.addEventListener("loadend", () => {
+    running -= 1;
+    const stored = request.status === 200;
+    count[stored ? "stored" : "refused"] += 1;
+    if (stored) tell(one.shown, "done", "✓ stored");
+    else tell(one.shown, "failed", "✕ refused", why(request));
+    if (!stored && !one.shown) tell(row(one.name) || null, "failed", "✕ refused", why(request));
+    sum();
+    next();
+  });
+  request.send(one.file);
+}
+
+// The sentence of a refusal: the header Warning of STOW-RS, else an error in JSON.
+function why(request) {
+  const warning = /"(.*)"/.exec(request.getResponseHeader("Warning") || "");
+  if (warning) return warning[1].replace(/^1 of 1 not stored: /, "");
+  try {
+    return JSON.parse(request.responseText).error || `status ${request.status}`;
+  } catch {
+    return request.status ? `status ${request.status}` : "the node does not answer";
+  }
+}
+
+// A folder is read entry by entry; readEntries gives a hundred at a time, and nothing when it is over.
+async function walk(entry, path) {
+  if (entry.isFile) {
+    const file = await new Promise((done, failed) => entry.file(done, failed));
+    take(path + entry.name, file);
+    return;
+  }
+  const reader = entry.createReader();
+  for (;;) {
+    const part = await new Promise((done, failed) => reader.readEntries(done, failed));
+    if (!part.length) return;
+    for (const one of part) await walk(one, `${path}${entry.name}/`);
+  }
+}
+
+for (const name of ["dragenter", "dragover"]) {
+  form.addEventListener(name, (event) => {
+    event.preventDefault();
+    form.classList.add("over");
+  });
+}
+form.addEventListener("dragleave", () => form.classList.remove("over"));
+form.addEventListener("drop", (event) => {
+  event.preventDefault();
+  form.classList.remove("over");
+  const entries = [...event.dataTransfer.items].map((one) => one.webkitGetAsEntry()).filter(Boolean);
+  for (const entry of entries) walk(entry, "");
+});
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  for (const input of [files, folder]) {
+    for (const file of input.files) take(file.webkitRelativePath || file.name, file);
+    input.value = "";
+  }
+});
+for (const id of ["hint", "folders"]) document.getElementById(id).hidden = false;
