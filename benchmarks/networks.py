@@ -1,4 +1,4 @@
-"""How fast the shipped networks answer, by device, precision, order in memory and windows at once.
+"""How fast the shipped networks answer, by device, precision and windows at once.
 
 A line a way of running, medians over the rounds, after two rounds that warm up. The images lie in
 the memory of the host, and so do the answers: what goes to the device and back is counted. GFLOP
@@ -105,11 +105,9 @@ def _ways(run: Run) -> Iterator[tuple[str, Run]]:
         yield "float32", run
         return
     for mixed in (False, True):
-        for last in (False, True):
-            for number in (1, 8):
-                way = f"{'bfloat16' if mixed else 'float32'}, {'channels last, ' if last else ''}"
-                run = replace(run, mixed_precision=mixed, channels_last=last, at_once=number)
-                yield f"{way}{number} at once", run
+        for number in (1, run.at_once):
+            way = f"{'bfloat16' if mixed else 'float32'}, {number} at once"
+            yield way, replace(run, mixed_precision=mixed, at_once=number)
 
 
 def _radiograph(device: str) -> Iterator[Row]:

@@ -26,6 +26,7 @@ from analyzers.contract import (
 from analyzers.filters import derived
 from analyzers.filters.derived import Sizes
 from analyzers.threads import bands, for_each
+from analyzers.transfers import fetched, sent
 
 COLUMNS_AT_ONCE = 2048
 """Width of the strip that is averaged along the slices: with 120 slices it stays in the cache."""
@@ -109,10 +110,8 @@ def mean_on_cpu(values: NDArray[np.float32], sizes: Sizes) -> NDArray[np.float32
 
 def mean_on_device(values: NDArray[np.float32], sizes: Sizes, device: str) -> NDArray[np.float32]:
     """The same in torch: sums of shifted copies along one axis after the other."""
-    import torch
 
-    image = torch.from_numpy(values).to(device)
-    mean: NDArray[np.float32] = box_on_device(image, sizes).cpu().numpy()
+    mean: NDArray[np.float32] = fetched(box_on_device(sent(values, device), sizes))
     return mean
 
 

@@ -31,6 +31,7 @@ from analyzers.filters.derived import Floats, Sizes
 from analyzers.filters.mean import box_on_cpu, box_on_device
 from analyzers.filters.wavelet_denoise import noise_deviation
 from analyzers.threads import bands, for_each
+from analyzers.transfers import fetched, sent
 
 MOST_SHIFTS = 1500
 SLAB = 4
@@ -156,7 +157,7 @@ def _means(
     import torch
 
     sigma, strength = noise
-    image = torch.from_numpy(values).to(device)
+    image = sent(values, device)
     total, weights = image.clone(), torch.ones_like(image)
     memory = torch.empty(image.numel(), dtype=image.dtype, device=image.device)
     for shift in half_shifts(search, values.shape):
@@ -171,7 +172,7 @@ def _means(
         total[there].addcmul_(weight, one)
         weights[here].add_(weight)
         weights[there].add_(weight)
-    means: Floats = total.div_(weights).cpu().numpy()
+    means: Floats = fetched(total.div_(weights))
     return means
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.threads import bands, for_each
+from analyzers.transfers import fetched, sent
 
 TRUNCATE = 4.0
 COLUMNS_AT_ONCE = 2048
@@ -67,7 +68,7 @@ def blur_on_device(
     import torch
 
     with torch.inference_mode():
-        image = torch.from_numpy(values).to(device)
+        image = sent(values, device)
         for axis, sigma in enumerate(sigmas):
             kernel = gaussian_kernel(sigma)
             if kernel.size == 1:
@@ -78,7 +79,7 @@ def blur_on_device(
             image = torch.zeros_like(image)
             for shift, weight in enumerate(kernel.tolist()):
                 image.add_(padded.narrow(axis, shift, length), alpha=weight)
-        smooth: NDArray[np.float32] = image.cpu().numpy()
+        smooth: NDArray[np.float32] = fetched(image)
     return smooth
 
 

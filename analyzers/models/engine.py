@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from analyzers.transfers import fetched
+
 Patch = tuple[int, int, int]
 
 OVERLAP = 0.5
@@ -47,11 +49,9 @@ class Run:
     classes: int
     multiple: int
     device: str = "cpu"
-    mixed_precision: bool = True
-    """bfloat16 on CUDA; the CPU always works in float32."""
-    channels_last: bool = False
-    """On CUDA: the memory of a voxel's channels lies together."""
-    at_once: int = 1
+    mixed_precision: bool = False
+    """bfloat16 on CUDA, where networks as small as these gain nothing by it; never on the CPU."""
+    at_once: int = 8
     """On CUDA: so many windows go through the network together; the CPU takes one at a time."""
 
     @property
@@ -108,7 +108,7 @@ def _blended(
         for window, answer in zip(together, answers, strict=True):
             total[(slice(None), *window)] += answer * weight
             weights[window] += weight
-    shares: NDArray[np.float32] = (total / weights).cpu().numpy()
+    shares: NDArray[np.float32] = fetched(total / weights)
     if variant.mirrored:
         shares = shares[..., ::-1]
     return np.ascontiguousarray(shares[(slice(None), *inside)])
@@ -116,9 +116,6 @@ def _blended(
 
 def _forward(network: nn.Module, run: Run) -> Callable[[torch.Tensor], torch.Tensor]:
     """From windows ``(n, z, y, x)`` to their shares ``(n, classes, z, y, x)``."""
-    last = run.on_cuda and run.channels_last
-    order = torch.channels_last_3d if last else torch.contiguous_format
-    network = network.to(memory_format=order)
 
     def forward(windows: torch.Tensor) -> torch.Tensor:
         with (
@@ -126,7 +123,7 @@ def _forward(network: nn.Module, run: Run) -> Callable[[torch.Tensor], torch.Ten
             torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
             torch.autocast("cuda", torch.bfloat16, enabled=run.on_cuda and run.mixed_precision),
         ):
-            logits = network(windows[:, None].contiguous(memory_format=order))
+            logits = network(windows[:, None])
             shares: torch.Tensor = logits.float().softmax(1)
             return shares
 
