@@ -29,6 +29,7 @@ from node.fetch.asked import source_names
 from node.intake.completion import Completion
 from node.intake.planning import Planner, tells_not_applicable
 from node.loop import Loop
+from node.observe.durations import Timings
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.observe.shared import Shared
@@ -83,7 +84,9 @@ class Node:
             self.database, Archive(self.store.blobs, self.results.blobs), self._shelf
         )
         self._lock()
-        self._auditing = Auditing(settings, self.database, self.health, clock)
+        self._timings = Timings()
+        self._passed = self._timings.passed
+        self._auditing = Auditing(settings, self.database, self.health, clock, self._timings)
         self._make_intake()
         self._make_work()
         self._make_delivery()
@@ -144,7 +147,9 @@ class Node:
         """Receive, index, complete: from the wire to jobs in the ledger."""
         heartbeat = self.health.part("indexer")
         self._arrivals = Arrivals()
-        self._indexer = Indexer(self.database, self.store, heartbeat, self.results.blobs)
+        self._indexer = Indexer(
+            self.database, self.store, heartbeat, self.results.blobs, self._passed
+        )
         self.server = parts.server(
             self.settings,
             self._own_ae_title,
@@ -163,6 +168,7 @@ class Node:
             self._open_studies,
             self._clock,
             self._indexer.open_studies,
+            self._passed,
         )
         heartbeat = self.health.part("completion", works_s=parts.PLANNING_S)
         self._completing = Loop(self._complete, heartbeat, parts.COMPLETION_S)
@@ -185,6 +191,7 @@ class Node:
             parts.maker(self.settings),
             parts.forms(self.settings),
             rules=self.settings.rules,
+            passed=self._passed,
         )
         self._dispatching = threading.Thread(
             target=self.dispatcher.run, name="dispatcher", daemon=True
@@ -193,7 +200,9 @@ class Node:
     def _make_delivery(self) -> None:
         """From results to destinations, and commitment both ways."""
         settings, database, clock = self.settings, self.database, self._clock
-        couriers = parts.couriers(settings, database, self.results, clock, self._auditing.trail)
+        couriers = parts.couriers(
+            settings, database, self.results, clock, self._auditing.trail, self._passed
+        )
         self._circuits = {name: one.circuit for name, one in couriers.items()}
         self._couriers = parts.delivery_loops(couriers, self.health)
         self._askers = parts.askers(settings, database, self.health, clock)
@@ -245,6 +254,7 @@ class Node:
             certificates.ends,
             lambda: self._retention.forecast.numbers() if self._retention.forecast else {},
             Shared(fresh_s=SHOWN_FOR_S),
+            self._timings,
         )
 
     def _make_web(self) -> WebServer:
@@ -279,6 +289,7 @@ class Node:
             allowed_hosts=self.settings.http.names,
             viewer=Viewer(self.settings.viewer_dir, self.settings.viewer.segmentations_as),
             audit=self._auditing.trail,
+            timings=self._timings,
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )
         return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)

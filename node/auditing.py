@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from node.audit import handing_over
-from node.audit.events import Actor, Started, Stopped
+from node.audit.events import Actor, AuditEvent, Started, Stopped, Transferred
 from node.audit.handing_over import HandingOver
 from node.audit.journal import Journal
 from node.audit.message import Source
@@ -24,6 +24,7 @@ from node.config.dimse import MIB
 from node.config.settings import Settings
 from node.dimse.tls import TlsFiles, client_context
 from node.loop import Loop
+from node.observe.durations import Timings
 from node.observe.health import Health
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -65,8 +66,14 @@ class Auditing:
     """All of it, for one node."""
 
     def __init__(
-        self, settings: Settings, database: Database, health: Health, clock: Clock
+        self,
+        settings: Settings,
+        database: Database,
+        health: Health,
+        clock: Clock,
+        timings: Timings,
     ) -> None:
+        self._timings = timings
         audit = settings.audit
         found = sinks(audit)
         self._database = database
@@ -81,6 +88,7 @@ class Auditing:
             Source(settings.node.ae_title, audit.site),
             clock,
             self._wake,
+            self._time,
         )
         self._handing = [
             _handing(database, sink, number, clock, health) for number, sink in enumerate(found, 1)
@@ -103,6 +111,12 @@ class Auditing:
         self.trail.close()
         with suppress(DatabaseUnavailable, SpoolFull):  # else the next start finds the journal
             self._spooler.drain()
+
+    def _time(self, event: AuditEvent) -> None:
+        """Retrieves are timed where they are served, which may be another process."""
+        if isinstance(event, Transferred) and event.seconds:
+            operation = "C-MOVE" if event.requestor else "C-GET"
+            self._timings.retrieves.observe(operation, event.seconds)
 
     def _wake(self) -> None:
         for loop in self._handing:

@@ -12,7 +12,8 @@ from node.clock import Clock
 from node.config.destinations import DimseDestinationSettings
 from node.config.dimse import MIB
 from node.config.settings import Settings
-from node.delivery import audited, known
+from node.delivery import known
+from node.delivery.audited import DeliveryTeller
 from node.delivery.commitment_reports import CommitmentReporter
 from node.delivery.delivery import Courier
 from node.delivery.pace import Pace
@@ -42,6 +43,7 @@ from node.observe import logs
 from node.observe.certificates import CertificateWatch
 from node.observe.gaps import GapWatch
 from node.observe.health import Health
+from node.observe.passages import Passed
 from node.query.search import Limits
 from node.receive.failure_reasons import TRANSFER_SYNTAX_NOT_SUPPORTED
 from node.receive.file_reception import Outcome
@@ -162,7 +164,12 @@ def _process_settings(
 
 
 def couriers(
-    settings: Settings, database: Database, results: Results, clock: Clock, trail: Trail
+    settings: Settings,
+    database: Database,
+    results: Results,
+    clock: Clock,
+    trail: Trail,
+    passed: Passed,
 ) -> dict[str, Courier]:
     """One for each destination, by its name."""
     return {
@@ -175,7 +182,7 @@ def couriers(
             pace=Pace(one.max_per_minute, one.max_bytes_per_minute),
             wish=known.wish_of(one),
             retraction=one.retract or "",
-            told=audited.teller(trail, database, one, settings.node.ae_title),
+            told=DeliveryTeller(trail, passed, database, one, settings.node.ae_title),
         )
         for one in settings.destinations
     }

@@ -75,6 +75,14 @@ class Whose:
     accession_number: str
 
 
+@dataclass(frozen=True, slots=True)
+class JobWay:
+    """Whose images a job read, and when it ended."""
+
+    study_instance_uid: str
+    finished_at: datetime | None
+
+
 # --- keeping --------------------------------------------------------------------------------------
 
 
@@ -143,21 +151,22 @@ def _told_before(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[st
 def study_of_row(tx: Transaction, study_id: int, job_id: int) -> str:
     """The Study Instance UID of a study's or a job's row; empty where there is none."""
     if job_id:
-        return studies_of_jobs(tx, [job_id]).get(job_id, "")
+        found = ways_of_jobs(tx, [job_id]).get(job_id)
+        return found.study_instance_uid if found else ""
     table = schema.studies
     query = sa.select(table.c.study_instance_uid).where(table.c.id == study_id)
     return tx.scalar(query) or ""
 
 
-def studies_of_jobs(tx: Transaction, job_ids: Iterable[int]) -> dict[int, str]:
-    """The Study Instance UID of each job's study."""
+def ways_of_jobs(tx: Transaction, job_ids: Iterable[int]) -> dict[int, JobWay]:
+    """Of each job its study, and its end."""
     jobs, studies = schema.jobs, schema.studies
     query = (
-        sa.select(jobs.c.id, studies.c.study_instance_uid)
+        sa.select(jobs.c.id, studies.c.study_instance_uid, jobs.c.finished_at)
         .join_from(jobs, studies, jobs.c.study_id == studies.c.id)
         .where(jobs.c.id.in_(sorted(set(job_ids))))
     )
-    return {row.id: row.study_instance_uid for row in tx.execute(query)}
+    return {row.id: JobWay(row.study_instance_uid, row.finished_at) for row in tx.execute(query)}
 
 
 # --- handing over ---------------------------------------------------------------------------------

@@ -119,6 +119,7 @@ class Transferred:
 
     requestor: who asked for it where that is neither end, as of a C-MOVE.
     is_received: whether the node is the receiver.
+    seconds: how long it took, where it was asked for; no message says it, the metrics do.
     """
 
     sender: Actor
@@ -128,6 +129,7 @@ class Transferred:
     is_received: bool = True
     outcome: Outcome = Outcome.SUCCESS
     reason: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

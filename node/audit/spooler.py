@@ -79,8 +79,10 @@ class Spooler:
         source: Source,
         clock: Clock,
         on_kept: Callable[[], None] = lambda: None,
+        seen: Callable[[AuditEvent], None] = lambda event: None,
     ) -> None:
-        """``on_kept``: there is something to hand over."""
+        """``on_kept``: there is something to hand over. ``seen``: given each event once."""
+        self._seen = seen
         self._database = database
         self._spool = spool
         self._node = node
@@ -134,6 +136,8 @@ class Spooler:
         with self._database.write() as tx:
             audit.keep(tx, self._rows(tx, self._within_limit(tx, found)))
             audit.note_journal(tx, journal, position + len(whole) + 1)
+        for one, _ in found:
+            self._seen(one)
         self._on_kept()
 
     def _remove(self, path: Path, torn: bytes) -> None:

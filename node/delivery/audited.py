@@ -1,61 +1,76 @@
-"""What left for a destination, for the audit trail: one event for each study and round."""
+"""What left for a destination, for the audit trail, metrics and traces: once for each study and
+round."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from node.audit.events import Actor, Exported, Outcome, Transferred
+from node.audit.events import Actor, Exported, Outcome, Subject, Transferred
 from node.audit.tally import StudyTally
 from node.audit.trail import Trail
 from node.config.destinations import AnyDestination, DimseDestinationSettings
 from node.delivery.books import Settlement
+from node.observe.passages import Passage, Passed, Stage
 from storage import audit
+from storage.audit import JobWay
 from storage.database import Database
 
-Told = Callable[[Sequence[Settlement]], None]
-"""Takes what was recorded of deliveries. Raises DatabaseUnavailable."""
+Told = Callable[[Sequence[Settlement], datetime], None]
+"""Takes what was recorded of deliveries, and when. Raises DatabaseUnavailable."""
 
 
-def untold(settlements: Sequence[Settlement]) -> None:
+def untold(settlements: Sequence[Settlement], at: datetime) -> None:
     """Of a part that is tried on its own."""
 
 
-def teller(trail: Trail, database: Database, to: AnyDestination, own_ae_title: str) -> Told:
+@dataclass(frozen=True, slots=True)
+class DeliveryTeller:
     """Tells of one destination."""
-    node = Actor(own_ae_title, is_ae=True)
-    if isinstance(to, DimseDestinationSettings):
-        receiver = Actor(to.ae_title, to.host, is_ae=True)
-    else:
-        receiver = Actor(to.name)
-    is_export = to.kind == "folder"
 
-    def tell(settlements: Sequence[Settlement]) -> None:
+    trail: Trail
+    passed: Passed
+    database: Database
+    to: AnyDestination
+    own_ae_title: str
+
+    def __call__(self, settlements: Sequence[Settlement], at: datetime) -> None:
         offered = [one for one in settlements if one.was_offered]
         if not offered:
             return
-        with database.read() as tx:
-            studies = audit.studies_of_jobs(tx, {one.delivery.job_id for one in offered})
+        with self.database.read() as tx:
+            ways = audit.ways_of_jobs(tx, {one.delivery.job_id for one in offered})
         for is_stored in (True, False):
-            tally = StudyTally()
-            for one in offered:
-                uid = studies.get(one.delivery.job_id, "")
-                if uid and one.result.is_stored is is_stored:
-                    tally.add(uid, one.delivery.object.sop_class_uid)
-            subjects = tally.subjects()
-            outcome = Outcome.SUCCESS if is_stored else Outcome.MINOR_FAILURE
-            reason = "" if is_stored else "not taken"
-            if subjects and is_export:
-                trail.record(Exported(node, to.name, subjects, outcome, reason))
-            elif subjects:
-                trail.record(
-                    Transferred(
-                        node,
-                        receiver,
-                        subjects,
-                        is_received=False,
-                        outcome=outcome,
-                        reason=reason,
-                    )
-                )
+            alike = [one for one in offered if one.result.is_stored is is_stored]
+            if subjects := _subjects(alike, ways):
+                self._tell(subjects, is_stored)
+        for one in offered:
+            way = ways.get(one.delivery.job_id)
+            if one.result.is_stored and way and way.finished_at:
+                uid, job = way.study_instance_uid, one.delivery.job_id
+                self.passed(Passage(Stage.DELIVERED, way.finished_at, at, uid, job))
 
-    return tell
+    def _tell(self, subjects: tuple[Subject, ...], is_stored: bool) -> None:
+        node = Actor(self.own_ae_title, is_ae=True)
+        outcome = Outcome.SUCCESS if is_stored else Outcome.MINOR_FAILURE
+        reason = "" if is_stored else "not taken"
+        if self.to.kind == "folder":
+            self.trail.record(Exported(node, self.to.name, subjects, outcome, reason))
+            return
+        receiver = Actor(self.to.name)
+        if isinstance(self.to, DimseDestinationSettings):
+            receiver = Actor(self.to.ae_title, self.to.host, is_ae=True)
+        sent = Transferred(
+            node, receiver, subjects, is_received=False, outcome=outcome, reason=reason
+        )
+        self.trail.record(sent)
+
+
+def _subjects(settlements: Sequence[Settlement], ways: Mapping[int, JobWay]) -> tuple[Subject, ...]:
+    tally = StudyTally()
+    for one in settlements:
+        way = ways.get(one.delivery.job_id)
+        if way is not None:
+            tally.add(way.study_instance_uid, one.delivery.object.sop_class_uid)
+    return tally.subjects()

@@ -237,7 +237,7 @@ class Courier:
             self._books.log_decisions(self._decided)
             self._decided = Decisions()
             self._unrecorded = self._unrecorded[at_once:]
-            self._told(part)
+            self._told(part, self._clock())
             for settlement in part:
                 self._books.log_line(settlement)
 

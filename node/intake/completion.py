@@ -18,6 +18,7 @@ from node.config.tables import CompletionSettings
 from node.intake.announced import EVIDENCE, Announced
 from node.intake.planning import Planner
 from node.observe.logs import study_digest
+from node.observe.passages import Passage, Passed, Stage, unobserved
 from storage import events, index, ledger
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
@@ -53,6 +54,7 @@ class Completion:
         open_studies: Callable[[], Set[str]],
         clock: Clock,
         indexing: Callable[[], Set[str]] = frozenset,
+        passed: Passed = unobserved,
     ) -> None:
         self._announced = Announced(database, settings.announced_wait_s, indexing)
         self._database = database
@@ -61,6 +63,7 @@ class Completion:
         self._open_studies = open_studies
         self._clock = clock
         self._started_at = clock()
+        self._passed = passed
         self._urgency: dict[tuple[int, int], int] = {}
 
     def step(self) -> int:
@@ -149,6 +152,7 @@ class Completion:
             if not index.complete(tx, study.id, now, seen, evidence, study.revision):
                 return 0
             entered = plan.enter(tx)
+        self._passed(Passage(Stage.COMPLETED, seen, now, study.study_instance_uid))
         log.info(
             "study_complete",
             study=study_digest(study.study_instance_uid),

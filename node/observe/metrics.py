@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from node.observe.durations import Timings
 from node.observe.health import Health
 from node.observe.shared import Shared
 from storage import events, expected, gaps
@@ -59,6 +60,7 @@ class Metrics(Collector):
         certificate_ends: Callable[[], Mapping[str, float]],
         disk: Callable[[], Mapping[str, float]] = dict,
         shared: Shared | None = None,
+        timings: Timings | None = None,
     ) -> None:
         """``disk``: by name, what is known of the room for images; in bytes and days."""
         self._database = database
@@ -68,6 +70,7 @@ class Metrics(Collector):
         self._certificate_ends = certificate_ends
         self._disk = disk
         self._shared = shared or Shared(fresh_s=0)
+        self._timings = timings or Timings()
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -81,6 +84,7 @@ class Metrics(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._of_process()
+        yield from self._timings.families()
         try:
             found = self._shared.get("metrics", lambda: list(self._of_database()))
         except DatabaseUnavailable:

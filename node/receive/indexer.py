@@ -11,12 +11,14 @@ import threading
 import time
 from collections import Counter, deque
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 
 from node.clock import system_clock
 from node.observe.health import Heartbeat
 from node.observe.logs import study_digest
+from node.observe.passages import Passage, Passed, Stage, unobserved
 from storage import events, quarantine
 from storage.database import Database
 from storage.entering import enter
@@ -57,11 +59,13 @@ class Indexer:
         store: Instances,
         heartbeat: Heartbeat | None = None,
         results: Blobs | None = None,
+        passed: Passed = unobserved,
     ) -> None:
         """``results``: where the node's own lie, which may come back; None where it has none."""
         self._database = database
         self._store = store
         self._results = results
+        self._passed = passed
         self._heartbeat = heartbeat or Heartbeat("indexer", system_clock)
         self._queue: deque[tuple[float, InstanceRecord]] = deque()
         self._waiting: Counter[str] = Counter()
@@ -239,7 +243,20 @@ class Indexer:
                 time.sleep(RETRY_S)
         self._broken = False
         self._indexed += len(batch)
+        self._tell(batch)
         self._unsettled += [record.placement for record in batch if record.placement.incoming]
+
+    def _tell(self, batch: list[InstanceRecord]) -> None:
+        """How long they took, by study; as long as the first of each."""
+        now = system_clock()
+        first: dict[str, datetime] = {}
+        times: Counter[str] = Counter()
+        for record in batch:
+            uid = record.attributes.study_instance_uid
+            first[uid] = min(first.get(uid, now), record.received_at)
+            times[uid] += 1
+        for uid, began in first.items():
+            self._passed(Passage(Stage.INDEXED, began, now, uid, times=times[uid]))
 
     def _settle(self, batch: list[InstanceRecord]) -> None:
         with self._lock:

@@ -19,7 +19,7 @@ from node.audit.trail import Trail
 from node.web.access.roles import who
 
 DICOMWEB = "/dicom-web"
-_WHOLE = frozenset(
+WHOLE = frozenset(
     f"{DICOMWEB}/studies/{{study}}{below}"
     for below in ("", "/series/{series}", "/series/{series}/instances/{instance}")
 )
@@ -82,7 +82,7 @@ class Audited:
         subject = subject_of(scope.get("path_params", {}), route, query)
         if subject is None:
             return None
-        kind = "whole" if route in _WHOLE else "images" if route.startswith(DICOMWEB) else "page"
+        kind = "whole" if route in WHOLE else "images" if route.startswith(DICOMWEB) else "page"
         if not self._looks.is_new((by, subject, kind)):
             return None
         if kind == "whole":

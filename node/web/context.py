@@ -8,6 +8,7 @@ from datetime import datetime
 
 from node.audit.trail import NO_TRAIL, Trail
 from node.config.settings import Settings
+from node.observe.durations import Timings
 from node.observe.health import Health
 from node.observe.shared import Shared
 from node.ohif.installed import Viewer
@@ -89,6 +90,8 @@ class WebContext:
     """How far the jobs that run are, by number."""
     settings: Settings | None = None
     """As they are in force, to be shown; without, none are."""
+    timings: Timings = field(default_factory=Timings)
+    """How long answers take."""
     audit: Trail = NO_TRAIL
     """Where is told who saw and did what."""
     viewer: Viewer | None = None

@@ -21,6 +21,7 @@ from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY
 from node.observe.health import Heartbeat
+from node.observe.passages import Passage, Passed, Stage, unobserved
 from node.results.modules.source import Maker
 from node.work import notices, summaries
 from node.work.executor import Executor, Outcome, Ticket, Verdict
@@ -70,7 +71,10 @@ class Dispatcher:
         forms: Callable[[Transaction, Job], tuple[ObjectKind, ...]] = lambda tx, job: (),
         rules: Sequence[RuleSettings] = (),
         poll_s: float = POLL_S,
+        passed: Passed = unobserved,
     ) -> None:
+        self._passed = passed
+        self._began: dict[int, datetime] = {}
         self._database = database
         self._executor = executor
         self._settings = settings
@@ -182,6 +186,11 @@ class Dispatcher:
 
     def _start(self, job: Job, ticket: Ticket) -> None:
         self._in_hand.add(job.id)
+        now = self._clock()
+        self._began = {one: at for one, at in self._began.items() if one in self._in_hand}
+        self._began[job.id] = now
+        since = max(job.created_at, job.not_before)
+        self._passed(Passage(Stage.STARTED, since, now, job.study_instance_uid, job.id))
         log.info("job_started", job=job.id, analyzer=job.analyzer, attempt=job.attempts)
         self._submit(ticket, lambda outcome: (job, ticket, outcome))
 
@@ -309,6 +318,8 @@ class Dispatcher:
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""
+        began = self._began.pop(job.id, now)
+        self._passed(Passage(Stage.ENDED, began, now, job.study_instance_uid, job.id))
         log.log(
             40 if state is JobState.FAILED else 20,
             "job_ended",

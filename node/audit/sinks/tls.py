@@ -10,12 +10,12 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from node.audit.sinks import syslog
 from node.audit.sinks.port import RepositoryAway
+from node.audit.sinks.secure import SecureLine
 from node.errors import SettingsError
 from storage.audit import KeptMessage
 
@@ -38,21 +38,16 @@ class TlsSink:
     def send(self, messages: Sequence[KeptMessage]) -> None:
         """See ``Sink``."""
         lines = [syslog.line(one, self.own_host) for one in messages]
-        framed = b"".join(b"%d %b" % (len(one), one) for one in lines)
-        with self._connected() as secure:
-            secure.settimeout(CLOSE_S)
-            secure.sendall(framed)
+        self._send(b"".join(b"%d %b" % (len(one), one) for one in lines))
 
     def probe(self) -> float:
         """See ``Sink``."""
         began = time.monotonic()
-        with self._connected():
-            pass
+        self._send(b"")
         return time.monotonic() - began
 
-    @contextmanager
-    def _connected(self) -> Iterator[ssl.SSLSocket]:
-        """A connection that is closed in order on both sides.
+    def _send(self, framed: bytes) -> None:
+        """Over a connection that is closed in order on both sides.
 
         Raises
         ------
@@ -60,12 +55,11 @@ class TlsSink:
         """
         try:
             context = self.context()
-            with (
-                socket.create_connection((self.host, self.port), CONNECT_S) as plain,
-                context.wrap_socket(plain, server_hostname=self.server_name) as secure,
-            ):
-                yield secure
-                _close(secure)
+            with socket.create_connection((self.host, self.port), CONNECT_S) as plain:
+                line = SecureLine(plain, context, self.server_name)
+                plain.settimeout(CLOSE_S)
+                line.send(framed)
+                line.close()
         except ssl.SSLCertVerificationError as error:
             reason = f"its certificate is not accepted: {error.verify_message}"
             raise RepositoryAway(reason) from error
@@ -73,14 +67,6 @@ class TlsSink:
             raise RepositoryAway(str(error)) from error
         except OSError as error:
             raise RepositoryAway(_reason(error)) from error
-
-
-def _close(secure: ssl.SSLSocket) -> None:
-    """Say that all is said, and wait until the other side has said so too."""
-    try:
-        secure.unwrap()
-    except ssl.SSLEOFError:  # it ends the connection without a word, as many do
-        return
 
 
 def _reason(error: OSError) -> str:

@@ -193,7 +193,7 @@ class _Serving:
             else:
                 status = move(retrieval, to, self._lane)
         finally:
-            self._tell(retrieval, to)
+            self._tell(retrieval, to, time.monotonic() - started)
         log.info(
             "retrieved",
             level=wanted.level,
@@ -207,7 +207,7 @@ class _Serving:
             destination=to.peer.name if to else "",
         )
 
-    def _tell(self, retrieval: Retrieval, to: Destination | None) -> None:
+    def _tell(self, retrieval: Retrieval, to: Destination | None, seconds: float) -> None:
         """The audit trail: what went, whatever became of the rest."""
         session, subjects = self._session, retrieval.sent.subjects()
         if not subjects:
@@ -217,7 +217,14 @@ class _Serving:
             receiver = Actor(to.peer.ae_title, to.peer.host, is_ae=True)
             requestor = session.peer
         session.trail.record(
-            Transferred(session.own, receiver, subjects, requestor, is_received=False)
+            Transferred(
+                session.own,
+                receiver,
+                subjects,
+                requestor,
+                is_received=False,
+                seconds=round(seconds, 3),
+            )
         )
 
     def _check(self) -> None:

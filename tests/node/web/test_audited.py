@@ -107,3 +107,17 @@ def test_every_path_that_names_a_study_or_a_job_is_known_to_the_trail(site: Site
         if ("stud" in name or "job" in name) and name not in known
     }
     assert other == set()
+
+
+def test_answers_are_timed_by_route_and_not_by_address(site: Site) -> None:
+    hold(site, make_dataset(1))
+    site.client.get("/api/studies/1")
+    site.client.get("/health")
+    site.client.get("/nothing/of/the/kind/1.2.3")
+    site.client.get(study_url(make_dataset(1)))
+    labels = {sample.labels["route"] for sample in site.context.timings.answers.family().samples}
+    assert labels == {"/api/studies/{study_id}", "/health", "other", "/dicom-web/studies/{study}"}
+    (whole,) = {
+        sample.labels["operation"] for sample in site.context.timings.retrieves.family().samples
+    }
+    assert whole == "WADO-RS"
