@@ -14,6 +14,8 @@ SMOOTHED_VOXELS = 0.8
 """Standard deviation of the blur that takes the steps of the voxels away."""
 TOLERATED = 0.05
 """By so much of its volume a structure may change in being smoothed; else its steps stay."""
+MOST_FACES = 1_000_000
+"""Of voxels, where a surface is made of them."""
 _PER_FACE = 2.5
 """Triangles for each face of a voxel on the surface, about."""
 
@@ -44,21 +46,64 @@ class Surface:
 def surface(mask: NDArray[np.bool_], affine: NDArray[np.float64], most_triangles: int) -> Surface:
     """Of a mask ``(slice, row, column)`` that is not empty, through the edges of its voxels.
 
-    It is smooth where that leaves the volume as it is, and coarser where it would have many more
-    than ``most_triangles``. Marching cubes, Lewiner 2003 (DOI 10.1080/10867651.2003.10487582).
+    It is smooth where that leaves the volume as it is, coarser where it would have many more than
+    ``most_triangles``, and what is too thin for either has the faces of its voxels. Marching cubes:
+    Lewiner 2003 (DOI 10.1080/10867651.2003.10487582).
+
+    Raises ``TooManyFaces``, and ``ValueError`` for a mask without a voxel.
     """
     cut, origin = _cut_out(mask)
-    step = _step(cut, most_triangles)
+    count = _face_count(cut)
     voxel = abs(float(np.linalg.det(affine[:3, :3])))
     wanted = np.count_nonzero(mask) * voxel
-    for softness in (SMOOTHED_VOXELS * step, 0.0):
-        found = _at(_softened(cut, softness), origin, affine, step)
-        if found is not None and abs(found.volume - wanted) <= TOLERATED * wanted:
-            return found
-    found = _at(cut, origin, affine, 1)
-    if found is None:
-        raise ValueError("the mask is empty")
-    return found
+    for step in dict.fromkeys((_step(count, most_triangles), 1)):
+        for softness in (SMOOTHED_VOXELS * step, 0.0) if count <= MOST_FACES * step**2 else ():
+            found = _at(_softened(cut, softness), origin, affine, step)
+            if found is not None and abs(found.volume - wanted) <= TOLERATED * wanted:
+                return found
+    if count > MOST_FACES:
+        raise TooManyFaces(f"the surface has {count} faces: at most {MOST_FACES} are made")
+    return _faces(cut > 0, origin, affine)
+
+
+class TooManyFaces(ValueError):
+    """The surface of a mask like noise: nobody bears so many triangles."""
+
+
+def _faces(
+    inside: NDArray[np.bool_], origin: NDArray[np.int64], affine: NDArray[np.float64]
+) -> Surface:
+    """The faces of the voxels: what is thin keeps its whole volume."""
+    signs = inside.astype(np.int8)
+    edges: list[NDArray[np.int8]] = [signs[1:] - signs[:-1], signs[:, 1:] - signs[:, :-1]]
+    edges.append(signs[:, :, 1:] - signs[:, :, :-1])
+    quads = np.concatenate([_quads(one, axis) for axis, one in enumerate(edges)])
+    placed = (quads.reshape(-1, 3) + origin) @ affine[:3, :3].T + affine[:3, 3]
+    first = np.arange(0, 4 * len(quads), 4)[:, None]
+    triangles = np.concatenate([first + np.array(one) for one in ((0, 1, 2), (0, 2, 3))])
+    return _turned_out(Surface(placed.astype(np.float32), triangles))
+
+
+def _quads(edges: NDArray[np.int8], axis: int) -> NDArray[np.float64]:
+    """(n, 4, 3): the corners of the faces across an axis, in indices of voxels."""
+    one, other = (axis + 1) % 3, (axis + 2) % 3
+    turns = np.array([(-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5)])
+    found = []
+    for outward, order in ((-1, turns), (1, turns[::-1])):
+        places = np.argwhere(edges == outward).astype(np.float64)
+        places[:, axis] += 0.5
+        corners = np.repeat(places[:, None], 4, axis=1)
+        corners[:, :, one] += order[:, 0]
+        corners[:, :, other] += order[:, 1]
+        found.append(corners)
+    return np.concatenate(found)
+
+
+def _turned_out(made: Surface) -> Surface:
+    """A mirrored affine turns a surface inside out."""
+    if made.volume < 0:
+        return Surface(made.vertices, made.triangles[:, ::-1])
+    return made
 
 
 def _cut_out(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
@@ -72,9 +117,16 @@ def _cut_out(mask: NDArray[np.bool_]) -> tuple[NDArray[np.float32], NDArray[np.i
     return np.pad(part, room), origin
 
 
-def _step(cut: NDArray[np.float32], most: int) -> int:
+def _face_count(cut: NDArray[np.float32]) -> int:
+    """How many faces of voxels lie on the surface; ``ValueError`` for none."""
+    count = sum(int(np.count_nonzero(np.diff(cut, axis=axis))) for axis in range(3))
+    if not count:
+        raise ValueError("the mask is empty")
+    return count
+
+
+def _step(faces: int, most: int) -> int:
     """Every how many voxels the surface is taken."""
-    faces = sum(int(np.count_nonzero(np.diff(cut, axis=axis))) for axis in range(3))
     step = 1
     while _PER_FACE * faces / step**2 > most:
         step += 1
@@ -99,7 +151,4 @@ def _at(
     vertices, triangles, _, _ = marching_cubes(values, 0.5, step_size=step)  # type: ignore[no-untyped-call]
     index = vertices.astype(np.float64) + origin
     placed = index @ affine[:3, :3].T + affine[:3, 3]
-    made = Surface(placed.astype(np.float32), triangles.astype(np.int64))
-    if made.volume < 0:
-        return Surface(made.vertices, made.triangles[:, ::-1])
-    return made
+    return _turned_out(Surface(placed.astype(np.float32), triangles.astype(np.int64)))

@@ -22,6 +22,10 @@ class DerivedUnsupported(ResultError):
     """Derived images cannot be made from images of this kind; the message says which."""
 
 
+class TooDetailed(ResultError):
+    """A form of the findings would be larger than those who read it bear; the message says so."""
+
+
 class GateRefused(ResultError):
     """The output gate lets an object not pass. ``reasons`` name the conditions that it breaks."""
 

@@ -17,10 +17,10 @@ from pydicom.dataset import Dataset
 from pydicom.uid import EncapsulatedSTLStorage
 
 from analyzers.contract import Code
-from analyzers.grid.surface import TOLERATED, Surface, surface
+from analyzers.grid.surface import TOLERATED, Surface, TooManyFaces, surface
 from node.results import uids
 from node.results.bench import Bench
-from node.results.errors import GateRefused
+from node.results.errors import GateRefused, TooDetailed
 from node.results.forms import marks
 from node.results.forms.marks import Structure
 from node.results.modules import copied, planes, provenance
@@ -54,7 +54,10 @@ def build(bench: Bench) -> Iterator[Dataset]:
         return
     series_number = bench.numbers.next(NUMBERS).series_number
     for number, structure in enumerate(found):
-        made = surface(_mask(structure), volume.affine, MOST_TRIANGLES)
+        try:
+            made = surface(_mask(structure), volume.affine, MOST_TRIANGLES)
+        except TooManyFaces as error:
+            raise TooDetailed(f"{structure.caption.name}: {error}") from error
         yield _object(bench, structure, stl(made), number, series_number)
 
 
@@ -140,7 +143,7 @@ def read_back(path: Path, bench: Bench, number: int) -> None:
     parts = np.einsum("ij,ij->i", a, np.cross(b, c)) / 6
     enclosed = float(parts.sum())
     reasons = []
-    if abs(enclosed - wanted) > max(TOLERATED * wanted, _lost_at_edges(mask) * voxel):
+    if abs(enclosed - wanted) > TOLERATED * wanted + _ROUNDED * voxel:
         reasons.append("the surface encloses another volume than its structure has")
     middle = volume.affine[:3, :3] @ np.argwhere(mask).mean(axis=0) + volume.affine[:3, 3]
     centre = parts @ (a + b + c) / 4 / (enclosed or np.nan)
@@ -163,10 +166,5 @@ def _facets(dataset: Dataset) -> NDArray[np.float32] | None:
     return found
 
 
-def _lost_at_edges(mask: NDArray[np.bool_]) -> float:
-    """Voxels by which the surface through the edges of a thin or small structure may differ."""
-    inner = np.pad(mask, 1)
-    for axis in range(3):
-        inner = inner & np.roll(inner, 1, axis) & np.roll(inner, -1, axis)
-    edges = np.count_nonzero(mask) - np.count_nonzero(inner)
-    return 0.9 * edges if edges > np.count_nonzero(mask) / 4 else 0.0
+_ROUNDED = 0.01
+"""Voxels: coordinates are written in single precision."""

@@ -24,7 +24,7 @@ from pydicom.uid import GrayscaleSoftcopyPresentationStateStorage
 from analyzers.contract import Shades
 from node.results import uids
 from node.results.bench import Bench
-from node.results.errors import GateRefused
+from node.results.errors import GateRefused, TooDetailed
 from node.results.forms import marks
 from node.results.forms.marks import Mark, Structure
 from node.results.modules import contours, origin, planes, provenance
@@ -129,12 +129,22 @@ def _drawn(found: Sequence[Mark]) -> list[_Drawn]:
             drawn.append(_Drawn(mark, place, index, mark.lines(index)))
             lines += len(drawn[-1].lines)
             if len(drawn) > MOST_SHOWN or lines > MOST_LINES:
-                return [_where_looked_at(one, number) for number, one in enumerate(found)]
+                return _where_looked_at(found)
     return drawn
 
 
-def _where_looked_at(mark: Mark, place: int) -> _Drawn:
-    return _Drawn(mark, place, mark.key_slice, mark.lines(mark.key_slice))
+def _where_looked_at(found: Sequence[Mark]) -> list[_Drawn]:
+    """Raises ``TooDetailed`` where even these have too many lines."""
+    drawn, lines = list[_Drawn](), 0
+    for place, mark in enumerate(found):
+        drawn.append(_Drawn(mark, place, mark.key_slice, mark.lines(mark.key_slice)))
+        lines += len(drawn[-1].lines)
+        if lines > MOST_LINES:
+            raise TooDetailed(
+                f"the outlines of what was found are more than {MOST_LINES} lines, as of noise:"
+                " no viewer bears them"
+            )
+    return drawn
 
 
 def _annotation(drawn: _Drawn, layer: str, image: Dataset) -> Dataset:

@@ -23,11 +23,11 @@ from analyzers import structures
 from analyzers.contract import Segment
 from node.results import prepared, uids
 from node.results.bench import Bench
-from node.results.errors import FindingsContradictImages, GateRefused
+from node.results.errors import FindingsContradictImages, GateRefused, TooDetailed
 from node.results.forms import implicit, marks
 from node.results.forms.marks import Structure
-from node.results.modules import contours, planes, provenance
-from node.results.modules.contours import Line, Part
+from node.results.modules import contours, keyholes, planes, provenance
+from node.results.modules.contours import Line
 from node.results.series_numbers import Block
 from node.results.words import sentences
 from node.series.source import Source
@@ -36,6 +36,8 @@ NUMBERS = Block(28)
 ORGAN = "ORGAN"
 _ANATOMICAL = ("91723000", "SCT")
 _MOST_ROI_NAME, _MOST_LABEL = 64, 16
+MOST_POINTS = 2_000_000
+"""Of a structure: 60 MB. A lung on 400 slices of 512 by 512 has 100 000."""
 _DIGITS = 4
 """Of millimetres."""
 
@@ -162,14 +164,21 @@ def _contours(number: int, structure: Structure, source: Source) -> bytes:
 
 
 def _drawn(structure: Structure, source: Source) -> Iterator[bytes]:
-    number = 0
+    number = points = 0
     for index in structure.slices:
         image = implicit.encoded(planes.image_reference(source, index))
         shown = implicit.sequence("ContourImageSequence", [image])
         mask = structure.segmentation.plane(structure.segment, index)
-        for part in contours.parts(mask, most_points=None):
+        parts = contours.parts(mask, most_points=None)
+        points += sum(len(line) for part in parts for line in (part.outer, *part.holes))
+        if points > MOST_POINTS:
+            raise TooDetailed(
+                f"{structure.caption.name}: its outlines have more than {MOST_POINTS} points, as of"
+                " noise: no system for planning bears a structure set of them"
+            )
+        for part in parts:
             number += 1
-            yield shown + _contour(number, _in_patient(_joined(part), index, source))
+            yield shown + _contour(number, _in_patient(keyholes.joined(part), index, source))
 
 
 def _contour(number: int, points: NDArray[np.float64]) -> bytes:
@@ -200,29 +209,6 @@ def _placed_plane(source: Source, index: int) -> planes.ImagePlane:
     if here is None:
         raise FindingsContradictImages(f"slice {index} of a series in space has no position")
     return here
-
-
-def _joined(part: Part) -> Line:
-    """One closed line: each hole is reached, and left, by a channel from what is there already.
-
-    The channel is walked in both directions, so that it encloses nothing.
-    """
-    line = part.outer[:-1]
-    for hole in sorted((_from_the_left(one) for one in part.holes), key=_first):
-        here = int(((line - hole[0]) ** 2).sum(axis=1).argmin())
-        line = np.vstack([line[: here + 1], hole, hole[:1], line[here:]])
-    closed: Line = np.vstack([line, line[:1]])
-    return closed
-
-
-def _from_the_left(hole: Line) -> Line:
-    """The points of a hole from its leftmost one on, each once."""
-    rolled: Line = np.roll(hole[:-1], -int(hole[:-1, 0].argmin()), axis=0)
-    return rolled
-
-
-def _first(line: Line) -> tuple[float, float]:
-    return float(line[0, 0]), float(line[0, 1])
 
 
 # --- read back ------------------------------------------------------------------------------------

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -77,16 +76,29 @@ def _children(tree: NDArray[Any], index: int) -> Iterator[int]:
 def filled(lines: Sequence[Line], shape: tuple[int, int]) -> NDArray[np.bool_]:
     """(rows, columns): the pixels whose centres lie inside of an odd number of closed lines."""
     rows, columns = shape
-    crossed = np.zeros((rows, columns + 1), np.bool_)
-    for line in lines:
-        for (x0, y0), (x1, y1) in pairwise(line.astype(np.float64) - 0.5):
-            low, high = sorted((y0, y1))
-            at = np.arange(max(int(np.ceil(low)), 0), min(int(np.ceil(high)), rows))
-            if at.size:
-                x = x0 + (at - y0) * (x1 - x0) / (y1 - y0)
-                crossed[at, np.clip(np.ceil(x), 0, columns).astype(np.int64)] ^= True
-    inside: NDArray[np.bool_] = np.logical_xor.accumulate(crossed, axis=1)[:, :columns]
+    ends = [line.astype(np.float64) - 0.5 for line in lines]
+    begin = np.vstack([np.zeros((0, 2)), *(line[:-1] for line in ends)])
+    end = np.vstack([np.zeros((0, 2)), *(line[1:] for line in ends)])
+    edge, at = _rows_crossed(begin[:, 1], end[:, 1], rows)
+    (x0, y0), (x1, y1) = begin[edge].T, end[edge].T
+    x = x0 + (at - y0) * (x1 - x0) / (y1 - y0)
+    column = np.clip(np.ceil(x), 0, columns).astype(np.int64)
+    width = columns + 1
+    times = np.bincount(at * width + column, minlength=rows * width).reshape(rows, width)
+    inside: NDArray[np.bool_] = np.logical_xor.accumulate(times % 2 == 1, axis=1)[:, :columns]
     return inside
+
+
+def _rows_crossed(
+    y0: NDArray[np.float64], y1: NDArray[np.float64], rows: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Edge and row of each crossing of an edge with the middle of a row."""
+    low = np.maximum(np.ceil(np.minimum(y0, y1)), 0).astype(np.int64)
+    high = np.minimum(np.ceil(np.maximum(y0, y1)), rows).astype(np.int64)
+    count = np.maximum(high - low, 0)
+    edge = np.repeat(np.arange(len(count)), count)
+    first = np.repeat(np.cumsum(count) - count, count)
+    return edge, low[edge] + np.arange(len(edge)) - first
 
 
 def _cut_out(mask: NDArray[np.bool_]) -> tuple[int, int, NDArray[np.uint8]]:

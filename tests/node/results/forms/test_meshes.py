@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzers.contract import Findings
-from analyzers.grid.surface import surface
+from analyzers.grid.surface import TooManyFaces, surface
 from node.results.write import write_results
 from storage.kinds import ObjectKind
 from tests.node.results import sources
@@ -44,7 +44,24 @@ def test_every_edge_has_two_triangles() -> None:
 def test_a_line_of_voxels_that_smoothing_would_take_away_stays() -> None:
     mask = np.zeros((30, 30, 30), np.bool_)
     mask[4, 4, 2:28] = True
-    assert surface(mask, np.eye(4), 100_000).volume == pytest.approx(26, rel=0.6)
+    assert surface(mask, np.eye(4), 100_000).volume == pytest.approx(26)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_voxels_that_stand_alone_keep_their_whole_volume(mirrored: bool) -> None:
+    mask = np.zeros((30, 30, 30), np.bool_)
+    mask[4::6, 4::6, 4::6] = True
+    affine = np.diag([2.0, -2.0 if mirrored else 2.0, 3.0, 1.0])
+    made = surface(mask, affine, 100_000)
+    assert made.volume == pytest.approx(np.count_nonzero(mask) * 12)
+    assert len(made.triangles) == 12 * np.count_nonzero(mask)
+
+
+def test_a_mask_like_noise_has_no_surface_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analyzers.grid.surface.MOST_FACES", 500)
+    noise = np.random.default_rng(1).random((20, 20, 20)) < 0.5
+    with pytest.raises(TooManyFaces, match="at most 500 are made"):
+        surface(noise, np.eye(4), 1_000_000)
 
 
 def test_many_triangles_become_fewer() -> None:

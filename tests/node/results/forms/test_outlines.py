@@ -54,6 +54,17 @@ def filled(item: Dataset, shape: tuple[int, int]) -> NDArray[np.bool_]:
     return fine[4::8, 4::8].astype(bool)
 
 
+def test_lines_like_noise_are_no_state_and_hold_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outlines, "MOST_LINES", 1)
+    results = write_results(
+        ct_source(), Findings((lungs(),)), PROVENANCE, tmp_path / "job", (ObjectKind.OUTLINES,)
+    )
+    assert {one.kind.value for one in results.objects} == {"seg", "sr"}
+    assert "more than 1 lines" in results.unmade[ObjectKind.OUTLINES]
+
+
 @pytest.mark.parametrize("make", [ct_source, enhanced_source])
 def test_every_slice_has_the_outline_of_each_structure_on_it(make, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     source = make()

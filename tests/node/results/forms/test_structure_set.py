@@ -17,7 +17,7 @@ from node.results.bench import Bench
 from node.results.errors import GateRefused
 from node.results.files import ResultFiles
 from node.results.forms import structure_set
-from node.results.modules import contours
+from node.results.modules import contours, keyholes
 from node.results.report import places
 from node.results.write import write_results
 from node.series.source import Source
@@ -104,6 +104,33 @@ def test_lines_filled_again_are_the_mask(seed: int) -> None:
     chance = np.random.default_rng(seed)
     mask = chance.random((23, 31)) < chance.uniform(0.1, 0.9)
     assert np.array_equal(contours.filled(contours.around(mask), mask.shape), mask)
+
+
+@pytest.mark.parametrize("share", [0.35, 0.5, 0.65, 0.95])
+def test_one_line_with_all_its_channels_encloses_what_many_lines_do(share: float) -> None:
+    mask = np.random.default_rng(4).random((160, 190)) < share
+    found = contours.parts(mask, most_points=None)
+    lines = [keyholes.joined(one) for one in found]
+    assert np.array_equal(contours.filled(lines, mask.shape), mask)
+    points = sum(len(line) - 1 for one in found for line in (one.outer, *one.holes))
+    holes = sum(len(one.holes) for one in found)
+    assert sum(len(line) - 1 for line in lines) == points + 2 * holes
+
+
+def test_outlines_like_noise_are_no_structure_set_and_hold_nothing_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(structure_set, "MOST_POINTS", 50)
+    kinds = (ObjectKind.STRUCTURE_SET,)
+    results = write_results(
+        sources.ct_source(),
+        Findings((segmentation(),)),
+        sources.PROVENANCE,
+        tmp_path / "job",
+        kinds,
+    )
+    assert {one.kind.value for one in results.objects} == {"seg", "sr"}
+    assert "more than 50 points" in results.unmade[ObjectKind.STRUCTURE_SET]
 
 
 def test_plastimatch_reads_the_same_voxels(tmp_path: Path) -> None:
