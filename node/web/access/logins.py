@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
 from node.web.access.first import FirstCode
+from node.web.access.oidc.elsewhere import Elsewhere
+from node.web.access.rights import Rights
 from node.web.access.roles import NOBODY, Access, Who
 from node.web.access.sessions import Sessions
 from node.web.access.signing_in import SigningIn
@@ -22,10 +24,14 @@ class Logins:
     """None: there is an administrator."""
     others: tuple[Access, ...] = ()
     """Those who can tell by something else than a session."""
+    elsewhere: Elsewhere | None = None
+    """The provider of accounts; None: there are the node's own users alone."""
+    rights: Rights = field(default_factory=Rights)
+    """What the settings give to whoever was told."""
 
     async def identify(self, request: Request) -> Who:
         for one in (self.sessions, *self.others):
             found = await one.identify(request)
             if found.role is not None:
-                return found
+                return self.rights(found)
         return NOBODY

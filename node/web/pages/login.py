@@ -21,6 +21,7 @@ from node.web.frame.render import Render
 from node.web.hosts import is_cross_site
 from node.web.pages import people
 from storage import users
+from storage.sessions import Session
 from storage.users import BadName
 
 HOME = "/"
@@ -37,23 +38,56 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
         found = await logins.sessions.current(token)
         if found is not None:
             await run_in_threadpool(logins.sessions.end, found.id, "logged out")
-        answer = RedirectResponse("/login", 303, {"Clear-Site-Data": '"cache"'})
+        answer = await run_in_threadpool(_goodbye, request, logins, render, found)
+        answer.headers["Clear-Site-Data"] = '"cache"'
         cookies.take(request, answer, cookies.SESSION)
         return answer
 
     return router
 
 
+def _goodbye(request: Request, logins: Logins, render: Render, session: Session | None) -> Response:
+    """To the login; of whoever logged in elsewhere by way of there.
+
+    Browsers follow no redirect of a form to another host (``form-action``): the page leads on.
+    """
+    elsewhere = logins.elsewhere
+    if elsewhere is None or session is None or not session.provider:
+        return RedirectResponse("/login", 303)
+    address = elsewhere.goodbye(session.provider_session, asked_as(request))
+    if not address:
+        return RedirectResponse("/login", 303)
+    return render(request, "logged_out.html", 200, address=address, host=elsewhere.host)
+
+
+def asked_as(request: Request) -> str:
+    """The node's address as the browser asks for it; its Host header is one that is known."""
+    return f"{request.url.scheme}://{request.headers.get('host', '')}"
+
+
+def login_page(
+    request: Request,
+    logins: Logins,
+    render: Render,
+    fault: str = "",
+    wanted: str = "",
+    status: int = 200,
+) -> Response:
+    """Where a person logs in; ``fault``: why nobody was."""
+    return render(
+        request,
+        "login.html",
+        status,
+        fault=fault,
+        wanted=local_place(wanted),
+        is_first=logins.first is not None and logins.first.is_open,
+        elsewhere=logins.elsewhere.label if logins.elsewhere else "",
+    )
+
+
 def _add_login(router: APIRouter, logins: Logins, render: Render) -> None:
     def page(request: Request, fault: str = "", wanted: str = "", status: int = 200) -> Response:
-        return render(
-            request,
-            "login.html",
-            status,
-            fault=fault,
-            wanted=local_place(wanted),
-            is_first=logins.first is not None and logins.first.is_open,
-        )
+        return login_page(request, logins, render, fault, wanted, status)
 
     @router.get("/login", dependencies=[needs(PUBLIC)])
     def form(request: Request, next: str = HOME) -> Response:

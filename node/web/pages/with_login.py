@@ -6,12 +6,12 @@ from fastapi import APIRouter
 
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages import login, password, sessions, users
+from node.web.pages import app_passwords, login, login_elsewhere, password, sessions, users
 
 
 def routes(context: WebContext, render: Render) -> APIRouter:
     router = APIRouter()
     if context.logins is not None:
-        for module in (login, password, users, sessions):
+        for module in (login, login_elsewhere, password, users, sessions, app_passwords):
             router.include_router(module.routes(context.logins, context, render))
     return router

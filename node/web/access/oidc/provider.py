@@ -18,6 +18,8 @@ from node.web.access.oidc.exchange import Exchange, check_address, host_of
 
 METADATA_S = 3600.0
 """How long what it says of itself is used."""
+AWAY_S = 5.0
+"""How long it counts as away after it did not answer."""
 KEYS_S = 12 * 3600.0
 """How long keys are used before they are asked for again: one that was withdrawn ends then."""
 KEYS_EVERY_S = 30.0
@@ -52,6 +54,8 @@ class Provider:
         self._lock = threading.Lock()
         self._metadata: Metadata | None = None
         self._metadata_until = float("-inf")
+        self._away: ProviderAway | None = None
+        self._away_at = float("-inf")
         self._keys: tuple[Key, ...] = ()
         self._keys_at = float("-inf")
 
@@ -59,9 +63,21 @@ class Provider:
         """Raises ProviderAway."""
         with self._lock:
             if self._metadata is None or self._now() >= self._metadata_until:
-                self._metadata = self._discover()
+                self._metadata = self._asked_for()
                 self._metadata_until = self._now() + METADATA_S
             return self._metadata
+
+    def _asked_for(self) -> Metadata:
+        """One that does not answer is not asked again at once: others wait for the same."""
+        if self._away is not None and self._now() - self._away_at < AWAY_S:
+            raise ProviderAway(str(self._away), self._away.detail)
+        try:
+            found = self._discover()
+        except ProviderAway as error:
+            self._away, self._away_at = error, self._now()
+            raise
+        self._away = None
+        return found
 
     def key(self, key_id: str, key_type: str) -> Key:
         """The key of a token's header; of one that names none the only key of its type.

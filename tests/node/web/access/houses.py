@@ -11,9 +11,12 @@ from datetime import UTC, datetime, timedelta
 import httpx
 
 from node.audit.events import AuditEvent
+from node.config.oidc import OidcSettings
 from node.web.access import passwords
+from node.web.access.app_passwords import AppPasswords
 from node.web.access.first import FirstCode
 from node.web.access.logins import Logins
+from node.web.access.oidc.elsewhere import Elsewhere
 from node.web.access.sessions import Sessions
 from node.web.access.signing_in import SigningIn
 from node.web.app import create_app
@@ -83,7 +86,8 @@ def token_of(client: httpx.Client, path: str = "/sessions") -> str:
 
 
 @contextmanager
-def open_house(site: Site) -> Iterator[House]:
+def open_house(site: Site, oidc: OidcSettings | None = None) -> Iterator[House]:
+    """With ``oidc`` people log in by a provider too."""
     made: list[House] = []
 
     def clock() -> datetime:
@@ -92,7 +96,13 @@ def open_house(site: Site) -> Iterator[House]:
     told = Told()
     sessions = Sessions(site.database, clock, told)
     first = FirstCode(clock)
-    logins = Logins(sessions, SigningIn(site.database, sessions, clock, told), first)
+    logins = Logins(
+        sessions,
+        SigningIn(site.database, sessions, clock, told),
+        first,
+        others=(AppPasswords(site.database, clock, told),),
+        elsewhere=Elsewhere(oidc, site.database, sessions, clock, told) if oidc else None,
+    )
     assert site.context is not None
     made.append(House(site, logins, first, told))
     context = replace(site.context, access=logins, logins=logins, audit=told)
