@@ -176,6 +176,43 @@ def test_a_job_that_is_cancelled_while_it_ends_is_one_of_both_and_whole(
         assert was_done or ledger.get(tx, job).state is JobState.CANCELLED
 
 
+def test_nothing_is_claimed_once_the_queue_is_suspended_while_others_claim(
+    database: Database,
+) -> None:
+    """Claims and the suspension come as they may: after it nothing is claimed, and nothing of a
+    claim is lost."""
+    with database.write() as tx:
+        study = add_study(tx)
+        jobs = [enqueue(tx, new_job(tx, study, f"analyzer {n}")) for n in range(8)]
+    barrier, claimed = threading.Barrier(3), list[tuple[bool, int]]()
+
+    def claim() -> None:
+        barrier.wait()
+        for _ in range(4):
+            with database.write() as tx:
+                is_suspended = suspension.current(tx) is not None
+                job = None if is_suspended else ledger.claim(tx, NOON)
+            if job is not None:
+                claimed.append((is_suspended, job.id))
+
+    def suspend() -> None:
+        barrier.wait()
+        with database.write() as tx:
+            suspension.suspend(tx, NOON, "anna")
+
+    threads = [threading.Thread(target=one) for one in (claim, claim, suspend)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    assert not any(is_suspended for is_suspended, _ in claimed)
+    with database.read() as tx:
+        running = {one.id for one in ledger.list_jobs(tx, state=JobState.RUNNING)}
+        waiting = {one.id for one in ledger.list_jobs(tx, state=JobState.PENDING)}
+    assert running == {job for _, job in claimed}
+    assert running | waiting == set(jobs)
+
+
 # --- lines ----------------------------------------------------------------------------------------
 
 

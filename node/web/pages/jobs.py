@@ -137,7 +137,7 @@ def _counts(context: WebContext) -> dict[JobState, int]:
 
 def _told(history: Sequence[Event], lines: Sequence[JobLine]) -> list[JobLine]:
     """Transitions and the workers' own lines, as they came."""
-    transitions = [JobLine(one.at, one.level.value, _words(one)) for one in history]
+    transitions = [JobLine(one.at, one.level.value, _words(one)) for one in reversed(history)]
     return sorted((*transitions, *lines), key=lambda one: one.at)
 
 

@@ -88,7 +88,7 @@ def _entries(settings: Settings, table: TableOfKeys) -> list[Any]:
 
 def _key(key: reference.Key, entry: Any) -> Shown:
     value = getattr(entry, key.name)
-    default = key.default.strip("`")
+    default = _text(key.schema.get("default"))
     said = "set, not shown" if _is_secret(key.name) and value else _text(value)
     return Shown(key.name, said, default, key.meaning, said == default or value in (None, "", ()))
 

@@ -118,6 +118,7 @@ form.addEventListener("drop", (event) => {
   form.classList.remove("over");
   const entries = [...event.dataTransfer.items].map((one) => one.webkitGetAsEntry()).filter(Boolean);
   for (const entry of entries) walk(entry, "");
+  if (!entries.length) for (const file of event.dataTransfer.files) take(file.name, file);
 });
 form.addEventListener("submit", (event) => {
   event.preventDefault();

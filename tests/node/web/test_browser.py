@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +10,15 @@ import pytest
 
 from storage import events
 from storage.records import Level, Topic
+from tests.instances import make_dataset
 from tests.node.web import browser
+from tests.node.web.dicomweb.bodies import file_of
+from tests.node.web.dicomweb.test_stow import Counter, counter, open_counter
 from tests.node.web.sites import PARTS, START, Site, fail, finish, study_with_job
 from tests.node.web.test_many import fill
 
 pytestmark = pytest.mark.interop
+__all__ = ["counter", "open_counter"]
 
 HOSTILE = '"><img src=x onerror="struck=1"><script>struck=1</script>'
 
@@ -147,3 +152,26 @@ def test_nothing_sticks_out_of_a_narrow_phone(
     page.resize(360, 800)
     _show(page, site)
     assert page.run("document.documentElement.scrollWidth") == 360
+
+
+def test_files_that_are_dropped_are_stored_one_by_one_and_each_says_what_became_of_it(
+    counter: Counter, tmp_path: Path
+) -> None:
+    datasets = [make_dataset(seed) for seed in (1, 2, 3, 4)]
+    encoded = [b64encode(file_of(one)).decode() for one in datasets]
+    with browser.opened(tmp_path / "profile") as page:
+        page.open(f"http://127.0.0.1:{counter.server.port}/upload")
+        page.run(
+            f"for (const [n, text] of {encoded}.entries()) {{"
+            " const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));"
+            " (window.dropped ??= new DataTransfer()).items.add(new File([bytes], `${n}.dcm`)); }"
+            f" dropped.items.add(new File(['no DICOM'], {HOSTILE!r}));"
+            " document.getElementById('drop').dispatchEvent("
+            "new DragEvent('drop', { dataTransfer: dropped, cancelable: true }))"
+        )
+        page.wait("document.getElementById('summed').textContent === '4 of 5 stored, 1 refused'")
+        assert page.run("document.querySelectorAll('#list .done').length") == 4
+        assert HOSTILE in page.run("document.querySelector('#list .failed').parentNode.textContent")
+        assert page.run("typeof struck") == "undefined"
+        assert counter.stored() == {one.SOPInstanceUID for one in datasets}
+        assert [one for one in page.complaints if "409" not in one] == []
