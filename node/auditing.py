@@ -90,14 +90,16 @@ class Auditing:
             self._wake,
             self._time,
         )
-        self._handing = [
-            _handing(database, sink, number, clock, health) for number, sink in enumerate(found, 1)
-        ]
+        self._handing: list[tuple[HandingOver, Loop]] = []
+        for number, sink in enumerate(found, 1):
+            heartbeat = health.part(f"audit to {sink.name}", works_s=BATCH_S)
+            made = HandingOver(database, sink, number, clock, heartbeat)
+            self._handing.append((made, Loop(made.step, heartbeat, HAND_OVER_S)))
         self._spooling = Loop(self._spooler.step, health.part("audit trail"), SPOOL_S)
 
     @property
     def loops(self) -> Sequence[Loop]:
-        return (self._spooling, *self._handing)
+        return (self._spooling, *(loop for _, loop in self._handing))
 
     def start(self) -> None:
         """The node is about to listen."""
@@ -106,11 +108,15 @@ class Auditing:
         self.trail.record(Started())
 
     def stop(self) -> None:
-        """The node has ended, and the loops: what it told is in the database."""
+        """The node has ended, and the loops: what it told is in the database, and where somebody
+        takes it, there."""
         self.trail.record(Stopped())
         self.trail.close()
         with suppress(DatabaseUnavailable, SpoolFull):  # else the next start finds the journal
             self._spooler.drain()
+            for handing, _ in self._handing:
+                while not handing.is_away and handing.step():
+                    pass
 
     def _time(self, event: AuditEvent) -> None:
         """Retrieves are timed where they are served, which may be another process."""
@@ -119,11 +125,5 @@ class Auditing:
             self._timings.retrieves.observe(operation, event.seconds)
 
     def _wake(self) -> None:
-        for loop in self._handing:
+        for _, loop in self._handing:
             loop.wake()
-
-
-def _handing(database: Database, sink: Sink, number: int, clock: Clock, health: Health) -> Loop:
-    heartbeat = health.part(f"audit to {sink.name}", works_s=BATCH_S)
-    made = HandingOver(database, sink, number, clock, heartbeat)
-    return Loop(made.step, heartbeat, HAND_OVER_S)

@@ -48,6 +48,11 @@ class HandingOver:
         self._may_stand = True  # an alarm of the process before this one
         self._log = log.bind(repository=sink.name)
 
+    @property
+    def is_away(self) -> bool:
+        """Whether the last try failed."""
+        return self._away_since is not None
+
     def step(self) -> bool:
         """Hand over what is next; true while there may be more.
 
