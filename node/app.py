@@ -33,6 +33,7 @@ from node.observe.durations import Timings
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.observe.shared import Shared
+from node.observe.tracing import both, tracing
 from node.ohif.installed import Viewer
 from node.receive.indexer import Indexer, recover
 from node.retention import Folders
@@ -85,7 +86,8 @@ class Node:
         )
         self._lock()
         self._timings = Timings()
-        self._passed = self._timings.passed
+        self._tracing = tracing(settings.tracing.endpoint, self.title, parts.node_version())
+        self._passed = both(self._timings.passed, self._tracing)
         self._auditing = Auditing(settings, self.database, self.health, clock, self._timings)
         self._make_intake()
         self._make_work()
@@ -138,6 +140,8 @@ class Node:
         self._indexer.stop()
         self.web.stop()
         self._auditing.stop()
+        if self._tracing is not None:
+            self._tracing.stop()
         self._release()
         self._unlock()
 

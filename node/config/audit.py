@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from node.config.results import Said
 from node.config.table import Table
@@ -60,6 +60,18 @@ class SyslogSettings(Table):
     @property
     def where(self) -> str:
         return f"{self.host}:{self.port}, {self.transport}"
+
+
+class TracingSettings(Table):
+    """A study's way as traces of OpenTelemetry (needs `wetread[otel]`). They name a study by the
+    digest that the log uses."""
+
+    endpoint: Annotated[
+        str,
+        StringConstraints(pattern=r"^(https?://\S+)?$"),
+        example("http://127.0.0.1:4318/v1/traces"),
+    ] = ""
+    """Where a collector takes spans by OTLP over HTTP. Left out: none are made."""
 
 
 class AuditSettings(Table):

@@ -15,7 +15,7 @@ from pydantic_settings import (
 
 from node.config import environment
 from node.config.archives import ArchiveSettings, WebArchiveSettings
-from node.config.audit import AuditSettings
+from node.config.audit import AuditSettings, TracingSettings
 from node.config.destinations import (
     AnyDestination,
     DimseDestinationSettings,
@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     workers: WorkerSettings = WorkerSettings()
     results: ResultSettings = ResultSettings()
     audit: AuditSettings = AuditSettings()
+    tracing: TracingSettings = TracingSettings()
     peers: tuple[PeerSettings, ...] = ()
     destinations: tuple[AnyDestination, ...] = ()
     archives: tuple[ArchiveSettings, ...] = ()
