@@ -21,7 +21,7 @@ from tests.peers import free_port
 from tests.waiting import until
 
 START_S = 60
-ENDED = (JobState.DONE, JobState.FAILED, JobState.NOT_APPLICABLE)
+ENDED = (JobState.DONE, JobState.FAILED, JobState.NOT_APPLICABLE, JobState.CANCELLED)
 PLUGINS = Path(__file__).parent / "plugins"
 
 

@@ -41,6 +41,7 @@ from analyzers.contract.images import (
 from analyzers.contract.inputs import InputContract
 from analyzers.contract.marks import Detection, Labels, Segment, Segmentation
 from analyzers.contract.parameters import Parameter, Parameters
+from analyzers.contract.progress import reached
 from analyzers.contract.series import Plane, SeriesFacts, Subject
 from analyzers.contract.volume import AIR_HU, Reported, Volume, no_suv
 
@@ -84,4 +85,5 @@ __all__ = [
     "Volume",
     "WindowPreset",
     "no_suv",
+    "reached",
 ]

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from analyzers.contract import reached
 from analyzers.transfers import fetched
 
 Patch = tuple[int, int, int]
@@ -183,7 +184,10 @@ class Ensemble:
 
 def averaged(network: nn.Module, image: NDArray[np.float32], run: Run) -> Ensemble:
     """The network's shares under test-time augmentation (10.1016/j.neucom.2019.01.103)."""
-    each = [probabilities(network, image, run, variant) for variant in VARIANTS]
+    each = []
+    for done, variant in enumerate(VARIANTS):
+        reached(done, len(VARIANTS))
+        each.append(probabilities(network, image, run, variant))
     shares: NDArray[np.float32] = np.stack(each).mean(0, dtype=np.float32)
     joint = shares.argmax(0) > 0
     overlaps = [overlap(one.argmax(0) > 0, joint) for one in each]

@@ -22,6 +22,8 @@ from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
+from analyzers.contract import reached
+
 ZOOM = 3
 """Pixels of the network for a voxel's side."""
 MULTIPLE = 8
@@ -163,6 +165,7 @@ def _read(
     fields = np.zeros((classes, *image.shape), np.float32)
     marks: list[SliceMark] = []
     for start in range(0, image.shape[2], SLICES_AT_ONCE):
+        reached(start, image.shape[2])
         columns = torch.arange(start, min(start + SLICES_AT_ONCE, image.shape[2]))
         with torch.inference_mode():
             found = network(list(enlarged(volume, columns.to(device))))

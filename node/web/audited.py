@@ -1,4 +1,4 @@
-"""Tells the audit trail of every answer that shows or searches studies, or refuses to.
+"""Tells the audit trail of every answer that shows, searches or acts on studies, or refuses to.
 
 It reads what the route names: a page or a service that is added is told of without further ado, if
 its path names the study by ``{study}``, ``{study_id}`` or ``{job_id}``. A viewer asks for hundreds
@@ -71,6 +71,14 @@ class Audited:
             event = self._looked(scope, route, by)
             if event is not None:
                 self._trail.record(event)
+        elif status < 400 and not route.startswith(DICOMWEB):
+            self._tell_act(scope, route, by)
+
+    def _tell_act(self, scope: Scope, route: str, by: Actor) -> None:
+        """What somebody had done with a study, each time: the job is cancelled, run again …"""
+        subject = subject_of(scope.get("path_params", {}), route, b"")
+        if subject is not None:
+            self._trail.record(Accessed(by, (subject,), f"{scope['method']} {route}"))
 
     def _looked(self, scope: Scope, route: str, by: Actor) -> AuditEvent | None:
         query: bytes = scope.get("query_string", b"")

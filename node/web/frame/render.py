@@ -18,7 +18,7 @@ from node.web import badges, wording
 from node.web.access.roles import Role, who
 from node.web.context import WebContext
 from node.web.frame import navigation
-from storage import events, gaps
+from storage import events, gaps, suspension
 from storage.errors import StorageError
 
 ROOM = Path(__file__).parent.parent
@@ -62,6 +62,7 @@ class Render:
             "path": request.url.path,
             "pages": navigation.shown(person, request.app.state.routes),
             "alarm_count": self._alarms() if person.role else 0,
+            "suspended": self._suspended() if person.role else "",
             "health": self._context.health.report(),
             "now": datetime.now(UTC),
         }
@@ -72,6 +73,18 @@ class Render:
             return self._context.shared.get("alarms", self._count_alarms)
         except StorageError:
             return 0
+
+    def _suspended(self) -> str:
+        """By whom and why no job is started, in words; empty where they are."""
+        try:
+            return self._context.shared.get("suspension", self._read_suspension)
+        except StorageError:
+            return ""
+
+    def _read_suspension(self) -> str:
+        with self._context.database.look() as tx:
+            found = suspension.current(tx)
+        return found.in_words() if found else ""
 
     def _count_alarms(self) -> int:
         with self._context.database.look() as tx:

@@ -9,9 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from node.audit.events import Accessed
 from storage import ledger, suspension
 from storage.records import JobLine, JobState
 from tests.node.web.sites import START, Site, acting, fail, finish, study_with_job
+from tests.trails import KeptTrail
 
 SCRIPT = "<script>alert(1)</script>"
 
@@ -66,6 +68,9 @@ def test_a_job_is_cancelled_by_a_form_and_whoever_did_it_stands_there(
     assert "/cancel" not in text
     assert SCRIPT not in page(node, "/jobs")
     assert post(node, path).status_code == 303, "a double click is one"
+    assert isinstance(node.context.audit, KeptTrail)
+    told = [one.what for one in node.context.audit.of(Accessed)]
+    assert told.count("POST /jobs/{job_id}/cancel") == 2
 
 
 def test_a_job_that_has_ended_meanwhile_is_refused_in_words(
