@@ -80,6 +80,7 @@ bench-results: venv
 
 bench-analyzers: venv
 	$(BIN)/python -m benchmarks.analyzers --device $(DEVICE)
+	$(BIN)/python -m benchmarks.networks --device $(DEVICE)
 
 # Exact versions for every Python from 3.11, of all extras: what CI tests and users install.
 lock: venv
