@@ -22,7 +22,9 @@ from node.auditing import Auditing
 from node.cautions import cautions
 from node.clock import Clock, system_clock
 from node.config.settings import Settings
+from node.dimse import tls_in_use
 from node.dimse.receivers.pool import Callbacks
+from node.dimse.tls import ServerTls
 from node.errors import AlreadyRunning, NodeError, SettingsError
 from node.fetch.arrivals import Arrivals
 from node.fetch.asked import source_names
@@ -38,6 +40,8 @@ from node.ohif.installed import Viewer
 from node.receive.indexer import Indexer, recover
 from node.retention import Folders
 from node.retrieve.series_metadata import SeriesMetadata
+from node.web.access.logins import Logins, logins
+from node.web.access.no_login import NoLogin
 from node.web.app import WebContext, create_app
 from node.web.context import Away
 from node.web.server import WebServer
@@ -94,6 +98,7 @@ class Node:
         self._make_delivery()
         self._make_fetching()
         self._make_watches()
+        self.logins = self._make_logins()
         self.web = self._make_web()
         self._proofs = proofs.loops(self._what_proves(), self.health, prove_every_s)
 
@@ -261,6 +266,11 @@ class Node:
             self._timings,
         )
 
+    def _make_logins(self) -> Logins | None:
+        if not self.settings.http.asks_login:
+            return None
+        return logins(self.database, self._clock, self._auditing.trail)
+
     def _make_web(self) -> WebServer:
         context = WebContext(
             database=self.database,
@@ -291,12 +301,16 @@ class Node:
             away=self._away,
             shared=Shared(fresh_s=SHOWN_FOR_S),
             allowed_hosts=self.settings.http.names,
+            access=self.logins or NoLogin(),
+            logins=self.logins,
             viewer=Viewer(self.settings.viewer_dir, self.settings.viewer.segmentations_as),
             audit=self._auditing.trail,
             timings=self._timings,
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )
-        return WebServer(create_app(context), self.settings.http.host, self.settings.http.port)
+        http = self.settings.http
+        tls = ServerTls(tls_in_use.files_of_web(http.tls)) if http.tls else None
+        return WebServer(create_app(context), http.host, http.port, tls, http.trusted_proxy)
 
     def _loops(self) -> list[Loop]:
         return [

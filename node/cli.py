@@ -298,6 +298,33 @@ def viewer(
             _fail(f"{what!r} is none of show, install and remove")
 
 
+@app.command(epilog=_like("wetread user add ann --role operator"))
+def user(
+    what: Annotated[str, typer.Argument(help="list, add, passwd, lock or unlock.")] = "list",
+    name: Annotated[str, typer.Argument(help="Whom it is about.")] = "",
+    role: Annotated[
+        str, typer.Option(help="Of a new user: viewer, operator or administrator.")
+    ] = "viewer",
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Say who may log in, or change it; a password is asked for, or read from stdin."""
+    from node.commands import users as command
+
+    match what:
+        case "list":
+            sys.exit(command.show(config))
+        case "add":
+            sys.exit(command.add(config, name, role))
+        case "passwd":
+            sys.exit(command.set_password(config, name))
+        case "lock":
+            sys.exit(command.lock(config, name))
+        case "unlock":
+            sys.exit(command.unlock(config, name))
+        case _:
+            _fail(f"{what!r} is none of list, add, passwd, lock and unlock")
+
+
 @app.command(epilog=_like("wetread accept 3 --study"))
 def accept(
     number: Annotated[int, typer.Argument(help="As `wetread quarantine` shows it.")],

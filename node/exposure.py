@@ -1,8 +1,6 @@
 """What others than this machine can reach, and what keeps them out.
 
-There is no login yet: whoever reaches the port sees studies and findings, fetches images, stores
-others, and can start deliveries. So it listens on this machine alone, unless the settings say that
-this is accepted.
+Beyond this machine the pages, the API and DICOMweb are encrypted and ask for a login.
 """
 
 from __future__ import annotations
@@ -24,31 +22,37 @@ _DEEDS = {
 
 
 def check(settings: Settings) -> None:
-    """Refuse a status page that the network reaches and that nobody has accepted.
+    """Refuse to be reached from the network by whoever comes, or in the clear.
 
     Raises
     ------
     SettingsError
     """
     http = settings.http
-    if is_local(http.host) or http.without_login == "accepted":
+    if is_local(http.host):
         return
-    raise SettingsError(
-        f"http.host {_shown(http.host)} opens the status page, the API and DICOMweb to the network,"
-        " and there is no login yet: whoever reaches them sees studies and findings, fetches and"
-        ' stores images, and can run and send studies again. Set http.host = "127.0.0.1" and put'
-        ' a proxy that authenticates before it, or write without_login = "accepted" under [http]'
-    )
+    if not http.asks_login:
+        raise SettingsError(
+            f"http.login is false, and http.host {_shown(http.host)} opens the pages, the API and"
+            " DICOMweb to the network: whoever reaches them would be the administrator. Leave login"
+            ' out, or set http.host = "127.0.0.1" and put a proxy that authenticates before it'
+        )
+    if http.tls is None and not http.trusted_proxy:
+        raise SettingsError(
+            f"http.host {_shown(http.host)} opens the pages, the API and DICOMweb to the network,"
+            " and unencrypted: passwords and images could be read on the way. Name a certificate"
+            " under [http.tls], or the proxy that encrypts in http.trusted_proxy, or set"
+            ' http.host = "127.0.0.1"'
+        )
 
 
 def cautions(settings: Settings) -> Iterator[str]:
     """One sentence for each door that stands open."""
     http, dimse = settings.http, settings.dimse
-    if not is_local(http.host):
+    if http.trusted_proxy and not http.asks_login:
         yield (
-            f"the status page, the API and DICOMweb on {_shown(http.host)} ask for no login:"
-            f" whoever reaches port {http.port} sees studies and findings, fetches and stores"
-            " images, and can run and send studies again"
+            "http.login is false: whoever http.trusted_proxy lets through is the administrator,"
+            " sees studies and findings, and can have everything done"
         )
     if "*" in http.names:
         yield (

@@ -67,7 +67,7 @@ class Node:
             )
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            if re.search(r"receives on \S+:\d+, status page http://", line):
+            if re.search(r"receives on \S+:\d+, status page https?://", line):
                 return self
         raise AssertionError(f"the node did not start:\n{self.log()[-3000:]}")
 

@@ -8,10 +8,14 @@ import sys
 import threading
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from node.config.load import load
 from node.errors import SettingsError
 from node.observe import logs
+
+if TYPE_CHECKING:
+    from node.app import Node
 
 
 def serve(path: Path) -> None:
@@ -36,14 +40,24 @@ def serve(path: Path) -> None:
     node = Node(settings)
     node.start()
     gc.freeze()  # what is there now stays: collecting it again and again would halt the receiver
-    http = settings.http.host
+    page = f"{node.web.scheme}://{settings.http.host}:{node.web.port}/"
     print(
-        f"{node.title} receives on {settings.dimse.host}:{node.server.port},"
-        f" status page http://{http}:{node.web.port}/",
+        f"{node.title} receives on {settings.dimse.host}:{node.server.port}, status page {page}",
         flush=True,
     )
+    _show_code(node, page)
     ended.wait()
     node.stop()
+
+
+def _show_code(node: Node, page: str) -> None:
+    """On the terminal alone: no log keeps it."""
+    if node.logins is not None and node.logins.first is not None:
+        print(
+            f"nobody administers this node yet: open {page}login/first within an hour and enter"
+            f" {node.logins.first.printed}, or use `wetread user add`",
+            flush=True,
+        )
 
 
 def _on_signals(ended: threading.Event) -> None:

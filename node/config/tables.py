@@ -16,10 +16,12 @@ from node.config.values import (
     Days,
     Gigabytes,
     Host,
+    Network,
     Port,
     Seconds,
     SomeSeconds,
     example,
+    is_local,
 )
 
 
@@ -34,8 +36,19 @@ class NodeSettings(Table):
     """What is not less important than this is logged."""
 
 
+class HttpTlsSettings(Table):
+    """HTTPS in place of HTTP: TLS ≥ 1.2. Changed files are used without a restart."""
+
+    certificate: Annotated[Path, example(Path("tls/web.pem"))]
+    """PEM: the node's own certificate with its intermediate ones."""
+    key: Annotated[Path | None, example(Path("tls/web.key"))] = None
+    """Left out: in the certificate's file."""
+    key_password_file: Annotated[Path | None, example(Path("tls/web_password"))] = None
+    """For an encrypted key."""
+
+
 class HttpSettings(Table):
-    """The status page, `/health` and the API."""
+    """The pages, `/health`, the API and DICOMweb."""
 
     host: Annotated[Host, example("0.0.0.0")] = "127.0.0.1"
     """Address to listen on; `"0.0.0.0"` for the network."""
@@ -44,12 +57,26 @@ class HttpSettings(Table):
     allowed_hosts: Annotated[tuple[AllowedHost, ...], example(["wetread.local"])] = ()
     """Names that browsers may use: a name, `"*.name"` for all below it, or `"*"` for any. Left out:
     `host` and localhost, or any where it listens on the whole network."""
-    without_login: Annotated[Literal["refused", "accepted"], example("accepted")] = "refused"
-    """There is no login yet: to listen beyond this machine has to be accepted."""
+    login: Annotated[bool | None, example(True)] = None
+    """Whether people log in. Left out: yes, unless only this machine reaches the page and no
+    `trusted_proxy` is named. Beyond this machine it cannot be `false`."""
+    trusted_proxy: Annotated[tuple[Network, ...], example(["10.0.0.2"])] = ()
+    """Addresses or networks of proxies that encrypt: what they say in `X-Forwarded-For` and
+    `X-Forwarded-Proto` is believed. Without `[http.tls]` nobody else beyond this machine is
+    answered."""
+    tls: HttpTlsSettings | None = None
+    """Needed beyond this machine, unless a `trusted_proxy` encrypts."""
     names_for: Annotated[tuple[RoleName, ...], example(["operator"])] = ("viewer", "operator")
     """Who sees patients' names and IDs on pages; to others they are masked. Of viewers and
     operators only these have DICOMweb and the viewer, which show what images say."""
     oidc: OidcSettings | None = None
+
+    @property
+    def asks_login(self) -> bool:
+        """Whether people have to log in."""
+        if self.login is not None:
+            return self.login
+        return not is_local(self.host) or bool(self.trusted_proxy)
 
     @property
     def names(self) -> tuple[str, ...]:

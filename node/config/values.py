@@ -6,6 +6,7 @@ added to a date – is refused when the settings are read.
 
 from __future__ import annotations
 
+import ipaddress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,6 +60,17 @@ def check_allowed_host(value: str) -> str:
     return value.lower()
 
 
+def check_network(value: str) -> str:
+    """An address, or a network in CIDR notation (RFC 4632)."""
+    try:
+        ipaddress.ip_network(value, strict=False)
+    except ValueError as error:
+        raise ValueError(
+            'each is an address or a network, as "10.0.0.2" or "10.0.0.0/24"'
+        ) from error
+    return value
+
+
 def check_plain(value: Any) -> Any:
     """Text and paths hold no control characters: no file and no host has them in its name."""
     members = value if isinstance(value, list | tuple) else [value]
@@ -80,6 +92,7 @@ AETitle = Annotated[
 ]
 Host = Annotated[str, AfterValidator(check_host)]
 SomeHost = Annotated[Host, StringConstraints(min_length=1)]
+Network = Annotated[str, AfterValidator(check_network)]
 AllowedHost = Annotated[str, AfterValidator(check_allowed_host)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=64)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 import time
+from collections.abc import Sequence
 
 import uvicorn
 from fastapi import FastAPI
 
+from node.dimse.tls import ServerTls
 from node.errors import NodeError
+from node.web.behind import Behind
 
 START_S = 10.0
 STOP_S = 5.0
@@ -20,13 +24,27 @@ class CannotServe(NodeError):
 
 
 class WebServer:
-    """Serves an application on a host and port; port 0 takes a free one."""
+    """Serves an application on a host and port; port 0 takes a free one.
 
-    def __init__(self, app: FastAPI, host: str, port: int) -> None:
+    tls: what is shown to whoever connects; without, nothing is encrypted.
+    proxies: addresses and networks whose X-Forwarded-For and -Proto are believed; without ``tls``
+    nobody else beyond this machine is answered then.
+    """
+
+    def __init__(
+        self,
+        app: FastAPI,
+        host: str,
+        port: int,
+        tls: ServerTls | None = None,
+        proxies: Sequence[str] = (),
+    ) -> None:
         self._host = host
         self._port = port
         config = uvicorn.Config(
-            app,
+            Behind(app, proxies, only=tls is None) if proxies else app,
+            ssl_context_factory=None if tls is None else lambda config, usual: _shown_by(tls),
+            proxy_headers=False,  # else this machine's were believed
             log_config=None,
             access_log=False,
             server_header=False,
@@ -72,6 +90,10 @@ class WebServer:
         if self._socket is not None:
             self._socket.close()
 
+    @property
+    def scheme(self) -> str:
+        return "https" if self._server.config.is_ssl else "http"
+
     def _listen(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
@@ -84,3 +106,19 @@ class WebServer:
         # Connections inherit it: else an answer's body waits 40 ms for a client that has its head.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
+
+
+def _shown_by(tls: ServerTls) -> ssl.SSLContext:
+    """A context that shows each connection the certificate that is there when it begins."""
+
+    def current() -> ssl.SSLContext:
+        context = tls.context()
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def show(connection: ssl.SSLObject, name: str | None, of: ssl.SSLContext) -> None:
+        connection.context = current()
+
+    listening = current()
+    listening.sni_callback = show
+    return listening

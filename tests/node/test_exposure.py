@@ -27,17 +27,33 @@ def said(path: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "10.0.0.5", "node.hospital.example"])
-def test_a_page_that_the_network_reaches_is_not_started_until_it_is_accepted_by_name(
+def test_a_page_that_the_network_reaches_is_not_started_in_the_clear_or_without_login(
     tmp_path: Path, host: str
 ) -> None:
     path = settings_file(tmp_path, f'host = "{host}"')
-    with pytest.raises(SettingsError) as refused:
+    with pytest.raises(SettingsError, match=r"unencrypted.*http\.tls.*http\.trusted_proxy"):
         Node(load(path))
-    assert 'without_login = "accepted" under [http]' in str(refused.value)
     assert not (tmp_path / "var").exists()
-    accepted = settings_file(tmp_path, f'host = "{host}"\nwithout_login = "accepted"')
+    tls = '[http.tls]\ncertificate = "web.pem"\n'
+    open_door = settings_file(tmp_path, f'host = "{host}"\nlogin = false', more=tls)
+    with pytest.raises(SettingsError, match=r"http\.login is false"):
+        exposure.check(load(open_door))
+    for more in (tls, 'trusted_proxy = ["10.0.0.2", "10.1.0.0/16"]'):
+        right = settings_file(tmp_path, f'host = "{host}"\n{more}')
+        exposure.check(load(right))
+        assert load(right).http.asks_login
+
+
+def test_login_is_asked_for_unless_only_this_machine_reaches_the_page(tmp_path: Path) -> None:
+    assert not load(settings_file(tmp_path)).http.asks_login
+    assert load(settings_file(tmp_path, "login = true")).http.asks_login
+    behind = 'trusted_proxy = ["127.0.0.1"]'
+    assert load(settings_file(tmp_path, behind)).http.asks_login
+    accepted = settings_file(tmp_path, f"{behind}\nlogin = false")
     exposure.check(load(accepted))
-    assert any("ask for no login" in one for one in said(accepted))
+    assert [one for one in said(accepted) if "is the administrator" in one]
+    with pytest.raises(SettingsError, match="trusted_proxy"):
+        load(settings_file(tmp_path, 'trusted_proxy = ["a proxy"]'))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.53", "localhost", "::1"])
@@ -52,14 +68,14 @@ def test_check_says_that_the_node_would_not_start(
 ) -> None:
     assert inspect.show_settings(settings_file(tmp_path, 'host = "0.0.0.0"')) == 1
     shown = capsys.readouterr().out
-    assert "✗ http.host 0.0.0.0 opens the status page" in shown
+    assert "✗ http.host 0.0.0.0 opens the pages" in shown
     assert "! http.allowed_hosts is left out on 0.0.0.0" in shown
 
 
 def test_any_host_name_is_a_caution_wherever_it_comes_from(tmp_path: Path) -> None:
     named = settings_file(tmp_path, 'allowed_hosts = ["*"]')
     assert [one for one in said(named) if 'http.allowed_hosts holds "*"' in one]
-    opened = 'host = "0.0.0.0"\nwithout_login = "accepted"\n'
+    opened = 'host = "0.0.0.0"\ntrusted_proxy = ["10.0.0.2"]\n'
     left_out = settings_file(tmp_path, opened)
     assert [one for one in said(left_out) if "DNS rebinding" in one]
     listed = settings_file(tmp_path, opened + 'allowed_hosts = ["wetread.local"]')
@@ -87,11 +103,6 @@ def test_open_doors_are_among_what_is_said_at_the_start_on_the_page_and_in_healt
     path = settings_file(tmp_path, dimse='host = "0.0.0.0"')
     settings = load(path)
     assert set(exposure.cautions(settings)) <= set(cautions(settings))
-
-
-def test_another_word_than_accepted_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=r"http\.without_login"):
-        load(settings_file(tmp_path, 'without_login = "yes"'))
 
 
 def test_a_password_that_goes_over_the_network_as_it_is_is_said(tmp_path: Path) -> None:

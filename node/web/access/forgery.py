@@ -22,8 +22,19 @@ _SENT_BY_FORMS = frozenset({_FORM, _FILES, "text/plain"})
 """A page elsewhere may send these without asking (Fetch 2.2.2)."""
 
 
+def from_here(request: Request) -> None:
+    """Refuse what changes something and comes from a page elsewhere, by what the browser says.
+
+    Raises
+    ------
+    HTTPException
+    """
+    if request.method not in SAFE and is_cross_site(request.headers):
+        raise HTTPException(403, "a page elsewhere cannot have something done here")
+
+
 async def check(request: Request, token: str, always: bool) -> None:
-    """Refuse what changes something and does not come from the node's own page, or a program.
+    """Refuse what changes something without the token of whoever asks.
 
     The token may be a header's, or the field of a form; of one with files, the query's: it is
     looked for before the files are read. Without ``always`` only what a form can send needs one.
@@ -34,8 +45,6 @@ async def check(request: Request, token: str, always: bool) -> None:
     """
     if request.method in SAFE:
         return
-    if is_cross_site(request.headers):
-        raise HTTPException(403, "a page elsewhere cannot have something done here")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not always and kind not in _SENT_BY_FORMS:
         return

@@ -6,12 +6,29 @@ from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
+from node.audit.trail import Trail
+from node.clock import Clock
 from node.web.access.first import FirstCode
 from node.web.access.oidc.elsewhere import Elsewhere
 from node.web.access.rights import Rights
 from node.web.access.roles import NOBODY, Access, Who
 from node.web.access.sessions import Sessions
 from node.web.access.signing_in import SigningIn
+from storage import users
+from storage.database import Database
+
+
+def logins(database: Database, clock: Clock, trail: Trail) -> Logins:
+    """Of a node; with a code for the first administrator where there is none.
+
+    Raises
+    ------
+    DatabaseUnavailable
+    """
+    sessions = Sessions(database, clock, trail)
+    with database.read() as tx:
+        first = None if users.has_administrator(tx) else FirstCode(clock)
+    return Logins(sessions, SigningIn(database, sessions, clock, trail), first)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,8 @@ async def admit(request: Request, need: Need) -> None:
     sight.restrict(asking.restriction)
     if not asking.may(need):
         raise refusing.too_little(request, asking.name, asking.role, need)
-    if asking.role is not None:
+    forgery.from_here(request)
+    if need is not PUBLIC:  # who is nobody has no token: the login form
         await forgery.check(request, asking.token, asking.is_known_by_cookie)
 
 

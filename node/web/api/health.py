@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException, Request
 from fastapi.responses import Response
 
+from node.config.values import is_local
 from node.observe.metrics import CONTENT_TYPE
+from node.web.access.roles import who
 from node.web.api.refusing import ALWAYS
 from node.web.api.sending import as_sent
 from node.web.context import WebContext
@@ -21,20 +23,32 @@ def add(router: APIRouter, context: WebContext) -> None:
             503: {"model": Health, "description": "A part does not work."},
         },
     )
-    async def health() -> Response:  # async: answers when all threads wait for a database
+    async def health(
+        request: Request,
+    ) -> Response:  # async: answers when all threads wait for a database
         """Whether every part did something that worked in the last minute: 200, or else 503."""
-        found = _health(context)
+        found = _health(context, _sees_detail(request))
         answer = as_sent(found.model_dump_json().encode())
         answer.status_code = 200 if found.ok else 503
         return answer
 
     @router.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
+    def metrics(request: Request) -> Response:
+        if not _sees_detail(request):
+            challenge = {"WWW-Authenticate": 'Basic realm="Wetread", charset="UTF-8"'}
+            raise HTTPException(401, "metrics are for this machine, or log in", challenge)
         return Response(context.metrics(), media_type=CONTENT_TYPE)
 
 
-def _health(context: WebContext) -> Health:
+def _sees_detail(request: Request) -> bool:
+    """Whoever asks from this machine, as a probe does, or has logged in."""
+    return who(request).role is not None or is_local(request.client.host if request.client else "")
+
+
+def _health(context: WebContext, in_detail: bool) -> Health:
     report = context.health.report()
+    if not in_detail:
+        return Health(ok=report.ok, checks=[], survives_power_cut=context.is_synced, notes=[])
     return Health(
         ok=report.ok,
         checks=[Check.model_validate(one) for one in report.checks],

@@ -1,0 +1,66 @@
+"""``wetread user``: passwords come from stdin, never from the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from node import cli
+from node.errors import SettingsError
+from node.web.access.passwords import BadPassword, is_right
+from storage import sessions, users
+from storage.database import open_database
+from storage.errors import NotFound
+from storage.sessions import NewSession
+from storage.users import LastAdministrator, Role
+from tests.storage.samples import NOON, minutes
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    path = tmp_path / "config.toml"
+    path.write_text("")
+    return path
+
+
+def run(config: Path, *words: str, typed: str = "") -> Result:
+    return CliRunner().invoke(cli.app, ["user", *words, "--config", str(config)], input=typed)
+
+
+def test_users_are_added_listed_locked_and_given_another_password(config: Path) -> None:
+    assert run(
+        config, "add", "Ann", "--role", "operator", typed="right horse battery\n"
+    ).output == ("ann may log in, with the role operator\n")
+    database = open_database(f"sqlite:///{config.parent}/var/wetread.db")
+    with database.write() as tx:
+        ann = users.get(tx, "ann")
+        sessions.begin(tx, NewSession(ann.id, "1" * 64), NOON, NOON + minutes(9))
+    assert is_right(ann.password_hash, "right horse battery")
+    assert ann.password_hash.startswith("$argon2id$")
+    assert run(config, "passwd", "ann", typed="another horse\n").exit_code == 0
+    with database.read() as tx:
+        assert is_right(users.get(tx, "ann").password_hash, "another horse")
+        assert sessions.all_sessions(tx) == [], "whoever used the old one is logged out"
+    assert run(config, "lock", "ann").exit_code == 0
+    assert run(config, "list").output == "ann\toperator\tlocked\n"
+    assert run(config, "unlock", "ann").exit_code == 0
+    assert run(config).output == "ann\toperator\n"
+    database.close()
+
+
+def test_what_cannot_be_done_is_a_named_error(config: Path) -> None:
+    with pytest.raises(BadPassword, match="10 to 1024"):
+        raise run(config, "add", "ann", typed="short\n").exception or AssertionError
+    with pytest.raises(BadPassword, match="so few different"):
+        raise run(config, "add", "ann", typed="aaaaaaaaaaaa\n").exception or AssertionError
+    with pytest.raises(SettingsError, match="viewer, operator, administrator"):
+        raise run(config, "add", "ann", "--role", "boss").exception or AssertionError
+    with pytest.raises(NotFound):
+        raise run(config, "lock", "ann").exception or AssertionError
+    typed = "right horse battery\n"
+    assert run(config, "add", "ann", "--role", Role.ADMINISTRATOR, typed=typed).exit_code == 0
+    with pytest.raises(LastAdministrator):
+        raise run(config, "lock", "ann").exception or AssertionError
+    assert run(config, "shout").exit_code == 2
