@@ -83,7 +83,12 @@ def _with_absolute_paths(settings: Settings, base: Path) -> Settings:
                     "identity": _absolute(settings.dimse.identity, base),
                 }
             ),
-            "http": settings.http.model_copy(update={"oidc": _absolute(settings.http.oidc, base)}),
+            "http": settings.http.model_copy(
+                update={
+                    "oidc": _absolute(settings.http.oidc, base),
+                    "tls": _absolute(settings.http.tls, base),
+                }
+            ),
             "audit": _with_absolute_audit_paths(settings.audit, base),
             "destinations": tuple(_absolute(one, base) for one in settings.destinations),
             "archives": tuple(_absolute(one, base) for one in settings.archives),
