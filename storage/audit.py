@@ -182,6 +182,18 @@ def position(tx: Transaction, sink: str) -> int | None:
     return tx.scalar(sa.select(_sinks.c.position).where(_sinks.c.name == sink))
 
 
+def forget_others(tx: Transaction, sinks: Iterable[str]) -> None:
+    """Repositories that the settings do not name any more are none."""
+    tx.execute(sa.delete(_sinks).where(_sinks.c.name.not_in(sorted(sinks))))
+
+
+def waiting(tx: Transaction) -> dict[str, int]:
+    """How many messages each repository has not got yet, by its name."""
+    last = newest(tx)
+    found = tx.execute(sa.select(_sinks.c.name, _sinks.c.position))
+    return {row.name: max(last - row.position, 0) for row in found}
+
+
 def note_position(tx: Transaction, sink: str, message_id: int) -> None:
     _set(tx, _sinks, sink, message_id)
 

@@ -24,7 +24,8 @@ ALARM_AFTER = timedelta(seconds=60)
 
 
 def begin(tx: Transaction, sinks: tuple[str, ...]) -> None:
-    """A repository that was never there gets what is told from now on."""
+    """A repository that was not there before gets what is told from now on."""
+    audit.forget_others(tx, sinks)
     for name in sinks:
         if audit.position(tx, name) is None:
             audit.note_position(tx, name, audit.newest(tx))

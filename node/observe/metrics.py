@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from node.observe.durations import Timings
 from node.observe.health import Health
 from node.observe.shared import Shared
-from storage import events, expected, gaps
+from storage import audit, events, expected, gaps
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 
@@ -121,6 +121,7 @@ class Metrics(Collector):
             counts = events.counts(tx)
             open_gaps = gaps.count_open(tx)
             waiting = expected.count(tx)
+            untold = audit.waiting(tx)
         yield _gauge("database_up", "Whether the database answers.", 1)
         yield _gauges("studies", "Studies by state.", "state", counts.studies)
         yield _gauges("jobs", "Jobs by state.", "state", counts.jobs)
@@ -134,6 +135,9 @@ class Metrics(Collector):
         )
         yield _gauges(
             "result_commitments", "Commitment asked of destinations.", "state", waiting.results
+        )
+        yield _gauges(
+            "audit_waiting", "Audit messages that a repository has not got.", "repository", untold
         )
         yield _gauge("alarms", "Alarms that nobody has acknowledged.", counts.alarms)
         yield _gauge("quarantined", "Instances kept aside.", counts.quarantined)
