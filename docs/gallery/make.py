@@ -29,6 +29,7 @@ from node.intake.companions import companions
 from node.intake.folder import read_folder
 from node.results.pictures.page import BACKGROUND, FAINT, INK
 from node.results.pictures.preview import Patient
+from node.results.words.numbers import on_screen
 from node.series.facts import facts
 from node.series.read import read_series
 from node.work.executor import Outcome, Ticket, Verdict
@@ -253,7 +254,7 @@ def _lines(ran: Ran) -> list[str]:
 
 
 def _line(row: FindingRow) -> str:
-    value = row.text if row.value is None else f"{row.value:.4g} {row.unit}"
+    value = row.text if row.value is None else f"{row.value:.4g} {on_screen(row.unit)}".rstrip()
     return ": ".join(part for part in (row.structure, row.name, value) if part)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from pydicom.dataset import Dataset
@@ -134,6 +135,15 @@ def color_picture(piece: Piece[ColorImage], path: Path) -> None:
     middle = Image.fromarray(piece.item.values[len(piece.item.values) // 2])
     middle.thumbnail((512, 512))
     middle.save(path)
+
+
+def map_picture(piece: Piece[Any], path: Path) -> None:
+    """Of the map itself, whatever it has become."""
+    item = piece.bench.findings.items[piece.index]
+    if not isinstance(item, ParametricMap):
+        raise TypeError("only a map has its picture")
+    title = f"{piece.bench.provenance.analyzer_title}: {item.title}"
+    preview.parametric(piece.bench.source, item, title, path)
 
 
 def detections_picture(bench: Bench, items: Sequence[Detection], path: Path) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from node.config.rules import ExistsCondition, MatchesCondition, RangeCondition
+from node.results.words.numbers import on_screen
 from storage.records import FindingRow, Header
 
 MINUS = "−"
@@ -48,6 +49,11 @@ def number(finding: FindingRow) -> str:
     else:
         text = f"{finding.value:.3g}"
     return text.replace("-", MINUS)
+
+
+def unit(ucum: str) -> str:
+    """A unit as people write it: HU, mL, SUV."""
+    return on_screen(ucum)
 
 
 def span(seconds: float) -> str:

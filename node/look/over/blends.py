@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_color_lut
 
-from node.look import colour_map
 from node.look.canvas import Canvas, Style
 from node.look.over.port import ColourScale, Entry, Frames, Legend
 from node.look.presets import values_shown
 from node.look.stack import Slice, Stack
 from node.look.values_of import numbers_of
+from node.results.pictures import colour_map
 from node.retrieve import grey
 from storage import values
 from storage.guarded import DAMAGED

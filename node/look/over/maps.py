@@ -7,12 +7,12 @@ from functools import cached_property
 import numpy as np
 from pydicom.dataset import Dataset
 
-from node.look import colour_map
 from node.look.canvas import Canvas, Style
 from node.look.over.groups import planes_of
 from node.look.over.port import ColourScale, Entry, Frames, Legend
 from node.look.stack import Slice, Stack
 from node.look.values_of import scale_of
+from node.results.pictures import colour_map
 from node.retrieve import grey
 from node.retrieve.grey import Line
 from storage import values

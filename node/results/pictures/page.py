@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from analyzers.contract import Labels
+from node.results.pictures import colour_map
 
 Rgb = tuple[int, int, int]
 
@@ -23,19 +24,25 @@ HEAD, GAP, LEGEND_LINE, MIN_WIDTH = 34, 12, 26, 420
 BACKGROUND, INK, FAINT, EDGE = (16, 18, 22), (235, 235, 235), (165, 170, 180), (0, 0, 0)
 RADIOGRAPH = "radiograph"
 """The name of a cut that is none: a projection."""
+BAR = 220
+"""Pixels of the bar of a map's colours."""
 FILL = 0.22
 """Share of a structure's colour inside of its outline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle in pixels of a cut, from the outer edge of its first to that of its last."""
+    """A rectangle in pixels of a cut, from the outer edge of its first to that of its last.
+
+    said: what is written above it: how certain it is.
+    """
 
     left: int
     top: int
     right: int
     bottom: int
     rgb: Rgb
+    said: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +61,8 @@ class Cut:
     colours: Mapping[int, Rgb] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
     caption: str = ""
+    over: NDArray[np.uint8] | None = None
+    """Colours with their opacity, (row, column, 4), of each pixel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +73,27 @@ class Entry:
     rgb: Rgb
 
 
-def draw(cuts: Sequence[Cut], title: str, legend: Sequence[Entry], path: Path) -> None:
-    """Write the picture as PNG: the title, the cuts side by side, the legend below."""
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What the colours of a map mean, in words: its lowest value, its highest."""
+
+    low: str
+    high: str
+
+
+def draw(
+    cuts: Sequence[Cut],
+    title: str,
+    legend: Sequence[Entry],
+    path: Path,
+    colours: Scale | None = None,
+) -> None:
+    """Write the picture as PNG: the title, the cuts side by side, legend and colours below."""
     scale = HEIGHT / max(cut.size_mm[0] for cut in cuts)
     pictures = [_picture(cut, scale) for cut in cuts]
     width = max(sum(p.width for p in pictures) + GAP * (len(pictures) + 1), MIN_WIDTH)
-    page = Image.new("RGB", (width, HEAD + HEIGHT + LEGEND_LINE * len(legend) + 16), BACKGROUND)
+    lines = len(legend) + (colours is not None)
+    page = Image.new("RGB", (width, HEAD + HEIGHT + LEGEND_LINE * lines + 16), BACKGROUND)
     pen = ImageDraw.Draw(page)
     pen.text((GAP, 8), title, INK, ImageFont.load_default(17))
     left = GAP
@@ -79,6 +103,8 @@ def draw(cuts: Sequence[Cut], title: str, legend: Sequence[Entry], path: Path) -
         _mark(pen, (left, top, left + picture.width, top + picture.height), cut)
         left += picture.width + GAP
     _legend(pen, legend)
+    if colours is not None:
+        _scale(page, pen, colours, HEAD + HEIGHT + 8 + LEGEND_LINE * len(legend))
     page.save(path, "PNG")
 
 
@@ -93,12 +119,25 @@ def _picture(cut: Cut, scale: float) -> Image.Image:
         for number in set(np.unique(labels).tolist()) & set(cut.colours):
             _colour(picture, labels == number, cut.colours[number])
     image = Image.fromarray(picture)
+    if cut.over is not None:
+        over = Image.fromarray(cut.over).resize((width, height), Image.Resampling.BILINEAR)
+        image.paste(over, (0, 0), over)
     pen = ImageDraw.Draw(image)
     down, right = height / cut.grey.shape[0], width / cut.grey.shape[1]
     for box in cut.boxes:
         corners = (box.left * right, box.top * down, box.right * right - 1, box.bottom * down - 1)
         pen.rectangle(corners, outline=box.rgb, width=2)
+        _say(pen, corners, box)
     return image
+
+
+def _say(pen: ImageDraw.ImageDraw, corners: tuple[float, float, float, float], box: Box) -> None:
+    """Above the box, or within where there is no room."""
+    left, top = corners[0], corners[1]
+    has_room = top > 20
+    place = (left, top - 3) if has_room else (left + 4, top + 4)
+    font, anchor = ImageFont.load_default(15), "ls" if has_room else "la"
+    pen.text(place, box.said, INK, font, anchor, stroke_width=2, stroke_fill=EDGE)
 
 
 def _colour(picture: NDArray[np.uint8], mask: NDArray[np.bool_], rgb: Rgb) -> None:
@@ -131,3 +170,12 @@ def _legend(pen: ImageDraw.ImageDraw, legend: Sequence[Entry]) -> None:
         y = HEAD + HEIGHT + 8 + line * LEGEND_LINE
         pen.rectangle((GAP, y + 3, GAP + 16, y + 19), fill=entry.rgb)
         pen.text((GAP + 26, y + 1), entry.label, INK, ImageFont.load_default(16))
+
+
+def _scale(page: Image.Image, pen: ImageDraw.ImageDraw, colours: Scale, top: int) -> None:
+    """A bar of all colours between its lowest and its highest value."""
+    font = ImageFont.load_default(16)
+    left = GAP + round(pen.textlength(colours.low, font)) + 10
+    page.paste(Image.fromarray(colour_map.bar(BAR, 14)), (left, top + 4))
+    pen.text((GAP, top + 1), colours.low, INK, font)
+    pen.text((left + BAR + 10, top + 1), colours.high, INK, font)

@@ -7,7 +7,7 @@ from the affine, not from the order of slices. Holds no patient data.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,18 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 
 from analyzers import structures
-from analyzers.contract import DerivedImage, Detection, Labels, Segment, Segmentation, Volume
-from node.results.pictures.page import RADIOGRAPH, Box, Cut, Entry, draw
+from analyzers.contract import (
+    DerivedImage,
+    Detection,
+    Labels,
+    ParametricMap,
+    Segment,
+    Segmentation,
+    Volume,
+)
+from node.results.pictures import colour_map
+from node.results.pictures.page import RADIOGRAPH, Box, Cut, Entry, Scale, draw
+from node.results.words.numbers import certainty_percent, on_screen
 from node.series.source import Source
 from storage import values
 
@@ -61,6 +71,15 @@ class Patient:
                 corners[:, axis] = extent[axis] - 1 - corners[::-1, axis]
         return corners
 
+    def place(self, volume: Volume, name: str, index: int) -> str:
+        """Where a cut lies in the patient: "axial" along z, "coronal" along y."""
+        across = 0 if name == "axial" else 1
+        at = (np.array(volume.shape) - 1) / 2
+        axis = self.order[across]
+        at[axis] = volume.shape[axis] - 1 - index if self.flips[across] else index
+        point = volume.affine @ (*at, 1)
+        return f"{'zy'[across]} = {point[2 - across]:.0f} mm"
+
     def size_mm(self, name: str, shape: tuple[int, ...]) -> tuple[float, float]:
         """Height and width of an axial or coronal cut."""
         z, y, x = self.spacing_mm
@@ -81,7 +100,8 @@ def segmentation(
         grey = _grey(_cut(patient, volume, name, index), window)
         size = patient.size_mm(name, grey.shape)
         labels = tuple(_plane(layer, name, index) for layer in layers)
-        cuts.append(Cut(name, grey, size, labels=labels, colours=colours))
+        where = patient.place(volume, name, index)
+        cuts.append(Cut(name, grey, size, labels=labels, colours=colours, caption=where))
     draw(cuts, title, [Entry(segment.label, segment.rgb) for segment in shown], path)
 
 
@@ -101,7 +121,7 @@ def _radiograph(volume: Volume, items: Sequence[Detection]) -> Cut:
         float(n * mm) for n, mm in zip(volume.shape[1:], volume.spacing_mm[1:], strict=True)
     )
     boxes = tuple(
-        Box(item.first[2], item.first[1], item.last[2] + 1, item.last[1] + 1, BOX_RGB)
+        Box(item.first[2], item.first[1], item.last[2] + 1, item.last[1] + 1, BOX_RGB, _said(item))
         for item in items
     )
     grey = _grey(volume.values()[0], _window_of_values(volume))
@@ -118,9 +138,49 @@ def _through(source: Source, volume: Volume, items: Sequence[Detection]) -> list
         index = int(largest[:, axis].mean())
         grey = _grey(_cut(patient, volume, name, index), window)
         flat = [
-            _flat(box, axis, len(grey)) for box in boxes if box[0, axis] <= index <= box[1, axis]
+            _flat(box, axis, len(grey), _said(item))
+            for item, box in zip(items, boxes, strict=True)
+            if box[0, axis] <= index <= box[1, axis]
         ]
-        cuts.append(Cut(name, grey, patient.size_mm(name, grey.shape), boxes=tuple(flat)))
+        size, where = patient.size_mm(name, grey.shape), patient.place(volume, name, index)
+        cuts.append(Cut(name, grey, size, boxes=tuple(flat), caption=where))
+    return cuts
+
+
+def _said(item: Detection) -> str:
+    """How certain a box is."""
+    if item.score is None:
+        return ""
+    return f"{certainty_percent(item.score, item.threshold):g} %"
+
+
+def parametric(source: Source, item: ParametricMap, title: str, path: Path) -> None:
+    """Draw a map in colour on the slice where it is highest and on a coronal cut through it, or on
+    the radiograph; below, what the colours mean."""
+    volume = _volume(source)
+    low, high = float(item.values.min()), float(item.values.max())
+    cuts = _mapped(source, volume, item, low, high)
+    unit = f" {on_screen(item.unit.value)}".rstrip()
+    draw(cuts, title, [], path, Scale(f"{low:.3g}{unit}", f"{high:.3g}{unit}"))
+
+
+def _mapped(
+    source: Source, volume: Volume, item: ParametricMap, low: float, high: float
+) -> list[Cut]:
+    if volume.projection:
+        flat = _radiograph(volume, ())
+        return [replace(flat, over=colour_map.coloured(item.values[0], low, high))]
+    patient = Patient.of(volume)
+    values = patient.view(item.values)
+    window = _window(source, volume, [])
+    highest = np.unravel_index(int(values.argmax()), values.shape)
+    cuts = []
+    for axis, name in enumerate(("axial", "coronal")):
+        index = int(highest[axis])
+        grey = _grey(_cut(patient, volume, name, index), window)
+        over = colour_map.coloured(_plane(values, name, index), low, high)
+        size, where = patient.size_mm(name, grey.shape), patient.place(volume, name, index)
+        cuts.append(Cut(name, grey, size, caption=where, over=over))
     return cuts
 
 
@@ -140,9 +200,10 @@ def derived(source: Source, item: DerivedImage, title: str, path: Path) -> None:
         plane = _dark_outside(plane, patient.view(volume.valid)[middle])
     after = _grey(plane, _window_of(plane) if item.role else window)
     size = patient.size_mm("axial", before.shape)
+    where = patient.place(volume, "axial", middle)
     cuts = [
-        Cut("axial", before, size, caption="source"),
-        Cut("axial", after, size, caption="derived"),
+        Cut("axial", before, size, caption=f"{where}, source"),
+        Cut("axial", after, size, caption=f"{where}, derived"),
     ]
     draw(cuts, title, [], path)
 
@@ -150,12 +211,12 @@ def derived(source: Source, item: DerivedImage, title: str, path: Path) -> None:
 # --- cuts -----------------------------------------------------------------------------------------
 
 
-def _flat(box: NDArray[np.int64], axis: int, rows: int) -> Box:
+def _flat(box: NDArray[np.int64], axis: int, rows: int, said: str) -> Box:
     """The outline of a box on a cut, in pixels of the cut."""
     (top, bottom), (left, right) = box[:, 1 - axis].tolist(), box[:, 2].tolist()
     if axis == 1:
         top, bottom = rows - 1 - bottom, rows - 1 - top
-    return Box(left, top, right + 1, bottom + 1, BOX_RGB)
+    return Box(left, top, right + 1, bottom + 1, BOX_RGB, said)
 
 
 def _volume(source: Source) -> Volume:

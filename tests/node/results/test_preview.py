@@ -8,9 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from analyzers.contract import DerivedImage, Detection, Segment, Segmentation
+from analyzers.contract import DerivedImage, Detection, ParametricMap, Segment, Segmentation
 from node.results.pictures import preview
-from node.results.pictures.page import GAP, HEAD, HEIGHT
+from node.results.pictures.page import GAP, HEAD, HEIGHT, INK
 from node.series.source import Source
 from tests.node.results import sources
 from tests.node.results.sources import ct_source
@@ -143,3 +143,43 @@ def test_the_window_follows_what_is_shown_and_then_the_header() -> None:
     assert preview._window(source, source.volume, ["Liver"]) == (55, 350)
     bare = ct_source(WindowCenter=None, WindowWidth=None)
     assert preview._window(bare, source.volume, []) == preview.SOFT_TISSUE_WINDOW
+
+
+@pytest.mark.parametrize("orientation", list(sources.ORIENTATIONS))
+def test_the_place_of_a_cut_is_where_the_images_say(orientation: str) -> None:
+    volume = ct_source(orientation).volume
+    assert volume is not None
+    patient = preview.Patient.of(volume)
+    places = np.moveaxis(np.indices(volume.shape), 0, -1) @ volume.affine[:3, :3].T
+    places += volume.affine[:3, 3]
+    for index in (0, 2, 7):
+        height = patient.view(places[..., 2])[index].mean()
+        depth = patient.view(places[..., 1])[:, index].mean()
+        assert patient.place(volume, "axial", index) == f"z = {height:.0f} mm"
+        assert patient.place(volume, "coronal", index) == f"y = {depth:.0f} mm"
+
+
+def test_a_map_is_in_colour_with_its_limits_below(tmp_path: Path) -> None:
+    source = ct_source()
+    values = np.zeros(sources.SHAPE, np.float32)
+    values[4, 5:9, 3:7] = 2.5
+    item = ParametricMap(values, "Evidence", sources.BLUR, sources.ML)
+    preview.parametric(source, item, "Test", tmp_path / "map.png")
+    page = pixels(tmp_path / "map.png")
+    cuts, below = page[HEAD : HEAD + HEIGHT], page[HEAD + HEIGHT :]
+    for part in (cuts, below):
+        red, _, blue = (part[..., i].astype(int) for i in range(3))
+        assert (red > blue + 60).any()
+    assert (below.max(axis=2) > 200).any()  # the limits in words
+
+
+def test_a_box_says_how_certain_it_is(tmp_path: Path) -> None:
+    source = ct_source()
+    for score in (None, 0.8):
+        box = Detection("b", sources.NODULE, sources.ABNORMAL, (2, 6, 5), (4, 14, 12), score)
+        preview.detections(source, [box], "Test", tmp_path / f"{score}.png")
+    bare, said = (
+        (pixels(tmp_path / f"{one}.png")[HEAD : HEAD + HEIGHT] == INK).all(axis=2).sum()
+        for one in (None, 0.8)
+    )
+    assert said > bare

@@ -8,9 +8,10 @@ import numpy as np
 from fastapi import HTTPException
 from fastapi.responses import JSONResponse, Response
 
-from node.look import colour_map, pictures
+from node.look import pictures
 from node.look.looker import Looker
 from node.look.values_of import Numbers
+from node.results.pictures import colour_map
 from node.web.viewer.own import desk as desks
 from node.web.viewer.own.asked import Asked
 from node.web.viewer.own.stack_json import stack_shape
