@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +96,7 @@ def draw(
     lines = len(legend) + (colours is not None)
     page = Image.new("RGB", (width, HEAD + HEIGHT + LEGEND_LINE * lines + 16), BACKGROUND)
     pen = ImageDraw.Draw(page)
-    pen.text((GAP, 8), title, INK, ImageFont.load_default(17))
+    pen.text((GAP, 8), title, INK, _fitting(pen, title, width - 2 * GAP))
     left = GAP
     for cut, picture in zip(cuts, pictures, strict=True):
         top = HEAD + (HEIGHT - picture.height) // 2
@@ -106,6 +107,12 @@ def draw(
     if colours is not None:
         _scale(page, pen, colours, HEAD + HEIGHT + 8 + LEGEND_LINE * len(legend))
     page.save(path, "PNG")
+
+
+def _fitting(pen: ImageDraw.ImageDraw, words: str, width: int) -> Any:
+    """The largest font in which words are no wider; the smallest, where none is."""
+    fonts = [ImageFont.load_default(size) for size in (17, 15, 13, 11)]
+    return next((one for one in fonts if pen.textlength(words, one) <= width), fonts[-1])
 
 
 def _picture(cut: Cut, scale: float) -> Image.Image:
