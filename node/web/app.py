@@ -22,6 +22,7 @@ from node.web.dicomweb import routes as dicomweb
 from node.web.frame.render import STATIC, Render
 from node.web.hosts import KnownHosts
 from node.web.pages import routes as pages
+from node.web.patience import PromptBodies
 from node.web.timed import Timed
 from node.web.viewer import opening, serving
 
@@ -64,6 +65,7 @@ def create_app(context: WebContext) -> FastAPI:
     app.router.routes.append(dicomweb.mount(context))
     app.add_middleware(Timed, timings=context.timings)
     app.add_middleware(Audited, trail=context.audit, node=context.title)
+    app.add_middleware(PromptBodies, but=(dicomweb.PREFIX, "/upload"))
     app.add_middleware(KnownHosts, allowed=context.allowed_hosts)
     app.add_middleware(_Hardened)
     app.add_middleware(_AnswersHead)

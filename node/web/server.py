@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from node.dimse.tls import ServerTls
 from node.errors import NodeError
 from node.web.behind import Behind
+from node.web.patience import Impatient
 
 START_S = 10.0
 STOP_S = 5.0
@@ -48,7 +49,8 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            http="h11",  # it limits the head of a request, which httptools does not
+            http=Impatient,
+            reset_contextvars=True,  # what one request may see is nothing to the next
             ws="none",
             lifespan="off",
             timeout_graceful_shutdown=2,

@@ -72,6 +72,10 @@ RULES = (RestrictionSettings(role="operator", ae_titles=("CT1",)),)
 
 @pytest.fixture
 def foreign(site: Site) -> Foreign:
+    return enter_both(site)
+
+
+def enter_both(site: Site) -> Foreign:
     """Ours from CT1, another's from MR9; of both a job, an alarm and a refused image."""
     _enter(site, "CT1", PatientName="Our^Own", PatientID="OURS", AccessionNumber="OUR-ACC")
     return _enter(
