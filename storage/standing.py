@@ -42,7 +42,8 @@ def numbers(tx: Transaction, destination: str) -> dict[DeliveryState, int]:
 
 
 def open_ones(tx: Transaction, destination: str, limit: int = 50) -> list[Alike]:
-    """What is not sent, job by job: refused first, then what waits, the newest jobs first."""
+    """What is not sent, job by job: what was refused, the newest jobs first; then what is under way
+    or waits, the next in turn first."""
     return [
         one
         for state in (DeliveryState.FAILED, DeliveryState.SENDING, DeliveryState.PENDING)
@@ -52,13 +53,7 @@ def open_ones(tx: Transaction, destination: str, limit: int = 50) -> list[Alike]
 
 def _alike(tx: Transaction, destination: str, state: DeliveryState, limit: int) -> list[Alike]:
     table, jobs = schema.deliveries, schema.jobs
-    newest = (
-        sa.select(table.c.job_id)
-        .distinct()
-        .where(table.c.destination == destination, table.c.state == state.value)
-        .order_by(table.c.job_id.desc())
-        .limit(limit)
-    )
+    chosen = _chosen(tx, destination, state, limit)
     query = (
         sa.select(
             table.c.job_id,
@@ -70,14 +65,26 @@ def _alike(tx: Transaction, destination: str, state: DeliveryState, limit: int) 
         )
         .join(jobs, jobs.c.id == table.c.job_id)
         .where(table.c.destination == destination, table.c.state == state.value)
-        .where(table.c.job_id.in_(newest))
+        .where(table.c.job_id.in_(chosen))
         .group_by(table.c.job_id, jobs.c.study_id, jobs.c.analyzer, table.c.reason)
-        .order_by(table.c.job_id.desc())
     )
+    rows = sorted(tx.execute(query), key=lambda row: chosen.index(row.job_id))
     return [
         Alike(row.job_id, row.study_id, row.analyzer, state, row.reason, row.number, row.next_try)
-        for row in tx.execute(query)
+        for row in rows
     ]
+
+
+def _chosen(tx: Transaction, destination: str, state: DeliveryState, limit: int) -> list[int]:
+    """The jobs that are shown, along ``ix_deliveries_next`` where many may wait."""
+    table = schema.deliveries
+    there = (table.c.destination == destination, table.c.state == state.value)
+    if state is DeliveryState.FAILED:
+        newest = sa.select(table.c.job_id).distinct().where(*there)
+        return list(tx.scalars(newest.order_by(table.c.job_id.desc()).limit(limit)))
+    order = (table.c.urgency, table.c.job_id)
+    following = sa.select(*order).distinct().where(*there).order_by(*order).limit(limit)
+    return [row.job_id for row in tx.execute(following)]
 
 
 def restart_failed(tx: Transaction, destination: str, at: datetime, said_by: str) -> int:

@@ -94,7 +94,7 @@ def _shown(tx: Transaction, context: WebContext, name: str, tests: _Tests) -> De
     return DestinationShown(
         name=name,
         kind=context.kinds.get(name, "dimse"),
-        numbers=standing.numbers(tx, name),
+        numbers=context.shared.get(("standing", name), lambda: standing.numbers(tx, name)),
         open_ones=tuple(standing.open_ones(tx, name)),
         next_due=outbox.next_due(tx, name),
         reason=overview.why_put_off(tx, name),
