@@ -15,7 +15,7 @@ UPGRADE ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb poppler-utils plastimatch postgresql qpdf strace
 OCR := tesseract-ocr
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results docs peers gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results bench-viewer docs peers gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -71,6 +71,9 @@ bench-receive: venv peers
 
 bench-query: venv peers
 	$(BIN)/python -m benchmarks.query $(ARGS)
+
+bench-viewer: venv peers
+	$(BIN)/python -m benchmarks.viewer $(ARGS)
 
 bench-scale: venv
 	$(BIN)/python -m benchmarks.scale

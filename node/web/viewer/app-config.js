@@ -57,12 +57,20 @@ const beside = {
   ],
 };
 
+// One WebGL context for all viewports, as on phones. OHIF would make seven before it shows anything.
+function useOneContext() {
+  const { getConfiguration, setConfiguration } = window.cornerstone;
+  const now = getConfiguration();
+  setConfiguration({ ...now, rendering: { ...now.rendering, webGlContextCount: 1 } });
+}
+
 const wetread = {
   id: 'wetread',
   preRegistration({ servicesManager }) {
     const { hangingProtocolService } = servicesManager.services;
     const isBeside = displaySet => displaySet.SeriesInstanceUID === params.get('beside');
     hangingProtocolService.addCustomAttribute('isBeside', 'Source of what was made', isBeside);
+    useOneContext();
   },
   getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
   onModeEnter({ servicesManager }) {
@@ -123,9 +131,10 @@ window.config = {
         wadoRoot: '/dicom-web',
         qidoSupportsIncludeField: true,
         imageRendering: 'wadors',
-        thumbnailRendering: 'wadors',
+        thumbnailRendering: 'thumbnail', // made by the node: here each would be drawn by WebGL
+        thumbnailRequestStrategy: 'fetch',
         enableStudyLazyLoad: true,
-        supportsFuzzyMatching: true,
+        supportsFuzzyMatching: false,
         supportsWildcard: true,
         dicomUploadEnabled: false,
         singlepart: 'bulkdata,video',

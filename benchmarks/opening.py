@@ -1,0 +1,147 @@
+"""A study is opened in OHIF by headless Chromium: when the first slice is seen, when all are there,
+when a segmentation lies on them, and how long the page stood still.
+
+The browser has OHIF's files in its cache, as whoever reads daily has, and nothing of the study.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode
+
+from playwright.sync_api import Page, Playwright
+
+OPTIONS = (
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--disable-web-security",  # OHIF's files come from a server beside Orthanc
+)
+PATIENCE_MS = 300_000
+WARMING = 3
+_WATCH = """
+(() => {
+  const seen = (window.seen = { images: new Set(), longest: 0 });
+  const mark = (name) => { seen[name] ??= performance.now(); };
+  new PerformanceObserver((list) => {
+    for (const task of list.getEntries()) seen.longest = Math.max(seen.longest, task.duration);
+  }).observe({ type: 'longtask', buffered: true });
+  const small = new OffscreenCanvas(96, 64).getContext('2d', { willReadFrequently: true });
+  const look = () => {
+    const canvas = document.querySelector('.cornerstone-canvas');
+    if (!canvas?.width) return;
+    small.drawImage(canvas, 0, 0, 96, 64);
+    const { data } = small.getImageData(0, 0, 96, 64);
+    let lit = 0, coloured = 0;
+    for (let at = 0; at < data.length; at += 4) {
+      const most = Math.max(data[at], data[at + 1], data[at + 2]);
+      lit += most > 24;
+      coloured += most - Math.min(data[at], data[at + 1], data[at + 2]) > 10;
+    }
+    if (lit > 180) mark('first');
+    if (coloured > 12) mark('overlay');
+  };
+  const load = (event) => {
+    const id = event.detail?.image?.imageId ?? '';
+    if (id.startsWith('wadors:') && id.includes(seen.series ?? '')) seen.images.add(id);
+    if (seen.images.size >= (seen.wanted ?? Infinity)) mark('all');
+  };
+  const start = setInterval(() => {
+    if (!window.cornerstone?.eventTarget) return;
+    clearInterval(start);
+    window.cornerstone.eventTarget.addEventListener('CORNERSTONE_IMAGE_LOADED', load);
+    document.addEventListener('CORNERSTONE_IMAGE_RENDERED', () => setTimeout(look), true);
+    setInterval(look, 500);
+  }, 10);
+})();
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What is opened: a study with a series of so many slices, and a segmentation or none."""
+
+    uid: str
+    series: str
+    slices: int
+    segmentation: str = ""
+
+    def address(self, page: str) -> str:
+        query = {"StudyInstanceUIDs": self.uid}
+        if self.segmentation:
+            query["initialSeriesInstanceUID"] = self.segmentation
+        return f"{page}/viewer?{urlencode(query)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Seconds from the click; ``overlay_s`` 0 without a segmentation."""
+
+    first_s: float
+    all_s: float
+    overlay_s: float
+    longest_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Whoever opens studies on one side: a browser's profile that knows OHIF's files."""
+
+    playwright: Playwright
+    page: str
+    profile: Path
+
+    def warm(self, study: Study) -> None:
+        """Opens a study as often as it takes until the browser has kept its compiled scripts."""
+        with _browser(self.playwright, self.profile) as tab:
+            for _ in range(WARMING):
+                _show(tab, study, self.page, "seen.first")
+                tab.wait_for_timeout(2000)
+                tab.goto("about:blank")
+
+    def open(self, study: Study) -> Opened:
+        """A study that this browser has never shown."""
+        with tempfile.TemporaryDirectory(prefix="wetread-profile-") as folder:
+            fresh = Path(folder) / "profile"
+            shutil.copytree(self.profile, fresh, ignore=shutil.ignore_patterns("Singleton*"))
+            with _browser(self.playwright, fresh) as tab:
+                wanted = "seen.overlay" if study.segmentation else "seen.first && seen.all"
+                _show(tab, study, self.page, wanted)
+                found = tab.evaluate("({ ...seen, images: seen.images.size })")
+        times = (found.get(name) or 0 for name in ("first", "all", "overlay", "longest"))
+        return Opened(*(one / 1000 for one in times))
+
+
+@contextmanager
+def _browser(playwright: Playwright, profile: Path) -> Iterator[Page]:
+    """Debian's Chromium, headless, drawing in software."""
+    program = shutil.which("chromium")
+    if program is None:
+        raise SystemExit("chromium is not installed")
+    context = playwright.chromium.launch_persistent_context(
+        profile,
+        executable_path=program,
+        args=list(OPTIONS),
+        viewport={"width": 1400, "height": 850},
+    )
+    try:
+        context.add_init_script(_WATCH)
+        yield context.new_page()
+    finally:
+        context.close()
+
+
+def _show(tab: Page, study: Study, page: str, condition: str) -> None:
+    told = f"Object.assign(seen, {{ series: '{study.series}', wanted: {study.slices} }});"
+    tab.add_init_script(told)
+    tab.goto(study.address(page), wait_until="commit")
+    tab.wait_for_function(condition, polling=100, timeout=PATIENCE_MS)

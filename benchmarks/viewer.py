@@ -1,0 +1,155 @@
+"""How fast OHIF shows a study, on this node and on Orthanc's DICOMweb.
+
+    python -m benchmarks.viewer [--quick] [--only CASE] [--runs N] [--json FILE]
+
+Both sides hold the same objects, received by C-STORE, and the same OHIF is opened before each in
+turn, by Chromium without a screen that has OHIF's files in its cache and nothing of the study.
+Given are seconds from the click: medians, their ratio, the goal and whether it was met.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+from benchmarks import ohif_page, transfers, viewer_objects
+from benchmarks.archives import CACHE, Archive, orthanc, wetread
+from benchmarks.comparison import Goal, Table
+from benchmarks.opening import Opened, Reader
+from benchmarks.viewer_objects import Written
+
+SHELVED_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Of the CT, and of the CT below a segmentation; rows and columns; how often each is opened."""
+
+    slices: int
+    below: int
+    rows: int
+    segments: tuple[int, ...]
+    runs: int
+
+
+FULL = Sizes(400, 200, 512, (1, 10, 100), 5)
+QUICK = Sizes(20, 10, 64, (1, 3), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """An archive, and where OHIF stands before it."""
+
+    archive: Archive
+    page: str
+
+
+def cases(sizes: Sizes) -> list[str]:
+    return ["ct", *(f"seg-{number}" for number in sizes.segments)]
+
+
+def written(sizes: Sizes, case: str) -> Written:
+    """The objects of a case, made once."""
+    name = f"viewer-{sizes.rows}-{sizes.slices}"
+    if case == "ct":
+        return viewer_objects.ct(CACHE / name / "ct", "ct", sizes.slices, sizes.rows)
+    number = int(case.removeprefix("seg-"))
+    folder = CACHE / name / f"{case}-{sizes.below}"
+    return viewer_objects.ct(folder, case, sizes.below, sizes.rows, number)
+
+
+@contextmanager
+def sides(folder: Path) -> Iterator[list[Side]]:
+    """This node with OHIF in its data folder, and Orthanc with OHIF beside it."""
+    viewer = ohif_page.installed(CACHE / "viewer")
+    data = folder / "wetread" / "node"
+    data.mkdir(parents=True)
+    (data / "viewer").symlink_to(CACHE / "viewer")
+    with ExitStack() as stack:
+        ours = stack.enter_context(wetread(folder / "wetread"))
+        theirs = stack.enter_context(orthanc(folder / "orthanc"))
+        beside = stack.enter_context(ohif_page.page(viewer, theirs.web))
+        yield [Side(ours, ours.page), Side(theirs, beside)]
+
+
+@dataclass(frozen=True, slots=True)
+class Measuring:
+    """Opens a case on each side in turn."""
+
+    readers: dict[str, Reader]
+    """By the name of the side."""
+    table: Table
+    runs: int
+
+    def measure(self, case: str, what: Written) -> None:
+        """Rows of the table."""
+        found: dict[str, list[Opened]] = {}
+        for _ in range(self.runs):
+            for side, reader in self.readers.items():
+                one = reader.open(what.study)
+                found.setdefault(side, []).append(one)
+                print(f"{case} {side}: {one}", flush=True)
+        slices = what.study.slices
+        if what.study.segmentation:
+            name = f"SEG of {case.removeprefix('seg-')} segments on {slices} slices"
+            self._add(f"{name}: click → on the image", "overlay_s", found, Goal("Orthanc", 1 / 0.7))
+            self._add(f"{name}: longest task", "longest_s", found, Goal("Orthanc", 1))
+            return
+        name = f"CT of {slices} slices: click →"
+        self._add(f"{name} first slice", "first_s", found, Goal("Orthanc", 1 / 0.6))
+        self._add(f"{name} all slices", "all_s", found, Goal("Orthanc", 1 / 0.7))
+
+    def _add(self, case: str, field: str, found: dict[str, list[Opened]], goal: Goal) -> None:
+        values = {side: [getattr(one, field) for one in all_of] for side, all_of in found.items()}
+        self.table.add(case, "s", values, goal)
+
+
+def send(side: Side, what: Written) -> None:
+    """C-STORE, and the wait until what the node makes in the background is made."""
+    folder = what.files[0].parent
+    transfers.send(side.archive, folder, len(what.files))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="little of all: no figures")
+    parser.add_argument("--only", help="one of: ct, seg-1, seg-10, seg-100")
+    parser.add_argument("--runs", type=int, help="how often each is opened")
+    parser.add_argument("--json", type=Path, help="where the table is also written")
+    parser.add_argument("--folder", type=Path, help="where the files lie while it runs")
+    given = parser.parse_args()
+    sizes = QUICK if given.quick else FULL
+    names = [given.only] if given.only else cases(sizes)
+    made = {name: written(sizes, name) for name in names}
+    warming = viewer_objects.ct(CACHE / "viewer-warming", "warming", 8, 64)
+    table = Table()
+    with (
+        tempfile.TemporaryDirectory(prefix="wetread-bench-", dir=given.folder) as folder,
+        sides(Path(folder)) as both,
+        sync_playwright() as playwright,
+    ):
+        readers = {}
+        for side in both:
+            for what in (warming, *made.values()):
+                send(side, what)
+            name = side.archive.name
+            readers[name] = Reader(playwright, side.page, Path(folder) / f"profile-{name}")
+            readers[name].warm(warming.study)
+        time.sleep(1 if given.quick else SHELVED_S)
+        measuring = Measuring(readers, table, given.runs or sizes.runs)
+        for name, what in made.items():
+            measuring.measure(name, what)
+    print(f"\n{table.text()}")
+    if given.json:
+        table.save(given.json)
+
+
+if __name__ == "__main__":
+    main()
