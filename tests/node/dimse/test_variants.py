@@ -217,8 +217,10 @@ def _flood(connection: socket.socket, head: bytes) -> int:
     return sent
 
 
-@pytest.mark.parametrize("kind", [AC, RJ, DATA, RELEASE_RP, ABORT])
-@pytest.mark.parametrize("is_established", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "is_established"),
+    [*((kind, False) for kind in (AC, RJ, DATA, RELEASE_RP, ABORT)), (DATA, True), (ABORT, True)],
+)
 def test_a_pdu_without_end_is_not_read_by_the_side_that_calls(
     kind: int, is_established: bool
 ) -> None:
