@@ -1,6 +1,8 @@
 """How fast segmentations are built, written and let through the gate, beside highdicom and dcmqi.
 
-    python -m benchmarks.results [--slices 400] [--rounds 3] [--only "5 structures"]
+    python -m benchmarks.results [--slices 400] [--rounds 3] [--only "5 structures"] [--quick]
+
+``--quick`` runs every case from end to end once, on 40 slices: whether all of it works, no figures.
 
 One CT of 512 × 512 pixels, on which ellipsoids stand for structures. Ours is all that the node does
 from labels to a file that may leave: build, write, digest, gate with dciodvfy. highdicom's is its
@@ -51,6 +53,7 @@ from node.series.source import Source
 from storage.kinds import ObjectKind
 
 PIXELS = 512
+QUICK_SLICES = 40
 ORGAN, LUNG = Code("91723000", "SCT", "Anatomical Structure"), Code("39607008", "SCT", "Lung")
 HEADER = (
     "| case | frames | MB | side | wall s | CPU s | ours / its wall | ours / its CPU | memory |\n"
@@ -95,8 +98,11 @@ def main() -> None:
     parser.add_argument("--slices", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="")
+    parser.add_argument("--quick", action="store_true", help="40 slices, one round: no figures")
     parser.add_argument("--work", nargs=3, metavar=("FOLDER", "CASE", "SIDE"))
     given = parser.parse_args()
+    if given.quick:
+        given.slices, given.rounds = QUICK_SLICES, 1
     if given.work:
         folder, case, side = given.work
         print(json.dumps(asdict(work(Path(folder), CASES[int(case)], side))))

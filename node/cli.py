@@ -400,6 +400,8 @@ def analyze(
     analyzer: Annotated[str, typer.Option(help="Its name, see `wetread analyzers`.")],
     out: Annotated[Path, typer.Option(help="Where the SEG, SR and series are written.")],
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    language: Annotated[str, typer.Option(help="Of what the results say: en or de.")] = "en",
+    serial: Annotated[str, typer.Option(help="Serial number that the results name.")] = "",
     parameter: Annotated[
         list[str] | None,
         typer.Option("--set", help="A parameter, as NAME=VALUE; more than once for more."),
@@ -408,7 +410,8 @@ def analyze(
     """Run one analyzer on a folder, without a network, for its author."""
     from node.commands import author
 
-    sys.exit(author.analyze(folder, analyzer, out, device, parameter or []))
+    given = parameter or []
+    sys.exit(author.analyze(folder, analyzer, out, device, given, language, serial))
 
 
 @app.command(epilog=_like("wetread train hippocampus_unet --data FOLDER --out MODELS --epochs 20"))

@@ -215,6 +215,23 @@ class Retention:
             store = self._folders.instances
             while store.refused_bytes() > quota_gb * GB and self._forget_quarantine(now, 20):
                 pass
+        self._thin_refused_runs(now)
+
+    def _thin_refused_runs(self, now: datetime) -> None:
+        """Results that were refused, by age, and the oldest beyond the quota."""
+        days, quota_gb = self._settings.quarantine_days, self._settings.quarantine_gb
+        store = self._folders.instances
+        runs = store.refused_runs()
+        surplus = 0.0
+        if quota_gb is not None:
+            used = store.refused_bytes() + sum(one.size_bytes for one in runs)
+            surplus = used - quota_gb * GB
+        for one in runs:
+            is_old = days is not None and one.refused_at < now - timedelta(days=days)
+            if is_old or surplus > 0:
+                store.delete_refused_run(one.name)
+                surplus -= one.size_bytes
+                log.info("refused_result_deleted", bytes=one.size_bytes)
 
     def _forget_quarantine(self, before: datetime, limit: int) -> int:
         with self._database.write() as tx:

@@ -22,7 +22,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from storage import folder_lock
+from storage import folder_lock, refused_runs
 from storage.blobs import Blob, Files
 from storage.disk import copy_synced, move, named_errors
 from storage.errors import StorageError, StoreUnavailable
@@ -371,6 +371,21 @@ class InstanceStore:
         """
         with named_errors(_QUARANTINE), os.scandir(self.quarantine) as entries:
             return sum(entry.stat().st_size for entry in entries if entry.is_file())
+
+    def refused_runs(self) -> list[refused_runs.RefusedRun]:
+        """What was refused of results, the oldest first.
+
+        Raises
+        ------
+        StoreUnavailable
+        """
+        with named_errors(_QUARANTINE):
+            return refused_runs.found(self.quarantine)
+
+    def delete_refused_run(self, name: str) -> None:
+        """Raises StoreUnavailable."""
+        with named_errors(_QUARANTINE):
+            shutil.rmtree(self.quarantine / name)
 
     def delete_refused(self, kept: str) -> None:
         """Raises StoreUnavailable."""

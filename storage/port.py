@@ -19,6 +19,7 @@ from storage.records import Placement
 if TYPE_CHECKING:  # workers, which touch no database, know the port too
     from storage.metadata_shelf import Shelved
     from storage.quarantine import RefusalKind, Refused
+    from storage.refused_runs import RefusedRun
 
 
 class Readable(Protocol):
@@ -159,6 +160,12 @@ class Instances(Protocol):
 
     def delete_refused(self, kept: str) -> None:
         """Delete refused bytes; nothing where nothing is."""
+
+    def refused_runs(self) -> list[RefusedRun]:
+        """Results that were refused, the oldest first."""
+
+    def delete_refused_run(self, name: str) -> None:
+        """Delete what was refused of a run."""
 
 
 class JobPlace(Protocol):

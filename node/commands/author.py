@@ -30,15 +30,29 @@ console = Console()
 # --- analyze --------------------------------------------------------------------------------------
 
 
-def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[str]) -> int:
+def analyze(
+    folder: Path,
+    name: str,
+    out: Path,
+    device: str,
+    assignments: list[str],
+    language: str = "en",
+    serial: str = "",
+) -> int:
     """Run one analyzer on the best series of a folder and write what the node would send.
+
+    language, serial: as of ``[results]`` in the settings of a node.
 
     Gives 0 for results, 1 for a failure, 3 when the analyzer does not apply.
     """
     from node.intake.companions import companions
     from node.intake.folder import read_folder
+    from node.results.modules.source import Maker
+    from node.results.words.sentences import LANGUAGES
     from node.work.executor import Verdict
 
+    if language not in LANGUAGES:
+        raise SettingsError(f"--language {language}: known are {', '.join(LANGUAGES)}")
     try:
         info = registry.info(name)
         parameters = dataclasses.asdict(registry.parameters(name, read_parameters(assignments)))
@@ -56,7 +70,9 @@ def analyze(folder: Path, name: str, out: Path, device: str, assignments: list[s
         return 3
     beside = companions(contents.series, series, info)
     with console.status(f"{name} on {len(series.instances)} images"):
-        outcome = _outcome(_ticket(series, beside, info, parameters, out), device)
+        ticket = _ticket(series, beside, info, parameters, out)
+        made_by = Maker(serial=serial, language=language)
+        outcome = _outcome(dataclasses.replace(ticket, maker=made_by), device)
     _show_manners(outcome)
     if outcome.verdict is Verdict.FAILED:
         console.print(outcome.traceback or outcome.reason, markup=False)

@@ -146,9 +146,9 @@ class RetentionSettings(Table):
     results_gb: Annotated[Gigabytes, example(200)] = None
     """Beyond that the oldest files of results go."""
     quarantine_days: Annotated[Days, example(30)] = None
-    """Refused images."""
+    """Refused images and results."""
     quarantine_gb: Annotated[Gigabytes, example(50)] = None
-    """Beyond that the oldest refused images go."""
+    """Beyond that the oldest refused images go, then the oldest refused results."""
     events_days: Annotated[Days, example(365)] = None
     """History, announcements and requests that are over; open alarms stay."""
     logs_days: Annotated[Days, example(30)] = None

@@ -115,4 +115,4 @@ def _why(error: Exception) -> str:
     """In words without values: an error of a library may quote the images."""
     if isinstance(error, ResultError):
         return str(error)
-    return f"it could not be made: {type(error).__name__}"
+    return f"failed: {type(error).__name__}"

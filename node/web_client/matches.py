@@ -15,6 +15,9 @@ from node.errors import NodeError
 
 PAGE = 500
 """Matches that are asked for at once."""
+MOST_PAGE_BYTES = 32_000_000
+"""Of an answer: some 10 kB a match are many."""
+_AT_ONCE = 65_536
 _UID = re.compile(r"[0-9.]{1,64}")
 
 
@@ -56,15 +59,31 @@ class Asking:
             seen.update(one[unique] for one in fresh)
             yield from fresh
 
+    def _read(self, answer: httpx.Response) -> bytes:
+        """Its body, decompressed; not more of it than a page of matches has."""
+        told = bytearray()
+        for part in answer.iter_bytes(_AT_ONCE):
+            told += part
+            if len(told) > MOST_PAGE_BYTES:
+                megabytes = MOST_PAGE_BYTES // 10**6
+                raise NoMatches(
+                    f"{self.service} answers a query for {PAGE} matches with more than"
+                    f" {megabytes} MB: no more is read"
+                )
+        return bytes(told)
+
     def _page(self, path: str, parameters: tuple[tuple[str, str], ...]) -> list[dict[str, Any]]:
         accepted = {"Accept": "application/dicom+json"}
-        answer = self.client.get(path, params=httpx.QueryParams(parameters), headers=accepted)
-        if answer.status_code == httpx.codes.NO_CONTENT:
+        asked = httpx.QueryParams(parameters)
+        with self.client.stream("GET", path, params=asked, headers=accepted) as answer:
+            status = answer.status_code
+            told = self._read(answer) if status == httpx.codes.OK else b""
+        if status == httpx.codes.NO_CONTENT:
             return []  # as editions before 2020 have it
-        if answer.status_code != httpx.codes.OK:
-            raise NoMatches(f"{self.service} answered a query (QIDO-RS) with {answer.status_code}")
+        if status != httpx.codes.OK:
+            raise NoMatches(f"{self.service} answered a query (QIDO-RS) with {status}")
         try:
-            found = json.loads(answer.content)
+            found = json.loads(told)
         except ValueError as error:
             raise NoMatches(f"{self.service} does not answer a query with JSON") from error
         return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []

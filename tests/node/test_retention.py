@@ -378,6 +378,29 @@ def test_quarantine_is_kept_within_its_quota(house: House) -> None:
     assert "q0.dcm" not in left
 
 
+def refused(house: House, name: str, days: float) -> Path:
+    """Results of a run that the gate refused, so many days ago."""
+    folder = house.folders.instances.quarantine / name
+    folder.mkdir()
+    (folder / "report.dcm").write_bytes(bytes(1000))
+    at = house.now.timestamp() - days * 86_400
+    os.utime(folder, (at, at))
+    return folder
+
+
+def test_refused_results_go_by_age_with_refused_images(house: House) -> None:
+    old, form = refused(house, "job-1-0a1b", 40), refused(house, "forms-2-0a1b", 31)
+    new, other = refused(house, "job-3-0a1b", 3), refused(house, "notes", 90)
+    house.keeper(quarantine_days=30).step()
+    assert [one.exists() for one in (old, form, new, other)] == [False, False, True, True]
+
+
+def test_beyond_the_quota_the_oldest_refused_results_go(house: House) -> None:
+    folders = [refused(house, f"job-{number}-0a", 10 - number) for number in range(5)]
+    house.keeper(quarantine_gb=2500 / 1e9).step()
+    assert [one.exists() for one in folders] == [False] * 3 + [True] * 2
+
+
 def test_an_image_that_is_taken_out_while_it_comes_again_is_stored_anew(house: House) -> None:
     store = house.folders.instances
     house.store(1, "1.1")

@@ -28,7 +28,7 @@ from node.results.modules.source import Provenance
 from node.results.presence import Presence
 from node.results.report import ranges
 from node.results.words import numbers, phrases, sentences
-from node.results.words.sentences import Said
+from node.results.words.sentences import ENGLISH, Said
 from node.series.source import Source
 
 MOST_DESCRIBED = 6
@@ -141,9 +141,22 @@ def answer_in_words(item: Classification, language: str) -> str:
     """The answer, called possible where it lies below the operating point, and how sure it is."""
     answer = meaning(item.answer, language)
     if certainty.is_possible(item) and item.answer != certainty.POSSIBLE:
-        answer = sentences.POSSIBLY(language, what=answer)
+        answer = sentences.POSSIBLY(language, what=_within_a_sentence(item.answer, language))
     percent = certainty.percent_of(item)
     return answer if percent is None else f"{answer} ({_certain(percent, language)})"
+
+
+_NO_NOUNS = frozenset({"Present", "Absent", "Yes", "No"})
+"""What is small in German, too, where no sentence begins with it."""
+
+
+def _within_a_sentence(answer: Code, language: str) -> str:
+    """What it means, with a small letter where it stands behind another word: "present"."""
+    said = meaning(answer, language)
+    is_name = said[1:2].isupper()  # an abbreviation
+    if is_name or (language != ENGLISH and answer.meaning not in _NO_NOUNS):
+        return said
+    return f"{said[:1].lower()}{said[1:]}"
 
 
 def _certain(percent: float, language: str) -> str:

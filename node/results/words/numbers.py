@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
-from analyzers.contract import Code, Measurement
+from analyzers.contract import Code, Measurement, Reference
 from node.results.words.sentences import GERMAN
 
 SHOWN_DIGITS, KEPT_DIGITS = 3, 6
@@ -81,17 +81,45 @@ def on_screen(ucum: str) -> str:
 
 
 def in_words(measurement: Measurement, language: str) -> str:
-    """A number with its unit, as short as it can be and in ASCII: "5.2 L", "2020 mm3"."""
-    return with_unit(measurement.value, measurement.unit, language)
+    """A number with its unit, as short as it can be and in ASCII: "5.2 L", "2020 mm3".
+
+    One beyond its reference range has as many digits as it takes to be seen beyond it.
+    """
+    value, unit = measurement.value, measurement.unit
+    return with_unit(value, unit, language, _crossed(value, measurement.reference))
 
 
-def with_unit(value: float, code: Code, language: str) -> str:
-    """The same of a value and a unit."""
+def _crossed(value: float, reference: Reference | None) -> float | None:
+    """The limit of the range beyond which a value lies."""
+    if reference is None:
+        return None
+    if reference.low is not None and value < reference.low:
+        return reference.low
+    is_above = reference.high is not None and value > reference.high
+    return reference.high if is_above else None
+
+
+def with_unit(value: float, code: Code, language: str, beyond: float | None = None) -> str:
+    """The same of a value and a unit; ``beyond``: a limit on whose other side it lies."""
     unit = unit_words(code).translate(_ASCII)
     if unit == "mL" and abs(value) >= 1000:
-        litres = written(float(f"{value / 1000:.2g}"))
+        limit = None if beyond is None else beyond / 1000
+        litres = written(_rounded(value / 1000, _LITRE_DIGITS, limit))
         return f"{spelled(litres, language)} L"
-    return f"{spelled(without_powers(shown(value)), language)} {unit}".rstrip()
+    rounded = _rounded(value, SHOWN_DIGITS, beyond)
+    return f"{spelled(without_powers(rounded), language)} {unit}".rstrip()
+
+
+_LITRE_DIGITS = 2
+
+
+def _rounded(value: float, fewest: int, beyond: float | None) -> float:
+    """To so many significant digits; to more where else it would not lie beyond the limit."""
+    for digits in range(fewest, KEPT_DIGITS):
+        rounded = float(f"{value:.{digits}g}")
+        if beyond is None or (rounded > beyond if value > beyond else rounded < beyond):
+            return rounded
+    return kept(value)
 
 
 def without_powers(value: float) -> str:

@@ -114,6 +114,7 @@ def test_a_file_without_end_ends_the_body_by_name(ward: Ward) -> None:
         ({"/studies": (500, b"")}, "answered a query (QIDO-RS) with 500"),
         ({"/studies": (200, b"<html>")}, "does not answer a query with JSON"),
         ({"/studies": (200, b'{"error": 1}')}, "nothing of the kind"),
+        ({"/studies": (200, bytes(40_000_000))}, "with more than 32 MB: no more is read"),
     ],
 )
 def test_what_is_no_answer_to_a_query_is_said(

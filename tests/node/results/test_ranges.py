@@ -15,6 +15,7 @@ from node.results import reported
 from node.results.forms import rows, table
 from node.results.modules.source import Maker
 from node.results.report import lines
+from node.results.words import numbers
 from node.results.write import write_results
 from storage.kinds import ObjectKind
 from tests.node.results import sources
@@ -39,6 +40,19 @@ def conclusion(report: Any) -> str:
         for one in report.ContentSequence
         if one.ConceptNameCodeSequence[0].CodeMeaning == "Conclusion"
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "reference", "said"),
+    [(1.0004, Reference(None, 1.0, "x"), "1.0004 mL"),
+     (0.99996, Reference(1.0, None, "x"), "0.99996 mL"),
+     (1.01, Reference(None, 1.0, "x"), "1.01 mL"), (1.0004, Reference(None, 2.0, "x"), "1 mL"),
+     (5012.0, Reference(None, 5000.0, "x"), "5.01 L"), (5012.0, None, "5 L")],
+)  # fmt: skip
+def test_a_number_beyond_its_range_is_seen_beyond_it(
+    value: float, reference: Reference | None, said: str
+) -> None:
+    assert numbers.in_words(measured(value, reference), "en") == said
 
 
 @pytest.mark.parametrize(

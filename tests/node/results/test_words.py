@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 
 from analyzers import registry
-from analyzers.contract import Code, Findings, Measurement, Segmentation
+from analyzers.contract import (
+    Classification,
+    Code,
+    Findings,
+    Measurement,
+    OperatingPoint,
+    Segmentation,
+)
 from node.results.forms import rows
+from node.results.report import statements
 from node.results.words import numbers, phrases, sentences, spoken
 from node.results.words.sentences import LANGUAGES, Said
 from tests.node.results import sources
@@ -66,6 +74,16 @@ def test_every_analyzer_that_comes_with_the_node_has_a_german_title(name: str) -
      ("Right lung: no aerated lung found.", "Rechte Lunge: keine belüftete Lunge gefunden."),
      ("Smoothed by 1.3 mm against noise before scoring.",
       "Vor der Bewertung gegen Rauschen um 1,3 mm geglättet."),
+     ("Noise in soft tissue is 41.2 HU (limit 40 HU).",
+      "Rauschen in Weichteilen beträgt 41,2 HU (Grenze 40 HU)."),
+     ("Both series share a frame of reference and are laid as the headers say: registration, "
+      "measured, would move the second by up to 1.5 mm (mutual information 0.4 → 0.5 nats), no "
+      "material gain.",
+      "Beide Serien haben ein gemeinsames Bezugssystem und sind gelagert, wie die Header es "
+      "angeben: Eine Registrierung würde die zweite um bis zu 1,5 mm verschieben "
+      "(Transinformation 0,4 → 0,5 nats), ohne wesentlichen Gewinn."),
+     ("JPEG-LS, ratio 2.51; every pixel is as it was.",
+      "JPEG-LS, Verhältnis 2,51; jedes Pixel ist, wie es war."),
      ("slice thickness is 5 mm, at most 2.5 mm is accepted",
       "die Schichtdicke beträgt 5 mm, erlaubt sind höchstens 2,5 mm")],
 )  # fmt: skip
@@ -83,7 +101,7 @@ def test_findings_are_spoken_of_in_german_and_their_codes_stay() -> None:
 
 # --- no sentence beside the table -----------------------------------------------------------------
 
-ASIDE = {"words", "gate", "errors.py", "table.py", "kinds.py", "identity.py"}
+ASIDE = {"words", "gate", "errors.py", "table.py", "kinds.py", "identity.py", "releases.py"}
 """What speaks to people at the node, not in results: errors, documentation, what the gate says."""
 UNSPOKEN_CALLS = {"Code", "re.compile", "log.info", "log.warning", "reasons.append"}
 NAMES = {
@@ -159,3 +177,18 @@ def test_numbers_for_people_have_no_powers_of_ten(value: float, said: str) -> No
     assert numbers.with_unit(value, unit, "de") == said
     (row,) = rows.of_one(Measurement(sources.VOLUME, value, unit), "de")
     assert row[1] == said.replace("mm3", "mm³")
+
+
+@pytest.mark.parametrize(
+    ("meaning", "language", "said"),
+    [("Present", "en", "possibly present (certainty 40%)"),
+     ("Present", "de", "möglicherweise vorhanden (Sicherheit 40 %)"),
+     ("Nodule", "de", "möglicherweise Rundherd (Sicherheit 40 %)"),
+     ("CT", "en", "possibly CT (certainty 40%)")],
+)  # fmt: skip
+def test_an_answer_has_a_small_letter_within_a_sentence(
+    meaning: str, language: str, said: str
+) -> None:
+    point = OperatingPoint(0.5, 0.9, 0.9, "x")
+    answer = Classification(Code("1", "X", "Q"), Code("2", "X", meaning), 0.4, point)
+    assert statements.answer_in_words(answer, language) == said

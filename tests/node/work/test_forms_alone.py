@@ -96,7 +96,7 @@ def kinds(outcome: Outcome) -> set[str]:
 
 @pytest.mark.parametrize(
     ("changes", "why"),
-    [({"build": breaks}, "it could not be made: ZeroDivisionError"),
+    [({"build": breaks}, "failed: ZeroDivisionError"),
      ({"read_back": refuses}, "document refused: its pages are blank")],
     ids=["raises", "is refused"],
 )  # fmt: skip
