@@ -67,7 +67,7 @@ def show_jobs(path: Path, state: str, limit: int) -> int:
     table = Table("job", "study", "analyzer", "state", "attempts", "entered", "why")
     for one in found:
         entered = f"{one.created_at:%Y-%m-%d %H:%M}"
-        words = one.cancel_wish or one.reason
+        words = one.reason or one.cancel_wish
         row = (str(one.id), str(one.study_id), one.analyzer, one.state.value.replace("_", " "))
         table.add_row(*row, str(one.attempts), entered, escape(words[:120]))
     console.print(table if found else "there is no such job")

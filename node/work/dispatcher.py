@@ -123,6 +123,7 @@ class Dispatcher:
             self._settle_or_fail(*self._unsettled[0])
             self._unsettled.pop(0)
         self._end_unwanted()
+        self._tell_of_unwanted()
         while self._running < self._executor.slots and not self._stopping.is_set():
             if self._is_held():
                 return
@@ -139,6 +140,18 @@ class Dispatcher:
             unwanted = ledger.wanted_cancelled(tx)
         for job_id in self._in_hand.intersection(unwanted):
             self._executor.end(job_id)
+
+    def _tell_of_unwanted(self) -> None:
+        """A job that was cancelled while it waited may have been the last of its rule."""
+        with self._database.read() as tx:
+            unwanted = ledger.cancelled_not_told_of(tx)
+        for job_id in unwanted:
+            with self._database.write() as tx:
+                job = ledger.get(tx, job_id)
+                if job.state is JobState.CANCELLED:
+                    self._sum_up(tx, job)
+                    ledger.told_of(tx, job_id)
+            self._tell(job)
 
     def _wait(self) -> None:
         try:

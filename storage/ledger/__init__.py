@@ -4,7 +4,8 @@ pending → running → done | failed | not_applicable | cancelled. Every transi
 finished job leaves – results and the deliveries they cause – is entered in the same transaction.
 """
 
-from storage.ledger.cancelling import NotCancelled, cancel, cancelled
+from storage.ledger.cancelling import NotCancelled, cancel, cancelled, told_of
+from storage.ledger.cancelling import not_told_of as cancelled_not_told_of
 from storage.ledger.cancelling import wanted as wanted_cancelled
 from storage.ledger.claiming import claim
 from storage.ledger.ending import (
@@ -48,6 +49,7 @@ __all__ = [
     "add_lines",
     "cancel",
     "cancelled",
+    "cancelled_not_told_of",
     "claim",
     "companions_of",
     "done",
@@ -76,6 +78,7 @@ __all__ = [
     "results_of",
     "retry_later",
     "studies_of",
+    "told_of",
     "wait_for",
     "waited_for",
     "want_forms",

@@ -60,6 +60,20 @@ def wanted(tx: Transaction) -> list[int]:
     return list(tx.scalars(query))
 
 
+def not_told_of(tx: Transaction) -> list[int]:
+    """The jobs that were cancelled while they waited, and of which nothing above them knows yet."""
+    table = schema.jobs
+    query = sa.select(table.c.id).where(
+        table.c.state == JobState.CANCELLED.value, schema.unindexed(table.c.cancel_wish) != ""
+    )
+    return list(tx.scalars(query))
+
+
+def told_of(tx: Transaction, job_id: int) -> None:
+    """What stands above a cancelled job knows of it."""
+    rows.change(tx, job_id, cancel_wish="")
+
+
 def cancelled(tx: Transaction, job_id: int, at: datetime) -> bool:
     """End a running job whose cancelling was wanted; false where nobody wants it."""
     job = reading.get(tx, job_id)
@@ -72,8 +86,9 @@ def cancelled(tx: Transaction, job_id: int, at: datetime) -> bool:
 def _ended(tx: Transaction, job: Job, at: datetime, words: str) -> JobState:
     state = JobState.DONE if job.is_further else JobState.CANCELLED
     values = {"finished_at": at, "reason": words} if state is JobState.CANCELLED else {"reason": ""}
+    wish = words if state is JobState.CANCELLED and job.state is JobState.PENDING else ""
     rows.change(
-        tx, job.id, state=state.value, cancel_wish="", is_further=False, traceback="", **values
+        tx, job.id, state=state.value, cancel_wish=wish, is_further=False, traceback="", **values
     )
     said = words if state is JobState.CANCELLED else f"further forms of the findings: {words}"
     rows.tell(tx, at, job.id, job.state, state, said, Level.INFO)

@@ -20,7 +20,7 @@ from node.results.study.members import Member
 from node.work import job
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Summary, Ticket, Verdict
-from storage import events, ledger, outbox, own_jobs, retries
+from storage import events, ledger, outbox, own_jobs, retries, suspension
 from storage.database import Database, Transaction, open_database
 from storage.kinds import ObjectKind
 from storage.ledger import rows
@@ -423,3 +423,42 @@ def test_a_summary_of_which_the_ledger_was_lost_is_found_again_with_its_bytes(
 def restart(bench: Bench, job_id: int) -> None:  # noqa: F811
     with bench.database.write() as tx:
         ledger.restart(tx, job_id, bench.clock())
+
+
+def test_a_job_that_is_cancelled_while_it_waits_keeps_the_summary_waiting_no_longer(
+    bench: Bench,  # noqa: F811
+) -> None:
+    ids = enter(bench)
+    with bench.database.write() as tx:
+        ledger.cancel(tx, ids[1], bench.clock(), "anna")
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    site.run()
+    (told,) = site.told()
+    assert [one.state for one in told.members] == [
+        JobState.DONE,
+        JobState.CANCELLED,
+        JobState.DONE,
+    ]
+    assert [len(one.refers_to) for one in told.members] == [1, 0, 1]
+
+
+def test_the_last_job_of_a_rule_that_is_cancelled_while_it_waits_has_the_summary_made(
+    bench: Bench,  # noqa: F811
+) -> None:
+    site = Site(bench, ScriptedExecutor(ends()))
+    *ids, last = enter(bench)
+    with bench.database.write() as tx:
+        suspension.suspend(tx, bench.clock(), "anna")
+    site.run()
+    assert site.summaries() == []
+    with bench.database.write() as tx:
+        suspension.resume(tx, bench.clock(), "anna")
+        ledger.claim(tx, bench.clock())
+        ledger.done(tx, ids[0], bench.clock(), results("sr", uid="1.2.3.1"))
+        ledger.claim(tx, bench.clock())
+        ledger.done(tx, ids[1], bench.clock(), results("sr", uid="1.2.3.2"))
+        ledger.cancel(tx, last, bench.clock(), "anna")
+    site.run()
+    (made,) = site.summaries()
+    assert made.state is JobState.DONE
