@@ -1,0 +1,136 @@
+"""OHIF as it is, fetched once, and a real browser before it."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import importlib.util
+import io
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from node.ohif.install import CannotInstall, install
+from node.ohif.installed import Viewer
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "wetread-ohif"
+OPTIONS = (
+    "--no-sandbox",
+    "--use-gl=angle",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--ignore-gpu-blocklist",
+    "--disable-background-networking",
+    "--disable-dev-shm-usage",
+    "--force-device-scale-factor=1",
+    "--force-color-profile=srgb",
+)
+PATIENCE_MS = 90_000
+_COLOURED = """
+() => { const canvas = document.querySelector('.cornerstone-canvas');
+  if (!canvas?.width) return false;
+  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  let coloured = 0;
+  for (let at = 0; at < pixels.length; at += 4) {
+    const [r, g, b] = pixels.subarray(at, at + 3);
+    coloured += Math.max(r, g, b) - Math.min(r, g, b) > 25;
+  }
+  return coloured > 200; }
+"""
+_DRAWN = "document.querySelector('.cornerstone-canvas').toDataURL('image/png')"
+_IMAGE = "cornerstone.getRenderingEngines()[0].getViewports()[0].getCurrentImageId()"
+_PROJECT = """
+(points) => { const viewport = cornerstone.getRenderingEngines()[0].getViewports()[0];
+  return points.map(point => [...viewport.worldToCanvas(point)]); }
+"""
+
+
+def installed_ohif() -> Path:
+    """The folder with OHIF, fetched once for all runs; skips where it cannot be had."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not Viewer(CACHE).is_installed:
+            try:
+                install(CACHE, None, lambda step: None)
+            except CannotInstall as error:
+                pytest.skip(f"OHIF cannot be had, and is not looked at: {error}")
+    return CACHE
+
+
+@dataclass
+class Shown:
+    """A tab, and all that is wrong with what it did."""
+
+    page: Page
+    host: str
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+    """Addresses on other hosts that it asked for."""
+
+    def watch(self) -> None:
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._listen)
+        self.page.on("request", self._asked)
+
+    def open(self, address: str, condition: str = _COLOURED) -> None:
+        """Until the image has colour on it, or another condition holds."""
+        self.page.goto(address)
+        self.page.wait_for_function(condition, polling=500, timeout=PATIENCE_MS)
+        self.page.wait_for_load_state("networkidle")
+
+    def overlay(self) -> NDArray[np.bool_]:
+        """Which pixels of the first viewport have colour."""
+        drawn = str(self.page.evaluate(_DRAWN)).partition(",")[2]
+        picture = Image.open(io.BytesIO(base64.b64decode(drawn))).convert("RGB")
+        pixels = np.asarray(picture).astype(int)
+        coloured: NDArray[np.bool_] = pixels.max(2) - pixels.min(2) > 25
+        return coloured
+
+    def image(self) -> str:
+        """The SOP Instance UID of the image that is shown."""
+        return str(self.page.evaluate(_IMAGE)).partition("/instances/")[2].partition("/")[0]
+
+    def project(self, points_mm: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Where points of the patient lie on the first viewport."""
+        return np.array(self.page.evaluate(_PROJECT, points_mm.tolist()))
+
+    def _listen(self, message: Any) -> None:
+        if message.type == "error":
+            self.complaints.append(message.text)
+
+    def _asked(self, request: Any) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in ("http", "https") and parts.netloc != self.host:
+            self.elsewhere.append(request.url)
+
+
+@contextmanager
+def browser(host: str) -> Iterator[Shown]:
+    """Debian's Chromium with one tab; skips where it or Playwright is missing."""
+    program = shutil.which("chromium")
+    if program is None or importlib.util.find_spec("playwright") is None:
+        pytest.skip("chromium or playwright is not installed: OHIF is not looked at")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
+        try:
+            shown = Shown(made.new_page(viewport={"width": 1300, "height": 800}), host)
+            shown.watch()
+            yield shown
+        finally:
+            made.close()
