@@ -269,7 +269,7 @@ class Node:
     def _make_logins(self) -> Logins | None:
         if not self.settings.http.asks_login:
             return None
-        return logins(self.database, self._clock, self._auditing.trail)
+        return logins(self.database, self.settings, self._clock, self._auditing.trail)
 
     def _make_web(self) -> WebServer:
         context = WebContext(

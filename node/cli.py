@@ -300,14 +300,20 @@ def viewer(
 
 @app.command(epilog=_like("wetread user add ann --role operator"))
 def user(
-    what: Annotated[str, typer.Argument(help="list, add, passwd, lock or unlock.")] = "list",
+    what: Annotated[
+        str, typer.Argument(help="list, add, passwd, lock, unlock or app-password.")
+    ] = "list",
     name: Annotated[str, typer.Argument(help="Whom it is about.")] = "",
     role: Annotated[
-        str, typer.Option(help="Of a new user: viewer, operator or administrator.")
+        str, typer.Option(help="Of a new user, or app password: viewer, operator, administrator.")
     ] = "viewer",
+    label: Annotated[str, typer.Option(help="For what an app password is.")] = "",
+    host: Annotated[str, typer.Option(help="From which address or network; else any.")] = "",
+    days: Annotated[int, typer.Option(help="When an app password ends.")] = 365,
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
-    """Say who may log in, or change it; a password is asked for, or read from stdin."""
+    """Say who may log in, or make an app password; passwords are asked for, or read from stdin."""
+    from node.commands import app_passwords
     from node.commands import users as command
 
     match what:
@@ -321,8 +327,10 @@ def user(
             sys.exit(command.lock(config, name))
         case "unlock":
             sys.exit(command.unlock(config, name))
+        case "app-password":
+            sys.exit(app_passwords.make(config, name, role, label, host, days))
         case _:
-            _fail(f"{what!r} is none of list, add, passwd, lock and unlock")
+            _fail(f"{what!r} is none of list, add, passwd, lock, unlock and app-password")
 
 
 @app.command(epilog=_like("wetread accept 3 --study"))

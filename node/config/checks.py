@@ -19,7 +19,20 @@ def cross_check(settings: Settings) -> list[tuple[Location, str]]:
         *_unbindable(settings),
         *_nowhere_to_retrieve_to(settings),
         *_same_port(settings),
+        *_without_login(settings),
     ]
+
+
+def _without_login(settings: Settings) -> list[tuple[Location, str]]:
+    """What is said of people is in force only where they log in."""
+    if settings.http.asks_login:
+        return []
+    sentence = "needs http.login = true: without it whoever asks is the administrator"
+    said: list[tuple[Location, object]] = [
+        (("restrictions",), settings.restrictions),
+        (("http", "oidc"), settings.http.oidc),
+    ]
+    return [(where, sentence) for where, what in said if what]
 
 
 def _same_port(settings: Settings) -> list[tuple[Location, str]]:

@@ -8,6 +8,8 @@ from starlette.requests import Request
 
 from node.audit.trail import Trail
 from node.clock import Clock
+from node.config.settings import Settings
+from node.web.access.app_passwords import AppPasswords
 from node.web.access.first import FirstCode
 from node.web.access.oidc.elsewhere import Elsewhere
 from node.web.access.rights import Rights
@@ -18,7 +20,7 @@ from storage import users
 from storage.database import Database
 
 
-def logins(database: Database, clock: Clock, trail: Trail) -> Logins:
+def logins(database: Database, settings: Settings, clock: Clock, trail: Trail) -> Logins:
     """Of a node; with a code for the first administrator where there is none.
 
     Raises
@@ -28,7 +30,15 @@ def logins(database: Database, clock: Clock, trail: Trail) -> Logins:
     sessions = Sessions(database, clock, trail)
     with database.read() as tx:
         first = None if users.has_administrator(tx) else FirstCode(clock)
-    return Logins(sessions, SigningIn(database, sessions, clock, trail), first)
+    oidc = settings.http.oidc
+    return Logins(
+        sessions,
+        SigningIn(database, sessions, clock, trail),
+        first,
+        others=(AppPasswords(database, clock, trail),),
+        elsewhere=Elsewhere(oidc, database, sessions, clock, trail) if oidc else None,
+        rights=Rights(settings.http.names_for, settings.restrictions),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from typer.testing import CliRunner, Result
 
 from node import cli
 from node.errors import SettingsError
+from node.web.access.app_passwords import NotMade, secret_hash
 from node.web.access.passwords import BadPassword, is_right
-from storage import sessions, users
+from storage import app_passwords, sessions, users
 from storage.database import open_database
 from storage.errors import NotFound
 from storage.sessions import NewSession
@@ -64,3 +65,23 @@ def test_what_cannot_be_done_is_a_named_error(config: Path) -> None:
     with pytest.raises(LastAdministrator):
         raise run(config, "lock", "ann").exception or AssertionError
     assert run(config, "shout").exit_code == 2
+
+
+def test_an_app_password_is_made_and_printed_once(config: Path) -> None:
+    run(config, "add", "ann", typed="right horse battery\n")
+    made = run(config, "app-password", "ann", "--label", "Horos", "--host", "10.0.0.0/24")
+    assert made.exit_code == 0
+    database = open_database(f"sqlite:///{config.parent}/var/wetread.db")
+    with database.read() as tx:
+        found = app_passwords.find(tx, secret_hash(made.output.strip()))
+    database.close()
+    assert found is not None
+    assert (found.owner, found.label, found.role, found.host) == (
+        "ann",
+        "Horos",
+        Role.VIEWER,
+        "10.0.0.0/24",
+    )
+    more = run(config, "app-password", "ann", "--label", "x", "--role", "operator")
+    assert isinstance(more.exception, NotMade)
+    assert isinstance(run(config, "app-password", "bob", "--label", "x").exception, NotFound)
