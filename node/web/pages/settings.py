@@ -45,7 +45,7 @@ class ShownTable:
 def routes(context: WebContext, render: Render) -> APIRouter:
     router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
 
-    @router.get("/settings", dependencies=[needs(Role.OPERATOR)])
+    @router.get("/settings", dependencies=[needs(Role.ADMINISTRATOR)])
     def page(request: Request) -> HTMLResponse:
         settings = context.settings
         tables = [] if settings is None else list(shown(settings))
