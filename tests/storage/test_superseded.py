@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from storage import events, index, ledger, outbox
+from storage import events, index, ledger, outbox, successors
 from storage.database import Database, Transaction
 from storage.records import DeliveryState, JobResults, JobState, Level, Topic
 from storage.successors import Superseded
@@ -204,3 +204,43 @@ def test_an_older_job_that_ends_last_all_the_same_sends_nothing(database: Databa
         ledger.done(tx, first, NOON, report(first))
         assert sent_uids(tx) == [f"9.{second}.0"]
         assert sent_uids(tx) == []
+
+
+def test_jobs_of_a_rule_that_runs_on_every_series_do_not_take_each_others_place(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        study = two_series(tx)
+        jobs = [
+            enqueue(tx, replace(new_job(tx, study, inputs=f"i{n}", series=n), every_series=True))
+            for n in (0, 1)
+        ]
+        again = enqueue(tx, replace(new_job(tx, study, inputs="i3", series=0), every_series=True))
+        assert [ledger.get(tx, one).state for one in jobs] == [
+            JobState.NOT_APPLICABLE,
+            JobState.PENDING,
+        ]
+        assert ledger.get(tx, again).predecessor_id == jobs[0]
+
+
+def test_jobs_of_another_variant_stand_beside_one_another(database: Database) -> None:
+    with database.write() as tx:
+        study = add_study(tx)
+        first = enqueue(tx, new_job(tx, study))
+        other = enqueue(tx, replace(new_job(tx, study, inputs="i2"), variant="soft"))
+        for job in (first, other):
+            ledger.claim(tx, NOON)
+            ledger.done(tx, job, NOON, results(f"9.{job}"))
+        assert successors.newest_of(tx, first) is None
+        assert {one.state for one in outbox.list_deliveries(tx)} == {DeliveryState.PENDING}
+        newer = enqueue(tx, replace(new_job(tx, study, inputs="i3"), variant="soft"))
+        assert successors.newest_of(tx, other) == newer
+        assert successors.newest_of(tx, first) is None
+
+
+def two_series(tx: Transaction) -> int:
+    study = "1.2.3"
+    index.add(tx, [record(n, study, f"{study}.{series}") for n in (1, 2) for series in (1, 2)])
+    found = index.find_study(tx, study)
+    assert found is not None
+    return found.id

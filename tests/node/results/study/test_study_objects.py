@@ -89,6 +89,20 @@ def test_a_summary_says_first_how_the_analyses_ended_then_what_each_came_to(
     ]
 
 
+def test_a_summary_says_of_what_was_cancelled_that_there_is_no_result_and_not_by_whom(
+    source: Source, member: Member, tmp_path: Path
+) -> None:
+    why = "cancelled by anna: wrong study"
+    cancelled = Member("Bones", "bones", "1", JobState.CANCELLED, why, None, ())
+    _, made = written(source, tmp_path / "out", member, cancelled)
+    report = made[ObjectKind.SUMMARY]
+    said = [str(one.TextValue) for one in below(report, "TEXT")]
+    assert "Bones: CANCELLED by a person, there is no result." in said
+    assert "2 analyses: 1 cancelled, 1 done." in said
+    assert not any("anna" in one for one in said)
+    assert report.CompletionFlag == "PARTIAL"
+
+
 def test_a_summary_refers_to_each_report_and_shows_where_its_first_finding_lies(
     source: Source, member: Member, tmp_path: Path
 ) -> None:

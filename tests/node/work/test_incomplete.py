@@ -1,0 +1,51 @@
+"""What the results of a study say that was analyzed before it was complete."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from node.results.words import phrases
+from node.work import incomplete, job
+from node.work.executor import Verdict
+from tests.node.work.conftest import ticket
+
+
+@pytest.mark.parametrize(
+    ("missing", "end", "german"),
+    [
+        ("12/40", "12 of 40 announced images were missing.", "12 von 40 angekündigten Bildern"),
+        ("?", "Nobody has announced how many images it has.", "Niemand hat angekündigt"),
+    ],
+)
+def test_it_says_what_was_missing_in_the_language_of_the_report(
+    missing: str, end: str, german: str
+) -> None:
+    (said,) = incomplete.sentences(missing)
+    assert said.endswith(end)
+    assert german in phrases.shown(said, "de")
+    assert incomplete.sentences("") == ()
+
+
+def test_the_report_says_what_was_missing(tmp_path: Path, phantom_paths: list[Path]) -> None:
+    asked = replace(ticket("window_presets", tmp_path, phantom_paths), missing="12/40")
+    outcome = job.perform(asked, "cpu")
+    assert outcome.verdict is Verdict.DONE, outcome.reason
+    said = incomplete.sentences("12/40")[0]
+    assert outcome.results.remarks[0] == said
+    (report,) = [one for one in outcome.results.objects if one.kind.is_report]
+    content = pydicom.dcmread(tmp_path / "window_presets" / Path(report.key).name)
+    texts = [str(one.value) for one in content.iterall() if one.tag == 0x0040A160]
+    assert said in texts
+
+
+def test_a_report_that_nothing_applies_says_it_too(
+    tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    asked = replace(ticket("hippocampus_unet", tmp_path, phantom_paths), missing="?")
+    outcome = job.perform(replace(asked, notices=True), "cpu")
+    assert outcome.verdict is Verdict.NOT_APPLICABLE
+    assert outcome.reason.startswith(incomplete.sentences("?")[0])
