@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,25 @@ def acknowledge_alike(tx: Transaction, event_id: int) -> int:
         part = ids[start : start + READ_AT_MOST]
         tx.execute(sa.update(table).where(table.c.id.in_(part)).values(acknowledged=True))
     return 1 + len(ids)
+
+
+def acknowledge_kinds(tx: Transaction, chosen: Collection[AlarmKind], newest: int) -> int:
+    """Acknowledge alarms of some kinds, none that is newer than ``newest``; gives how many."""
+    table = schema.events
+    wanted = {tuple(getattr(one, name) for name in _KEY) for one in chosen}
+    seen = _open(tx).where(table.c.id <= newest).order_by(table.c.id.desc()).limit(READ_AT_MOST)
+    rows = tx.execute(_keyed(seen)).all()
+    ids = [row.id for row in rows if tuple(getattr(row, name) for name in _KEY) in wanted]
+    if ids:
+        tx.execute(sa.update(table).where(table.c.id.in_(ids)).values(acknowledged=True))
+    return len(ids)
+
+
+def analyzers_of(tx: Transaction, job_ids: Collection[int]) -> dict[int, str]:
+    """The analyzers of jobs."""
+    table = schema.jobs
+    query = sa.select(table.c.id, table.c.analyzer).where(table.c.id.in_(job_ids))
+    return {job_id: analyzer for job_id, analyzer in tx.execute(query)}
 
 
 def _open(tx: Transaction) -> sa.Select[Any]:

@@ -80,7 +80,7 @@ def results_of_jobs(
         for row in tx.execute(sa.select(*columns).where(table.c.id.in_(part))):
             found[row.id] = JobResults(
                 objects=tuple(objects.get(row.id, ())),
-                findings=tuple(FindingRow(**finding) for finding in row.findings),
+                findings=tuple(FindingRow.of(finding) for finding in row.findings),
                 previews=tuple(row.previews),
                 remarks=tuple(row.remarks),
             )
@@ -179,28 +179,8 @@ def _count(row: sa.Row[Any], samples: Sequence[Any]) -> DeliveryCount:
 # --- which studies --------------------------------------------------------------------------------
 
 
-def troubled_studies(
-    tx: Transaction, limit: int, offset: int = 0, before: int | None = None
-) -> list[int]:
-    """Studies with a failed job, a refused object or an open gap, newest first; with ``before``
-    those below that row number."""
-    found = _troubled()
-    query = sa.select(found.c.study_id).order_by(found.c.study_id.desc())
-    query = query.where(*only_seen(tx, found.c.study_id))
-    if before is not None:
-        query = query.where(found.c.study_id < before)
-    return list(tx.scalars(query.limit(limit).offset(offset)))
-
-
-def troubled_studies_above(tx: Transaction, limit: int, after: int) -> list[int]:
-    """The next of them above a row number, newest first."""
-    found = _troubled()
-    query = sa.select(found.c.study_id).where(found.c.study_id > after)
-    query = query.where(*only_seen(tx, found.c.study_id))
-    return list(tx.scalars(query.order_by(found.c.study_id).limit(limit)))[::-1]
-
-
-def _troubled() -> sa.Subquery:
+def troubled() -> sa.Select[Any]:
+    """The rows of studies with a failed job, a refused object or an open gap."""
     jobs, deliveries, gaps = schema.jobs, schema.deliveries, schema.gaps
     refused = sa.select(deliveries.c.job_id).where(deliveries.c.state == DeliveryState.FAILED.value)
     parts = (
@@ -208,7 +188,8 @@ def _troubled() -> sa.Subquery:
         sa.select(jobs.c.study_id).where(jobs.c.id.in_(refused)),
         sa.select(gaps.c.study_id).where(gaps.c.closed_at.is_(None), gaps.c.study_id.is_not(None)),
     )
-    return sa.union(*parts).subquery()
+    found = sa.union(*parts).subquery()
+    return sa.select(found.c.study_id)
 
 
 def why_put_off(tx: Transaction, destination: str) -> str:

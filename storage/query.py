@@ -260,7 +260,7 @@ def _conditions(dialect: str, level: Level, wanted: Narrowing) -> Iterator[_Cond
         yield _named(level, dialect, wanted.patient_name)
     if wanted.first_date or wanted.last_date:
         first, last = wanted.first_date, wanted.last_date
-        yield _on(level, Level.STUDY, lambda c: _between(c, first, last), _studies.c.study_date)
+        yield _on(level, Level.STUDY, lambda c: between(c, first, last), _studies.c.study_date)
     if wanted.modality:
         modality = wanted.modality
         yield _on(level, Level.SERIES, lambda c: _fits(dialect, c, modality), _series.c.modality)
@@ -311,11 +311,12 @@ def _fits(dialect: str, column: Any, text: Texts) -> sa.ColumnElement[bool]:
     if text.exact:
         cut = [one[: schema.IndexedText.MOST] for one in text.exact]
         equal = among(dialect, column, cut)
-        return sa.or_(equal, _begins(column, text.prefix)) if text.prefix else equal
-    return _begins(column, text.prefix)
+        return sa.or_(equal, begins(column, text.prefix)) if text.prefix else equal
+    return begins(column, text.prefix)
 
 
-def _begins(column: Any, prefix: str) -> sa.ColumnElement[bool]:
+def begins(column: Any, prefix: str) -> sa.ColumnElement[bool]:
+    """Whether a text of an index begins like this: one range of it."""
     prefix = prefix[: schema.IndexedText.MOST]
     after = _after(prefix)
     begins: sa.ColumnElement[bool] = column >= prefix
@@ -333,7 +334,7 @@ def _after(prefix: str) -> str:
     return ""
 
 
-def _between(column: Any, first: str, last: str) -> sa.ColumnElement[bool]:
+def between(column: Any, first: str, last: str) -> sa.ColumnElement[bool]:
     """Dates as text. Those as ACR-NEMA had them, YYYY.MM.DD, come before all others of a year."""
     until = [column <= last] if last else []
     if not first:

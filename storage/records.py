@@ -325,6 +325,18 @@ class ResultObject:
     """What the index keeps of it; None where nobody has read it."""
 
 
+class RowKind(StrEnum):
+    """What a line for people says."""
+
+    FINDING = "finding"
+    ABSENT = "absent"
+    """It was looked for, and is not there."""
+    RANGE = "range"
+    """The reference range of the number above, which that line has as well."""
+    MADE = "made"
+    """Something was made: images, a map, a registration."""
+
+
 @dataclass(frozen=True, slots=True)
 class FindingRow:
     """One line for people: on the status page, in the demo, in the log of an author."""
@@ -334,6 +346,18 @@ class FindingRow:
     value: float | None
     unit: str
     text: str = ""
+    kind: RowKind = RowKind.FINDING
+    reference: str = ""
+    """The reference range of the value, in words; empty without one."""
+    is_unusual: bool = False
+    """Whether the value lies outside that range."""
+    certainty: float | None = None
+    """How sure it is, in per cent; None where nobody says."""
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any]) -> FindingRow:
+        """A line as a job's row keeps it."""
+        return cls(**{**stored, "kind": RowKind(stored.get("kind", RowKind.FINDING))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +371,12 @@ class JobResults:
     remarks: tuple[str, ...] = ()
     unmade: Mapping[ObjectKind, str] = field(default_factory=dict)
     """Further forms that could not be made, and why."""
+
+    @property
+    def found(self) -> frozenset[str]:
+        """What something was found in, by name."""
+        rows = (one for one in self.findings if one.kind is RowKind.FINDING)
+        return frozenset(one.structure or one.name for one in rows)
 
 
 @dataclass(frozen=True, slots=True)

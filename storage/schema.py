@@ -151,7 +151,13 @@ studies = sa.Table(
     _moment("last_received_at", index=True),
     _moment("completed_at", null=True),
     _text("note"),
+    sa.Column("reading", sa.String(16), nullable=False, server_default="receiving"),
+    _moment("read_at", null=True),
+    _text("read_by"),
     sa.Index("ix_studies_due", "state", "last_received_at"),
+    sa.Index("ix_studies_by_reception", "last_received_at", "id"),
+    sa.Index("ix_studies_by_date", "study_date", "id"),
+    sa.Index("ix_studies_reading", "reading", "last_received_at", "id"),
 )
 
 series = sa.Table(
@@ -193,6 +199,20 @@ study_origins = sa.Table(
     ),
     sa.Column("kind", sa.String(16), primary_key=True),
     sa.Column("value", IndexedText(), primary_key=True),
+)
+
+study_words = sa.Table(
+    "study_words",
+    metadata,
+    sa.Column(
+        "study_id",
+        sa.BigInteger,
+        sa.ForeignKey("studies.id", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    sa.Column("word", BytewiseText(), primary_key=True),
+    sa.Index("ix_study_words_kind_word", "kind", "word", "study_id"),
 )
 
 instances = sa.Table(
@@ -278,6 +298,7 @@ jobs = sa.Table(
     sa.Column("is_further", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("unmade", sa.JSON, nullable=True),
     sa.Column("weights", sa.String(64), nullable=False, server_default=""),
+    sa.Column("is_finding", sa.Boolean, nullable=False, server_default=sa.false()),
     _text("cancel_wish"),
     sa.Column("variant", sa.String(64), nullable=False, server_default=""),
     sa.Column("every_series", sa.Boolean, nullable=False, server_default=sa.false()),
@@ -621,6 +642,15 @@ audit_journals = sa.Table(
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
     sa.Column("position", sa.BigInteger, nullable=False),
+)
+
+totals = sa.Table(
+    "totals",
+    metadata,
+    _id(),
+    sa.Column("noun", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("number", sa.BigInteger, nullable=False),
 )
 
 heartbeat = sa.Table(

@@ -8,7 +8,7 @@ import structlog
 
 from node.clock import Clock
 from node.observe.logs import study_digest
-from storage import gaps, index
+from storage import gaps, index, totals
 from storage.database import Database
 from storage.gaps import Change
 
@@ -43,6 +43,7 @@ class GapWatch:
             found = gaps.find(tx, now - self._alarm)
         with self._database.write() as tx:
             changes = gaps.watch(tx, found, now, AT_ONCE)
+            totals.gather(tx)
             studies = {
                 change.gap.study_id: index.get_study(tx, change.gap.study_id).study_instance_uid
                 for change in changes

@@ -160,7 +160,7 @@ def _kept(content: dict[str, Any]) -> Kept:
         reasons=tuple(content["reasons"]),
         results=JobResults(
             objects=tuple(_object(one) for one in results["objects"]),
-            findings=tuple(FindingRow(**one) for one in results["findings"]),
+            findings=tuple(FindingRow.of(one) for one in results["findings"]),
             previews=tuple(results["previews"]),
             remarks=tuple(results["remarks"]),
             unmade={ObjectKind(kind): why for kind, why in results.get("unmade", {}).items()},

@@ -5,7 +5,7 @@ A destination that refuses a series of 400 images raises 400 alarms; they say on
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,8 +15,6 @@ from storage.database import Transaction
 from storage.open_alarms import AlarmKind
 from storage.records import Topic
 
-SHOWN = 8
-"""Kinds that the page lists; the rest are counted."""
 _SUBJECTS = {
     Topic.ANNOUNCEMENT: "Announced study",
     Topic.COMMITMENT: "Storage commitment",
@@ -33,13 +31,12 @@ class Alarm:
     reason: str
     count: int
     study_id: int | None
-    """The study it is about, to show it; None for the node itself and for kinds not shown."""
+    """The study it is about, to show it; None for the node itself."""
 
 
-def open_alarms(tx: Transaction) -> tuple[Alarm, ...]:
-    """What nobody has acknowledged, the newest first."""
-    kinds = standing.kinds(tx)
-    studies = _studies_of(tx, kinds[:SHOWN])
+def of_kinds(tx: Transaction, kinds: Sequence[AlarmKind]) -> tuple[Alarm, ...]:
+    """Alike alarms as a person sees them."""
+    studies = _studies_of(tx, kinds)
     return tuple(_alarm(kind, studies.get(kind.id)) for kind in kinds)
 
 
@@ -76,9 +73,8 @@ def _text(kind: AlarmKind) -> str:
     return _SUBJECTS.get(kind.subject, kind.subject.capitalize())
 
 
-def _studies_of(tx: Transaction, kinds: Iterable[AlarmKind]) -> dict[int, int]:
+def _studies_of(tx: Transaction, kinds: Sequence[AlarmKind]) -> dict[int, int]:
     """The study that each kind is about; a job's that has been deleted since is left out."""
-    shown = list(kinds)
-    of_jobs = ledger.studies_of(tx, [kind.job_id for kind in shown if kind.job_id])
-    found = {kind.id: kind.subject_id for kind in shown if kind.subject is Topic.STUDY}
-    return found | {kind.id: of_jobs[kind.job_id] for kind in shown if kind.job_id in of_jobs}
+    of_jobs = ledger.studies_of(tx, [kind.job_id for kind in kinds if kind.job_id])
+    found = {kind.id: kind.subject_id for kind in kinds if kind.subject is Topic.STUDY}
+    return found | {kind.id: of_jobs[kind.job_id] for kind in kinds if kind.job_id in of_jobs}

@@ -21,6 +21,8 @@ from node.web.context import WebContext as WebContext
 from node.web.dicomweb import routes as dicomweb
 from node.web.frame.render import STATIC, Render
 from node.web.hosts import KnownHosts
+from node.web.live import stream
+from node.web.live.watch import Watch
 from node.web.pages import routes as pages
 from node.web.patience import PromptBodies
 from node.web.timed import Timed
@@ -57,6 +59,7 @@ def create_app(context: WebContext) -> FastAPI:
     NamesNoRole
         A route can be reached that names no role.
     """
+    watch = Watch(context.database, lambda: _health(context))
     context = _as_it_is_seen(context)
     app = Application(title=context.title, version=context.version, openapi_url=None)
     app.state.access = context.access
@@ -71,7 +74,12 @@ def create_app(context: WebContext) -> FastAPI:
     app.add_middleware(_AnswersHead)
     render = Render(context)
     refusals.add(app, render)
-    made = pages.routes(context, render), opening.routes(context, render), routes(context)
+    made = (
+        pages.routes(context, render),
+        opening.routes(context, render),
+        stream.routes(watch),
+        routes(context),
+    )
     for router in made:
         app.include_router(router, max_body_size=forms.MAX_BYTES)
     _describe(app)
@@ -79,6 +87,11 @@ def create_app(context: WebContext) -> FastAPI:
         app.router.routes.extend(serving.routes(context.viewer))
     app.state.routes = named_routes.named(app)
     return app
+
+
+def _health(context: WebContext) -> tuple[object, ...]:
+    """What pages say of the node's parts, as far as it tells whether they work."""
+    return tuple((one.name, one.ok, one.reason) for one in context.health.report().checks)
 
 
 def _as_it_is_seen(context: WebContext) -> WebContext:
@@ -127,7 +140,7 @@ def _add_safety(headers: MutableHeaders, path: str) -> None:
 class _AnswersHead:
     """Whatever can be asked for can be asked for by HEAD: the server leaves the body out.
 
-    DICOMweb knows HEAD itself, for its bodies are long.
+    DICOMweb knows HEAD itself, for its bodies are long; a stream of events has no end.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -135,6 +148,7 @@ class _AnswersHead:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_head = scope["type"] == "http" and scope["method"] == "HEAD"
-        if is_head and not scope["path"].startswith(dicomweb.PREFIX):
+        path = scope["path"]
+        if is_head and path != stream.PATH and not path.startswith(dicomweb.PREFIX):
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)

@@ -1,6 +1,6 @@
-"""What the page shows, read from the database in one transaction.
+"""Studies and jobs as pages and the API show them, read in one transaction.
 
-The page is for the administrator: patients stay masked, URLs carry row numbers only.
+What is told here of patients is masked; pages name them to whoever may see names.
 """
 
 from __future__ import annotations
@@ -9,33 +9,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from node.web import alarms, places, wording
-from node.web.alarms import Alarm
-from node.web.prospects import Expected, Prospect, nothing_expected
+from node.web import wording
 from storage import (
-    abilities,
-    events,
-    fetches,
-    index,
     instance_ledger,
-    outbox,
     overview,
-    quarantine,
     selection,
 )
-from storage.abilities import KnownAbilities
 from storage.database import Transaction
-from storage.fetches import Fetch
 from storage.instance_ledger import InstanceLedger
 from storage.overview import DeliveryCount
-from storage.quarantine import RefusalKind
 from storage.records import (
-    Counts,
     DeliveryState,
     Job,
     JobResults,
     JobState,
-    StudyPlace,
     StudyRow,
 )
 from storage.selection import LeftOut
@@ -45,42 +32,6 @@ PAGE = 10
 FETCHES = 5
 JOBS_EACH = 50
 """Jobs of a study that are shown; the newest."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which studies the page shows: all, one, or those where something failed; and from where."""
-
-    offset: int = 0
-    study: int | None = None
-    problems: bool = False
-    before: StudyPlace | None = None
-    after: StudyPlace | None = None
-
-    def query(self) -> str:
-        """The selection as the query of a URL."""
-        ends = (("before", self.before), ("after", self.after))
-        parts = [f"{name}={places.written(place)}" for name, place in ends if place]
-        if self.offset:
-            parts.append(f"offset={self.offset}")
-        if self.study is not None:
-            parts.append(f"study={self.study}")
-        if self.problems:
-            parts.append("problems=true")
-        return "&".join(parts)
-
-    def older(self, than: StudyPlace) -> str:
-        """The query for what stands below a place."""
-        return Selection(problems=self.problems, before=than).query()
-
-    def newer(self, than: StudyPlace) -> str:
-        """The query for what stands above a place."""
-        return Selection(problems=self.problems, after=than).query()
-
-    @property
-    def is_further_down(self) -> bool:
-        """Whether it does not begin with the newest."""
-        return bool(self.offset or self.before or self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,123 +101,8 @@ class StudyView:
         return bool(self.ledger.gaps) or any(one.failed for one in self.jobs)
 
 
-@dataclass(frozen=True, slots=True)
-class DestinationView:
-    """A destination, and whether something waits for it."""
-
-    name: str
-    next_due: datetime | None
-    """None when nothing is owed."""
-    reason: str
-    """Why the last attempt failed; empty when it did not."""
-    able: KnownAbilities | None = None
-    """What it takes, as it last said; None while it was not asked."""
-    prospects: tuple[Prospect, ...] = ()
-    """What it gets for that reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantinedFile:
-    """An image that was refused and kept aside; ``at`` is when it was last sent."""
-
-    at: datetime
-    key: str
-    reason: str
-    count: int
-    """How often it was sent."""
-    id: int
-    is_correction: bool
-    """It may take the place of what is stored, if a person wants it."""
-    is_accepted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StatusView:
-    """The whole page."""
-
-    counts: Counts
-    alarms: tuple[Alarm, ...]
-    destinations: tuple[DestinationView, ...]
-    quarantined: tuple[QuarantinedFile, ...]
-    fetches: tuple[Fetch, ...]
-    """The newest."""
-    studies: tuple[StudyView, ...]
-    newer: StudyPlace | None
-    """The place above which there are more; None where there are none."""
-    older: StudyPlace | None
-    """The place below which there are more."""
-
-
 Indexing = Callable[[str], int]
 """How many instances of a study (by UID) are stored and not yet in the index."""
-
-
-def status(
-    tx: Transaction,
-    chosen_by: Selection,
-    destinations: Sequence[str],
-    indexing: Indexing,
-    expected: Expected = nothing_expected,
-) -> StatusView:
-    """What the page shows, newest study first."""
-    chosen = _selected(tx, chosen_by)
-    counts = events.counts(tx, of_all_deliveries=False)
-    return StatusView(
-        counts=counts,
-        alarms=alarms.open_alarms(tx) if counts.alarms else (),
-        destinations=_destinations(tx, destinations, expected),
-        quarantined=_quarantined(tx) if counts.quarantined else (),
-        fetches=tuple(fetches.newest(tx, FETCHES)),
-        studies=tuple(study_views(tx, chosen.studies, indexing)),
-        newer=chosen.newer,
-        older=chosen.older,
-    )
-
-
-# --- which studies --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Chosen:
-    studies: Sequence[StudyRow]
-    newer: StudyPlace | None = None
-    older: StudyPlace | None = None
-
-
-def _selected(tx: Transaction, selection: Selection) -> _Chosen:
-    if selection.study is not None:
-        return _Chosen(index.get_studies(tx, [selection.study]))
-    if selection.after is not None:
-        above = _above(tx, selection.problems, selection.after)
-        if len(above) >= PAGE:
-            more = above[0].place if len(above) > PAGE else None
-            shown = above[-PAGE:]
-            return _Chosen(shown, shown[0].place if more else None, shown[-1].place)
-        selection = Selection(problems=selection.problems)  # the first page
-    below = _below(tx, selection)
-    shown = below[:PAGE]
-    if not shown:
-        return _Chosen(shown)
-    return _Chosen(
-        shown,
-        shown[0].place if selection.is_further_down else None,
-        shown[-1].place if len(below) > PAGE else None,
-    )
-
-
-def _below(tx: Transaction, selection: Selection) -> list[StudyRow]:
-    """One more than fit on the page, if there are more."""
-    if not selection.problems:
-        return index.list_studies(tx, PAGE + 1, selection.offset, selection.before)
-    before = selection.before.id if selection.before else None
-    ids = overview.troubled_studies(tx, PAGE + 1, selection.offset, before)
-    return index.get_studies(tx, ids)
-
-
-def _above(tx: Transaction, problems: bool, after: StudyPlace) -> list[StudyRow]:
-    if not problems:
-        return index.list_newer_studies(tx, PAGE + 1, after)
-    return index.get_studies(tx, overview.troubled_studies_above(tx, PAGE + 1, after.id))
 
 
 # --- cards ----------------------------------------------------------------------------------------
@@ -341,39 +177,4 @@ def _delivery_view(
         next_try=min((one.next_try for one in counts if one.next_try), default=None),
         reason=next((one.reason for one in tried if one.reason), ""),
         left_out=tuple(left_out),
-    )
-
-
-# --- the rest of the page -------------------------------------------------------------------------
-
-
-def _destinations(
-    tx: Transaction, names: Sequence[str], expected: Expected
-) -> tuple[DestinationView, ...]:
-    return tuple(_destination(tx, name, expected) for name in names)
-
-
-def _destination(tx: Transaction, name: str, expected: Expected) -> DestinationView:
-    able = abilities.get(tx, name)
-    return DestinationView(
-        name,
-        outbox.next_due(tx, name),
-        overview.why_put_off(tx, name),
-        able,
-        tuple(expected(able)) if able else (),
-    )
-
-
-def _quarantined(tx: Transaction) -> tuple[QuarantinedFile, ...]:
-    return tuple(
-        QuarantinedFile(
-            row.last_seen_at,
-            row.refused.key,
-            row.refused.reason,
-            row.count,
-            row.id,
-            row.refused.kind is RefusalKind.CONFLICT and row.accepted_at is None,
-            row.accepted_at is not None,
-        )
-        for row in quarantine.newest(tx, limit=20)
     )

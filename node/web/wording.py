@@ -10,7 +10,8 @@ from typing import Any
 
 from node.config.rules import ExistsCondition, MatchesCondition, RangeCondition
 from node.results.words.numbers import on_screen
-from storage.records import FindingRow, Header
+from storage.reading_state import ReadingState
+from storage.records import FindingRow, Header, JobState
 
 MINUS = "−"
 EVERYWHERE = {"", "0.0.0.0", "::"}
@@ -36,6 +37,40 @@ STATES = {
 """What states are called."""
 _UNDECODED = re.compile("[\ufffd\ud800-\udfff]+")
 _STEPS = ((90, 1, "s"), (5400, 60, "min"), (129_600, 3600, "h"))
+
+
+READING = {
+    ReadingState.RECEIVING: "receiving",
+    ReadingState.RECEIVED: "received",
+    ReadingState.WAITING: "waiting",
+    ReadingState.RUNNING: "being analyzed",
+    ReadingState.FAILED: "failed",
+    ReadingState.FINDING: "finding",
+    ReadingState.NOTHING: "nothing found",
+    ReadingState.NOT_APPLICABLE: "not applicable",
+    ReadingState.READ: "read",
+}
+"""How far the reading of a study is."""
+
+
+JOB = {
+    JobState.PENDING: "waiting",
+    JobState.RUNNING: "running",
+    JobState.DONE: "done",
+    JobState.FAILED: "failed",
+    JobState.NOT_APPLICABLE: "not applicable",
+    JobState.CANCELLED: "cancelled",
+}
+
+
+def count(number: int, one: str, many: str) -> str:
+    """1 job, 2 jobs, 12 345 jobs."""
+    return f"{number:,} {one if number == 1 else many}".replace(",", "\u202f")
+
+
+def percent(value: float) -> str:
+    """A share in per cent."""
+    return f"{value:.3g}\u202f%"
 
 
 def number(finding: FindingRow) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from storage import events, schema
+from storage import events, reading_state, schema, study_words
 from storage.attributes import patient_key
 from storage.database import Transaction
 from storage.errors import NotFound
@@ -81,6 +81,7 @@ def _renew_study(tx: Transaction, study_id: int, newest: InstanceRecord) -> None
     names = schema.study_names
     tx.execute(sa.delete(names).where(names.c.study_id == study_id))
     _enter_names(tx, study_id, newest.attributes.study)
+    study_words.enter(tx, study_id, newest.attributes.study)
     origins = schema.study_origins
     of_header = (origins.c.study_id == study_id, origins.c.kind == OriginKind.INSTITUTION.value)
     tx.execute(sa.delete(origins).where(*of_header))
@@ -211,6 +212,7 @@ def _note_received(tx: Transaction, study: _Study, members: list[InstanceRecord]
         )
     )
     if row.state == StudyState.COMPLETE.value:
+        reading_state.renew(tx, row.id)
         reason = f"{len(members)} late instances"
         before, after = row.state, StudyState.RECEIVING
         events.record(tx, last, Level.INFO, Topic.STUDY, row.id, before, after, reason)
@@ -238,6 +240,7 @@ def _new_study(tx: Transaction, members: list[InstanceRecord]) -> int:
     }
     study_id = _insert_id(tx, schema.studies, values)
     _enter_names(tx, study_id, header)
+    study_words.enter(tx, study_id, header)
     _enter_origins(tx, study_id, OriginKind.AE_TITLE, _senders(members))
     _enter_origins(tx, study_id, OriginKind.INSTITUTION, {_institution(header)})
     state, reason = StudyState.RECEIVING, "first instance"

@@ -7,7 +7,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from storage import events, schema
+from storage import events, reading_state, schema
 from storage.database import Transaction
 from storage.index import reading
 from storage.records import (
@@ -71,6 +71,7 @@ def complete(
     )
     if done.rowcount == 0:
         return False
+    reading_state.renew(tx, study_id)
     events.record(
         tx, at, Level.INFO, Topic.STUDY, study_id,
         StudyState.RECEIVING, StudyState.COMPLETE, evidence,

@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import index, outbox, schema, successors
+from storage import index, outbox, reading_state, schema, successors
 from storage.database import Transaction
 from storage.errors import StorageError
 from storage.kinds import ObjectKind
@@ -105,6 +105,7 @@ def released(tx: Transaction, job_id: int, at: datetime, results: JobResults, re
         **_said(results),
     )  # fmt: skip
     outbox.enter(tx, job_id, before.destinations, at)
+    reading_state.note_findings(tx, job_id, results.found)
     rows.tell(tx, at, job_id, before.state, JobState.DONE, reason, Level.WARNING)
     return len(fresh)
 
@@ -142,6 +143,7 @@ def _end(
     )
     outbox.ran_again(tx, job_id, at)
     outbox.enter(tx, job_id, before.destinations, at)
+    reading_state.note_findings(tx, job_id, results.found if state is JobState.DONE else ())
     rows.tell(tx, at, job_id, before.state, state, reason)
     for kind, why in results.unmade.items():
         what = f"{kind.value} could not be made of the findings, and goes nowhere: {why}"

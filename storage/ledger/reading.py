@@ -115,7 +115,7 @@ def results_of(tx: Transaction, job_id: int) -> JobResults:
     objects = tx.execute(query.order_by(found.c.is_current, found.c.id))
     return JobResults(
         objects=tuple(outbox.result_object(one) for one in objects),
-        findings=tuple(FindingRow(**finding) for finding in row.findings),
+        findings=tuple(FindingRow.of(finding) for finding in row.findings),
         previews=tuple(row.previews),
         remarks=tuple(row.remarks),
         unmade={ObjectKind(kind): why for kind, why in (row.unmade or {}).items()},

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import events, schema
+from storage import events, reading_state, schema
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.records import JobState, Level, Priority, Topic
@@ -42,6 +42,7 @@ def tell(
     if to_state is JobState.FAILED:
         level = Level.ALARM
     events.record(tx, at, level, Topic.JOB, job_id, from_state, to_state, reason)
+    reading_state.renew_by_job(tx, job_id)
 
 
 def drop(

@@ -17,10 +17,11 @@ from analyzers.contract import (
 )
 from node.results import certainty
 from node.results.report import ranges, statements
+from node.results.report.ranges import Normality
 from node.results.report.statements import Titled
 from node.results.words import numbers, sentences
 from node.results.words.sentences import Said
-from storage.records import FindingRow
+from storage.records import FindingRow, RowKind
 
 
 def of_segmentation(
@@ -34,7 +35,8 @@ def of_segmentation(
 def _of_segment(segment: Segment, is_present: bool, language: str) -> Iterator[FindingRow]:
     presence = sentences.ROW_PRESENCE(language)
     if not is_present:
-        yield FindingRow(segment.label, presence, None, "", sentences.ROW_NOT_FOUND(language))
+        said = sentences.ROW_NOT_FOUND(language)
+        yield FindingRow(segment.label, presence, None, "", said, RowKind.ABSENT)
         return
     if certainty.is_possible(segment):
         yield FindingRow(segment.label, presence, None, "", sentences.ROW_POSSIBLE(language))
@@ -47,7 +49,9 @@ def of_detection(detection: Detection, language: str) -> Iterator[FindingRow]:
     name = statements.detection_name(detection, language)
     score = certainty.percent_of_box(detection)
     unit = "" if score is None else "%"
-    yield FindingRow(name, sentences.ROW_CERTAINTY(language), score, unit, detection.key)
+    yield FindingRow(
+        name, sentences.ROW_CERTAINTY(language), score, unit, detection.key, certainty=score
+    )
     if certainty.is_possible(detection):
         presence = sentences.ROW_PRESENCE(language)
         yield FindingRow(name, presence, None, "", sentences.ROW_POSSIBLE(language))
@@ -65,16 +69,28 @@ def of_measurement(item: Measurement, language: str, structure: str = "") -> Ite
     value = numbers.kept(item.value) if math.isfinite(item.value) else None
     note = "" if value is not None else sentences.ROW_NOT_MEASURED(language)
     name = statements.measured_name(item, language)
-    yield FindingRow(structure, name, value, numbers.unit_words(item.unit), note)
+    yield FindingRow(
+        structure,
+        name,
+        value,
+        numbers.unit_words(item.unit),
+        note,
+        reference=ranges.limits_in_words(item, language),
+        is_unusual=ranges.normality_of(item) not in (None, Normality.WITHIN),
+    )
     if said := ranges.in_words(item, language):
-        yield FindingRow(structure, sentences.ROW_RANGE(language, name=name), None, "", said)
+        title = sentences.ROW_RANGE(language, name=name)
+        yield FindingRow(structure, title, None, "", said, RowKind.RANGE)
 
 
 def of_classification(
     item: Classification, language: str, structure: str = ""
 ) -> Iterator[FindingRow]:
     question = statements.meaning(item.question, language)
-    yield FindingRow(structure, question, None, "", statements.answer_in_words(item, language))
+    kind = RowKind.ABSENT if certainty.is_negative(item.answer) else RowKind.FINDING
+    said = statements.answer_in_words(item, language)
+    sure = certainty.percent_of(item)
+    yield FindingRow(structure, question, None, "", said, kind, certainty=sure)
 
 
 def of_statement(item: Statement, language: str) -> Iterator[FindingRow]:
@@ -86,18 +102,19 @@ def of_statement(item: Statement, language: str) -> Iterator[FindingRow]:
 
 def of_map(item: ParametricMap, language: str) -> Iterator[FindingRow]:
     unit = numbers.unit_words(item.unit)
-    yield FindingRow(item.title, sentences.ROW_MAP(language), None, unit, "")
+    yield FindingRow(item.title, sentences.ROW_MAP(language), None, unit, "", RowKind.MADE)
 
 
 def of_images(item: DerivedImage, language: str) -> Iterator[FindingRow]:
     """Of every kind of image that has a title and remarks."""
-    yield FindingRow(item.title, sentences.ROW_IMAGES(language), None, "", item.remarks)
+    name = sentences.ROW_IMAGES(language)
+    yield FindingRow(item.title, name, None, "", item.remarks, RowKind.MADE)
 
 
 def titled(name: Said) -> Callable[[Titled, str], Iterator[FindingRow]]:
     """The line of an object of which there is nothing to say but its title."""
 
     def line(item: Titled, language: str) -> Iterator[FindingRow]:
-        yield FindingRow(item.title, name(language), None, "", "")
+        yield FindingRow(item.title, name(language), None, "", "", RowKind.MADE)
 
     return line

@@ -73,6 +73,13 @@ def beside(item: Measurement, language: str) -> str:
     return "" if found in (None, Normality.WITHIN) else _WORDS[found](language)
 
 
+def limits_in_words(item: Measurement, language: str) -> str:
+    """The range alone; empty without one."""
+    if item.reference is None or normality_of(item) is None:
+        return ""
+    return _limits(item.reference, item.unit, language)
+
+
 def in_words(item: Measurement, language: str) -> str:
     """The range, whether the number lies in it, and on whose word; empty without a range."""
     found = normality_of(item)

@@ -1,16 +1,20 @@
-"""What nobody has acknowledged: alike alarms are one line, and acknowledged together."""
+"""What nobody has acknowledged, in groups: a group is one line, and acknowledged together."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from node.web import alarms
+from node.web import alarm_groups
 from node.web.access.roles import Role, needs
 from node.web.api.changing import Changes
-from node.web.asked import RowId
 from node.web.context import WebContext
+from node.web.forms import words
 from node.web.frame.render import Render
+
+Form = Annotated[dict[str, str], Depends(words)]
 
 
 def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
@@ -19,13 +23,16 @@ def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
     @router.get("/alarms", dependencies=[needs(Role.VIEWER)])
     def page(request: Request) -> HTMLResponse:
         with context.database.look() as tx:
-            kinds = alarms.open_alarms(tx)
-        return render(request, "alarms.html", kinds=kinds)
+            groups = alarm_groups.read(tx)
+        return render(request, "alarms.html", groups=groups)
 
-    @router.post("/alarms/{event_id}/acknowledge", dependencies=[needs(Role.OPERATOR)])
-    def acknowledge(event_id: RowId) -> RedirectResponse:
+    @router.post("/alarms/acknowledge", dependencies=[needs(Role.OPERATOR)])
+    def acknowledge(given: Form) -> RedirectResponse:
+        """A group as it was drawn: what came since stays."""
+        if not given.get("newest", "").isdecimal() or len(given["newest"]) > 18:
+            raise HTTPException(422, "the form is not this page's")
         with changes.begin() as tx:
-            alarms.acknowledge(tx, event_id, alike=True)
+            alarm_groups.acknowledge(tx, given.get("group", ""), int(given["newest"]))
         return RedirectResponse("/alarms", 303)
 
     return router

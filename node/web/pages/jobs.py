@@ -129,7 +129,7 @@ def _studies_of(tx: Transaction, jobs: Sequence[Job]) -> dict[int, StudyRow]:
 def _counts(context: WebContext) -> dict[JobState, int]:
     def counted() -> dict[JobState, int]:
         with context.database.look() as tx:
-            return dict(events.counts(tx, of_all_deliveries=False).jobs)
+            return dict(events.counts(tx).jobs)
 
     found: dict[JobState, int] = context.shared.get("jobs by state", counted)
     return found

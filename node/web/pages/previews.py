@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from node.web.access.roles import Role, needs
 from node.web.asked import RowId
 from node.web.context import WebContext
+from node.web.pages.thumbnails import Thumbnails
 from storage import overview
 
 KEPT_S = 60
@@ -16,6 +17,7 @@ KEPT_S = 60
 
 def routes(context: WebContext) -> APIRouter:
     router = APIRouter(include_in_schema=False)
+    thumbnails = Thumbnails()
 
     @router.get("/previews/{job_id}/{number}.png", dependencies=[needs(Role.VIEWER)])
     def preview(job_id: RowId, number: int) -> Response:
@@ -26,6 +28,16 @@ def routes(context: WebContext) -> APIRouter:
         headers = {"Cache-Control": f"private, max-age={KEPT_S}"}
         picture = read_picture(context, keys[number])
         return Response(picture, media_type="image/png", headers=headers)
+
+    @router.get("/thumbnails/{job_id}/{number}.png", dependencies=[needs(Role.VIEWER)])
+    def thumbnail(job_id: RowId, number: int) -> Response:
+        with context.database.look() as tx:
+            keys = overview.previews_of(tx, job_id)
+        if not 0 <= number < len(keys):
+            raise HTTPException(404, "there is no such preview")
+        small = thumbnails.of(keys[number], lambda: read_picture(context, keys[number]))
+        headers = {"Cache-Control": f"private, max-age={KEPT_S}"}
+        return Response(small, media_type="image/png", headers=headers)
 
     return router
 

@@ -20,6 +20,7 @@ from node.web.pages import (
     rules,
     settings,
     studies,
+    study,
     upload,
     with_login,
 )
@@ -30,6 +31,7 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     router = APIRouter()
     changes = Changes(context)
     router.include_router(studies.routes(context, render))
+    router.include_router(study.routes(context, render, changes))
     router.include_router(alarms.routes(context, render, changes))
     router.include_router(jobs.routes(context, render, changes))
     router.include_router(deliveries.routes(context, render, changes))

@@ -2,15 +2,19 @@
 // Keeps the page fresh: the server renders it anew, idiomorph changes only what differs, and finds parts
 // with an id again wherever they are. What a person has selected, opened, focused, typed or scrolled to
 // stays. Forms that act are sent without leaving the page. Without this file everything works as well.
-const EVERY_MS = 2000;
+const AT_MOST_EVERY_MS = 1000;
+const WITHOUT_EVENTS_MS = 10000;
 const PATIENCE_MS = 12000;
+const BACKGROUND = { Accept: "text/html", "X-Wetread-Background": "1" }; // no sign that somebody sits here
 const main = document.getElementById("main");
 const offline = document.getElementById("offline");
 const enlarged = document.getElementById("enlarged");
 const token = document.querySelector("meta[name=token]")?.content || "";
 const PARTS = ["pages", "state", "main"];
 let seen = new Date();
+let begun = 0;
 let timer = 0;
+let stream = null;
 
 // Whether details are open is the person's; so is what he has begun to write.
 const keepsOpen = (name, node) => !(name === "open" && node.nodeName === "DETAILS");
@@ -33,11 +37,42 @@ function show(text) {
   entitle(fresh.title);
 }
 
+// At most one at a time, not more often than once a second, and not all tabs in the same moment.
+function due(after = AT_MOST_EVERY_MS - (Date.now() - begun) + 300 * Math.random()) {
+  if (timer || document.hidden) return;
+  timer = setTimeout(refresh, Math.max(0, after));
+}
+
+// The node says what has changed; only a tab that is looked at listens.
+function listen() {
+  if (!main.dataset.live || document.hidden || stream) return;
+  const shown = new Set([...main.dataset.live.split(/\s+/), "alarms", "health"]);
+  stream = new EventSource("/events");
+  stream.addEventListener("revision", (event) => {
+    if (event.data.split(" ").some((topic) => shown.has(topic))) due();
+  });
+  stream.addEventListener("over", () => location.reload()); // the session has ended
+  stream.addEventListener("open", () => offline.hidden || due());
+  stream.addEventListener("error", () => {
+    due(offline.hidden ? 0 : WITHOUT_EVENTS_MS);
+    if (stream?.readyState === EventSource.CLOSED) {
+      leave();
+      setTimeout(listen, WITHOUT_EVENTS_MS);
+    }
+  });
+}
+
+function leave() {
+  stream?.close();
+  stream = null;
+}
+
 async function refresh() {
   clearTimeout(timer);
+  begun = Date.now();
   let answered = false;
   try {
-    const answer = await ask(location.href, { headers: { Accept: "text/html" } });
+    const answer = await ask(location.href, { headers: BACKGROUND });
     answered = true;
     if (!answer.ok) throw new Error(await sentence(answer));
     if (answer.redirected) location.reload(); // the session has ended
@@ -49,7 +84,7 @@ async function refresh() {
     entitle(document.title.replace(/^✕ /, ""));
   }
   clearTimeout(timer);
-  if (main.dataset.live && !document.hidden) timer = setTimeout(refresh, EVERY_MS);
+  timer = 0;
 }
 
 function ask(path, options = {}) {
@@ -64,6 +99,16 @@ async function sentence(answer) {
   }
   const page = new DOMParser().parseFromString(text, "text/html");
   return page.querySelector(".notice p")?.textContent || `status ${answer.status}`;
+}
+
+// How long ago something was goes on by itself: nobody is asked for that.
+function tick() {
+  for (const time of document.querySelectorAll("time[datetime]")) {
+    if (!time.textContent.endsWith(" ago")) continue;
+    const seconds = Math.max(0, (Date.now() - Date.parse(time.dateTime)) / 1000);
+    const [limit, size, word] = [[90, 1, "s"], [5400, 60, "min"], [129600, 3600, "h"]].find(([most]) => seconds < most) || [0, 86400, "days"];
+    time.textContent = `${Math.round(seconds / size)} ${word} ago`;
+  }
 }
 
 // The tab says whether someone must act.
@@ -121,7 +166,15 @@ document.addEventListener("click", (event) => {
 enlarged.addEventListener("click", (event) => {
   if (event.target !== enlarged.querySelector("button")) enlarged.close();
 });
-document.addEventListener("visibilitychange", () => document.hidden || refresh());
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) leave();
+  else {
+    listen();
+    if (main.dataset.live) due(0);
+  }
+});
+addEventListener("pagehide", leave);
 document.documentElement.classList.add("live");
 entitle(document.title);
-if (main.dataset.live) timer = setTimeout(refresh, EVERY_MS);
+listen();
+setInterval(tick, 15000);

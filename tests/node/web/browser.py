@@ -77,6 +77,11 @@ class Page:
         """Until an expression holds."""
         until(lambda: self.run(condition), told=lambda: condition)
 
+    def dress(self, scheme: str) -> None:
+        """As whoever prefers it sees the page: light or dark."""
+        preferred = [{"name": "prefers-color-scheme", "value": scheme}]
+        self.call("Emulation.setEmulatedMedia", features=preferred)
+
     def resize(self, width: int, height: int) -> None:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": True}
         self.call("Emulation.setDeviceMetricsOverride", **metrics)

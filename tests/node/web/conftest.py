@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -24,13 +25,25 @@ from tests.trails import KeptTrail
 @pytest.fixture(scope="session")
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """A database file with all tables: made once, since that takes longer than most tests here."""
-    path = tmp_path_factory.mktemp("empty") / "w.db"
-    open_database(f"sqlite:///{path}").close()
-    return path.read_bytes()
+    return empty(tmp_path_factory.mktemp("empty"))
 
 
 @pytest.fixture
 def site(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
+    with served(tmp_path, empty_database) as made:
+        yield made
+
+
+def empty(folder: Path) -> bytes:
+    """The bytes of a database with all tables."""
+    path = folder / "empty.db"
+    open_database(f"sqlite:///{path}").close()
+    return path.read_bytes()
+
+
+@contextmanager
+def served(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
+    """The application over a database in a folder."""
     (tmp_path / "w.db").write_bytes(empty_database)
     database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
     results = ResultStore(tmp_path / "results")

@@ -32,7 +32,8 @@ def test_a_finished_job_shows_findings_preview_and_delivery(
 ) -> None:
     job_id = study_with_job(site, phantom_paths[0])
     finish(site, job_id)
-    page = site.client.get("/").text
+    assert "1 695" in site.client.get("/").text
+    page = site.client.get("/studies/1").text
     assert "1 695" in page
     assert f'src="/previews/{job_id}/0.png"' in page
     assert "pacs: 0 sent, 1 waiting" in page
@@ -45,10 +46,14 @@ def test_no_name_no_whole_patient_id_and_no_uid_leave_the_node(
     site: Site, phantom_paths: list[Path]
 ) -> None:
     finish(site, study_with_job(site, phantom_paths[0]))
-    for path in ("/", "/alarms", "/api/studies", "/api/jobs", "/api/jobs/1", "/api/deliveries"):
+    for path in ("/api/studies", "/api/jobs", "/api/jobs/1", "/api/deliveries", "/alarms"):
         text = site.client.get(path).text
         for secret in ("Doe", "PAT-123456", "1.2.3", "2.25."):
             assert secret not in text, (path, secret)
+    for path in ("/", "/studies/1"):  # they name patients to whoever may see names
+        text = site.client.get(path).text
+        assert "Doe, Jane" in text
+        assert "1.2.3" not in text and "2.25." not in text, path
 
 
 def test_hostile_descriptions_are_text(site: Site, phantom_paths: list[Path]) -> None:
@@ -64,7 +69,8 @@ def test_a_failed_job_shows_reason_and_traceback_and_can_be_tried_again(
     job_id = study_with_job(site, phantom_paths[0])
     with site.database.write() as tx:
         ledger.failed(tx, job_id, START, "it broke", "Traceback here", JobResults())
-    page = site.client.get("/").text
+    assert "it broke" in site.client.get("/").text
+    page = site.client.get("/studies/1").text
     assert "it broke" in page
     assert "Traceback here" in page
     assert "Try again" in page
@@ -140,15 +146,16 @@ def test_pages_may_load_nothing_from_elsewhere(site: Site) -> None:
 def test_older_studies_are_a_page_away(site: Site, phantom_paths: list[Path]) -> None:
     dataset = pydicom.dcmread(phantom_paths[0], stop_before_pixels=True)
     with site.database.write() as tx:
-        for number in range(12):
+        for number in range(31):
             dataset.StudyInstanceUID = f"1.2.826.{number}"
             dataset.SeriesInstanceUID = f"1.2.826.{number}.1"
             dataset.SOPInstanceUID = f"1.2.826.{number}.1.1"
             placement = Placement(PutOutcome.NEW, f"k{number}", 1, "s", "")
             index.add(tx, [InstanceRecord(extract(dataset), placement, START, "CT1")])
-    older = re.findall(r'href="(/\?before=[0-9]+x[0-9]+)">Older', site.client.get("/").text)
+    older = re.findall(
+        r'href="(/\?before=[0-9]+x[0-9]+)" rel="next">Older', site.client.get("/").text
+    )
     assert "Newer studies" in site.client.get(older[0]).text
-    assert "Newer studies" in site.client.get("/?offset=10").text
 
 
 @pytest.mark.parametrize(
@@ -184,18 +191,16 @@ def test_a_study_is_deleted_through_the_api_unless_something_holds_it(
     assert site.client.post("/api/studies/9/delete?reason=x", headers=guard).status_code == 404
 
 
-def test_a_correction_is_accepted_by_a_button_of_the_page(site: Site) -> None:
+def test_a_correction_is_accepted_through_the_api(site: Site) -> None:
     refused = Refused("k.dcm", RefusalKind.CONFLICT, "other bytes", "f", "1.2.3.4", "1.2.3", "CT1")
     other = Refused("o.dcm", RefusalKind.UNREADABLE, "unreadable", "e")
     with site.database.write() as tx:
         quarantine.enter(tx, START, refused)
         quarantine.enter(tx, START, other)
-    assert 'data-post="/api/quarantine/1/accept?study=true"' in site.client.get("/").text
     guard = {"X-Wetread": "1"}
     assert site.client.post("/api/quarantine/1/accept").status_code == 403
     done = site.client.post("/api/quarantine/1/accept?study=true", headers=guard)
     assert done.json() == {"done": "accepted", "number": 1}
-    assert "accepted: put in place when" in site.client.get("/").text
     assert site.client.post("/api/quarantine/2/accept", headers=guard).status_code == 409
     rows = site.client.get("/api/quarantine").json()
     assert [bool(row["accepted_at"]) for row in rows] == [False, True]

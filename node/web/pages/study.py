@@ -1,0 +1,70 @@
+"""A study: what was found in it, on which images, what was done with it, and where that went."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from node.web.access.roles import Role, needs, who
+from node.web.api.changing import Changes
+from node.web.asked import RowId
+from node.web.context import WebContext
+from node.web.frame.render import Render
+from node.web.pages import lines
+from node.web.pages.lines import StudyLine
+from node.web.viewer import links
+from storage import index, reading_state
+from storage.index.shown import ShownSeries, series_shown
+from storage.reading_state import Reader
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    line: StudyLine
+    series: tuple[ShownSeries, ...]
+    reader: Reader | None
+
+
+def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
+    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+
+    @router.get("/studies/{study_id}", dependencies=[needs(Role.VIEWER)])
+    def page(request: Request, study_id: RowId) -> HTMLResponse:
+        shown = context.shared.get(("study", study_id), lambda: _read(context, study_id))
+        return render(
+            request,
+            "study.html",
+            line=shown.line,
+            card=shown.line.view,
+            series=shown.series,
+            reader=shown.reader,
+            links=links,
+            away=context.away(),
+        )
+
+    @router.post("/studies/{study_id}/read", dependencies=[needs(Role.VIEWER)])
+    def mark_read(request: Request, study_id: RowId) -> RedirectResponse:
+        with changes.begin() as tx:
+            index.get_study(tx, study_id)
+            reading_state.mark_read(tx, study_id, datetime.now(UTC), who(request).name)
+        return RedirectResponse(f"/studies/{study_id}", 303)
+
+    @router.post("/studies/{study_id}/unread", dependencies=[needs(Role.VIEWER)])
+    def mark_unread(study_id: RowId) -> RedirectResponse:
+        with changes.begin() as tx:
+            index.get_study(tx, study_id)
+            reading_state.renew(tx, study_id)
+        return RedirectResponse(f"/studies/{study_id}", 303)
+
+    return router
+
+
+def _read(context: WebContext, study_id: int) -> _Shown:
+    with context.database.look() as tx:
+        found = index.get_study(tx, study_id)
+        (line,) = lines.of_studies(tx, [found], context.indexing)
+        series = tuple(series_shown(tx, study_id))
+        return _Shown(line, series, reading_state.reader_of(tx, study_id))

@@ -1,0 +1,70 @@
+"""Pictures of the pages for the documents: light, dark, and as a phone shows them.
+
+    python -m tests.node.web.pictures docs/pages
+
+Asks for chromium; the studies in them are made up.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from node.demo.phantom import ChestPhantom
+from tests.node.web import browser, conftest
+from tests.node.web.browser import Page
+from tests.node.web.everywhere import fill
+from tests.node.web.sites import PARTS, Site
+
+WIDE, NARROW = (1280, 800), (360, 740)
+SHOWN = (("studies", "/"), ("study", "/studies/1"), ("alarms", "/alarms"))
+COLOURS = 64
+UNFOLD = "document.querySelectorAll('#s1-more, .group').forEach((one) => { one.open = true; })"
+LOADED = """[...document.images].every((one) =>
+  one.complete || one.getBoundingClientRect().top > innerHeight || !one.getClientRects().length)"""
+
+
+def main(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as place, _opened(Path(place)) as (site, page):
+        for name, path in SHOWN:
+            for scheme, size in (("light", WIDE), ("dark", WIDE), ("phone", NARROW)):
+                page.resize(*size)
+                page.dress("dark" if scheme == "dark" else "light")
+                page.open(f"http://127.0.0.1:{site.server.port}{path}")
+                page.run(UNFOLD)
+                page.wait(LOADED)
+                _save(page, folder / f"{name}-{scheme}.png")
+
+
+@contextmanager
+def _opened(place: Path) -> Iterator[tuple[Site, Page]]:
+    (place / "ct").mkdir()
+    with conftest.served(place, conftest.empty(place)) as site:
+        ChestPhantom.small().write(place / "ct")
+        fill(site, min((place / "ct").iterdir()))
+        for part in PARTS:
+            site.parts[part].beat()
+        with browser.opened(place / "profile") as page:
+            yield site, page
+
+
+def _save(page: Page, path: Path) -> None:
+    taken = base64.b64decode(page.call("Page.captureScreenshot", format="png")["data"])
+    with Image.open(io.BytesIO(taken)) as image:
+        image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except pytest.skip.Exception as reason:
+        sys.exit(str(reason))

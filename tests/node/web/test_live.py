@@ -1,0 +1,96 @@
+"""Open pages are told of what changes, by one watcher for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import sqlalchemy as sa
+
+from node.web.live import watch as module
+from node.web.live.watch import Listener, TooMany, Watch
+from storage import events
+from storage.records import Level, Topic
+from storage.revisions import Watched
+from tests.node.web.sites import START, Site
+from tests.waiting import until
+
+
+def alarm(site: Site) -> None:
+    with site.database.write() as tx:
+        events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
+
+
+def watchers() -> int:
+    return sum(one.name == "live" for one in threading.enumerate())
+
+
+@contextmanager
+def looks(site: Site) -> Iterator[list[str]]:
+    """What is asked of the database by pages meanwhile."""
+    asked: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        asked.append(statement)
+
+    sa.event.listen(site.database._looking, "before_cursor_execute", note)
+    yield asked
+    sa.event.remove(site.database._looking, "before_cursor_execute", note)
+
+
+def test_an_open_page_is_told_of_an_alarm_and_the_watcher_ends_with_the_last(site: Site) -> None:
+    with site.client.stream("GET", "/events") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        lines = answer.iter_lines()
+        assert next(lines).startswith("retry:")
+        until(lambda: watchers() == 1)
+        for line in lines:
+            if not line:
+                alarm(site)  # again and again: the first may come before the watcher looked
+            if line.startswith("data:"):
+                break
+        assert "alarms" in line.split()
+    until(lambda: watchers() == 0)
+
+
+def test_fifty_pages_are_watched_for_by_one_and_ask_nothing_themselves(site: Site) -> None:
+    async def listen() -> None:
+        watch = Watch(site.database, every_s=0.02)
+        pages = [Listener() for _ in range(50)]
+        for one in pages:
+            watch.listen(one)
+        assert watchers() == 1
+        with looks(site) as asked:
+            await asyncio.sleep(0)
+            while sum("totals" in one for one in asked) < 3:
+                await asyncio.sleep(0.01)
+            rounds = sum("totals" in one for one in asked)
+            assert len(asked) <= 10 * (rounds + 1)
+        await asyncio.to_thread(alarm, site)
+        told = await asyncio.gather(*(one.changes(10) for one in pages))
+        assert all(Watched.ALARMS in one for one in told)
+        assert await pages[0].changes(0.01) == frozenset()
+        for one in pages:
+            watch.leave(one)
+
+    asyncio.run(listen())
+    until(lambda: watchers() == 0)
+
+
+def test_no_more_listen_than_there_is_room_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST", 1)
+
+    async def listen() -> None:
+        watch = Watch(site.database, every_s=0.02)
+        one = Listener()
+        watch.listen(one)
+        with pytest.raises(TooMany):
+            watch.listen(Listener())
+        watch.leave(one)
+
+    asyncio.run(listen())
+    until(lambda: watchers() == 0)
