@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -41,6 +41,8 @@ class Shown:
     """Of the result."""
     source_series_instance_uid: str = ""
     """Of the images that it was made from."""
+    instance_id: int = 0
+    """The row of the result, where it is asked for by itself; 0: whatever is found first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def of_study(tx: Transaction, study_id: int) -> Shown:
     newer = jobs.alias()
     is_replaced = sa.exists().where(newer.c.predecessor_id == jobs.c.id)
     found = _best(tx, jobs.c.study_id == study_id, ~is_replaced)
-    return found or Shown(study_id, uid)
+    return replace(found, instance_id=0) if found else Shown(study_id, uid)
 
 
 def of_job(tx: Transaction, job_id: int) -> Shown:
@@ -136,10 +138,11 @@ def _selected(*columns: Any) -> sa.Select[Any]:
 def _results(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Objects of jobs that are still held, with their study and source."""
     jobs, results, held = schema.jobs, schema.results, schema.instances
-    is_held = sa.exists().where(held.c.sop_instance_uid == results.c.sop_instance_uid)
-    columns = (*_STUDY_COLUMNS, results.c.kind, results.c.series_instance_uid.label("made"))
+    made = results.c.series_instance_uid.label("made")
+    columns = (*_STUDY_COLUMNS, results.c.kind, made, held.c.id.label("instance_id"))
     query = _selected(*columns).join(results, results.c.job_id == jobs.c.id)
-    return query.where(*conditions, is_held, *only_seen(tx, jobs.c.study_id))
+    query = query.join(held, held.c.sop_instance_uid == results.c.sop_instance_uid)
+    return query.where(*conditions, *only_seen(tx, jobs.c.study_id))
 
 
 def _best(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> Shown | None:
@@ -154,7 +157,9 @@ def _best(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> Shown | None:
 
 
 def _shown(row: sa.Row[Any]) -> Shown:
-    return Shown(row.study_id, row.study_instance_uid, ObjectKind(row.kind), row.made, row.source)
+    kind = ObjectKind(row.kind)
+    uid = row.study_instance_uid
+    return Shown(row.study_id, uid, kind, row.made, row.source, row.instance_id)
 
 
 def _known(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Known]:

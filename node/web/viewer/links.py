@@ -48,7 +48,8 @@ def of_object(job_id: int, number: int) -> str:
 
 def own_view(shown: Shown) -> str:
     """The node's own view, which needs no scripts."""
-    return f"/studies/{shown.study_id}/look"
+    asked = f"?object={shown.instance_id}" if shown.instance_id else ""
+    return f"/studies/{shown.study_id}/look{asked}"
 
 
 def is_shown_by_ohif(shown: Shown) -> bool:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from analyzers.contract import Findings, Segment, Segmentation
+from storage.index import shown
 from tests.node.look.studies import ANATOMY, LUNG, RED, Chest, chest, hold_found, hold_results
 from tests.node.web.sites import Site
 
@@ -175,3 +176,10 @@ def test_a_window_and_a_slice_are_kept_from_link_to_link(site: Site, one: Chest)
     hrefs = re.findall(r'<a href="(\?[^"]*slice=10[^"]*)"', text)
     assert any("window=-160,240" in href and "style=outlined" in href for href in hrefs)
     assert 'aria-current="true">Soft tissue<' in text
+
+
+def test_an_object_that_is_an_image_opens_at_that_image(site: Site, one: Chest) -> None:
+    with site.database.look() as tx:
+        rows = [member.held.id for member in shown.members(tx, [one.series_id], 100)]
+    assert 'id="look-number">1<' in page(site, f"?object={rows[0]}")  # the head was sent first
+    assert 'id="look-number">30<' in page(site, f"?object={rows[-1]}")

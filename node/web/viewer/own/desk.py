@@ -82,6 +82,8 @@ def _desk(looker: Looker, study_id: int, asked: Asked) -> Desk:
     stack = looker.stack(study, series.id)
     over = looker.over(study, series)
     objects, index = asked.objects, None if asked.slice is None else asked.slice - 1
+    if objects and not {one.held.id for one in over} & set(objects):
+        objects, index = _image(stack, objects[0], index)
     if objects is None:
         first, found = looker.first_finding(study, stack, over)
         objects = (first.held.id,) if first else ()
@@ -97,6 +99,15 @@ def _desk(looker: Looker, study_id: int, asked: Asked) -> Desk:
         asked.without,
     )  # fmt: skip
     return Desk(study, series, stack, index, tuple(over), filled)
+
+
+def _image(stack: Stack, row: int, index: int | None) -> tuple[tuple[int, ...] | None, int | None]:
+    """What is shown where the object is an image itself: that; where it is neither, what is found
+    first."""
+    for at, one in enumerate(stack.slices):
+        if one.held.id == row:
+            return (), at if index is None else index
+    return None, index
 
 
 def _slice_of(looker: Looker, study: Study, stack: Stack, over: Sequence[OverObject]) -> int:

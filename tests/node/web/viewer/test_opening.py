@@ -83,14 +83,16 @@ def test_what_ohif_does_not_show_opens_in_the_nodes_own_view(
         kinds = [one.kind for one in ledger.results_of(tx, job).objects]
     number = kinds.index(ObjectKind.PRESENTATION)
     answer = client.get(links.of_object(job, number))
-    assert (answer.status_code, answer.headers["Location"]) == (303, f"/studies/{study}/look")
+    assert answer.status_code == 303
+    assert answer.headers["Location"].startswith(f"/studies/{study}/look?object=")
 
 
 def test_without_ohif_every_link_opens_the_nodes_own_view(site: Site) -> None:
     with site.database.write() as tx:
         study, job = analyzed(tx)
     for link in (links.of_study(study), links.of_job(job), links.of_object(job, 0)):
-        assert site.client.get(link).headers["Location"] == f"/studies/{study}/look"
+        address = site.client.get(link).headers["Location"]
+        assert address.partition("?")[0] == f"/studies/{study}/look"
 
 
 def test_an_accession_number_of_several_studies_lets_one_choose(
