@@ -267,7 +267,7 @@ PACS = '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\n'
         ('[http.oidc]\nissuer = "https://x"\nclient_id = "w"\nroles = {a="viewer"}', "http.oidc"),
         ('[[restrictions]]\nrole = "viewer"\n', "restrictions[0]"),
         ('[[restrictions]]\nrole = "administrator"\nae_titles = ["X"]', "restrictions[0].role"),
-        ('[http.oidc]\nissuer = "http://x"\nclient_id = "w"\nroles = {a="viewer"}\n', "http.oidc.issuer"),
+        ('[http.oidc]\nissuer = "http://x"\nclient_id = "w"\nroles = {a="viewer"}', "http.oidc.issuer"),
         ('[http.oidc]\nissuer = "https://x"\nclient_id = "w"\nroles = {}\n', "http.oidc.roles"),
         (RULE + "when = { Rows = { min = 5, max = 1 } }\n", "rules[0].when.Rows"),
         (RULE + "when = { Rows = { min = nan } }\n", "rules[0].when.Rows"),
