@@ -230,6 +230,7 @@ def test_a_peer_is_bound_to_a_certificate_where_certificates_are_asked_for(tmp_p
 
 # --- values that would only fail later ------------------------------------------------------------
 
+OIDC = '[http.oidc]\nissuer = "https://x"\nclient_id = "w"\nroles = {a="viewer"}\n'
 PACS = '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\n'
 
 
@@ -264,10 +265,10 @@ PACS = '[[destinations]]\nname = "p"\nae_title = "P"\nhost = "h"\nport = 1\n'
         ('[dimse]\nport = 8080\n', "http.port"),
         ('[dimse.tls]\ncertificate = "c"\nport = 11112\n', "dimse.tls.port"),
         ('[[restrictions]]\nrole = "viewer"\nae_titles = ["CT1"]\n', "restrictions: needs"),
-        ('[http.oidc]\nissuer = "https://x"\nclient_id = "w"\nroles = {a="viewer"}', "http.oidc"),
+        (OIDC, "http.oidc"),
         ('[[restrictions]]\nrole = "viewer"\n', "restrictions[0]"),
         ('[[restrictions]]\nrole = "administrator"\nae_titles = ["X"]', "restrictions[0].role"),
-        ('[http.oidc]\nissuer = "http://x"\nclient_id = "w"\nroles = {a="viewer"}', "http.oidc.issuer"),
+        (OIDC.replace("https", "http"), "http.oidc.issuer"),
         ('[http.oidc]\nissuer = "https://x"\nclient_id = "w"\nroles = {}\n', "http.oidc.roles"),
         (RULE + "when = { Rows = { min = 5, max = 1 } }\n", "rules[0].when.Rows"),
         (RULE + "when = { Rows = { min = nan } }\n", "rules[0].when.Rows"),
