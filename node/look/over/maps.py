@@ -46,7 +46,7 @@ class Map:
     def legend(self) -> Legend:
         middle = tuple(int(one) for one in colour_map.TABLE[150])
         entry = Entry(ENTRY, self._title, (middle[0], middle[1], middle[2]))
-        low, high = self._limits
+        low, high = (0.0 if abs(one) < self._span / 1000 else one for one in self._limits)
         return Legend(self._title, (entry,), ColourScale(low, high, self._scale.unit))
 
     @cached_property
@@ -58,6 +58,10 @@ class Map:
             low, high = self._range
         ends = sorted(one * self._scale.slope + self._scale.intercept for one in (low, high))
         return ends[0], ends[1]
+
+    @property
+    def _span(self) -> float:
+        return self._limits[1] - self._limits[0]
 
     @property
     def _range(self) -> tuple[float, float]:

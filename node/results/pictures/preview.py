@@ -161,6 +161,7 @@ def parametric(source: Source, item: ParametricMap, title: str, path: Path) -> N
     low, high = float(item.values.min()), float(item.values.max())
     cuts = _mapped(source, volume, item, low, high)
     unit = f" {on_screen(item.unit.value)}".rstrip()
+    low, high = (0.0 if abs(one) < (high - low) / 1000 else one for one in (low, high))
     draw(cuts, title, [], path, Scale(f"{low:.3g}{unit}", f"{high:.3g}{unit}"))
 
 
