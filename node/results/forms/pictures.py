@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Volume
 from node.results import uids
 from node.results.bench import Bench
-from node.results.forms import drawing, marks, sides, views
+from node.results.forms import drawing, marks, seen, sides, views
 from node.results.forms.drawing import Marked, Scene
 from node.results.forms.marks import Mark
 from node.results.forms.views import View
@@ -89,3 +91,21 @@ def _described(bench: Bench, view: View, number: int, series_number: int) -> Dat
     remarks = ", ".join(one.caption.name for one in view.marks)
     derived.describe(dataset, bench.source, view.index, title, remarks, DRAWN_OVER)
     return dataset
+
+
+# --- read back ------------------------------------------------------------------------------------
+
+
+def read_back(path: Path, bench: Bench, number: int) -> None:
+    """It is a picture, and the colour of something that is found on its slice is on it.
+
+    Raises ``GateRefused``.
+    """
+    view = views.of(marks.of(bench))[number]
+    colours = np.array([one.caption.rgb for one in view.marks], np.uint8)
+
+    def missing(pixels: seen.Pixels) -> list[str]:
+        is_there = any((pixels == one).all(axis=2).any() for one in colours)
+        return [] if is_there else ["nothing of what is found on its slice is drawn on it"]
+
+    seen.check(path, bench, missing)

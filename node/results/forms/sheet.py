@@ -6,6 +6,7 @@ One page, or as many as it needs: no number is left out. Nothing on it identifie
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from node.results import kinds, uids
 from node.results.bench import Bench
-from node.results.forms import account, layout
+from node.results.forms import account, layout, seen
 from node.results.forms.layout import Letters, Picture, Placed, Rule, Tone
 from node.results.forms.writing import FAINT, INK, PAPER, WARNING
 from node.results.modules import planes, provenance
@@ -73,3 +74,13 @@ def drawn(page: Sequence[Placed]) -> NDArray[np.uint8]:
                 shown = Image.fromarray(placed.pixels).resize(fitted, Image.Resampling.BICUBIC)
                 image.paste(shown, (round(placed.left * SCALE), round(placed.top * SCALE)))
     return np.asarray(image)
+
+
+def read_back(path: Path, bench: Bench, number: int) -> None:
+    """It is a page of the size that pages have, with something on it. Raises ``GateRefused``."""
+
+    def wrong(pixels: seen.Pixels) -> list[str]:
+        size = (round(layout.HEIGHT * SCALE), round(layout.WIDTH * SCALE))
+        return [] if pixels.shape[:2] == size else ["it has not the size of a page"]
+
+    seen.check(path, bench, wrong)

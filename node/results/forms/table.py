@@ -71,6 +71,7 @@ PAGES: tuple[Form, ...] = (
         ObjectKind.SHEET,
         "sheet",
         sheet.build,
+        sheet.read_back,
     ),
     Form(
         "Report as a document",
@@ -137,6 +138,7 @@ FORMS: tuple[Form, ...] = (
         ObjectKind.PICTURE,
         "picture",
         pictures.build,
+        pictures.read_back,
     ),
     Form(
         "Report by regions of the images",

@@ -13,9 +13,11 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Detection, Findings
+from node.results import colours
 from node.results.bench import Bench
 from node.results.errors import GateRefused
 from node.results.forms.table import FORMS, Form
+from node.results.forms.writing import PAPER
 from node.results.gate import gate, identifying, resolved
 from node.results.write import write_results
 from storage.kinds import ObjectKind
@@ -24,8 +26,11 @@ from tests.node.results.every_kind import fused_source, in_space
 from tests.node.results.sources import PROVENANCE, ct_source, lungs
 
 BOX = Detection("n", sources.NODULE, sources.ABNORMAL, (2, 3, 4), (4, 8, 9), 0.87)
-FINDINGS = Findings((lungs(), BOX))
-KINDS = (ObjectKind.OUTLINES, ObjectKind.MESH, ObjectKind.DOCUMENT)
+FINDINGS = colours.told_apart(Findings((lungs(), BOX)))
+KINDS = (
+    *(ObjectKind.OUTLINES, ObjectKind.MESH, ObjectKind.DOCUMENT),
+    *(ObjectKind.PICTURE, ObjectKind.SHEET),
+)
 Change = Callable[[Dataset], None]
 
 
@@ -51,6 +56,69 @@ def changed(file: Path, folder: Path, change: Change) -> Path:
     change(dataset)
     dataset.save_as(folder / "changed.dcm")
     return folder / "changed.dcm"
+
+
+# --- pictures -------------------------------------------------------------------------------------
+
+
+def _blank(dataset: Dataset) -> None:
+    dataset.PixelData = bytes(len(dataset.PixelData))
+
+
+def _of_paper(dataset: Dataset) -> None:
+    count = dataset.Rows * dataset.Columns
+    dataset.PixelData = bytes(PAPER) * count + bytes(count % 2)
+
+
+def _faded(dataset: Dataset) -> None:
+    """Still a picture, without a colour of anything found."""
+    pixels = np.frombuffer(dataset.PixelData, np.uint8).copy()
+    dataset.PixelData = (pixels // 3).tobytes()
+
+
+def _cut_off(dataset: Dataset) -> None:
+    dataset.PixelData = dataset.PixelData[:-3000]
+
+
+def _smaller(dataset: Dataset) -> None:
+    dataset.Rows = 100
+    dataset.PixelData = dataset.PixelData[: 100 * dataset.Columns * 3]
+
+
+def _burned_in(dataset: Dataset) -> None:
+    dataset.BurnedInAnnotation = "YES"
+
+
+def _stacked(dataset: Dataset) -> None:
+    dataset.Modality = "CT"
+
+
+BOTH_WRONG: list[tuple[Change, str]] = [
+    (_blank, "blank"),
+    (_of_paper, "blank"),
+    (_cut_off, "cannot be decoded"),
+    (_smaller, "100 pixels"),
+    (_burned_in, "burned in text"),
+    (_stacked, "calls itself an original"),
+]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("kind", [ObjectKind.PICTURE, ObjectKind.SHEET])
+@pytest.mark.parametrize(("change", "why"), BOTH_WRONG)
+def test_a_picture_is_looked_at_again(
+    kind: ObjectKind, change: Change, why: str, written: Path, tmp_path: Path
+) -> None:
+    path = written / f"{form_of(kind).file}-0.dcm"
+    read_back(kind, path)
+    with pytest.raises(GateRefused, match=why):
+        read_back(kind, changed(path, tmp_path, change))
+
+
+def test_a_key_picture_shows_something_that_was_found(written: Path, tmp_path: Path) -> None:
+    faded = changed(written / "picture-0.dcm", tmp_path, _faded)
+    with pytest.raises(GateRefused, match="nothing of what is found"):
+        read_back(ObjectKind.PICTURE, faded)
 
 
 # --- outlines -------------------------------------------------------------------------------------
@@ -237,6 +305,7 @@ def test_every_form_of_every_kind_of_finding_passes(tmp_path: Path) -> None:
     kinds = [form.kind for form in FORMS if form.kind is not ObjectKind.LABEL_MAP]
     results = write_results(source, in_space(source), PROVENANCE, tmp_path / "job", kinds)
     assert {ObjectKind.OUTLINES, ObjectKind.MESH} <= {one.kind for one in results.objects}
+    assert results.unmade == {}
 
 
 def test_one_object_that_is_refused_does_not_keep_the_others_from_being_made(

@@ -44,6 +44,7 @@ Bytes = dict[str, bytes]
 def made(source: Source, findings: Findings, run: Provenance, folder: Path) -> Bytes:
     """Objects and forms of everything, and both reports that there is nothing, by UID."""
     results = write_results(source, findings, run, folder / "job", FORM_KINDS)
+    assert results.unmade == {}
     found = written(results, folder)
     for verdict in ("failed", "not applicable"):
         told = write_notice(source, verdict, ["a reason"], run, folder / verdict)
