@@ -42,8 +42,9 @@ def of_study(card: StudyView) -> Badge:
 
 
 def standing(jobs: Sequence[JobView]) -> list[JobView]:
-    """The jobs that no newer one has taken the place of."""
-    replaced = {one.job.predecessor_id for one in jobs}
+    """The jobs that no newer one has taken the place of; one that was cancelled takes none."""
+    newer = (one.job for one in jobs if one.job.state is not JobState.CANCELLED)
+    replaced = {job.predecessor_id for job in newer}
     return [one for one in jobs if one.job.id not in replaced]
 
 
@@ -74,6 +75,8 @@ def _under_way(jobs: Sequence[JobView]) -> Badge | None:
 def _ended(jobs: Sequence[JobView]) -> Badge:
     if any(one.job.state is JobState.DONE for one in jobs):
         return Badge("done", "analyzed")
+    if any(one.job.state is JobState.CANCELLED for one in jobs):
+        return Badge("cancelled", "analysis cancelled")
     return Badge("not_applicable", "no analysis applies")
 
 

@@ -39,7 +39,7 @@ def due(tx: Transaction, ended: Job) -> Due | None:
     Results that newer images have superseded are not spoken of, and nothing is reported twice.
     """
     jobs = ledger.list_jobs(tx, ended.study_id, limit=MOST_JOBS)
-    superseded = {job.predecessor_id for job in jobs}
+    superseded = {job.predecessor_id for job in jobs if job.state is not JobState.CANCELLED}
     of_rule = [
         job
         for job in jobs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -195,7 +195,6 @@ def _add_wishes(router: APIRouter, acts: Acts) -> None:
 
 
 def _wish(study_id: int, form: dict[str, list[str]], said_by: str) -> Wish:
-    more: dict[str, Any] = {"beside": "beside" in form}
     analyzer = " ".join(form.get("analyzer", []))
     if not analyzer:
         raise NotPossible("choose an analyzer")
@@ -205,7 +204,7 @@ def _wish(study_id: int, form: dict[str, list[str]], said_by: str) -> Wish:
         said_by,
         parameters.given(form),
         destinations=tuple(form.get("destination", [])),
-        **more,
+        beside="beside" in form,
     )
 
 

@@ -50,6 +50,17 @@ def test_a_study_with_failed_jobs_says_how_many(site: Site, phantom_paths: list[
     assert "analyzed</span> 0 of 1" in site.client.get("/studies/1").text
 
 
+def test_a_study_whose_analysis_was_cancelled_says_so(
+    site: Site, phantom_paths: list[Path]
+) -> None:
+    job = study_with_job(site, phantom_paths[0])
+    complete(site)
+    with site.database.write() as tx:
+        ledger.cancel(tx, job, START, "anna")
+        assert ledger.cancelled(tx, job, START)
+    assert "analysis cancelled" in badge(site)
+
+
 def test_a_study_is_analyzed_when_its_results_are_where_they_belong(
     site: Site, phantom_paths: list[Path]
 ) -> None:
