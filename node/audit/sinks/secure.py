@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 
 _READ_BYTES = 65_536
 
@@ -36,29 +37,43 @@ class SecureLine:
     def close(self) -> None:
         """Say that this was all, and wait until the other side has read it.
 
-        It then closes TLS too, or the connection, as many do. What it closes with something unread
-        is reset.
+        It then ends the connection; that it has closed TLS before says nothing, for it does so too
+        when it stops. A connection that is ended with something unread is reset.
         """
-        self._look_for_alert()
-        try:
+        self._look_for_end()
+        with suppress(ssl.SSLWantReadError):
             self._tls.unwrap()
-        except ssl.SSLWantReadError:
-            self._flush()
+        self._flush()
+        self._plain.shutdown(socket.SHUT_WR)
         while received := self._plain.recv(_READ_BYTES):
             self._came.write(received)
-            if self._look_for_alert():
-                return
+            self._look_for_alert()
 
-    def _look_for_alert(self) -> bool:
-        """Whether the other side has closed TLS. Raises ``ssl.SSLError`` for its alerts."""
+    def _look_for_end(self) -> None:
+        """Whoever ends the connection before it is told to has not read all. Raises NotAccepted."""
+        patience_s = self._plain.gettimeout()
+        self._plain.settimeout(0)
         try:
+            received = self._plain.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        finally:
+            self._plain.settimeout(patience_s)
+        self._came.write(received)
+        try:
+            self._tls.read(_READ_BYTES)
+        except ssl.SSLWantReadError:
+            if received:
+                return
+        except ssl.SSLZeroReturnError:
+            pass
+        raise NotAccepted(0, "it closed the connection before all was said")
+
+    def _look_for_alert(self) -> None:
+        """Raises ``ssl.SSLError`` for an alert other than that TLS is closed."""
+        with suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             while self._tls.read(_READ_BYTES):
                 pass
-        except ssl.SSLWantReadError:
-            return False
-        except ssl.SSLZeroReturnError:
-            return True
-        return True
 
     def _until_done(self, step: Callable[[], object]) -> None:
         while True:
