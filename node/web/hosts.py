@@ -33,10 +33,13 @@ class KnownHosts:
 def is_cross_site(headers: Headers) -> bool:
     """Whether a browser sends this at the wish of a page that is not the node's own.
 
-    Told by Sec-Fetch-Site (Fetch Metadata) or Origin (RFC 6454 7); other programs send neither.
+    Told by Sec-Fetch-Site (Fetch Metadata), which counts where it is sent: pages that tell nobody
+    where they are (Referrer-Policy) have a form's Origin be ``null``. Else by Origin (RFC 6454 7);
+    other programs send neither.
     """
-    if headers.get("sec-fetch-site", "") in ("cross-site", "same-site"):
-        return True
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return site not in ("same-origin", "none")
     origin = headers.get("origin")
     return (
         origin is not None and origin.lower().partition("://")[2] != headers.get("host", "").lower()

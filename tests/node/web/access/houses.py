@@ -27,7 +27,8 @@ from tests.node.web.sites import Site
 
 PASSWORD = "right horse battery"
 HASH = passwords.hash_of(PASSWORD)
-PAGE = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin"}
+PAGE = {"Accept": "text/html", "Sec-Fetch-Site": "same-origin", "Origin": "null"}
+"""As a browser sends the forms of pages that tell nobody where they are."""
 
 
 @dataclass
