@@ -64,6 +64,11 @@ class Study:
     over: tuple[Member, ...]
     made: dict[str, OwnResult]
 
+    def made_from(self, stack: Stack) -> int:
+        """The row of the series that a stack of the node's own was made from; 0: of none."""
+        own = self.made.get(stack.slices[0].held.sop_instance_uid)
+        return own.source_series_id if own else 0
+
     def find(self, series_id: int) -> ShownSeries:
         """Raises NothingToLookAt."""
         found = next((one for one in self.series if one.id == series_id), None)

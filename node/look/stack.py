@@ -13,8 +13,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from node.look.place import Place, place_of
+from node.look.place import PARALLEL, Place, place_of
 from storage.holdings import Held
 from storage.index.shown import Member
 
@@ -60,14 +61,32 @@ class Stack:
 
     def nearest(self, place: Place) -> int | None:
         """The slice that lies nearest to a plane; None where none is parallel to it."""
-        best: tuple[float, int] | None = None
-        for index, one in enumerate(self.slices):
-            if one.place is None or not one.place.is_parallel(place):
-                continue
-            apart = abs(float((one.place.position - place.position) @ place.normal))
-            if best is None or apart < best[0]:
-                best = (apart, index)
-        return best[1] if best else None
+        if not self._placed:
+            return None
+        parallel = np.abs(self._normals @ place.normal) >= PARALLEL
+        if not parallel.any():
+            return None
+        apart = np.abs((self._positions - place.position) @ place.normal)
+        return self._placed[int(np.where(parallel, apart, np.inf).argmin())]
+
+    def beside(self, other: Stack, index: int) -> int:
+        """The slice to look at while the other stack is at ``index``: the one that lies there, else
+        the one as far from the beginning."""
+        place = other.slices[index].place
+        found = None if place is None else self.nearest(place)
+        return min(index, len(self.slices) - 1) if found is None else found
+
+    @cached_property
+    def _placed(self) -> list[int]:
+        return [index for index, one in enumerate(self.slices) if one.place is not None]
+
+    @cached_property
+    def _positions(self) -> NDArray[np.float64]:
+        return np.array([one.place.position for one in self.slices if one.place is not None])
+
+    @cached_property
+    def _normals(self) -> NDArray[np.float64]:
+        return np.array([one.place.normal for one in self.slices if one.place is not None])
 
 
 def stack_of(series_id: int, members: Sequence[Member], series: dict[str, Any]) -> Stack:

@@ -281,6 +281,19 @@ function go(index) {
   address();
 }
 
+// Another series, at the same place: a picture of the node, once the hand rests.
+let resting = 0;
+function besides() {
+  const figure = by("look-beside");
+  if (!figure || !stack || !stack.beside.length) return;
+  clearTimeout(resting);
+  resting = setTimeout(() => {
+    const picture = figure.querySelector("img");
+    const to = `${figure.dataset.base}/${stack.beside[state.index] + 1}/picture.webp?object=none`;
+    if (picture.getAttribute("src") !== to) picture.src = to;
+  }, 60);
+}
+
 function fault(text) {
   const said = by("look-said");
   said.textContent = text;
@@ -292,6 +305,7 @@ function say() {
   by("look-number").textContent = String(state.index + 1);
   by("look-slider").value = String(state.index + 1);
   by("look-slider").setAttribute("aria-valuetext", `slice ${state.index + 1} of ${count}`);
+  besides();
   if (one) {
     by("look-place").textContent = one.place ? ` · ${one.place}` : "";
     ["left", "right", "top", "bottom"].forEach((side, i) => { by(`look-${side}`).textContent = one.sides[i]; });

@@ -14,6 +14,8 @@ from node.look.objects import Form, OverObject
 from node.look.stack import Stack
 from node.results.write import write_results
 from node.series.source import Source
+from node.web.viewer.own.asked import Asked
+from node.web.viewer.own.desk import desk
 from storage.kinds import ObjectKind
 from tests.node.look.studies import looker
 from tests.node.results.every_kind import fused_source, in_space
@@ -127,7 +129,17 @@ def test_a_box_is_drawn_on_the_slices_that_it_crosses_and_on_no_other(
     assert across.min() / per_column == pytest.approx(4, abs=0.7)
 
 
-def test_what_is_made_of_images_is_a_series_beside_them(held: tuple[Looker, Study, Stack]) -> None:
-    _, study, _ = held
+def test_what_is_made_of_images_is_a_series_that_stands_beside_others_at_the_same_place(
+    held: tuple[Looker, Study, Stack],
+) -> None:
+    looked, study, stack = held
     made = [one for one in study.series if one.series_instance_uid not in ("2.25.72", "2.25.74")]
     assert len(made) >= 3  # derived, resampled and coloured images
+    for one in made:
+        other = looked.stack(study, one.id)
+        found = desk(looked, study.id, Asked(series=one.id, beside=stack.series_id))
+        assert found.beside is stack
+        if other.slices[0].place is not None and len(other.slices) == len(stack.slices):
+            assert [stack.beside(other, at) for at in range(len(other.slices))] == list(
+                range(len(stack.slices))
+            )

@@ -39,6 +39,8 @@ class Asked:
     filled: bool = True
     opacity: int = 100
     without: frozenset[tuple[int, int]] = frozenset()
+    beside: int | None = None
+    """The series that is shown beside it; 0: none; None: what it was made from."""
 
     def but(self, **changed: Any) -> str:
         """The query of the same with something changed; with its question mark."""
@@ -65,11 +67,9 @@ class Asked:
             said["opacity"] = str(self.opacity)
         if self.without:
             said["without"] = ",".join(f"{row}.{number}" for row, number in sorted(self.without))
+        if self.beside is not None:
+            said["beside"] = str(self.beside)
         return said
-
-    def pairs(self, *leaving_out: str) -> list[tuple[str, str]]:
-        """The query as a form carries it, without some of its names."""
-        return [(name, text) for name, text in self._said().items() if name not in leaving_out]
 
 
 def window_text(window: Window) -> str:
@@ -86,6 +86,7 @@ def _query(
     style: Annotated[str, Query(pattern=f"^({FILLED}|{OUTLINED})$")] = FILLED,
     opacity: Annotated[int, Query(ge=0, le=100)] = 100,
     without: Annotated[str | None, Query(max_length=4000)] = None,
+    beside: Annotated[int | None, Query(ge=0, le=_LARGEST)] = None,
 ) -> Asked:
     return Asked(
         series,
@@ -96,6 +97,7 @@ def _query(
         style == FILLED,
         opacity,
         _pairs(without),
+        beside,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastapi import HTTPException
 
@@ -42,6 +42,8 @@ class Desk:
     index: int
     over: tuple[OverObject, ...]
     asked: Asked
+    beside: Stack | None = None
+    """Of the series that is shown beside it."""
 
     @property
     def shown(self) -> Slice:
@@ -94,11 +96,19 @@ def _desk(looker: Looker, study_id: int, asked: Asked) -> Desk:
         raise NothingToLookAt(f"the series has {len(stack.slices)} slices")
     known = {one.held.id for one in over}
     objects = tuple(row for row in objects if row in known)
-    filled = Asked(
-        series.id, index + 1, objects, asked.window, asked.as_given, asked.filled, asked.opacity,
-        asked.without,
-    )  # fmt: skip
-    return Desk(study, series, stack, index, tuple(over), filled)
+    filled = replace(asked, series=series.id, slice=index + 1, objects=objects)
+    return Desk(study, series, stack, index, tuple(over), filled, _beside(looker, study, filled))
+
+
+def _beside(looker: Looker, study: Study, asked: Asked) -> Stack | None:
+    """The series asked for; beside one that was made, the one that it was made from."""
+    row = asked.beside
+    if row is None and asked.series is not None:
+        made = study.made_from(looker.stack(study, asked.series))
+        row = made if made != asked.series else 0
+    if not row or all(one.id != row for one in study.series):
+        return None
+    return looker.stack(study, row)
 
 
 def _image(stack: Stack, row: int, index: int | None) -> tuple[tuple[int, ...] | None, int | None]:

@@ -19,9 +19,18 @@ def stack_shape(looker: Looker, desk: Desk) -> dict[str, Any]:
     count = len(desk.stack.slices)
     return {
         "slices": [_slice(looker, one, count) for one in desk.stack.slices],
+        "beside": _beside(desk),
         "shades": _shades(shades),
         "of": count,
     }
+
+
+def _beside(desk: Desk) -> list[int]:
+    """By slice the one of the series beside it, both from 0; empty where there is none."""
+    other = desk.beside
+    if other is None:
+        return []
+    return [other.beside(desk.stack, index) for index in range(len(desk.stack.slices))]
 
 
 def _slice(looker: Looker, shown: Slice, count: int) -> dict[str, Any]:

@@ -56,6 +56,8 @@ class SeriesLine:
     href: str
     thumbnail: str
     on: bool
+    beside: str
+    """Shows it beside what is shown; empty for that itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,17 @@ class Sides:
 
 
 @dataclass(frozen=True, slots=True)
+class BesideView:
+    """Another series at the same place. base: below it lie its pictures. away: without it."""
+
+    title: str
+    base: str
+    picture: str
+    alt: str
+    away: str
+
+
+@dataclass(frozen=True, slots=True)
 class LookView:
     """``picture``: the slice with all that is drawn. base: below it lie the viewer's files."""
 
@@ -134,6 +147,7 @@ class LookView:
     place: str
     bar: ScaleBar | None
     size: tuple[int, int]
+    beside: BesideView | None
 
 
 def built(looker: Looker, desk: Desk) -> LookView:
@@ -176,7 +190,19 @@ def built(looker: Looker, desk: Desk) -> LookView:
         place=place(desk.shown, count),
         bar=bar(desk.shown, facts.pixel_mm),
         size=size_of(desk.shown, SHOWN_PX),
+        beside=_beside(desk),
     )
+
+
+def _beside(desk: Desk) -> BesideView | None:
+    if desk.beside is None:
+        return None
+    title = _title(desk.study.find(desk.beside.series_id))
+    base = base_of(desk.study, desk.beside.series_id)
+    number = desk.beside.beside(desk.stack, desk.index) + 1
+    picture = f"{base}/{number}/picture.jpg?object=none"
+    alt = f"{title}, slice {number} of {len(desk.beside.slices)}"
+    return BesideView(title, base, picture, alt, desk.asked.but(beside=0))
 
 
 def _shades(looker: Looker, desk: Desk) -> tuple[Shades, str]:
@@ -196,7 +222,8 @@ def _series(looker: Looker, desk: Desk) -> Iterator[SeriesLine]:
         images = f"{one.instances} image{'s' if one.instances != 1 else ''}"
         is_on = one.id == desk.series.id
         href = asked.query
-        yield SeriesLine(_title(one), one.modality, images, one.own, href, thumbnail, is_on)
+        beside = "" if is_on else desk.asked.but(beside=one.id)
+        yield SeriesLine(_title(one), one.modality, images, one.own, href, thumbnail, is_on, beside)
 
 
 def _title(series: ShownSeries) -> str:
