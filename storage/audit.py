@@ -113,12 +113,13 @@ def forget_journal(tx: Transaction, journal: str) -> None:
 
 def whose(tx: Transaction, study_instance_uids: Iterable[str]) -> dict[str, Whose]:
     """Whose the studies are: as the index has it, or else as the trail had it last."""
-    wanted = sorted(set(study_instance_uids))
-    found = _indexed(tx, wanted)
-    return _told_before(tx, [uid for uid in wanted if uid not in found]) | found
+    wanted = set(study_instance_uids)
+    found = indexed(tx, wanted)
+    return told_before(tx, wanted - found.keys()) | found
 
 
-def _indexed(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[str, Whose]:
+def indexed(tx: Transaction, study_instance_uids: Iterable[str]) -> dict[str, Whose]:
+    """Of those that are in the index."""
     studies, patients = schema.studies, schema.patients
     query = (
         sa.select(
@@ -128,12 +129,12 @@ def _indexed(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[str, W
             studies.c.accession_number,
         )
         .join_from(studies, patients, studies.c.patient_id == patients.c.id)
-        .where(studies.c.study_instance_uid.in_(study_instance_uids))
+        .where(studies.c.study_instance_uid.in_(sorted(study_instance_uids)))
     )
     return {uid: Whose(*rest) for uid, *rest in tx.execute(query)}
 
 
-def _told_before(tx: Transaction, study_instance_uids: Sequence[str]) -> dict[str, Whose]:
+def told_before(tx: Transaction, study_instance_uids: Iterable[str]) -> dict[str, Whose]:
     """Of studies that are deleted."""
     found = {}
     for uid in study_instance_uids:

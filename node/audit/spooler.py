@@ -7,31 +7,21 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import structlog
 
 from node.audit import message, telling
-from node.audit.events import (
-    Accessed,
-    Actor,
-    AuditEvent,
-    Deleted,
-    Exported,
-    Imported,
-    RecordingStarted,
-    RecordingStopped,
-    Subject,
-    Transferred,
-)
+from node.audit.completing import completed
+from node.audit.events import Actor, AuditEvent, RecordingStarted, RecordingStopped, Subject
 from node.audit.journal import SUFFIX, decoded
 from node.audit.message import Source
 from node.audit.telling import Line
 from node.clock import Clock
 from storage import audit
-from storage.audit import AuditRow, Whose
+from storage.audit import AuditRow
 from storage.database import Database, Transaction
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -123,7 +113,10 @@ class Spooler:
             with self._database.read() as tx:
                 position = audit.journal_position(tx, path.stem)
             file.seek(position)
-            whole, _, torn = file.read(AT_ONCE_BYTES).rpartition(b"\n")
+            text = file.read(AT_ONCE_BYTES)
+            if len(text) == AT_ONCE_BYTES:
+                text += file.readline()
+            whole, _, torn = text.rpartition(b"\n")
         if whole:
             self._keep(path.stem, position, whole)
             return True
@@ -133,8 +126,11 @@ class Spooler:
 
     def _keep(self, journal: str, position: int, whole: bytes) -> None:
         found = [event for line in whole.split(b"\n") if (event := _event(line)) is not None]
+        with self._database.read() as tx:
+            kept = completed(tx, self._within_limit(tx, found))
+        rows = [row for event, at in kept for row in self._rows(event, at)]
         with self._database.write() as tx:
-            audit.keep(tx, self._rows(tx, self._within_limit(tx, found)))
+            audit.keep(tx, rows)
             audit.note_journal(tx, journal, position + len(whole) + 1)
         for one, _ in found:
             self._seen(one)
@@ -173,12 +169,8 @@ class Spooler:
 
     # --- rows -------------------------------------------------------------------------------------
 
-    def _rows(
-        self, tx: Transaction, found: Sequence[tuple[AuditEvent, datetime]]
-    ) -> list[AuditRow]:
-        told = [(_completed(event, tx), at) for event, at in found]
-        lines = [(line, at) for event, at in told for line in telling.lines(event, self._node)]
-        return [self._row(line, at) for line, at in lines]
+    def _rows(self, event: AuditEvent, at: datetime) -> list[AuditRow]:
+        return [self._row(line, at) for line in telling.lines(event, self._node)]
 
     def _row(self, line: Line, at: datetime) -> AuditRow:
         subject = line.subject or Subject("")
@@ -236,35 +228,3 @@ def _event(line: bytes) -> tuple[AuditEvent, datetime] | None:
 
 def _slowest(tx: Transaction, sinks: Sequence[str]) -> int:
     return min(audit.position(tx, name) or 0 for name in sinks)
-
-
-def _completed(event: AuditEvent, tx: Transaction) -> AuditEvent:
-    """With whose the studies are, as the index knows it."""
-    if isinstance(event, Deleted):
-        known = audit.whose(tx, [event.subject.study_instance_uid])
-        return replace(event, subject=_of(event.subject, known))
-    if not isinstance(event, Accessed | Transferred | Exported | Imported):
-        return event
-    named = [_named(one, tx) for one in event.subjects]
-    known = audit.whose(tx, [one.study_instance_uid for one in named])
-    return replace(event, subjects=tuple(_of(one, known) for one in named))
-
-
-def _named(subject: Subject, tx: Transaction) -> Subject:
-    """With its UID, where it is known by its row."""
-    if subject.study_instance_uid or not (subject.study_id or subject.job_id):
-        return subject
-    uid = audit.study_of_row(tx, subject.study_id, subject.job_id)
-    return replace(subject, study_instance_uid=uid)
-
-
-def _of(subject: Subject, known: dict[str, Whose]) -> Subject:
-    whose = known.get(subject.study_instance_uid)
-    if whose is None:
-        return subject
-    return replace(
-        subject,
-        patient_id=subject.patient_id or whose.patient_id,
-        patient_name=subject.patient_name or whose.patient_name,
-        accession_number=subject.accession_number or whose.accession_number,
-    )

@@ -17,11 +17,12 @@ from node.audit.events import Accessed, Deleted, Subject, TrailRead
 from node.audit.journal import Journal
 from node.audit.message import Source
 from node.audit.spooler import Spool, Spooler, SpoolFull
-from storage import audit
+from storage import audit, index
 from storage.audit import ShownRow, Wanted
 from storage.database import Database
 from tests.clocks import Clock
 from tests.node.audit.conftest import EVERY, NODE, PERSON, SUBJECT
+from tests.storage.samples import record
 
 Rows = Callable[[], list[ShownRow]]
 
@@ -176,3 +177,27 @@ def test_nothing_that_cannot_be_written_stops_who_records(tmp_path: Path, clock:
     trail = Journal(tmp_path / "file", clock)
     trail.record(events.Started())
     assert trail.lost == 1
+
+
+def test_an_event_of_very_many_studies_is_kept_and_what_follows_too(
+    journal: Journal, spooler: Spooler, rows: Rows
+) -> None:
+    many = tuple(Subject(f"1.2.{number}", "P" * 64, "N" * 64) for number in range(2000))
+    journal.record(Accessed(PERSON, many))
+    journal.record(TrailRead(PERSON))
+    spooler.drain()
+    assert len(rows()) == 2001
+
+
+def test_a_study_that_a_page_names_by_its_number_is_told_by_its_uid_and_patient(
+    database: Database, journal: Journal, spooler: Spooler, rows: Rows
+) -> None:
+    with database.write() as tx:
+        index.add(tx, [record(1, "1.2.3")])
+        (study,) = index.list_studies(tx)
+    journal.record(Accessed(PERSON, (Subject(study_id=study.id),), "/studies/{study_id}"))
+    spooler.drain()
+    (kept,) = rows()
+    assert kept.row.study_instance_uid == "1.2.3"
+    assert kept.row.patient_id
+    assert kept.row.patient_id in kept.row.message
