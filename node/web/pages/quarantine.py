@@ -24,6 +24,8 @@ from storage.quarantine import Quarantined, RefusalKind
 
 READ_AT_MOST = 1000
 """Refused images that are grouped: those seen last."""
+SHOWN = 100
+"""Groups of them."""
 _OPERATOR = [needs(Role.OPERATOR)]
 
 
@@ -71,10 +73,11 @@ def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
 
 
 def _groups(tx: Transaction, found: Sequence[Quarantined]) -> list[Group]:
-    """The one with the image that was seen last first."""
-    ordered = sorted(found, key=lambda one: (*_kind(one), -one.id))
-    groups = [_group(tx, list(members)) for _, members in groupby(ordered, _kind)]
-    return sorted(groups, key=lambda one: one.last_seen_at, reverse=True)
+    """The one with the image that was seen last first; ``SHOWN`` at most."""
+    ordered = sorted(found, key=_kind)
+    alike = [list(members) for _, members in groupby(ordered, _kind)]
+    alike.sort(key=lambda members: max(one.last_seen_at for one in members), reverse=True)
+    return [_group(tx, members) for members in alike[:SHOWN]]
 
 
 def _kind(one: Quarantined) -> tuple[str, str, str]:
