@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from node.conformance import auditing
 from node.conformance.writing import in_order, name_of, table
 from node.dimse import tls
 from node.results.gate.required import REQUIRED
@@ -27,6 +28,7 @@ The BCP 195 RFC 8996, 9325 TLS Profile (PS3.15 B.12): TLS 1.2 or newer, on a por
 one. Revocation lists are read where `crl` is given. Without TLS the node listens on the local
 address unless the settings say otherwise. Web services have no login yet: they are for the node's
 own machine, or behind a proxy that authenticates.
+{auditing.text()}
 
 ## Annexes
 
