@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from node.config.load import load
+from node.config.settings import Settings
 from node.errors import SettingsError
 from node.observe import logs
 
@@ -40,7 +41,7 @@ def serve(path: Path) -> None:
     node = Node(settings)
     node.start()
     gc.freeze()  # what is there now stays: collecting it again and again would halt the receiver
-    page = f"{node.web.scheme}://{settings.http.host}:{node.web.port}/"
+    page = f"{node.web.scheme}://{_named(settings)}:{node.web.port}/"
     print(
         f"{node.title} receives on {settings.dimse.host}:{node.server.port}, status page {page}",
         flush=True,
@@ -48,6 +49,13 @@ def serve(path: Path) -> None:
     _show_code(node, page)
     ended.wait()
     node.stop()
+
+
+def _named(settings: Settings) -> str:
+    """By what a browser may ask for the page."""
+    host = settings.http.host
+    named = next((one for one in settings.http.names if "*" not in one), "")
+    return (named or host) if host in ("", "0.0.0.0", "::") else host
 
 
 def _show_code(node: Node, page: str) -> None:

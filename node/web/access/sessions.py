@@ -18,7 +18,7 @@ from node.audit.trail import Trail
 from node.clock import Clock
 from node.web.access import cookies
 from node.web.access.roles import NOBODY, Role, Who
-from storage import familiar_hosts, sessions, users
+from storage import familiar_hosts, sessions
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
 from storage.familiar_hosts import Familiar
@@ -132,7 +132,7 @@ class Sessions:
         found = await self.current(token) if token else None
         if found is None:
             return NOBODY
-        if BACKGROUND not in request.headers:
+        if not _is_by_itself(request):
             self._see(found)
         return who_of(found, token)
 
@@ -189,12 +189,11 @@ def who_of(session: Session, token: str) -> Who:
     )
 
 
+def _is_by_itself(request: Request) -> bool:
+    """Whether a page asks, and nobody has done anything."""
+    return BACKGROUND in request.headers or request.headers.get("accept") == "text/event-stream"
+
+
 def host_of(request: Request) -> str:
     """The address that a request comes from."""
     return request.client.host if request.client else ""
-
-
-def user_of(database: Database, name: str) -> User:
-    """Raises NotFound, DatabaseUnavailable, Overloaded."""
-    with database.look() as tx:
-        return users.get(tx, name)

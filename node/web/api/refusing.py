@@ -15,6 +15,8 @@ def _because(words: str) -> dict[str, Any]:
 
 ALWAYS: Answers = {
     400: _because("The Host header names no host that this node is asked by."),
+    401: _because("Nobody has logged in, and this is not for everybody."),
+    403: _because("The role of whoever asks is not enough, or he asks from a page elsewhere."),
     422: _because("A parameter is missing, or is not what it must be."),
     503: _because(
         "The database is away, or too many ask at once: Retry-After says when to ask again."
@@ -22,7 +24,7 @@ ALWAYS: Answers = {
 }
 MISSING: Answers = {404: _because("There is no such row.")}
 ACTING: Answers = {
-    403: _because("The header X-Wetread: 1 is missing."),
+    403: _because("The role is not enough, or the header X-Wetread: 1 or the token is missing."),
     **MISSING,
     409: _because("A condition is not met; the sentence names it. Nothing was changed."),
 }

@@ -33,10 +33,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
 
     @router.post("/logout", dependencies=[needs(Role.VIEWER)])
     async def log_out(request: Request) -> Response:
-        token = cookies.read(request, cookies.SESSION)
-        found = await logins.sessions.current(token)
-        if found is not None:
-            await run_in_threadpool(logins.sessions.end, found.id, "logged out")
+        found = await end_own_session(request, logins)
         answer = await run_in_threadpool(_goodbye, request, logins, render, found)
         answer.headers["Clear-Site-Data"] = '"cache"'
         cookies.take(request, answer, cookies.SESSION)
@@ -105,6 +102,7 @@ def _add_login(router: APIRouter, logins: Logins, render: Render) -> None:
             answer = await run_in_threadpool(page, request, str(error), wanted, 429)
             answer.headers["Retry-After"] = str(round(getattr(error, "wait_s", 5)) or 1)
             return answer
+        await end_own_session(request, logins)
         return entered(request, opened, wanted)
 
 
@@ -146,6 +144,15 @@ def _make_first(
             raise WrongCode("there is an administrator already: log in, or ask him")
         users.add(tx, name, Role.ADMINISTRATOR, password_hash, people.now())
         code.take(given)  # last: a name that cannot be taken does not use it up
+
+
+async def end_own_session(request: Request, logins: Logins) -> Session | None:
+    """That of the browser, if it has one; gives it."""
+    token = cookies.read(request, cookies.SESSION)
+    found = await logins.sessions.current(token) if token else None
+    if found is not None:
+        await run_in_threadpool(logins.sessions.end, found.id, "logged out")
+    return found
 
 
 def entered(request: Request, opened: Opened, wanted: str) -> Response:

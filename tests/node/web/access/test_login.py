@@ -6,7 +6,7 @@ import pytest
 
 from node.audit.events import Login, Logout, Outcome, RightsChanged
 from node.web.pages.login import local_place
-from storage import users
+from storage import sessions, users
 from storage.users import Role
 from tests.node.web.access.houses import PASSWORD, House, log_in, token_of
 
@@ -49,6 +49,9 @@ def test_a_session_that_somebody_else_chose_is_not_taken_over(house: House) -> N
     browser.cookies.set(COOKIE, "chosen-by-another", domain="127.0.0.1")
     assert log_in(browser, "ann").status_code == 303
     assert house.browser(Cookie=f"{COOKIE}=chosen-by-another").get("/alarms").status_code == 303
+    log_in(browser, "ann")
+    with house.site.database.read() as tx:
+        assert len(sessions.all_sessions(tx)) == 1, "a browser has one session"
     before = house.logged_in("ann").cookies[COOKIE]
     assert house.logged_in("ann").cookies[COOKIE] != before, "each login has a token of its own"
 
