@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,19 +15,20 @@ from storage.kinds import ObjectKind
 from storage.records import Header, JobState
 from storage.restriction import only_seen
 
-BEST_FIRST = (
+_MARKED = (
     ObjectKind.SEGMENTATION,
     ObjectKind.LABEL_MAP,
     ObjectKind.PROBABILITY,
     ObjectKind.MAP,
     ObjectKind.STRUCTURE_SET,
-    ObjectKind.REPORT,
-    ObjectKind.IMAGE,
-    ObjectKind.PICTURE,
-    ObjectKind.SHEET,
-    ObjectKind.RECORD,
 )
-"""Of all that a study or a job has, what shows a finding on the image comes first."""
+_REST = (ObjectKind.PICTURE, ObjectKind.SHEET, ObjectKind.RECORD)
+OF_STUDY = (*_MARKED, ObjectKind.REPORT, ObjectKind.IMAGE, *_REST)
+"""Of all that a study has, what shows a finding on the image comes first."""
+OF_JOB = (*_MARKED, ObjectKind.IMAGE, ObjectKind.REPORT, *_REST)
+"""A job that makes images is there for the images."""
+_PICTURES = "1.2.840.10008.5.1.4.1.1.7"
+"""Secondary Capture Image Storage: in colour, where a job makes images of both kinds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def of_study(tx: Transaction, study_id: int) -> Shown:
     jobs = schema.jobs
     newer = jobs.alias()
     is_replaced = sa.exists().where(newer.c.predecessor_id == jobs.c.id)
-    found = _best(tx, jobs.c.study_id == study_id, ~is_replaced)
+    found = _best(tx, OF_STUDY, jobs.c.study_id == study_id, ~is_replaced)
     return replace(found, instance_id=0) if found else Shown(study_id, uid)
 
 
@@ -79,7 +81,7 @@ def of_job(tx: Transaction, job_id: int) -> Shown:
     ------
     NotFound
     """
-    found = _best(tx, schema.jobs.c.id == job_id)
+    found = _best(tx, OF_JOB, schema.jobs.c.id == job_id)
     if found is not None:
         return found
     query = _selected(*_STUDY_COLUMNS).where(schema.jobs.c.id == job_id)
@@ -145,14 +147,17 @@ def _results(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> sa.Select[
     return query.where(*conditions, *only_seen(tx, jobs.c.study_id))
 
 
-def _best(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> Shown | None:
+def _best(
+    tx: Transaction, order: Sequence[ObjectKind], *conditions: sa.ColumnElement[bool]
+) -> Shown | None:
     jobs, results = schema.jobs, schema.results
-    rank = sa.case(
-        {kind.value: place for place, kind in enumerate(BEST_FIRST)}, value=results.c.kind
-    )
+    places = {kind.value: place for place, kind in enumerate(order)}
+    rank = sa.case(places, value=results.c.kind)
+    is_picture = results.c.sop_class_uid.startswith(_PICTURES)
     query = _results(tx, *conditions, jobs.c.state == JobState.DONE.value)
-    query = query.where(results.c.kind.in_([kind.value for kind in BEST_FIRST]))
-    row = tx.execute(query.order_by(rank, jobs.c.id.desc(), results.c.id).limit(1)).one_or_none()
+    query = query.where(results.c.kind.in_(list(places)))
+    by = (rank, jobs.c.id.desc(), sa.case((is_picture, 0), else_=1), results.c.id)
+    row = tx.execute(query.order_by(*by).limit(1)).one_or_none()
     return None if row is None else _shown(row)
 
 

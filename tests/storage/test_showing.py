@@ -37,6 +37,15 @@ def test_a_study_opens_with_what_shows_a_finding_on_the_image(database: Database
     assert shown == Shown(study, "1.2.3", ObjectKind.SEGMENTATION, "9.1.1.0", SOURCE)
 
 
+def test_a_job_that_made_images_opens_them_and_a_study_its_report(database: Database) -> None:
+    with database.write() as tx:
+        study = add_study(tx)
+        job = done(tx, study, "9.1", ("sr", "image"))
+    with database.look() as tx:
+        assert showing.of_job(tx, job).kind is ObjectKind.IMAGE
+        assert showing.of_study(tx, study).kind is ObjectKind.REPORT
+
+
 def test_of_two_of_a_kind_the_newer_job_s_is_opened(database: Database) -> None:
     with database.write() as tx:
         study = add_study(tx)

@@ -57,6 +57,18 @@ const beside = {
   ],
 };
 
+// OHIF reads a segmentation as one file first, and turns its bits round where frames do not end with
+// a byte: then it is to read frame by frame, as it does where it cannot have the file.
+function readByFrames({ retrieve }) {
+  const whole = retrieve?.prefetchInstanceFrames;
+  if (!whole || whole.isGuarded) return;
+  retrieve.prefetchInstanceFrames = asked => {
+    const { BitsAllocated, Rows, Columns } = asked.instance || {};
+    return BitsAllocated === 1 && (Rows * Columns) % 8 ? undefined : whole(asked);
+  };
+  retrieve.prefetchInstanceFrames.isGuarded = true;
+}
+
 // One WebGL context for all viewports, as on phones. OHIF would make seven before it shows anything.
 function useOneContext() {
   const { getConfiguration, setConfiguration } = window.cornerstone;
@@ -73,7 +85,8 @@ const wetread = {
     useOneContext();
   },
   getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
-  onModeEnter({ servicesManager }) {
+  onModeEnter({ servicesManager, extensionManager }) {
+    extensionManager.getActiveDataSource().forEach(readByFrames);
     const { segmentationService } = servicesManager.services;
     const loaded = segmentationService.EVENTS.SEGMENTATION_LOADING_COMPLETE;
     segmentationService.subscribe(loaded, ({ segDisplaySet }) => {
