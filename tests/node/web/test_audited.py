@@ -90,11 +90,11 @@ def test_who_may_not_is_told_by_route_and_not_by_address(site: Site, trail: Kept
     async def ask() -> list[int]:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://node") as client:
-            return [(await client.post("/alarms/17/acknowledge")).status_code for _ in range(2)]
+            return [(await client.post("/fetch")).status_code for _ in range(2)]
 
     assert asyncio.run(ask()) == [403, 403]
     (told,) = trail.of(Refused)
-    assert (told.by.name, told.what) == ("meier", "POST /alarms/{event_id}/acknowledge")
+    assert (told.by.name, told.what) == ("meier", "POST /fetch")
 
 
 def test_every_path_that_names_a_study_or_a_job_is_known_to_the_trail(site: Site) -> None:
