@@ -14,8 +14,11 @@ LOCK_cpu := requirements-cpu.lock
 UPGRADE ?=
 APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb poppler-utils plastimatch postgresql qpdf strace
 OCR := tesseract-ocr
+# What npm has, outside the project: axe-core looks for what keeps people from using a page.
+PEERS ?= $(HOME)/.cache/wetread-peers
+AXE := 4.10.3
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results bench-viewer docs peers gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results bench-viewer docs peers pictures gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -56,6 +59,8 @@ peers:
 	     && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(APT) >/dev/null \
 	     && { DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(OCR) >/dev/null || true; }; } \
 	|| echo "interop peers ($(APT)) are not installed and cannot be: their tests are skipped"
+	@test -f "$(PEERS)/node_modules/axe-core/axe.min.js" || npm install --silent --prefix "$(PEERS)" axe-core@$(AXE) >/dev/null 2>&1 \
+	|| echo "axe-core is not installed and cannot be: what it would find on the pages is not looked for"
 
 test: venv peers lint
 	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder
@@ -93,6 +98,10 @@ lock: venv
 
 notice: venv
 	$(BIN)/python docs/notice.py
+
+# Pictures of the pages in docs/pages.md.
+pictures: venv peers
+	$(BIN)/python -m tests.node.web.pictures docs/pages
 
 gallery: venv
 	$(BIN)/python docs/gallery/make.py

@@ -33,9 +33,13 @@ from node.observe.gaps import GapWatch
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.web.app import WebContext, create_app
-from storage import ledger, outbox, schema
+from storage import ledger, outbox, schema, study_list
+from storage.archive import Archive
+from storage.blobs import Files
 from storage.database import Database, Transaction, open_database
 from storage.results import ResultStore
+from storage.study_list import Asked, Wanted
+from storage.study_words import WordKind
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 FILL = Path(__file__).with_name("scale.sql")
@@ -119,6 +123,7 @@ def measures(database: Database) -> list[Measure]:
     """Every part in every situation."""
     meter = Meter(database)
     found = [meter.measure(*one) for one in _readers(database)]
+    found += _searched(meter, database)
     found += [_claim(meter, database, *one) for one in ((8_000, 8_000), (0, 100_000), (100_000, 0))]
     found.append(_claim_job(meter, database))
     found += _plan(meter, database)
@@ -127,8 +132,9 @@ def measures(database: Database) -> list[Measure]:
 
 
 PATHS = (
-    "/", "/?problems=true", "/api/studies", "/api/jobs?state=done", "/api/events?level=info",
-    "/metrics",
+    "/", "/?sort=date", "/?problems=true", "/?state=nothing", "/?from=2026-01-05&to=2026-01-05",
+    "/?modality=CT", "/?finding=lung", "/studies/1", "/jobs", "/alarms", "/api/studies",
+    "/api/jobs?state=done", "/api/events?level=info", "/metrics",
 )  # fmt: skip
 """What browsers and programs ask for every few seconds."""
 
@@ -139,9 +145,11 @@ def _readers(database: Database) -> list[tuple[str, Callable[[], object]]]:
     metrics = Metrics(
         database, health, lambda: ReceptionCounts(0, 0, 0), lambda: IndexQueue(0, 0.0, 0), dict
     )
+    results = ResultStore(Path(tempfile.gettempdir()) / "wetread-scale")
     context = WebContext(
         database=database,
-        results=ResultStore(Path(tempfile.gettempdir()) / "wetread-scale"),
+        results=results,
+        archive=Archive(Files(results.root / "instances"), results.blobs),
         health=health,
         title="WETREAD",
         version="0",
@@ -153,6 +161,22 @@ def _readers(database: Database) -> list[tuple[str, Callable[[], object]]]:
     )
     app = create_app(context)
     return [(f"GET {path}", functools.partial(_get, app, path)) for path in PATHS]
+
+
+SEARCHED = ("family77", "given", "pat1", "a99 family99", "nobody")
+
+
+def _searched(meter: Meter, database: Database) -> list[Measure]:
+    """What people type."""
+
+    def search(words: str) -> None:
+        asked = Asked(Wanted(words=words), kinds=tuple(WordKind))
+        with database.look() as tx:
+            study_list.part(tx, asked, 30)
+
+    return [
+        meter.measure(f"search for {one!r}", functools.partial(search, one)) for one in SEARCHED
+    ]
 
 
 def _get(app: FastAPI, path: str) -> None:

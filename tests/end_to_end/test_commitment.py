@@ -96,7 +96,7 @@ def test_a_completed_step_completes_the_study_without_the_quiet_period(
         state = node.wait(lambda now: now.studies[0].state is StudyState.COMPLETE, 20)
         way = node.get(f"/api/studies/{state.studies[0].id}").json()["way"]
         assert (way["announced"], way["received"], way["missing"]) == (len(images), len(images), 0)
-        assert f"announced</span> {len(images)}" in node.get("/").text
+        assert f"announced</span> {len(images)}" in node.get("/studies/1").text
         metrics = node.get("/metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert f'wetread_instances_total{{answer="stored"}} {len(images)}.0' in metrics.text

@@ -75,7 +75,7 @@ def test_plugins_that_misbehave_fail_their_own_jobs_and_each_is_reported(
         assert jobs["declining"].state is JobState.NOT_APPLICABLE
         assert jobs["counting"].state is JobState.DONE
         assert len(state.alarms) == 4
-        page = node.get("/").text
+        page = node.get("/studies/1").text
         assert all(reason in page for reason in reasons.values())
         assert node.get("/health").status_code == 200
     reports = [str(one.SeriesDescription) for one in fake_pacs.received]
@@ -122,7 +122,7 @@ def test_results_wait_for_a_pacs_that_is_away_and_are_sent_when_it_comes(
             DeliveryState.SENDING,
         }
         assert all(one.reason.startswith("waits: no connection") for one in state.deliveries)
-        assert "waiting" in node.get("/").text
+        assert "waiting" in node.get("/studies/1").text
         pacs.start()
         try:
             state = node.wait_for_results()

@@ -46,7 +46,7 @@ def test_a_node_that_is_killed_before_the_answer_sends_nothing_twice_and_loses_n
             process.wait(120)
             node.start(plugins=True)
             state = node.wait_for_results()
-            assert "pacs" in node.get("/").text
+            assert "pacs" in node.get("/deliveries").text
             until(lambda: node.get("/health").status_code == 200)
         sent = [one for one in state.deliveries if one.state is DeliveryState.SENT]
         uids = {one.object.sop_instance_uid for one in sent}

@@ -39,17 +39,17 @@ def test_what_is_open_selected_and_focused_stays_so_while_the_page_changes(
     site: Site, page: browser.Page, phantom_paths: list[Path]
 ) -> None:
     fail(site, study_with_job(site, phantom_paths[0]))
-    _show(page, site)
+    _show(page, site, "studies/1")
     page.run("document.querySelector('details#t1').open = true")
     page.run("getSelection().selectAllChildren(document.querySelector('pre'))")
-    page.run("document.querySelector('[data-post$=retry]').focus()")
+    page.run("document.querySelector('#j1-retry button').focus()")
     with site.database.write() as tx:
         events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
     page.wait("document.body.textContent.includes('2 alarms')")
     assert page.run("document.querySelector('details#t1').open")
     assert page.run("getSelection().toString().trim()") == "Traceback here"
-    assert page.run("document.activeElement.dataset.post") == "/api/jobs/1/retry"
-    assert page.run("document.title") == "(2) Studies · WETREAD · Wetread"
+    assert page.run("document.activeElement.form.id") == "j1-retry"
+    assert page.run("document.title") == "(2) Study 1 · WETREAD · Wetread"
     assert page.complaints == []
 
 
@@ -91,7 +91,7 @@ def test_what_appears_above_does_not_load_the_images_below_again(
 ) -> None:
     job_id = study_with_job(site, phantom_paths[0])
     finish(site, job_id)
-    _show(page, site)
+    _show(page, site, "studies/1")
     page.wait("document.querySelector('.preview img').naturalWidth === 600")
     page.run("document.querySelector('.preview img').marked = true")
     with site.database.write() as tx:
@@ -104,7 +104,7 @@ def test_a_click_on_a_preview_enlarges_it(
     site: Site, page: browser.Page, phantom_paths: list[Path]
 ) -> None:
     finish(site, study_with_job(site, phantom_paths[0]))
-    _show(page, site)
+    _show(page, site, "studies/1")
     page.run("document.querySelector('a.preview').click()")
     page.wait("document.querySelector('dialog[open] img').naturalWidth === 600")
     page.run("document.querySelector('dialog button').click()")
@@ -115,14 +115,32 @@ def test_the_buttons_try_again_and_acknowledge_do_what_they_say(
     site: Site, page: browser.Page, phantom_paths: list[Path]
 ) -> None:
     fail(site, study_with_job(site, phantom_paths[0]))
-    _show(page, site)
-    page.run("document.querySelector('[data-post$=retry]').click()")
+    _show(page, site, "studies/1")
+    page.run("document.querySelector('#j1-retry button').click()")
     page.wait("document.querySelector('.job .badge').textContent.includes('waiting')")
     _show(page, site, "alarms")
     page.run("document.querySelector('.action button').click()")
     page.wait("document.body.textContent.includes('No alarm is open')")
     assert site.client.get("/api/alarms").json() == []
     assert site.woken == ["woken"]
+
+
+def test_a_search_keeps_what_was_typed_while_the_page_changes(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    study_with_job(site, phantom_paths[0])
+    _show(page, site)
+    page.run("document.querySelector('[name=words]').focus()")
+    page.call("Input.insertText", text="do")
+    with site.database.write() as tx:
+        events.record(tx, START, Level.ALARM, Topic.NODE, 0, "", "", "the PACS is away")
+    page.wait("document.body.textContent.includes('1 alarm')")
+    assert page.run("document.querySelector('[name=words]').value") == "do"
+    page.run("document.querySelector('#search button').click()")
+    page.wait("location.search.startsWith('?search=')")
+    page.wait("document.documentElement?.classList.contains('live')")
+    assert page.run("document.querySelectorAll('.studies > li').length") == 1
+    assert page.complaints == []
 
 
 def test_when_the_node_is_gone_the_page_says_that_it_is_old(site: Site, page: browser.Page) -> None:
@@ -139,7 +157,7 @@ def test_what_comes_from_images_is_never_run(
     study_with_job(site, phantom_paths[0], HOSTILE)
     _show(page, site)
     page.run("refresh()")
-    assert page.run("document.querySelector('main h2').textContent").endswith(HOSTILE)
+    assert page.run("document.querySelector('#s1 .c-what').textContent").endswith(HOSTILE)
     assert page.run("window.struck") is None
     assert page.complaints == []
 
