@@ -1,4 +1,4 @@
-"""Users, their sessions, the hosts they are known at, and passwords of machines."""
+"""Users, their sessions, and the hosts they are known at."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from storage import app_passwords, familiar_hosts, sessions, users
-from storage.app_passwords import NewAppPassword
+from storage import familiar_hosts, sessions, users
 from storage.database import Database
 from storage.errors import NotFound
 from storage.familiar_hosts import Familiar
@@ -103,16 +102,3 @@ def test_the_newest_hosts_of_a_user_are_kept_and_a_browser_has_one_token(
         kept = familiar_hosts.of_user(tx, ann.id)
         assert len(kept) == familiar_hosts.MOST
         assert kept[0].host == "10.0.1.29"
-
-
-def test_a_machine_s_password_is_found_by_the_hash_of_its_secret(database: Database) -> None:
-    with database.write() as tx:
-        new = NewAppPassword("viewer", Role.VIEWER, "10.0.0.8", "a" * 64, "ann")
-        made = app_passwords.add(tx, new, NOON)
-        app_passwords.use(tx, made, NOON)
-        app_passwords.end(tx, made, NOON + minutes(1))
-        found = app_passwords.find(tx, "a" * 64)
-        assert found is not None
-        assert (found.used_at, found.ended_at) == (NOON, NOON + minutes(1))
-        assert app_passwords.all_app_passwords(tx) == [found]
-        assert app_passwords.find(tx, "b" * 64) is None

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from node.audit.events import Login, Logout, Outcome, RightsChanged
 from node.web.pages.login import local_place
 from storage import sessions, users
 from storage.users import Role
-from tests.node.web.access.houses import PASSWORD, House, log_in, token_of
+from tests.node.web.access.houses import PASSWORD, House, log_in, open_house, token_of
+from tests.node.web.sites import Site
 
 COOKIE = "wetread-session"
 
@@ -231,3 +234,16 @@ def test_a_person_sees_and_ends_his_own_sessions_and_an_administrator_all(house:
     form = {"token": token_of(root)}
     assert root.post(f"/sessions/{ids['ann']}/end", data=form).status_code == 303
     assert ann.get("/alarms").status_code == 303
+
+
+def test_nobody_logs_in_under_a_name_by_which_the_node_is_not_asked(site: Site) -> None:
+    assert site.context is not None
+    named = replace(site.context, allowed_hosts=("127.0.0.1", "localhost"))
+    site.context = named
+    with open_house(site) as house:
+        house.add("ann")
+        rebound = house.browser(Host="evil.example", Origin="http://evil.example")
+        assert rebound.get("/login").status_code == 400
+        assert log_in(rebound, "ann").status_code == 400
+        with house.site.database.read() as tx:
+            assert sessions.all_sessions(tx) == []
