@@ -42,12 +42,13 @@ class FileSink:
             raise RepositoryAway(f"{self.path.name}: {error.strerror}") from error
 
     def probe(self) -> float:
-        """See ``Sink``."""
+        """See ``Sink``. Nothing is made: who asks may be another user than the node's."""
         began = time.monotonic()
-        try:
-            self._append(b"")
-        except OSError as error:
-            raise RepositoryAway(f"{self.path.name}: {error.strerror}") from error
+        there = next(one for one in (self.path, *self.path.parents) if one.exists())
+        if there != self.path and not there.is_dir():
+            raise RepositoryAway(f"{self.path.name}: {there.name} is no folder")
+        if not os.access(there, os.W_OK):
+            raise RepositoryAway(f"{self.path.name}: may not be written to")
         return time.monotonic() - began
 
     def _not_there(self, messages: Sequence[KeptMessage]) -> list[bytes]:

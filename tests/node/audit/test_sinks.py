@@ -99,6 +99,14 @@ def test_the_file_is_rotated_and_so_many_are_kept(tmp_path: Path) -> None:
     assert numbers(tmp_path / "audit.log.000000000004") == ["4"]
 
 
+def test_asking_whether_the_file_can_be_written_makes_none(file: FileSink, tmp_path: Path) -> None:
+    assert file.probe() >= 0
+    assert not file.path.parent.exists()
+    (tmp_path / "file").touch()
+    with pytest.raises(RepositoryAway, match="file is no folder"):
+        FileSink(tmp_path / "file" / "audit.log", 100).probe()
+
+
 def test_a_file_that_cannot_be_written_says_so_without_its_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RepositoryAway, match=r"^audit\.log: "):

@@ -104,6 +104,17 @@ def test_check_tries_every_destination_and_says_which_is_silent(tmp_path: Path) 
     assert "✗ pacs (P at 127.0.0.1:" in shown
 
 
+def test_check_calls_the_repositories_of_the_audit_trail(tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text(
+        '[audit.file]\npath = "trail/audit.log"\n[[audit.syslog]]\nname = "repository"\n'
+        f'host = "127.0.0.1"\nport = {free_port()}\n'
+    )
+    shown = wetread("check", "--config", config, expect=1)
+    assert "✓ file takes the audit trail" in shown
+    assert "✗ audit to repository: Connection refused" in shown
+
+
 def test_check_probes_a_destination_of_each_kind_and_stores_nothing(tmp_path: Path) -> None:
     config, export = tmp_path / "config.toml", tmp_path / "export"
     export.mkdir()
