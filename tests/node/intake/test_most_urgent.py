@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from node.config.rules import RuleSettings
 from node.config.tables import CompletionSettings
 from node.intake import completion as module
+from node.intake import planning
 from node.intake.completion import Completion
 from node.intake.planning import Plan, Planner
 from storage import announcements, index, ledger, schema
@@ -217,7 +218,7 @@ def test_a_study_that_changes_while_it_is_planned_is_not_completed(ward: Ward) -
 def test_jobs_of_many_images_are_entered_one_by_one_and_are_due_together(
     ward: Ward, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", 20)
+    monkeypatch.setattr(planning, "ROWS_AT_ONCE", 20)
     all_of_them = RuleSettings(name="all", when={"Modality": "CT"}, analyzers=SEVEN[:3])
     completion = ward.completion(all_of_them)
     ward.receive(1, images=10)
