@@ -12,7 +12,7 @@ LOCK_cuda := requirements.lock
 LOCK_cpu := requirements-cpu.lock
 # make lock UPGRADE=--upgrade: the newest of everything, instead of what pyproject.toml makes needed.
 UPGRADE ?=
-APT := chromium dcmtk libgdcm-tools orthanc orthanc-dicomweb poppler-utils plastimatch postgresql qpdf strace
+APT := chromium dcmtk libgdcm-tools libxml2-utils orthanc orthanc-dicomweb poppler-utils plastimatch postgresql qpdf rsyslog-gnutls strace
 OCR := tesseract-ocr
 # What npm has, outside the project: axe-core looks for what keeps people from using a page.
 PEERS ?= $(HOME)/.cache/wetread-peers

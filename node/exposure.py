@@ -108,7 +108,7 @@ def _shown(host: str) -> str:
 
 
 def _told_in_the_clear(settings: Settings) -> Iterator[str]:
-    """Passwords and tokens that go over the network as they are."""
+    """Passwords, tokens and names of patients that go over the network as they are."""
     for one in settings.web_services:
         shown = one.url if one.user or one.token_file or one.token_env or one.token_url else ""
         for address in (shown, one.token_url):
@@ -118,3 +118,10 @@ def _told_in_the_clear(settings: Settings) -> Iterator[str]:
                     f"{one.name} is shown a password or token at an address that begins with"
                     f" http: – whoever is on the way to {found.hostname} reads it; use https"
                 )
+    for repository in settings.audit.syslog:
+        if repository.transport == "udp" and not is_local(repository.host):
+            yield (
+                f"the audit trail goes to {repository.name} by UDP, with names of patients:"
+                f" whoever is on the way to {repository.host} reads them, and what is lost there"
+                ' is lost; use transport = "tls"'
+            )

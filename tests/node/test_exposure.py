@@ -113,3 +113,12 @@ def test_a_password_that_goes_over_the_network_as_it_is_is_said(tmp_path: Path) 
     found = said(settings_file(tmp_path, more=more))
     assert [one.partition(" ")[0] for one in found] == ["far", "tls"]
     assert "on the way to login.example reads it; use https" in found[1]
+
+
+def test_an_audit_trail_that_goes_by_udp_is_a_caution(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    table = '[[audit.syslog]]\nname = "r"\nhost = "{}"\ntransport = "udp"\n'
+    path.write_text(table.format("audit.example.org"))
+    assert any("by UDP, with names of patients" in one for one in cautions(load(path)))
+    path.write_text(table.format("127.0.0.1"))
+    assert not any("by UDP" in one for one in cautions(load(path)))
