@@ -86,10 +86,11 @@ class Shown:
         self.page.on("console", self._listen)
         self.page.on("request", self._asked)
 
-    def open(self, address: str, condition: str = _COLOURED) -> None:
-        """Until the image has colour on it, or another condition holds."""
-        self.page.goto(address)
-        self.page.wait_for_function(condition, polling=500, timeout=PATIENCE_MS)
+    def follow(self, link: str) -> None:
+        """Unfold a study, click its link, and wait until the image has colour on it."""
+        self.page.locator(f"details:has(a[href='{link}']) > summary").first.click()
+        self.page.locator(f"a[href='{link}']").first.click()
+        self.page.wait_for_function(_COLOURED, polling=500, timeout=PATIENCE_MS)
         self.page.wait_for_load_state("networkidle")
 
     def overlay(self) -> NDArray[np.bool_]:
