@@ -21,13 +21,16 @@ from tests.node.web.access.houses import House
 from tests.node.web.sites import Site
 
 VIEWERS_OWN = {
+    "/",
+    "/studies/{study_id}/read",
+    "/studies/{study_id}/unread",
     "/logout",
     "/password",
     "/sessions/{session_id}/end",
     "/app-passwords",
     "/app-passwords/{app_password_id}/end",
 }
-"""What a viewer may change: his own."""
+"""What a viewer may send: a search, that he has read a study, and what is his own."""
 ASKING = (None, *Role)
 
 
