@@ -110,7 +110,7 @@ def _rows(tx: Transaction, asked: Asked, limit: int, is_upwards: bool = False) -
     if followed is not None:
         key, row = unindexed(key), unindexed(row)
     query = sa.select(_KEYS[asked.order], _studies.c.id)
-    query = query.where(*(_studies.c.id.in_(one) for one in conditions))
+    query = query.where(*(_fulfils(one, one is followed) for one in conditions))
     query = query.where(*only_seen(tx, _studies.c.id))
     place = asked.after if is_upwards else asked.before
     if place is not None:
@@ -119,6 +119,14 @@ def _rows(tx: Transaction, asked: Asked, limit: int, is_upwards: bool = False) -
         query = query.where(here > there if is_upwards else here < there)
     order = (key, row) if is_upwards else (key.desc(), row.desc())
     return [Place(*found) for found in tx.execute(query.order_by(*order).limit(limit))]
+
+
+def _fulfils(condition: sa.Select[Any], is_followed: bool) -> sa.ColumnElement[bool]:
+    """That a study is among those of a condition; if that is not followed, looked up for each."""
+    if is_followed:
+        return _studies.c.id.in_(condition)
+    found = condition.subquery()
+    return sa.exists().select_from(found).where(found.c[0] == _studies.c.id)
 
 
 def _narrowest(tx: Transaction, conditions: list[sa.Select[Any]]) -> sa.Select[Any] | None:

@@ -13,7 +13,7 @@ from storage.reading_state import ReadingState
 from storage.records import FindingRow, RowKind, StudyRow
 from storage.study_list import Asked, Place
 
-PART = 30
+PART = 25
 """Studies of a page."""
 PICTURES = 4
 FINDINGS = 5
