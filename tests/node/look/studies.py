@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,17 +41,41 @@ class Chest:
     series_id: int
 
 
+@dataclass(frozen=True)
+class _Made:
+    """Files as bytes, in the order in which they are sent, and what they were made from."""
+
+    files: tuple[bytes, ...]
+    seg: bytes
+    source: Source
+    truth: dict[str, NDArray[np.bool_]]
+
+
+@cache
+def _made(acquisition: str) -> _Made:
+    """Made once for all tests."""
+    phantom = ChestPhantom.small(ACQUISITIONS[acquisition])
+    with TemporaryDirectory() as folder:
+        paths = phantom.write(Path(folder))
+        source = read_series(paths)
+        files = tuple(path.read_bytes() for path in reversed(paths))
+    truth = {name: np.asarray(phantom.truth.masks[name]) for name in NUMBERS}
+    written = BytesIO()
+    found = found_in(Chest(source, truth, 0, 0))
+    prepared.write(written, seg.build(source, found, PROVENANCE, FIRST))
+    return _Made(files, written.getvalue(), source, truth)
+
+
 def chest(site: Site, folder: Path, acquisition: str = "supine") -> Chest:
     """A small chest that was imaged in one of ``ACQUISITIONS``, without results."""
-    phantom = ChestPhantom.small(ACQUISITIONS[acquisition])
+    made = _made(acquisition)
     folder.mkdir(exist_ok=True)
-    paths = phantom.write(folder)
-    for path in reversed(paths):
+    for number, data in enumerate(made.files):
+        path = folder / f"{number}.dcm"
+        path.write_bytes(data)
         take(site, path)
-    source = read_series(paths)
-    masks = {name: np.asarray(phantom.truth.masks[name]) for name in NUMBERS}
     study = looker(site).study(1)
-    return Chest(source, masks, study.id, study.series[0].id)
+    return Chest(made.source, made.truth, study.id, study.series[0].id)
 
 
 def found_in(one: Chest) -> Segmentation:
@@ -63,11 +90,10 @@ def found_in(one: Chest) -> Segmentation:
     return Segmentation(labels, segments, "Chest")
 
 
-def hold_found(site: Site, one: Chest, folder: Path) -> Path:
+def hold_found(site: Site, folder: Path, acquisition: str = "supine") -> Path:
     """The truth as a segmentation object that came from elsewhere."""
     path = folder / "seg.dcm"
-    with path.open("wb") as file:
-        prepared.write(file, seg.build(one.source, found_in(one), PROVENANCE, FIRST))
+    path.write_bytes(_made(acquisition).seg)
     return take(site, path)
 
 

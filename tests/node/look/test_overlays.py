@@ -38,7 +38,7 @@ def _centre(mask: NDArray[np.bool_], rows: int, columns: int) -> tuple[float, fl
 )
 def test_the_overlay_lies_on_the_organ(site: Site, tmp_path: Path, acquisition: str) -> None:
     one = chest(site, tmp_path / "ct", acquisition)
-    hold_found(site, one, tmp_path)
+    hold_found(site, tmp_path, acquisition)
     looked = looker(site)
     study, stack = stack_of(looked, one)
     objects = looked.over(study, study.series[0])

@@ -24,7 +24,7 @@ PEOPLE = {"accept": "text/html"}
 @pytest.fixture
 def one(site: Site, tmp_path: Path) -> Chest:
     made = chest(site, tmp_path / "ct")
-    hold_found(site, made, tmp_path)
+    hold_found(site, tmp_path)
     return made
 
 

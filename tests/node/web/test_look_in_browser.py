@@ -32,7 +32,7 @@ OVER = "document.getElementById('look').dataset.over"
 @pytest.fixture
 def one(site: Site, tmp_path: Path) -> Chest:
     made = chest(site, tmp_path / "ct")
-    hold_found(site, made, tmp_path)
+    hold_found(site, tmp_path)
     return made
 
 
