@@ -28,8 +28,10 @@ WIDE, NARROW = (1280, 800), (360, 740)
 SHOWN = (("studies", "/"), ("study", "/studies/1"), ("alarms", "/alarms"))
 COLOURS = 64
 UNFOLD = "document.querySelectorAll('#s1-more, .group').forEach((one) => { one.open = true; })"
-LOADED = """[...document.images].every((one) =>
-  one.complete || one.getBoundingClientRect().top > innerHeight || !one.getClientRects().length)"""
+LOADED = """Promise.all([...document.images].filter((one) => one.src).map((one) => {
+  one.loading = "eager";
+  return one.decode().catch(() => 0);
+})).then(() => true)"""
 
 
 def main(folder: Path) -> None:
@@ -41,7 +43,7 @@ def main(folder: Path) -> None:
                 page.dress("dark" if scheme == "dark" else "light")
                 page.open(f"http://127.0.0.1:{site.server.port}{path}")
                 page.run(UNFOLD)
-                page.wait(LOADED)
+                page.run(LOADED)
                 _save(page, folder / f"{name}-{scheme}.png")
 
 
