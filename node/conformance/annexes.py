@@ -26,8 +26,9 @@ written in ISO_IR 192 (UTF-8). Of queries see [Queries](#queries-ps34-c).
 The BCP 195 RFC 8996, 9325 TLS Profile (PS3.15 B.12): TLS 1.2 or newer, on a port of its own. Of TLS
 1.2 the suites {ciphers}. With `ca` the other side has to show a certificate; a peer may be bound to
 one. Revocation lists are read where `crl` is given. Without TLS the node listens on the local
-address unless the settings say otherwise. Web services have no login yet: they are for the node's
-own machine, or behind a proxy that authenticates.
+address unless the settings say otherwise. Web services off the local
+address want TLS 1.2 or newer, or a proxy that is named, and a login: by password, by an account of
+an OpenID Connect provider, or, for programs, by an app password (RFC 7617).
 {auditing.text()}
 
 ## Annexes
