@@ -44,15 +44,29 @@ class Origins:
 
 @dataclass(frozen=True, slots=True)
 class Restriction:
-    """The studies of any of these origins. ``any_of`` None: all studies; empty: none."""
+    """The studies of any of these origins. ``any_of`` None: all studies; empty: none.
+
+    of_these: they have to be admitted by each of these besides.
+    """
 
     any_of: tuple[Origins, ...] | None = None
+    of_these: tuple[Restriction, ...] = ()
 
     def admits(self, study_id: Any) -> sa.ColumnElement[bool] | None:
         """The condition on a column that holds the row of a study; None where all are admitted."""
         if self.any_of is None:
             return None
-        return sa.or_(sa.false(), *(_is_from(one, study_id) for one in self.any_of))
+        of_any = sa.or_(sa.false(), *(_is_from(one, study_id) for one in self.any_of))
+        others = (one.admits(study_id) for one in self.of_these)
+        return sa.and_(of_any, *(one for one in others if one is not None))
+
+    def within(self, other: Restriction) -> Restriction:
+        """The studies that both admit."""
+        if other.any_of is None or other == self:
+            return self
+        if self.any_of is None:
+            return other
+        return Restriction(self.any_of, (*self.of_these, other))
 
 
 EVERYTHING = Restriction()

@@ -118,6 +118,9 @@ class Journal:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         hidden = path.with_suffix(".new")  # not seen before it is locked
         self._file = os.open(hidden, flags, 0o600)
+        if os.geteuid() == 0:  # a command of root's: the node empties it, and may be another user
+            owner = self._folder.stat()
+            os.fchown(self._file, owner.st_uid, owner.st_gid)
         fcntl.flock(self._file, fcntl.LOCK_EX)
         hidden.rename(path)
         self._size = 0

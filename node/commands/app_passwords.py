@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+from node.audit.events import Right
+from node.commands.users import tell
 from node.config.load import load
 from node.errors import SettingsError
 from node.web.access.app_passwords import Wanted
@@ -25,12 +27,14 @@ def make(path: Path, name: str, role: str, label: str, host: str, days: int) -> 
     if role not in set(Role):
         raise SettingsError(f"no role is called {role!r}: {', '.join(Role)}")
     wanted = Wanted(label, Role(role), host, days)
-    database = visit_database(load(path).database_url(), read_only=False)
+    settings = load(path)
+    database = visit_database(settings.database_url(), read_only=False)
     try:
         with database.write() as tx:
             owner = users.get(tx, name)
             made = made_of(tx, owner, wanted, "the command line", datetime.now(UTC))
     finally:
         database.close()
+    tell(settings, Right.USER, owner.name, f"a new app password {made.id} with the role {role}")
     print(made.secret)
     return 0

@@ -78,6 +78,17 @@ def test_a_study_is_seen_by_where_it_came_from_and_by_its_institution(database: 
     assert seen(database, Restriction((Origins(),))) == [OURS, THEIRS]
 
 
+def test_studies_within_two_restrictions_are_those_that_both_admit(database: Database) -> None:
+    with database.write() as tx:
+        add(tx, OURS, "CT1", "North Clinic")
+        add(tx, THEIRS, "MR9", "North Clinic")
+    north = Restriction((Origins(institutions=("North Clinic",)),))
+    assert seen(database, north.within(OF_CT1)) == [OURS]
+    assert seen(database, OF_CT1.within(north)) == [OURS]
+    assert seen(database, OF_CT1.within(NOTHING)) == []
+    assert OF_CT1.within(EVERYTHING) == EVERYTHING.within(OF_CT1) == OF_CT1.within(OF_CT1) == OF_CT1
+
+
 def test_who_stores_an_image_into_a_study_does_not_change_its_institution(
     database: Database,
 ) -> None:

@@ -193,7 +193,8 @@ class AppPasswords:
             return NOBODY
         self._tell(found.id, found.owner, host, Outcome.SUCCESS, f"app password {found.id}")
         self._note(found, host)
-        return Who(found.owner, found.role, sees_names=found.role is not Role.ADMINISTRATOR)
+        sees_names = found.role is not Role.ADMINISTRATOR
+        return Who(found.owner, found.role, sees_names, lent_by=found.owner_role)
 
     def forget(self) -> None:
         """What is known of them is looked up again."""

@@ -21,16 +21,24 @@ class Rights:
     restrictions: Sequence[RestrictionSettings] = ()
 
     def __call__(self, asking: Who) -> Who:
-        """The same with what the settings give; nobody stays nobody."""
+        """The same with what the settings give; nobody stays nobody.
+
+        An app password is given what its own role and its owner's both have: a person does not get
+        beyond what he may see by making one of a lower role.
+        """
         if asking.role is None:
             return asking
-        sees_names = asking.role in self.names_for
+        own, lender = asking.role, asking.lent_by or asking.role
+        sees = self.restriction_of(asking.name, own)
         return replace(
             asking,
-            sees_names=sees_names,
-            has_images=sees_names or asking.role is Role.ADMINISTRATOR,
-            restriction=self.restriction_of(asking.name, asking.role),
+            sees_names=own in self.names_for and lender in self.names_for,
+            has_images=self._has_images(own) and self._has_images(lender),
+            restriction=sees.within(self.restriction_of(asking.name, lender)),
         )
+
+    def _has_images(self, role: Role) -> bool:
+        return role in self.names_for or role is Role.ADMINISTRATOR
 
     def restriction_of(self, user: str, role: Role) -> Restriction:
         """The studies of every table that speaks of a user; all, where none does."""

@@ -39,6 +39,8 @@ class Who:
     """Whether pages show patients' names and IDs to him."""
     token: str = ""
     """What his forms carry in the field ``token``, scripts in the header ``X-Wetread-Token``."""
+    lent_by: Role | None = None
+    """The role of the owner, where he asks by an app password; None: he asks himself."""
     is_known_by_cookie: bool = False
     """A browser adds it to whatever a page elsewhere sends: what changes something needs the
     token, whatever its content type."""

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from fastapi import APIRouter, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from node.audit.events import Actor, Right, RightsChanged
 from node.web.access import cookies
 from node.web.access.first import FirstCode, WrongCode
 from node.web.access.logins import Logins
 from node.web.access.passwords import BadPassword, TooMany
 from node.web.access.roles import PUBLIC, Role, needs, who
-from node.web.access.sessions import LONGEST, Opened, Place
+from node.web.access.sessions import LONGEST, Opened, Place, host_of
 from node.web.access.signing_in import TooSoon, WrongPassword
+from node.web.access.wanted import HOME, local_place
 from node.web.context import WebContext
 from node.web.forms import as_typed, words
 from node.web.frame.render import Render
 from node.web.pages import people
 from storage import users
 from storage.sessions import Session
-from storage.users import BadName
+from storage.users import BadName, User
 
-HOME = "/"
+_FIRST = "the first administrator, by the code that the node printed"
 
 
 def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
@@ -128,22 +128,27 @@ def _add_first(router: APIRouter, logins: Logins, context: WebContext, render: R
             given, password, again = await as_typed(request, "code", "password", "again")
             code().check(given)
             made = await people.hash_of(password, again)
-            await run_in_threadpool(_make_first, context, code(), given, name, made)
+            user = await run_in_threadpool(_make_first, context, code(), given, name, made)
+            first = Actor(user.name, host_of(request), is_person=True)
+            context.audit.record(RightsChanged(first, Right.USER, user.name, _FIRST))
             opened = await logins.signing_in.log_in(name, password, Place.of(request))
         except (WrongCode, BadPassword, BadName) as error:
             return await run_in_threadpool(page, request, str(error))
+        except (TooSoon, TooMany):  # he is made all the same
+            return RedirectResponse("/login", 303)
         return entered(request, opened, "/users")
 
 
 def _make_first(
     context: WebContext, code: FirstCode, given: str, name: str, password_hash: str
-) -> None:
+) -> User:
     """Raises WrongCode, BadName."""
     with context.database.write() as tx:
         if users.has_administrator(tx):
             raise WrongCode("there is an administrator already: log in, or ask him")
-        users.add(tx, name, Role.ADMINISTRATOR, password_hash, people.now())
+        user = users.add(tx, name, Role.ADMINISTRATOR, password_hash, people.now())
         code.take(given)  # last: a name that cannot be taken does not use it up
+        return user
 
 
 async def end_own_session(request: Request, logins: Logins) -> Session | None:
@@ -161,14 +166,3 @@ def entered(request: Request, opened: Opened, wanted: str) -> Response:
     cookies.give(request, answer, cookies.SESSION, opened.session, int(LONGEST.total_seconds()))
     cookies.give(request, answer, cookies.KNOWN, opened.known, cookies.KNOWN_S)
     return answer
-
-
-def local_place(wanted: str) -> str:
-    """A page of this node, whatever an address says; never the login itself."""
-    found = urlsplit(wanted.replace("\\", "/"))
-    is_odd = (
-        found.scheme or found.netloc or not wanted.startswith("/") or wanted[1:2] in ("/", "\\")
-    )
-    if is_odd or not wanted.isprintable() or found.path.startswith(("/login", "/logout")):
-        return HOME
-    return wanted

@@ -12,9 +12,10 @@ from node.web.access.oidc.elsewhere import Busy, Elsewhere
 from node.web.access.oidc.errors import LoginFailed, NotAllowed, ProviderAway
 from node.web.access.roles import PUBLIC, needs, who
 from node.web.access.sessions import Place
+from node.web.access.wanted import HOME, local_place
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages.login import HOME, asked_as, entered, local_place, login_page
+from node.web.pages.login import asked_as, entered, login_page
 
 COOKIE = "wetread-login"
 

@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from node import cli
+from node.audit.events import RightsChanged
+from node.audit.journal import decoded
 from node.errors import SettingsError
 from node.web.access.app_passwords import NotMade, secret_hash
 from node.web.access.passwords import BadPassword, is_right
@@ -49,6 +51,35 @@ def test_users_are_added_listed_locked_and_given_another_password(config: Path) 
     assert run(config, "unlock", "ann").exit_code == 0
     assert run(config).output == "ann\toperator\n"
     database.close()
+
+
+def told(config: Path) -> list[RightsChanged]:
+    """What stands in the journals that the node will empty."""
+    journals = (config.parent / "var" / "audit").glob("*.jsonl")
+    lines = [line for one in journals for line in one.read_bytes().splitlines()]
+    found = sorted(map(decoded, lines), key=lambda one: one[1])
+    return [event for event, _ in found if isinstance(event, RightsChanged)]
+
+
+def test_what_the_command_line_changes_stands_in_the_audit_trail(config: Path) -> None:
+    typed = "right horse battery\n"
+    run(config, "add", "ann", typed=typed)
+    run(config, "passwd", "ann", typed=typed)
+    run(config, "lock", "ann")
+    run(config, "unlock", "ann")
+    secret = run(config, "app-password", "ann", "--label", "x").output.strip()
+    run(config, "lock", "nobody")
+    changes = told(config)
+    assert [one.change.partition(",")[0] for one in changes] == [
+        "a new user with the role viewer",
+        "has a new password",
+        "locked",
+        "unlocked",
+        "a new app password 1 with the role viewer",
+    ]
+    assert {one.whom for one in changes} == {"ann"}
+    assert all(one.by.name and one.by.is_person for one in changes)
+    assert not any(secret in one.change for one in changes)
 
 
 def test_what_cannot_be_done_is_a_named_error(config: Path) -> None:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote, unquote
 
+from node.web.access.wanted import local_place
+
 LIFE_S = 600
 """How long somebody may take at the provider."""
 MOST_KEPT = 10_000
-HOME = "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +70,6 @@ class Attempt:
     def _derived(self, what: str) -> str:
         digest = hashlib.sha256(f"{what}\n{self.begun_s}\n{self.secret}".encode()).digest()
         return base64.urlsafe_b64encode(digest).decode().rstrip("=")
-
-
-def local_place(text: str) -> str:
-    """A page of this node; whatever could lead elsewhere is the first page."""
-    is_local = text.startswith("/") and not text.startswith(("//", "/\\", "/login", "/logout"))
-    is_plain = all(" " < one < "\x7f" and one != "\\" for one in text) and len(text) <= 1000
-    return text if is_local and is_plain else HOME
 
 
 class Used:

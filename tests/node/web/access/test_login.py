@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from node.audit.events import Login, Logout, Outcome, RightsChanged
-from node.web.pages.login import local_place
+from node.web.access.wanted import local_place
 from storage import sessions, users
 from storage.users import Role
 from tests.node.web.access.houses import PASSWORD, House, log_in, open_house, token_of
@@ -134,11 +134,20 @@ def test_storing_needs_the_token_too_whatever_its_content_type(house: House) -> 
         ("javascript:alert(1)", "/"),
         ("/a\r\nSet-Cookie: x", "/"),
         ("/login?next=/login", "/"),
+        ("//[elsewhere", "/"),
         ("", "/"),
     ],
 )
 def test_a_login_leads_to_pages_of_this_node_alone(wanted: str, place: str) -> None:
     assert local_place(wanted) == place
+
+
+def test_an_odd_place_breaks_no_login(house: House) -> None:
+    house.add("ann")
+    browser = house.browser()
+    assert browser.get("/login", params={"next": "//[x"}).status_code == 200
+    assert log_in(browser, "ann", next="//[x").headers["location"] == "/"
+    assert browser.get("/login", params={"next": "//[x"}).headers["location"] == "/"
 
 
 def test_the_first_administrator_is_made_by_a_code_that_works_once(house: House) -> None:
@@ -153,6 +162,9 @@ def test_the_first_administrator_is_made_by_a_code_that_works_once(house: House)
     made = browser.post("/login/first", data={**form, "code": code})
     assert (made.status_code, made.headers["location"]) == (303, "/users")
     assert browser.get("/users").status_code == 200
+    (told,) = [one for one in house.told.events if isinstance(one, RightsChanged)]
+    assert (told.by.name, told.whom) == ("root", "root")
+    assert house.first.printed not in told.change
     again = house.browser().post("/login/first", data={**form, "name": "b", "code": code})
     assert again.status_code == 404
     assert "/login/first" not in house.browser().get("/login").text
