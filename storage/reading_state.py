@@ -6,7 +6,7 @@ job or the images of a study calls ``renew``.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -59,12 +59,9 @@ def of(is_receiving: bool, states: Collection[JobState], is_finding: bool) -> Re
 def renew(tx: Transaction, study_id: int) -> None:
     """Something of a study has changed; who had read it has not read that."""
     table, jobs = schema.studies, schema.jobs
-    rows = tx.execute(
-        sa.select(jobs.c.id, jobs.c.state, jobs.c.predecessor_id, jobs.c.is_finding).where(
-            jobs.c.study_id == study_id
-        )
-    ).all()
-    replaced = {row.predecessor_id for row in rows}
+    columns = (jobs.c.id, jobs.c.state, jobs.c.predecessor_id, jobs.c.is_finding)
+    rows = tx.execute(sa.select(*columns).where(jobs.c.study_id == study_id)).all()
+    replaced = _replaced(rows)
     standing = [row for row in rows if row.id not in replaced]
     is_finding = any(row.is_finding and row.state == JobState.DONE.value for row in standing)
     states = {JobState(row.state) for row in standing}
@@ -75,6 +72,23 @@ def renew(tx: Transaction, study_id: int) -> None:
     )
     values: dict[str, Any] = {"reading": now, "read_at": None, "read_by": ""}
     tx.execute(sa.update(table).where(table.c.id == study_id).values(values))
+
+
+def _replaced(rows: Sequence[Any]) -> set[int]:
+    """The jobs whose place others have taken. One that was cancelled takes none: whoever follows
+    it follows the one before."""
+    known = {row.id: row for row in rows}
+    found: set[int] = set()
+    for row in rows:
+        before = None if _is_cancelled(row) else known.get(row.predecessor_id)
+        while before is not None and before.id not in found:
+            found.add(before.id)
+            before = known.get(before.predecessor_id) if _is_cancelled(before) else None
+    return found
+
+
+def _is_cancelled(row: Any) -> bool:
+    return bool(row.state == JobState.CANCELLED.value)
 
 
 def renew_by_job(tx: Transaction, job_id: int) -> None:

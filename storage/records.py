@@ -289,8 +289,8 @@ class Job:
     weights: str = ""
     """Digest of the trained models; empty: the analyzer has none, or an older node entered it."""
     cancel_wish: str = ""
-    """Who wants it not to go on, and why, while it runs; and, cancelled while it waited, until what
-    stands above it knows."""
+    """Who wants it not to go on, and why, while it runs; and then until what stands above it
+    knows."""
     variant: str = ""
     every_series: bool = False
     missing: str = ""

@@ -264,6 +264,9 @@ quarantine = sa.Table(
     sa.Index("ix_quarantine_study_instance_uid_kind", "study_instance_uid", "kind"),
 )
 
+IS_UNWANTED = sa.text("cancel_wish <> ''")
+"""Of jobs. Word for word, so that its index is found."""
+
 jobs = sa.Table(
     "jobs",
     metadata,
@@ -306,6 +309,7 @@ jobs = sa.Table(
     sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
     sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
     sa.Index("ix_jobs_state_id", "state", "id"),
+    sa.Index("ix_jobs_cancel_wish", "id", sqlite_where=IS_UNWANTED, postgresql_where=IS_UNWANTED),
 )
 
 job_lines = sa.Table(

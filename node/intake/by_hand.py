@@ -23,7 +23,7 @@ from node.errors import NotPossible
 from node.intake.planning import Plan, Planner
 from node.observe.logs import study_digest
 from node.wishes import BY_HAND, Wish
-from storage import announcements, events, index, ledger, own_jobs
+from storage import announcements, events, index, ledger, own_jobs, successors
 from storage.database import Database, Transaction
 from storage.records import Job, Level, NewJob, StudyRow, StudyState, Topic
 
@@ -147,9 +147,7 @@ class ByHand:
         with self._database.write() as tx:
             if index.revision_of(tx, wish.study_id) != revision:
                 return None
-            there = ledger.find(tx, ledger.key_of(job))
-            if there is not None:
-                raise NotPossible(_same_stands_there(there))
+            job = _named_anew(tx, job)
             entered = ledger.enqueue_beside(tx, job, at)
             if entered is None:
                 return None
@@ -199,6 +197,22 @@ def _wanted(plan: Plan, wish: Wish) -> NewJob:
 def _beside(wish: Wish) -> str:
     said = json.dumps([wish.series_id, dict(wish.parameters)], sort_keys=True, default=str)
     return f"beside {hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
+def _named_anew(tx: Transaction, job: NewJob) -> NewJob:
+    """The job, where it is new; under another name where it ran before, and another one has taken
+    its place since: so a person can go back."""
+    there = ledger.find(tx, ledger.key_of(job))
+    if there is None:
+        return job
+    newest = successors.newest_of(tx, there.id)
+    if newest is None or job.variant != there.variant:
+        raise NotPossible(_same_stands_there(there))
+    after = ledger.get(tx, newest)
+    if ledger.parameters_digest(after.parameters) == job.parameters_digest:
+        raise NotPossible(_same_stands_there(after))
+    digest = ledger.joined_digest(job.inputs_digest, {"after": after.key}, ())
+    return replace(job, inputs_digest=digest)
 
 
 def _same_stands_there(job: Job) -> str:

@@ -142,13 +142,14 @@ class Dispatcher:
             self._executor.end(job_id)
 
     def _tell_of_unwanted(self) -> None:
-        """A job that was cancelled while it waited may have been the last of its rule."""
+        """A job that was cancelled, and whose outcome was not to be waited for, may have been the
+        last of its rule."""
         with self._database.read() as tx:
             unwanted = ledger.cancelled_not_told_of(tx)
         for job_id in unwanted:
             with self._database.write() as tx:
                 job = ledger.get(tx, job_id)
-                if job.state is JobState.CANCELLED:
+                if job.state in (JobState.CANCELLED, JobState.DONE):
                     self._sum_up(tx, job)
                     ledger.told_of(tx, job_id)
             self._tell(job)
@@ -305,6 +306,7 @@ class Dispatcher:
         """It was done, and no further forms could be made of it."""
         with self._database.write() as tx:
             self._go_on(tx)
+            ledger.add_lines(tx, job.id, outcome.lines)
             ledger.without_forms(tx, job.id, self._clock(), outcome.reason)
             self._sum_up(tx, job)  # another may have ended meanwhile, and found this one open
         self._in_hand.discard(job.id)
@@ -327,7 +329,10 @@ class Dispatcher:
                     results = _with_words(outcome)
                     ledger.failed(tx, job.id, now, outcome.reason, outcome.traceback, results)
             self._sum_up(tx, job)
-            state = ledger.get(tx, job.id).state
+            ended = ledger.get(tx, job.id)
+            if ended.cancel_wish:
+                ledger.told_of(tx, job.id)
+        state = ended.state
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""
@@ -398,16 +403,8 @@ def _with_report(failure: Outcome, report: Outcome) -> Outcome:
         return replace(failure, waits_for=report.waits_for)
     if report.traceback or not report.results.objects:
         reason = f"{failure.reason} (and no report of it could be written: {report.reason})"
-        return Outcome(
-            Verdict.FAILED, report.results, reason, failure.traceback, seconds=failure.seconds
-        )
-    return Outcome(
-        Verdict.FAILED,
-        report.results,
-        failure.reason,
-        failure.traceback,
-        seconds=failure.seconds,
-    )
+        return replace(failure, results=report.results, reason=reason, transient=False)
+    return replace(failure, results=report.results, transient=False)
 
 
 def _loggable(outcome: Outcome) -> str:

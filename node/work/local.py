@@ -266,11 +266,7 @@ class _Slot:
         try:
             return self._performed(ticket, within)
         except Stop as stop:
-            if self._stopped:
-                return _STOPPING
-            if self._is_ended:
-                return _ENDED
-            return cut_off.outcome_of(ticket, str(stop)) or _outcome_of(stop)
+            return self._without_answer(ticket, stop)
         except OSError as error:
             reason = f"no worker process can be started: {error.strerror or type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, transient=True)
@@ -279,6 +275,18 @@ class _Slot:
             self._give_up_worker()
             reason = f"a fault of the node, not of the analyzer: {type(error).__name__}"
             return Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
+
+    def _without_answer(self, ticket: Ticket, stop: Stop) -> Outcome:
+        if self._stopped:
+            return _STOPPING
+        if self._is_ended:
+            return _ENDED
+        try:
+            made = cut_off.outcome_of(ticket, str(stop))
+        except Exception:  # border: the thread of a slot outlives any fault, as of a full disk
+            log.exception("worker_fault", job=ticket.job_id)
+            made = None
+        return made or _outcome_of(stop)
 
     def _performed(self, ticket: Ticket, within: Allowance) -> Outcome:
         account = self._account

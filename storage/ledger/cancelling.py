@@ -10,7 +10,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from storage import schema
+from storage import outbox, schema
 from storage.database import Transaction
 from storage.errors import StorageError
 from storage.ledger import reading, rows
@@ -53,20 +53,20 @@ def in_words(said_by: str, why: str) -> str:
 
 def wanted(tx: Transaction) -> list[int]:
     """The jobs that run and that somebody wants to end."""
-    table = schema.jobs
-    query = sa.select(table.c.id).where(
-        table.c.state == JobState.RUNNING.value, schema.unindexed(table.c.cancel_wish) != ""
-    )
-    return list(tx.scalars(query))
+    return _unwanted(tx, JobState.RUNNING)
 
 
 def not_told_of(tx: Transaction) -> list[int]:
-    """The jobs that were cancelled while they waited, and of which nothing above them knows yet."""
+    """The jobs that were cancelled, or whose further forms were, and of which nothing above them
+    knows yet."""
+    return _unwanted(tx, JobState.CANCELLED, JobState.DONE)
+
+
+def _unwanted(tx: Transaction, *states: JobState) -> list[int]:
+    """Along an index of their own: it is asked all the time."""
     table = schema.jobs
-    query = sa.select(table.c.id).where(
-        table.c.state == JobState.CANCELLED.value, schema.unindexed(table.c.cancel_wish) != ""
-    )
-    return list(tx.scalars(query))
+    state = schema.unindexed(table.c.state).in_([one.value for one in states])
+    return list(tx.scalars(sa.select(table.c.id).where(schema.IS_UNWANTED, state)))
 
 
 def told_of(tx: Transaction, job_id: int) -> None:
@@ -83,13 +83,26 @@ def cancelled(tx: Transaction, job_id: int, at: datetime) -> bool:
     return True
 
 
-def _ended(tx: Transaction, job: Job, at: datetime, words: str) -> JobState:
-    state = JobState.DONE if job.is_further else JobState.CANCELLED
-    values = {"finished_at": at, "reason": words} if state is JobState.CANCELLED else {"reason": ""}
-    wish = words if state is JobState.CANCELLED and job.state is JobState.PENDING else ""
+def stay_done(tx: Transaction, job: Job, at: datetime, reason: str, wish: str = "") -> None:
+    """A job that was done is done as it was: its further forms are not made, for this reason, and
+    what waited for them is sent."""
+    made = {one.kind for one in reading.results_of(tx, job.id).objects}
+    unmade = {**dict.fromkeys(set(job.forms) - made, reason), **job.unmade}
     rows.change(
-        tx, job.id, state=state.value, cancel_wish=wish, is_further=False, traceback="", **values
-    )
-    said = words if state is JobState.CANCELLED else f"further forms of the findings: {words}"
+        tx, job.id, state=JobState.DONE.value, is_further=False, reason="", traceback="",
+        cancel_wish=wish, unmade={kind.value: why for kind, why in unmade.items()},
+    )  # fmt: skip
+    outbox.enter(tx, job.id, (), at)
+
+
+def _ended(tx: Transaction, job: Job, at: datetime, words: str) -> JobState:
+    """The wish stays until what stands above the job knows of it: see ``not_told_of``."""
+    if job.is_further:
+        stay_done(tx, job, at, words, words)
+        state, said = JobState.DONE, f"further forms of the findings: {words}"
+    else:
+        state, said = JobState.CANCELLED, words
+        ended = {"finished_at": at, "reason": words, "cancel_wish": words, "traceback": ""}
+        rows.change(tx, job.id, state=state.value, **ended)
     rows.tell(tx, at, job.id, job.state, state, said, Level.INFO)
     return state

@@ -147,7 +147,7 @@ def _end(
     rows.tell(tx, at, job_id, before.state, state, reason)
     for kind, why in results.unmade.items():
         what = f"{kind.value} could not be made of the findings, and goes nowhere: {why}"
-        rows.tell(tx, at, job_id, state, state, what, Level.ALARM)
+        rows.record(tx, at, job_id, state, state, what, Level.ALARM)
 
 
 def _enter_results(
@@ -204,7 +204,7 @@ def want_forms(
     wanted = [one.value for one in sorted({*job.forms, *lacking})]
     rows.change(
         tx, job_id, state=JobState.PENDING.value, attempts=0, not_before=at, forms=wanted,
-        rank_at=at - rows.HEAD_START[job.priority], is_further=True,
+        rank_at=at - rows.HEAD_START[job.priority], is_further=True, cancel_wish="",
     )  # fmt: skip
     rows.tell(tx, at, job_id, job.state, JobState.PENDING, reason)
     return True
@@ -214,14 +214,7 @@ def without_forms(tx: Transaction, job_id: int, at: datetime, reason: str) -> No
     """No further forms could be made: the job is done as it was, and that is an alarm."""
     if cancelling.cancelled(tx, job_id, at):
         return
-    job = reading.get(tx, job_id)
-    made = {one.kind for one in reading.results_of(tx, job_id).objects}
-    unmade = {**dict.fromkeys(set(job.forms) - made, reason), **job.unmade}
-    rows.change(
-        tx, job_id, state=JobState.DONE.value, is_further=False, reason="", traceback="",
-        unmade={kind.value: why for kind, why in unmade.items()},
-    )  # fmt: skip
-    outbox.enter(tx, job_id, (), at)
+    cancelling.stay_done(tx, reading.get(tx, job_id), at, reason)
     why = f"further forms of the findings could not be made: {reason}"
     rows.tell(tx, at, job_id, JobState.RUNNING, JobState.DONE, why, Level.ALARM)
 
@@ -252,7 +245,9 @@ def wait_for(tx: Transaction, job_id: int, at: datetime, not_before: datetime, r
         tx, job_id, state=JobState.PENDING.value, not_before=not_before, reason=reason,
         traceback="", attempts=table.c.attempts - 1,
     )  # fmt: skip
-    if before.reason != reason:
+    if before.reason == reason:
+        reading_state.renew_by_job(tx, job_id)
+    else:
         rows.tell(tx, at, job_id, JobState.RUNNING, JobState.PENDING, reason, Level.WARNING)
 
 
@@ -265,6 +260,7 @@ def _has_given_way(tx: Transaction, job_id: int, at: datetime) -> bool:
     if successor is None:
         return False
     rows.drop(tx, job_id, successor, at, JobState.RUNNING, "before it ended")
+    reading_state.renew_by_job(tx, job_id)
     return True
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from storage import own_jobs, schema
+from storage import own_jobs, reading_state, schema
 from storage.database import Transaction
 from storage.ledger import rows
 from storage.ledger.names import key_of, taught_digest
@@ -32,12 +32,16 @@ def enqueue_all(tx: Transaction, jobs: Sequence[NewJob], at: datetime) -> list[i
     entry = _Entry(tx, jobs, at)
     entered = [job_id for job in jobs if (job_id := entry.enter(job)) is not None]
     entry.drop_prepared(entered)
+    entry.renew_studies()
     return entered
 
 
 def enqueue_beside(tx: Transaction, job: NewJob, at: datetime) -> int | None:
     """Enter a job beside whatever is planned for its study; None when it stands there already."""
-    return _Entry(tx, [job], at).enter(job)
+    entry = _Entry(tx, [job], at)
+    entered = entry.enter(job)
+    entry.renew_studies()
+    return entered
 
 
 def prepare(tx: Transaction, job: NewJob, at: datetime) -> None:
@@ -62,12 +66,12 @@ class _Entry:
             table.c.id, table.c.key, table.c.study_id, table.c.series_id, table.c.analyzer,
             table.c.state, table.c.not_before, table.c.rule, table.c.variant, table.c.every_series,
         )  # fmt: skip
-        studies = {job.study_id for job in jobs}
+        self._studies = {job.study_id for job in jobs}
         found = tx.execute(
-            query.where(sa.or_(table.c.study_id.in_(studies), table.c.key.in_(keys)))
+            query.where(sa.or_(table.c.study_id.in_(self._studies), table.c.key.in_(keys)))
         ).all()
         self._ids: dict[str, int] = {row.key: row.id for row in found}
-        self._prepared = {row.key for row in found if row.not_before >= rows.PREPARED}
+        self._prepared = {row.key for row in found if _is_prepared(row)}
         self._older = found
         self._inputs: dict[tuple[int, ...], int] = {}
         self._dropped: set[int] = set()
@@ -93,7 +97,12 @@ class _Entry:
                 ended = {"finished_at": self._at, "reason": reason}
                 rows.change(self._tx, row.id, state=JobState.NOT_APPLICABLE.value, **ended)
                 before, after = JobState.PENDING, JobState.NOT_APPLICABLE
-                rows.tell(self._tx, self._at, row.id, before, after, reason)
+                rows.record(self._tx, self._at, row.id, before, after, reason)
+
+    def renew_studies(self) -> None:
+        """Once, after all jobs: their studies' states follow."""
+        for study_id in sorted(self._studies):
+            reading_state.renew(self._tx, study_id)
 
     def _insert(self, job: NewJob, key: str) -> int:
         values = _row(job, key, self._at, _predecessor(self._older, job))
@@ -111,7 +120,7 @@ class _Entry:
             values = {"not_before": self._at, "rank_at": rank_at, "created_at": self._at}
             waits = {"state": JobState.PENDING.value, "finished_at": None, "reason": ""}
             rows.change(self._tx, job_id, **values, **waits)
-        rows.tell(self._tx, self._at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
+        rows.record(self._tx, self._at, job_id, "", JobState.PENDING, f"rule {job.rule!r}")
         self._dropped |= _drop_pending(self._tx, self._older, job, job_id, self._at)
 
     def _enter_inputs(self, job: NewJob, job_id: int) -> None:
@@ -132,6 +141,11 @@ class _Entry:
         if others:
             waits = [{"job_id": job_id, "waits_for_id": other} for other in sorted(others)]
             self._tx.execute(sa.insert(schema.job_waits), waits)
+
+
+def _is_prepared(row: Any) -> bool:
+    """Whether it is due once it is entered again; not where a person has cancelled it."""
+    return bool(row.not_before >= rows.PREPARED and row.state != JobState.CANCELLED.value)
 
 
 def _enter_companions(tx: Transaction, job: NewJob, job_id: int) -> None:

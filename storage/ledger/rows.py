@@ -39,20 +39,37 @@ def tell(
     reason: str,
     level: Level = Level.INFO,
 ) -> None:
+    """Enter the event of a transition; the study's state follows."""
+    record(tx, at, job_id, from_state, to_state, reason, level)
+    reading_state.renew_by_job(tx, job_id)
+
+
+def record(
+    tx: Transaction,
+    at: datetime,
+    job_id: int,
+    from_state: str,
+    to_state: JobState,
+    reason: str,
+    level: Level = Level.INFO,
+) -> None:
+    """The event alone: whoever enters many of a study renews its state once, after them."""
     if to_state is JobState.FAILED:
         level = Level.ALARM
     events.record(tx, at, level, Topic.JOB, job_id, from_state, to_state, reason)
-    reading_state.renew_by_job(tx, job_id)
 
 
 def drop(
     tx: Transaction, job_id: int, successor: int, at: datetime, before: JobState, when: str
 ) -> None:
-    """It does not run. One that was done, and due again for further forms, stays done."""
+    """It does not run. One that was done, and due again for further forms, stays done.
+
+    As of ``record`` the study's state is left to whoever calls it.
+    """
     reason, table = f"superseded by job {successor} {when}", schema.jobs
     if tx.scalar(sa.select(table.c.is_further).where(table.c.id == job_id)):
         change(tx, job_id, state=JobState.DONE.value, is_further=False, reason="")
-        tell(tx, at, job_id, before, JobState.DONE, reason)
+        record(tx, at, job_id, before, JobState.DONE, reason)
         return
     change(tx, job_id, state=JobState.NOT_APPLICABLE.value, finished_at=at, reason=reason)
-    tell(tx, at, job_id, before, JobState.NOT_APPLICABLE, reason)
+    record(tx, at, job_id, before, JobState.NOT_APPLICABLE, reason)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
-from storage import events, gaps, ledger, outbox, retries, suspension
+from storage import events, gaps, ledger, outbox, retries, schema, suspension
 from storage.database import Database, Transaction, open_database
 from storage.kinds import ObjectKind
 from storage.ledger import JobRunning, NotCancelled
@@ -92,6 +93,9 @@ def test_a_job_whose_node_died_before_its_worker_was_ended_is_cancelled_by_the_n
         ledger.release_running(tx, NOON + minutes(1))
         assert state(tx, job) == (JobState.CANCELLED, "cancelled by anna")
         assert ledger.claim(tx, NOON + minutes(2)) is None
+        assert ledger.cancelled_not_told_of(tx) == [job], "a summary may wait for it"
+        ledger.told_of(tx, job)
+        assert ledger.cancelled_not_told_of(tx) == []
 
 
 def test_what_was_done_and_is_due_for_further_forms_stays_done(
@@ -102,8 +106,63 @@ def test_what_was_done_and_is_due_for_further_forms_stays_done(
         ledger.done(tx, job, NOON, results())
         assert ledger.want_forms(tx, job, [ObjectKind.IMAGE], NOON, "wanted")
         assert ledger.cancel(tx, job, NOON, "anna") is JobState.DONE
-        assert ledger.get(tx, job).is_further is False
+        found = ledger.get(tx, job)
+        assert found.is_further is False
+        assert found.unmade == {} and found.forms == (ObjectKind.IMAGE,)
+        assert ledger.cancelled_not_told_of(tx) == [job]
         assert len(ledger.results_of(tx, job).objects) == 3
+
+
+def test_forms_that_nobody_wants_are_not_waited_for_and_it_is_said_why(
+    database: Database, job: int
+) -> None:
+    with database.write() as tx:
+        ledger.claim(tx, NOON)
+        ledger.done(tx, job, NOON, results())
+        assert ledger.want_forms(tx, job, [ObjectKind.PICTURE], NOON, "wanted")
+        for one in outbox.claim(tx, "pacs", NOON):
+            outbox.give_back(tx, [one.id], NOON, NOON + minutes(60), "waits for a form")
+        table = schema.deliveries
+        tx.execute(sa.update(table).values(attempts=0))
+        ledger.cancel(tx, job, NOON + minutes(1), "anna", "too slow")
+        unmade = ledger.get(tx, job).unmade
+        assert unmade == {ObjectKind.PICTURE: "cancelled by anna: too slow"}
+        assert outbox.next_due(tx, "pacs") == NOON + minutes(1)
+        assert ledger.want_forms(tx, job, [ObjectKind.SHEET], NOON, "wanted")
+        claimed = ledger.claim(tx, NOON)
+        assert claimed is not None and claimed.cancel_wish == ""
+
+
+def test_a_planned_job_that_was_cancelled_stays_so_when_its_plan_is_carried_out(
+    database: Database,
+) -> None:
+    with database.write() as tx:
+        planned = new_job(tx, add_study(tx))
+        ledger.prepare(tx, planned, NOON)
+        found = ledger.find(tx, ledger.key_of(planned))
+        assert found is not None
+        ledger.cancel(tx, found.id, NOON, "anna")
+        assert ledger.enqueue_all(tx, [planned], NOON) == []
+        assert state(tx, found.id) == (JobState.CANCELLED, "cancelled by anna")
+        assert ledger.claim(tx, NOON + minutes(1)) is None
+
+
+def test_who_is_cancelled_is_looked_up_along_an_index_of_its_own(database: Database) -> None:
+    with database.read() as tx:
+        if tx.dialect.name != "sqlite":
+            pytest.skip("the plan of SQLite")
+        seen: list[str] = []
+        engine = tx.engine
+
+        def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+            seen.append(statement)
+
+        sa.event.listen(engine, "before_cursor_execute", note)
+        ledger.cancelled_not_told_of(tx)
+        sa.event.remove(engine, "before_cursor_execute", note)
+        states = ("cancelled", "done")
+        steps = [row[3] for row in tx.exec_driver_sql("EXPLAIN QUERY PLAN " + seen[-1], states)]
+    assert steps == ["SCAN jobs USING INDEX ix_jobs_cancel_wish"]
 
 
 def test_a_cancelled_job_is_run_again_when_somebody_wants_it(database: Database, job: int) -> None:

@@ -18,6 +18,10 @@ def upgrade() -> None:
         "jobs", sa.Column("every_series", sa.Boolean(), server_default=sa.false(), nullable=False)
     )
     op.add_column("jobs", sa.Column("missing", sa.Text(), server_default="", nullable=False))
+    unwanted = sa.text("cancel_wish <> ''")
+    op.create_index(
+        "ix_jobs_cancel_wish", "jobs", ["id"], sqlite_where=unwanted, postgresql_where=unwanted
+    )
     op.create_table(
         "job_lines",
         sa.Column(
@@ -52,5 +56,6 @@ def downgrade() -> None:
     op.execute("UPDATE jobs SET state = 'not_applicable' WHERE state = 'cancelled'")
     op.drop_table("suspensions")
     op.drop_table("job_lines")
+    op.drop_index("ix_jobs_cancel_wish", "jobs")
     for column in ("missing", "every_series", "variant", "cancel_wish"):
         op.drop_column("jobs", column)

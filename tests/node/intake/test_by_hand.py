@@ -70,6 +70,21 @@ def test_it_stands_beside_the_first_where_that_is_wanted(ward: Ward) -> None:
     assert jobs(ward)[again].predecessor_id is None
 
 
+def test_a_person_can_go_back_to_the_parameters_of_before_however_often(ward: Ward) -> None:
+    complete(ward)
+    hand = by_hand(ward)
+    for sigma_mm in (3.5, 2.0, 3.5):
+        newest = max(jobs(ward))
+        entered = hand.again(newest, {"sigma_mm": sigma_mm}, "anna")
+        assert jobs(ward)[entered].predecessor_id == newest
+        assert jobs(ward)[entered].parameters["sigma_mm"] == sigma_mm
+        with pytest.raises(NotPossible, match=f"job {entered} is the same"):
+            hand.again(entered, {}, "anna")
+        with pytest.raises(NotPossible, match=f"job {entered} is the same"):
+            hand.again(1, {"sigma_mm": sigma_mm}, "anna")
+    assert len({one.key for one in jobs(ward).values()}) == 4
+
+
 @pytest.mark.parametrize(
     ("parameters", "reason"),
     [

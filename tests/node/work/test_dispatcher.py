@@ -28,6 +28,7 @@ from storage.records import (
     FindingRow,
     InstanceRecord,
     Job,
+    JobLine,
     JobResults,
     JobState,
     NewJob,
@@ -170,7 +171,9 @@ def test_a_permanent_failure_is_not_repeated_and_is_reported(bench: Bench) -> No
     def answer(ticket: Ticket) -> Outcome:
         if ticket.notice is not None:
             return Outcome(Verdict.FAILED, results("sr"), "said so")
-        return Outcome(Verdict.FAILED, reason="it broke", traceback="Traceback: line 1")
+        return Outcome(Verdict.FAILED, reason="it broke", traceback="Traceback: line 1", lines=log)
+
+    log = (JobLine(START, "info", "analyzing"), JobLine(START, "error", "no_room"))
 
     job_id = bench.enter()
     executor = ScriptedExecutor(answer)
@@ -183,6 +186,8 @@ def test_a_permanent_failure_is_not_repeated_and_is_reported(bench: Bench) -> No
     )
     assert [ticket.notice is not None for ticket in executor.tickets] == [False, True]
     assert bench.deliveries() == ["sr"]
+    with bench.database.read() as tx:
+        assert tuple(ledger.lines_of(tx, job_id)) == log
 
 
 def test_a_report_that_cannot_be_written_either_is_said(bench: Bench) -> None:

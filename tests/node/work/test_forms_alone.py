@@ -18,7 +18,7 @@ from node.results import identity, kept
 from node.results.bench import Bench as Run
 from node.results.errors import GateRefused
 from node.results.forms import document, table
-from node.work import job
+from node.work import cut_off, job
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.local import LocalExecutor
 from storage import events, ledger
@@ -150,6 +150,24 @@ def test_a_worker_that_is_killed_while_it_makes_a_form_has_made_the_objects(
     made = kept.last(one.place)
     assert made is not None
     assert made.results.objects == outcome.results.objects
+
+
+def test_a_slot_outlives_a_disk_that_is_full_when_its_worker_was_cut_off(
+    executor: LocalExecutor,
+    tmp_path: Path,
+    phantom_paths: list[Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(ticket: Ticket, why: str) -> Outcome:
+        raise OSError(28, "No space left on device")
+
+    one = dataclasses.replace(ticket("form_killer", tmp_path, phantom_paths), forms=(SHEET,))
+    monkeypatch.setattr(cut_off, "outcome_of", full)
+    outcome = executor.submit(one).result(timeout=WAIT_S)
+    assert outcome.verdict is Verdict.FAILED
+    assert "killed by SIGKILL" in outcome.reason
+    after = executor.submit(ticket("counting", tmp_path, phantom_paths)).result(timeout=WAIT_S)
+    assert after.verdict is Verdict.DONE
 
 
 def test_what_a_run_left_that_was_cut_off_is_not_taken_for_another_run(given: Ticket) -> None:

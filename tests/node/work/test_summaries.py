@@ -462,3 +462,43 @@ def test_the_last_job_of_a_rule_that_is_cancelled_while_it_waits_has_the_summary
     site.run()
     (made,) = site.summaries()
     assert made.state is JobState.DONE
+
+
+def test_a_node_that_dies_before_it_ends_a_cancelled_job_makes_the_summary_when_it_is_back(
+    bench: Bench,  # noqa: F811
+) -> None:
+    *others, last = enter(bench)
+    with bench.database.write() as tx:
+        rows.change(tx, last, not_before=START + timedelta(hours=1))
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    assert site.summaries() == []
+    with bench.database.write() as tx:
+        ledger.claim(tx, START + timedelta(hours=1))
+        ledger.cancel(tx, last, bench.clock(), "anna")
+    with bench.database.write() as tx:  # the next start
+        ledger.release_running(tx, bench.clock())
+    site.run()
+    (told,) = site.told()
+    ended = {one.state for one in told.members}
+    assert (len(others), ended) == (2, {JobState.DONE, JobState.CANCELLED})
+
+
+def test_the_summary_is_made_when_the_further_forms_it_waited_for_are_cancelled(
+    bench: Bench,  # noqa: F811
+) -> None:
+    *others, last = enter(bench)
+    with bench.database.write() as tx:
+        rows.change(tx, last, not_before=START + timedelta(hours=1))
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    with bench.database.write() as tx:
+        assert ledger.want_forms(tx, others[0], {ObjectKind.PICTURE}, bench.clock(), "no SEG")
+        rows.change(tx, others[0], not_before=START + timedelta(hours=2))
+    bench.clock.now += timedelta(hours=1)
+    site.run()
+    assert site.summaries() == []
+    with bench.database.write() as tx:
+        ledger.cancel(tx, others[0], bench.clock(), "anna")
+    site.run()
+    assert [one.state for one in site.summaries()] == [JobState.DONE]
