@@ -47,6 +47,9 @@ class HttpTlsSettings(Table):
     """For an encrypted key."""
 
 
+OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
 class HttpSettings(Table):
     """The pages, `/health`, the API and DICOMweb."""
 
@@ -55,8 +58,8 @@ class HttpSettings(Table):
     port: Annotated[Port, example(8443)] = 8080
     """0 takes a free one."""
     allowed_hosts: Annotated[tuple[AllowedHost, ...], example(["wetread.local"])] = ()
-    """Names that browsers may use: a name, `"*.name"` for all below it, or `"*"` for any. Left out:
-    `host` and localhost, or any where it listens on the whole network."""
+    """Names that browsers may use: a name, `"*.name"` for all below it, or `"*"` for any; localhost
+    always. Left out: `host`, or any where it listens on the whole network."""
     login: Annotated[bool | None, example(True)] = None
     """Whether people log in. Left out: yes, unless only this machine reaches the page and no
     `trusted_proxy` is named. Beyond this machine it cannot be `false`."""
@@ -68,7 +71,8 @@ class HttpSettings(Table):
     """Needed beyond this machine, unless a `trusted_proxy` encrypts."""
     names_for: Annotated[tuple[RoleName, ...], example(["operator"])] = ("viewer", "operator")
     """Who sees patients' names and IDs on pages; to others they are masked. Of viewers and
-    operators only these have DICOMweb and the viewer, which show what images say."""
+    operators only these have images (viewers, pictures of findings, DICOMweb), which may say
+    them too."""
     oidc: OidcSettings | None = None
 
     @property
@@ -80,12 +84,13 @@ class HttpSettings(Table):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names by which a browser may ask: all, where it listens on the whole network."""
+        """The names by which a browser may ask: all, where it listens on the whole network. This
+        machine's own are always among them: no page elsewhere has them, and probes use them."""
         if self.allowed_hosts:
-            return self.allowed_hosts
+            return (*self.allowed_hosts, *OWN_NAMES)
         if self.host in {"0.0.0.0", "::", ""}:
             return ("*",)
-        return ("localhost", "127.0.0.1", "[::1]", self.host)
+        return (*OWN_NAMES, self.host)
 
 
 class ViewerSettings(Table):

@@ -185,7 +185,7 @@ def test_a_page_on_localhost_answers_to_its_own_names_only(tmp_path: Path) -> No
     )
     assert load(written(tmp_path, '[http]\nhost = "0.0.0.0"\n')).http.names == ("*",)
     named = load(written(tmp_path, '[http]\nallowed_hosts = ["wetread.local"]\n'))
-    assert named.http.names == ("wetread.local",)
+    assert named.http.names == ("wetread.local", "localhost", "127.0.0.1", "[::1]"), "probes"
 
 
 TLS = '[dimse.tls]\ncertificate = "tls/node.pem"\nca = "tls/ca.pem"\n'

@@ -47,7 +47,7 @@ class Who:
     restriction: Restriction = EVERYTHING
     """Which studies he may see; the others are not there for him."""
     has_images: bool = True
-    """Whether he has DICOMweb, which says of patients whatever images do."""
+    """Whether he has pictures and DICOMweb, which say of patients whatever images do."""
 
     def may(self, need: Need) -> bool:
         """Whether his role is enough."""
@@ -103,6 +103,27 @@ class Needed:
 def needs(need: Need) -> Any:  # as FastAPI's Depends itself
     """A dependency by which a route, or all routes of a router, names its role."""
     return Depends(Needed(need))
+
+
+def admit_to_images(request: Request) -> None:
+    """Refuse whoever is not shown names, after his role was asked: pictures may have them in it.
+
+    Raises
+    ------
+    HTTPException
+        403
+    """
+    asking = who(request)
+    if not asking.has_images:
+        raise refusing.no_images(str(asking.role))
+
+
+async def _asked_for_images(request: Request) -> None:
+    admit_to_images(request)
+
+
+IMAGES: Final[Any] = Depends(_asked_for_images)
+"""A dependency beside ``needs``, of a route that shows images."""
 
 
 class Guarded:

@@ -17,8 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from node.web.access.refusing import no_images
-from node.web.access.roles import Need, admit, who
+from node.web.access.roles import Need, admit, admit_to_images
 from node.web.dicomweb.refusing import refusals
 from node.web.dicomweb.room import Room
 from node.web.dicomweb.streams import in_slot
@@ -70,9 +69,7 @@ class _Resource:
             sentence = f"this resource knows {allowed}"
             raise HTTPException(405, sentence, headers={"Allow": allowed})
         await admit(request, service.role)
-        asking = who(request)
-        if not asking.has_images:
-            raise no_images(str(asking.role))
+        admit_to_images(request)
         with refusals():
             response = await self._answered(service, request)
         await response(scope, receive, send)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import Response
 
-from node.web.access.roles import Role, needs
+from node.web.access.roles import IMAGES, Role, needs
 from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.pages.thumbnails import Thumbnails
 from storage import overview
 
+_PICTURES = [needs(Role.VIEWER), IMAGES]
 KEPT_S = 60
 """How long a browser keeps a preview: a job that runs again writes new ones."""
 
@@ -19,7 +20,7 @@ def routes(context: WebContext) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     thumbnails = Thumbnails()
 
-    @router.get("/previews/{job_id}/{number}.png", dependencies=[needs(Role.VIEWER)])
+    @router.get("/previews/{job_id}/{number}.png", dependencies=_PICTURES)
     def preview(job_id: RowId, number: int) -> Response:
         with context.database.look() as tx:
             keys = overview.previews_of(tx, job_id)
@@ -29,7 +30,7 @@ def routes(context: WebContext) -> APIRouter:
         picture = read_picture(context, keys[number])
         return Response(picture, media_type="image/png", headers=headers)
 
-    @router.get("/thumbnails/{job_id}/{number}.png", dependencies=[needs(Role.VIEWER)])
+    @router.get("/thumbnails/{job_id}/{number}.png", dependencies=_PICTURES)
     def thumbnail(job_id: RowId, number: int) -> Response:
         with context.database.look() as tx:
             keys = overview.previews_of(tx, job_id)

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from node.web.access.roles import Role, needs, who
+from node.web.access.roles import IMAGES, Role, needs, who
 from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.frame.render import Render
@@ -42,7 +42,7 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     router = APIRouter(
         default_response_class=HTMLResponse,
         include_in_schema=False,
-        dependencies=[needs(Role.VIEWER)],
+        dependencies=[needs(Role.VIEWER), IMAGES],
     )
 
     @router.get("/open")

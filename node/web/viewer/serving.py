@@ -21,7 +21,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from node.ohif.installed import COMPRESSED, Installation, Viewer
-from node.web.access.roles import PUBLIC, Need, Role, admit
+from node.web.access.roles import PUBLIC, Need, Role, admit, admit_to_images
 from node.web.viewer.configuration import app_config
 
 DOCUMENTS = frozenset(
@@ -78,6 +78,7 @@ class _Route(BaseRoute):
 
     path: str
     needs: Mapping[str, Need]
+    shows_images = False
 
     def __init__(self, viewer: Viewer) -> None:
         self._viewer = viewer
@@ -90,6 +91,8 @@ class _Route(BaseRoute):
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         await admit(request, self.needs["GET"])
+        if self.shows_images:
+            admit_to_images(request)
         answer = await run_in_threadpool(self._answer, request)
         await answer(scope, receive, send)
 
@@ -113,6 +116,7 @@ class ViewerDocuments(_Route):
 
     path = "/viewer"
     needs = MappingProxyType({"GET": Role.VIEWER})
+    shows_images = True
 
     def _has(self, name: str) -> bool:
         return name.partition("/")[0] in DOCUMENTS

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import Response
 
 from node.look.looker import Looker
-from node.web.access.roles import Role, needs
+from node.web.access.roles import IMAGES, Role, needs
 from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.frame.render import Render
@@ -27,7 +27,7 @@ _SERIES = "/studies/{study_id}/look/{series_id}"
 
 
 def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER)])
+    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER), IMAGES])
     looker = Looker(context.database, context.archive)
     drawing = Drawing()
 

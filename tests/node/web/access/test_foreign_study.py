@@ -249,7 +249,24 @@ def test_who_is_not_shown_names_has_no_images(site: Site, foreign: Foreign) -> N
     refused = site.client.get(f"{base}/dicom-web/studies")
     assert refused.status_code == 403
     assert "is not shown patients' names" in refused.json()["error"]
+    rows = foreign.rows
+    for path in (
+        "/previews/{job_id}/0.png",
+        "/thumbnails/{job_id}/0.png",
+        "/studies/{study_id}/look",
+        "/studies/{study_id}/look/1/1/picture.png",
+        "/studies/{study_id}/look/1/1/values",
+        "/studies/{study_id}/look/1/stack",
+        "/open/studies/{study_id}",
+        "/open/jobs/{job_id}",
+        "/open?accession=FOREIGN-ACC",
+    ):
+        assert site.client.get(base + path.format(**rows)).status_code == 403, path
+    study = site.client.get(f"{base}/studies/{rows['study_id']}").text
+    assert "Left lung" in study, "what was found is told"
     page = site.client.get(f"{base}/").text
+    for shown in (study, page):
+        assert not re.search("/previews/|/thumbnails/|/look|/open/", shown)
     assert "Foreign^Person" not in page
     assert "FOREIGN-ID" not in page
     server.stop()

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from node.ohif.install import install, remove
 from node.ohif.installed import Viewer
+from node.web.access.roles import Role, Who
 from node.web.app import create_app
 from node.web.server import WebServer
 from node.web.viewer.links import BESIDE_PROTOCOL
@@ -42,6 +44,25 @@ def test_a_path_at_which_images_are_shown_is_the_document(client: httpx.Client, 
     answer = client.get(path)
     assert answer.content == DOCUMENT
     assert answer.headers["Referrer-Policy"] == "no-referrer", "its URL names a study"
+
+
+def test_who_is_not_shown_names_is_not_led_to_images_there_either(
+    site: Site, viewer: Viewer
+) -> None:
+    assert site.context is not None
+    context = replace(site.context, viewer=viewer, access=_NoNames())
+    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
+        refused = client.get("/viewer", headers={"Accept": "text/html"})
+        assert (refused.status_code, "has no images" in refused.text) == (403, True)
+        assert client.get("/app-config.js").status_code == 200, "nothing of a patient is in it"
+    server.stop()
+
+
+class _NoNames:
+    async def identify(self, request: Request) -> Who:
+        return Who("vic", Role.VIEWER, has_images=False)
 
 
 def test_scripts_run_only_from_files_or_by_their_hash(client: httpx.Client) -> None:
