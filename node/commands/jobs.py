@@ -104,10 +104,14 @@ def cancel(path: Path, job_id: int, said_by: str, why: str) -> int:
     """A job does not run, or does not go on."""
     with _visit(path) as here, here.database.write() as tx:
         state = ledger.cancel(tx, job_id, datetime.now(UTC), said_by, why)
-    is_ended = state is not JobState.RUNNING
-    words = state.value if is_ended else "to be ended by the node that runs it"
-    console.print(f"job {job_id} is {words}")
+    console.print(f"job {job_id} is {_CANCELLED.get(state, 'cancelled')}")
     return 0
+
+
+_CANCELLED = {
+    JobState.RUNNING: "to be ended by the node that runs it",
+    JobState.DONE: "done as it was",
+}
 
 
 def again(path: Path, job_id: int, assignments: Sequence[str], said_by: str, beside: bool) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from datetime import datetime
 
 import structlog
 
@@ -73,6 +74,7 @@ class Courier:
         self._books = Books(target.name, clock, self._chance, effort, asks_commitment, retraction)
         self._decided = Decisions()
         self._unrecorded: list[Settlement] = []
+        self._untold: list[tuple[Sequence[Settlement], datetime]] = []
         self._claim_is_open = False
         self._is_acquainted = False
         self._fault: Exception | None = None
@@ -237,9 +239,16 @@ class Courier:
             self._books.log_decisions(self._decided)
             self._decided = Decisions()
             self._unrecorded = self._unrecorded[at_once:]
-            self._told(part, self._clock())
+            self._untold.append((part, self._clock()))
             for settlement in part:
                 self._books.log_line(settlement)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Each part once: where the database is away now, in the next round."""
+        while self._untold:
+            self._told(*self._untold[0])
+            self._untold.pop(0)
 
     # --- the destination's state ------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import structlog
 from pydicom.dataset import Dataset
 
+from node.errors import awaited
 from node.results import prepared
 from node.results.errors import GateRefused, ResultError
 from storage.attributes import extract
@@ -46,11 +47,14 @@ class ResultFiles:
     @contextmanager
     def alone(self, kind: ObjectKind) -> Iterator[None]:
         """A further form stands or falls alone: of one that cannot be made, or that the gate
-        refuses, nothing stays among the objects, and the others go out without it."""
+        refuses, nothing stays among the objects, and the others go out without it. What the node
+        itself lacks, as room on the disk, is no fault of a form: the whole run waits for it."""
         before = len(self.objects)
         try:
             yield
         except Exception as error:  # the border of a form
+            if awaited(error):
+                raise
             log.exception("form_not_made", kind=kind.value)
             made, self.objects = self.objects[before:], self.objects[:before]
             self._put_apart([*made, *self._halves()])

@@ -183,7 +183,7 @@ CAME_TO_FAILED = Said(
 )
 CAME_TO_CANCELLED = Said(
     "{title}: CANCELLED by a person, there is no result.",
-    "{title}: VON EINER PERSON ABGEBROCHEN, es gibt kein Ergebnis.",
+    "{title}: MANUELL ABGEBROCHEN, es gibt kein Ergebnis.",
 )
 CAME_TO_NOT_APPLICABLE = Said(
     "{title}: NOT APPLICABLE, the images were not analyzed. {text}",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 from structlog.testing import capture_logs
 
+from node.delivery.books import Settlement
 from node.delivery.delivery import Effort
 from node.loop import Loop
 from node.observe.health import Heartbeat
@@ -53,6 +55,26 @@ def test_nothing_is_sent_twice(box: Outbox, pacs: FakePacs) -> None:
     box.finish_job()
     courier = courier_to(box, pacs.port)
     assert [courier.deliver_once() for _ in range(3)] == [True, False, False]
+    assert len(pacs.received) == 2
+
+
+def test_what_was_sent_is_told_once_even_where_the_database_is_away_in_between(
+    box: Outbox, pacs: FakePacs
+) -> None:
+    box.finish_job()
+    courier, told = courier_to(box, pacs.port), list[int]()
+    answers = [DatabaseUnavailable("away")]
+
+    def tell(settlements: Sequence[Settlement], at: datetime) -> None:
+        if answers:
+            raise answers.pop()
+        told.extend(one.delivery.id for one in settlements)
+
+    courier._told = tell
+    with pytest.raises(DatabaseUnavailable):
+        courier.deliver_once()
+    assert not courier.deliver_once()
+    assert sorted(told) == sorted(one.id for one in box.deliveries().values())
     assert len(pacs.received) == 2
 
 

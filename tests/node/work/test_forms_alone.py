@@ -120,6 +120,23 @@ def test_the_objects_go_out_without_a_form_that(
     assert made.results.unmade == outcome.results.unmade
 
 
+def full_disk(run: Run) -> Iterator[Dataset]:
+    raise OSError(28, "No space left on device")
+    yield
+
+
+def test_a_form_that_finds_no_room_on_the_disk_is_made_once_there_is_some(
+    given: Ticket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        with_form(DOCUMENT, full, build=full_disk)
+        outcome = job.perform(given, "cpu")
+    assert (outcome.verdict, outcome.waits_for) == (Verdict.FAILED, "room on the disk")
+    later = job.perform(given, "cpu")
+    assert kinds(later) == {"sr", "sheet", "pdf"}
+    assert later.results.unmade == {}
+
+
 def test_a_form_that_could_not_be_made_is_an_alarm_and_nothing_waits_for_it(bench: Bench) -> None:
     made = dataclasses.replace(results("seg", "sr"), unmade={DOCUMENT: "it is blank"})
     executor = ScriptedExecutor(lambda one: Outcome(Verdict.DONE, made, forms=(DOCUMENT,)))
