@@ -17,6 +17,15 @@ from node.config.environment import Location
 from node.config.nearest import nearest
 
 
+_GONE = {
+    ("http", "without_login"): (
+        "is gone: people log in now; leave it out, and beyond this machine give [http.tls] or"
+        " http.trusted_proxy (docs/access.md)"
+    ),
+}
+"""Keys that a file of an earlier version may have, with what to do."""
+
+
 def explain(error: ValidationError, model: type[BaseModel], path: Path, text: str) -> str:
     """One line a fault. Values are left out: they may be secrets."""
     lines: dict[str, None] = {}
@@ -25,7 +34,8 @@ def explain(error: ValidationError, model: type[BaseModel], path: Path, text: st
         location = _without_union_tags(found)
         message = fault["msg"].removeprefix("Value error, ")
         if fault["type"] == "extra_forbidden":
-            message = f"unknown key{nearest(str(location[-1]), _known_keys(model, found[:-1]))}"
+            likely = nearest(str(location[-1]), _known_keys(model, found[:-1]))
+            message = _GONE.get(location, f"unknown key{likely}")
         if fault["type"] == "missing" and environment.variable_of(location[:-1]):
             message = f"{location[-1]}: {message}"
             location = location[:-1]

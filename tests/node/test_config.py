@@ -188,6 +188,11 @@ def test_a_page_on_localhost_answers_to_its_own_names_only(tmp_path: Path) -> No
     assert named.http.names == ("wetread.local", "localhost", "127.0.0.1", "[::1]"), "probes"
 
 
+def test_a_node_that_had_no_login_is_told_what_to_do_when_it_is_upgraded(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"http\.without_login: is gone: .*\[http\.tls\]"):
+        load(written(tmp_path, '[http]\nhost = "0.0.0.0"\nwithout_login = "accepted"\n'))
+
+
 TLS = '[dimse.tls]\ncertificate = "tls/node.pem"\nca = "tls/ca.pem"\n'
 
 
