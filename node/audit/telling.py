@@ -173,7 +173,8 @@ def _rights(event: RightsChanged, node: Actor) -> Iterable[Line]:
         _USER_ROLE,
         details=detailed([("Alert Description", event.change)]),
     )
-    yield _alert(event.by, node, _RIGHT_TYPES[event.right], Outcome.SUCCESS, about, event.change)
+    what = f"{event.whom}: {event.change}"
+    yield _alert(event.by, node, _RIGHT_TYPES[event.right], Outcome.SUCCESS, about, what)
 
 
 def _refused(event: Refused, node: Actor) -> Iterable[Line]:

@@ -16,7 +16,6 @@ from node.config.destinations import settings_of
 from node.config.environment import Location
 from node.config.nearest import nearest
 
-
 _GONE = {
     ("http", "without_login"): (
         "is gone: people log in now; leave it out, and beyond this machine give [http.tls] or"

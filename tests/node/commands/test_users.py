@@ -8,7 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from node import cli
-from node.audit.events import RightsChanged
+from node.audit import telling
+from node.audit.events import Actor, RightsChanged
 from node.audit.journal import decoded
 from node.errors import SettingsError
 from node.web.access.app_passwords import NotMade, secret_hash
@@ -77,6 +78,8 @@ def test_what_the_command_line_changes_stands_in_the_audit_trail(config: Path) -
         "unlocked",
         "a new app password 1 with the role viewer",
     ]
+    (line,) = telling.lines(changes[2], Actor("WETREAD"))
+    assert line.what.startswith("ann: locked"), "the page says whom"
     assert {one.whom for one in changes} == {"ann"}
     assert all(one.by.name and one.by.is_person for one in changes)
     assert not any(secret in one.change for one in changes)
