@@ -16,7 +16,7 @@ from node.config.destinations import settings_of
 from node.config.environment import Location
 from node.config.nearest import nearest
 
-_GONE = {
+_GONE: dict[Location, str] = {
     ("http", "without_login"): (
         "is gone: people log in now; leave it out, and beyond this machine give [http.tls] or"
         " http.trusted_proxy (docs/access.md)"
