@@ -76,6 +76,16 @@ function useOneContext() {
   setConfiguration({ ...now, rendering: { ...now.rendering, webGlContextCount: 1 } });
 }
 
+// OHIF scrolls to a slice that is not loaded yet 40 ms later, also on a viewport that it has replaced
+// meanwhile (after a change of size, at once with a segmentation): its box of errors would cover all.
+function forgetScrollsOfReplaced() {
+  const { eventTarget, getRenderingEngine, Enums } = window.cornerstone;
+  eventTarget.addEventListener(Enums.Events.ELEMENT_DISABLED, ({ detail }) => {
+    const viewport = getRenderingEngine(detail.renderingEngineId)?.getViewport(detail.viewportId);
+    if (viewport) clearTimeout(viewport.debouncedTimeout);
+  });
+}
+
 const wetread = {
   id: 'wetread',
   preRegistration({ servicesManager }) {
@@ -83,6 +93,7 @@ const wetread = {
     const isBeside = displaySet => displaySet.SeriesInstanceUID === params.get('beside');
     hangingProtocolService.addCustomAttribute('isBeside', 'Source of what was made', isBeside);
     useOneContext();
+    forgetScrollsOfReplaced();
   },
   getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
   onModeEnter({ servicesManager, extensionManager }) {

@@ -50,8 +50,6 @@ _COLOURED = """
   }
   return coloured > 200; }
 """
-_REPLACED = "viewport has been destroyed and is no longer usable"
-"""What OHIF says on a busy machine when its first, empty viewport gives way to that with images."""
 _DRAWN = "document.querySelector('.cornerstone-canvas').toDataURL('image/png')"
 _IMAGE = "cornerstone.getRenderingEngines()[0].getViewports()[0].getCurrentImageId()"
 _PROJECT = """
@@ -112,7 +110,7 @@ class Shown:
         return np.array(self.page.evaluate(_PROJECT, points_mm.tolist()))
 
     def _listen(self, message: Any) -> None:
-        if message.type == "error" and _REPLACED not in message.text:
+        if message.type == "error":
             self.complaints.append(message.text)
 
     def _asked(self, request: Any) -> None:

@@ -87,6 +87,13 @@ def test_what_ohif_does_not_show_opens_in_the_nodes_own_view(
     assert answer.headers["Location"].startswith(f"/studies/{study}/look?object=")
 
 
+def test_a_map_that_ohif_cannot_read_opens_in_the_nodes_own_view() -> None:
+    chart = replace(SHOWN, kind=ObjectKind.MAP, pixels=36 * 50)
+    assert links.is_shown_by_ohif(chart)
+    assert not links.is_shown_by_ohif(replace(chart, pixels=35 * 51))
+    assert links.is_shown_by_ohif(replace(SHOWN, pixels=35 * 51))
+
+
 def test_without_ohif_every_link_opens_the_nodes_own_view(site: Site) -> None:
     with site.database.write() as tx:
         study, job = analyzed(tx)
