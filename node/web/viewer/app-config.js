@@ -86,6 +86,35 @@ function forgetScrollsOfReplaced() {
   });
 }
 
+// OHIF lays the frames of a parametric map over the slices in the order of the file, wherever they
+// lie: upside down where file and stack run against each other. They are put where they belong.
+function putInPlace({ instance }, volume) {
+  const { metaData } = window.cornerstone;
+  const normal = [...volume.direction].slice(6);
+  const along = place => normal.reduce((sum, part, axis) => sum + part * place[axis], 0);
+  const slices = volume.imageIds.map(id =>
+    along(metaData.get('imagePlaneModule', id).imagePositionPatient)
+  );
+  const values = volume.voxelManager.getCompleteScalarDataArray();
+  const size = volume.dimensions[0] * volume.dimensions[1];
+  const placed = new values.constructor(values.length);
+  instance.PerFrameFunctionalGroupsSequence.forEach((frame, from) => {
+    const place = along(frame.PlanePositionSequence[0].ImagePositionPatient);
+    const to = slices.findIndex(slice => Math.abs(slice - place) < volume.spacing[2] / 2);
+    if (to >= 0) placed.set(values.subarray(from * size, (from + 1) * size), to * size);
+  });
+  volume.voxelManager.setCompleteScalarDataArray(placed);
+  return volume;
+}
+
+function placeFrames(displaySet) {
+  if (displaySet.Modality !== 'PMAP') return;
+  const { load } = displaySet;
+  let loaded;
+  displaySet.load = asked =>
+    (loaded ??= load(asked).then(volume => putInPlace(displaySet, volume)));
+}
+
 const wetread = {
   id: 'wetread',
   preRegistration({ servicesManager }) {
@@ -98,7 +127,9 @@ const wetread = {
   getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
   onModeEnter({ servicesManager, extensionManager }) {
     extensionManager.getActiveDataSource().forEach(readByFrames);
-    const { segmentationService } = servicesManager.services;
+    const { displaySetService, segmentationService } = servicesManager.services;
+    const added = displaySetService.EVENTS.DISPLAY_SETS_ADDED;
+    displaySetService.subscribe(added, ({ displaySetsAdded }) => displaySetsAdded.forEach(placeFrames));
     const loaded = segmentationService.EVENTS.SEGMENTATION_LOADING_COMPLETE;
     segmentationService.subscribe(loaded, ({ segDisplaySet }) => {
       const slice = segDisplaySet && fullestSlice(segDisplaySet.imageIds);
