@@ -96,3 +96,8 @@ class WebContext:
     """Where is told who saw and did what."""
     viewer: Viewer | None = None
     """The viewer OHIF, installed or not; without, it can never be."""
+
+    @property
+    def has_ohif(self) -> bool:
+        """Whether the viewer OHIF is installed now."""
+        return self.viewer is not None and self.viewer.is_installed

@@ -19,6 +19,7 @@ from node.web.asked import BeforeJob, RowId
 from node.web.context import WebContext
 from node.web.forms import fields, words
 from node.web.frame.render import Render
+from node.web.viewer import links
 from node.wishes import Wish
 from storage import events, index, ledger, own_jobs, suspension
 from storage.database import Transaction
@@ -78,6 +79,7 @@ def _add_pages(router: APIRouter, context: WebContext, render: Render) -> None:
             request,
             "one_job.html",
             one=shown.view,
+            links=links,
             job=job,
             study=shown.study,
             told=_told(shown.events, shown.lines),

@@ -84,6 +84,5 @@ def routes(context: WebContext, render: Render) -> APIRouter:
 
 
 def _sent_on(context: WebContext, shown: Shown) -> Response:
-    has_ohif = context.viewer is not None and context.viewer.is_installed
-    is_in_ohif = has_ohif and links.is_shown_by_ohif(shown)
+    is_in_ohif = context.has_ohif and links.is_shown_by_ohif(shown)
     return RedirectResponse(links.in_ohif(shown) if is_in_ohif else links.own_view(shown), 303)

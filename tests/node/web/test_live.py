@@ -10,11 +10,13 @@ from contextlib import contextmanager
 import pytest
 import sqlalchemy as sa
 
+from node.web.live import stream
 from node.web.live import watch as module
 from node.web.live.watch import Listener, TooMany, Watch
 from storage import events
 from storage.records import Level, Topic
 from storage.revisions import Watched
+from tests.node.web.access.houses import open_house, token_of
 from tests.node.web.sites import START, Site
 from tests.waiting import until
 
@@ -94,3 +96,34 @@ def test_no_more_listen_than_there_is_room_for(site: Site, monkeypatch: pytest.M
 
     asyncio.run(listen())
     until(lambda: watchers() == 0)
+
+
+def test_the_stream_is_over_when_the_session_is(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "SIGN_OF_LIFE_S", 0.05)
+    with open_house(site) as house:
+        house.add("jane")
+        browser = house.logged_in("jane")
+        token = token_of(browser)
+        with browser.stream("GET", "/events") as answer:
+            lines = answer.iter_lines()
+            assert next(lines).startswith("retry:")
+            assert ": here" in lines
+            assert browser.post("/logout", data={"token": token}).status_code == 303
+            assert "event: over" in lines
+            assert not [one for one in lines if one.startswith("event:")]
+    until(lambda: watchers() == 0)
+
+
+def test_the_stream_is_over_when_nobody_has_done_anything_for_long(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "SIGN_OF_LIFE_S", 0.05)
+    with open_house(site) as house:
+        house.add("jane")
+        with house.logged_in("jane").stream("GET", "/events") as answer:
+            lines = answer.iter_lines()
+            assert ": here" in lines
+            house.pass_time(minutes=31)
+            assert "event: over" in lines

@@ -18,6 +18,7 @@ from node.web.viewer.own import served
 from node.web.viewer.own import view as views
 from node.web.viewer.own.asked import QueryOf
 from node.web.viewer.own.drawing import Drawing
+from storage import index
 
 MOST_PX = 2048
 Number = Annotated[int, Path(ge=1, le=10**9, description="The slice, counted from 1.")]
@@ -35,7 +36,9 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     async def page(request: Request, study_id: RowId, asked: QueryOf) -> Response:
         def work() -> Response:
             desk = desks.desk(looker, study_id, asked)
-            return render(request, "look.html", look=views.built(looker, desk))
+            with context.database.look() as tx:
+                study = index.get_study(tx, study_id)
+            return render(request, "look.html", look=views.built(looker, desk), study=study)
 
         return await drawing.answered(request, work)
 
