@@ -147,6 +147,8 @@ class Dispatcher:
         with self._database.read() as tx:
             unwanted = ledger.cancelled_not_told_of(tx)
         for job_id in unwanted:
+            if self._running >= self._executor.slots:
+                return  # a report may be due, and needs a slot: once one is free
             with self._database.write() as tx:
                 job = ledger.get(tx, job_id)
                 if job.state in (JobState.CANCELLED, JobState.DONE):
@@ -209,8 +211,8 @@ class Dispatcher:
         self._submit(ticket, lambda outcome: (job, ticket, outcome))
 
     def _submit(self, ticket: Ticket, arrival: Callable[[Outcome], _Arrival]) -> None:
-        self._running += 1
         running = self._executor.submit(ticket)
+        self._running += 1
         running.add_done_callback(lambda done: self._arrivals.put(arrival(done.result())))
 
     # --- outcomes ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from node.work.executor import Outcome, Progress, Ticket, Verdict
 from node.work.local import LocalExecutor
 from node.work.stages import Stage
 from storage import ledger, suspension
-from storage.records import JobState
+from storage.records import JobResults, JobState, Priority
 from tests.node.work.conftest import WAIT_S, ticket
 from tests.node.work.test_dispatcher import START, Bench, ScriptedExecutor, bench, results
 from tests.waiting import until
@@ -86,6 +86,28 @@ def test_the_next_job_runs_on_the_slot_of_a_cancelled_one(bench: Bench) -> None:
         ledger.cancel(tx, job, START, "anna")
     bench.run(dispatcher)
     assert [ticket.job_id for ticket in executor.tickets] == [job, other]
+
+
+def test_what_a_cancelled_job_brings_about_waits_for_a_slot(bench: Bench) -> None:
+    silent, other = bench.enter(), bench.enter("median_filter")
+    with bench.database.write() as tx:
+        ledger.claim(tx, START)
+        ledger.not_applicable(tx, silent, START, "no lung", JobResults())
+    running = bench.enter("gaussian_filter", rule="another", priority=Priority.STAT)
+    executor = open_executor()
+    dispatcher = bench.dispatcher(executor)
+    dispatcher._tells_not_applicable = lambda rule: rule == "rule"
+    dispatcher.step()
+    assert [one.job_id for one in executor.tickets] == [running]
+    with bench.database.write() as tx:
+        ledger.cancel(tx, other, START, "anna")
+    dispatcher.step()
+    assert len(executor.tickets) == 1, "its only slot is busy"
+    executor.open[running].set_result(Outcome(Verdict.DONE, results("seg")))
+    bench.run(dispatcher)
+    assert [one.job_id for one in executor.tickets] == [running, silent]
+    notice = executor.tickets[1].notice
+    assert notice is not None and "no lung" in notice.reasons[0]
 
 
 def test_a_suspended_queue_starts_nothing_and_lets_what_runs_end(bench: Bench) -> None:
