@@ -19,8 +19,10 @@ WHO_CHOOSES = (
     *("node/app.py", "node/parts.py"),
     *("node/dimse/receivers/process.py", "node/web/api_document.py"),
     *("node/demo/", "node/commands/"),
+    *("node/actions.py", "node/results/releases.py"),
 )
-"""Those that put a node together, or work on its folders from the command line."""
+"""Those that put a node together, or work on its folders as a person wants: from the command line,
+or letting out what lies in quarantine."""
 
 
 def sources() -> Iterator[tuple[str, ast.AST]]:

@@ -130,7 +130,7 @@ def plan_of(database: Database, statement: sa.Select[Any]) -> str:
         (Narrowing(patient_id=Texts(prefix="P00")), "ix_patients_patient_id"),
         (Narrowing(patient_name=Texts(prefix="family")), "ix_study_names_name"),
         (Narrowing(accession_number=Texts(prefix="A00")), "ix_studies_accession_number"),
-        (Narrowing(first_date="20300103", last_date="20300104"), "ix_studies_study_date"),
+        (Narrowing(first_date="20300103", last_date="20300104"), "ix_studies_by_date"),
         (Narrowing(modality=Texts(exact=("PT",))), "ix_series_modality"),
         (Narrowing(study_uids=("1.2.1", "1.2.2")), "study_instance_uid"),
         (Narrowing(series_uids=("1.2.1.1",)), "ix_series_series_instance_uid"),
