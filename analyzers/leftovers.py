@@ -7,6 +7,7 @@ names of settings, never their values: these may tell of a patient.
 from __future__ import annotations
 
 import builtins
+import contextlib
 import gc
 import locale
 import logging
@@ -111,7 +112,8 @@ def _threads() -> frozenset[int]:
 def _threads_left(then: Before) -> str:
     left = [one for one in threading.enumerate() if (one.ident or 0) not in then.threads]
     for thread in left:
-        thread.join(THREAD_GRACE_S / len(left))
+        with contextlib.suppress(RuntimeError):  # another thread is starting it at this moment
+            thread.join(THREAD_GRACE_S / len(left))
     alive = sum(thread.is_alive() for thread in left)
     return f"{alive} running thread{'s' if alive > 1 else ''}" if alive else ""
 

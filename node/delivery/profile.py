@@ -276,8 +276,8 @@ class _Choice:
 
     def _unserved(self) -> dict[str, str]:
         """The report that goes in no form, unless one is being made: then it waits for that."""
-        if self._of_kind[ObjectKind.SUMMARY]:  # each report below it goes in some form
-            return {}
+        if self._of_kind[ObjectKind.SUMMARY] and not self._has_reports():
+            return {}  # each report below it goes in some form
         owed = [
             one
             for kind in TEXTS

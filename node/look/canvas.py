@@ -1,6 +1,7 @@
 """What lies over a slice, as one transparent picture: areas, lines, texts and shades.
 
 It has square pixels, whatever those of the image are, and lies on the image from edge to edge.
+OpenCV is loaded by the first thing that is drawn: a node that shows nothing holds none of it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
@@ -67,6 +67,8 @@ class Canvas:
     ) -> NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]:
         """A plane's values at each pixel here, 0 beyond it. to_plane: 2x3, from (column, row, 1)
         of the slice; None where it is the slice's own grid."""
+        import cv2
+
         matrix = self.to_slice
         if to_plane is not None:
             square = np.vstack([matrix, [0, 0, 1]])
@@ -82,6 +84,8 @@ class Canvas:
 
     def area(self, mask: NDArray[np.bool_], rgb: Rgb, filled: bool) -> None:
         """A structure: its edge, and its inside paler."""
+        import cv2
+
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         if not rows.size:
             return
@@ -103,6 +107,8 @@ class Canvas:
 
     def line(self, points: NDArray[Any], rgb: Rgb, closed: bool, filled: bool = False) -> None:
         """points: (n, 2) columns and rows of the slice, 0 at its outer corner."""
+        import cv2
+
         placed = np.asarray(points, np.float64).reshape(-1, 2) * self._per_pixel - 0.5
         far = 4.0 * max(self.width, self.height)
         placed = np.clip(np.nan_to_num(placed, nan=-far), -far, far)

@@ -6,7 +6,6 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -110,6 +109,8 @@ def _base(looker: Looker, shown: Slice, window: Window | None) -> NDArray[np.uin
 
 
 def _resized(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    import cv2
+
     height, width = size
     is_smaller = height * width < image.shape[0] * image.shape[1]
     how = cv2.INTER_AREA if is_smaller else cv2.INTER_CUBIC

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import httpx
@@ -34,16 +35,19 @@ def test_a_node_that_is_killed_before_the_answer_sends_nothing_twice_and_loses_n
             + rule("counting", to="pacs").replace('["pacs"]', '["pacs", "export"]')
         )
         with running_node(tmp_path / "node", text, plugins=True) as node:
+            killed = threading.Event()
 
             def kill_once() -> None:
                 between.on_stored = lambda: None
                 node.kill()
+                killed.set()
 
             between.on_stored = kill_once
             push(node, phantom_folder)
             process = node.process
             assert process is not None
             process.wait(120)
+            assert killed.wait(60)
             node.start(plugins=True)
             state = node.wait_for_results()
             assert "pacs" in node.get("/deliveries").text

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from node.errors import DATABASE, DEVICE_MEMORY, DISK, STORE, awaited
-from node.work import job
+from node.work import job, writing
 from node.work.executor import Ticket, Verdict
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable
 from storage.results import JobFolder
@@ -52,7 +52,7 @@ def test_a_worker_says_what_a_job_waits_for(
     def no_room(*given: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(job, "write_results", no_room)
+    monkeypatch.setattr(writing, "write_results", no_room)
     ticket = Ticket(
         1, "k", "gaussian_filter", job.loaded("gaussian_filter", "cpu").version, {},
         tuple(phantom_paths), JobFolder(tmp_path), START,

@@ -159,8 +159,10 @@ def test_results_are_sent_from_wherever_they_lie(
 
 OPENERS = ("node/config/", "node/commands/", "node/demo/", "node/observe/", "node/results/")
 """Settings, commands, logs, and what a job makes before it is kept."""
-MACHINE = ("node/dimse/association/", "node/dimse/receivers/", "node/work/", "node/app.py")
-"""Secrets, sockets and the processes of this machine."""
+MACHINE = (
+    "node/audit/", "node/dimse/association/", "node/dimse/receivers/", "node/work/", "node/app.py",
+)  # fmt: skip
+"""Secrets, sockets, processes and the audit trail of this machine."""
 
 
 def test_no_room_that_reads_what_is_stored_opens_files_by_name() -> None:

@@ -508,7 +508,7 @@ def test_sure_and_possible_findings_are_told_apart() -> None:
      (Classification(EMPHYSEMA, ABSENT, 0.0001, POINT), "Absent", 99),
      (Classification(EMPHYSEMA, ABSENT, 0.7), "Absent", 70),
      (Classification(EMPHYSEMA, PRESENT, 0.71, POINT), "Present", 71),
-     (Classification(EMPHYSEMA, PRESENT, 0.2, POINT), "possibly Present", 20)],
+     (Classification(EMPHYSEMA, PRESENT, 0.2, POINT), "possibly present", 20)],
 )  # fmt: skip
 def test_certainty_belongs_to_what_is_said(
     answer: Classification, said: str, certainty: float

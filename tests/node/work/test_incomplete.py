@@ -18,7 +18,7 @@ from tests.node.work.conftest import ticket
     ("missing", "end", "german"),
     [
         ("12/40", "12 of 40 announced images were missing.", "12 von 40 angekündigten Bildern"),
-        ("?", "Nobody has announced how many images it has.", "Niemand hat angekündigt"),
+        ("?", "Nobody has announced how many images it has.", "war nicht angekündigt"),
     ],
 )
 def test_it_says_what_was_missing_in_the_language_of_the_report(
