@@ -16,8 +16,12 @@ import sqlalchemy as sa
 
 from storage import schema, study_words
 from storage.database import Transaction
-from storage.errors import NotFound
+from storage.errors import NotFound, StorageError
 from storage.records import JobState, StudyState
+
+
+class SomethingNew(StorageError):
+    """Who wants to mark a study as read has not seen all of it."""
 
 
 class ReadingState(StrEnum):
@@ -121,13 +125,26 @@ def reader_of(tx: Transaction, study_id: int) -> Reader | None:
     return None if row is None or row.read_at is None else Reader(row.read_at, row.read_by)
 
 
-def mark_read(tx: Transaction, study_id: int, at: datetime, by: str) -> None:
-    """A person has seen what was found.
+def as_it_stands(tx: Transaction, study_id: int) -> str:
+    """What whoever looks at a study now has seen, as a word that changes with that."""
+    jobs = schema.jobs
+    state = tx.scalar(sa.select(schema.studies.c.reading).where(schema.studies.c.id == study_id))
+    columns = (sa.func.count(), sa.func.max(jobs.c.finished_at))
+    number, last = tx.execute(sa.select(*columns).where(jobs.c.study_id == study_id)).one()
+    return f"{state} {number} {last.isoformat() if last else ''}".strip()
+
+
+def mark_read(tx: Transaction, study_id: int, at: datetime, by: str, seen: str) -> None:
+    """A person has seen what was found. seen: how the study stood when it was shown to him.
 
     Raises
     ------
     NotFound
+    SomethingNew
+        It stands otherwise by now: he has not seen that.
     """
+    if as_it_stands(tx, study_id) != seen:
+        raise SomethingNew("something has come or was found since the page was loaded: look again")
     table = schema.studies
     values = {"reading": ReadingState.READ.value, "read_at": at, "read_by": by}
     done = tx.execute(sa.update(table).where(table.c.id == study_id).values(values))

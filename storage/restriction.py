@@ -122,13 +122,6 @@ def is_restricted(tx: sa.Connection) -> bool:
     return restriction.any_of is not None
 
 
-def is_seen(tx: sa.Connection, study_id: int) -> bool:
-    """Whether there is such a study for whoever asks."""
-    table = schema.studies
-    query = sa.select(table.c.id).where(table.c.id == study_id, *only_seen(tx, table.c.id))
-    return tx.scalar(query) is not None
-
-
 def _is_from(origins: Origins, study_id: Any) -> sa.ColumnElement[bool]:
     lists = (
         (OriginKind.AE_TITLE, origins.ae_titles),

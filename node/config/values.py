@@ -45,8 +45,13 @@ def check_host(value: str) -> str:
 
 
 def is_local(host: str) -> bool:
-    """Whether only programs on this machine reach the address."""
-    return host.startswith("127.") or host.lower() in {"localhost", "::1"}
+    """Whether only programs on this machine reach the address; of names, localhost alone."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, which may mean any machine: 127.example.org
+        return False
 
 
 def check_allowed_host(value: str) -> str:

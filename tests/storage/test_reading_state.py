@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from storage import ledger, reading_state
 from storage.database import Database, Transaction
-from storage.reading_state import ReadingState
+from storage.reading_state import ReadingState, SomethingNew
 from storage.records import FindingRow, JobResults
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job
 
@@ -53,7 +55,26 @@ def test_jobs_that_are_entered_together_change_the_state_of_their_study(
         jobs = [new_job(tx, study, name) for name in ("lungs", "airways")]
         ledger.enqueue_all(tx, jobs, NOON)
         assert state(tx, study) is ReadingState.WAITING
-        reading_state.mark_read(tx, study, NOON, "ann")
+        seen = reading_state.as_it_stands(tx, study)
+        reading_state.mark_read(tx, study, NOON, "ann", seen)
         ledger.enqueue_all(tx, [new_job(tx, study, "lungs", inputs="i2")], NOON + minutes(1))
         assert state(tx, study) is ReadingState.WAITING
         assert reading_state.reader_of(tx, study) is None
+
+
+def test_who_has_not_seen_what_was_found_since_has_not_read_it(database: Database) -> None:
+    with database.write() as tx:
+        study = add_study(tx)
+        first, later = (enqueue(tx, new_job(tx, study, name)) for name in ("lungs", "airways"))
+        ledger.claim(tx, NOON)
+        ledger.done(tx, first, NOON, JobResults())
+        on_the_page = reading_state.as_it_stands(tx, study)
+        ledger.claim(tx, NOON)
+        ledger.done(tx, later, NOON + minutes(1), JobResults())
+    with pytest.raises(SomethingNew, match="look again"), database.write() as tx:
+        reading_state.mark_read(tx, study, NOON + minutes(2), "ann", on_the_page)
+    with database.write() as tx:
+        assert reading_state.reader_of(tx, study) is None
+        now = reading_state.as_it_stands(tx, study)
+        reading_state.mark_read(tx, study, NOON + minutes(2), "ann", now)
+        assert reading_state.reader_of(tx, study) is not None

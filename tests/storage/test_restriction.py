@@ -34,7 +34,7 @@ from storage.quarantine import RefusalKind, Refused
 from storage.query import Level, Narrowing
 from storage.records import Level as EventLevel
 from storage.records import Topic
-from storage.restriction import EVERYTHING, NOTHING, Origins, Restriction, is_seen
+from storage.restriction import EVERYTHING, NOTHING, Origins, Restriction
 from storage.study_list import Asked
 from tests.storage.samples import (
     NOON,
@@ -128,7 +128,6 @@ def foreign(database: Database) -> dict[str, int]:
 def test_nothing_of_a_foreign_study_is_listed(database: Database, foreign: dict[str, int]) -> None:
     selected = Selection(study_uids=(THEIRS,))
     with database.seen_by(lambda: OF_CT1).look() as tx:
-        assert not is_seen(tx, foreign["study"])
         assert index.find_study(tx, THEIRS) is None
         assert index.get_studies(tx, [foreign["study"]]) == []
         assert holdings.select(tx, selected) == []

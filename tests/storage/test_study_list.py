@@ -102,7 +102,7 @@ def test_a_study_is_found_by_what_was_found_in_it_not_by_what_was_not(filled: Da
 def test_what_is_read_is_so_until_something_changes(filled: Database) -> None:
     with filled.write() as tx:
         analyze(tx, 1, FindingRow("Left lung", "Volume", 1.0, "L"))
-        reading_state.mark_read(tx, 1, NOON, "ann")
+        reading_state.mark_read(tx, 1, NOON, "ann", reading_state.as_it_stands(tx, 1))
     assert found(filled, state=ReadingState.READ) == [1]
     with filled.read() as tx:
         reader = reading_state.reader_of(tx, 1)

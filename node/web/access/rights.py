@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from starlette.requests import Request
-
 from node.config.restrictions import RestrictionSettings
-from node.web.access.roles import Access, Role, Who
+from node.web.access.roles import Role, Who
 from storage.restriction import EVERYTHING, Origins, Restriction
 from storage.users import folded
 
@@ -49,14 +47,3 @@ class Rights:
             and (not one.users or folded(user) in {folded(name) for name in one.users})
         ]
         return Restriction(tuple(own)) if own else EVERYTHING
-
-
-class Righted:
-    """Tells who asks as another does, with what the settings give."""
-
-    def __init__(self, access: Access, rights: Rights) -> None:
-        self._access = access
-        self._rights = rights
-
-    async def identify(self, request: Request) -> Who:
-        return self._rights(await self._access.identify(request))

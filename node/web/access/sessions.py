@@ -168,6 +168,8 @@ class Sessions:
         before = self._seen.get(one.id, one.seen_at)
         if now - before >= NOTED:
             self._seen[one.id] = now
+            for over in [key for key, at in self._seen.items() if now - at >= IDLE]:
+                del self._seen[over]
             self._pool.submit(self._note, one.id, now)
 
     def _note(self, session_id: int, at: datetime) -> None:
@@ -190,8 +192,14 @@ def who_of(session: Session, token: str) -> Who:
 
 
 def _is_by_itself(request: Request) -> bool:
-    """Whether a page asks, and nobody has done anything."""
-    return BACKGROUND in request.headers or request.headers.get("accept") == "text/event-stream"
+    """Whether a page asks, and nobody has done anything: by its script, or, without scripts, as it
+    is loaded again (Fetch Metadata: Sec-Fetch-User tells that a person wants to go there)."""
+    headers = request.headers
+    is_loaded_again = headers.get("sec-fetch-mode") == "navigate" and (
+        request.method == "GET" and headers.get("sec-fetch-user") != "?1"
+    )
+    is_script = BACKGROUND in headers or headers.get("accept") == "text/event-stream"
+    return is_script or is_loaded_again
 
 
 def host_of(request: Request) -> str:

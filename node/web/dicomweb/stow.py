@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from node.audit.events import Actor, Transferred
+from node.audit.events import Actor, Imported, Transferred
 from node.audit.trail import Trail
 from node.receive.body_parts import BodyFault, BodyParts, TooMuch
 from node.receive.file_reception import Outcome
@@ -150,7 +150,10 @@ class StoreService:
         """The audit trail: what came, whatever became of the rest."""
         if subjects := upload.brought.subjects():
             sender = actor(request) or Actor(SENDER, address_of(request.scope))
-            self._trail.record(Transferred(sender, self._node, subjects))
+            if "sec-fetch-site" in request.headers:  # a browser: somebody brings files
+                self._trail.record(Imported(sender, "a browser", subjects))
+            else:
+                self._trail.record(Transferred(sender, self._node, subjects))
 
     # --- while it is read -------------------------------------------------------------------------
 

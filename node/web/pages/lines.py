@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from node.web import views, wording
+from node.web import views
 from node.web.views import Indexing, JobView, StudyView
 from storage import index, reading_state, study_list
 from storage.database import Transaction
@@ -94,8 +94,3 @@ def of_studies(
     states = reading_state.read(tx, [one.id for one in rows])
     shown = views.study_views(tx, rows, indexing, objects)
     return [StudyLine(view, states[view.study.id]) for view in shown]
-
-
-def words_of(line: StudyLine) -> str:
-    """What the state says in words."""
-    return wording.READING[line.state]

@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.concurrency import run_in_threadpool
 
 from node.web.access.roles import Role, needs, who
 from node.web.api.changing import Changes
 from node.web.asked import RowId
 from node.web.context import WebContext
+from node.web.forms import words
 from node.web.frame.render import Render
 from node.web.pages import lines
 from node.web.pages.lines import StudyLine
@@ -26,10 +28,17 @@ class _Shown:
     line: StudyLine
     series: tuple[ShownSeries, ...]
     reader: Reader | None
+    seen: str
+    """How it stands: what is marked as read."""
 
 
 def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
     router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+
+    def keep_read(study_id: int, by: str, seen: str) -> None:
+        with changes.begin() as tx:
+            index.get_study(tx, study_id)
+            reading_state.mark_read(tx, study_id, datetime.now(UTC), by, seen)
 
     @router.get("/studies/{study_id}", dependencies=[needs(Role.VIEWER)])
     def page(request: Request, study_id: RowId) -> HTMLResponse:
@@ -41,15 +50,15 @@ def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
             card=shown.line.view,
             series=shown.series,
             reader=shown.reader,
+            seen=shown.seen,
             links=links,
             away=context.away(),
         )
 
     @router.post("/studies/{study_id}/read", dependencies=[needs(Role.VIEWER)])
-    def mark_read(request: Request, study_id: RowId) -> RedirectResponse:
-        with changes.begin() as tx:
-            index.get_study(tx, study_id)
-            reading_state.mark_read(tx, study_id, datetime.now(UTC), who(request).name)
+    async def mark_read(request: Request, study_id: RowId) -> RedirectResponse:
+        seen = (await words(request)).get("seen", "")
+        await run_in_threadpool(keep_read, study_id, who(request).name, seen)
         return RedirectResponse(f"/studies/{study_id}", 303)
 
     @router.post("/studies/{study_id}/unread", dependencies=[needs(Role.VIEWER)])
@@ -67,4 +76,9 @@ def _read(context: WebContext, study_id: int) -> _Shown:
         found = index.get_study(tx, study_id)
         (line,) = lines.of_studies(tx, [found], context.indexing)
         series = tuple(series_shown(tx, study_id))
-        return _Shown(line, series, reading_state.reader_of(tx, study_id))
+        return _Shown(
+            line,
+            series,
+            reading_state.reader_of(tx, study_id),
+            reading_state.as_it_stands(tx, study_id),
+        )

@@ -60,3 +60,9 @@ def test_the_address_to_type_is_never_that_of_everywhere() -> None:
     assert wording.reachable_host("0.0.0.0") not in wording.EVERYWHERE
     assert is_local("127.0.0.1")
     assert not is_local("10.0.0.12")
+
+
+@pytest.mark.parametrize("name", ["127.example.org", "127.0.0.1.example.org", "localhost.org", ""])
+def test_a_name_that_begins_as_a_local_address_does_is_not_local(name: str) -> None:
+    assert not is_local(name)
+    assert is_local("LocalHost") and is_local("::1") and is_local("127.9.9.9")

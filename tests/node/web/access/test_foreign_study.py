@@ -19,7 +19,7 @@ import pytest
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from node.config.restrictions import RestrictionSettings
-from node.web.access.rights import Righted, Rights
+from node.web.access.rights import Rights
 from node.web.access.roles import Role, Who
 from node.web.access.routes import NamedRoute, named
 from node.web.app import create_app
@@ -143,7 +143,7 @@ def asked(site: Site, foreign: Foreign) -> Iterator[Asked]:
 @contextmanager
 def _asking(site: Site, rights: Rights) -> Iterator[Asked]:
     assert site.context is not None
-    access = Righted(_Always(Who("ann", Role.OPERATOR)), rights)
+    access = _Always(rights(Who("ann", Role.OPERATOR)))
     app = create_app(replace(site.context, access=access))
     server = WebServer(app, "127.0.0.1", 0)
     server.start()
@@ -242,7 +242,7 @@ def _said(path: str) -> Iterator[str]:
 
 def test_who_is_not_shown_names_has_no_images(site: Site, foreign: Foreign) -> None:
     assert site.context is not None
-    access = Righted(_Always(Who("vic", Role.VIEWER)), Rights(names_for=("operator",)))
+    access = _Always(Rights(names_for=("operator",))(Who("vic", Role.VIEWER)))
     server = WebServer(create_app(replace(site.context, access=access)), "127.0.0.1", 0)
     server.start()
     base = f"http://127.0.0.1:{server.port}"

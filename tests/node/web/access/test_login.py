@@ -74,13 +74,22 @@ def test_a_session_ends_when_nothing_is_done_and_by_age(house: House) -> None:
     assert answer.status_code == 303, "after 12 hours it ends in any case"
 
 
-def test_what_a_page_asks_for_by_itself_keeps_no_session_alive(house: House) -> None:
+RELOADED = {"Sec-Fetch-Mode": "navigate"}
+CLICKED = {**RELOADED, "Sec-Fetch-User": "?1"}
+
+
+@pytest.mark.parametrize("by_itself", [{"X-Wetread-Background": "1"}, RELOADED])
+def test_what_a_page_asks_for_by_itself_keeps_no_session_alive(
+    house: House, by_itself: dict[str, str]
+) -> None:
     house.add("ann")
     browser = house.logged_in("ann")
     house.pass_time(minutes=20)
-    assert browser.get("/alarms", headers={"X-Wetread-Background": "1"}).status_code == 200
+    assert browser.get("/alarms", headers=CLICKED).status_code == 200
     house.pass_time(minutes=20)
-    assert browser.get("/alarms").status_code == 303
+    assert browser.get("/alarms", headers=by_itself).status_code == 200
+    house.pass_time(minutes=20)
+    assert browser.get("/alarms", headers=CLICKED).status_code == 303
 
 
 def test_name_and_password_are_refused_in_the_same_words_whichever_is_wrong(house: House) -> None:

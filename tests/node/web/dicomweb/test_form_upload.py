@@ -6,8 +6,9 @@ import re
 
 import httpx
 
+from node.audit.events import Imported, Transferred
 from tests.instances import make_dataset
-from tests.node.web.dicomweb.bodies import file_of
+from tests.node.web.dicomweb.bodies import file_of, multipart
 from tests.node.web.dicomweb.test_stow import Counter, counter, open_counter
 
 __all__ = ["counter", "open_counter"]
@@ -61,3 +62,16 @@ def test_what_is_no_form_with_files_is_refused(counter: Counter) -> None:
     (token,) = re.findall(r"token=([^\"]+)\"", form)
     head = {"X-Wetread-Token": token, "Content-Type": "application/octet-stream"}
     assert counter.client.post("/upload", content=b"x", headers=head).status_code == 415
+
+
+def test_what_a_browser_brings_is_an_import_and_what_a_program_sends_a_transfer(
+    counter: Counter,
+) -> None:
+    dropped, sent = make_dataset(7), make_dataset(8)
+    browser = {"Sec-Fetch-Site": "same-origin", "Origin": str(counter.client.base_url).rstrip("/")}
+    assert counter.post(multipart(file_of(dropped)), **browser).status_code == 200
+    assert counter.post(multipart(file_of(sent))).status_code == 200
+    (imported,), (transferred,) = counter.told.of(Imported), counter.told.of(Transferred)
+    assert [one.study_instance_uid for one in imported.subjects] == [dropped.StudyInstanceUID]
+    assert imported.by.name == "local" and imported.by.is_person
+    assert [one.study_instance_uid for one in transferred.subjects] == [sent.StudyInstanceUID]

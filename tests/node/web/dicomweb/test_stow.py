@@ -29,6 +29,7 @@ from tests.instances import make_dataset
 from tests.node.receive.test_reception import Desk
 from tests.node.web.dicomweb.bodies import BOUNDARY, MULTIPART, file_of, multipart
 from tests.node.web.sites import Site
+from tests.trails import KeptTrail
 from tests.waiting import until
 
 STUDIES = "/dicom-web/studies"
@@ -45,6 +46,7 @@ class Counter:
     uploads: Uploads
     server: WebServer
     client: httpx.Client
+    told: KeptTrail
 
     def stored(self) -> set[str]:
         return {record.attributes.sop_instance_uid for record in self.desk.records}
@@ -74,7 +76,7 @@ def open_counter(tmp_path: Path, site: Site) -> Iterator[Callable[..., Counter]]
     def opened(
         max_instance_bytes: int = 0, silence_s: float = 60, folder: Path = tmp_path
     ) -> Counter:
-        desk = Desk(folder)
+        desk, trail = Desk(folder), KeptTrail()
         receiver = replace(desk.receiver, max_instance_bytes=max_instance_bytes)
         uploads = Uploads(receiver, parts.refusal, silence_s)
         context = WebContext(
@@ -89,11 +91,12 @@ def open_counter(tmp_path: Path, site: Site) -> Iterator[Callable[..., Counter]]
             destinations=(),
             wake=lambda: None,
             uploads=uploads,
+            audit=trail,
         )
         server = WebServer(create_app(context), "127.0.0.1", 0)
         server.start()
         client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60)
-        made.append(Counter(desk, uploads, server, client))
+        made.append(Counter(desk, uploads, server, client, trail))
         return made[-1]
 
     yield opened
