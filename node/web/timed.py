@@ -1,4 +1,5 @@
-"""Measures how soon answers begin, by route, and how long whole retrieves take."""
+"""Measures how soon answers begin, by route, and how long whole retrieves take: until their last
+part is handed over."""
 
 from __future__ import annotations
 
@@ -32,8 +33,8 @@ class Timed:
                 status = int(message["status"])
                 label = route_of(scope) or OTHER
                 self._timings.answers.observe(label, time.monotonic() - began)
+            elif status == 200 and not message.get("more_body") and route_of(scope) in WHOLE:
+                self._timings.retrieves.observe(WADO, time.monotonic() - began)
             await send(message)
 
         await self._app(scope, receive, note)
-        if status == 200 and route_of(scope) in WHOLE:
-            self._timings.retrieves.observe(WADO, time.monotonic() - began)

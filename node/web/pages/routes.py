@@ -22,8 +22,8 @@ from node.web.pages import (
     studies,
     study,
     upload,
-    with_login,
 )
+from node.web.pages.people import routes as people
 from node.web.viewer.own import routes as look
 
 
@@ -45,5 +45,5 @@ def routes(context: WebContext, render: Render) -> APIRouter:
     router.include_router(audit.routes(context, render))
     router.include_router(previews.routes(context))
     router.include_router(look.routes(context, render))
-    router.include_router(with_login.routes(context, render))
+    router.include_router(people.routes(context, render))
     return router

@@ -26,8 +26,9 @@ REPORT = JobResults(objects=(result("1.2.9", "sr"),))
 
 
 def badge(site: Site) -> tuple[str, str, str]:
-    """Class, sign and words of the first study's badge."""
-    look, sign, words = BADGE.findall(site.client.get("/studies/1").text)[1]
+    """Class, sign and words of the badge that stands last above the facts of the first study."""
+    above, _, _ = site.client.get("/studies/1").text.partition('id="s1-facts"')
+    look, sign, words = BADGE.findall(above)[-1]
     return look, sign, words
 
 

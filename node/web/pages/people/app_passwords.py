@@ -14,7 +14,7 @@ from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.forms import words
 from node.web.frame.render import Render
-from node.web.pages import people
+from node.web.pages.people import rights
 from storage import app_passwords, users
 from storage.app_passwords import AppPassword
 from storage.database import Transaction
@@ -80,23 +80,23 @@ class _Page:
             wanted = _wanted(given)
             with self._context.database.write() as tx:
                 user = users.get(tx, owner)
-                made = make(tx, user, wanted, asking.name, people.now())
+                made = make(tx, user, wanted, asking.name, rights.now())
         except (NotMade, NotFound) as error:
             return self.shown(request, str(error))
         change = f"a new app password {made.id} with the role {wanted.role}"
-        people.tell(self._context.audit, request, Right.USER, user.name, change)
+        rights.tell(self._context.audit, request, Right.USER, user.name, change)
         return self.shown(request, made=made, made_for=user.name)
 
     def end(self, request: Request, app_password_id: int) -> Response:
         """End one; at once."""
         with self._context.database.write() as tx:
             found = _his(tx, who(request), app_password_id)
-            app_passwords.end(tx, found.id, people.now())
+            app_passwords.end(tx, found.id, rights.now())
         for one in self._logins.others:
             if isinstance(one, AppPasswords):
                 one.forget()
         change = f"the app password {found.id} has ended"
-        people.tell(self._context.audit, request, Right.USER, found.owner, change)
+        rights.tell(self._context.audit, request, Right.USER, found.owner, change)
         return RedirectResponse(PATH, 303)
 
 

@@ -15,7 +15,7 @@ from node.web.access.sessions import Place
 from node.web.access.wanted import HOME, local_place
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages.login import asked_as, entered, login_page
+from node.web.pages.people.login import asked_as, entered, login_page
 
 COOKIE = "wetread-login"
 

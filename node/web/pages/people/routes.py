@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages import app_passwords, login, login_elsewhere, password, sessions, users
+from node.web.pages.people import app_passwords, login, login_elsewhere, password, sessions, users
 
 
 def routes(context: WebContext, render: Render) -> APIRouter:

@@ -15,8 +15,8 @@ from node.web.access.signing_in import TooSoon, WrongPassword
 from node.web.context import WebContext
 from node.web.forms import as_typed
 from node.web.frame.render import Render
-from node.web.pages import people
-from node.web.pages.login import entered
+from node.web.pages.people import rights
+from node.web.pages.people.login import entered
 from storage import users
 from storage.users import User
 
@@ -29,7 +29,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
     )
 
     def page(request: Request, fault: str = "", status: int = 200) -> Response:
-        return render(request, "password.html", status, fault=fault, least=people.LEAST)
+        return render(request, "password.html", status, fault=fault, least=rights.LEAST)
 
     @router.get("/password")
     def form(request: Request) -> Response:
@@ -42,13 +42,13 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
         current, password, again = await as_typed(request, "current", "password", "again")
         try:
             user = await logins.signing_in.prove(name, current, place)
-            made = await people.hash_of(password, again)
+            made = await rights.hash_of(password, again)
         except WrongPassword:
             return await run_in_threadpool(page, request, "the current password is wrong", 422)
         except (BadPassword, TooSoon, TooMany) as error:
             return await run_in_threadpool(page, request, str(error), 422)
         await run_in_threadpool(_keep, context, logins, user, made)
-        people.tell(context.audit, request, Right.USER, user.name, "changed the own password")
+        rights.tell(context.audit, request, Right.USER, user.name, "changed the own password")
         opened = await run_in_threadpool(logins.sessions.open, user, place)
         return entered(request, opened, "/")
 
@@ -57,7 +57,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
 
 def _keep(context: WebContext, logins: Logins, user: User, password_hash: str) -> None:
     with context.database.write() as tx:
-        users.set_password(tx, user.id, password_hash, people.now())
+        users.set_password(tx, user.id, password_hash, rights.now())
     logins.sessions.end_all(user.id)
 
 

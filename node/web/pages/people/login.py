@@ -18,7 +18,7 @@ from node.web.access.wanted import HOME, local_place
 from node.web.context import WebContext
 from node.web.forms import as_typed, words
 from node.web.frame.render import Render
-from node.web.pages import people
+from node.web.pages.people import rights
 from storage import users
 from storage.sessions import Session
 from storage.users import BadName, User
@@ -114,7 +114,7 @@ def _add_first(router: APIRouter, logins: Logins, context: WebContext, render: R
 
     def page(request: Request, fault: str = "") -> Response:
         status = 422 if fault else 200
-        return render(request, "first_administrator.html", status, fault=fault, least=people.LEAST)
+        return render(request, "first_administrator.html", status, fault=fault, least=rights.LEAST)
 
     @router.get("/login/first", dependencies=[needs(PUBLIC)])
     def form(request: Request) -> Response:
@@ -127,7 +127,7 @@ def _add_first(router: APIRouter, logins: Logins, context: WebContext, render: R
         try:
             given, password, again = await as_typed(request, "code", "password", "again")
             code().check(given)
-            made = await people.hash_of(password, again)
+            made = await rights.hash_of(password, again)
             user = await run_in_threadpool(_make_first, context, code(), given, name, made)
             first = Actor(user.name, host_of(request), is_person=True)
             context.audit.record(RightsChanged(first, Right.USER, user.name, _FIRST))
@@ -146,7 +146,7 @@ def _make_first(
     with context.database.write() as tx:
         if users.has_administrator(tx):
             raise WrongCode("there is an administrator already: log in, or ask him")
-        user = users.add(tx, name, Role.ADMINISTRATOR, password_hash, people.now())
+        user = users.add(tx, name, Role.ADMINISTRATOR, password_hash, rights.now())
         code.take(given)  # last: a name that cannot be taken does not use it up
         return user
 

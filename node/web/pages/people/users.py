@@ -16,7 +16,7 @@ from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.forms import as_typed, words
 from node.web.frame.render import Render
-from node.web.pages import people
+from node.web.pages.people import rights
 from storage import sessions, users
 from storage.database import Transaction
 from storage.users import BadName, LastAdministrator
@@ -41,7 +41,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
         given = await words(request)
         name, role = given.get("name", ""), _role(given)
         try:
-            made = await people.hash_of(*await as_typed(request, "password", "again"))
+            made = await rights.hash_of(*await as_typed(request, "password", "again"))
         except BadPassword as error:
             return await run_in_threadpool(page.shown, request, str(error))
         change = f"a new user with the role {role}"
@@ -49,7 +49,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
             request,
             Right.USER,
             change,
-            lambda tx: users.add(tx, name, role, made, people.now()).name,
+            lambda tx: users.add(tx, name, role, made, rights.now()).name,
         )
 
     @router.post(PATH + "/{user_id}/role")
@@ -68,7 +68,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
             request,
             Right.USER,
             "locked",
-            lambda tx: _named(tx, user_id, users.lock, people.now()),
+            lambda tx: _named(tx, user_id, users.lock, rights.now()),
         )
 
     @router.post(PATH + "/{user_id}/unlock")
@@ -80,13 +80,13 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
     @router.post(PATH + "/{user_id}/password")
     async def set_password(request: Request, user_id: RowId) -> Response:
         try:
-            made = await people.hash_of(*await as_typed(request, "password", "again"))
+            made = await rights.hash_of(*await as_typed(request, "password", "again"))
         except BadPassword as error:
             return await run_in_threadpool(page.shown, request, str(error))
 
         def keep(tx: Transaction) -> str:
             sessions.end_all(tx, user_id)
-            return _named(tx, user_id, users.set_password, made, people.now())
+            return _named(tx, user_id, users.set_password, made, rights.now())
 
         return await page.done(request, Right.USER, "has a new password", keep)
 
@@ -110,7 +110,7 @@ class _Page:
             users=known,
             roles=list(Role),
             fault=fault,
-            least=people.LEAST,
+            least=rights.LEAST,
         )
 
     async def done(
@@ -128,7 +128,7 @@ class _Page:
         except (BadName, LastAdministrator) as error:
             return self.shown(request, str(error))
         self._logins.sessions.forget()
-        people.tell(self._context.audit, request, right, name, change)
+        rights.tell(self._context.audit, request, right, name, change)
         return RedirectResponse(PATH, 303)
 
 

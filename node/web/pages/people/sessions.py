@@ -12,7 +12,7 @@ from node.web.access.sessions import IDLE
 from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.frame.render import Render
-from node.web.pages import people
+from node.web.pages.people import rights
 from storage import sessions
 from storage.sessions import Session
 
@@ -30,7 +30,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
             token = cookies.read(request, cookies.SESSION)
             own = sessions.find(tx, cookies.digest(token)) if token else None
             shown = [one for one in sessions.all_sessions(tx) if _may_see(request, one)]
-        now = people.now()
+        now = rights.now()
         going_on = [one for one in shown if one.ends_at > now and now - one.seen_at < IDLE]
         own_id = own.id if own else None
         return render(request, "sessions.html", sessions=going_on, own_id=own_id)

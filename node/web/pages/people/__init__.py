@@ -1,0 +1,1 @@
+"""Who works here: login, passwords, sessions, users."""
