@@ -61,6 +61,8 @@ class Structure:
     sides: "left" or "right"; "found": the analyzer says which; empty: it has none.
     is_numbered: there may be several, "Lung nodule 1" and "Lung nodule 2", of different colours.
     interpreted: RT ROI Interpreted Type; empty where those who plan have to say.
+    is_everywhere: it goes on beyond every image of a part of the body, and nobody takes its volume
+        for that of a whole.
     """
 
     key: str
@@ -73,6 +75,7 @@ class Structure:
     site: Code | None = None
     is_numbered: bool = False
     interpreted: str = ""
+    is_everywhere: bool = False
 
     @property
     def rgb(self) -> Rgb:
@@ -252,6 +255,7 @@ _PARTS: Mapping[str, Callable[[Any], Any]] = {
     "site": _code,
     "is_numbered": _flag,
     "interpreted": _one_of(*INTERPRETED),
+    "is_everywhere": _flag,
 }
 _NEEDED = ("english", "german", "category", "kind", "lab")
 

@@ -40,7 +40,7 @@ class AirwaySegmentation:
     """
 
     name: ClassVar[str] = "airway_segmentation"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.0.2"
     title: ClassVar[str] = "Airway segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the lumen of trachea and bronchi on chest CT.",
@@ -89,7 +89,7 @@ class AirwaySegmentation:
         labels = grid.restore(tree.mask.view(np.uint8))
         tube = _trachea(tree.mask, grid.spacing_mm)
         airways = Segmentation(labels, (segment,), title="Airways")
-        return Findings((airways, *tube), _remarks(tree.mask))
+        return Findings((airways, *tube))
 
 
 def _trachea(airways: Mask, spacing_mm: Spacing) -> tuple[Measurement, ...]:
@@ -111,9 +111,3 @@ def _tube_area(plane: Mask, spacing_mm: Spacing) -> float:
     area = rows.size * spacing_mm[1] * spacing_mm[2]
     fills = area >= LEAST_ROUNDNESS * np.pi / 4 * extent[0] * extent[1]
     return float(area) if fills and max(extent) <= LARGEST_WIDTH_MM else 0.0
-
-
-def _remarks(airways: Mask) -> tuple[str, ...]:
-    if airways[-1].any():
-        return ("The trachea goes on above the images: the volume is of the part that is shown.",)
-    return ()

@@ -28,8 +28,6 @@ LEAST_EXTENT_MM = 40.0
 LEAST_WIDTH_MM = 150.0
 TISSUE_HU, CUT_FACE_SHARE = -500, 0.15
 LEAST_LUNG_ML = 20.0
-CUT_AREA_MM2 = 300.0
-"""Lung shown on the first or last plane over more than this is reported as cut off."""
 
 
 class LungSegmentation:
@@ -95,8 +93,7 @@ class LungSegmentation:
             raise NotApplicable("The images show no aerated lung.")
         segmentation = Segmentation(grid.restore(labels), tuple(sides), title="Lungs")
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
-        remarks = (*_missing(sides), *_cut_off(labels, grid.spacing_mm))
-        return Findings(items=(segmentation, both), remarks=remarks)
+        return Findings(items=(segmentation, both), remarks=_missing(sides))
 
 
 def _is_sagittal_strip(hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]) -> bool:
@@ -125,15 +122,3 @@ def _measurements(values: NDArray[np.int16], voxel_ml: float) -> tuple[Measureme
 
 def _missing(sides: list[Segment]) -> tuple[str, ...]:
     return tuple(f"{side.label}: no aerated lung found." for side in sides if not side.measurements)
-
-
-def _cut_off(labels: NDArray[np.uint8], spacing_mm: tuple[float, float, float]) -> tuple[str, ...]:
-    """Sentences on edges of the images that cut through lung; volumes are then of a part."""
-    pixel_mm2 = spacing_mm[1] * spacing_mm[2]
-    ends = (("below", labels[0]), ("above", labels[-1]))
-    cut = [name for name, plane in ends if np.count_nonzero(plane) * pixel_mm2 > CUT_AREA_MM2]
-    if not cut:
-        return ()
-    return (
-        f"The lungs go on {' and '.join(cut)} the images: volumes are of the part that is shown.",
-    )

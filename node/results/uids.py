@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from node.series.source import Source
 from storage import values
 
-FORM = "6"
+FORM = "7"
 """Raised whenever the same findings are written otherwise: other bytes have another UID."""
 
 

@@ -27,7 +27,7 @@ def shown(text: str, language: str) -> str:
     if language != GERMAN or not text:
         return text
     exact = german().get(text)
-    return exact if exact is not None else _by_pattern(text) or text
+    return exact if exact is not None else _by_pattern(text) or _by_parts(text) or text
 
 
 @cache
@@ -55,6 +55,13 @@ def _by_pattern(text: str) -> str:
             places = {name: _place(value) for name, value in found.groupdict().items()}
             return phrase.format(**places)
     return ""
+
+
+def _by_parts(text: str) -> str:
+    """A list with commas of which every part has a line."""
+    parts = text.split(", ")
+    known = len(parts) > 1 and all(part in german() for part in parts)
+    return ", ".join(german()[part] for part in parts) if known else ""
 
 
 def _place(value: str) -> str:

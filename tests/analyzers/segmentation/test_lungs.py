@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analyzers import codes
+from analyzers import borders, codes
 from analyzers.contract import (
     Findings,
     Measurement,
@@ -179,10 +179,11 @@ def test_a_missing_lung_is_an_empty_segment_and_a_remark(key: str, other: str) -
 
 
 def test_lungs_cut_by_the_edge_are_found_and_said_to_be_partial() -> None:
-    hu = chest()[16:40]
-    found, findings = analyze(volume(hu))
+    cut = volume(chest()[16:40])
+    found, findings = analyze(cut)
     assert measured(segment(found, "left_lung"), codes.VOLUME) > 0.5 * LEFT_ML
-    assert any("go on below and above the images" in remark for remark in findings.remarks)
+    said = borders.told(findings, cut).remarks
+    assert any("Left lung reaches the border" in one and "(below, above)" in one for one in said)
 
 
 @pytest.mark.parametrize("noise_hu", [0.0, 60.0, 120.0])
