@@ -32,7 +32,8 @@ NEIGHBOUR_RAYS, NEIGHBOUR_SHARE = 45, 1.4
 PSOAS_HALF_WIDTH_MM, PSOAS_FRONT_MM = 62.0, 4.0
 BONE_REACH_MM = 8.0
 BEHIND_RIB_MM, UNSEEN_MM = 3.0, 12.0
-CANAL_CLOSING_MM = 3.0
+ORGAN_RADIUS_MM, LEAST_ORGAN_MM2, MUSCLE_SHARE = 7.0, 300.0, 0.5
+"""A thick body of which less than this share lies in the wall or the block is an organ."""
 SHRED_MM = 1.2
 
 
@@ -45,22 +46,27 @@ class Compartments:
     visceral: Mask
 
 
-def compartments(hu: NDArray[np.int16], bone: Mask, pixel_mm: Pixel) -> Compartments | None:
-    """The compartments of an axial plane (y to the back, x to the left); None without a body."""
+def compartments(
+    hu: NDArray[np.int16], bone: Mask, spine: Mask, pixel_mm: Pixel
+) -> Compartments | None:
+    """The compartments of an axial plane (y to the back, x to the left); None without a body.
+
+    spine: vertebra, disc and canal (``analyzers.anatomy.spinal_column``), which are no muscle.
+    """
     body = body_of(hu, pixel_mm)
     if body is None:
         return None
     fat = body & (hu >= FAT_HU[0]) & (hu <= FAT_HU[1])
-    boned = ndimage.binary_fill_holes(_closed(bone, CANAL_CLOSING_MM, pixel_mm))
-    soft = body & (hu >= MUSCLE_HU[0]) & (hu <= MUSCLE_HU[1]) & ~boned
-    inner = inside_of_wall(soft | bone, body, pixel_mm)
+    soft = body & (hu >= MUSCLE_HU[0]) & (hu <= MUSCLE_HU[1]) & ~bone & ~spine
+    inner = inside_of_wall(soft | bone | spine, body, pixel_mm)
     if not inner.any():
         return None
-    block = back_block(bone & inner, inner, pixel_mm)
+    block = back_block((bone | spine) & inner, inner, pixel_mm)
     wall = wall_of(inner, fat, bone, pixel_mm)
     muscle = soft & inner & (wall | block)
+    muscle &= wall | ~organs(soft & inner, wall | block, pixel_mm)
     muscle = _attached(_without_shreds(muscle, pixel_mm), wall, bone, pixel_mm)
-    behind = _closed(muscle | bone, FAT_LAYER_MM * 2, pixel_mm)
+    behind = _closed(muscle | bone | spine, FAT_LAYER_MM * 2, pixel_mm)
     cavity = inner & ~wall & ~behind
     return Compartments(muscle, fat & ~inner, fat & cavity)
 
@@ -160,6 +166,18 @@ def back_block(bone: Mask, inner: Mask, pixel_mm: Pixel) -> Mask:
     first, last = int(np.median(places) - half), int(np.median(places) + half)
     block[front:, max(first, 0) : last + 1] = True
     return block & inner
+
+
+def organs(soft: Mask, held: Mask, pixel_mm: Pixel) -> Mask:
+    """Thick bodies that lie mostly outside the wall and the block: liver, kidney, bowel."""
+    cores = _morphology(soft, cv2.MORPH_ERODE, ORGAN_RADIUS_MM, pixel_mm)
+    labels, count = ndimage.label(cores)
+    area = np.bincount(labels.ravel(), minlength=count + 1)
+    inside = np.bincount(labels[held], minlength=count + 1)
+    foreign = (inside < MUSCLE_SHARE * area) & (area * pixel_mm[0] * pixel_mm[1] >= LEAST_ORGAN_MM2)
+    foreign[0] = False
+    grown = _morphology(foreign[labels], cv2.MORPH_DILATE, ORGAN_RADIUS_MM, pixel_mm)
+    return grown & soft
 
 
 def _attached(muscle: Mask, wall: Mask, bone: Mask, pixel_mm: Pixel) -> Mask:

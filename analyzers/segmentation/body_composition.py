@@ -38,7 +38,6 @@ TISSUES = {
 }
 """Keys in the table of structures."""
 LEAST_EXTENT_MM = 150.0
-CLOSE_MM, NEAREST_MM = 5.0, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +58,12 @@ class BodyComposition:
 
     L3 is estimated from iliac crests or lung bases, not counted, and the report says from which.
     Fat is parted by the abdominal wall. The border between muscle and an organ that touches it is
-    an estimate from the wall nearby: muscle is the least certain of the three, and
-    at levels far above L3, where liver and spleen lie against the wall, too large.
+    an estimate from the wall nearby: muscle is the least certain of the three. Vertebra, disc and
+    canal are no muscle. A level that the images do not show is refused.
     """
 
     name: ClassVar[str] = "body_composition"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Body composition"
     about: ClassVar[About] = About(
         purpose="Measures muscle and fat on one level of an abdominal CT.",
@@ -95,6 +94,7 @@ class BodyComposition:
         """
         from analyzers.anatomy.abdominal_wall import compartments
         from analyzers.anatomy.bone_masks import bone_mask
+        from analyzers.anatomy.spinal_column import spinal_column
         from analyzers.grid.patient_grid import (
             clear_padding,
             hounsfield,
@@ -111,7 +111,8 @@ class BodyComposition:
         planes = _planes(level, heights, grid.spacing_mm[0], parameters.slab_mm)
         labels = np.zeros(hu.shape, np.uint8)
         for z in planes:
-            found = compartments(hu[z], bone[z], grid.spacing_mm[1:])
+            spine = spinal_column(bone, z, grid.spacing_mm)
+            found = compartments(hu[z], bone[z], spine, grid.spacing_mm[1:])
             if found is None:
                 raise NotApplicable("The images show no abdomen at the level.")
             labels[z] = _labels(found)
@@ -151,9 +152,12 @@ def _level(
 
     step = grid.spacing_mm[0]
     if parameters.z_mm is not None:
+        beyond_mm = float(np.abs(heights - parameters.z_mm).min())
+        if beyond_mm > step / 2:
+            raise NotApplicable(
+                f"The level z = {parameters.z_mm:g} mm lies {beyond_mm:.0f} mm outside the images."
+            )
         plane = float(np.interp(0.0, heights - parameters.z_mm, np.arange(len(heights))))
-        if np.abs(heights - parameters.z_mm).min() > max(step, CLOSE_MM):
-            raise NotApplicable(f"The level z = {parameters.z_mm:g} mm lies outside the images.")
         return LumbarLevel(plane, "as given")
     found = third_lumbar(hu, bone, grid.spacing_mm)
     if found is None:
@@ -161,11 +165,11 @@ def _level(
             "The images show neither iliac crests nor lung bases from which to estimate L3."
         )
     beyond_mm = max(-found.plane, found.plane - (len(hu) - 1)) * step
-    if beyond_mm > NEAREST_MM:
-        raise NotApplicable(f"L3 ({found.basis}) would lie outside the images.")
-    if beyond_mm > CLOSE_MM:
-        basis = f"the plane nearest to L3, which would lie {beyond_mm:.0f} mm beyond the images"
-        return LumbarLevel(found.plane, f"{basis} ({found.basis})")
+    if beyond_mm > step / 2:
+        raise NotApplicable(
+            f"L3 ({found.basis}) would lie {beyond_mm:.0f} mm outside the images: nothing is "
+            "measured on another level unless it is given (z_mm)."
+        )
     return found
 
 

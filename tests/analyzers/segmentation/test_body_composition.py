@@ -63,6 +63,31 @@ def test_a_given_level_is_taken_and_one_outside_is_refused(abdomen: bodies.Body)
         analyze(abdomen, BodyCompositionParameters(z_mm=2000.0))
 
 
+def test_a_level_just_outside_the_images_is_refused_by_name(abdomen: bodies.Body) -> None:
+    cut = bodies.Body(np.ascontiguousarray(abdomen.values[34:]), abdomen.spacing_mm, {})
+    with pytest.raises(NotApplicable, match=r"L3 \(85 mm below .*\) would lie \d+ mm outside"):
+        analyze(cut)
+
+
+@pytest.mark.parametrize("shown", ["pedicles", "arch alone", "disc"])
+def test_vertebra_disc_and_canal_are_no_muscle(shown: str) -> None:
+    from analyzers.anatomy.spinal_column import spinal_column
+
+    y, x = np.mgrid[-40:40, -40:40].astype(float)  # mm
+    body = np.hypot((y + 12) / 15, x / 20) <= 1
+    canal = np.hypot((y - 12) / 8, x / 10) <= 1
+    arch = (np.hypot((y - 12) / 13, x / 15) <= 1) & ~canal & (y > 12)
+    ring = (np.hypot((y - 12) / 13, x / 15) <= 1) & ~canal
+    planes = {"pedicles": body | ring, "arch alone": body | arch, "disc": arch}
+    cortex = body & (np.hypot((y + 12) / 13, x / 18) > 1)
+    bone = np.stack([(body | ring) & ~(body & ~cortex), (body | arch), planes[shown]])
+    column = spinal_column(bone, 2, (10.0, 1.0, 1.0))
+    assert column[canal].mean() > 0.95
+    assert column[body].mean() > 0.95
+    beside = ~(body | ring | canal)
+    assert column[beside].mean() < 0.03
+
+
 def test_no_landmark_is_said(abdomen: bodies.Body) -> None:
     cut = bodies.Body(np.ascontiguousarray(abdomen.values[22:40]), abdomen.spacing_mm, {})
     with pytest.raises(NotApplicable, match="neither iliac crests nor lung bases"):
