@@ -77,6 +77,7 @@ def _faults(found: Any, volume: Volume) -> Iterator[str]:
         yield f"items is {_named(found.items)}: give a tuple of findings: Findings((one,))"
         return
     yield from _typed("remarks", found.remarks, tuple[str, ...])
+    yield from _typed("cautions", found.cautions, tuple[str, ...])
     for number, item in enumerate(found.items):
         where = f"items[{number}]"
         if not isinstance(item, _KINDS):

@@ -34,7 +34,11 @@ Finding = (
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """All that one analysis says. ``remarks`` are sentences for the report."""
+    """All that one analysis says. ``remarks`` are sentences for the report.
+
+    ``cautions`` are sentences that stand before the answer: why it should not be relied on.
+    """
 
     items: tuple[Finding, ...] = ()
     remarks: tuple[str, ...] = ()
+    cautions: tuple[str, ...] = ()

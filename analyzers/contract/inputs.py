@@ -24,6 +24,10 @@ class InputContract:
     """Whether images that were themselves computed (Image Type DERIVED) are accepted."""
     any_units: bool = False
     """Whether a CT is accepted whose header does not say that its values are HU."""
+    views: frozenset[str] = frozenset()
+    """View Positions of a radiograph; one whose header gives none is accepted."""
+    youngest_years: float | None = None
+    """Of the person examined; one whose header gives no age is accepted."""
 
     def require_units(self, volume: Volume) -> None:
         """Whoever asks for HU is given HU.
@@ -36,6 +40,21 @@ class InputContract:
         if volume.modality == "CT" and volume.units is None and not self.any_units:
             reason = volume.units_reason or "the header gives no units"
             raise NotApplicable(f"The values are not known to be HU: {reason}.")
+
+    def require_age(self, volume: Volume) -> None:
+        """Whoever learned from adults is given no children.
+
+        Raises
+        ------
+        NotApplicable
+            The header says that the person is younger than those it was made for.
+        """
+        age, limit = volume.subject.age_years, self.youngest_years
+        if age is not None and limit is not None and age < limit:
+            raise NotApplicable(
+                f"The person was younger than {limit:g} years, and this method knows no one of"
+                " that age."
+            )
 
     def refusals(self, series: SeriesFacts) -> tuple[str, ...]:
         """The conditions that the series does not meet, in words; empty when it is accepted."""
@@ -54,6 +73,10 @@ class InputContract:
             said.append(f"slices at most {self.max_thickness_mm:g} mm thick")
         if self.contrast is not None:
             said.append(f"{'with' if self.contrast else 'without'} contrast agent")
+        if self.views:
+            said.append(f"view {' or '.join(sorted(self.views))} where one is given")
+        if self.youngest_years is not None:
+            said.append(f"persons from {self.youngest_years:g} years on")
         said.append("originals or derived images" if self.derived else "originals only")
         if "CT" in self.modalities:
             said.append("CT in any units" if self.any_units else "CT in HU")
@@ -73,6 +96,7 @@ class InputContract:
             _at_most("distance between slices", series.spacing_mm, self.max_spacing_mm),
             _at_most("slice thickness", series.thickness_mm, self.max_thickness_mm),
             self._contrast(series),
+            self._view(series),
         ]
 
     def _modality(self, series: SeriesFacts) -> str:
@@ -95,6 +119,12 @@ class InputContract:
             return ""
         wanted = " or ".join(sorted(self.planes))
         return f"its plane is {series.plane or 'unknown'}, {wanted} is needed"
+
+    def _view(self, series: SeriesFacts) -> str:
+        if not self.views or not series.view or series.view in self.views:
+            return ""
+        said = series.view if _CODE.fullmatch(series.view) else "another"
+        return f"its view is {said}, {' or '.join(sorted(self.views))} is needed"
 
     def _contrast(self, series: SeriesFacts) -> str:
         if self.contrast is None or series.contrast is None or series.contrast == self.contrast:

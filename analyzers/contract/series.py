@@ -43,3 +43,6 @@ class SeriesFacts:
     description: str = ""
     view: str = ""
     """View Position of a radiograph: AP, PA, LL … (PS3.3 C.8.1.1)."""
+    orientation: tuple[str, ...] = ()
+    """Patient Orientation: where rows and columns run to (PS3.3 C.7.6.1.1.1). Known of images that
+    are read, not of the index."""

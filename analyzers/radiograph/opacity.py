@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     from analyzers.radiograph.chest_frame import ChestFrame, Image
 
 
-INPUTS = InputContract(modalities=frozenset({"CR", "DX"}), derived=True)
+ADULT_YEARS = 18
+INPUTS = InputContract(
+    modalities=frozenset({"CR", "DX"}),
+    derived=True,
+    views=frozenset({"AP", "PA"}),
+    youngest_years=ADULT_YEARS,
+)
 LIMITS = Limits(time_s=120.0, memory_mb=4096)
 LEAST_AGREEMENT = 0.55
 """Of 245 chest radiographs one in a hundred agrees less than 0.66 with the mean chest."""

@@ -28,7 +28,15 @@ SHORT = 20
 
 
 def of_findings(findings: Findings, present: Presence, language: str) -> str:
-    """The outcome; empty where there are images alone, which speak for themselves."""
+    """The outcome; empty where there are images alone, which speak for themselves.
+
+    Where a caution stands before the answer, it is called doubtful here.
+    """
+    said = _of_items(findings, present, language)
+    return f"{sentences.TITLE_DOUBTFUL(language)} {said}" if said and findings.cautions else said
+
+
+def _of_items(findings: Findings, present: Presence, language: str) -> str:
     items = findings.items
     if any(isinstance(one, Segmentation | Detection) for one in items):
         return _found(findings, present, language)

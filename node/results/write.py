@@ -98,7 +98,7 @@ def _results(bench: Bench, files: ResultFiles) -> JobResults:
         objects=tuple(files.objects),
         findings=(*said, *_changes(bench)),
         previews=tuple(files.previews),
-        remarks=bench.findings.remarks,
+        remarks=(*bench.findings.cautions, *bench.findings.remarks),
         unmade=dict(files.unmade),
     )
 

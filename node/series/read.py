@@ -9,6 +9,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -196,7 +197,7 @@ def _volume(
         suv_factor=activity.factor,
         suv_reason=activity.reason,
         subject=subject(header),
-        facts=facts_of(headers),
+        facts=replace(facts_of(headers), orientation=values.texts(header, "PatientOrientation")),
         frame_of_reference=values.text(header, "FrameOfReferenceUID"),
         valid=measured_voxels(stored, [paddings[placed.frame.header] for placed in ordered]),
     )

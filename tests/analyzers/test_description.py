@@ -60,6 +60,7 @@ def test_an_input_contract_is_told_in_words() -> None:
         max_spacing_mm=2.5,
         max_thickness_mm=3,
         contrast=False,
+        youngest_years=18,
     )
     assert strict.in_words() == (
         "CT",
@@ -68,6 +69,7 @@ def test_an_input_contract_is_told_in_words() -> None:
         "slices at most 2.5 mm apart",
         "slices at most 3 mm thick",
         "without contrast agent",
+        "persons from 18 years on",
         "originals only",
         "CT in HU",
     )

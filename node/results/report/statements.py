@@ -68,8 +68,9 @@ def conclusion(
     made: MadeTitles,
     where: Mapping[str, str],
 ) -> str:
-    """The answer: what was found, on which side, how large and on which image (``where``, by key),
-    what is possible, what was looked for in vain, and what was answered."""
+    """Why not to rely on it, where there is a reason; then the answer: what was found, on which
+    side, how large and on which image (``where``, by key), what is possible, what was looked for in
+    vain, and what was answered."""
     language = provenance.maker.language
     found, missed = _structures(findings, present)
     said = [
@@ -90,7 +91,7 @@ def conclusion(
         said.append(sentences.STATES_MADE(language, what=", ".join(made.states)))
     if not findings.items:
         said.append(sentences.NOTHING_FOUND(language))
-    return " ".join([*said, *_whole(findings, language)])
+    return " ".join([*findings.cautions, *said, *_whole(findings, language)])
 
 
 def _listed(

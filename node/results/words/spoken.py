@@ -37,7 +37,11 @@ def findings_in(findings: Findings, language: str) -> Findings:
         return phrases.shown(text, language)
 
     items = tuple(_item(item, said) for item in findings.items)
-    return Findings(items, tuple(said(remark) for remark in findings.remarks))
+    return Findings(
+        items,
+        tuple(said(remark) for remark in findings.remarks),
+        tuple(said(caution) for caution in findings.cautions),
+    )
 
 
 def _item(item: Finding, said: Translated) -> Finding:

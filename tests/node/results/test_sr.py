@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from pathlib import Path
 from typing import Any
 
 import highdicom as hd
@@ -27,6 +28,7 @@ from node.results.report import lines, places, sr
 from node.results.report.sr import Made
 from node.results.report.statements import NoticeReason
 from node.results.series_numbers import SeriesPlace
+from node.results.write import write_results
 from tests.node.results import sources
 from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_source, lungs, single
 
@@ -404,6 +406,17 @@ def test_remarks_stand_in_the_report() -> None:
     assert "The apices are cut off." in texts(
         report_of(single(), remarks=("The apices are cut off.",)), "Comment"
     )
+
+
+def test_why_not_to_rely_on_an_answer_stands_before_it(tmp_path: Path) -> None:
+    answer = Classification(EMPHYSEMA, ABSENT, 0.12, POINT)
+    findings = Findings((answer,), cautions=("The image may be mirrored.",))
+    results = write_results(ct_source(), findings, PROVENANCE, tmp_path / "job")
+    report = pydicom.dcmread(tmp_path / "job" / "report.dcm")
+    (conclusion,) = texts(report, "Conclusion")
+    assert conclusion == "The image may be mirrored. Emphysema: Absent (certainty 88%)."
+    assert "DOUBTFUL: ABSENT" in report.SeriesDescription
+    assert results.remarks[0] == "The image may be mirrored."
 
 
 def test_every_image_and_result_is_listed_as_evidence() -> None:

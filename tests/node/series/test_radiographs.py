@@ -14,7 +14,7 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from analyzers.contract import InputContract
+from analyzers.contract import InputContract, NotApplicable
 from node.series.examined import subject
 from node.series.geometry import SeveralRadiographs
 from node.series.read import read_series
@@ -56,6 +56,39 @@ def test_a_radiograph_is_one_slice_with_its_pixel_spacing(tmp_path: Path) -> Non
     assert volume.facts is not None
     assert volume.facts.modality == "CR"
     assert InputContract(modalities=frozenset({"CR"})).refusals(volume.facts) == ()
+
+
+def test_a_contract_asks_for_view_and_age_where_the_header_gives_them(tmp_path: Path) -> None:
+    contract = InputContract(
+        modalities=frozenset({"CR"}), views=frozenset({"AP", "PA"}), youngest_years=18
+    )
+
+    def refused(**header: object) -> str:
+        volume = read_series([radiograph(tmp_path / "a.dcm", PIXELS, **header)]).volume
+        assert volume is not None
+        assert volume.facts is not None
+        try:
+            contract.require_age(volume)
+        except NotApplicable as error:
+            return str(error)
+        return "; ".join(contract.refusals(volume.facts))
+
+    assert refused() == ""
+    assert refused(ViewPosition="PA", PatientAge="018Y") == ""
+    assert refused(ViewPosition="LL") == "its view is LL, AP or PA is needed"
+    assert refused(ViewPosition="DOE JANE") == "its view is another, AP or PA is needed"
+    assert refused(PatientAge="009M").startswith("The person was younger than 18 years")
+    born = {"PatientBirthDate": "20100501", "StudyDate": "20240101"}
+    assert refused(**born).startswith("The person was younger than 18 years")
+    assert refused(**born | {"StudyDate": "20280601"}) == ""
+
+
+def test_where_rows_and_columns_run_to_is_known_of_what_was_read(tmp_path: Path) -> None:
+    path = radiograph(tmp_path / "a.dcm", PIXELS, PatientOrientation=["L", "F"])
+    volume = read_series([path]).volume
+    assert volume is not None
+    assert volume.facts is not None
+    assert volume.facts.orientation == ("L", "F")
 
 
 def test_monochrome1_is_turned_over(tmp_path: Path) -> None:
