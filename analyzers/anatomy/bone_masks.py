@@ -134,7 +134,8 @@ def _joined_to_compact(
     for label in np.flatnonzero(keep & (size_ml < LARGEST_FILLING_ML)):
         box = stats["bounding_boxes"][label]
         keep[label] = not _is_filling(labels[box] == label, hu[box], spacing_mm)
-    kept: Mask = keep[labels]
+    kept = np.zeros(low.shape, bool)
+    kept[low] = keep[labels[low]]
     return kept
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.balls import Mask, Spacing, dilate, opened, within
 from analyzers.grid.texture import local_mean_and_spread
 
 TISSUE_HU = -500.0
@@ -172,9 +172,7 @@ def body_tissue(hu: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
 
 def shell(body: Mask, first_mm: float, last_mm: float, spacing_mm: Spacing) -> Mask:
     """Voxels outside a body, between two distances from it."""
-    distance = ndimage.distance_transform_edt(~body, sampling=spacing_mm)
-    around: Mask = (distance > first_mm) & (distance <= last_mm)
-    return around
+    return within(body, last_mm, spacing_mm) & ~within(body, first_mm, spacing_mm)
 
 
 def widened(

@@ -70,11 +70,11 @@ def _outline(lungs: Mask) -> Mask:
 def _not_between(skeleton: Mask, between: Mask) -> Mask:
     """Bone without bodies that lie between the lungs altogether: those are blood with agent."""
     labels = cc3d.connected_components(skeleton, connectivity=26)
-    counts = np.bincount(labels.ravel())
-    inside = np.bincount(labels[between], minlength=len(counts))
-    bone = inside < LARGEST_SHARE_BETWEEN * counts
-    bone[0] = False
-    kept: Mask = bone[labels]
+    mine = labels[skeleton]
+    counts = np.bincount(mine)
+    inside = np.bincount(mine[between[skeleton]], minlength=len(counts))
+    kept = np.zeros(skeleton.shape, bool)
+    kept[skeleton] = (inside < LARGEST_SHARE_BETWEEN * counts)[mine]
     return kept
 
 

@@ -67,6 +67,10 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
     """
     out = np.empty(volume.shape, np.int16)
     for index, plane in enumerate(volume.stored):
+        if _is_whole(volume, index):
+            moved = plane.astype(np.int32) + np.int32(volume.intercept[index])
+            out[index] = np.clip(moved, FLOOR_HU, CEILING_HU)
+            continue
         values = plane.astype(np.float32)
         values *= np.float32(volume.slope[index])
         values += np.float32(volume.intercept[index])
@@ -74,6 +78,13 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
         out[index] = np.clip(np.rint(values), FLOOR_HU, CEILING_HU)
     volume.blank_padding(out)
     return np.ascontiguousarray(grid.view(out))
+
+
+def _is_whole(volume: Volume, index: int) -> bool:
+    """Whether a slice holds whole HU, which need no rounding."""
+    kind, intercept = volume.stored.dtype, float(volume.intercept[index])
+    small = np.issubdtype(kind, np.integer) and kind.itemsize <= 2 and abs(intercept) < 2**24
+    return bool(small and volume.slope[index] == 1 and intercept.is_integer())
 
 
 def measured_here(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:

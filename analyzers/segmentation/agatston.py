@@ -88,7 +88,8 @@ def _plaques(plane: NDArray[np.float32], inside: Mask, pixel_mm2: float) -> tupl
         return np.zeros(plane.shape, bool), 0.0
     index = np.arange(1, count + 1)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:] * pixel_mm2
-    peaks = np.asarray(ndimage.maximum(plane, labels, index))
+    bright = labels > 0
+    peaks = np.asarray(ndimage.maximum(plane[bright], labels[bright], index))
     kept = areas >= LEAST_AREA_MM2
     total = sum(a * weight_of(p) for a, p in zip(areas[kept], peaks[kept], strict=True))
     return np.isin(labels, index[kept]), float(total)
