@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,9 @@ pytest_plugins = ("pytester", "tests.postgres")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
+
+gc.set_threshold(20_000, 20, 50)
+"""A quarter of the time of tests of pages went into looking through all of torch for garbage."""
 
 
 @pytest.hookimpl(trylast=True)

@@ -11,7 +11,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from node.web import forms, refusals
+from node.web import refusals
 from node.web.access import routes as named_routes
 from node.web.access import sight
 from node.web.access.roles import PUBLIC, Guarded, Role, needs
@@ -81,7 +81,7 @@ def create_app(context: WebContext) -> FastAPI:
         routes(context),
     )
     for router in made:
-        app.include_router(router, max_body_size=forms.MAX_BYTES)
+        app.router.routes.extend(router.routes)
     _describe(app)
     if context.viewer is not None:
         app.router.routes.extend(serving.routes(context.viewer))

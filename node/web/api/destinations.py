@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from fastapi.responses import Response
 
 from node.web.api.sending import Sender
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.destinations import Destination
 from storage import outbox, overview
 from storage.database import Transaction
@@ -16,7 +16,7 @@ from storage.database import Transaction
 _destinations = Sender(Destination)
 
 
-def add(router: APIRouter, context: WebContext) -> None:
+def add(router: Router, context: WebContext) -> None:
     look = context.database.look
 
     @router.get("/api/destinations", response_model=list[Destination])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from fastapi.responses import Response
 
 from node.fetch.asked import NotAskable, checked
@@ -13,6 +13,7 @@ from node.web.api.refusing import ACTING, MISSING
 from node.web.api.sending import Sender
 from node.web.asked import Limit, RowId
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.answers import Done, DoneTo
 from node.web.shapes.fetches import FetchHistory, FetchShape, FetchWish
 from storage import fetches
@@ -21,7 +22,7 @@ from storage.fetches import NewFetch
 _fetches = Sender(FetchShape)
 
 
-def add(router: APIRouter, context: WebContext, changes: Changes) -> None:
+def add(router: Router, context: WebContext, changes: Changes) -> None:
     @router.get("/api/fetches", response_model=list[FetchShape])
     def all_fetches(limit: Limit = 100) -> Response:
         """Fetches, the newest first."""

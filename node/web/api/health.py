@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.responses import Response
 
 from node.config.values import is_local
@@ -11,10 +11,11 @@ from node.web.access.roles import who
 from node.web.api.refusing import ALWAYS
 from node.web.api.sending import as_sent
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.answers import Check, Health
 
 
-def add(router: APIRouter, context: WebContext) -> None:
+def add(router: Router, context: WebContext) -> None:
     @router.get(
         "/health",
         response_model=Health,

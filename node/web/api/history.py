@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from node.web.api.sending import Sender
 from node.web.asked import Limit, OfJob
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.history import Delivery, Event, Refusal
 from storage import events, outbox, quarantine
 from storage.records import DeliveryState, Level
@@ -22,7 +23,7 @@ _events = Sender(Event)
 _refusals = Sender(Refusal)
 
 
-def add(router: APIRouter, context: WebContext) -> None:
+def add(router: Router, context: WebContext) -> None:
     look = context.database.look
 
     @router.get("/api/deliveries", response_model=list[Delivery])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import HTTPException, Query
 from fastapi.responses import Response
 
 from node.web.api.changing import ADMINISTERING, Changes
@@ -13,6 +13,7 @@ from node.web.api.refusing import ACTING
 from node.web.api.sending import Sender
 from node.web.asked import Limit, RowId
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.answers import Done
 from node.web.shapes.history import Deletion
 from storage import deletions
@@ -28,7 +29,7 @@ Undelivered = Annotated[
 _deletions = Sender(Deletion)
 
 
-def add(router: APIRouter, context: WebContext, changes: Changes) -> None:
+def add(router: Router, context: WebContext, changes: Changes) -> None:
     @router.get("/api/deletions", response_model=list[Deletion])
     def all_deletions(limit: Limit = 100) -> Response:
         """Deletions, the newest first."""

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 
 from node.web.api.acts import Acts, person
 from node.web.api.changing import GUARDED, Changes
 from node.web.api.refusing import ACTING
 from node.web.asked import RowId
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.answers import Done
 
 Destination = Annotated[str, Query(description="A destination of the settings, by its name.")]
 
 
-def add(router: APIRouter, context: WebContext, changes: Changes) -> None:
+def add(router: Router, context: WebContext, changes: Changes) -> None:
     acts = Acts(context, changes)
 
     @router.post("/api/jobs/{job_id}/retry", dependencies=GUARDED, responses=ACTING)

@@ -6,8 +6,6 @@ What changes something wants the header ``X-Wetread: 1``. Every answer has a sha
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from node.web.access.roles import PUBLIC, Role, needs
 from node.web.api import (
     acting,
@@ -24,25 +22,26 @@ from node.web.api import (
 from node.web.api.changing import Changes
 from node.web.api.refusing import ALWAYS
 from node.web.context import WebContext
+from node.web.routers import Router
 
 
-def routes(context: WebContext) -> APIRouter:
-    everything = APIRouter(responses=ALWAYS)
-    everything.include_router(_watched(context))
-    everything.include_router(_read_and_changed(context))
+def routes(context: WebContext) -> Router:
+    everything = Router()
+    everything.take(_watched(context))
+    everything.take(_read_and_changed(context))
     return everything
 
 
-def _watched(context: WebContext) -> APIRouter:
+def _watched(context: WebContext) -> Router:
     """What a probe asks for: it does not log in."""
-    router = APIRouter(dependencies=[needs(PUBLIC)])
+    router = Router(responses=ALWAYS, dependencies=[needs(PUBLIC)])
     health.add(router, context)
     return router
 
 
-def _read_and_changed(context: WebContext) -> APIRouter:
+def _read_and_changed(context: WebContext) -> Router:
     """What changes something names a role of its own besides."""
-    router = APIRouter(dependencies=[needs(Role.VIEWER)])
+    router = Router(responses=ALWAYS, dependencies=[needs(Role.VIEWER)])
     changes = Changes(context)
     studies.add(router, context)
     history.add(router, context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from fastapi.responses import Response
 
 from node.web import places, views
@@ -13,6 +13,7 @@ from node.web.api.refusing import MISSING
 from node.web.api.sending import Sender, as_sent
 from node.web.asked import BeforeJob, Limit, Offset, OfStudy, PlaceText, RowId, place_of
 from node.web.context import WebContext
+from node.web.routers import Router
 from node.web.shapes.studies import Job, JobHistory, Study
 from storage import events, index, ledger
 from storage.records import JobState, StudyPlace, Topic
@@ -24,12 +25,12 @@ _jobs = Sender(Job)
 _LINK = {"Link": {"description": "Where the next rows are.", "schema": {"type": "string"}}}
 
 
-def add(router: APIRouter, context: WebContext) -> None:
+def add(router: Router, context: WebContext) -> None:
     _add_studies(router, context)
     _add_jobs(router, context)
 
 
-def _add_studies(router: APIRouter, context: WebContext) -> None:
+def _add_studies(router: Router, context: WebContext) -> None:
     @router.get("/api/studies", response_model=list[Study], responses={200: {"headers": _LINK}})
     def studies(limit: Limit = 50, offset: Offset = 0, before: PlaceText = None) -> Response:
         """Studies, the one that received last first. The header Link leads to the next."""
@@ -70,7 +71,7 @@ def _next_studies(limit: int, last: StudyPlace | None) -> dict[str, str]:
     return {"Link": f'<{address}>; rel="next"'}
 
 
-def _add_jobs(router: APIRouter, context: WebContext) -> None:
+def _add_jobs(router: Router, context: WebContext) -> None:
     @router.get("/api/jobs", response_model=list[Job])
     def jobs(
         state: SomeState = None,

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from node.web.access.roles import Role, Who, needs, who
 from node.web.access.sessions import BACKGROUND
 from node.web.live.watch import Listener, TooMany, Watch
+from node.web.routers import Router
 from storage.errors import StorageError
 
 PATH = "/events"
@@ -31,8 +32,8 @@ _HEADERS = [
 ]
 
 
-def routes(watch: Watch) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(watch: Watch) -> Router:
+    router = Router(include_in_schema=False)
 
     @router.get(PATH, dependencies=[needs(Role.VIEWER)])
     async def events(request: Request) -> Response:

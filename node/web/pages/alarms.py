@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from node.web import alarm_groups
@@ -13,12 +13,13 @@ from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.web.forms import words
 from node.web.frame.render import Render
+from node.web.routers import Router
 
 Form = Annotated[dict[str, str], Depends(words)]
 
 
-def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render, changes: Changes) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     @router.get("/alarms", dependencies=[needs(Role.VIEWER)])
     def page(request: Request) -> HTMLResponse:

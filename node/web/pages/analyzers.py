@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import FileResponse, HTMLResponse
 from markupsafe import Markup
 
@@ -15,6 +15,7 @@ from node.web import card, parameters
 from node.web.access.roles import Role, needs
 from node.web.context import WebContext
 from node.web.frame.render import Render
+from node.web.routers import Router
 from storage.errors import NotFound
 
 FIGURE_S = 3600
@@ -31,8 +32,8 @@ class Listed:
     fault: str = ""
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     @router.get("/analyzers", dependencies=_VIEWER)
     def all_of_them(request: Request) -> HTMLResponse:

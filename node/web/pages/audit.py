@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from node.audit import codes
@@ -21,6 +21,7 @@ from node.web.audited import actor
 from node.web.context import WebContext
 from node.web.forms import words
 from node.web.frame.render import Render
+from node.web.routers import Router
 from storage import audit
 from storage.audit import ShownRow, Wanted
 from storage.database import Transaction
@@ -70,8 +71,8 @@ def alike(like: SomeRowId = None, by: By = "person", before: SomeRowId = None) -
     return Alike(like, by, before)
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     @router.get("/audit", dependencies=[needs(Role.ADMINISTRATOR)])
     def page(request: Request, asked: Annotated[Alike, Depends(alike)]) -> HTMLResponse:

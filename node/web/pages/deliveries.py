@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from node.web.access.roles import Role, needs
@@ -16,6 +16,7 @@ from node.web.api.changing import Changes
 from node.web.context import Away, WebContext
 from node.web.frame.render import Render
 from node.web.prospects import Prospect
+from node.web.routers import Router
 from node.wishes import DestinationTried
 from storage import abilities, outbox, overview, standing
 from storage.abilities import KnownAbilities
@@ -66,8 +67,8 @@ class _Tests:
             return self._found.get(name)
 
 
-def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render, changes: Changes) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
     acts, tests = Acts(context, changes), _Tests()
 
     @router.get("/deliveries", dependencies=[needs(Role.VIEWER)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi import Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.forms import words
 from node.web.frame.render import Render
+from node.web.routers import Router
 from node.web.shapes.fetches import FetchWish
 from storage import fetches
 
@@ -25,8 +26,8 @@ SHOWN = 20
 _LISTS = ("study_uids", "series_uids")
 
 
-def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render, changes: Changes) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     @router.get("/fetch", dependencies=[needs(Role.OPERATOR)])
     def form(request: Request) -> HTMLResponse:

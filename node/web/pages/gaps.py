@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from node.web.access.roles import Role, needs
 from node.web.context import WebContext
 from node.web.frame.render import Render
+from node.web.routers import Router
 from storage import gaps, index
 from storage.records import StudyState
 
 SHOWN = 500
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     @router.get("/gaps", dependencies=[needs(Role.VIEWER)])
     def page(request: Request) -> HTMLResponse:

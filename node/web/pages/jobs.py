@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from analyzers import registry
@@ -19,6 +19,7 @@ from node.web.asked import BeforeJob, RowId
 from node.web.context import WebContext
 from node.web.forms import fields, words
 from node.web.frame.render import Render
+from node.web.routers import Router
 from node.web.viewer import links
 from node.wishes import Wish
 from storage import events, index, ledger, own_jobs, suspension
@@ -37,8 +38,8 @@ Words = Annotated[dict[str, str], Depends(words)]
 Fields = Annotated[dict[str, list[str]], Depends(fields)]
 
 
-def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render, changes: Changes) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
     acts = Acts(context, changes)
     _add_pages(router, context, render)
     _add_actions(router, acts)
@@ -49,7 +50,7 @@ def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
 # --- what is shown --------------------------------------------------------------------------------
 
 
-def _add_pages(router: APIRouter, context: WebContext, render: Render) -> None:
+def _add_pages(router: Router, context: WebContext, render: Render) -> None:
     @router.get("/jobs", dependencies=[needs(Role.VIEWER)])
     def queue(request: Request, state: State = None, before: BeforeJob = None) -> HTMLResponse:
         with context.database.look() as tx:
@@ -151,7 +152,7 @@ def _words(one: Event) -> str:
 # --- what is done ---------------------------------------------------------------------------------
 
 
-def _add_actions(router: APIRouter, acts: Acts) -> None:
+def _add_actions(router: Router, acts: Acts) -> None:
     @router.post("/jobs/{job_id}/retry", dependencies=_OPERATOR)
     def retry(request: Request, job_id: RowId) -> RedirectResponse:
         acts.retry(job_id, person(request))
@@ -178,7 +179,7 @@ def _add_actions(router: APIRouter, acts: Acts) -> None:
         return _back("/jobs")
 
 
-def _add_wishes(router: APIRouter, acts: Acts) -> None:
+def _add_wishes(router: Router, acts: Acts) -> None:
     @router.post("/jobs/{job_id}/again", dependencies=_OPERATOR)
     def again(request: Request, job_id: RowId, given: Fields) -> RedirectResponse:
         wanted, beside = parameters.given(given), "beside" in given

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException
+from fastapi import HTTPException
 from fastapi.responses import Response
 
 from node.web.access.roles import IMAGES, Role, needs
 from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.pages.thumbnails import Thumbnails
+from node.web.routers import Router
 from storage import overview
 
 _PICTURES = [needs(Role.VIEWER), IMAGES]
@@ -16,8 +17,8 @@ KEPT_S = 60
 """How long a browser keeps a preview: a job that runs again writes new ones."""
 
 
-def routes(context: WebContext) -> APIRouter:
-    router = APIRouter(include_in_schema=False)
+def routes(context: WebContext) -> Router:
+    router = Router(include_in_schema=False)
     thumbnails = Thumbnails()
 
     @router.get("/previews/{job_id}/{number}.png", dependencies=_PICTURES)

@@ -8,7 +8,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from node.web.access.roles import Role, needs
@@ -18,6 +18,7 @@ from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.forms import words
 from node.web.frame.render import Render
+from node.web.routers import Router
 from storage import index, quarantine
 from storage.database import Transaction
 from storage.quarantine import Quarantined, RefusalKind
@@ -46,8 +47,8 @@ class Group:
     accepted: int
 
 
-def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render, changes: Changes) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
     acts = Acts(context, changes)
 
     @router.get("/quarantine", dependencies=_OPERATOR)

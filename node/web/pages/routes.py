@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
-
 from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.web.frame.render import Render
@@ -24,26 +22,27 @@ from node.web.pages import (
     upload,
 )
 from node.web.pages.people import routes as people
+from node.web.routers import Router
 from node.web.viewer.own import routes as look
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter()
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router()
     changes = Changes(context)
-    router.include_router(studies.routes(context, render))
-    router.include_router(study.routes(context, render, changes))
-    router.include_router(alarms.routes(context, render, changes))
-    router.include_router(jobs.routes(context, render, changes))
-    router.include_router(deliveries.routes(context, render, changes))
-    router.include_router(quarantine.routes(context, render, changes))
-    router.include_router(gaps.routes(context, render))
-    router.include_router(rules.routes(context, render))
-    router.include_router(analyzers.routes(context, render))
-    router.include_router(upload.routes(context, render))
-    router.include_router(settings.routes(context, render))
-    router.include_router(fetch.routes(context, render, changes))
-    router.include_router(audit.routes(context, render))
-    router.include_router(previews.routes(context))
-    router.include_router(look.routes(context, render))
-    router.include_router(people.routes(context, render))
+    router.take(studies.routes(context, render))
+    router.take(study.routes(context, render, changes))
+    router.take(alarms.routes(context, render, changes))
+    router.take(jobs.routes(context, render, changes))
+    router.take(deliveries.routes(context, render, changes))
+    router.take(quarantine.routes(context, render, changes))
+    router.take(gaps.routes(context, render))
+    router.take(rules.routes(context, render))
+    router.take(analyzers.routes(context, render))
+    router.take(upload.routes(context, render))
+    router.take(settings.routes(context, render))
+    router.take(fetch.routes(context, render, changes))
+    router.take(audit.routes(context, render))
+    router.take(previews.routes(context))
+    router.take(look.routes(context, render))
+    router.take(people.routes(context, render))
     return router

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse
 
 from node.web.access.roles import Role, needs
 from node.web.asked import SomeRowId
 from node.web.context import WebContext
 from node.web.frame.render import Render
+from node.web.routers import Router
 from storage import index
 
 NEWEST = 20
@@ -18,8 +19,8 @@ NEWEST = 20
 _OF = Query(alias="study")
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     @router.get("/rules", dependencies=[needs(Role.OPERATOR)])
     def page(request: Request, study: Annotated[SomeRowId, _OF] = None) -> HTMLResponse:

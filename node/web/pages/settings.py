@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from node.config import reference
@@ -16,6 +16,7 @@ from node.config.settings import Settings
 from node.web.access.roles import Role, needs
 from node.web.context import WebContext
 from node.web.frame.render import Render
+from node.web.routers import Router
 
 _SECRET = ("password", "passcode", "secret", "token")
 """In the names of keys whose values are not shown, unless they say where the value is."""
@@ -42,8 +43,8 @@ class ShownTable:
     keys: tuple[Shown, ...]
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     @router.get("/settings", dependencies=[needs(Role.ADMINISTRATOR)])
     def page(request: Request) -> HTMLResponse:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from node.web.access.roles import Role, Who, needs, who
@@ -16,6 +16,7 @@ from node.web.frame.render import Render
 from node.web.pages import asked_studies, lines
 from node.web.pages.asked_studies import Search
 from node.web.pages.searches import Searches
+from node.web.routers import Router
 from storage import events
 from storage.reading_state import ReadingState
 from storage.records import Counts
@@ -28,8 +29,8 @@ _EVERYTHING = (WordKind.NAME, WordKind.PATIENT_ID, WordKind.ACCESSION)
 _FIELDS = ("from", "to", "modality", "finding", "state", "sort")
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(
         default_response_class=HTMLResponse,
         include_in_schema=False,
         dependencies=[needs(Role.VIEWER)],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
@@ -17,6 +17,7 @@ from node.web.forms import words
 from node.web.frame.render import Render
 from node.web.pages import lines
 from node.web.pages.lines import StudyLine
+from node.web.routers import Router
 from node.web.viewer import links
 from storage import index, reading_state
 from storage.index.shown import ShownSeries, series_shown
@@ -32,8 +33,8 @@ class _Shown:
     """How it stands: what is marked as read."""
 
 
-def routes(context: WebContext, render: Render, changes: Changes) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render, changes: Changes) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
     def keep_read(study_id: int, by: str, seen: str) -> None:
         with changes.begin() as tx:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse
 
 from node.errors import NotPossible
@@ -11,13 +11,14 @@ from node.web.access.roles import Role, needs
 from node.web.context import WebContext
 from node.web.dicomweb.form_upload import FormUpload, Sent
 from node.web.frame.render import Render
+from node.web.routers import Router
 
 LARGEST_FORM_BYTES = 2**44
 """A form with files is read as it comes, file by file: the limit of an instance is what counts."""
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
     uploads = context.uploads
     form = FormUpload(uploads, context.audit, context.title) if uploads is not None else None
 

@@ -8,13 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from node.web.access.roles import IMAGES, Role, needs, who
 from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.frame.render import Render
+from node.web.routers import Router
 from node.web.viewer import links
 from storage import showing
 from storage.database import Transaction
@@ -38,8 +39,8 @@ class Asked:
         return showing.by_accession(tx, self.accession)
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(
         default_response_class=HTMLResponse,
         include_in_schema=False,
         dependencies=[needs(Role.VIEWER), IMAGES],

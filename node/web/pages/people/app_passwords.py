@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -15,6 +15,7 @@ from node.web.context import WebContext
 from node.web.forms import words
 from node.web.frame.render import Render
 from node.web.pages.people import rights
+from node.web.routers import Router
 from storage import app_passwords, users
 from storage.app_passwords import AppPassword
 from storage.database import Transaction
@@ -23,8 +24,8 @@ from storage.errors import NotFound
 PATH = "/app-passwords"
 
 
-def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(
+def routes(logins: Logins, context: WebContext, render: Render) -> Router:
+    router = Router(
         default_response_class=HTMLResponse,
         include_in_schema=False,
         dependencies=[needs(Role.VIEWER)],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -19,6 +19,7 @@ from node.web.context import WebContext
 from node.web.forms import as_typed, words
 from node.web.frame.render import Render
 from node.web.pages.people import rights
+from node.web.routers import Router
 from storage import users
 from storage.sessions import Session
 from storage.users import BadName, User
@@ -26,8 +27,8 @@ from storage.users import BadName, User
 _FIRST = "the first administrator, by the code that the node printed"
 
 
-def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(default_response_class=HTMLResponse, include_in_schema=False)
+def routes(logins: Logins, context: WebContext, render: Render) -> Router:
+    router = Router(default_response_class=HTMLResponse, include_in_schema=False)
     _add_login(router, logins, render)
     _add_first(router, logins, context, render)
 
@@ -81,7 +82,7 @@ def login_page(
     )
 
 
-def _add_login(router: APIRouter, logins: Logins, render: Render) -> None:
+def _add_login(router: Router, logins: Logins, render: Render) -> None:
     def page(request: Request, fault: str = "", wanted: str = "", status: int = 200) -> Response:
         return login_page(request, logins, render, fault, wanted, status)
 
@@ -106,7 +107,7 @@ def _add_login(router: APIRouter, logins: Logins, render: Render) -> None:
         return entered(request, opened, wanted)
 
 
-def _add_first(router: APIRouter, logins: Logins, context: WebContext, render: Render) -> None:
+def _add_first(router: Router, logins: Logins, context: WebContext, render: Render) -> None:
     def code() -> FirstCode:
         if logins.first is None or not logins.first.is_open:
             raise HTTPException(404, "there is an administrator, or the code is too old")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from node.web.access import cookies
@@ -16,12 +16,13 @@ from node.web.access.wanted import HOME, local_place
 from node.web.context import WebContext
 from node.web.frame.render import Render
 from node.web.pages.people.login import asked_as, entered, login_page
+from node.web.routers import Router
 
 COOKIE = "wetread-login"
 
 
-def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(
+def routes(logins: Logins, context: WebContext, render: Render) -> Router:
+    router = Router(
         default_response_class=HTMLResponse, include_in_schema=False, dependencies=[needs(PUBLIC)]
     )
     if logins.elsewhere is not None:
@@ -29,7 +30,7 @@ def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
     return router
 
 
-def _add(router: APIRouter, logins: Logins, elsewhere: Elsewhere, render: Render) -> None:
+def _add(router: Router, logins: Logins, elsewhere: Elsewhere, render: Render) -> None:
     def failed(request: Request, error: LoginFailed, wanted: str = HOME) -> Response:
         status = 503 if isinstance(error, ProviderAway | Busy) else 401
         status = 403 if isinstance(error, NotAllowed) else status

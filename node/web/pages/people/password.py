@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, Response
 
@@ -17,12 +17,13 @@ from node.web.forms import as_typed
 from node.web.frame.render import Render
 from node.web.pages.people import rights
 from node.web.pages.people.login import entered
+from node.web.routers import Router
 from storage import users
 from storage.users import User
 
 
-def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(
+def routes(logins: Logins, context: WebContext, render: Render) -> Router:
+    router = Router(
         default_response_class=HTMLResponse,
         include_in_schema=False,
         dependencies=[needs(Role.VIEWER)],

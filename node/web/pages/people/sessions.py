@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from node.web.access import cookies
@@ -13,12 +13,13 @@ from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.frame.render import Render
 from node.web.pages.people import rights
+from node.web.routers import Router
 from storage import sessions
 from storage.sessions import Session
 
 
-def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(
+def routes(logins: Logins, context: WebContext, render: Render) -> Router:
+    router = Router(
         default_response_class=HTMLResponse,
         include_in_schema=False,
         dependencies=[needs(Role.VIEWER)],

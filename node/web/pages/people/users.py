@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -17,6 +17,7 @@ from node.web.context import WebContext
 from node.web.forms import as_typed, words
 from node.web.frame.render import Render
 from node.web.pages.people import rights
+from node.web.routers import Router
 from storage import sessions, users
 from storage.database import Transaction
 from storage.users import BadName, LastAdministrator
@@ -24,8 +25,8 @@ from storage.users import BadName, LastAdministrator
 PATH = "/users"
 
 
-def routes(logins: Logins, context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(
+def routes(logins: Logins, context: WebContext, render: Render) -> Router:
+    router = Router(
         default_response_class=HTMLResponse,
         include_in_schema=False,
         dependencies=[needs(Role.ADMINISTRATOR)],

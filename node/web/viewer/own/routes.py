@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
 from node.look.looker import Looker
@@ -13,6 +13,7 @@ from node.web.access.roles import IMAGES, Role, needs
 from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.frame.render import Render
+from node.web.routers import Router
 from node.web.viewer.own import desk as desks
 from node.web.viewer.own import served
 from node.web.viewer.own import view as views
@@ -27,8 +28,8 @@ Form = Annotated[str, Path(pattern="^(jpg|png|webp)$")]
 _SERIES = "/studies/{study_id}/look/{series_id}"
 
 
-def routes(context: WebContext, render: Render) -> APIRouter:
-    router = APIRouter(include_in_schema=False, dependencies=[needs(Role.VIEWER), IMAGES])
+def routes(context: WebContext, render: Render) -> Router:
+    router = Router(include_in_schema=False, dependencies=[needs(Role.VIEWER), IMAGES])
     looker = Looker(context.database, context.archive)
     drawing = Drawing()
 
