@@ -33,6 +33,8 @@ from analyzers.grid.whole_values import has_whole_values, whole
 
 if TYPE_CHECKING:
     from analyzers.fusion.registration import Alignment
+    from analyzers.fusion.scan import Scan
+    from analyzers.fusion.verdict import Verdict
 
 
 BLENDED = Code("113062", "DCM", "Pixel by pixel addition")
@@ -40,6 +42,7 @@ BLENDED = Code("113062", "DCM", "Pixel by pixel addition")
 OVERLAP = Code("FUSOVERLAP", codes.PRIVATE_SCHEME, "Share of the smaller series in both")
 BEFORE = Code("FUSMIBEFORE", codes.PRIVATE_SCHEME, "Mutual information as the headers say (nats)")
 AFTER = Code("FUSMIAFTER", codes.PRIVATE_SCHEME, "Mutual information as fused (nats)")
+UNCERTAIN = Code("FUSUNCERTAIN", codes.PRIVATE_SCHEME, "Uncertainty of the alignment")
 SHIFTS = tuple(
     Code(f"FUSSHIFT{axis}", codes.PRIVATE_SCHEME, f"Shift of the second series to the {side}")
     for axis, side in zip("XYZ", ("left", "back", "head"), strict=True)
@@ -55,9 +58,7 @@ LEAST_EXTENT_MM = 30.0
 LEAST_OVERLAP = 0.1
 LEAST_INFORMATION = 0.02
 """Nats: less means that the series tell nothing of each other."""
-MATERIAL_GAIN = 0.05
-"""Relative gain of mutual information from which a frame of reference in common is corrected."""
-MATERIAL_SHIFT_MM = 1.0
+NOT_REGISTERED = "Not registered: laid as the headers say."
 REGISTRATIONS = ("auto", "always", "never")
 
 
@@ -76,7 +77,7 @@ class FusionParameters(Parameters):
         str,
         Parameter(
             '"never": as the headers say; "auto": where both share a frame of reference, only if'
-            " mutual information rises by 5 %",
+            " several measures refute the headers",
             choices=REGISTRATIONS,
         ),
     ] = "auto"
@@ -106,7 +107,7 @@ class Fusion:
     """
 
     name: ClassVar[str] = "fusion"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "2.0.0"
     title: ClassVar[str] = "Fusion"
     about: ClassVar[About] = About(
         purpose="Lays PET, MR or CT of the study on this series.",
@@ -114,9 +115,9 @@ class Fusion:
             "the second series on the grid of this one",
             "both as one colour series",
             "a registration and a blending state",
-            "shift, rotation, overlap, mutual information",
+            "shift, rotation, overlap, mutual information, uncertainty",
         ),
-        evidence="Rigid; small crops without features can be laid wrong. Figures: docs/fusion.md.",
+        evidence="Rigid. In a common frame of reference the headers are kept until refuted.",
     )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
@@ -147,7 +148,8 @@ class Fusion:
 
         require_extent(volume, LEAST_EXTENT_MM)
         role, moving = _companion(volume, parameters)
-        found, sentences = _aligned(volume, moving, parameters, self.device)
+        found, judged = _aligned(volume, moving, parameters, self.device)
+        sentences = judged.sentences if judged else (NOT_REGISTERED,)
         values, covered = resampled(moving, volume, found.matrix, self.device)
         if has_whole_values(moving):
             values = whole(values)
@@ -166,7 +168,7 @@ class Fusion:
                 ),
                 Registration(role, found.matrix, f"{ROLES[role]} to {volume.modality}"),
                 how,
-                *_measurements(volume, found),
+                *_measurements(volume, found, judged),
             ),
             (*sentences, _shown(how, role)),
         )
@@ -201,23 +203,19 @@ def _same(one: Volume, other: Volume) -> bool:
 
 def _aligned(
     volume: Volume, moving: Volume, parameters: FusionParameters, device: str
-) -> tuple[Alignment, list[str]]:
-    """Where the second series goes, and why, in words."""
-    from analyzers.fusion.registration import measure, register
+) -> tuple[Alignment, Verdict | None]:
+    """Where the second series goes, and what is known of it; none where that was not asked."""
+    from analyzers.fusion.registration import measure
     from analyzers.fusion.scan import scan
 
-    in_common = bool(volume.frame_of_reference) and (
-        volume.frame_of_reference == moving.frame_of_reference
-    )
     scans = scan(volume, device), scan(moving, device)
     as_given = measure(*scans)
     if parameters.registration == "never":
-        found, sentences = as_given, ["Not registered: laid as the headers say."]
-    elif in_common and as_given.overlap < LEAST_OVERLAP:
+        found, judged = as_given, None
+    elif _in_common(volume, moving) and as_given.overlap < LEAST_OVERLAP:
         raise NotApplicable(_apart(as_given))
     else:
-        found = register(*scans, same_frame=in_common)
-        found, sentences = _judged(volume, as_given, found, parameters, in_common)
+        found, judged = _registered(volume, moving, scans, parameters)
     if found.overlap < LEAST_OVERLAP:
         raise NotApplicable(_apart(found))
     if found.after < LEAST_INFORMATION:
@@ -225,41 +223,36 @@ def _aligned(
             "The two series share no structure by which one could be laid on the other "
             f"(mutual information {found.after:.3f} nats)."
         )
-    return found, sentences
+    return found, judged
+
+
+def _in_common(volume: Volume, moving: Volume) -> bool:
+    return bool(volume.frame_of_reference) and (
+        volume.frame_of_reference == moving.frame_of_reference
+    )
 
 
 def _apart(found: Alignment) -> str:
     return f"The two series do not show the same part of the body (overlap {found.overlap:.0%})."
 
 
-def _judged(
-    volume: Volume,
-    as_given: Alignment,
-    found: Alignment,
-    parameters: FusionParameters,
-    in_common: bool,
-) -> tuple[Alignment, list[str]]:
-    change = f"mutual information {found.before:.3f} → {found.after:.3f} nats"
-    away = _largest_shift_mm(volume, found)
-    frames = "share a frame of reference" if in_common else "have different frames of reference"
-    material = found.after >= found.before * (1 + MATERIAL_GAIN) and away >= MATERIAL_SHIFT_MM
-    if in_common and parameters.registration == "auto" and not material:
-        return as_given, [
-            f"Both series {frames} and are laid as the headers say: registration, measured, would "
-            f"move the second by up to {away:.1f} mm ({change}), no material gain."
-        ]
-    return found, [
-        f"Registered rigidly by mutual information: both series {frames}; the second was moved by "
-        f"up to {away:.1f} mm ({change})."
-    ]
+def _registered(
+    volume: Volume, moving: Volume, scans: tuple[Scan, Scan], parameters: FusionParameters
+) -> tuple[Alignment, Verdict]:
+    """What was found, or the headers' place where it does not refute them."""
+    from analyzers.fusion.evidence import evidence
+    from analyzers.fusion.registration import measure, register
+    from analyzers.fusion.verdict import apart, verdict
 
-
-def _largest_shift_mm(volume: Volume, found: Alignment) -> float:
-    """The longest way of a corner of the first series."""
-    from analyzers.fusion.rigid import corners, moved
-
-    here = corners(volume.shape, volume.affine)
-    return float(np.linalg.norm(moved(found.matrix, here) - here, axis=1).max())
+    same = _in_common(volume, moving)
+    found = register(*scans, same_frame=same)
+    told = evidence(*scans, found, same_frame=same)
+    modalities = volume.modality, moving.modality
+    if not same:
+        return found, apart(found.before, found.after, told, modalities)
+    always = parameters.registration == "always"
+    judged = verdict(modalities, found.before, found.after, told, always=always)
+    return (found if judged.accepted else measure(*scans)), judged
 
 
 # --- what is reported -----------------------------------------------------------------------------
@@ -280,7 +273,9 @@ def _chosen(pair: tuple[float, ...]) -> Shades | None:
     return Shades(float(pair[0]), float(pair[1])) if pair else None
 
 
-def _measurements(volume: Volume, found: Alignment) -> tuple[Measurement, ...]:
+def _measurements(
+    volume: Volume, found: Alignment, judged: Verdict | None
+) -> tuple[Measurement, ...]:
     from analyzers.fusion.rigid import angles_deg, corners, moved
 
     centre = corners(volume.shape, volume.affine).mean(axis=0)
@@ -293,6 +288,7 @@ def _measurements(volume: Volume, found: Alignment) -> tuple[Measurement, ...]:
         Measurement(BEFORE, found.before, codes.NO_UNIT),
         Measurement(AFTER, found.after, codes.NO_UNIT),
         Measurement(OVERLAP, 100 * found.overlap, codes.PERCENT),
+        *([Measurement(UNCERTAIN, judged.uncertain_mm, codes.MILLIMETER)] if judged else []),
     )
 
 

@@ -8,7 +8,9 @@ same code runs on the CPU and on CUDA; there is no chance in it but a fixed seed
 from __future__ import annotations
 
 import itertools
+from copy import copy
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,6 +28,8 @@ STEP_MM = 24.0
 """Starting points lie one turn or step of this size about each axis, and at the middle."""
 STARTS = 6
 """How many of the best starting points are followed."""
+PENALTY = 1e-4
+"""Of normalized mutual information for each mm away from the headers in a common frame."""
 DISTINCT_MM = 15.0
 """Poses nearer to each other than this count as one."""
 
@@ -53,12 +57,14 @@ class Alignment:
 
     before, after: mutual information (nats) at the finest level, as the headers say and after
     registration. overlap: share of the smaller series that lies in both, after registration.
+    pose: the same movement as the search says it.
     """
 
     matrix: Matrix
     before: float
     after: float
     overlap: float
+    pose: torch.Tensor
 
 
 def register(fixed: Scan, moving: Scan, *, same_frame: bool) -> Alignment:
@@ -67,31 +73,32 @@ def register(fixed: Scan, moving: Scan, *, same_frame: bool) -> Alignment:
     same_frame: the headers use one frame of reference: they are where the search starts. Otherwise
     it starts with the middles and the centres of mass one above the other as well.
     """
-    task = _Task(fixed, moving, LEVELS[0], same_frame)
+    task = Task(fixed, moving, LEVELS[0], same_frame)
     poses = _starts(task, same_frame)
     for level in LEVELS:
-        task = _Task(fixed, moving, level, same_frame)
-        climbed = [_climb(task, pose, level.steps) for pose in poses]
+        task = Task(fixed, moving, level, same_frame)
+        climbed = [_better(task, pose, climb(task, pose, level.steps)) for pose in poses]
         poses = _best(task, climbed, level.kept)
     return _alignment(task, poses[0])
 
 
 def measure(fixed: Scan, moving: Scan) -> Alignment:
     """What the headers say, unmoved, with its mutual information and overlap."""
-    task = _Task(fixed, moving, LEVELS[-1], same_frame=True)
+    task = Task(fixed, moving, LEVELS[-1], same_frame=True)
     return _alignment(task, task.unmoved)
 
 
-def _alignment(task: _Task, pose: torch.Tensor) -> Alignment:
+def _alignment(task: Task, pose: torch.Tensor) -> Alignment:
     return Alignment(
         matrix=np.linalg.inv(task.matrix(pose).cpu().numpy()),
         before=task.mutual(task.unmoved),
         after=task.mutual(pose),
         overlap=task.overlap(pose),
+        pose=pose,
     )
 
 
-class _Task:
+class Task:
     """The two series at one level. A pose is (turn about x, y, z; shift along x, y, z), all in mm:
     a turn is measured at the reach of the fixed series from its middle."""
 
@@ -105,20 +112,25 @@ class _Task:
         self.centre = torch.from_numpy(self.fixed.centre_mm()).to(device)
         self.reach_mm = float(np.cbrt(self.fixed.volume_mm3)) / 2
         self._to_index = torch.from_numpy(np.linalg.inv(self.moving.affine)).to(device)
-        index = _points(self.fixed.shape, level.points).to(device)
-        values, _ = at(self.fixed.image, index)
+        self.index = _points(self.fixed.shape, level.points).to(device)
+        values, _ = at(self.fixed.image, self.index)
         affine = torch.from_numpy(self.fixed.affine).to(device)
-        self._places = index @ affine[:3, :3].T + affine[:3, 3]
+        self.places = self.index @ affine[:3, :3].T + affine[:3, 3]
         self._fixed = memberships(values)
         self.unmoved = torch.zeros(6, dtype=torch.float64, device=device)
         at_first = self.share(self.unmoved)
+        self.penalty = PENALTY if same_frame else 0.0
         self.least = (
             LEAST_OF_HEADERS * at_first if same_frame else LEAST_OF_POSSIBLE * self.possible
         )
 
     def told(self, pose: torch.Tensor) -> Information:
-        values, weight = self._sampled(pose)
+        values, weight = self.sampled(pose)
         return information(self._fixed, values, weight.to(values.dtype))
+
+    def measured(self, pose: torch.Tensor) -> torch.Tensor:
+        """What is climbed, with a gradient."""
+        return self.told(pose).normalized
 
     def mutual(self, pose: torch.Tensor) -> float:
         """In nats; 0 where the series do not overlap."""
@@ -128,15 +140,19 @@ class _Task:
     def score(self, pose: torch.Tensor) -> float:
         """Normalized mutual information; 0 where the series hardly overlap."""
         with torch.no_grad():
-            values, weight = self._sampled(pose)
+            values, weight = self.sampled(pose)
             if float(weight.mean()) < self.least:
                 return 0.0
             return float(information(self._fixed, values, weight.to(values.dtype)).normalized)
 
+    def preference(self, pose: torch.Tensor) -> float:
+        """The score, less what the movement costs."""
+        return self.score(pose) - self.penalty * float(pose.norm())
+
     def share(self, pose: torch.Tensor) -> float:
         """Of the fixed series that lies in the moving one."""
         with torch.no_grad():
-            return float(self._sampled(pose)[1].mean())
+            return float(self.sampled(pose)[1].mean())
 
     def overlap(self, pose: torch.Tensor) -> float:
         """Share of the smaller series that lies in both."""
@@ -153,9 +169,22 @@ class _Task:
         last = torch.tensor([[0.0, 0.0, 0.0, 1.0]], dtype=top.dtype, device=top.device)
         return torch.cat([top, last])
 
-    def _sampled(self, pose: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        to_index = self._to_index @ self.matrix(pose)
-        return at(self.moving.image, self._places @ to_index[:3, :3].T + to_index[:3, 3])
+    def onto(self, pose: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Where the points lie in the moving series, as indices; and the pose as a matrix."""
+        matrix = self.matrix(pose)
+        to_index = self._to_index @ matrix
+        return self.places @ to_index[:3, :3].T + to_index[:3, 3], matrix
+
+    def sampled(self, pose: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The moving series at the points, and how much of each lies in it."""
+        return at(self.moving.image, self.onto(pose)[0])
+
+    def within(self, chosen: torch.Tensor) -> Task:
+        """The same with some of the points."""
+        part = copy(self)
+        part.index, part.places = self.index[chosen], self.places[chosen]
+        part._fixed = self._fixed[chosen]
+        return part
 
 
 def _points(shape: tuple[int, int, int], count: int) -> torch.Tensor:
@@ -168,7 +197,7 @@ def _points(shape: tuple[int, int, int], count: int) -> torch.Tensor:
     return (corner + chance) * (size - 1) / parts
 
 
-def _starts(task: _Task, same_frame: bool) -> list[torch.Tensor]:
+def _starts(task: Task, same_frame: bool) -> list[torch.Tensor]:
     """The best starting points; the headers' own place is always one."""
     device = task.centre.device
     shifts = [np.zeros(3)]
@@ -184,21 +213,36 @@ def _starts(task: _Task, same_frame: bool) -> list[torch.Tensor]:
     return [found[0], *_best(task, found, STARTS)]
 
 
-def _best(task: _Task, poses: list[torch.Tensor], count: int) -> list[torch.Tensor]:
-    """The poses of highest score that are distinct, best first."""
+def _best(task: Task, poses: list[torch.Tensor], count: int) -> list[torch.Tensor]:
+    """The poses of highest score that are distinct, best first.
+
+    In a common frame of reference a movement costs: of poses that are as good, the nearer one.
+    """
     chosen: list[torch.Tensor] = []
-    for pose in sorted(poses, key=task.score, reverse=True):
+    for pose in sorted(poses, key=task.preference, reverse=True):
         if len(chosen) < count and all(_apart(pose, other) for other in chosen):
             chosen.append(pose)
     return chosen
+
+
+def _better(task: Task, start: torch.Tensor, found: torch.Tensor) -> torch.Tensor:
+    return found if task.score(found) >= task.score(start) else start
 
 
 def _apart(one: torch.Tensor, other: torch.Tensor) -> bool:
     return float((one - other).norm()) >= DISTINCT_MM
 
 
-def _climb(task: _Task, start: torch.Tensor, steps: int) -> torch.Tensor:
-    """The pose of highest normalized mutual information near a start."""
+class Measure(Protocol):
+    """How well two series lie on each other; higher is better."""
+
+    def measured(self, pose: torch.Tensor) -> torch.Tensor:
+        """With a gradient."""
+        ...
+
+
+def climb(measure: Measure, start: torch.Tensor, steps: int) -> torch.Tensor:
+    """The pose where a measure is highest near a start."""
     pose = start.clone().requires_grad_(True)
     search = torch.optim.LBFGS(
         [pose], lr=1.0, max_iter=steps, line_search_fn="strong_wolfe", tolerance_change=1e-6
@@ -206,14 +250,13 @@ def _climb(task: _Task, start: torch.Tensor, steps: int) -> torch.Tensor:
 
     def cost() -> torch.Tensor:
         search.zero_grad()
-        loss = -SHARPNESS * task.told(pose).normalized
+        loss = -SHARPNESS * measure.measured(pose)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no annotation for it
         return loss
 
     search.step(cost)  # type: ignore[no-untyped-call]  # nor for this
-    found = pose.detach()
-    return found if task.score(found) >= task.score(start) else start
+    return pose.detach()
 
 
 SHARPNESS = 1000.0
-"""Brings the slope of the measure, about 0.001 a mm, to the order of 1 for L-BFGS's first step."""
+"""Brings the slope of the measures, about 0.001 a mm, to the order of 1 for L-BFGS's first step."""

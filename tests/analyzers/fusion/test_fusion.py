@@ -22,12 +22,14 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.fusion import picture, registration
+from analyzers.fusion.evidence import Evidence
 from analyzers.fusion.fusion import OVERLAP, Fusion, FusionParameters
 from analyzers.fusion.mutual_information import BINS, information, memberships
 from analyzers.fusion.registration import register
 from analyzers.fusion.resampling import resampled
 from analyzers.fusion.rigid import corners, inverse, moved, rigid
 from analyzers.fusion.scan import at, reduced, scan
+from analyzers.fusion.verdict import apart, verdict
 from analyzers.testing import AnalyzerSuite, examples
 
 FRAME = "frame"
@@ -235,6 +237,49 @@ def test_coarse_grids_keep_their_place(fixed: Volume) -> None:
     values, inside = at(fine.image, torch.tensor([[3.0, 4.0, 5.0], [-5.0, 0.0, 0.0]]))
     assert float(values[0]) == pytest.approx(float(fine.image[3, 4, 5]), abs=1e-6)
     assert inside.tolist() == [1.0, 0.0]
+
+
+SURE = Evidence(moved_mm=12.0, turned_deg=3.0, edges_mm=0.4, halves_mm=(0.2, 0.5), edges_agree=True)
+
+
+@pytest.mark.parametrize(
+    ("modalities", "told", "after", "why"),
+    [
+        (("MR", "MR"), SURE, 0.51, "does not rise by 5 %"),
+        (("MR", "MR"), replace(SURE, edges_agree=False), 0.9, "edges run less alike"),
+        (("MR", "MR"), replace(SURE, halves_mm=(0.2, 4.0)), 0.9, "of 16.0 mm or more"),
+        (("CT", "PT"), SURE, 0.9, "of 15.0 mm or more"),
+        (("CT", "PT"), replace(SURE, moved_mm=60.0), 0.9, "no movement of a patient"),
+        (("CT", "MR"), replace(SURE, moved_mm=20.0, turned_deg=30.0), 0.9, "no movement of a"),
+    ],
+)
+def test_headers_in_common_hold_until_they_are_refuted(
+    modalities: tuple[str, str], told: Evidence, after: float, why: str
+) -> None:
+    kept = verdict(modalities, 0.5, after, told, always=False)
+    assert not kept.accepted
+    assert why in " ".join(kept.sentences)
+    assert kept.uncertain_mm >= told.moved_mm
+    forced = verdict(modalities, 0.5, after, told, always=True)
+    assert forced.accepted
+    assert forced.sentences[0].startswith("In doubt, moved because it was asked for")
+
+
+def test_a_movement_far_beyond_what_the_measures_differ_by_is_taken() -> None:
+    for modalities, told in (
+        (("MR", "MR"), SURE),
+        (("CT", "PT"), replace(SURE, moved_mm=25.0)),
+    ):
+        taken = verdict(modalities, 0.5, 0.9, told, always=False)
+        assert taken.accepted
+        assert told.moved_mm >= 2 * taken.uncertain_mm
+
+
+def test_where_measures_and_headers_disagree_the_first_sentence_says_so() -> None:
+    kept = verdict(("CT", "PT"), 0.5, 0.9, replace(SURE, moved_mm=9.0), always=False)
+    assert kept.sentences[0].startswith("In doubt: the images and the headers disagree by 9 mm")
+    unsure = apart(0.5, 0.9, replace(SURE, edges_mm=20.0), ("CT", "MR"))
+    assert unsure.sentences[0] == "In doubt: the place is known to about 20 mm only."
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
