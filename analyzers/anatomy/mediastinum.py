@@ -6,23 +6,38 @@ vessels, nodes, oesophagus. Planes that show one lung only belong to no mediasti
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cc3d
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from analyzers.anatomy.bone_masks import bone_mask
 from analyzers.anatomy.lung_masks import lung_masks
 from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
-from analyzers.grid.balls import Mask, Spacing, dilate
+from analyzers.grid.balls import Mask, Spacing, dilate, opened
 from analyzers.grid.patient_grid import coarse_grid, reduce_to
 
 COARSE_MM = 2.0
 LEAST_SIDE_MM2 = 500.0
 HEART_BASE_MM = 15.0
 """Lungs this far above a plane count for its outline: the heart rests below much of them."""
-LUNG_RIM_MM, BONE_RIM_MM, GAS_RIM_MM = 2.5, 4.0, 4.0
-"""Sharp kernels overshoot by more than 130 HU within this distance of air and bone."""
+LUNG_RIM_MM, BONE_RIM_MM = 2.5, 4.0
+"""Kernels overshoot by more than 130 HU within this distance of air and bone."""
+GAS_RIM_MM = 8.0
+"""The wall of the oesophagus, with what sticks to it, lies within this of the gas in it."""
+FRONT_MM = 8.0
+"""Cartilage and the vessels behind it lie within this of the front of the space."""
+RIGHT_MM = 60.0
+"""The heart reaches no farther than this to the right of the middle; the liver does."""
+HEART_HU, HEART_RADIUS_MM, LEAST_HEART_ML = (0.0, 130.0), 10.0, 100.0
+NOISE_MM = 2.0
+"""Standard deviation of the neighbourhood in which most have to be blood or muscle."""
+WALL_MM = 10.0
+"""Walls of heart and great vessels, coronary arteries in their fat among them, lie within this of
+what a ball of ``HEART_RADIUS_MM`` reaches in them."""
 BEHIND_SPINE_FRONT_MM = 20.0
 """The descending aorta reaches no farther back than this behind the front of the spine."""
 SPINE_WIDTH_MM = 40.0
@@ -32,8 +47,17 @@ LARGEST_SHARE_BETWEEN = 0.8
 GAS_HU, LEAST_GAS_SHARE = -400, 0.1
 
 
-def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
-    """True between the lungs; nowhere where there are no two lungs."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Mediastinum:
+    """between: all that lies between the lungs, up to their border. walls: the part of it in which
+    calcium of heart and great vessels lies; nowhere without a heart."""
+
+    between: Mask
+    walls: Mask
+
+
+def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mediastinum:
+    """The space between the lungs; nowhere where there are no two lungs."""
     lungs = lung_masks(hu, spacing_mm)
     between = np.zeros(hu.shape, bool)
     pixel_mm2 = spacing_mm[1] * spacing_mm[2]
@@ -43,7 +67,7 @@ def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
         if min(sides) >= LEAST_SIDE_MM2:
             between[z] = _outline(lungs[z : z + above].max(axis=0) > 0)
     if not between.any():
-        return between
+        return Mediastinum(between, between)
     skeleton = cc3d.dust(
         bone_mask(hu, spacing_mm),
         threshold=int(LEAST_SKELETON_ML * 1000.0 / float(np.prod(spacing_mm))),
@@ -52,7 +76,39 @@ def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
     ).astype(bool)
     _cut_behind_spine(between, skeleton, spacing_mm)
     skeleton = _not_between(skeleton, between)
-    return between & ~_left_out(hu, lungs > 0, skeleton, spacing_mm)
+    region = between & ~_left_out(hu, lungs > 0, skeleton, spacing_mm)
+    between &= (lungs == 0) & ~skeleton
+    _cut_to_heart(region, between, spacing_mm)
+    region &= _near_heart(hu, between, spacing_mm)
+    return Mediastinum(between, region)
+
+
+def _cut_to_heart(region: Mask, between: Mask, spacing_mm: Spacing) -> None:
+    """Clear, in place, what lies right behind the front, or where only the liver lies."""
+    columns = np.flatnonzero(between.any(axis=(0, 1)))
+    region[:, :, : max(0, int(columns[[0, -1]].mean() - RIGHT_MM / spacing_mm[2]))] = False
+    depth = round(FRONT_MM / spacing_mm[1])
+    for plane, space in zip(region, between, strict=True):
+        if space.any():
+            behind = np.cumsum(space, axis=0) > depth
+            plane &= behind
+
+
+def _near_heart(hu: NDArray[np.int16], between: Mask, spacing_mm: Spacing) -> Mask:
+    """Within reach of the large bodies of blood and muscle; no oesophagus, no lone node."""
+    grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
+    mean = reduce_to(grid, hu)
+    likely = ((mean > HEART_HU[0]) & (mean < HEART_HU[1])).astype(np.float32)
+    away = [NOISE_MM / one for one in grid.spacing_mm]
+    soft = np.asarray(ndimage.gaussian_filter(likely, away) > 0.5)
+    soft &= reduce_to(grid, between.astype(np.int16)) > 0.5
+    bodies = opened(soft, HEART_RADIUS_MM, grid.spacing_mm)
+    heart = cc3d.dust(
+        bodies, threshold=int(LEAST_HEART_ML / grid.voxel_ml), connectivity=6, in_place=False
+    ).astype(bool)
+    near = dilate(heart, WALL_MM, grid.spacing_mm).view(np.uint8)
+    fine: Mask = np.stack([grid.nearest_plane(near, z) for z in range(len(hu))]).astype(bool)
+    return fine
 
 
 def _outline(lungs: Mask) -> Mask:

@@ -46,3 +46,5 @@ class SeriesFacts:
     orientation: tuple[str, ...] = ()
     """Patient Orientation: where rows and columns run to (PS3.3 C.7.6.1.1.1). Known of images that
     are read, not of the index."""
+    kernel: tuple[str, ...] = ()
+    """Convolution Kernel of CT, as the maker names it; known as ``orientation`` is."""

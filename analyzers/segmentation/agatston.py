@@ -28,14 +28,16 @@ QUIET_HU, LARGEST_SMOOTHING_MM = 20.0, 1.5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CalciumScore:
-    """mask: calcium on the input grid. noise_hu: standard deviation in the scored slabs.
+    """sites: calcium on the input grid, each site by its number. noise_hu: standard deviation in
+    the scored slabs.
 
+    site_scores: of each site, in the order of their numbers from 1: the highest first.
     smoothing_mm: standard deviation of the Gaussian that was needed against noise; 0 for none.
     """
 
     score: float
-    mask: Mask
-    lesions: int
+    sites: NDArray[np.uint16]
+    site_scores: tuple[float, ...]
     noise_hu: float
     smoothing_mm: float
     slab_mm: float
@@ -51,23 +53,33 @@ def agatston(hu: NDArray[np.int16], region: Mask, spacing_mm: Spacing) -> Calciu
     if sigma_mm > 0:
         slabs = np.stack([_blurred(plane, sigma_mm, spacing_mm) for plane in slabs])
         noise_hu = _noise(slabs, inside)
-    plaques = np.zeros(slabs.shape, bool)
-    score, pixel_mm2 = 0.0, spacing_mm[1] * spacing_mm[2]
+    weighted = np.zeros(slabs.shape, np.float32)
+    pixel_mm2 = spacing_mm[1] * spacing_mm[2]
     for z, plane in enumerate(slabs):
         if inside[z].any():
-            plaques[z], areas = _plaques(plane, inside[z], pixel_mm2)
-            score += areas
+            weighted[z] = _plaques(plane, inside[z]) * pixel_mm2
+            weighted[z][_smaller(weighted[z] > 0, LEAST_AREA_MM2 / pixel_mm2)] = 0
     height_mm = spacing_mm[0] * count
-    full = np.repeat(plaques, count, axis=0)[: len(hu)]
-    lesions = int(cc3d.connected_components(plaques, connectivity=26).max()) if full.any() else 0
+    labels, scores = _by_site(weighted * np.float32(height_mm / SLAB_MM))
     return CalciumScore(
-        score=score * height_mm / SLAB_MM,
-        mask=full,
-        lesions=lesions,
+        score=float(sum(scores)),
+        sites=np.repeat(labels, count, axis=0)[: len(hu)],
+        site_scores=scores,
         noise_hu=noise_hu,
         smoothing_mm=sigma_mm,
         slab_mm=height_mm,
     )
+
+
+def _by_site(weighted: NDArray[np.float32]) -> tuple[NDArray[np.uint16], tuple[float, ...]]:
+    """Plaques that touch as one site, and the scores of sites; numbered from the highest on."""
+    labels = cc3d.connected_components(weighted > 0, connectivity=26)
+    there = labels > 0
+    totals = np.bincount(labels[there], weights=weighted[there], minlength=int(labels.max()) + 1)
+    order = np.argsort(-totals[1:], kind="stable") + 1
+    number = np.zeros(len(totals), np.uint16)
+    number[order] = np.arange(1, len(order) + 1)
+    return number[labels], tuple(float(one) for one in totals[order])
 
 
 def weight_of(peak_hu: float) -> int:
@@ -81,18 +93,25 @@ def _averaged(hu: NDArray[np.int16], count: int) -> NDArray[np.float32]:
     return np.stack([hu[i : i + count].mean(axis=0, dtype=np.float32) for i in starts])
 
 
-def _plaques(plane: NDArray[np.float32], inside: Mask, pixel_mm2: float) -> tuple[Mask, float]:
-    """Plaques that meet the region in one slab, and the sum of their weighted areas (mm²)."""
+def _plaques(plane: NDArray[np.float32], inside: Mask) -> NDArray[np.float32]:
+    """The weight of the plaque that each pixel of one slab belongs to; 0 where there is none."""
     labels, count = ndimage.label((plane >= THRESHOLD_HU) & inside, np.ones((3, 3)))
     if count == 0:
-        return np.zeros(plane.shape, bool), 0.0
-    index = np.arange(1, count + 1)
-    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:] * pixel_mm2
+        return np.zeros(plane.shape, np.float32)
     bright = labels > 0
-    peaks = np.asarray(ndimage.maximum(plane[bright], labels[bright], index))
-    kept = areas >= LEAST_AREA_MM2
-    total = sum(a * weight_of(p) for a, p in zip(areas[kept], peaks[kept], strict=True))
-    return np.isin(labels, index[kept]), float(total)
+    peaks = np.asarray(ndimage.maximum(plane[bright], labels[bright], np.arange(count + 1)))
+    weights = np.array([0, *(weight_of(peak) for peak in peaks[1:])], np.float32)
+    spread: NDArray[np.float32] = weights[labels]
+    return spread
+
+
+def _smaller(mask: Mask, least: float) -> Mask:
+    """The pieces of a plane with fewer pixels than that."""
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    few = np.bincount(labels.ravel(), minlength=count + 1) < least
+    few[0] = False
+    small: Mask = few[labels]
+    return small
 
 
 def _noise(slabs: NDArray[np.float32], inside: Mask) -> float:

@@ -12,12 +12,14 @@ from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
     Code,
+    Detection,
     Findings,
     InputContract,
     Limits,
     NotApplicable,
     Parameter,
     Parameters,
+    Segment,
     Segmentation,
     Volume,
 )
@@ -25,6 +27,7 @@ from analyzers.segmentation.measures import measured
 
 if TYPE_CHECKING:
     from analyzers.grid.balls import Mask
+    from analyzers.grid.patient_grid import PatientGrid
     from analyzers.segmentation.agatston import CalciumScore
 
 
@@ -38,36 +41,42 @@ ENHANCED_SHARE = 0.05
 """More of the region above 130 HU than this is contrast agent, not calcium."""
 
 
+MOST_SITES = 30
+LARGEST_OVERSHOOT_HU = 5.0
+"""Beside air, above the tissue behind it; a smooth kernel has none, noise may give a little."""
+
+
 @dataclass(frozen=True, slots=True)
 class CalciumParameters(Parameters):
-    """When the score is doubted."""
+    """When no score is given."""
 
     loud_hu: Annotated[
         float,
-        Parameter("noise from which the score is called unreliable", "HU", least=10, most=200),
+        Parameter("noise from which no score is given", "HU", least=10, most=200),
     ] = 30.0
 
 
 class CalciumScoring:
-    """Scores calcium between the lungs: heart, coronary arteries, valves and thoracic aorta in one.
+    """Scores calcium in the walls of heart, coronary arteries, valves and thoracic aorta in one.
 
     No vessel is told from another, and no coronary score is claimed: without ECG gating motion
-    blurs small plaques, so the number is Agatston-like, for follow-up and triage. Calcified nodes
-    between the lungs count too. Bone, gas and lungs are left out with a rim of 2.5 to 4 mm, in
-    which calcium of the aortic wall close to lung or spine is lost.
+    blurs small plaques, so the number is Agatston-like, for follow-up and triage. Sharp kernels, by
+    name or by how the images overshoot beside air, and loud images are refused: their edges and
+    their noise pass for calcium. What lies near lung, bone, the front of the chest or gas in
+    airways and oesophagus is left out, and calcium of the aortic wall there is lost with it.
     """
 
     name: ClassVar[str] = "calcium_score"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Thoracic calcium score, not ECG-gated"
     about: ClassVar[About] = About(
-        purpose="Scores calcium between the lungs on CT without contrast agent.",
+        purpose="Scores calcium of heart and aorta on CT without contrast agent.",
         gives=(
-            "a segment of calcium",
-            "an Agatston-like score and the volume",
+            "a segment of calcium and a mark at each site",
+            "an Agatston-like score, of each site too, and the volume",
         ),
-        evidence="Of the whole mediastinum, not of the coronary arteries; not ECG-gated. Sharp "
-        "kernels brighten edges beside air.",
+        evidence="Of heart and thoracic aorta together, not of the coronary arteries; not "
+        "ECG-gated. Sharp kernels and loud images are refused. Compared with no score by a person.",
     )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
     inputs: ClassVar[InputContract] = InputContract(
@@ -104,27 +113,77 @@ class CalciumScoring:
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
         hu = hounsfield(volume, grid)
-        region = mediastinum(hu, grid.spacing_mm)
+        space = mediastinum(hu, grid.spacing_mm)
+        region = space.walls
         clear_padding(volume, grid, region)
+        if np.count_nonzero(space.between) * volume.voxel_ml < LEAST_REGION_ML:
+            raise NotApplicable("The images do not show the heart between two aerated lungs.")
+        _refuse_contrast_agent(hu, space.between)
         if np.count_nonzero(region) * volume.voxel_ml < LEAST_REGION_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")
-        _refuse_contrast_agent(hu, region)
+        _refuse_sharp(volume, hu, space.between, grid)
         found = agatston(hu, region, grid.spacing_mm)
-        clear_padding(volume, grid, found.mask)
-        labels = grid.restore(found.mask.view(np.uint8))
-        segment = structures.of("calcium").segment(
-            1,
-            (
-                measured(CALCIUM_SCORE, found.score, codes.NO_UNIT, digits=1),
-                measured(
-                    codes.VOLUME,
-                    np.count_nonzero(found.mask) * volume.voxel_ml,
-                    codes.MILLILITER,
-                ),
-            ),
+        if found.noise_hu > parameters.loud_hu:
+            raise NotApplicable(
+                f"Noise of {found.noise_hu:.0f} HU: it would be scored as calcium (limit "
+                f"{parameters.loud_hu:.0f} HU)."
+            )
+        clear_padding(volume, grid, found.sites)
+        sites = grid.restore(found.sites)
+        whole = Segmentation(
+            (sites > 0).astype(np.uint8), (_segment(found, sites, volume),), "Calcium"
         )
-        return Findings(
-            (Segmentation(labels, (segment,), title="Calcium"),), _remarks(found, parameters)
+        return Findings((whole, *_marks(found, sites)), _remarks(found))
+
+
+def _segment(found: CalciumScore, sites: NDArray[np.uint16], volume: Volume) -> Segment:
+    size_ml = np.count_nonzero(sites) * volume.voxel_ml
+    return structures.of("calcium").segment(
+        1,
+        (
+            measured(CALCIUM_SCORE, found.score, codes.NO_UNIT, digits=1),
+            measured(codes.VOLUME, size_ml, codes.MILLILITER),
+        ),
+    )
+
+
+def _marks(found: CalciumScore, sites: NDArray[np.uint16]) -> tuple[Detection, ...]:
+    """A box round each site with its own part of the score, the highest first."""
+    from scipy import ndimage
+
+    calcium = structures.of("calcium")
+    marks = []
+    boxes = ndimage.find_objects(sites, max_label=min(len(found.site_scores), MOST_SITES))
+    for number, (box, score) in enumerate(zip(boxes, found.site_scores, strict=False), start=1):
+        if box is None:
+            continue
+        marks.append(
+            Detection(
+                key=f"calcium_{number}",
+                kind=calcium.kind,
+                category=calcium.category,
+                first=(box[0].start, box[1].start, box[2].start),
+                last=(box[0].stop - 1, box[1].stop - 1, box[2].stop - 1),
+                measurements=(measured(CALCIUM_SCORE, score, codes.NO_UNIT, digits=1),),
+                site=calcium.site,
+            )
+        )
+    return tuple(marks)
+
+
+def _refuse_sharp(volume: Volume, hu: NDArray[np.int16], between: Mask, grid: PatientGrid) -> None:
+    from analyzers.segmentation.kernels import is_sharp, overshoot_hu
+
+    if volume.facts is not None and is_sharp(volume.facts.kernel):
+        raise NotApplicable(
+            "The images were made with a sharp kernel, whose edges pass for calcium: a smooth "
+            "reconstruction is needed."
+        )
+    over = overshoot_hu(hu, between, grid.spacing_mm)
+    if over is not None and over > LARGEST_OVERSHOOT_HU:
+        raise NotApplicable(
+            f"Soft tissue beside air is {over:.0f} HU brighter than behind it, as a sharp kernel "
+            "makes it; its edges pass for calcium: a smooth reconstruction is needed."
         )
 
 
@@ -139,17 +198,17 @@ def _refuse_contrast_agent(hu: NDArray[np.int16], region: Mask) -> None:
         raise NotApplicable("Heart and vessels hold contrast agent; calcium cannot be scored.")
 
 
-def _remarks(found: CalciumScore, parameters: CalciumParameters) -> tuple[str, ...]:
+def _remarks(found: CalciumScore) -> tuple[str, ...]:
+    count = len(found.site_scores)
     said = [
-        "Agatston-like score of everything calcified between the lungs (heart, coronary arteries, "
-        "valves, thoracic aorta, nodes); not ECG-gated, not a coronary score.",
-        f"{found.lesions} plaques, scored in slabs of {found.slab_mm:.1f} mm.",
-        "Sharp edges beside lung, airways and oesophagus can count as plaques: look at the marks.",
+        "Agatston-like score of calcium in the walls of heart, coronary arteries, valves and "
+        "thoracic aorta; not ECG-gated, not a coronary score.",
+        f"{count} sites, scored in slabs of {found.slab_mm:.1f} mm.",
     ]
+    if count:
+        said.append("Each mark has its own score: what is no calcium is taken off the total by it.")
+    if count > MOST_SITES:
+        said.append(f"The {MOST_SITES} highest of {count} sites are marked.")
     if found.smoothing_mm > 0:
         said.append(f"Smoothed by {found.smoothing_mm:.1f} mm against noise before scoring.")
-    if found.noise_hu > parameters.loud_hu:
-        said.append(
-            f"Noise of {found.noise_hu:.0f} HU: part of the score may be noise; do not compare it."
-        )
     return tuple(said)

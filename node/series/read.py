@@ -197,7 +197,11 @@ def _volume(
         suv_factor=activity.factor,
         suv_reason=activity.reason,
         subject=subject(header),
-        facts=replace(facts_of(headers), orientation=values.texts(header, "PatientOrientation")),
+        facts=replace(
+            facts_of(headers),
+            orientation=values.texts(header, "PatientOrientation"),
+            kernel=values.texts(header, "ConvolutionKernel"),
+        ),
         frame_of_reference=values.text(header, "FrameOfReferenceUID"),
         valid=measured_voxels(stored, [paddings[placed.frame.header] for placed in ordered]),
     )

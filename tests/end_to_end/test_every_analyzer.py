@@ -208,7 +208,7 @@ def test_results_of_an_analyzer_arrive_in_the_pacs_and_validate(
 def test_the_heavy_ones_do_so_on_a_whole_chest(
     orthanc: Orthanc, test_data: Path, tmp_path: Path
 ) -> None:
-    names = (*SLOW, "lung_segmentation", "airway_segmentation", "calcium_score")
+    names = (*SLOW, "lung_segmentation", "airway_segmentation")
     chest = Study(test_data / "studies/ct_lidc_idri_0314", names)
     for ended in ran([chest], orthanc, tmp_path / "node"):
         for name in names:

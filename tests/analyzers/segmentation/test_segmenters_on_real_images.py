@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,12 @@ def test_the_airways_of_a_chest_have_a_plausible_size_and_do_not_leak(chest: Vol
 
 
 @pytest.mark.slow
-def test_calcium_of_a_chest_is_little_and_bright(chest: Volume) -> None:
-    found, findings = analyze("calcium_score", chest)
-    marked = found.labels > 0
-    assert marked.sum() * chest.voxel_ml < 1.0
-    assert "not ECG-gated" in findings.remarks[0]
+def test_a_chest_with_a_sharp_kernel_gets_no_calcium_score(chest: Volume) -> None:
+    with pytest.raises(NotApplicable, match="sharp kernel"):
+        analyze("calcium_score", chest)
+    unnamed = replace(chest, facts=None)
+    with pytest.raises(NotApplicable, match="Soft tissue beside air"):
+        analyze("calcium_score", unnamed)
 
 
 def test_contrast_agent_in_an_abdomen_refuses_the_calcium_score(abdomen: Volume) -> None:
