@@ -55,7 +55,7 @@ class RuleAnnotation:
     """Applies rule sets to the findings of a study and states each conclusion with its reasons."""
 
     name: ClassVar[str] = "rule_annotation"
-    version: ClassVar[str] = "1.0.0"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Rule-based annotation"
     about: ClassVar[About] = About(
         purpose="Draws conclusions by written rules from what the other analyzers reported.",
@@ -92,5 +92,6 @@ class RuleAnnotation:
             raise NotApplicable("No analyzer has reported anything that these rules speak about.")
         rules = sum(len(one.rules) for one in sets)
         nothing = (f"None of {rules} rules applies to the findings.",)
-        remarks = found.undecided if found.statements else (*nothing, *found.undecided)
+        said = (*found.left_out, *found.undecided)
+        remarks = said if found.statements else (*nothing, *said)
         return Findings(found.statements, remarks)

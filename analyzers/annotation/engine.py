@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from analyzers.annotation.certainty import differing, left_out
 from analyzers.annotation.conditions import Scene, Truth
 from analyzers.annotation.rules import Rule, RuleSet
 from analyzers.contract import Statement, Volume
@@ -14,38 +15,65 @@ from analyzers.contract import Statement, Volume
 class Conclusions:
     """statements: what holds. undecided: sentences on rules that lacked a fact.
 
-    considered: how often a rule found all it looks at reported.
+    considered: how often a rule found all it looks at reported. left_out: sentences on marks that
+    were not certain enough to count.
     """
 
     statements: tuple[Statement, ...]
     undecided: tuple[str, ...]
     considered: int
+    left_out: tuple[str, ...] = ()
 
 
 def conclude(sets: Iterable[RuleSet], volume: Volume) -> Conclusions:
     """All conclusions of the rule sets for what is reported of a study, in the order of the files.
 
     A rule is passed over in silence when a condition is unmet or speaks of what nobody reported;
-    one that only lacks a fact (the age, say) is named as undecided.
+    one that only lacks a fact (the age, say) is named as undecided. Where a set counts certain
+    marks only, what all marks together would lead to follows as what holds if they are right.
     """
+    found = [_of_set(one, volume) for one in sets]
+    return Conclusions(
+        tuple(each for one in found for each in one.statements),
+        tuple(dict.fromkeys(each for one in found for each in one.undecided)),
+        sum(one.considered for one in found),
+        tuple(each for one in found for each in one.left_out),
+    )
+
+
+def _of_set(one: RuleSet, volume: Volume) -> Conclusions:
+    every = _applied(one, volume)
+    unsure = left_out(one.counted, volume) if one.counted else None
+    if unsure is None or not unsure.marks:
+        return every
+    sure = _applied(one, unsure.without(volume))
+    other = differing(list(sure.statements), list(every.statements))
+    return Conclusions(
+        (*sure.statements, *(unsure.otherwise(each) for each in other)),
+        sure.undecided if sure.considered else every.undecided,
+        every.considered,
+        (unsure.words(one.title),),
+    )
+
+
+def _applied(one: RuleSet, volume: Volume) -> Conclusions:
     statements: list[Statement] = []
     undecided: list[str] = []
     considered = 0
-    for one in sets:
-        for rule in one.rules:
-            for scene in _scenes(rule, volume):
-                judgements = [condition.judge(scene) for condition in rule.when]
-                truths = {judgement.truth for judgement in judgements}
-                if Truth.ABSENT in truths:
-                    continue
-                considered += 1
-                because = tuple(judgement.because for judgement in judgements)
-                if truths == {Truth.MET}:
-                    statements.append(_statement(one, rule, because))
-                elif truths == {Truth.MET, Truth.UNKNOWN}:
-                    gaps = [each.because for each in judgements if each.truth is Truth.UNKNOWN]
-                    undecided.append(f"{one.title}, {rule.name}: not decided, {', '.join(gaps)}.")
-    return Conclusions(tuple(statements), tuple(dict.fromkeys(undecided)), considered)
+    for rule in one.rules:
+        for scene in _scenes(rule, volume):
+            judgements = [condition.judge(scene) for condition in rule.when]
+            truths = {judgement.truth for judgement in judgements}
+            if Truth.ABSENT in truths:
+                continue
+            considered += 1
+            because = tuple(judgement.because for judgement in judgements)
+            if truths == {Truth.MET}:
+                statements.append(_statement(one, rule, because))
+            elif truths == {Truth.MET, Truth.UNKNOWN}:
+                gaps = [each.because for each in judgements if each.truth is Truth.UNKNOWN]
+                undecided.append(f"{one.title}, {rule.name}: not decided, {', '.join(gaps)}.")
+    return Conclusions(tuple(statements), tuple(undecided), considered)
 
 
 def _scenes(rule: Rule, volume: Volume) -> list[Scene]:

@@ -2,7 +2,8 @@
 
 A file has ``title``, ``source`` and a list ``[[rules]]``; a rule has ``name``, ``text``,
 ``conclusion`` (a code), ``when`` (conditions, all of which must hold) and, to be asked of each
-structure that an analyzer reports, ``for_each``. Nothing in a file is evaluated as code.
+structure that an analyzer reports, ``for_each``. A table ``[counted]`` says how certain the marks
+of an analyzer must be for the whole set. Nothing in a file is evaluated as code.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from analyzers.annotation.certainty import Counted
 from analyzers.annotation.conditions import (
     SERIES_FIELDS,
     SUBJECT_UNITS,
@@ -53,10 +55,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
+    """counted: how certain a mark must be for these rules; None: every mark counts."""
+
     name: str
     title: str
     source: str
     rules: tuple[Rule, ...]
+    counted: Counted | None = None
 
 
 def shipped() -> tuple[str, ...]:
@@ -110,6 +115,7 @@ def parse(name: str, text: str) -> RuleSet:
         title=whole.text("title"),
         source=whole.text("source"),
         rules=tuple(_rule(rule) for rule in rules),
+        counted=_counted(whole.table("counted")) if "counted" in whole else None,
     )
     whole.finish()
     return found
@@ -166,6 +172,15 @@ class _Table:
     def finish(self) -> None:
         if self._left:
             raise self.fault(f"unknown: {', '.join(sorted(self._left))}")
+
+
+def _counted(table: _Table) -> Counted:
+    least = table.number("least_certainty")
+    if not 0 < least <= 1:
+        raise table.fault("least_certainty must be a number above 0, at most 1")
+    found = Counted(table.text("analyzer"), table.text("question"), least)
+    table.finish()
+    return found
 
 
 def _rule(table: _Table) -> Rule:

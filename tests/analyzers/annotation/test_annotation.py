@@ -35,6 +35,13 @@ def nodule(number: int, ml: float) -> Reported:
     return Reported("lung_nodule", f"nodule_{number}", Measurement(codes.VOLUME, ml, ML))
 
 
+def marked(number: int, ml: float, certainty: float) -> tuple[Reported, Reported]:
+    question = Code("NODULE", "99WETREAD", "Solid lung nodule")
+    answer = Code("371930009", "SCT", "Possible")
+    sure = Classification(question, answer, certainty)
+    return nodule(number, ml), Reported("lung_nodule", f"nodule_{number}", sure)
+
+
 def emphysema(side: str, percent: float) -> Reported:
     value = Measurement(codes.LOW_ATTENUATION_FRACTION, percent, codes.PERCENT)
     return Reported("lung_segmentation", side, value)
@@ -89,6 +96,35 @@ def test_each_of_several_nodules_gets_its_own_and_cites_its_values() -> None:
     assert large.because[0] == "Volume (nodule 2) = 300 mm3"
     assert "DOI 10.1148/radiol.2017161659" in large.source
     assert large.rule == "fleischner_2017: one of several nodules, 100 mm3 or more"
+
+
+def test_uncertain_marks_do_not_count_and_what_they_would_change_is_said_beside() -> None:
+    found = annotate(series(*marked(1, 2.4, 0.79), *marked(2, 0.3, 0.85)))
+    assert meanings(found) == ["FLEISCH17-1C", "IF-UNCERTAIN-TOO"]
+    counted, other = (item for item in found.items if isinstance(item, Statement))
+    assert counted.because[0] == "Volume (nodule 2) = 300 mm3"
+    assert other.text.startswith(
+        "If the marks left out are nodules too: Several solid nodules, one of 6 mm or more: CT at"
+    )
+    assert other.because[-1] == "left out: nodule 1 (79 %)"
+    assert found.remarks == (
+        "Incidental pulmonary nodules (Fleischner Society 2017): 1 of 2 marks are not counted,"
+        " their certainty is below 80 %: nodule 1 (79 %).",
+    )
+
+
+def test_no_mark_certain_enough_leads_to_no_recommendation_but_that_of_all() -> None:
+    found = annotate(series(*marked(1, 0.2, 0.4)))
+    assert meanings(found) == ["IF-UNCERTAIN-TOO"]
+    (other,) = (item for item in found.items if isinstance(item, Statement))
+    assert "Single solid nodule of 6-8 mm: CT at 6-12 months" in other.text
+    assert "1 of 1 marks are not counted" in found.remarks[0]
+
+
+def test_uncertain_marks_that_change_nothing_are_only_named() -> None:
+    found = annotate(series(*marked(1, 0.3, 0.9), *marked(2, 0.4, 0.8), *marked(3, 0.5, 0.3)))
+    assert meanings(found) == ["FLEISCH17-2B", "FLEISCH17-2B"]
+    assert "nodule 3 (30 %)" in found.remarks[0]
 
 
 def test_the_guideline_is_not_applied_to_the_young_and_says_so() -> None:
@@ -196,6 +232,13 @@ def test_the_shipped_sets_load_and_name_their_sources() -> None:
         assert len(found.source) > 20
         assert all(len(rule.conclusion.value) <= 16 for rule in found.rules)
         assert all(len(rule.conclusion.meaning) <= 64 for rule in found.rules), name
+
+
+@pytest.mark.parametrize("least", ["0", "1.5", '"much"'])
+def test_the_least_certainty_of_a_set_is_a_share(least: str) -> None:
+    table = f'[counted]\nanalyzer = "a"\nquestion = "Q"\nleast_certainty = {least}\n[[rules]]'
+    with pytest.raises(BrokenRules, match="least_certainty must be a number"):
+        parse("own", OWN.replace("[[rules]]", table))
 
 
 @given(st.floats(0.001, 1e6))
