@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from analyzers import devices, registry
+from analyzers import devices, registry, repeatability
 from analyzers.contract import AnalyzerError, AnalyzerInfo, InputContract
 from analyzers.contract.parameters import Declared
 from node.errors import SettingsError
@@ -108,6 +108,7 @@ def _sections(info: AnalyzerInfo, card: str) -> list[str]:
         ("after", ", ".join(info.after)),
         ("gives", "; ".join(info.about.gives)),
         ("known of it", info.about.evidence),
+        ("repeated", repeatability.in_words(info.name, info.version)),
         ("model card", card),
         ("stopped after", limits),
     ]

@@ -15,7 +15,7 @@ from importlib.metadata import version
 
 import structlog
 
-from analyzers import answer, borders, devices, registry
+from analyzers import answer, borders, devices, registry, repeatability
 from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported
 from analyzers.preload import preload
 from node.errors import awaited, is_transient
@@ -221,7 +221,9 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     companions = {role: one.volume for role, one in source.companions.items() if one.volume}
     volume = replace(source.volume, companions=companions, reported=_reported(ticket))
     with stages.analyzing():
-        return borders.told(answer.checked(analyzer.analyze(volume, parameters), volume), volume)
+        findings = answer.checked(analyzer.analyze(volume, parameters), volume)
+        whole = borders.told(findings, volume)
+        return repeatability.told(whole, analyzer.name, analyzer.version)
 
 
 def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:

@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import FileResponse, HTMLResponse
 from markupsafe import Markup
 
-from analyzers import registry
+from analyzers import registry, repeatability
 from analyzers.contract import AnalyzerError, AnalyzerInfo
 from node.web import card, parameters
 from node.web.access.roles import Role, needs
@@ -54,6 +54,7 @@ def routes(context: WebContext, render: Render) -> Router:
             card=Markup("") if is_elsewhere or not path else _shown(name, path),
             address=path if is_elsewhere else "",
             rules=_rules(context, name),
+            repeated=repeatability.in_words(name, listed.info.version) if listed.info else "",
         )
 
     @router.get("/analyzers/{name}/figures/{figure}", dependencies=_VIEWER)

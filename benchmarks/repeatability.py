@@ -1,0 +1,200 @@
+"""How far the numbers of analyzers go apart when the same body is imaged again.
+
+    python -m benchmarks.repeatability FOLDER ANALYZER... [--repeats N] [--series N] [--write]
+
+Every series below the folder that an analyzer accepts is read, sampled anew N times (moved by up to
+half a voxel along each axis, between voxels linearly) and given noise as strong as its own (from
+the differences of neighbours: Immerkaer, CVIU 1996;64:300). Printed is one table for each analyzer;
+``--write`` keeps it in ``analyzers/repeatability.toml``. A structure that is not found in every
+repeat is told of, and is no part of the numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+import analyzers
+from analyzers import registry
+from analyzers.contract import Analyzer, Detection, Findings, NotApplicable, Segmentation, Volume
+from analyzers.repeatability import FILE, RATIO_UNITS, WIDTHS, measurements
+from node.intake.folder import read_folder
+from node.series.geometry import UnsupportedSeries
+from node.series.read import read_series
+
+PLACE = Path(analyzers.__file__).parent / FILE
+NOISE_OF_LAPLACIAN = 6.0
+"""By which the response of the difference operator to noise is wider than the noise."""
+MEDIAN_OF_NORMAL = 0.6745
+
+Key = tuple[str, str, str]
+"""Structure, name of the number, its unit."""
+Table = dict[Key, list[list[float]]]
+"""Of each number its repeats, one list a series."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("names", nargs="+")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--series", type=int, default=6, help="at most so many")
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    for name in given.names:
+        found, series = repeated(name, given.folder, given.repeats, given.series)
+        below = coefficients(found)
+        print(f"## {name} {registry.load(name).version}: {series} series, {given.repeats} repeats")
+        for meaning, words in below.items():
+            print(f"{meaning}: {words}")
+        if given.write and below:
+            keep(name, series, given.repeats, below)
+    return 0
+
+
+def repeated(name: str, folder: Path, repeats: int, most: int) -> tuple[Table, int]:
+    """The numbers of every repeat, and of how many series."""
+    analyzer = registry.load(name)("cpu")
+    table: Table = defaultdict(list)
+    series = 0
+    for where, volume in volumes(name, folder):
+        rows = _numbers_of_repeats(analyzer, name, volume, repeats)
+        if rows:
+            series += 1
+            for key, values in rows.items():
+                table[key].append(values)
+            print(f"{where.name}: {len(rows)} numbers", file=sys.stderr)
+        if series == most:
+            break
+    return table, series
+
+
+def _numbers_of_repeats(
+    analyzer: Analyzer, name: str, volume: Volume, repeats: int
+) -> dict[Key, list[float]]:
+    rng = np.random.default_rng(7)
+    found: dict[Key, list[float]] = defaultdict(list)
+    for _ in range(repeats):
+        try:
+            findings = analyzer.analyze(again(volume, rng), registry.parameters(name, {}))
+        except NotApplicable as reason:
+            print(f"not applicable: {reason}", file=sys.stderr)
+            return {}
+        for key, value in _numbers(findings):
+            found[key].append(value)
+    whole = {key: values for key, values in found.items() if len(values) == repeats}
+    for structure, meaning, _ in found.keys() - whole.keys():
+        print(f"{structure} {meaning}: not in every repeat", file=sys.stderr)
+    return whole
+
+
+def _numbers(findings: Findings) -> Iterator[tuple[Key, float]]:
+    """Those of structures under their names; of marks, which have none that last, under none."""
+    for item in findings.items:
+        if isinstance(item, Segmentation):
+            for segment in item.segments:
+                for one in segment.measurements:
+                    yield (
+                        (segment.structure or segment.label, one.name.meaning, one.unit.value),
+                        one.value,
+                    )
+    rest = replace(
+        findings,
+        items=tuple(one for one in findings.items if not isinstance(one, Segmentation | Detection)),
+    )
+    for one in measurements(rest):
+        yield ("", one.name.meaning, one.unit.value), one.value
+
+
+def again(volume: Volume, rng: np.random.Generator) -> Volume:
+    """The same body, sampled between the voxels, with more noise.
+
+    What lies outside what was measured stays outside it.
+    """
+    values = volume.values(np.float32)
+    shift = [rng.uniform(-0.5, 0.5) if size > 1 else 0.0 for size in values.shape]
+    moved = ndimage.shift(values, shift, order=1, mode="nearest")
+    moved += rng.normal(0.0, noise_of(values, volume.valid), values.shape).astype(np.float32)
+    if np.issubdtype(volume.stored.dtype, np.integer):
+        moved = np.round(moved)
+    slices = values.shape[0]
+    return replace(volume, stored=moved, slope=np.ones(slices), intercept=np.zeros(slices))
+
+
+def noise_of(values: NDArray[np.float32], valid: NDArray[np.bool_] | None) -> float:
+    """Standard deviation of the noise, in the unit of the values; blank parts are left out."""
+    plane = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    response = np.stack([ndimage.convolve(one, plane) for one in values])
+    counts = response != 0 if valid is None else (response != 0) & valid
+    if not counts.any():
+        return 0.0
+    return float(np.median(np.abs(response[counts])) / MEDIAN_OF_NORMAL / NOISE_OF_LAPLACIAN)
+
+
+def coefficients(table: Table) -> dict[str, str]:
+    """The repeatability coefficient of each number, in words: over all structures and series."""
+    spreads: dict[tuple[str, str], list[float]] = defaultdict(list)
+    for (_, meaning, unit), rows in table.items():
+        for values in rows:
+            spread, middle = float(np.std(values, ddof=1)), float(np.mean(values))
+            if not np.isfinite([spread, middle]).all():
+                continue
+            if unit in RATIO_UNITS and middle > 0:
+                spreads[meaning, "%"].append(100.0 * spread / middle)
+            elif unit not in RATIO_UNITS:
+                spreads[meaning, unit].append(spread)
+    return {
+        meaning: f"{WIDTHS * float(np.sqrt(np.mean(np.square(found)))):.2g} {shown(unit)}".rstrip()
+        for (meaning, unit), found in sorted(spreads.items())
+    }
+
+
+def shown(unit: str) -> str:
+    """A UCUM unit as people write it."""
+    return {"[hnsf'U]": "HU", "1": "", "%": "%"}.get(unit, unit)
+
+
+def volumes(name: str, folder: Path) -> Iterator[tuple[Path, Volume]]:
+    """The series below a folder that an analyzer accepts."""
+    inputs = registry.info(name).inputs
+    for series in read_folder(folder).series:
+        paths = [Path(instance.key) for instance in series.instances]
+        try:
+            volume = read_series(paths).volume
+        except UnsupportedSeries:
+            continue
+        if volume is not None and volume.facts is not None and not inputs.refusals(volume.facts):
+            yield paths[0].parent, volume
+
+
+def keep(name: str, series: int, repeats: int, below: dict[str, str]) -> None:
+    """Write one analyzer's numbers into the table, those of the others as they are."""
+    table = tomllib.loads(PLACE.read_text("utf-8")) if PLACE.exists() else {}
+    version = registry.load(name).version
+    table[name] = {"version": version, "series": series, "repeats": repeats, "below": below}
+    PLACE.write_text("\n".join(_lines(table)), "utf-8")
+
+
+def _lines(table: dict[str, dict[str, object]]) -> Iterator[str]:
+    yield "# Measured by benchmarks.repeatability; what it says: repeatability.py beside it."
+    for name, row in sorted(table.items()):
+        yield f"\n[{name}]"
+        yield f'version = "{row["version"]}"'
+        yield f"series = {row['series']}\nrepeats = {row['repeats']}\n\n[{name}.below]"
+        below = row["below"]
+        assert isinstance(below, dict)
+        yield from (f'"{meaning}" = "{words}"' for meaning, words in sorted(below.items()))
+    yield ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
