@@ -220,10 +220,12 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     source.volume.stored.flags.writeable = False
     companions = {role: one.volume for role, one in source.companions.items() if one.volume}
     volume = replace(source.volume, companions=companions, reported=_reported(ticket))
+    from analyzers.anatomy import standing  # a worker's alone: it brings OpenCV
+
     with stages.analyzing():
         findings = answer.checked(analyzer.analyze(volume, parameters), volume)
-        whole = borders.told(findings, volume)
-        return repeatability.told(whole, analyzer.name, analyzer.version)
+        standing_so = standing.told(borders.told(findings, volume), volume)
+        return repeatability.told(standing_so, analyzer.name, analyzer.version)
 
 
 def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:
