@@ -49,6 +49,11 @@ class Place:
         return float(self.position @ self.normal)
 
     @property
+    def counted(self) -> float:
+        """Along the normal of its rows and columns, as the slices of a report are counted."""
+        return float(self.position @ np.cross(self.along_columns, self.along_rows))
+
+    @property
     def plane(self) -> str:
         """The anatomical plane that it is nearest to."""
         return _PLANES[int(np.abs(self.normal).argmax())]

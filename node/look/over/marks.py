@@ -40,13 +40,13 @@ class Marks:
         """The slice of the first finding's largest shape that is no frame round the image."""
         whole: int | None = None
         for entry in self.legend.entries:
-            found: list[tuple[float, int]] = []
+            found: list[tuple[float, float, int]] = []
             for shape in (one for one in self._shapes if one.entry == entry.number):
                 for index in self._slices(stack, shape):
                     shown = stack.slices[index]
                     area = shape.area(shown)
                     if area < _WHOLE * shown.rows * shown.columns:
-                        found.append((area, -index))
+                        found.append((area, stack.counted(index), index))
                     whole = index if whole is None else whole
             if found:
                 return _middle_of_largest(found)
@@ -60,8 +60,8 @@ class Marks:
         return [index for index, one in enumerate(stack.slices) if shape.lies_on(one)]
 
 
-def _middle_of_largest(found: Sequence[tuple[float, int]]) -> int:
-    """A box is as large on each slice that it crosses: the middle one of them."""
-    largest = max(area for area, _ in found)
-    slices = sorted(-index for area, index in found if area >= largest - 1e-6)
-    return slices[(len(slices) - 1) // 2]
+def _middle_of_largest(found: Sequence[tuple[float, float, int]]) -> int:
+    """A box is as large on each slice that it crosses: the middle one of them, as reports count."""
+    largest = max(area for area, _, _ in found)
+    slices = sorted((at, index) for area, at, index in found if area >= largest - 1e-6)
+    return slices[(len(slices) - 1) // 2][1]

@@ -36,6 +36,7 @@ class Segment:
     number: int
     label: str
     rgb: Rgb
+    abnormal: bool
 
 
 class Segments:
@@ -51,7 +52,7 @@ class Segments:
         self._title = self._title or values.text(header, "SeriesDescription") or "Segmentation"
         self.segments = tuple(_segments(header))
         self._rgb = {one.number: one.rgb for one in self.segments}
-        self.abnormal = any(_is_abnormal(one) for one in values.items(header, "SegmentSequence"))
+        self.abnormal = any(one.abnormal for one in self.segments)
         self._segment = _numbers(header)
         self._planes = planes_of(header)
 
@@ -77,16 +78,17 @@ class Segments:
                 self._draw_plane(canvas, frame, canvas.sampled(_small(plane), to_plane), style)
 
     def best(self, stack: Stack) -> int | None:
-        """Where the first segment that has a pixel is largest."""
+        """Where the first segment that has a pixel is largest: what should not be there before what
+        is only measured; of equal slices the first that a report would count."""
         areas = self.areas
-        for one in self.segments:
+        for one in sorted(self.segments, key=lambda one: not one.abnormal):
             found = [
-                (areas[frame, one.number], -index)
+                (areas[frame, one.number], -stack.counted(index), index)
                 for index, frame in self._placed(stack, one.number)
                 if areas.get((frame, one.number))
             ]
             if found:
-                return -max(found)[1]
+                return max(found)[2]
         return next((index for index, _ in self._placed(stack, None)), None)
 
     # --- which frames -----------------------------------------------------------------------------
@@ -198,7 +200,8 @@ def _segments(header: Dataset) -> Iterator[Segment]:
         if number is None or (is_map and number == 0):
             continue
         label = values.text(item, "SegmentLabel") or f"Segment {number}"
-        yield Segment(number, label, known.get(number, colours.spare(number)))
+        rgb = known.get(number, colours.spare(number))
+        yield Segment(number, label, rgb, _is_abnormal(item))
 
 
 def _is_abnormal(item: Dataset) -> bool:

@@ -2,26 +2,57 @@
 
 const params = new URLSearchParams(location.search);
 
-// How much of a slice is marked, in groups of four bytes: a hundred million pixels take their time.
-function count(labels) {
-  if (!labels || labels.byteOffset % 4) return 0;
+// How many pixels of a slice each segment has: a hundred million pixels take their time, so that
+// groups of four bytes with nothing in them are passed over.
+function areas(labels) {
+  const found = new Uint32Array(labels?.BYTES_PER_ELEMENT === 1 ? 256 : 65536);
+  if (!labels || labels.byteOffset % 4) return found;
   const groups = new Uint32Array(labels.buffer, labels.byteOffset, labels.byteLength >> 2);
-  let marked = 0;
-  for (let at = 0; at < groups.length; at++) marked += groups[at] !== 0;
-  return marked;
+  const each = 4 / labels.BYTES_PER_ELEMENT;
+  for (let at = 0; at < groups.length; at++) {
+    if (!groups[at]) continue;
+    for (let pixel = at * each; pixel < (at + 1) * each; pixel++) found[labels[pixel]]++;
+  }
+  for (let rest = groups.length * each; rest < labels.length; rest++) found[labels[rest]]++;
+  return found;
 }
 
-// The slice of a segmentation on which most is marked: OHIF would open the first with anything.
-function fullestSlice(imageIds) {
-  const { cache } = window.cornerstone;
-  let best = null;
-  let most = 0;
+// How far along the normal of its rows and columns an image lies: the order in which reports count.
+function depth(imageId) {
+  const plane = window.cornerstone.metaData.get('imagePlaneModule', imageId);
+  const { rowCosines: r, columnCosines: c, imagePositionPatient: p } = plane || {};
+  if (!r || !c || !p) return 0;
+  const across = [r[1] * c[2] - r[2] * c[1], r[2] * c[0] - r[0] * c[2], r[0] * c[1] - r[1] * c[0]];
+  return across.reduce((sum, part, axis) => sum + part * p[axis], 0);
+}
+
+// The slice on which each segment is largest, by its number; of equal ones the first in depth.
+function keySlices(imageIds) {
+  const found = new Map();
   for (const id of imageIds || []) {
-    const image = cache.getImage(id);
-    const marked = count(image?.voxelManager?.getScalarData());
-    if (marked > most) [best, most] = [image.referencedImageId, marked];
+    const image = window.cornerstone.cache.getImage(id);
+    const at = depth(image?.referencedImageId);
+    areas(image?.voxelManager?.getScalarData()).forEach((area, segment) => {
+      if (!segment || !area) return;
+      const best = found.get(segment);
+      if (!best || area > best.area || (area === best.area && at < best.at))
+        found.set(segment, { area, at, imageId: image.referencedImageId });
+    });
   }
-  return best;
+  return found;
+}
+
+const ABNORMAL = '49755003'; // Morphologically Abnormal Structure (SNOMED CT)
+const isAbnormal = segment =>
+  [segment.SegmentedPropertyCategoryCodeSequence].flat()[0]?.CodeValue === ABNORMAL;
+
+// What a segmentation opens on, as the node's own view does: what should not be there before what is
+// only measured, in the order of their numbers; OHIF would open the first slice with anything.
+function keySlice({ imageIds, instance }) {
+  const found = keySlices(imageIds);
+  const listed = [instance?.SegmentSequence || []].flat().filter(one => found.has(one.SegmentNumber));
+  const first = listed.find(isAbnormal) || listed[0];
+  return found.get(first?.SegmentNumber)?.imageId;
 }
 
 // Two series side by side, the one that was made and the one it was made from: ?beside=<series>.
@@ -132,7 +163,7 @@ const wetread = {
     displaySetService.subscribe(added, ({ displaySetsAdded }) => displaySetsAdded.forEach(placeFrames));
     const loaded = segmentationService.EVENTS.SEGMENTATION_LOADING_COMPLETE;
     segmentationService.subscribe(loaded, ({ segDisplaySet }) => {
-      const slice = segDisplaySet && fullestSlice(segDisplaySet.imageIds);
+      const slice = segDisplaySet && keySlice(segDisplaySet);
       if (slice) segDisplaySet.firstSegmentedSliceImageId = slice;
     });
   },

@@ -39,6 +39,8 @@ OPTIONS = (
     "--force-color-profile=srgb",
 )
 PATIENCE_MS = 90_000
+NPM_S = 120.0
+"""Less than a test that asks for OHIF may take."""
 _COLOURED = """
 () => { const canvas = document.querySelector('.cornerstone-canvas');
   if (!canvas?.width) return false;
@@ -65,7 +67,7 @@ def installed_ohif() -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not Viewer(CACHE).is_installed:
             try:
-                install(CACHE, None, lambda step: None)
+                install(CACHE, None, lambda step: None, npm_s=NPM_S)
             except CannotInstall as error:
                 pytest.skip(f"OHIF cannot be had, and is not looked at: {error}")
     return CACHE

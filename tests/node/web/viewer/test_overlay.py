@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +11,11 @@ import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from pydicom import dcmread
+from pydicom import Dataset, dcmread
 
 from node.demo.ct_files import CtSeries
 from node.demo.phantom import CORONAL, FEET_FIRST, OBLIQUE, SAGITTAL, SUPINE, ChestPhantom
+from node.look.place import place_of
 from node.web.viewer import links
 from storage.records import JobState
 from tests.node.web.viewer import ohif
@@ -29,11 +31,12 @@ PLANES = {"axial": SUPINE, **TURNED}
 class Known:
     """A phantom that the node has analyzed; its frames do not end with a byte.
 
-    slices: the place in the stack by SOP Instance UID.
+    slices: the place in the stack by SOP Instance UID; files: the headers by it.
     """
 
     phantom: ChestPhantom
     slices: dict[str, int]
+    files: dict[str, Dataset]
     job: int
 
     def lungs_mm(self, sop_instance_uid: str) -> NDArray[np.float64]:
@@ -61,16 +64,21 @@ def analyzed(node: Node, folder: Path, plane: str) -> Known:
     state = node.wait_for_results(before + 1)
     job = max(state.jobs, key=lambda one: one.id)
     assert job.state is JobState.DONE, job.reason
-    return Known(phantom, _slices(phantom, files), job.id)
+    headers = headers_of(files)
+    return Known(phantom, _slices(phantom, headers), headers, job.id)
 
 
-def _slices(phantom: ChestPhantom, files: list[Path]) -> dict[str, int]:
+def headers_of(files: list[Path]) -> dict[str, Dataset]:
+    read = [dcmread(path, stop_before_pixels=True) for path in files]
+    return {str(header.SOPInstanceUID): header for header in read}
+
+
+def _slices(phantom: ChestPhantom, headers: dict[str, Dataset]) -> dict[str, int]:
     to_index = np.linalg.inv(phantom.affine)
     found = {}
-    for path in files:
-        header = dcmread(path, stop_before_pixels=True)
+    for uid, header in headers.items():
         at = to_index @ [*map(float, header.ImagePositionPatient), 1.0]
-        found[str(header.SOPInstanceUID)] = round(at[0])
+        found[uid] = round(at[0])
     return found
 
 
@@ -100,6 +108,56 @@ def check(node: Node, shown: Shown, folder: Path, plane: str) -> None:
     assert distance < 8, f"the middle of the overlay is {distance:.1f} pixels off"
     assert shown.elsewhere == []
     assert shown.complaints == []
+    assert_one_slice(node, shown, known)
+
+
+def assert_one_slice(node: Node, shown: Shown, known: Known) -> None:
+    """The report names and outlines the slice that both viewers open."""
+    (study,) = {one.study_id for one in node.state().jobs if one.id == known.job}
+    said, outlined = report_of(shown.host, known)
+    own = httpx.get(f"http://{shown.host}/studies/{study}/look")
+    found = re.search(r"slice (\d+) of \d+", own.text)
+    assert found, own.text
+    in_order = sorted(known.files, key=lambda uid: depth(known.files[uid]))
+    assert in_order[int(found[1]) - 1] == outlined
+    assert shown.image() == outlined
+    assert f"image {known.files[outlined].InstanceNumber}" in said
+
+
+def report_of(host: str, known: Known) -> tuple[str, str]:
+    """The answer of the report, and the image of the first outline in it."""
+    (header, *_) = known.files.values()
+    root = f"http://{host}/dicom-web/studies/{header.StudyInstanceUID}"
+    (series,) = httpx.get(f"{root}/series", params={"Modality": "SR"}).json()
+    (report,) = httpx.get(f"{root}/series/{series['0020000E']['Value'][0]}/metadata").json()
+    items = list(items_of(Dataset.from_json(report)))
+    said = next(one.TextValue for one in items if _named(one) == "Conclusion")
+    region = next(one for one in items if one.ValueType == "SCOORD")
+    (image,) = region.ContentSequence
+    return str(said), str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+
+
+def items_of(item: Dataset) -> Iterator[Dataset]:
+    """All content items below one, in the order of the document."""
+    for one in item.get("ContentSequence", ()):
+        yield one
+        yield from items_of(one)
+
+
+def _named(item: Dataset) -> str:
+    return (
+        str(item.ConceptNameCodeSequence[0].CodeMeaning)
+        if "ConceptNameCodeSequence" in item
+        else ""
+    )
+
+
+def depth(header: Dataset) -> float:
+    """The place in the order in which a series is looked through."""
+    orientation, position = header.ImageOrientationPatient, header.ImagePositionPatient
+    place = place_of([*map(float, position)], [*map(float, orientation)], [1.0, 1.0])
+    assert place is not None
+    return place.depth
 
 
 @pytest.mark.interop
