@@ -146,6 +146,41 @@ function placeFrames(displaySet) {
     (loaded ??= load(asked).then(volume => putInPlace(displaySet, volume)));
 }
 
+// OHIF takes the distance between rows for that between columns and the other way round when it places
+// the points of a report (imageToWorldCoords): with pixels that are not square a shape would lie beside
+// its organ. The points are given so that they come to lie where they are.
+let planeOf = () => undefined; // of an image that a report refers to, once a study is open
+const placed = new WeakSet();
+
+function placePoints(coordinates) {
+  const { GraphicData: points, ReferencedSOPSequence: referred } = coordinates;
+  const image = [referred].flat()[0];
+  if (!points || !image || placed.has(coordinates)) return;
+  const { rowPixelSpacing: rows, columnPixelSpacing: columns } = planeOf(image) || {};
+  if (!rows || !columns) return;
+  const scale = [columns / rows, rows / columns];
+  coordinates.GraphicData = [...points].map((at, index) => (at - 0.5) * scale[index % 2] + 0.5);
+  placed.add(coordinates);
+}
+
+// A measurement that refers to a segment alone has no coordinates: OHIF's reader needs a place.
+function readMeasurement({ measurement }) {
+  if (!measurement.coords.length) return { ...measurement, coords: [{}] };
+  measurement.coords.filter(one => one.ValueType === 'SCOORD').forEach(placePoints);
+  return measurement;
+}
+
+function planes({ displaySetService }, [source]) {
+  return ({ ReferencedSOPInstanceUID: uid, ReferencedFrameNumber: number }) => {
+    const instances = displaySetService.getActiveDisplaySets().flatMap(one => one.instances || []);
+    const instance = instances.find(one => one.SOPInstanceUID === uid);
+    if (!instance) return undefined;
+    const frame = [number].flat()[0];
+    const imageId = source.getImageIdsForInstance({ instance, frame });
+    return window.cornerstone.metaData.get('imagePlaneModule', imageId);
+  };
+}
+
 const wetread = {
   id: 'wetread',
   preRegistration({ servicesManager }) {
@@ -157,7 +192,9 @@ const wetread = {
   },
   getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
   onModeEnter({ servicesManager, extensionManager }) {
-    extensionManager.getActiveDataSource().forEach(readByFrames);
+    const sources = extensionManager.getActiveDataSource();
+    sources.forEach(readByFrames);
+    planeOf = planes(servicesManager.services, sources);
     const { displaySetService, segmentationService } = servicesManager.services;
     const added = displaySetService.EVENTS.DISPLAY_SETS_ADDED;
     displaySetService.subscribe(added, ({ displaySetsAdded }) => displaySetsAdded.forEach(placeFrames));
@@ -186,11 +223,7 @@ window.config = {
   customizationService: {
     'ohif.tours': { $set: [] }, // eleven steps that cover the first picture
     'segmentation.store.defaultMode': { $set: '%segmentations_as%' },
-    // A measurement that refers to a segment alone has no coordinates: OHIF's reader needs a place.
-    onBeforeSRAddMeasurement: {
-      $set: ({ measurement }) =>
-        measurement.coords.length ? measurement : { ...measurement, coords: [{}] },
-    },
+    onBeforeSRAddMeasurement: { $set: readMeasurement },
   },
   disableConfirmationPrompts: true, // a segmentation is shown at once
   investigationalUseDialog: { option: 'never' },

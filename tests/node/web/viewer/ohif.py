@@ -52,6 +52,13 @@ _COLOURED = """
   }
   return coloured > 200; }
 """
+_OUTLINES = """
+() => { const pane = document.querySelector('.viewport-element')?.getBoundingClientRect();
+  return [...document.querySelectorAll('svg.svg-layer :is(path, polyline, polygon)')]
+    .map(shape => shape.getBoundingClientRect()).filter(box => box.width > 20)
+    .map(box => [box.left - pane.left, box.top - pane.top,
+                 box.right - pane.left, box.bottom - pane.top]); }
+"""
 _DRAWN = "document.querySelector('.cornerstone-canvas').toDataURL('image/png')"
 _IMAGE = "cornerstone.getRenderingEngines()[0].getViewports()[0].getCurrentImageId()"
 _PROJECT = """
@@ -102,6 +109,12 @@ class Shown:
         pixels = np.asarray(picture).astype(int)
         coloured: NDArray[np.bool_] = pixels.max(2) - pixels.min(2) > 25
         return coloured
+
+    def outlines(self) -> list[NDArray[np.float64]]:
+        """Left, top, right and bottom of the closed shapes of a report, once there are any."""
+        self.page.wait_for_function(f"({_OUTLINES})().length > 0", timeout=PATIENCE_MS)
+        self.page.wait_for_load_state("networkidle")
+        return [np.array(box) for box in self.page.evaluate(_OUTLINES)]
 
     def image(self) -> str:
         """The SOP Instance UID of the image that is shown."""

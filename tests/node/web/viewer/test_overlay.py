@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import numpy as np
@@ -39,11 +40,11 @@ class Known:
     files: dict[str, Dataset]
     job: int
 
-    def lungs_mm(self, sop_instance_uid: str) -> NDArray[np.float64]:
-        """The voxels of both lungs on a slice, in the patient."""
+    def mm(self, sop_instance_uid: str, *structures: str) -> NDArray[np.float64]:
+        """The voxels of structures on a slice, in the patient."""
         at = self.slices[sop_instance_uid]
-        masks = self.phantom.truth.masks
-        rows, columns = np.nonzero((masks["left_lung"] | masks["right_lung"])[at])
+        masks = [self.phantom.truth.masks[one][at] for one in structures]
+        rows, columns = np.nonzero(np.any(masks, axis=0))
         index = np.stack([np.full_like(rows, at), rows, columns, np.ones_like(rows)])
         return (self.phantom.affine @ index)[:3].T
 
@@ -102,39 +103,64 @@ def check(node: Node, shown: Shown, folder: Path, plane: str) -> None:
     known = analyzed(node, folder, plane)
     shown.page.goto(f"http://{shown.host}/")
     shown.follow(links.of_job(known.job))
-    expected = shown.project(known.lungs_mm(shown.image())).mean(0)
+    expected = shown.project(known.mm(shown.image(), "left_lung", "right_lung")).mean(0)
     rows, columns = np.nonzero(shown.overlay())
     distance = np.hypot(*(np.array([columns.mean(), rows.mean()]) - expected))
     assert distance < 8, f"the middle of the overlay is {distance:.1f} pixels off"
     assert shown.elsewhere == []
     assert shown.complaints == []
     assert_one_slice(node, shown, known)
+    assert_the_outline_fits(shown, known)
 
 
 def assert_one_slice(node: Node, shown: Shown, known: Known) -> None:
     """The report names and outlines the slice that both viewers open."""
     (study,) = {one.study_id for one in node.state().jobs if one.id == known.job}
-    said, outlined = report_of(shown.host, known)
+    report = report_of(shown.host, known)
     own = httpx.get(f"http://{shown.host}/studies/{study}/look")
     found = re.search(r"slice (\d+) of \d+", own.text)
     assert found, own.text
     in_order = sorted(known.files, key=lambda uid: depth(known.files[uid]))
-    assert in_order[int(found[1]) - 1] == outlined
-    assert shown.image() == outlined
-    assert f"image {known.files[outlined].InstanceNumber}" in said
+    assert in_order[int(found[1]) - 1] == report.outlined
+    assert shown.image() == report.outlined
+    assert f"image {known.files[report.outlined].InstanceNumber}" in report.said
 
 
-def report_of(host: str, known: Known) -> tuple[str, str]:
-    """The answer of the report, and the image of the first outline in it."""
+def assert_the_outline_fits(shown: Shown, known: Known) -> None:
+    """That of the report lies round the first lung, though pixels are no squares."""
+    report = report_of(shown.host, known)
+    shown.page.goto(f"http://{shown.host}/viewer?{urlencode(report.asked)}")
+    boxes = shown.outlines()
+    assert shown.image() == report.outlined
+    points = shown.project(known.mm(report.outlined, "right_lung"))
+    expected = np.array([*points.min(0), *points.max(0)])
+    apart = min(float(np.abs(expected - box).max()) for box in boxes)
+    assert apart < 12, f"the outline is {apart:.1f} pixels off"
+    assert shown.complaints == []
+
+
+@dataclass(frozen=True)
+class Report:
+    """said: its answer; outlined: the image of the first outline; asked: what OHIF is asked for."""
+
+    said: str
+    outlined: str
+    asked: dict[str, str]
+
+
+def report_of(host: str, known: Known) -> Report:
     (header, *_) = known.files.values()
-    root = f"http://{host}/dicom-web/studies/{header.StudyInstanceUID}"
-    (series,) = httpx.get(f"{root}/series", params={"Modality": "SR"}).json()
-    (report,) = httpx.get(f"{root}/series/{series['0020000E']['Value'][0]}/metadata").json()
+    study = str(header.StudyInstanceUID)
+    root = f"http://{host}/dicom-web/studies/{study}"
+    (found,) = httpx.get(f"{root}/series", params={"Modality": "SR"}).json()
+    series = str(found["0020000E"]["Value"][0])
+    (report,) = httpx.get(f"{root}/series/{series}/metadata").json()
     items = list(items_of(Dataset.from_json(report)))
-    said = next(one.TextValue for one in items if _named(one) == "Conclusion")
+    said = next(str(one.TextValue) for one in items if _name(one) == "Conclusion")
     region = next(one for one in items if one.ValueType == "SCOORD")
-    (image,) = region.ContentSequence
-    return str(said), str(image.ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+    image = str(region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID)
+    asked = {"StudyInstanceUIDs": study, "initialSeriesInstanceUID": series}
+    return Report(said, image, asked)
 
 
 def items_of(item: Dataset) -> Iterator[Dataset]:
@@ -144,12 +170,9 @@ def items_of(item: Dataset) -> Iterator[Dataset]:
         yield from items_of(one)
 
 
-def _named(item: Dataset) -> str:
-    return (
-        str(item.ConceptNameCodeSequence[0].CodeMeaning)
-        if "ConceptNameCodeSequence" in item
-        else ""
-    )
+def _name(item: Dataset) -> str:
+    concept = item.get("ConceptNameCodeSequence")
+    return str(concept[0].CodeMeaning) if concept else ""
 
 
 def depth(header: Dataset) -> float:
