@@ -77,11 +77,17 @@ def test_every_analyzer_that_comes_with_the_node_has_a_german_title(name: str) -
      ("Noise in soft tissue is 41.2 HU (limit 40 HU).",
       "Rauschen in Weichteilen beträgt 41,2 HU (Grenze 40 HU)."),
      ("Both series share a frame of reference and are laid as the headers say: registration, "
-      "measured, would move the second by up to 1.5 mm (mutual information 0.4 → 0.5 nats), no "
-      "material gain.",
+      "measured, would move the second by 1.5 mm (mutual information 0.4 → 0.5 nats), not taken: "
+      "such a movement is known to about 7.5 mm, and only one of 15.0 mm or more would refute the "
+      "headers.",
       "Beide Serien haben ein gemeinsames Bezugssystem und liegen gemäß den Headern: "
-      "Eine Registrierung würde die zweite um bis zu 1,5 mm verschieben "
-      "(Transinformation 0,4 → 0,5 nats), ohne wesentlichen Gewinn."),
+      "Eine Registrierung würde die zweite um 1,5 mm verschieben "
+      "(Transinformation 0,4 → 0,5 nats), nicht übernommen: "
+      "eine solche Bewegung ist auf etwa 7,5 mm bekannt, und erst eine von 15,0 mm oder mehr "
+      "würde die Header widerlegen."),
+     ("In doubt: the images and the headers disagree by 9 mm; compare bones and outline by eye.",
+      "Zweifelhaft: Bilder und Header widersprechen sich um 9 mm; Knochen und Umriss mit dem Auge "
+      "vergleichen."),
      ("JPEG-LS, ratio 2.51; every pixel is as it was.",
       "JPEG-LS, Verhältnis 2,51; jedes Pixel ist, wie es war."),
      ("slice thickness is 5 mm, at most 2.5 mm is accepted",
