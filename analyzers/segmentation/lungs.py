@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from analyzers import codes, families, structures
 from analyzers.contract import (
     About,
+    Classification,
     Code,
     Findings,
     InputContract,
@@ -23,29 +24,45 @@ from analyzers.contract import (
 )
 from analyzers.segmentation.measures import measured, volume_and_attenuation
 
+if TYPE_CHECKING:
+    from analyzers.grid.patient_grid import PatientGrid
+
 LOW_ATTENUATION_HU = -950
 LEAST_EXTENT_MM = 40.0
 LEAST_WIDTH_MM = 150.0
 TISSUE_HU, CUT_FACE_SHARE = -500, 0.15
 LEAST_LUNG_ML = 20.0
 
+UNAERATED_LABEL = 3
+CERTAINTY = Code("CERTAINPLACE", codes.PRIVATE_SCHEME, "Certainty of its place")
+LIKELY = Code("LIKELY", codes.PRIVATE_SCHEME, "Likely in the lung or the pleural space")
+POSSIBLE = Code("POSSIBLE", codes.PRIVATE_SCHEME, "Possible, may be of another organ")
+LIKELY_FROM = 0.5
+UNAERATED_LIMITS = (
+    "Tissue without air among the lungs may be consolidation, mass or effusion; near the "
+    "mediastinum and on the diaphragm it is not told from other organs, and not marked."
+)
+
 
 class LungSegmentation:
     """Segments both lungs on CT without trachea and main bronchi.
 
-    Vessels, and nodules up to about 20 mm, belong to the lung; consolidated lung and larger masses
-    do not, because attenuation cannot tell them from the chest wall. The emphysema index is the
-    share of the lung below -950 HU (DOI 10.1164/ajrccm.154.1.8680679).
+    Vessels, and nodules up to about 20 mm, belong to the lung. Consolidated lung, effusions and
+    larger masses do not: what lies inside the ribs, beside the mediastinum and above aerated lung
+    is a segment of its own, with how certain its place is; what lies on the diaphragm cannot be
+    told from liver and spleen. The emphysema index is the share of the lung below -950 HU
+    (DOI 10.1164/ajrccm.154.1.8680679).
     """
 
     name: ClassVar[str] = "lung_segmentation"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the left and the right lung on chest CT, without airways.",
         gives=(
             "segments of both lungs",
             "volume, mean density and share below -950 HU",
+            "a segment of tissue without air among them, where its place tells it",
         ),
         evidence="By a threshold of the patient: consolidations and masses wider than about 20 "
         "mm are not counted as lung. Not measured against manual contours.",
@@ -87,13 +104,35 @@ class LungSegmentation:
             )
         labels = lung_masks(hu, grid.spacing_mm)
         clear_padding(volume, grid, labels)
-        sides = [_side(hu, labels, label, volume.voxel_ml) for label in (RIGHT_LABEL, LEFT_LABEL)]
         total_ml = float(np.count_nonzero(labels)) * volume.voxel_ml
+        sides = [_side(hu, labels, label, volume.voxel_ml) for label in (RIGHT_LABEL, LEFT_LABEL)]
         if total_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
-        segmentation = Segmentation(grid.restore(labels), tuple(sides), title="Lungs")
+        others = self._unaerated(volume, grid, hu, labels)
+        segmentation = Segmentation(grid.restore(labels), (*sides, *others), title="Lungs")
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
-        return Findings(items=(segmentation, both), remarks=_missing(sides))
+        remarks = (*_missing(sides), *((UNAERATED_LIMITS,) if others else ()))
+        return Findings(items=(segmentation, both), remarks=remarks)
+
+    @staticmethod
+    def _unaerated(
+        volume: Volume, grid: PatientGrid, hu: NDArray[np.int16], labels: NDArray[np.uint8]
+    ) -> tuple[Segment, ...]:
+        """The segment of tissue without air, entered into ``labels``; () where none is told."""
+        from analyzers.anatomy.unaerated import unaerated
+        from analyzers.grid.patient_grid import clear_padding
+
+        found = unaerated(hu, labels, grid.spacing_mm)
+        if found is None:
+            return ()
+        clear_padding(volume, grid, found.mask)
+        labels[found.mask] = UNAERATED_LABEL
+        share = f"{100 * found.enclosed:.0f} % of its surface is bounded by aerated lung or ribs"
+        answer = LIKELY if found.enclosed >= LIKELY_FROM else POSSIBLE
+        measurements = volume_and_attenuation(hu[found.mask], volume.voxel_ml)
+        judged = Classification(CERTAINTY, answer, reasons=(share,))
+        tissue = structures.of("unaerated_tissue")
+        return (tissue.segment(UNAERATED_LABEL, measurements, (judged,)),)
 
 
 def _is_sagittal_strip(hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]) -> bool:

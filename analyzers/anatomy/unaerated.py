@@ -1,0 +1,163 @@
+"""What fills the space of the lungs and holds no air: consolidation, mass, effusion.
+
+Attenuation cannot tell it from the chest wall, heart or liver; its place can, in part. It lies
+inside the ribs, beside the mediastinum, and above aerated lung: heart, liver and spleen stand on
+the floor of the chest and have no lung below them. What lies on the floor too, as most effusions
+do, cannot be told from them and is not found. Axes (z, y, x).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cc3d
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from analyzers.anatomy.chest_air import enclosed_air
+from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
+
+COARSE_MM = 3.0
+RAYS, STEP_MM, LONGEST_MM = 120, 2.0, 260.0
+RIB_HU, SLOPE_MM, LEAST_RADIUS_MM = 180.0, 12.0, 45.0
+"""Ribs run downward: planes within ``SLOPE_MM`` together show all round."""
+INSIDE_RIBS_MM, INSIDE_LUNG_MM = 3.0, 4.0
+LEAST_SHARE_SEEN, MOST_GAP_MM = 0.3, 12.0
+"""Where lung and rib are both seen they touch, half of them within that; else it is no rib cage."""
+COARSEST_MM, BODY_HU, BONE_HU = 5.5, -100.0, 1000.0
+SOFT_HU, NOISE_MM = (-20.0, 200.0), 3.0
+MEDIASTINUM_MM, HEART_MM = (45.0, 50.0), (60.0, 95.0)
+"""How far mediastinum and heart reach to the right and to the left of the middle."""
+TUBE_MM, TUBE_MM2, LEAST_TUBE_MM = 30.0, (100.0, 900.0), 20.0
+"""The trachea and the main bronchi; where they are seen is no heart."""
+BELOW_MM = 6.0
+"""So much aerated lung has to lie below."""
+RADIUS_MM, LEAST_ML, LEAST_ENCLOSED = 4.5, 5.0, 0.15
+BORDER_MM = 4.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unaerated:
+    """enclosed: share of the surface, 0 to 1, that aerated lung and the chest wall bound; the rest
+    borders on what may be another organ."""
+
+    mask: Mask
+    enclosed: float
+
+
+def unaerated(
+    hu: NDArray[np.int16], lungs: NDArray[np.uint8], spacing_mm: Spacing
+) -> Unaerated | None:
+    """Tissue without air among the lungs that ``lungs`` labels; None where none is told."""
+    grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
+    if max(grid.spacing_mm) > COARSEST_MM:
+        return None
+    mean = reduce_to(grid, hu)
+    aerated = reduce_to(grid, (lungs > 0).astype(np.int16)) > 0.5
+    if not aerated.any():
+        return None
+    inside = _inside_ribs(mean, aerated, grid.spacing_mm)
+    away = [NOISE_MM / 2 / step for step in grid.spacing_mm]
+    smooth = ndimage.gaussian_filter(mean, away)
+    soft = (smooth > SOFT_HU[0]) & (smooth < SOFT_HU[1]) & ~aerated
+    found = soft & inside & _beside_mediastinum(mean, aerated, grid.spacing_mm)
+    found &= _above_lung(aerated, grid.spacing_mm)
+    found = _large(opened(found, RADIUS_MM, grid.spacing_mm), grid)
+    if not found.any():
+        return None
+    enclosed = _enclosed(found, aerated, inside, grid.spacing_mm)
+    if enclosed < LEAST_ENCLOSED:
+        return None
+    return Unaerated(_fine(found, grid) & (lungs == 0) & (hu > SOFT_HU[0] - 80), enclosed)
+
+
+def _inside_ribs(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Spacing) -> Mask:
+    """What the inner border of the ribs encloses, plane by plane."""
+    reach = max(1, round(SLOPE_MM / spacing_mm[0]))
+    away = [NOISE_MM / step for step in spacing_mm]
+    bright = mean > RIB_HU
+    bright &= ndimage.gaussian_filter(np.minimum(mean, BONE_HU), away) > BODY_HU
+    inside = np.zeros(mean.shape, bool)
+    columns = np.flatnonzero(aerated.any(axis=(0, 1)))
+    rows = np.flatnonzero(aerated.any(axis=(0, 2)))
+    centre = (float(rows[[0, -1]].mean()), float(columns[[0, -1]].mean()))
+    y = (np.arange(mean.shape[1])[:, None] - centre[0]) * spacing_mm[1]
+    x = (np.arange(mean.shape[2])[None, :] - centre[1]) * spacing_mm[2]
+    angle = (np.degrees(np.arctan2(y, x)) % 360.0 / 360.0 * RAYS).astype(int) % RAYS
+    radius = np.hypot(y, x)
+    for z in np.flatnonzero(aerated.any(axis=(1, 2))):
+        near = slice(max(z - reach, 0), z + reach + 1)
+        together = np.asarray(bright[near].any(axis=0), bool)
+        wall = _wall(together, aerated[z], angle, radius)
+        if wall is not None:
+            inside[z] = radius < wall[angle] - INSIDE_RIBS_MM
+    return inside
+
+
+def _wall(
+    bright: Mask,
+    aerated: Mask,
+    angle: NDArray[np.int_],
+    radius: NDArray[np.float64],
+) -> NDArray[np.float64] | None:
+    """How far the ribs are from the middle in each direction (mm); None where too few are seen.
+
+    A rib lies outside of the lung that is seen in its direction, what is nearer is none.
+    """
+    lung = np.full(RAYS, LEAST_RADIUS_MM)
+    np.maximum.at(lung, angle[aerated], radius[aerated])
+    rib = bright & (radius >= lung[angle] - INSIDE_LUNG_MM)
+    found = np.full(RAYS, np.inf)
+    np.minimum.at(found, angle[rib], radius[rib])
+    seen = np.flatnonzero(np.isfinite(found))
+    both = seen[lung[seen] > LEAST_RADIUS_MM]
+    if min(seen.size, both.size) < LEAST_SHARE_SEEN * RAYS:
+        return None
+    if np.median(found[both] - lung[both]) > MOST_GAP_MM:
+        return None
+    whole = np.interp(np.arange(RAYS), seen, found[seen], period=RAYS)
+    smooth: NDArray[np.float64] = ndimage.median_filter(whole, size=7, mode="wrap")
+    return smooth
+
+
+def _beside_mediastinum(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Spacing) -> Mask:
+    """Far enough from the middle between the lungs: farther where the heart may be."""
+    columns = np.flatnonzero(aerated.any(axis=(0, 1)))
+    left = (np.arange(aerated.shape[2]) - float(columns[[0, -1]].mean())) * spacing_mm[2]
+    high, low = ((left > reach[1]) | (left < -reach[0]) for reach in (MEDIASTINUM_MM, HEART_MM))
+    gas = enclosed_air(mean) & ~dilate(aerated, 1.1 * max(spacing_mm), spacing_mm)
+    area = gas[:, :, np.abs(left) <= TUBE_MM].sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2]
+    tube = (area >= TUBE_MM2[0]) & (area <= TUBE_MM2[1])
+    labels, count = ndimage.label(tube)
+    long = np.bincount(labels, minlength=count + 1) * spacing_mm[0] >= LEAST_TUBE_MM
+    long[0] = False
+    beside = np.zeros(aerated.shape, bool)
+    beside[:] = np.where(long[labels][:, None, None], high, low)
+    return beside
+
+
+def _above_lung(aerated: Mask, spacing_mm: Spacing) -> Mask:
+    """With aerated lung somewhere straight below."""
+    depth = np.cumsum(aerated, axis=0) * spacing_mm[0]
+    above: Mask = depth >= BELOW_MM
+    return above
+
+
+def _large(mask: Mask, grid: CoarseGrid) -> Mask:
+    least = max(1, int(LEAST_ML / grid.voxel_ml))
+    kept: Mask = cc3d.dust(mask, threshold=least, connectivity=6, in_place=False).astype(bool)
+    return kept
+
+
+def _enclosed(found: Mask, aerated: Mask, inside: Mask, spacing_mm: Spacing) -> float:
+    rim = dilate(found, BORDER_MM, spacing_mm) & ~found
+    bound = dilate(aerated | ~inside, BORDER_MM, spacing_mm)
+    return float(bound[rim].mean()) if rim.any() else 1.0
+
+
+def _fine(mask: Mask, grid: CoarseGrid) -> Mask:
+    planes = mask.astype(np.float32)
+    fine: Mask = np.stack([grid.plane(planes, z) > 0.5 for z in range(grid.fine_shape[0])])
+    return fine

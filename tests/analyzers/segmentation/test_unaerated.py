@@ -1,0 +1,68 @@
+"""Tissue without air among the lungs: where its place tells it, and where it does not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analyzers.anatomy.unaerated import unaerated
+
+SPACING = (3.0, 3.0, 3.0)
+SHAPE = (60, 90, 120)
+z, y, x = np.meshgrid(
+    *((np.arange(n) - (n - 1) / 2) * 3.0 for n in SHAPE), indexing="ij", sparse=True
+)
+Chest = tuple[NDArray[np.int16], NDArray[np.uint8]]
+
+
+def chest(mass: NDArray[np.bool_] | None = None) -> Chest:
+    """Lungs in a ring of ribs, a trachea, a heart on the left and a liver under the right lung."""
+    hu = np.where((x / 165) ** 2 + (y / 120) ** 2 <= 1, 40, -1000) * np.ones(SHAPE, int)
+    ring = np.hypot(x / 140, y / 95) * np.ones(SHAPE)
+    hu[(ring > 1) & (ring < 1.06)] = 500
+    lungs = (ring < 0.97) & (np.abs(x) > 30) & (np.abs(z) < 80)
+    heart = ((x - 35) / 55) ** 2 + ((y + 25) / 50) ** 2 + ((z + 55) / 50) ** 2 <= 1
+    liver = ((x + 75) / 62) ** 2 + (y / 80) ** 2 + ((z + 85) / 35) ** 2 <= 1
+    lungs &= ~heart & ~liver
+    if mass is not None:
+        lungs &= ~mass
+    hu[lungs] = -850
+    hu[(np.hypot(x, y) < 8) & (z > 0)] = -990
+    return hu.astype(np.int16), np.where(lungs, np.where(x > 0, 2, 1), 0).astype(np.uint8)
+
+
+def ball(place: tuple[float, float, float], radius: float) -> NDArray[np.bool_]:
+    at_z, at_y, at_x = place
+    found: NDArray[np.bool_] = (
+        np.sqrt((z - at_z) ** 2 + (y - at_y) ** 2 + (x - at_x) ** 2) <= radius
+    )
+    return found
+
+
+@pytest.mark.parametrize("place", [(30.0, 0.0, -90.0), (40.0, -40.0, -90.0), (30.0, 30.0, 90.0)])
+def test_a_mass_above_aerated_lung_is_found_with_its_size(
+    place: tuple[float, float, float],
+) -> None:
+    mass = ball(place, 22.0)
+    hu, lungs = chest(mass)
+    found = unaerated(hu, lungs, SPACING)
+    assert found is not None
+    overlap = 2 * (found.mask & mass).sum() / (found.mask.sum() + mass.sum())
+    assert overlap > 0.75
+    assert found.enclosed > 0.5
+    assert not (found.mask & (lungs > 0)).any()
+
+
+def test_heart_and_liver_are_none() -> None:
+    assert unaerated(*chest(), SPACING) is None
+
+
+def test_what_lies_on_the_diaphragm_is_not_told_from_the_liver() -> None:
+    hu, lungs = chest(ball((-70.0, 50.0, -80.0), 20.0))
+    assert unaerated(hu, lungs, SPACING) is None
+
+
+def test_without_lungs_nothing_is_told() -> None:
+    hu, lungs = chest()
+    assert unaerated(hu, np.zeros_like(lungs), SPACING) is None
