@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from analyzers.contract import (
 )
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
+    FITNESS_MODEL,
     INPUTS,
     LIMITS,
     calibration_of,
@@ -35,6 +37,19 @@ if TYPE_CHECKING:
     from analyzers.models import stored_model
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seen:
+    """What is seen of one radiograph; None: nothing, and ``refusal`` says why if there is one."""
+
+    components: NDArray[np.float32] | None = None
+    refusal: str = ""
+    cautions: tuple[str, ...] = ()
+
+
+_Images = tuple[list[NDArray[np.float32] | None], tuple[str, ...], tuple[str, ...]]
+"""Components of two images, remarks, cautions."""
+
+
 class MultimodalClassifier:
     """Present or absent, with a calibrated probability and its spread over the networks.
 
@@ -45,7 +60,7 @@ class MultimodalClassifier:
     """
 
     name: ClassVar[str] = "multimodal_classifier"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung opacity (images and header)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, with a second "
@@ -58,7 +73,10 @@ class MultimodalClassifier:
         card="models/weights/multimodal_classifier/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/multimodal_classifier/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/multimodal_classifier/model.toml",
+        FITNESS_MODEL,
+    )
     inputs: ClassVar[InputContract] = INPUTS
     companions: ClassVar[Mapping[str, InputContract]] = {"second": INPUTS}
     limits: ClassVar[Limits] = LIMITS
@@ -79,7 +97,7 @@ class MultimodalClassifier:
         """Raises NotApplicable when no radiograph given is a frontal chest radiograph."""
         from analyzers.classification.multimodal_input import header_values, inputs
 
-        images, remarks = self._images(volume)
+        images, remarks, cautions = self._images(volume)
         values = header_values(volume.subject, volume.facts.view if volume.facts else "")
         case = inputs([images], [values])
         scores = self._scores(case)
@@ -90,31 +108,34 @@ class MultimodalClassifier:
             verdict(self.model, probability, in_words(self._lost(case, float(scores.mean())))),
             Measurement(concepts.PROBABILITY_SPREAD, spread, codes.NO_UNIT),
         )
-        return Findings(items, (*remarks, *self._of_values(values)))
+        return Findings(items, (*remarks, *self._of_values(values)), cautions)
 
-    def _images(self, volume: Volume) -> tuple[list[NDArray[np.float32] | None], tuple[str, ...]]:
+    def _images(self, volume: Volume) -> _Images:
         """The components of both images, readable ones first, and what is to be said of them."""
         second = volume.companions.get("second")
-        first, refusal = self._components(volume)
-        other, other_refusal = self._components(second) if second else (None, "")
-        if first is None and other is None:
-            raise NotApplicable(refusal)
-        if first is None:
-            return [other, None], (f"Judged on the second radiograph alone: {refusal}",)
-        if other is None and other_refusal:
-            return [first, None], (f"The second radiograph was not used: {other_refusal}",)
-        return [first, other], () if second else ("There was no second radiograph.",)
+        first, other = self._components(volume), self._components(second) if second else _Seen()
+        if first.components is None and other.components is None:
+            raise NotApplicable(first.refusal)
+        cautions = tuple(dict.fromkeys((*first.cautions, *other.cautions)))
+        pair = [first.components, other.components]
+        if first.components is None:
+            said = f"Judged on the second radiograph alone: {first.refusal}"
+            return pair[::-1], (said,), cautions
+        if other.refusal:
+            return pair, (f"The second radiograph was not used: {other.refusal}",), cautions
+        return pair, () if second else ("There was no second radiograph.",), cautions
 
-    def _components(self, volume: Volume) -> tuple[NDArray[np.float32] | None, str]:
-        """The components of a radiograph, or None and why there are none."""
+    def _components(self, volume: Volume) -> _Seen:
+        """The components of a radiograph and why not to rely on them, or why there are none."""
         from analyzers.classification.multimodal_input import KINDS
         from analyzers.radiograph.opacity_features import features
 
         try:
             chest = framed_chest(volume, self.model.arrays["mean_chest"])
         except NotApplicable as verdict:
-            return None, str(verdict)
-        return self.projection(features(chest.framed, KINDS)[None])[0], ""
+            return _Seen(refusal=str(verdict))
+        components = self.projection(features(chest.framed, KINDS)[None])[0]
+        return _Seen(components, cautions=chest.cautions)
 
     def _scores(self, case: Inputs) -> NDArray[np.float64]:
         """The logit of each network for one case."""

@@ -23,6 +23,7 @@ from analyzers.contract import (
 )
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
+    FITNESS_MODEL,
     INPUTS,
     LIMITS,
     calibration_of,
@@ -56,7 +57,7 @@ class OpacityCnn:
     mirror image, a map of the evidence, and the zones that weigh most."""
 
     name: ClassVar[str] = "opacity_cnn"
-    version: ClassVar[str] = "2.1.1"
+    version: ClassVar[str] = "2.2.0"
     title: ClassVar[str] = "Lung opacity (neural network)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by neural networks.",
@@ -67,7 +68,10 @@ class OpacityCnn:
         card="models/weights/opacity_cnn/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_cnn/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/opacity_cnn/model.toml",
+        FITNESS_MODEL,
+    )
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[OpacityCnnParameters]] = OpacityCnnParameters
@@ -103,7 +107,8 @@ class OpacityCnn:
                 self.networks, x, np.asarray(self.model.arrays["mean_chest"], np.float32)
             )
             items += (evidence(chest, volume, chart, COVERED_MAP, concepts.SCORE_CHANGE),)
-        return Findings(items=(verdict(self.model, probability, reasons), *items))
+        answer = verdict(self.model, probability, reasons)
+        return Findings(items=(answer, *items), cautions=chest.cautions)
 
 
 def ensemble(model: stored_model.StoredModel, device: torch.device) -> list[OpacityNetwork]:

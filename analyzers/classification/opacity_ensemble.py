@@ -21,6 +21,7 @@ from analyzers.contract import (
 from analyzers.models.learners import Calibration, Linear
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
+    FITNESS_MODEL,
     INPUTS,
     LIMITS,
     calibration_of,
@@ -51,7 +52,7 @@ class OpacityEnsemble:
     """
 
     name: ClassVar[str] = "opacity_ensemble"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung opacity (ensemble)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by an ensemble "
@@ -63,7 +64,10 @@ class OpacityEnsemble:
         card="models/weights/opacity_ensemble/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_ensemble/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/opacity_ensemble/model.toml",
+        FITNESS_MODEL,
+    )
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters
@@ -99,7 +103,7 @@ class OpacityEnsemble:
             Measurement(concepts.PROBABILITY_SPREAD, spread, codes.NO_UNIT),
             evidence(chest, volume, on_frame(chart, FIELD), MAP),
         )
-        return Findings(items)
+        return Findings(items, cautions=chest.cautions)
 
     def score(self, framed: NDArray[np.float32]) -> float:
         """The mean log odds of the members for a framed image, before the last calibration."""

@@ -21,6 +21,7 @@ from analyzers.models.learners import Forest
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
     ADDED,
+    FITNESS_MODEL,
     INPUTS,
     LIMITS,
     calibration_of,
@@ -42,7 +43,7 @@ class OpacityRandomForest:
     """
 
     name: ClassVar[str] = "opacity_random_forest"
-    version: ClassVar[str] = "1.1.1"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Lung opacity (random forest)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by a random forest.",
@@ -53,7 +54,10 @@ class OpacityRandomForest:
         card="models/weights/opacity_random_forest/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_random_forest/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/opacity_random_forest/model.toml",
+        FITNESS_MODEL,
+    )
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters
@@ -82,4 +86,4 @@ class OpacityRandomForest:
         answer = verdict(self.model, probability, in_words(summed(added, names)))
         places = np.bincount(cells(self.kinds), added, PLACES**2).reshape(PLACES, PLACES)
         chart = evidence(chest, volume, on_frame(np.maximum(places, 0), INNER), ADDED)
-        return Findings(items=(answer, spread, chart))
+        return Findings(items=(answer, spread, chart), cautions=chest.cautions)

@@ -12,6 +12,7 @@ from analyzers.contract import About, Code, Findings, InputContract, Limits, NoP
 from analyzers.models.learners import SupportVectors
 from analyzers.radiograph.opacity import (
     ADDED,
+    FITNESS_MODEL,
     INPUTS,
     LIMITS,
     calibration_of,
@@ -31,7 +32,7 @@ class OpacitySvm:
     """
 
     name: ClassVar[str] = "opacity_svm"
-    version: ClassVar[str] = "1.1.1"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Lung opacity (support vector machine)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by a support "
@@ -43,7 +44,10 @@ class OpacitySvm:
         card="models/weights/opacity_svm/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_svm/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/opacity_svm/model.toml",
+        FITNESS_MODEL,
+    )
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[NoParameters]] = NoParameters
@@ -72,7 +76,8 @@ class OpacitySvm:
         reasons = in_words(dict(zip(zones.tolist(), lost, strict=True)))
         places = self._lost(row, cells(self.kinds), PLACES**2).reshape(PLACES, PLACES)
         chart = evidence(chest, volume, on_frame(np.maximum(places, 0), INNER), ADDED)
-        return Findings(items=(verdict(self.model, probability, reasons), chart))
+        answer = verdict(self.model, probability, reasons)
+        return Findings(items=(answer, chart), cautions=chest.cautions)
 
     def _lost(
         self, row: NDArray[np.float64], group: NDArray[np.intp], count: int

@@ -25,7 +25,14 @@ from analyzers.contract import (
 )
 from analyzers.models.learners import Calibration
 from analyzers.radiograph import concepts
-from analyzers.radiograph.opacity import INPUTS, LIMITS, calibration_of, framed_chest, verdict
+from analyzers.radiograph.opacity import (
+    FITNESS_MODEL,
+    INPUTS,
+    LIMITS,
+    calibration_of,
+    framed_chest,
+    verdict,
+)
 
 if TYPE_CHECKING:
     from analyzers.detection.opacity_detector import Marks
@@ -62,7 +69,7 @@ class OpacityFasterRcnn:
     mirror image disagree; whether there is an opacity at all; a map of what the marks rest on."""
 
     name: ClassVar[str] = "opacity_faster_rcnn"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
     about: ClassVar[About] = About(
         purpose="Draws boxes round lung opacities on frontal chest radiographs.",
@@ -74,7 +81,10 @@ class OpacityFasterRcnn:
         card="models/weights/opacity_faster_rcnn/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/opacity_faster_rcnn/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/opacity_faster_rcnn/model.toml",
+        FITNESS_MODEL,
+    )
     inputs: ClassVar[InputContract] = INPUTS
     limits: ClassVar[Limits] = LIMITS
     parameters: ClassVar[type[OpacityBoxParameters]] = OpacityBoxParameters
@@ -115,7 +125,7 @@ class OpacityFasterRcnn:
         items: list[Finding] = [self._verdict(found, boxes), *boxes]
         if parameters.evidence == "grad_cam":
             items.append(_map(grad_cam(self.network, x), place, volume))
-        return Findings(tuple(items), (self._remark(threshold),))
+        return Findings(tuple(items), (self._remark(threshold),), chest.cautions)
 
     def _verdict(self, found: Marks, boxes: list[Detection]) -> Finding:
         from analyzers.detection.opacity_detector import log_odds

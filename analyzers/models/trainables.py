@@ -77,6 +77,7 @@ TRAINABLES: Mapping[str, str] = {
     "breastmnist": _SMALL,
     "multimodal_classifier": "analyzers.classification.training.trainables:Multimodal",
     "opacity_faster_rcnn": "analyzers.detection.training.trainable:OpacityBoxes",
+    "radiograph_fitness": "analyzers.radiograph.training.trainable:Fitness",
     "lung_nodule": "analyzers.detection.nodule_trainable:Nodules",
 }
 """Name → ``module:class``."""

@@ -33,6 +33,8 @@ INPUTS = InputContract(
     views=frozenset({"AP", "PA"}),
     youngest_years=ADULT_YEARS,
 )
+FITNESS_MODEL = "models/weights/radiograph_fitness/model.toml"
+"""What every one of these models asks of an image first (``fitness``)."""
 LIMITS = Limits(time_s=120.0, memory_mb=4096)
 LEAST_AGREEMENT = 0.55
 """Of 245 chest radiographs one in a hundred agrees less than 0.66 with the mean chest."""
@@ -42,11 +44,15 @@ ADDED = "What each place adds to the score for opacity"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FramedChest:
-    """A radiograph standardised, its frame, and the image laid in it (240×240, 0–1)."""
+    """A radiograph standardised, its frame, and the image laid in it (240×240, 0–1).
+
+    cautions: why what is said of it should not be relied on; mostly none.
+    """
 
     image: Image
     frame: ChestFrame
     framed: Image
+    cautions: tuple[str, ...] = ()
 
 
 def framed_chest(volume: Volume, mean: NDArray[np.generic]) -> FramedChest:
@@ -55,24 +61,35 @@ def framed_chest(volume: Volume, mean: NDArray[np.generic]) -> FramedChest:
     Raises
     ------
     NotApplicable
-        It is no single projection image, holds no contrast, or does not look like a frontal chest.
+        It is no single projection image, holds no contrast, or is not fit to be judged
+        (``fitness``): of a child, of another view or part, or no upright frontal chest.
     """
-    from analyzers.grid.field import repeated_values
-    from analyzers.radiograph.chest_frame import register, standardised
+    from analyzers.radiograph import fitness
+    from analyzers.radiograph.chest_frame import register
 
     if not volume.projection or volume.shape[0] != 1:
         raise NotApplicable("Lung opacity is judged on a single radiograph; this is none.")
+    fitness.require_header(volume, INPUTS)
+    image = _standardised(volume)
+    fitness.require_upright(image)
+    frame = register(image, np.asarray(mean, np.float32))
+    if frame.agreement < LEAST_AGREEMENT:
+        raise NotApplicable(fitness.NO_CHEST)
+    framed = frame.lay(image)
+    return FramedChest(image, frame, framed, fitness.cautions(image, framed))
+
+
+def _standardised(volume: Volume) -> Image:
+    from analyzers.grid.field import repeated_values
+    from analyzers.radiograph.chest_frame import standardised
+
     values = repeated_values(volume)[0]
     if not np.isfinite(values).all() or np.ptp(values) == 0:
         raise NotApplicable("The radiograph holds no contrast.")
     try:
-        image = standardised(values)
+        return standardised(values)
     except ValueError as error:
         raise NotApplicable(f"The radiograph is too small: {error}.") from error
-    frame = register(image, np.asarray(mean, np.float32))
-    if frame.agreement < LEAST_AGREEMENT:
-        raise NotApplicable("The image does not look like a frontal chest radiograph.")
-    return FramedChest(image, frame, frame.lay(image))
 
 
 def calibration_of(model: StoredModel) -> Calibration:

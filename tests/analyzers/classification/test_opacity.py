@@ -73,7 +73,7 @@ def test_images_that_are_no_frontal_chest_are_refused(name: str) -> None:
     bar = np.zeros((1, 300, 300), np.uint16)
     bar[:, 100:130, 40:250] = 3000
     for pixels in (noise, bar):
-        with pytest.raises(NotApplicable, match="chest radiograph"):
+        with pytest.raises(NotApplicable, match=r"chest|too noisy|seems to"):
             answer(name, volume(pixels, "DX"))
     with pytest.raises(NotApplicable, match="too small"):
         answer(name, volume(radiograph()[:, :40], "DX"))

