@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from analyzers.contract import image_type
 from analyzers.contract.errors import NotApplicable
 from analyzers.contract.series import Plane, SeriesFacts
 from analyzers.contract.volume import Volume
@@ -21,7 +22,8 @@ class InputContract:
     max_thickness_mm: float | None = None
     contrast: bool | None = None
     derived: bool = False
-    """Whether images that were themselves computed (Image Type DERIVED) are accepted."""
+    """Whether images that were themselves computed are accepted. If not, a CT that is only called
+    DERIVED is accepted where it has places and values of slices as scanned."""
     any_units: bool = False
     """Whether a CT is accepted whose header does not say that its values are HU."""
     views: frozenset[str] = frozenset()
@@ -55,6 +57,38 @@ class InputContract:
                 f"The person was younger than {limit:g} years, and this method knows no one of"
                 " that age."
             )
+
+    def require_plain(self, volume: Volume) -> None:
+        """Whoever asks for originals is given slices as scanned, whatever their header calls them.
+
+        Raises
+        ------
+        NotApplicable
+            The header says that a CT is derived, and it has the few values of a mask or a screen.
+        """
+        if not self._called_derived(volume):
+            return
+        count = image_type.different_values(volume)
+        if count < image_type.FEWEST_VALUES:
+            raise NotApplicable(
+                f"The images are derived and hold {count} different values only, as masks and"
+                " captures of a screen do; slices as scanned are needed."
+            )
+
+    def remarks(self, volume: Volume) -> tuple[str, ...]:
+        """What a reader has to know of the input that was accepted."""
+        if not self._called_derived(volume):
+            return ()
+        return (
+            "The header calls these images derived; they were taken for slices as scanned, by their"
+            " places and values.",
+        )
+
+    def _called_derived(self, volume: Volume) -> bool:
+        facts = volume.facts
+        return bool(
+            facts and volume.modality == "CT" and not self.derived and image_type.is_derived(facts)
+        )
 
     def refusals(self, series: SeriesFacts) -> tuple[str, ...]:
         """The conditions that the series does not meet, in words; empty when it is accepted."""
@@ -110,7 +144,12 @@ class InputContract:
         kinds = {part.upper() for part in series.image_type}
         if "LOCALIZER" in kinds:
             return "it is a localizer"
-        if "DERIVED" in kinds and not self.derived and "AXIAL" not in kinds:
+        if self.derived:
+            return ""
+        if how := image_type.made(series):
+            return f"{how}, slices as scanned are needed"
+        plain = "AXIAL" in kinds or image_type.is_plain(series)
+        if image_type.is_derived(series) and not plain:
             return "its images are derived, originals are needed"
         return ""
 

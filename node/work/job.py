@@ -217,6 +217,7 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     parameters = registry.parameters(ticket.analyzer, ticket.parameters)
     analyzer.inputs.require_units(source.volume)
     analyzer.inputs.require_age(source.volume)
+    analyzer.inputs.require_plain(source.volume)
     source.volume.stored.flags.writeable = False
     companions = {role: one.volume for role, one in source.companions.items() if one.volume}
     volume = replace(source.volume, companions=companions, reported=_reported(ticket))

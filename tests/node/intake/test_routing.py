@@ -69,7 +69,7 @@ def test_the_thinnest_accepted_series_is_chosen() -> None:
         (series(2, slices=3), "3 slices, at least 10 are needed"),
         (series(2, spacing_mm=7.5), "distance between slices is 7.5 mm"),
         (series(2, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"]), "it is a localizer"),
-        (series(2, ImageType=["DERIVED", "SECONDARY"]), "its images are derived"),
+        (series(2, ImageType=["DERIVED", "SECONDARY", "MIP"]), "it is a projection"),
         (
             series(2, ImageOrientationPatient=[1.0, 0.0, 0.0, 0.0, 0.0, -1.0]),
             "its plane is coronal, axial is needed",

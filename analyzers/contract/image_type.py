@@ -1,0 +1,74 @@
+"""What images are by the words of their header: slices as scanned, or made from such slices.
+
+One word is not enough: archives that rewrite images call every one of them DERIVED
+(PS3.3 C.7.6.1.1.2), plain slices too. What was made of slices mostly names how.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from analyzers.contract.series import SeriesFacts
+from analyzers.contract.volume import Volume
+
+FEWEST_VALUES = 257
+"""Different values: what was shown on a screen has at most 256, a mask or threshold far fewer; a CT
+in HU has more between air and bone, by its noise alone."""
+SLICES_LOOKED_AT = 8
+
+MADE: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {
+        "it is a projection of several slices": re.compile(
+            r"\b(MIP|MIN ?IP|MAX ?IP|MEAN ?IP|AVG ?IP|PROJECTION|INTENSITY PROJECTION|VRT?|RENDERED|"
+            r"VOLREN|VOLUME RENDERING)\b"
+        ),
+        "it is a subtraction": re.compile(r"\bSUBTRACT(ED|ION)?\b"),
+        "it is a capture of a screen": re.compile(r"\bSCREEN ?(SAVE|SHOT|CAPTURE)?\b"),
+        "it is a mask or a threshold": re.compile(
+            r"\b(MASK(ED)?|THRESHOLD(ED)?|BINARY|SEGMENTATION)\b"
+        ),
+        "it is a map computed from other images": re.compile(
+            r"\b(PERFUSION|CBF|CBV|MTT|TTP|TMAX|IODINE|VNC|VIRTUAL NON ?CONTRAST|MATERIAL)\b"
+        ),
+    }
+)
+"""How what was made of slices is named, in Image Type or in the description of the series."""
+REFORMAT = re.compile(r"\b(REFORMAT(TED)?|MPR|CPR|CURVED)\b")
+"""In Image Type only: descriptions call thin plain slices so that reformats are made of."""
+
+
+def is_derived(facts: SeriesFacts) -> bool:
+    """Whether the header says that the images were computed from others."""
+    return "DERIVED" in {part.strip().upper() for part in facts.image_type}
+
+
+def made(facts: SeriesFacts) -> str:
+    """How derived images were made, in words; empty where the header does not name it."""
+    kinds = _words(" ".join(facts.image_type))
+    said = f"{kinds} {_words(facts.description)}" if is_derived(facts) else kinds
+    for reason, words in MADE.items():
+        if words.search(said):
+            return reason
+    return "it is a reformat of other slices" if REFORMAT.search(kinds) else ""
+
+
+def is_plain(facts: SeriesFacts) -> bool:
+    """Whether derived images may be slices as scanned: a CT whose slices have their place."""
+    return facts.modality == "CT" and facts.plane is not None and facts.spacing_mm is not None
+
+
+def different_values(volume: Volume) -> int:
+    """In up to eight slices spread over the series; no more than ``FEWEST_VALUES`` are counted."""
+    step = max(1, volume.shape[0] // SLICES_LOOKED_AT)
+    found: set[int | float] = set()
+    for plane in volume.stored[::step]:
+        found.update(plane.ravel().tolist())
+        if len(found) >= FEWEST_VALUES:
+            break
+    return min(len(found), FEWEST_VALUES)
+
+
+def _words(text: str) -> str:
+    return re.sub(r"[_/.-]+", " ", text.upper())
