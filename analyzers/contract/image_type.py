@@ -21,7 +21,7 @@ SLICES_LOOKED_AT = 8
 MADE: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {
         "it is a projection of several slices": re.compile(
-            r"\b(MIP|MIN ?IP|MAX ?IP|MEAN ?IP|AVG ?IP|PROJECTION|INTENSITY PROJECTION|VRT?|RENDERED|"
+            r"\b(MIP|MIN ?IP|MAX ?IP|MEAN ?IP|AVG ?IP|PROJECTION|VRT?|RENDERED|"
             r"VOLREN|VOLUME RENDERING)\b"
         ),
         "it is a subtraction": re.compile(r"\bSUBTRACT(ED|ION)?\b"),
