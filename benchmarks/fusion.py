@@ -8,7 +8,7 @@ of other spacing, with noise (for "inverted", with another contrast): where it b
 the first error is against the headers, the second against where the registration of the unmoved
 pair ends. Errors are means over a lattice in the smaller series; each pair is moved by the same
 random turns of up to 15° and shifts of up to 30 mm, with a frame of reference in common; with
-"apart" by 250 mm more, without one. Nothing is fitted to the pairs.
+"apart" by 250 mm more, without one. "decided" asks what the analyzer does with what was found.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,12 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers.contract import Volume
+from analyzers.fusion.evidence import Evidence, evidence
 from analyzers.fusion.registration import register
 from analyzers.fusion.resampling import resampled
 from analyzers.fusion.rigid import Matrix, corners, moved, rigid
 from analyzers.fusion.scan import Scan, reduced, scan
+from analyzers.fusion.verdict import Verdict, verdict
 from node.series.read import read_series
 
 TURN_DEG, SHIFT_MM, APART_MM = 15.0, 30.0, 250.0
@@ -37,6 +40,10 @@ PEER_MM = 2.0
 HEADER = (
     "| pair | method | moved by mm | against truth or headers, median (max) mm "
     "| against the unmoved pair, median (max) mm | lost | s |\n|---|---|---|---|---|---|---|"
+)
+DECIDED = (
+    "| pair | unmoved: would move by, doubt; decision; TRE mm | moved by mm | decision; TRE mm; "
+    "uncertainty mm |\n|---|---|---|---|"
 )
 Method = Callable[[Scan, Scan, bool], Matrix]
 
@@ -48,6 +55,7 @@ class Pair:
     name: str
     fixed: Scan
     moving: Scan
+    modalities: tuple[str, str]
 
     def lattice(self) -> Matrix:
         smaller = min(self.fixed, self.moving, key=lambda one: one.volume_mm3)
@@ -62,12 +70,15 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--movements", type=int, default=10)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--method", choices=("fusion", "apart", "SimpleITK"), default="fusion")
+    methods = ("fusion", "apart", "SimpleITK", "decided")
+    parser.add_argument("--method", choices=methods, default="fusion")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    print(HEADER)
+    decides = given.method == "decided"
+    print(DECIDED if decides else HEADER)
     for pair in pairs(given.folder, given.device):
-        print(row(pair, given.method, given.movements), flush=True)
+        said = decided if decides else partial(row, name=given.method)
+        print(said(pair, count=given.movements), flush=True)
 
 
 # --- pairs ----------------------------------------------------------------------------------------
@@ -101,7 +112,8 @@ def series(folder: Path) -> Volume:
 
 
 def pair(name: str, fixed: Volume, moving: Volume, device: str) -> Pair:
-    return Pair(name, scan(fixed, device), scan(moving, device))
+    modalities = fixed.modality, moving.modality
+    return Pair(name, scan(fixed, device), scan(moving, device), modalities)
 
 
 def drawn(volume: Volume, noise: float) -> Volume:
@@ -157,6 +169,37 @@ def row(pair: Pair, name: str, count: int) -> str:
         f"| {pair.name} | {name} | {np.median(before):.0f} | {said(true)} "
         f"| {said(steady)} | {lost} of {count} | {np.median(seconds):.1f} |"
     )
+
+
+def decided(pair: Pair, count: int) -> str:
+    """What the analyzer decides within a common frame of reference, unmoved and moved.
+
+    The errors are against the truth, for real pairs against their headers.
+    """
+    points = pair.lattice()
+    told, judged, error = _decision(pair, np.eye(4), points)
+    moved_by, after = [], []
+    for movement in movements(count, points.mean(axis=0), 0.0):
+        _, one, away = _decision(pair, movement, points)
+        moved_by.append(f"{distance_mm(movement, np.eye(4), points):.0f}")
+        after.append(f"{_word(one)}; {away:.1f}; {one.uncertain_mm:.1f}")
+    return (
+        f"| {pair.name} | {told.moved_mm:.1f}, {told.doubt_mm:.1f}; {_word(judged)}; {error:.1f} "
+        f"| {' / '.join(moved_by)} | {' / '.join(after)} |"
+    )
+
+
+def _word(judged: Verdict) -> str:
+    return "moved" if judged.accepted else "kept"
+
+
+def _decision(pair: Pair, movement: Matrix, points: Matrix) -> tuple[Evidence, Verdict, float]:
+    scans = pair.fixed, Scan(pair.moving.image, movement @ pair.moving.affine)
+    found = register(*scans, same_frame=True)
+    told = evidence(*scans, found, same_frame=True)
+    judged = verdict(pair.modalities, found.before, found.after, told, always=False)
+    ends = found.matrix @ movement if judged.accepted else movement
+    return told, judged, distance_mm(ends, np.eye(4), points)
 
 
 def movements(count: int, centre: Matrix, apart_mm: float) -> Iterator[Matrix]:

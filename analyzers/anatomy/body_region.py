@@ -6,7 +6,7 @@ little air is abdomen or pelvis, a small one with much bone is head, one without
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -23,10 +23,17 @@ FINEST_MM = 1.5
 LEAST_BODY_CM2 = 20.0
 LUNG_SHARE = 0.12
 """Of a cross-section: bowel gas stays below, aerated lung at any breath above."""
+LUNG_TISSUE_HU = (-950, -500)
+"""Lung: blood and air mixed. Gas in bowel and airways is below, but for its rim."""
+LUNG_TISSUE_SHARE = 0.03
+"""Of a cross-section: apices and bases of lungs, where they fill less than ``LUNG_SHARE``."""
 BONY_SHARE = 0.12
 WIDEST_HEAD_CM2 = 380.0
 NARROWEST_TRUNK_CM2 = 320.0
 """Of an adult; thighs stay below one by one, children are not told from limbs."""
+
+NARROWEST_CHEST_CM2 = 100.0
+"""Of a small child; so much lung is in no head and no limb."""
 
 
 class Region(StrEnum):
@@ -40,7 +47,7 @@ class Region(StrEnum):
 
 WORDS = {
     Region.HEAD: ("HEAD", "BRAIN", "SKULL", "CRANI", "NEURO"),
-    Region.CHEST: ("CHEST", "THORAX", "LUNG", "BREAST"),
+    Region.CHEST: ("CHEST", "THORAX", "LUNG", "BREAST", "RIB", "STERNUM"),
     Region.ABDOMEN: ("ABD", "PELV", "LIVER", "KIDNEY", "PROSTATE", "UTERUS", "BLADDER"),
     Region.LIMB: ("LEG", "ARM", "KNEE", "FOOT", "HAND", "THIGH", "EXTREM", "ANKLE", "WRIST"),
 }
@@ -54,12 +61,17 @@ class CrossSection:
     air: float
     bone: float
     soft: float
+    lung: float = 0.0
+    """Of the values of lung, not counting rims two pixels wide."""
 
     def region(self) -> Region | None:
         """None: nothing can be told from this slice."""
         if self.area_cm2 < LEAST_BODY_CM2:
             return None
-        if self.air >= LUNG_SHARE and self.area_cm2 >= NARROWEST_TRUNK_CM2:
+        aerated = self.air >= LUNG_SHARE or self.lung >= LUNG_TISSUE_SHARE
+        if aerated and self.area_cm2 >= NARROWEST_TRUNK_CM2:
+            return Region.CHEST
+        if self.lung >= LUNG_SHARE and self.area_cm2 >= NARROWEST_CHEST_CM2:
             return Region.CHEST
         if self.bone >= BONY_SHARE and self.area_cm2 <= WIDEST_HEAD_CM2:
             return Region.HEAD
@@ -99,6 +111,13 @@ def said_regions(facts: SeriesFacts | None) -> list[Region]:
     return [region for region, words in WORDS.items() if any(word in text for word in words)]
 
 
+def unknown_part(facts: SeriesFacts | None) -> bool:
+    """Whether the header gives a body part that names no region that the rules can tell."""
+    if facts is None or not facts.body_part:
+        return False
+    return not said_regions(replace(facts, description=""))
+
+
 def _measured(hu: NDArray[np.float32], pixel_cm2: float) -> CrossSection:
     from scipy import ndimage
 
@@ -107,11 +126,15 @@ def _measured(hu: NDArray[np.float32], pixel_cm2: float) -> CrossSection:
     if count == 0:
         return CrossSection(0.0, 0.0, 0.0, 0.0)
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    inside = hu[ndimage.binary_fill_holes(labels == largest)]
+    body = ndimage.binary_fill_holes(labels == largest)
+    inside = hu[body]
+    lowest, highest = LUNG_TISSUE_HU
+    lung = ndimage.binary_opening(body & (hu > lowest) & (hu < highest), iterations=2)
     low, high = SOFT_HU
     return CrossSection(
         area_cm2=inside.size * pixel_cm2,
         air=float((inside < AIR_HU).mean()),
         bone=float((inside > BONE_HU).mean()),
         soft=float(((inside > low) & (inside < high)).mean()),
+        lung=float(lung.sum() / inside.size),
     )

@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from analyzers import families
-from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares
+from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares, unknown_part
 from analyzers.classification import concepts
 from analyzers.contract import (
     About,
@@ -45,6 +45,10 @@ SCOUT_MM = 8.0
 """Slices of a localizer lie at least this far apart."""
 VESSEL_ML = 10.0
 """An aorta, a heart or a kidney of this size shows; smaller uniform bright spots may be bone."""
+NOT_JUDGED = (
+    "The body part was not judged by the pixels: that is done on axial CT only; what the header"
+    " says is repeated unproved."
+)
 SECOND_REGION = 0.2
 """From this share of the slices on a further region is named as well."""
 
@@ -63,7 +67,7 @@ class SeriesClassifier:
     that agree, not calibrated; where nothing can be told, nothing is answered."""
 
     name: ClassVar[str] = "series_classifier"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Series classifier"
     about: ClassVar[About] = About(
         purpose="Answers what a router asks of a series, from pixels where the header is silent.",
@@ -162,14 +166,19 @@ def contrast_agent(volume: Volume) -> list[_Opinion]:
 
 
 def header_disagreement(volume: Volume) -> str:
-    """A sentence where the header names regions and the slices show none of them; else empty."""
+    """A sentence where the header's body part is not what the slices show, or none that is known;
+    where the pixels were not judged, a sentence that says so. Else empty."""
+    if not _readable_ct(volume):
+        return NOT_JUDGED
+    seen = [one for one, share in shares(cross_sections(volume)).items() if share >= SECOND_REGION]
     said = said_regions(volume.facts)
-    if not said or not _readable_ct(volume):
-        return ""
-    seen = shares(cross_sections(volume))
     if not seen or set(said) & set(seen):
         return ""
-    return f"The header says {' and '.join(said)}, the slices look like {next(iter(seen))}."
+    if said:
+        return f"The header says {' and '.join(said)}, the slices look like {seen[0]}."
+    if unknown_part(volume.facts):
+        return f"The header's body part names no known region, the slices look like {seen[0]}."
+    return ""
 
 
 def _readable_ct(volume: Volume) -> bool:

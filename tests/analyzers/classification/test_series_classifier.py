@@ -140,3 +140,31 @@ def _is_ct(path: Path) -> bool:
     import pydicom
 
     return bool(pydicom.dcmread(path, specific_tags=["Modality"]).Modality == "CT")
+
+
+def test_the_foot_of_a_lung_is_chest_and_gas_in_bowel_is_abdomen() -> None:
+    """Lung is blood and air mixed, gas in bowel is air alone."""
+    base = np.where(ellipse(30, 45), -800.0, trunk())
+    assert answers(ct(base))[concepts.BODY_PART] == ["Chest"]
+    bowel = np.where(ellipse(30, 45), -1000.0, trunk())
+    assert answers(ct(bowel))[concepts.BODY_PART] == ["Abdomen and Pelvis"]
+
+
+def test_the_narrow_chest_of_a_child_is_no_limb() -> None:
+    child = np.where(ellipse(40, 60), -800.0, np.where(ellipse(70, 90), 50.0, -1000.0))
+    assert answers(ct(child))[concepts.BODY_PART] == ["Chest"]
+
+
+def test_a_body_part_that_is_none_or_contradicts_the_slices_is_named() -> None:
+    for part, said in (("XX", "names no known region"), ("RIBCAGE", "The header says chest")):
+        facts = SeriesFacts("CT", 12, 12, body_part=part)
+        findings = SeriesClassifier("cpu").analyze(
+            replace(ct(trunk()), facts=facts), NoParameters()
+        )
+        assert said in findings.remarks[0]
+        assert "XX" not in findings.remarks[0]
+
+
+def test_mr_says_that_its_body_part_was_not_judged() -> None:
+    findings = SeriesClassifier("cpu").analyze(replace(ct(trunk()), modality="MR"), NoParameters())
+    assert "was not judged by the pixels" in findings.remarks[0]
