@@ -19,8 +19,13 @@ RADIUS_MM = 15.0
 LIVER_SUV = (1.0, 4.0)
 """Mean SUVbw of healthy liver lies near 2; outside this it is no reference."""
 LARGEST_VARIATION = 0.20
-LEAST_CORE_ML, LARGEST_CORE_ML = 100.0, 3000.0
+LEAST_CORE_ML, LARGEST_CORE_ML = 250.0, 3000.0
 """Size of the even part of the liver, without its border."""
+LEAST_CONTRAST = 1.5
+"""Liver over the median of the other tissue in its planes: muscle and fat take up less."""
+LUNG_MM = (40.0, 140.0)
+LUNG_SHARE = 0.5
+"""Of the uptake of the liver: lung takes up less, from 4 to 14 cm above the liver's upper end."""
 LEAST_TRUNK_ML = 12_000.0
 LEVEL_WINDOW = 0.30
 TISSUE_SUV = 0.2
@@ -61,7 +66,8 @@ def reference_at(
 def find_liver(suv: NDArray[np.float32], spacing_mm: Spacing) -> ReferenceUptake | None:
     """The most central place of the largest even, liver-like body on the patient's right.
 
-    None where there is no such body of liver size: images of a limb, an upset liver.
+    None where there is no such body of liver size, where it does not stand out from the tissue in
+    its planes, or where no lung lies above it: images of a limb, an upset liver.
     """
     body = _tissue(suv, spacing_mm)
     if body is None:
@@ -77,11 +83,32 @@ def find_liver(suv: NDArray[np.float32], spacing_mm: Spacing) -> ReferenceUptake
     size_ml = float(counts.max()) * float(np.prod(spacing_mm)) / 1000.0
     if not LEAST_CORE_ML <= size_ml <= LARGEST_CORE_ML:
         return None
+    if not (_stands_out(suv, body, largest) and _lung_above(suv, largest, spacing_mm)):
+        return None
     depth = ndimage.distance_transform_edt(np.pad(largest, 1), sampling=spacing_mm)[
         1:-1, 1:-1, 1:-1
     ]
     z, y, x = np.unravel_index(int(depth.argmax()), depth.shape)
     return reference_at(suv, (int(z), int(y), int(x)), spacing_mm)
+
+
+def _stands_out(suv: NDArray[np.float32], body: Mask, core: Mask) -> bool:
+    planes = np.flatnonzero(core.any(axis=(1, 2)))
+    part = slice(int(planes[0]), int(planes[-1]) + 1)
+    rest = suv[part][body[part] & ~core[part]]
+    level = float(np.median(suv[core]))
+    return bool(rest.size) and level >= LEAST_CONTRAST * float(np.median(rest))
+
+
+def _lung_above(suv: NDArray[np.float32], core: Mask, spacing_mm: Spacing) -> bool:
+    """Whether the columns over the liver hold tissue of low uptake; False where it is not seen."""
+    top = int(np.flatnonzero(core.any(axis=(1, 2)))[-1])
+    first, last = (top + round(away / spacing_mm[0]) for away in LUNG_MM)
+    if last > suv.shape[0]:
+        return False
+    above = suv[first:last, core.any(axis=0)]
+    level = float(np.median(suv[core]))
+    return TISSUE_SUV / 2 < float(np.median(above)) < LUNG_SHARE * level
 
 
 def _tissue(suv: NDArray[np.float32], spacing_mm: Spacing) -> Mask | None:

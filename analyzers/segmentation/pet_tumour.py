@@ -51,6 +51,10 @@ SENTENCES = {
     Method.ADAPTIVE: "15 % of the mean of the hot core above the local background",
     Method.PERCIST: "1.5 times the mean of the liver plus two standard deviations",
 }
+UNTOLD = (
+    "Metabolic volume and total lesion glycolysis are those of all uptake, not of disease: brain, "
+    "heart, kidneys, bladder, liver and bowel are not told apart from it."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class PetTumourParameters(Parameters):
     """How foci are found and cut."""
 
     method: Annotated[str, Parameter("how a focus is cut", choices=tuple(Method))] = (
-        Method.FIXED.value
+        Method.ADAPTIVE.value
     )
     seed_mm: Annotated[
         tuple[float, ...],
@@ -79,7 +83,7 @@ class PetTumourParameters(Parameters):
         float,
         Parameter("volume of a focus above the starting level", "mL", least=0, most=1000),
     ] = 1.0
-    max_foci: Annotated[int, Parameter("the hottest ones are kept", least=1, most=250)] = 20
+    max_foci: Annotated[int, Parameter("the hottest ones are kept", least=1, most=250)] = 50
     reference_mm: Annotated[
         tuple[float, ...],
         Parameter(
@@ -101,12 +105,13 @@ class PetTumour:
 
     What is hot is not therefore tumour: brain, heart, kidneys, bladder, bowel, brown fat and
     inflammation take up FDG too and are reported like any other focus; a person sorts them out, or
-    gives the point of the tumour as ``seed_mm``. Foci that touch above the starting level count as
-    one. SUV is as good as the header: without dose, time and weight there is none.
+    gives the point of the tumour as ``seed_mm``. Foci that touch above the starting level are
+    parted where the uptake between them falls below 70 % of the lower one's maximum. SUV is as good
+    as the header: without dose, time and weight there is none.
     """
 
     name: ClassVar[str] = "pet_tumour"
-    version: ClassVar[str] = "1.0.2"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Foci of uptake on PET"
     about: ClassVar[About] = About(
         purpose="Finds foci of uptake on PET and cuts them out by a threshold.",
@@ -177,7 +182,9 @@ def _reference(
         found = find_liver(suv, grid.spacing_mm)
     if found is None:
         raise NotApplicable(
-            "The images show no even, liver-like uptake to serve as the reference of PERCIST."
+            "The images show no even, liver-like uptake to serve as the reference of PERCIST: "
+            "it must be of liver size, on the right, above the uptake of the body round it, and "
+            "with lungs above it in view."
         )
     return found
 
@@ -267,16 +274,16 @@ def _remarks(
     foci: list[Focus], parameters: PetTumourParameters, reference: ReferenceUptake | None
 ) -> tuple[str, ...]:
     method = Method(parameters.method)
-    said = [f"Border of the foci: {SENTENCES[method]}."]
+    said = [] if parameters.seed_mm else [UNTOLD]
+    said.append(f"Border of the foci: {SENTENCES[method]}.")
     if reference:
         said.append(
             f"Reference: mean SUV {reference.mean:.2f}, standard deviation "
             f"{reference.deviation:.2f}; threshold SUV {reference.threshold:.2f}."
         )
-    if not parameters.seed_mm:
-        said.append("Physiologic uptake is not told from disease.")
-        if len(foci) > parameters.max_foci:
-            said.append(
-                f"{len(foci)} foci were found; the {parameters.max_foci} hottest are shown."
-            )
+    if not parameters.seed_mm and len(foci) > parameters.max_foci:
+        said.append(
+            f"{len(foci)} foci were found; the {parameters.max_foci} hottest are shown and "
+            "totalled."
+        )
     return tuple(said)

@@ -7,6 +7,7 @@ from itertools import permutations, product
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from analyzers import codes
 from analyzers.contract import (
@@ -27,7 +28,7 @@ from tests.analyzers.segmentation import bodies
 
 
 def analyze(of: Volume, parameters: PetTumourParameters | None = None) -> Findings:
-    return PetTumour("cpu").analyze(of, parameters or PetTumourParameters())
+    return PetTumour("cpu").analyze(of, parameters or PetTumourParameters(method="fixed_41"))
 
 
 def whole(findings: Findings) -> Segmentation:
@@ -144,10 +145,12 @@ def test_the_peak_sphere_holds_one_millilitre_on_any_grid() -> None:
 
 
 def trunk() -> bodies.Body:
-    """A trunk with a liver of SUV 2.0 on the right, a spleen, and a lesion of SUV 3.4."""
-    shape, spacing = (60, 60, 90), (5.0, 4.0, 4.0)
+    """A trunk with a liver of SUV 2.0 on the right, lungs, a spleen, and a lesion of SUV 3.6."""
+    shape, spacing = (80, 60, 90), (5.0, 4.0, 4.0)
     z, y, x = bodies.millimetres(shape, spacing)
     suv = np.where((x / 165) ** 2 + (y / 110) ** 2 <= 1, 0.7, 0.0) * np.ones(shape)
+    suv[(z > 20) & ((y / 80) ** 2 + ((np.abs(x) - 75) / 65) ** 2 <= 1)] = 0.4
+    z = z + 50
     suv[(z / 75) ** 2 + (y / 75) ** 2 + ((x + 75) / 65) ** 2 <= 1] = 2.0
     suv[(z / 50) ** 2 + ((y - 40) / 30) ** 2 + ((x - 110) / 25) ** 2 <= 1] = 1.7
     lesion = np.sqrt((z - 100) ** 2 + y**2 + (x - 60) ** 2) < 16
@@ -218,3 +221,54 @@ def test_one_limb_alone_has_no_side() -> None:
     suv = trunk().values.astype(np.float32) / 1000
     window = (slice(30, 33), slice(28, 31), slice(55, 58))
     assert side_of(suv, window, np.ones((3, 3, 3), bool), 2.5) is None
+
+
+def test_tissue_of_liver_like_uptake_without_lung_above_it_or_contrast_is_no_liver() -> None:
+    body = trunk()
+    suv = body.values.astype(np.float32) / 1000
+    assert find_liver(suv, body.spacing_mm) is not None
+    assert find_liver(suv[:50], body.spacing_mm) is None
+    muscle = np.where((suv > 0.25) & (suv < 1.5), 1.6, suv).astype(np.float32)
+    assert find_liver(muscle, body.spacing_mm) is None
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_one_big_uptake_does_not_swallow_the_lesions_that_touch_it(seed: int) -> None:
+    suv, lesions = whole_body(seed)
+    of = bodies.as_volume((suv * 1000).astype(np.int16), (4.0, 4.0, 4.0), "PT", 0.001)
+    labels = whole(PetTumour("cpu").analyze(of, PetTumourParameters())).labels
+    best = [
+        max((bodies.dice(labels == n, one) for n in np.unique(labels[one]) if n), default=0.0)
+        for one in lesions
+    ]
+    assert sum(score >= 0.5 for score in best) >= 8, best
+
+
+def whole_body(seed: int) -> tuple[NDArray[np.float64], list[NDArray[np.bool_]]]:
+    """Brain, heart, kidneys, bladder, liver and eleven lesions, 7 mm blur and noise; SUV."""
+    from scipy import ndimage
+
+    shape = (200, 60, 90)
+    z, y, x = bodies.millimetres(shape, (4.0, 4.0, 4.0))
+
+    def ball(at: tuple[float, float, float], radius: float) -> NDArray[np.bool_]:
+        inside: NDArray[np.bool_] = (z - at[0]) ** 2 + (y - at[1]) ** 2 + (
+            x - at[2]
+        ) ** 2 <= radius**2
+        return inside
+
+    suv = np.where((x / 165) ** 2 + (y / 110) ** 2 <= 1, 0.7, 0.0) * np.ones(shape)
+    organs = [((330, 0, 0), 60, 9.0), ((130, -20, 35), 38, 6.0), ((0, 40, -60), 32, 7.0)]
+    organs += [((0, 40, 60), 32, 7.0), ((-300, 0, 0), 38, 18.0), ((60, 0, -75), 62, 2.1)]
+    for at, radius, level in organs:
+        suv[ball(at, radius)] = level
+    rng = np.random.default_rng(seed)
+    places = [(250, 0, 40), (200, 0, -60), (190, 20, 70), (170, -20, -50), (130, -20, 91)]
+    places += [(60, 0, -75), (-50, 20, 60), (-110, 0, -40), (-160, 0, 70), (-240, 0, 20)]
+    places += [(-200, 20, -80)]
+    lesions = [ball(at, rng.uniform(10, 20)) for at in places]
+    for one in lesions:
+        suv[one] = rng.uniform(5, 14)
+    blurred = ndimage.gaussian_filter(suv, 7 / 2.355 / 4)
+    noisy = blurred + rng.normal(0, 0.06, shape) * np.sqrt(np.maximum(blurred, 0))
+    return np.maximum(noisy, 0), lesions
