@@ -46,9 +46,9 @@ ALIKE = Bounds(least_uncertain_mm=0.5, per_doubt=2.0, most_mm=100.0, most_deg=45
 """Two series of one modality, as of one session: a patient may have moved between them."""
 BETWEEN: Mapping[frozenset[str], Bounds] = MappingProxyType(
     {
-        frozenset({"CT", "PT"}): Bounds(7.5, 1.0, 50.0, 20.0),
-        frozenset({"MR", "PT"}): Bounds(7.5, 1.0, 50.0, 20.0),
-        frozenset({"CT", "MR"}): Bounds(7.5, 1.0, 50.0, 20.0),
+        frozenset({"CT", "PT"}): Bounds(7.5, 2.0, 50.0, 20.0),
+        frozenset({"MR", "PT"}): Bounds(7.5, 2.0, 50.0, 20.0),
+        frozenset({"CT", "MR"}): Bounds(10.0, 2.0, 50.0, 20.0),
     }
 )
 """Of one gantry, or laid on each other by somebody before. Uptake blurs by 5–7 mm and breathes

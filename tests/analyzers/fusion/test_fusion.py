@@ -278,7 +278,7 @@ def test_a_movement_far_beyond_what_the_measures_differ_by_is_taken() -> None:
 def test_where_measures_and_headers_disagree_the_first_sentence_says_so() -> None:
     kept = verdict(("CT", "PT"), 0.5, 0.9, replace(SURE, moved_mm=9.0), always=False)
     assert kept.sentences[0].startswith("In doubt: the images and the headers disagree by 9 mm")
-    unsure = apart(0.5, 0.9, replace(SURE, edges_mm=20.0), ("CT", "MR"))
+    unsure = apart(0.5, 0.9, replace(SURE, edges_mm=10.0), ("CT", "MR"))
     assert unsure.sentences[0] == "In doubt: the place is known to about 20 mm only."
 
 
