@@ -241,7 +241,7 @@ def test_one_big_uptake_does_not_swallow_the_lesions_that_touch_it(seed: int) ->
         max((bodies.dice(labels == n, one) for n in np.unique(labels[one]) if n), default=0.0)
         for one in lesions
     ]
-    assert sum(score >= 0.5 for score in best) >= 8, best
+    assert sum(score >= 0.5 for score in best) >= 10, best
 
 
 def whole_body(seed: int) -> tuple[NDArray[np.float64], list[NDArray[np.bool_]]]:
@@ -259,7 +259,7 @@ def whole_body(seed: int) -> tuple[NDArray[np.float64], list[NDArray[np.bool_]]]
 
     suv = np.where((x / 165) ** 2 + (y / 110) ** 2 <= 1, 0.7, 0.0) * np.ones(shape)
     organs = [((330, 0, 0), 60, 9.0), ((130, -20, 35), 38, 6.0), ((0, 40, -60), 32, 7.0)]
-    organs += [((0, 40, 60), 32, 7.0), ((-300, 0, 0), 38, 18.0), ((60, 0, -75), 62, 2.1)]
+    organs += [((0, 40, 60), 32, 7.0), ((-300, 0, 0), 38, 18.0), ((60, 0, -75), 62, 2.8)]
     for at, radius, level in organs:
         suv[ball(at, radius)] = level
     rng = np.random.default_rng(seed)
