@@ -41,6 +41,8 @@ IS_NODULE = Code("NODULE", codes.PRIVATE_SCHEME, "Solid lung nodule")
 POSSIBLE = Code("371930009", "SCT", "Possible")
 MOST_CERTAIN = 0.9
 """No mark is given more: how often marks on real patients are right has not been measured."""
+HILAR_MM, MOST_CERTAIN_AT_HILUM = 30.0, 0.5
+"""Branches of vessels and lymph nodes look like nodules this near to a hilum."""
 LONG_AXIS = Code("103339001", "SCT", "Long Axis")
 SHORT_AXIS = Code("103340004", "SCT", "Short Axis")
 
@@ -64,17 +66,20 @@ class _Found:
     """On the (z, y, x) grid of the volume."""
     probability: float
     left: bool
+    hilar: bool
+    """It lies where vessels leave the lung."""
 
 
 class LungNodule:
     """Finds blobs in the lungs, cuts them from vessels, keeps those that are shaped like nodules.
 
     For solid nodules of 5–30 mm on slices of at most 2.5 mm. Ground glass, nodules wider than the
-    lung mask's closing at the chest wall, and those inside consolidations are not found.
+    lung mask's closing at the chest wall, and those inside consolidations are not found; large
+    dense regions in the outline of a lung are named, not marked.
     """
 
     name: ClassVar[str] = "lung_nodule"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Lung nodules"
     about: ClassVar[About] = About(
         purpose="Finds solid nodules in the lungs.",
@@ -82,7 +87,7 @@ class LungNodule:
             "a box for each nodule",
             "volume, axes and probability",
         ),
-        evidence="Trained on nodules drawn into the lungs of one chest CT.",
+        evidence="Trained on nodules drawn into the lungs of one chest CT; not measured on others.",
         card="models/weights/lung_nodule/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
@@ -109,6 +114,8 @@ class LungNodule:
             The images show no, or next to no, aerated lung.
         """
         from analyzers.anatomy.lung_masks import lung_masks
+        from analyzers.detection.nodule_candidates import lung_grid
+        from analyzers.detection.nodule_masses import masses
         from analyzers.grid.patient_grid import (
             clear_padding,
             hounsfield,
@@ -123,7 +130,9 @@ class LungNodule:
         clear_padding(volume, patient, lungs)
         if float(np.count_nonzero(lungs)) * volume.voxel_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
-        found = self._nodules(hu, lungs, patient.spacing_mm, parameters)
+        grid = lung_grid(hu, lungs, patient.spacing_mm)
+        large = tuple(one.words() for one in masses(grid))
+        found = self._nodules(hu, lungs, grid, patient.spacing_mm, parameters)
         labels = np.zeros(hu.shape, np.uint8)
         for number, one in enumerate(found, 1):
             clear_padding(volume, patient, one.mask)
@@ -134,7 +143,7 @@ class LungNodule:
         ] or [_nothing()]
         marks = Segmentation(patient.restore(labels), tuple(segments), title="Lung nodules")
         remarks = () if found else (_none_found(parameters),)
-        return Findings((marks,), remarks)
+        return Findings((marks,), remarks, (_not_looked_for(), *large))
 
     def _point(self, parameters: NoduleParameters) -> OperatingPoint | None:
         return None if parameters.threshold else self.model.operating_point
@@ -143,16 +152,16 @@ class LungNodule:
         self,
         hu: NDArray[np.int16],
         lungs: NDArray[np.uint8],
+        grid: LungGrid,
         spacing_mm: tuple[float, float, float],
         parameters: NoduleParameters,
     ) -> list[_Found]:
         from scipy import ndimage
 
         from analyzers.anatomy.lung_sides import LEFT_LABEL
-        from analyzers.detection.nodule_candidates import STEP_MM, candidates, lung_grid
+        from analyzers.detection.nodule_candidates import STEP_MM, candidates
         from analyzers.detection.nodule_shape import cut_out
 
-        grid = lung_grid(hu, lungs > 0, spacing_mm)
         depth = ndimage.distance_transform_edt(grid.lungs).astype(np.float32) * np.float32(STEP_MM)
         threshold = parameters.threshold or self.model.operating_point.threshold
         pieces = [cut_out(grid, depth, one) for one in candidates(grid, self.device)]
@@ -172,7 +181,8 @@ class LungNodule:
                 continue
             taken |= mask
             left = float(np.mean(lungs[mask] == LEFT_LABEL)) > 0.5
-            found.append(_Found(mask, probability, left))
+            hilar = piece.shape.hilum <= HILAR_MM
+            found.append(_Found(mask, probability, left, hilar))
         found.sort(key=lambda one: -np.count_nonzero(one.mask))
         return found[:MOST_NODULES]
 
@@ -244,19 +254,26 @@ def _segment(
                 codes.MEAN,
             ),
         ),
-        classifications=(_possible(found.probability, point),),
+        classifications=(_possible(found, point),),
     )
 
 
-def _possible(probability: float, point: OperatingPoint | None) -> Classification:
+def _possible(found: _Found, point: OperatingPoint | None) -> Classification:
     """A mark to look at, no diagnosis: the model knows drawn nodules only."""
     limits = [
-        "A mark to look at: the model has learned from nodules drawn into a few real lungs, and has"
-        f" not been measured on real ones. No certainty above {100 * MOST_CERTAIN:.0f} % is given."
+        "A mark to look at: the model has learned from nodules drawn into the lungs of one patient,"
+        " and how often it is right in others has not been measured. No certainty above"
+        f" {100 * MOST_CERTAIN:.0f} % is given."
     ]
+    if found.hilar:
+        limits.append(
+            f"Within {HILAR_MM:.0f} mm of a hilum, where branches of vessels and lymph nodes look"
+            f" alike: no certainty above {100 * MOST_CERTAIN_AT_HILUM:.0f} % is given."
+        )
     if point is not None:
         limits.append(f"It found {100 * point.sensitivity:.0f} % of {point.evaluated_on}.")
-    certainty = min(round(probability, 3), MOST_CERTAIN)
+    most = MOST_CERTAIN_AT_HILUM if found.hilar else MOST_CERTAIN
+    certainty = min(round(found.probability, 3), most)
     return Classification(IS_NODULE, POSSIBLE, certainty, None, tuple(limits))
 
 
@@ -285,4 +302,11 @@ def _none_found(parameters: NoduleParameters) -> str:
     return (
         f"No solid nodule of {parameters.least_diameter_mm:g} mm or more was found; ground glass"
         " and nodules inside consolidated lung are not looked for."
+    )
+
+
+def _not_looked_for() -> str:
+    return (
+        "Masses wider than 30 mm, those at mediastinum or diaphragm above all, ground glass and"
+        " nodules inside consolidated lung are not looked for: no mark does not mean no tumour."
     )

@@ -12,14 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers.anatomy.lung_sides import LEFT_LABEL
 from analyzers.grid.balls import Mask, Spacing
 from analyzers.grid.blur import blur_on_cpu, blur_on_device
 
 STEP_MM = 1.0
 MARGIN_MM = 8.0
 FLOOR_HU, CEILING_HU = -1000, 300
-DIAMETERS_MM = (4.0, 5.2, 6.8, 8.8, 11.4, 14.8, 19.3, 25.1, 30.0)
 RATIO = 1.3
+DIAMETERS_MM = tuple(4.0 * RATIO**step for step in range(9))
+"""4 to 32.6 mm: each scale's wide Gaussian is the narrow one of the next."""
+VESSEL_HU = -400
 LEAST_RESPONSE_HU = 120.0
 MOST_CANDIDATES = 400
 
@@ -29,12 +32,15 @@ class LungGrid:
     """A cut-out of both lungs on cubes of ``STEP_MM``, axes (z, y, x).
 
     hu: float32, limited to ``FLOOR_HU`` … ``CEILING_HU``. lungs: closed masks, nodules included.
-    window: the same cut-out on the fine grid.
+    left: voxels of the left lung. window: the same cut-out on the fine grid.
+    hila: where the vessels of each lung gather at its medial side, on this grid.
     """
 
     hu: NDArray[np.float32]
     lungs: Mask
+    left: Mask
     window: tuple[slice, ...]
+    hila: tuple[NDArray[np.float64], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +52,9 @@ class Candidate:
     response_hu: float
 
 
-def lung_grid(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> LungGrid:
-    """The lungs of a (z, y, x) volume, resampled linearly."""
-    found = ndimage.find_objects(lungs.view(np.uint8))[0]
+def lung_grid(hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: Spacing) -> LungGrid:
+    """The lungs of a (z, y, x) volume, resampled linearly; labels: as ``lung_masks`` gives them."""
+    found = ndimage.find_objects((labels > 0).view(np.uint8))[0]
     margins = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
     window = tuple(
         slice(max(part.start - margin, 0), part.stop + margin)
@@ -57,8 +63,29 @@ def lung_grid(hu: NDArray[np.int16], lungs: Mask, spacing_mm: Spacing) -> LungGr
     fine = np.clip(hu[window], FLOOR_HU, CEILING_HU).astype(np.float32)
     zoom = [step / STEP_MM for step in spacing_mm]
     cubes = ndimage.zoom(fine, zoom, order=1)
-    inside = ndimage.zoom(lungs[window].astype(np.float32), zoom, order=1) > 0.5
-    return LungGrid(cubes, inside, window)
+    inside = ndimage.zoom((labels[window] > 0).astype(np.float32), zoom, order=1) > 0.5
+    left = inside & (
+        ndimage.zoom((labels[window] == LEFT_LABEL).astype(np.float32), zoom, order=1) > 0.5
+    )
+    return LungGrid(cubes, inside, left, window, _hila(cubes, inside, left))
+
+
+def _hila(cubes: NDArray[np.float32], lungs: Mask, left: Mask) -> tuple[NDArray[np.float64], ...]:
+    """The middle (median) of the tissue in the medial half of each lung."""
+    sides = [np.argwhere(side & (cubes > VESSEL_HU)) for side in (left, lungs & ~left)]
+    whole = [np.argwhere(side[::4, ::4, ::4])[:, 2] * 4.0 for side in (left, lungs & ~left)]
+    if any(len(one) == 0 for one in (*sides, *whole)):
+        return tuple(np.median(one, axis=0) for one in sides if len(one))
+    middles = [float(np.median(one)) for one in whole]
+    medial = [
+        (side[:, 2] - middle) * (other - middle) > 0
+        for side, middle, other in zip(sides, middles, middles[::-1], strict=True)
+    ]
+    return tuple(
+        np.median(side[near], axis=0)
+        for side, near in zip(sides, medial, strict=True)
+        if near.any()
+    )
 
 
 def candidates(grid: LungGrid, device: str) -> list[Candidate]:
@@ -89,12 +116,15 @@ def _blobs(hu: NDArray[np.float32], device: str) -> tuple[NDArray[np.float32], N
     """Strongest response over all scales, and the diameter in mm at which it was found."""
     response = np.full(hu.shape, -np.inf, np.float32)
     diameter = np.zeros(hu.shape, np.float32)
-    for size in DIAMETERS_MM:
-        sigma = size / 2 / np.sqrt(3) / STEP_MM
-        narrow, wide = (_blur(hu, float(s), device) for s in (sigma, RATIO * sigma))
+    sigmas = [size / 2 / np.sqrt(3) / STEP_MM for size in DIAMETERS_MM]
+    narrow = _blur(hu, float(sigmas[0]), device)
+    for size, sigma in zip(DIAMETERS_MM, sigmas, strict=True):
+        wide = _blur(hu, float(RATIO * sigma), device)
         here = (narrow - wide) / np.float32(RATIO - 1)
         stronger = here > response
-        response[stronger], diameter[stronger] = here[stronger], size
+        np.copyto(response, here, where=stronger)
+        diameter[stronger] = size
+        narrow = wide
     return response, diameter
 
 

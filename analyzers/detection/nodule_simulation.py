@@ -9,7 +9,7 @@ simulated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +49,7 @@ def insert(
             continue
         _draw(hu, grid.lungs, (z, y, x), size, rng)
         drawn.append(Inserted((z, y, x), size))
-    return LungGrid(hu, grid.lungs, grid.window), drawn
+    return replace(grid, hu=hu), drawn
 
 
 def _apart(centre: tuple[int, int, int], size: float, other: Inserted) -> float:

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 
 from analyzers.contract import Findings, InvalidParameters, NotApplicable, Segmentation, Volume
 from analyzers.detection import nodule_model
-from analyzers.detection.lung_nodule import LungNodule, NoduleParameters
+from analyzers.detection.lung_nodule import (
+    MOST_CERTAIN_AT_HILUM,
+    LungNodule,
+    NoduleParameters,
+    _Found,
+    _possible,
+)
 from analyzers.testing import AnalyzerSuite, examples
 from node.series.read import read_series
 
@@ -104,6 +110,30 @@ def test_a_lung_without_any_says_what_was_looked_for() -> None:
     assert not found.labels.any()
     assert [segment.key for segment in found.segments] == ["nodule_1"]
     assert findings.remarks[0].startswith("No solid nodule of 20 mm or more was found")
+
+
+def test_a_report_begins_with_what_is_not_looked_for() -> None:
+    first, *_ = find(ct(chest()), threshold=0.9999, least_diameter_mm=20.0).cautions
+    assert first.startswith("Masses wider than 30 mm, ")
+
+
+@pytest.mark.parametrize(("place", "width"), [((0, 10, 70), 56), ((0, 0, 46), 50)])
+def test_a_mass_too_wide_is_named_with_its_side(
+    place: tuple[float, float, float], width: float
+) -> None:
+    found = find(ct(chest((*place, width))), threshold=0.9999).cautions
+    assert any("dense tissue in the outline of the left lung" in one for one in found)
+
+
+def test_nodules_of_the_size_looked_for_are_no_masses() -> None:
+    assert len(find(ct(chest((10, 14, 46, 20))), threshold=0.9999).cautions) == 1
+
+
+def test_a_mark_near_a_hilum_is_never_more_than_even() -> None:
+    found = _Found(np.ones((1, 1, 1), bool), 0.99, left=True, hilar=True)
+    answer = _possible(found, None)
+    assert answer.probability == MOST_CERTAIN_AT_HILUM
+    assert "of a hilum" in answer.reasons[1]
 
 
 def test_no_lung_is_not_applicable() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from analyzers.contract import Volume
 from analyzers.detection import nodule_model, nodule_training
+from analyzers.detection.nodule_strain import Strain
 from analyzers.detection.nodule_trainable import Nodules, known
 from analyzers.models.trainables import CannotTrain, FoundVolume, Run
 from tests.analyzers.detection.test_lung_nodule import chest, ct
@@ -24,6 +25,8 @@ def volume() -> Volume:
 def run(volume: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(nodule_training, "ROUNDS", 1)
     monkeypatch.setattr(nodule_training, "NODULES_A_ROUND", 4)
+    marks = (Strain("noise of 60 HU added", 0, 1), Strain("sharp kernel", 0, 1))
+    monkeypatch.setattr(nodule_training, "strained", lambda *_: marks)
     return Run(tmp_path, tmp_path, lambda folder: [FoundVolume(volume, folder)])
 
 
@@ -40,6 +43,8 @@ def test_a_model_is_trained_stored_described_and_judged(run: Run, tmp_path: Path
     assert f"| lung_nodule | {model.operating_point.sensitivity:.3f} (" in text
     assert "| diameter alone | " in text
     lines = Nodules().evaluate("lung_nodule", tmp_path, tmp_path, run)
+    assert "| noise of 60 HU added | " in text
+    assert any(line.startswith("sharp kernel: ") for line in lines)
     assert lines[0] == "8 nodules drawn into 1 CT series"
 
 
