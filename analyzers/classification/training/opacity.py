@@ -27,8 +27,9 @@ from analyzers.models.learners import Calibration, Forest, SupportVectors
 from analyzers.models.training.figures import (
     Interval,
     auc_interval,
-    calibrate,
+    cautious_calibration,
     operating_point,
+    reliability,
 )
 from analyzers.models.training.progress import Tell, silent
 from analyzers.radiograph.opacity_features import KINDS, traits
@@ -82,7 +83,7 @@ def train(
     data = read(folder)
     kept = Kept(checkpoints or out / name / "checkpoints", epochs)
     trained = _fitted(name, data, seed, kept, tell)
-    calibration = calibrate(data.opacity, trained.scores)
+    calibration = cautious_calibration(data.opacity, trained.scores, data.patient)
     probability = calibration.probability(trained.scores)
     point = operating_point(data.opacity, probability, data.patient)
     reached = auc_interval(data.opacity, trained.scores, data.patient)
@@ -117,6 +118,7 @@ def train(
         data=data,
         probability=probability,
         point=point,
+        bins=reliability(data.opacity, trained.scores, data.patient),
         reached=reached,
         untouched=untouched,
         baselines=baselines(data, seed),

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import rankdata
+from scipy.optimize import brentq
+from scipy.stats import binomtest, rankdata
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
 
 from analyzers.models.learners import Calibration
 
 DRAWS = 2000
+SLOPES = 300
+FIFTHS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,66 @@ def calibrate(truth: NDArray[np.int64], score: NDArray[np.float64]) -> Calibrati
     """Platt's sigmoid fitted to scores of patients that the scorer never saw."""
     fitted = LogisticRegression(C=1e6).fit(score[:, None], truth)
     return Calibration(float(fitted.coef_[0, 0]), float(fitted.intercept_[0]))
+
+
+def cautious_calibration(
+    truth: NDArray[np.int64], score: NDArray[np.float64], group: NDArray[np.generic], seed: int = 0
+) -> Calibration:
+    """Platt's sigmoid with the slope at the lower end of its 95 % interval over patients.
+
+    So few patients bear no steeper one: a probability too near the middle misleads less than one
+    that is too sure. The mean probability is the share that is there.
+    """
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(group == one) for one in np.unique(group)]
+    slopes: list[float] = []
+    while len(slopes) < SLOPES:
+        pick = np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+        if 0 < truth[pick].sum() < len(pick):
+            slopes.append(calibrate(truth[pick], score[pick]).slope)
+    slope = max(float(np.percentile(slopes, 2.5)), 0.0)
+
+    def surplus(offset: float) -> float:
+        return float((Calibration(slope, offset).probability(score) - truth).mean())
+
+    reach = 40 + slope * float(np.abs(score).max())
+    return Calibration(slope, float(brentq(surplus, -reach, reach)))
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Images of like probability: how many, the mean that was said, the share that was true."""
+
+    images: int
+    said: float
+    true: float
+    low: float
+    high: float
+
+
+def reliability(
+    truth: NDArray[np.int64], score: NDArray[np.float64], group: NDArray[np.generic]
+) -> tuple[Bin, ...]:
+    """Fifths of the images by a probability that was calibrated on other patients, and what was
+    true of them with its exact 95 % interval."""
+    said = np.zeros(len(truth))
+    for train, test in GroupKFold(FIFTHS).split(score, groups=group):
+        said[test] = cautious_calibration(truth[train], score[train], group[train]).probability(
+            score[test]
+        )
+    bins = []
+    for part in np.array_split(np.argsort(said, kind="stable"), FIFTHS):
+        low, high = binomtest(int(truth[part].sum()), len(part)).proportion_ci()
+        bins.append(
+            Bin(
+                len(part),
+                float(said[part].mean()),
+                float(truth[part].mean()),
+                float(low),
+                float(high),
+            )
+        )
+    return tuple(bins)
 
 
 def operating_point(

@@ -23,7 +23,9 @@ from analyzers.models.training.figures import (
     auc_interval,
     best_threshold,
     calibrate,
+    cautious_calibration,
     operating_point,
+    reliability,
 )
 
 Table = tuple[NDArray[np.float64], NDArray[np.int64]]
@@ -90,6 +92,33 @@ def test_calibrated_probabilities_are_the_shares_that_occur() -> None:
     assert calibration.offset == pytest.approx(-1, abs=0.25)
     assert Calibration(1, 0).probability(np.array([0.0]))[0] == 0.5
     assert Calibration(1, 0).probability(np.array([-1e9]))[0] >= 0
+
+
+def told_apart(images: int, seed: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Truth and a score that is the log odds of it."""
+    rng = np.random.default_rng(seed)
+    score = rng.normal(-0.5, 1.2, images)
+    return (rng.random(images) < 1 / (1 + np.exp(-score))).astype(np.int64), score
+
+
+def test_few_patients_make_no_sure_probabilities() -> None:
+    truth, score = told_apart(200, 0)
+    plain = calibrate(truth, score)
+    careful = cautious_calibration(truth, score, np.arange(200))
+    assert 0.5 * plain.slope < careful.slope < 0.95 * plain.slope
+    assert careful.probability(score).mean() == pytest.approx(truth.mean(), abs=1e-6)
+    truth, score = told_apart(4000, 0)
+    many = cautious_calibration(truth, score, np.arange(4000))
+    assert many.slope > 0.9 * calibrate(truth, score).slope
+
+
+def test_fifths_by_probability_hold_the_shares_that_occur() -> None:
+    truth, score = told_apart(1500, 1)
+    bins = reliability(truth, score, np.arange(1500) // 3)
+    assert sum(one.images for one in bins) == 1500
+    assert [one.said for one in bins] == sorted(one.said for one in bins)
+    assert all(one.low <= one.true <= one.high for one in bins)
+    assert np.allclose([one.said for one in bins], [one.true for one in bins], atol=0.07)
 
 
 def test_the_threshold_parts_what_can_be_parted() -> None:
