@@ -34,7 +34,8 @@ every way, as it is and placed anew (tilt, size, place, light, slight noise). Li
 of proper images refused and {doubted:g} % doubted, on patients left out of the fit.
 
 **What it does on what it was not made for**, on {left} images of patients that took no part in fit
-or limits (exact 95 % interval; images of one patient count singly):
+or limits (exact 95 % interval; images of one patient count singly). Features, components and
+strengths, and how many may be doubted, were chosen with these images in view:
 
 | what was done to the image | refused | doubted, not refused |
 |---|---|---|
