@@ -31,18 +31,19 @@ from analyzers.contract import (
 
 if TYPE_CHECKING:
     from analyzers.grid.patient_grid import PatientGrid
+    from analyzers.models.hippocampus_atlas import Side
     from analyzers.models.hippocampus_input import Resampling
 
 
 PARTS = ("anterior", "posterior")
 HIPPOCAMPAL_VOLUME = Code("HIPPOVOL", codes.PRIVATE_SCHEME, "Volume of one hippocampus")
-AGREEMENT = Code(
-    "TTADICE", codes.PRIVATE_SCHEME, "Overlap of repeated segmentations of altered images"
-)
-"""Mean Dice of test-time variants with their mean; 10.1016/j.neucom.2019.01.103."""
 UNCERTAINTY = Code("SEGENTROPY", codes.PRIVATE_SCHEME, "Uncertainty of a segmentation")
 EVIDENCE = Code("SEGEVIDENCE", codes.PRIVATE_SCHEME, "Evidence for a segmentation")
 NOTHING_FOUND = "No hippocampus was found on these images."
+PLACELESS_MM = 2.0
+"""From the origin to a corner of a crop without a place."""
+LEAST_ASIDE_MM = 12.0
+"""From the middle of the scanner, from which a crop lies on a side."""
 MAPS = ("uncertainty", "grad_cam", "none")
 
 
@@ -62,7 +63,11 @@ class HippocampusNetwork:
 
     name: ClassVar[str]
     inputs: ClassVar[InputContract] = InputContract(
-        modalities=frozenset({"MR"}), min_slices=10, max_spacing_mm=2.0, derived=True
+        modalities=frozenset({"MR"}),
+        min_slices=10,
+        max_spacing_mm=2.0,
+        derived=True,
+        youngest_years=18,
     )
     limits: ClassVar[Limits] = Limits(time_s=300.0, memory_mb=4096)
     parameters: ClassVar[type[HippocampusParameters]] = HippocampusParameters
@@ -82,7 +87,7 @@ class HippocampusNetwork:
         self.network = networks.restored(self.name, stored_model.load(self.name)).to(device)
 
     def analyze(self, volume: Volume, parameters: HippocampusParameters) -> Findings:
-        """Two segments with their volumes, the volume of both, how stable the answer is, a map.
+        """Two segments with their volumes, the volume of both, a map.
 
         Raises
         ------
@@ -90,63 +95,69 @@ class HippocampusNetwork:
             The images are no crop round a hippocampus, or show nothing.
         """
         from analyzers.grid.patient_grid import clear_padding
+        from analyzers.models import hippocampus_networks as networks
         from analyzers.models.engine import averaged
         from analyzers.models.evidence import entropy, grad_cam
 
+        self.inputs.require_age(volume)
         crop = crop_of(volume)
         answer = averaged(self.network, crop.image, self.run)
-        labels = crop.back(answer.shares).argmax(0).astype(np.uint8)
+        shares = networks.calibrated(self.name, answer.shares)
+        labels = networks.labelled(crop.back(shares))
         clear_padding(volume, crop.grid, labels)
-        items: tuple[Finding, ...] = (
-            *parts_found(crop, labels, volume.voxel_ml),
-            Measurement(AGREEMENT, round(100 * answer.agreement, 1), codes.PERCENT),
-        )
+        items: tuple[Finding, ...] = parts_found(crop, labels, volume.voxel_ml)
         if parameters.evidence == "uncertainty":
             items += (_map(crop, entropy(answer.shares), "Uncertainty", UNCERTAINTY),)
         elif parameters.evidence == "grad_cam":
             chart = grad_cam(self.network, crop.image, self.run.multiple, self.run.device)
             items += (_map(crop, chart, "Grad-CAM", EVIDENCE),)
-        return Findings(items, _remarks(labels, answer.agreement, parameters))
+        return Findings(items, _remarks(labels, answer.agreement, parameters), crop.cautions)
 
 
 class HippocampusUNet(HippocampusNetwork):
     """A 3-D U-Net (10.1007/978-3-319-46723-8_49)."""
 
     name: ClassVar[str] = "hippocampus_unet"
-    version: ClassVar[str] = "1.1.1"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Hippocampus (3-D U-Net)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "
         "a 3-D U-Net.",
         gives=(
             "two segments with their volumes",
-            "the volume of both, and how stable the answer is",
+            "the volume of both",
             "a map of uncertainty or evidence",
         ),
         card="models/weights/hippocampus_unet/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/hippocampus_unet/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/hippocampus_unet/model.toml",
+        "models/weights/hippocampus_atlas/model.toml",
+    )
 
 
 class HippocampusFPN(HippocampusNetwork):
     """A 3-D feature pyramid network (10.1109/CVPR.2017.106, 10.1109/CVPR.2019.00656)."""
 
     name: ClassVar[str] = "hippocampus_fpn"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Hippocampus (feature pyramid network)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "
         "a feature pyramid network.",
         gives=(
             "two segments with their volumes",
-            "the volume of both, and how stable the answer is",
+            "the volume of both",
             "a map of uncertainty or evidence",
         ),
         card="models/weights/hippocampus_fpn/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/hippocampus_fpn/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/hippocampus_fpn/model.toml",
+        "models/weights/hippocampus_atlas/model.toml",
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -158,6 +169,8 @@ class Crop:
     image: NDArray[np.float32]
     valid: NDArray[np.bool_] | None = None
     """What was measured of the crop's own voxels, patient axes; None: all."""
+    cautions: tuple[str, ...] = ()
+    """Why not to rely on what is found here."""
 
     def back(self, fields: NDArray[np.float32]) -> NDArray[np.float32]:
         """Fields ``(n, z, y, x)`` of the networks' grid on the crop's own voxels, patient axes."""
@@ -170,10 +183,11 @@ def crop_of(volume: Volume) -> Crop:
     Raises
     ------
     NotApplicable
-        It is no crop round a hippocampus, or shows nothing.
+        It is no crop round a hippocampus, lies otherwise than its header says, or shows nothing.
     """
     from analyzers.grid.field import mirrored_values
     from analyzers.grid.patient_grid import measured_here, patient_grid
+    from analyzers.models import hippocampus_atlas
     from analyzers.models.hippocampus_input import Resampling, normalized, require_crop
 
     require_crop(volume)
@@ -183,7 +197,45 @@ def crop_of(volume: Volume) -> Crop:
     image = normalized(resampling.forward(values))
     if not image.any():
         raise NotApplicable("All pixels of the series have the same value.")
-    return Crop(grid, resampling, image, measured_here(volume, grid))
+    found = hippocampus_atlas.likeness(image, hippocampus_atlas.stored())
+    hippocampus_atlas.require_hippocampus(found)
+    cautions = _of_side(volume, found.side)
+    return Crop(grid, resampling, image, measured_here(volume, grid), cautions)
+
+
+def _of_side(volume: Volume, seen: Side) -> tuple[str, ...]:
+    """A caution where the side that the shape shows is not the one where the crop lies."""
+    from analyzers.models.hippocampus_atlas import Side
+
+    lies = _side_of_place(volume)
+    if lies is not None and lies is not seen:
+        return (
+            f"The crop lies on the {lies} of the patient, but shows a {seen} hippocampus: it may be"
+            " mirrored. Do not rely on the result before the side is clear.",
+        )
+    if lies is None and seen is Side.RIGHT:
+        return (
+            "The crop shows a right hippocampus or a mirrored left one; its header does not say"
+            " where in the patient it lies. Do not rely on the result before the side is clear.",
+        )
+    return ()
+
+
+def _side_of_place(volume: Volume) -> Side | None:
+    """By the middle of the crop from the origin; None: near it, or no place was given.
+
+    A corner at the origin is a place that nobody measured: it is what converters write.
+    """
+    from analyzers.models.hippocampus_atlas import Side
+
+    last = np.array(volume.shape) - 1
+    corners = [volume.affine @ [*(last * chosen), 1] for chosen in np.ndindex(2, 2, 2)]
+    if min(float(np.abs(corner[:3]).max()) for corner in corners) <= PLACELESS_MM:
+        return None
+    x = float(np.mean(corners, 0)[0])
+    if abs(x) < LEAST_ASIDE_MM:
+        return None
+    return Side.LEFT if x > 0 else Side.RIGHT
 
 
 def parts_found(

@@ -48,7 +48,7 @@ class HippocampusMaskRcnn:
     """
 
     name: ClassVar[str] = "hippocampus_mask_rcnn"
-    version: ClassVar[str] = "1.0.1"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Hippocampus (Mask R-CNN)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, as "
@@ -60,7 +60,10 @@ class HippocampusMaskRcnn:
         card="models/weights/hippocampus_mask_rcnn/CARD.md",
     )
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
-    models: ClassVar[tuple[str, ...]] = ("models/weights/hippocampus_mask_rcnn/model.toml",)
+    models: ClassVar[tuple[str, ...]] = (
+        "models/weights/hippocampus_mask_rcnn/model.toml",
+        "models/weights/hippocampus_atlas/model.toml",
+    )
     inputs: ClassVar[InputContract] = HippocampusNetwork.inputs
     limits: ClassVar[Limits] = HippocampusNetwork.limits
     parameters: ClassVar[type[InstanceParameters]] = InstanceParameters
@@ -91,6 +94,7 @@ class HippocampusMaskRcnn:
         from analyzers.models import hippocampus_networks as networks
         from analyzers.models.slice_instances import labelled, marked
 
+        self.inputs.require_age(volume)
         crop = crop_of(volume)
         answer = marked(self.network, crop.image, networks.CLASSES, self.device)
         labels = labelled(crop.back(answer.fields))
@@ -102,7 +106,9 @@ class HippocampusMaskRcnn:
             if (labels == number).any()
         ]
         return Findings(
-            (*parts_found(crop, labels, volume.voxel_ml), *boxes), _remarks(boxes, parameters)
+            (*parts_found(crop, labels, volume.voxel_ml), *boxes),
+            _remarks(boxes, parameters),
+            crop.cautions,
         )
 
 

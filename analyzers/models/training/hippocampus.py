@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from analyzers.models import hippocampus_networks as networks
 from analyzers.models import stored_model
@@ -121,8 +122,15 @@ def train(
         progress,
         recipe.loss_of,
     )
-    segment = segmenter(network, options.device)
-    evaluation = evaluated(network, data, options.device)
+    return stored(name, network, data, options)
+
+
+def stored(name: str, network: nn.Module, data: HippocampusSet, options: Options) -> Path:
+    """A network judged and stored with its card; the folder."""
+    recipe = RECIPES[name]
+    epochs = options.epochs or recipe.epochs
+    segment = segmenter(name, network, options.device)
+    evaluation = evaluated(name, network, data, options.device)
     arrays = {key: value.cpu().numpy() for key, value in network.state_dict().items()}
     facts = card.Card(
         name=name,
@@ -133,8 +141,8 @@ def train(
         evaluation=evaluation,
         validation=judge(data.validation, segment),
         seed=options.seed,
-        epochs=schedule.end,
-        planned=schedule.epochs,
+        epochs=min(options.stop or epochs, epochs),
+        planned=epochs,
         parameters=sum(value.size for value in arrays.values()),
     )
     home = stored_model.save(name, arrays, _sections(facts, options, data), options.out)

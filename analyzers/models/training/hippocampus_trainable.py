@@ -32,6 +32,7 @@ class Hippocampus:
             f"{part:10} {found.network.interval(part)}   mean shape {found.baseline.interval(part)}"
             for part in STRUCTURES
         ]
+        rows.append(f"volume of the whole: {found.network.agreement()}")
         held = len(found.network.dice)
         if found.slices is not None:
             rows.append(f"average precision of the masks in single slices {found.slices}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +17,11 @@ from analyzers.contract import (
     NotApplicable,
     ParametricMap,
     Segmentation,
+    Subject,
     Volume,
 )
+from analyzers.grid.patient_grid import patient_grid
+from analyzers.models import hippocampus_atlas
 from analyzers.models.engine import overlap
 from analyzers.models.hippocampus_input import Resampling, normalized
 from analyzers.segmentation.hippocampus import (
@@ -24,19 +29,26 @@ from analyzers.segmentation.hippocampus import (
     HippocampusNetwork,
     HippocampusParameters,
     HippocampusUNet,
+    crop_of,
 )
+from analyzers.segmentation.hippocampus_instances import HippocampusMaskRcnn
 from analyzers.testing import AnalyzerSuite, examples
+from node.series.read import read_series
 
 
 def _crop() -> Volume:
-    """A curved rod, brighter behind than in front, in a noisy crop of 26×40×30 mm."""
-    z, y, x = np.mgrid[-13:13, -20:20, -15:15].astype(float)
-    rod = np.hypot(z + y / 4, x) < 6
-    rod &= np.abs(y) < 16
-    signal = np.where(rod, 300.0, 520.0) + np.random.default_rng(2).normal(0, 25, rod.shape)
+    """The mean crop of the atlas with noise, 30×44×32 mm, on the patient's left."""
+    mean = hippocampus_atlas.stored().mean
+    signal = 500 + 100 * mean + np.random.default_rng(2).normal(0, 15, mean.shape)
+    return _placed(np.rint(signal).astype(np.int16), 25.0)
+
+
+def _placed(values: np.ndarray, x_mm: float) -> Volume:
+    """A crop whose middle lies at x in the patient, behind and below the origin."""
     affine = np.eye(4)
     affine[:3, :3] = np.eye(3)[::-1]
-    return examples.volume(np.rint(signal).astype(np.int16), "MR", affine=affine)
+    affine[:3, 3] = (x_mm - values.shape[2] / 2, 20.0, -30.0)
+    return examples.volume(values, "MR", affine=affine)
 
 
 class TestContract(AnalyzerSuite):
@@ -61,13 +73,83 @@ def test_a_whole_head_is_refused_by_name() -> None:
 
 def test_the_volume_of_the_whole_is_that_of_both_parts() -> None:
     findings = _analyze(_crop())
-    marks, whole, agreement = findings.items
+    marks, whole = findings.items
     assert isinstance(marks, Segmentation)
-    assert isinstance(whole, Measurement) and isinstance(agreement, Measurement)
+    assert isinstance(whole, Measurement)
     parts = sum(one.measurements[0].value for one in marks.segments)
     assert whole.value == pytest.approx(parts, abs=0.002)
     assert whole.value == pytest.approx(np.count_nonzero(marks.labels) / 1000, abs=1e-3)
-    assert 0 <= agreement.value <= 100
+
+
+@pytest.mark.parametrize(
+    ("alter", "reason"),
+    [
+        (lambda image: image[::-1], "lie upside down"),
+        (lambda image: image[:, ::-1], "lie back to front"),
+        (lambda image: image[::-1, ::-1], "upside down and back to front"),
+        (lambda image: 1000 - image, "inverted"),
+        (lambda image: np.random.default_rng(0).integers(0, 900, image.shape), "do not show"),
+        (lambda image: image[:, :22], "do not show"),
+    ],
+    ids=["upside down", "back to front", "both", "inverted", "noise", "front half"],
+)
+@pytest.mark.parametrize("network", [HippocampusFPN, HippocampusMaskRcnn])
+def test_what_is_no_hippocampus_as_learned_is_refused_in_the_networks_own_job(
+    alter: Callable[[np.ndarray], np.ndarray],
+    reason: str,
+    network: type[HippocampusFPN] | type[HippocampusMaskRcnn],
+) -> None:
+    volume = _placed(alter(_crop().stored).astype(np.int16), 25.0)
+    analyzer = network("cpu")
+    with pytest.raises(NotApplicable, match=reason):
+        analyzer.analyze(volume, analyzer.parameters())  # type: ignore[arg-type]  # its own kind
+
+
+def test_a_part_of_a_head_beside_the_hippocampus_is_refused(test_data: Path) -> None:
+    head = read_series(sorted((test_data / "studies/mr_head_pddl").glob("*.dcm"))).volume
+    assert head is not None
+    grid = patient_grid(head)
+    values = Resampling(grid.view(head.stored).shape, grid.spacing_mm).forward(
+        grid.view(head.stored)
+    )
+    for corner in [(60, 20, 80), (110, 60, 80), (200, 120, 60), (90, 160, 80)]:
+        cut = tuple(slice(at, at + side) for at, side in zip(corner, (36, 50, 36), strict=True))
+        with pytest.raises(NotApplicable):
+            crop_of(_placed(np.rint(values[cut]).astype(np.int16), 25.0))
+
+
+def test_the_hippocampi_of_a_head_of_another_scanner_are_read_and_their_sides_told(
+    test_data: Path,
+) -> None:
+    head = read_series(sorted((test_data / "studies/mr_head_pddl").glob("*.dcm"))).volume
+    assert head is not None
+    grid = patient_grid(head)
+    values = Resampling(grid.view(head.stored).shape, grid.spacing_mm).forward(
+        grid.view(head.stored)
+    )
+    for x_voxel, x_mm in ((102, 27.0), (50, -24.0)):
+        cut = values[122:158, 114:164, x_voxel : x_voxel + 36]
+        crop = _placed(np.rint(cut).astype(np.int16), x_mm)
+        assert crop_of(crop).cautions == ()
+        (said,) = crop_of(_placed(crop.stored, -x_mm)).cautions
+        assert "may be mirrored" in said
+
+
+def test_a_mirrored_crop_without_a_place_begins_with_a_doubt() -> None:
+    mirrored = np.ascontiguousarray(_crop().stored[..., ::-1])
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[::-1]
+    without = examples.volume(mirrored, "MR", affine=affine)
+    (said,) = _analyze(without).cautions
+    assert said.startswith("The crop shows a right hippocampus or a mirrored left one")
+    assert _analyze(dataclasses.replace(without, stored=_crop().stored)).cautions == ()
+    assert _analyze(_placed(mirrored, -25.0)).cautions == ()
+
+
+def test_a_child_is_refused_by_name() -> None:
+    child = dataclasses.replace(_crop(), subject=Subject(age_years=9))
+    with pytest.raises(NotApplicable, match="younger than 18 years"):
+        _analyze(child)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (2.0, 0.5, 0.8), (1.2, 1.0, 0.67)])
