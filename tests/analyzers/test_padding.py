@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from analyzers import registry
 from analyzers.contract import Findings, Measurement, ParametricMap, Segmentation, Volume
+from analyzers.radiograph.training.trainable import read
 from analyzers.testing import examples
 from analyzers.testing.suite import answers, numbers
 from tests.analyzers.segmentation import bodies
@@ -159,8 +161,10 @@ def test_fusion_shows_no_padding_in_colour_nor_takes_it_for_a_value(padding: int
     assert (within.items[0].values[~both.valid] == 0).all()  # type: ignore[union-attr]
 
 
-def test_maps_of_evidence_are_empty_over_padding() -> None:
-    of = examples.in_round_field(radiograph(), BRIGHT)
+def test_maps_of_evidence_are_empty_over_padding(test_data: Path) -> None:
+    images, _ = read(test_data / "train" / "cxr_opacity").only(left_out=True)
+    stored = np.rint(images[0]).astype(np.uint16)[None]
+    of = examples.in_round_field(examples.volume(stored, "DX"), BRIGHT)
     assert of.valid is not None
     shown = [one for one in run("opacity_svm", of).items if isinstance(one, ParametricMap)]
     assert shown
