@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from analyzers.codes import PRIVATE_SCHEME
 from analyzers.contract import Classification, Code, Reported, Statement, Volume
 
 
@@ -33,7 +34,7 @@ class LeftOut:
     of: int
 
     ELSE: ClassVar[Code] = Code(
-        "IF-UNCERTAIN-TOO", "99WETREAD", "Other recommendation if the marks left out are nodules"
+        "IF-UNCERTAIN-TOO", PRIVATE_SCHEME, "Other recommendation if the marks left out are nodules"
     )
 
     def without(self, volume: Volume) -> Volume:

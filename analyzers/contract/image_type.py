@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+import numpy as np
+
 from analyzers.contract.series import SeriesFacts
 from analyzers.contract.volume import Volume
 
@@ -25,7 +27,7 @@ MADE: Mapping[str, re.Pattern[str]] = MappingProxyType(
             r"VOLREN|VOLUME RENDERING)\b"
         ),
         "it is a subtraction": re.compile(r"\bSUBTRACT(ED|ION)?\b"),
-        "it is a capture of a screen": re.compile(r"\bSCREEN ?(SAVE|SHOT|CAPTURE)?\b"),
+        "it is a capture of a screen": re.compile(r"\bSCREEN ?(SAVE|SHOT|CAPTURE)\b"),
         "it is a mask or a threshold": re.compile(
             r"\b(MASK(ED)?|THRESHOLD(ED)?|BINARY|SEGMENTATION)\b"
         ),
@@ -35,8 +37,14 @@ MADE: Mapping[str, re.Pattern[str]] = MappingProxyType(
     }
 )
 """How what was made of slices is named, in Image Type or in the description of the series."""
-REFORMAT = re.compile(r"\b(REFORMAT(TED)?|MPR|CPR|CURVED)\b")
-"""In Image Type only: descriptions call thin plain slices so that reformats are made of."""
+MADE_BY_TYPE: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {
+        "it is a reformat of other slices": re.compile(r"\b(REFORMAT(TED)?|MPR|CPR|CURVED)\b"),
+        "it is a capture of a screen": re.compile(r"\bSCREEN\b"),
+    }
+)
+"""In Image Type only: descriptions call thin plain slices so that reformats are made of, and say
+"lung screen" of whom is screened."""
 
 
 def is_derived(facts: SeriesFacts) -> bool:
@@ -48,10 +56,9 @@ def made(facts: SeriesFacts) -> str:
     """How derived images were made, in words; empty where the header does not name it."""
     kinds = _words(" ".join(facts.image_type))
     said = f"{kinds} {_words(facts.description)}" if is_derived(facts) else kinds
-    for reason, words in MADE.items():
-        if words.search(said):
-            return reason
-    return "it is a reformat of other slices" if REFORMAT.search(kinds) else ""
+    by_both = (reason for reason, words in MADE.items() if words.search(said))
+    by_type = (reason for reason, words in MADE_BY_TYPE.items() if words.search(kinds))
+    return next(by_both, next(by_type, ""))
 
 
 def is_plain(facts: SeriesFacts) -> bool:
@@ -60,14 +67,9 @@ def is_plain(facts: SeriesFacts) -> bool:
 
 
 def different_values(volume: Volume) -> int:
-    """In up to eight slices spread over the series; no more than ``FEWEST_VALUES`` are counted."""
+    """In some slices spread over the series; no more than ``FEWEST_VALUES`` are counted."""
     step = max(1, volume.shape[0] // SLICES_LOOKED_AT)
-    found: set[int | float] = set()
-    for plane in volume.stored[::step]:
-        found.update(plane.ravel().tolist())
-        if len(found) >= FEWEST_VALUES:
-            break
-    return min(len(found), FEWEST_VALUES)
+    return min(np.unique(volume.stored[::step]).size, FEWEST_VALUES)
 
 
 def _words(text: str) -> str:

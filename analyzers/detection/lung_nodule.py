@@ -142,8 +142,8 @@ class LungNodule:
             for number, one in enumerate(found, 1)
         ] or [_nothing()]
         marks = Segmentation(patient.restore(labels), tuple(segments), title="Lung nodules")
-        remarks = () if found else (_none_found(parameters),)
-        return Findings((marks,), remarks, (_not_looked_for(), *large))
+        remarks = (_not_looked_for(), *(() if found else (_none_found(parameters),)))
+        return Findings((marks,), remarks, large)
 
     def _point(self, parameters: NoduleParameters) -> OperatingPoint | None:
         return None if parameters.threshold else self.model.operating_point

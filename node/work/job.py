@@ -224,9 +224,10 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
     from analyzers.anatomy import standing  # a worker's alone: it brings OpenCV
 
     with stages.analyzing():
-        findings = answer.checked(analyzer.analyze(volume, parameters), volume)
-        standing_so = standing.told(borders.told(findings, volume), volume)
-        return repeatability.told(standing_so, analyzer.name, analyzer.version)
+        found = answer.checked(analyzer.analyze(volume, parameters), volume)
+        found = replace(found, remarks=(*analyzer.inputs.remarks(volume), *found.remarks))
+        found = standing.told(borders.told(found, volume), volume)
+        return repeatability.told(found, analyzer.name, analyzer.version)
 
 
 def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:

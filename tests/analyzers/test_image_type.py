@@ -24,6 +24,7 @@ ARCHIVED = SeriesFacts(
 def test_slices_that_an_archive_called_derived_are_accepted() -> None:
     assert ORIGINALS.refusals(ARCHIVED) == ()
     assert ORIGINALS.refusals(replace(ARCHIVED, description="THORAX MPR axial 1.0")) == ()
+    assert ORIGINALS.refusals(replace(ARCHIVED, description="LOW DOSE LUNG SCREEN")) == ()
     assert ORIGINALS.refusals(replace(ARCHIVED, image_type=("ORIGINAL", "PRIMARY", "AXIAL"))) == ()
 
 
@@ -36,6 +37,8 @@ def test_slices_that_an_archive_called_derived_are_accepted() -> None:
         ("", "Lunge MIP 8/2", "a projection"),
         ("AXIAL\\SUBTRACTION", "", "a subtraction"),
         ("SCREEN SAVE", "", "a capture of a screen"),
+        ("SCREEN", "", "a capture of a screen"),
+        ("", "Screenshot 1", "a capture of a screen"),
         ("REFORMATTED\\AVERAGE", "", "a reformat"),
         ("AXIAL\\MPR", "", "a reformat"),
         ("", "Bone mask", "a mask"),

@@ -5,10 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pydicom
 import pytest
 
-from analyzers import registry
-from analyzers.contract import Findings, InputContract, Limits, NoParameters, Volume
+from analyzers import codes, registry
+from analyzers.contract import (
+    Findings,
+    InputContract,
+    Limits,
+    Measurement,
+    NoParameters,
+    Volume,
+)
 from node.demo.ct_files import CtFiles
 from node.demo.phantom import ChestPhantom
 from node.work import job
@@ -52,6 +60,39 @@ def test_what_an_exception_quotes_of_a_header_does_not_reach_the_ledger(
     for text in (outcome.reason, outcome.traceback):
         assert "Jane" not in text
         assert "113619" not in text
+
+
+class Counting(Quoting):
+    """Says how many slices there are."""
+
+    def analyze(self, volume: Volume, parameters: NoParameters) -> Findings:
+        return Findings((Measurement(codes.VOLUME, volume.shape[0], codes.MILLILITER),))
+
+
+def test_a_report_on_images_called_derived_says_for_what_they_were_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "load", lambda name: Counting)
+    paths = ChestPhantom.small().write(tmp_path / "study")
+    for path in paths:
+        dataset = pydicom.dcmread(path)
+        dataset.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
+        dataset.save_as(path)
+    ticket = Ticket(
+        job_id=1,
+        key="ab" * 32,
+        analyzer="quoting",
+        analyzer_version="1.0",
+        parameters={},
+        instances=tuple(paths),
+        place=JobFolder(tmp_path / "out"),
+        started_at=datetime(2026, 1, 2, tzinfo=UTC),
+    )
+    outcome = job.perform(ticket, "cpu")
+    job.loaded.cache_clear()
+    assert outcome.verdict is Verdict.DONE, outcome.reason
+    (report,) = (tmp_path / "out").rglob("*.dcm")
+    assert "taken for slices as scanned" in pydicom.dcmread(report).to_json()
 
 
 def test_images_that_no_derived_series_can_be_made_of_are_not_applicable(tmp_path: Path) -> None:
