@@ -16,7 +16,6 @@ from storage.study_list import Asked, Place
 PART = 25
 """Studies of a page."""
 PICTURES = 4
-FINDINGS = 5
 
 
 @dataclass(frozen=True, slots=True)
