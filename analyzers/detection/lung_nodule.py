@@ -131,7 +131,7 @@ class LungNodule:
         if float(np.count_nonzero(lungs)) * volume.voxel_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
         grid = lung_grid(hu, lungs, patient.spacing_mm)
-        large = tuple(one.words() for one in masses(grid))
+        large = tuple(one.words() for one in masses(grid, hu, lungs, patient.spacing_mm))
         found = self._nodules(hu, lungs, grid, patient.spacing_mm, parameters)
         labels = np.zeros(hu.shape, np.uint8)
         for number, one in enumerate(found, 1):
@@ -142,7 +142,7 @@ class LungNodule:
             for number, one in enumerate(found, 1)
         ] or [_nothing()]
         marks = Segmentation(patient.restore(labels), tuple(segments), title="Lung nodules")
-        remarks = (_not_looked_for(), *(() if found else (_none_found(parameters),)))
+        remarks = (*(() if found else (_none_found(parameters),)), _not_looked_for())
         return Findings((marks,), remarks, large)
 
     def _point(self, parameters: NoduleParameters) -> OperatingPoint | None:

@@ -78,9 +78,10 @@ detector gave no candidate count among them.
 
 **Limits:** masses wider than 30 mm are not marked; dense tissue that a ball of 24 mm fits in, in
 the filled lung or where a lung bends round it at the chest wall, is named in the report from 10 mL
-on. At mediastinum, diaphragm and lung base it is not looked for. Sensitivity for real nodules has
-not been measured: drawn ones are rounder and have even density. Subsolid, calcified and cavitated
-nodules were not drawn. One scanner, one reconstruction, and lungs without other disease; emphysema,
+on, and where there is none, what has taken the place of lung inside the ribs. At mediastinum,
+diaphragm and lung base it is not looked for. Sensitivity for real nodules has not been measured:
+drawn ones are rounder and have even density. Subsolid, calcified and cavitated nodules were not
+drawn. One scanner, one reconstruction, one patient, whose right upper lobe holds no air; emphysema,
 fibrosis and pneumonia will bring more false marks. Slices up to 2.5 mm.
 
 Made by `wetread train lung_nodule --data FOLDER`, seed {model.seed}.

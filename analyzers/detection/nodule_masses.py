@@ -1,8 +1,10 @@
 """Dense tissue too wide for a nodule, inside a lung's outline: a mass, consolidation or fluid.
 
 Two places are looked at: what the filled lung holds, and what the lung bends round at the chest
-wall (inside the convex outline of an axial plane, on the far side from the mediastinum). What lies
-against mediastinum or diaphragm cannot be told from heart and liver, and is not looked for.
+wall (inside the convex outline of an axial plane, on the far side from the mediastinum). Where
+neither holds any, it is what has taken the place of lung inside the ribs (``anatomy.unaerated``).
+What lies against mediastinum or diaphragm cannot be told from heart and liver, and is not looked
+for.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers.anatomy.unaerated import unaerated
 from analyzers.detection.nodule_candidates import STEP_MM, LungGrid
-from analyzers.grid.balls import Mask
+from analyzers.grid.balls import Mask, Spacing
 
 STRIDE = 2
 DENSE_HU, BONE_HU = -200.0, 200.0
@@ -39,8 +43,27 @@ class Mass:
         )
 
 
-def masses(grid: LungGrid) -> list[Mass]:
-    """Large dense regions of both lungs, the largest first."""
+def masses(
+    grid: LungGrid, hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: Spacing
+) -> list[Mass]:
+    """Large dense regions of both lungs, the largest first; labels: as ``lung_masks`` gives."""
+    return _in_outlines(grid) or _among_lungs(hu, labels, spacing_mm)
+
+
+def _among_lungs(
+    hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: Spacing
+) -> list[Mass]:
+    """On the side of the nearer half of the chest."""
+    found = unaerated(hu, labels, spacing_mm)
+    if found is None:
+        return []
+    ml = float(np.count_nonzero(found.mask)) * float(np.prod(spacing_mm)) / 1000
+    columns = np.flatnonzero((labels > 0).any(axis=(0, 1)))
+    left = float(np.nonzero(found.mask)[2].mean()) > float(columns[[0, -1]].mean())
+    return [Mass(ml, left)] if ml >= LEAST_ML else []
+
+
+def _in_outlines(grid: LungGrid) -> list[Mass]:
     steps = (slice(None, None, STRIDE),) * 3
     hu, lungs, left = grid.hu[steps], grid.lungs[steps], grid.left[steps]
     found: list[Mass] = []
