@@ -26,7 +26,7 @@ WIDTHS = 1.96 * 2**0.5
 
 @dataclass(frozen=True, slots=True)
 class Repeatability:
-    """Of one version of an analyzer. ``below``: coefficients in words, by the name's meaning."""
+    """Of one version of an analyzer. ``below``: coefficients in words, by what they are of."""
 
     analyzer: str
     version: str
@@ -37,7 +37,7 @@ class Repeatability:
 
 def told(findings: Findings, analyzer: str, version: str) -> Findings:
     """The findings, with a remark on how far their numbers would go apart, where that is known."""
-    names = dict.fromkeys(one.name.meaning for one in measurements(findings))
+    names = dict.fromkeys(named(one) for one in measurements(findings))
     remark = in_words(analyzer, version, tuple(names))
     return replace(findings, remarks=(*findings.remarks, remark)) if remark else findings
 
@@ -55,6 +55,12 @@ def in_words(analyzer: str, version: str, names: Collection[str] | None = None) 
         f"Sampled anew and with noise of its own strength, 95 of 100 differences stay below: {said}"
         f" ({known.series} series, {known.repeats} repeats each)."
     )
+
+
+def named(one: Measurement) -> str:
+    """What a number is of, and how it was derived."""
+    how = f" ({one.derivation.meaning.lower()})" if one.derivation else ""
+    return f"{one.name.meaning}{how}"
 
 
 def measurements(findings: Findings) -> Iterator[Measurement]:

@@ -26,8 +26,9 @@ from scipy import ndimage
 import analyzers
 from analyzers import registry
 from analyzers.contract import Analyzer, Detection, Findings, NotApplicable, Segmentation, Volume
-from analyzers.repeatability import FILE, RATIO_UNITS, WIDTHS, measurements
+from analyzers.repeatability import FILE, RATIO_UNITS, WIDTHS, measurements, named
 from node.intake.folder import read_folder
+from node.results.words.numbers import ucum_in_words
 from node.series.geometry import UnsupportedSeries
 from node.series.read import read_series
 
@@ -112,7 +113,7 @@ def _numbers(findings: Findings) -> Iterator[tuple[Key, float]]:
         items=tuple(one for one in findings.items if not isinstance(one, Segmentation | Detection)),
     )
     for one in measurements(rest):
-        yield ("", one.name.meaning, one.unit.value), one.value
+        yield ("", named(one), one.unit.value), one.value
 
 
 def again(volume: Volume, rng: np.random.Generator) -> Volume:
@@ -151,16 +152,20 @@ def coefficients(table: Table) -> dict[str, str]:
             if unit in RATIO_UNITS and middle > 0:
                 spreads[meaning, "%"].append(100.0 * spread / middle)
             elif unit not in RATIO_UNITS:
-                spreads[meaning, unit].append(spread)
+                spreads[meaning, shown(unit)].append(spread)
     return {
-        meaning: f"{WIDTHS * float(np.sqrt(np.mean(np.square(found)))):.2g} {shown(unit)}".rstrip()
-        for (meaning, unit), found in sorted(spreads.items())
+        name: f"{_of(found)} {unit}".rstrip() for (name, unit), found in sorted(spreads.items())
     }
 
 
+def _of(spreads: list[float]) -> str:
+    coefficient = WIDTHS * float(np.sqrt(np.mean(np.square(spreads))))
+    return f"{float(f'{coefficient:.2g}'):g}"
+
+
 def shown(unit: str) -> str:
-    """A UCUM unit as people write it."""
-    return {"[hnsf'U]": "HU", "1": "", "%": "%"}.get(unit, unit)
+    """A UCUM unit as people write it; percentages differ by points."""
+    return "points" if unit == "%" else ucum_in_words(unit)
 
 
 def volumes(name: str, folder: Path) -> Iterator[tuple[Path, Volume]]:

@@ -70,6 +70,22 @@ def test_a_coefficient_is_in_percent_where_the_quantity_has_a_true_zero() -> Non
     assert bench.coefficients(rows) == {"Mean": "2.8 HU", "Volume": "5.5 %"}
 
 
+@pytest.mark.parametrize(
+    ("english", "german"),
+    [
+        ("Volume 1.2 %", "Volumen 1,2 %"),
+        (
+            "Volume 1.2 %, Volume of both lungs on CT 0.4 %",
+            "Volumen 1,2 %, Volumen beider Lungen im CT 0,4 %",
+        ),
+        ("Attenuation Coefficient (mean) 4 HU", "Dichte (Mittelwert) 4 HU"),
+        ("Volume 3 points", "Volumen 3 Prozentpunkte"),
+    ],
+)
+def test_numbers_with_names_are_said_in_german(english: str, german: str) -> None:
+    assert phrases.shown(english, "de") == german
+
+
 def test_what_was_measured_is_kept_beside_that_of_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

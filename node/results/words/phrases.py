@@ -20,6 +20,9 @@ from node.results.words.sentences import GERMAN
 
 _PLACE = re.compile(r"\{(\w+)\}")
 _NUMBER = re.compile(r"[-−+]?\d+(?:\.\d+)?")
+_NAME_AND_NUMBER = re.compile(
+    r"(?P<name>\D[^()]*?)(?: \((?P<how>[^()]+)\))? (?P<number>\d+(?:\.\d+)?)(?P<unit> \S+)?"
+)
 
 
 def shown(text: str, language: str) -> str:
@@ -58,10 +61,21 @@ def _by_pattern(text: str) -> str:
 
 
 def _by_parts(text: str) -> str:
-    """A list with commas of which every part has a line."""
+    """A list with commas; every part has a line, or is a name that has one with its number."""
     parts = text.split(", ")
-    known = len(parts) > 1 and all(part in german() for part in parts)
-    return ", ".join(german()[part] for part in parts) if known else ""
+    said = [german().get(part) or _with_number(part) for part in parts]
+    is_list = len(parts) > 1 or bool(_with_number(text))
+    return ", ".join(said) if is_list and all(said) else ""
+
+
+def _with_number(text: str) -> str:
+    """A name that has a line, how it was derived, a number and its unit."""
+    found = _NAME_AND_NUMBER.fullmatch(text)
+    if found is None or found["name"] not in german():
+        return ""
+    how = f" ({shown(found['how'].capitalize(), GERMAN)})" if found["how"] else ""
+    unit = (found["unit"] or "").replace(" points", " Prozentpunkte")
+    return f"{german()[found['name']]}{how} {numbers.spelled(found['number'], GERMAN)}{unit}"
 
 
 def _place(value: str) -> str:
