@@ -1,13 +1,15 @@
 """One watcher for all open pages: it looks at a few cheap values and says which have changed.
 
-It looks only while somebody listens. What a listener has not taken yet is one set of topics,
-however long he takes.
+It looks only while somebody listens, and knows then what has changed since it looked last, also
+before it rested. A page listens a moment after it was drawn: what changed in that moment is told to
+it as well. What a listener has not taken yet is one set of topics, however long he takes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -21,6 +23,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 EVERY_S = 1.0
 MOST = 500
 """Listeners at once."""
+RECENT_S = 5.0
+"""A page is at most so old when it begins to listen, or what it shows came by a slow line."""
 
 
 class TooMany(Exception):
@@ -62,18 +66,26 @@ class Watch:
     """``listen`` and ``leave`` may be called from any thread."""
 
     def __init__(
-        self, database: Database, health: Callable[[], Values] = tuple, every_s: float = EVERY_S
+        self,
+        database: Database,
+        health: Callable[[], Values] = tuple,
+        every_s: float = EVERY_S,
+        on_changed: Callable[[], None] = lambda: None,
     ) -> None:
+        """``on_changed``: called before listeners are told, so that nobody shows them what was."""
         self._database = database
         self._health = health
         self._every_s = every_s
+        self._on_changed = on_changed
+        self._before: dict[Watched, Values] = {}
+        self._changed_at: dict[Watched, float] = {}
         self._lock = threading.Lock()
         self._listeners: set[Listener] = set()
         self._thread: threading.Thread | None = None
         self._nobody = threading.Event()
 
     def listen(self, listener: Listener) -> None:
-        """Tell it of what changes from now on.
+        """Tell it of what has changed just now, and of what changes from now on.
 
         Raises
         ------
@@ -84,6 +96,10 @@ class Watch:
                 raise TooMany
             self._listeners.add(listener)
             self._nobody.clear()
+            since = time.monotonic() - RECENT_S
+            recent = frozenset(one for one, at in self._changed_at.items() if at >= since)
+            if recent:
+                listener.told(recent)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="live", daemon=True)
                 self._thread.start()
@@ -96,9 +112,8 @@ class Watch:
                 self._nobody.set()
 
     def _run(self) -> None:
-        before: dict[Watched, Values] | None = None
         while self._goes_on():
-            before = self._look(before)
+            self._look()
             self._nobody.wait(self._every_s)
 
     def _goes_on(self) -> bool:
@@ -107,19 +122,24 @@ class Watch:
                 self._thread = None
             return bool(self._listeners)
 
-    def _look(self, before: dict[Watched, Values] | None) -> dict[Watched, Values] | None:
+    def _look(self) -> None:
         try:
             with self._database.look() as tx:
                 now = {**read(tx), Watched.HEALTH: self._health()}
         except StorageError:
-            return before  # what changes meanwhile is told when the database is back
+            return  # what changes meanwhile is told when the database is back
         except Exception:
             log.exception("watching_failed")
-            return before
-        changed = frozenset(one for one in now if before is not None and now[one] != before[one])
+            return
+        changed = frozenset(one for one in now if now[one] != self._before.get(one))
+        self._before = now
         if changed:
-            with self._lock:
-                listeners = tuple(self._listeners)
-            for one in listeners:
-                one.told(changed)
-        return now
+            self._tell(changed)
+
+    def _tell(self, changed: frozenset[Watched]) -> None:
+        self._on_changed()
+        with self._lock:
+            self._changed_at |= dict.fromkeys(changed, time.monotonic())
+            listeners = tuple(self._listeners)
+        for one in listeners:
+            one.told(changed)

@@ -50,12 +50,80 @@ def test_an_open_page_is_told_of_an_alarm_and_the_watcher_ends_with_the_last(sit
         lines = answer.iter_lines()
         assert next(lines).startswith("retry:")
         until(lambda: watchers() == 1)
-        for line in lines:
-            if not line:
-                alarm(site)  # again and again: the first may come before the watcher looked
-            if line.startswith("data:"):
-                break
-        assert "alarms" in line.split()
+        told = (line.split()[1:] for line in lines if line.startswith("data:"))
+        assert set(next(told)) == set(Watched)  # nobody had looked before
+        alarm(site)
+        assert "alarms" in next(told)
+    until(lambda: watchers() == 0)
+
+
+def test_a_page_is_told_of_what_came_between_its_drawing_and_its_listening(site: Site) -> None:
+    async def listen() -> None:
+        watch = Watch(site.database, every_s=0.02)
+        first, later = Listener(), Listener()
+        watch.listen(first)
+        assert await first.changes(60) == frozenset(Watched)
+        await asyncio.to_thread(alarm, site)
+        assert Watched.ALARMS in await first.changes(60)
+        watch.listen(later)  # its page may have been drawn before the alarm
+        assert Watched.ALARMS in await later.changes(60)
+        watch.leave(first)
+        watch.leave(later)
+
+    asyncio.run(listen())
+    until(lambda: watchers() == 0)
+
+
+def test_what_came_while_nobody_listened_is_told_to_the_next_and_nothing_else(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RECENT_S", -1.0)
+
+    looked: list[int] = []
+
+    def look() -> tuple[int, ...]:
+        looked.append(1)
+        return ()
+
+    watch = Watch(site.database, look, every_s=0.02)
+
+    async def listen() -> frozenset[Watched]:
+        """What is told to one who comes and stays for three looks."""
+        one, before = Listener(), len(looked)
+        watch.listen(one)
+        while len(looked) < before + 3:
+            await asyncio.sleep(0.01)
+        told = await one.changes(0.01)
+        watch.leave(one)
+        return told
+
+    for came, expected in ((False, set(Watched)), (False, set()), (True, {Watched.ALARMS})):
+        if came:
+            alarm(site)
+        told = asyncio.run(listen())
+        until(lambda: watchers() == 0)
+        assert told >= expected and bool(told) == bool(expected)
+
+
+def test_what_was_computed_before_a_change_is_shown_to_nobody_who_is_told_of_it(
+    site: Site,
+) -> None:
+    order: list[str] = []
+
+    class Noting(Listener):
+        def told(self, topics: frozenset[Watched]) -> None:
+            order.append("told")
+            super().told(topics)
+
+    async def listen() -> None:
+        watch = Watch(site.database, every_s=0.02, on_changed=lambda: order.append("forgotten"))
+        one = Noting()
+        watch.listen(one)
+        await one.changes(60)
+        watch.leave(one)
+
+    asyncio.run(listen())
+    assert order[:2] == ["forgotten", "told"]
     until(lambda: watchers() == 0)
 
 
@@ -72,6 +140,7 @@ def test_fifty_pages_are_watched_for_by_one_and_ask_nothing_themselves(site: Sit
                 await asyncio.sleep(0.01)
             rounds = sum("totals" in one for one in asked)
             assert len(asked) <= 10 * (rounds + 1)
+        await asyncio.gather(*(one.changes(10) for one in pages))  # nobody had looked before
         await asyncio.to_thread(alarm, site)
         told = await asyncio.gather(*(one.changes(10) for one in pages))
         assert all(Watched.ALARMS in one for one in told)
