@@ -18,7 +18,7 @@ OCR := tesseract-ocr
 PEERS ?= $(HOME)/.cache/wetread-peers
 AXE := 4.10.3
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results bench-viewer docs peers pictures gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results bench-viewer bench-idle docs peers pictures gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -79,6 +79,9 @@ bench-query: venv peers
 
 bench-viewer: venv peers
 	$(BIN)/python -m benchmarks.viewer $(ARGS)
+
+bench-idle: venv
+	$(BIN)/python -m benchmarks.idle $(ARGS)
 
 bench-scale: venv
 	$(BIN)/python -m benchmarks.scale
