@@ -30,14 +30,12 @@ from pathlib import Path
 from typing import Any
 
 import highdicom as hd
-import numpy as np
 import pydicom
 import SimpleITK
-from numpy.typing import NDArray
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, RLELossless, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
-from analyzers.contract import Code, Findings, Labels, Segment, Segmentation
+from analyzers.contract import Code, Findings, Segmentation
+from benchmarks import drawn
 from node.results import identity, write
 from node.results.bench import Bench
 from node.results.files import ResultFiles
@@ -52,9 +50,7 @@ from node.series.read import read_series
 from node.series.source import Source
 from storage.kinds import ObjectKind
 
-PIXELS = 512
 QUICK_SLICES = 40
-ORGAN, LUNG = Code("91723000", "SCT", "Anatomical Structure"), Code("39607008", "SCT", "Lung")
 HEADER = (
     "| case | frames | MB | side | wall s | CPU s | ours / its wall | ours / its CPU | memory |\n"
     "|---|---|---|---|---|---|---|---|---|"
@@ -108,7 +104,7 @@ def main() -> None:
         print(json.dumps(asdict(work(Path(folder), CASES[int(case)], side))))
         return
     with tempfile.TemporaryDirectory(prefix="wetread-results-") as folder:
-        write_images(Path(folder) / "images", given.slices)
+        drawn.write_ct(Path(folder) / "images", given.slices)
         print(HEADER)
         for number, case in enumerate(CASES):
             if given.only in case.name:
@@ -155,7 +151,7 @@ def work(folder: Path, case: Case, side: str) -> Figures:
     """Do the work of a side once."""
     warnings.simplefilter("ignore")
     source = read_series(sorted((folder / "images").iterdir()))
-    item = structures(case, source)
+    item = drawn.ellipsoids(source, case.structures, case.share)
     out = folder / side
     out.mkdir(exist_ok=True)
     write.load_tables()
@@ -302,69 +298,6 @@ def _resident(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     (line,) = (one for one in lines if one.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
-
-
-# --- what is worked on ----------------------------------------------------------------------------
-
-
-def structures(case: Case, source: Source) -> Segmentation:
-    """Ellipsoids; no two share a voxel."""
-    assert source.volume is not None
-    slices = source.volume.shape[0]
-    labels: Labels = np.zeros(source.volume.shape, np.uint8)
-    random = np.random.default_rng(case.structures)
-    radius = 200 if case.structures == 1 else 300 / case.structures**0.5
-    half = slices * case.share / 2 + 1
-    for number in range(1, case.structures + 1):
-        row, column = (256, 256) if case.structures == 1 else random.integers(80, 432, 2)
-        middle = slices / 2 if case.share == 1 else random.uniform(half, slices - half)
-        for index in range(max(int(middle - half), 0), min(int(middle + half) + 1, slices)):
-            left = 1 - ((index - middle) / (half + 1)) ** 2
-            _disc(labels[index], row, column, radius * max(left, 0) ** 0.5, number)
-    described = tuple(
-        Segment(f"part_{number}", number, f"Part {number}", ORGAN, LUNG)
-        for number in range(1, case.structures + 1)
-    )
-    return Segmentation(labels, described, "Parts")
-
-
-def _disc(plane: Labels, row: float, column: float, radius: float, number: int) -> None:
-    rows, columns = np.ogrid[:PIXELS, :PIXELS]
-    plane[(rows - row) ** 2 + (columns - column) ** 2 <= radius**2] = number
-
-
-def write_images(folder: Path, slices: int) -> None:
-    """A CT of noise."""
-    folder.mkdir()
-    pixels: NDArray[np.int16] = np.random.default_rng(0).integers(
-        0, 2000, (PIXELS, PIXELS), np.int16
-    )
-    study, series, frame_of_reference = (generate_uid() for _ in range(3))
-    for index in range(slices):
-        image = Dataset()
-        image.file_meta = FileMetaDataset()
-        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        image.SOPClassUID = CTImageStorage
-        image.SOPInstanceUID = generate_uid()
-        image.StudyInstanceUID, image.SeriesInstanceUID = study, series
-        image.FrameOfReferenceUID = frame_of_reference
-        image.PositionReferenceIndicator = ""
-        image.Modality, image.SeriesNumber, image.InstanceNumber = "CT", 4, index + 1
-        image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-        image.PatientName, image.PatientID = "Bench^Mark", "1"
-        image.PatientBirthDate, image.PatientSex = "19500101", "O"
-        image.StudyDate, image.StudyTime, image.StudyID = "20260101", "101500", "1"
-        image.AccessionNumber = image.ReferringPhysicianName = ""
-        image.ImagePositionPatient = [-180, -170, round(index * 1.25 - 250, 2)]
-        image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        image.PixelSpacing, image.SliceThickness = [0.7, 0.7], 1.25
-        image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, -1024, "HU"
-        image.SamplesPerPixel, image.PhotometricInterpretation = 1, "MONOCHROME2"
-        image.Rows = image.Columns = PIXELS
-        image.BitsAllocated, image.BitsStored, image.HighBit = 16, 16, 15
-        image.PixelRepresentation = 1
-        image.PixelData = pixels.tobytes()
-        image.save_as(folder / f"{index:04d}.dcm", enforce_file_format=True)
 
 
 if __name__ == "__main__":
