@@ -8,13 +8,12 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import events, reading_state, schema, study_words
 from storage.attributes import patient_key
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.index import reading
+from storage.index import batches, reading
 from storage.names import component_groups
 from storage.records import (
     Header,
@@ -26,8 +25,6 @@ from storage.records import (
 )
 from storage.restriction import OriginKind, normal
 
-_IN_LIMIT = 500
-
 
 def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
     """Enter instances, with their series, studies and patients; gives how many are new.
@@ -35,7 +32,7 @@ def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
     Repeating it changes nothing. An instance that is new to a complete study re-opens it. The
     first header of a study or series stays; one that names another patient is an event.
     """
-    known = known_uids(tx, [record.attributes.sop_instance_uid for record in records])
+    known = batches.known_uids(tx, [record.attributes.sop_instance_uid for record in records])
     fresh: dict[str, InstanceRecord] = {}
     for record in records:
         if record.attributes.sop_instance_uid not in known:
@@ -108,7 +105,7 @@ def _enter_origins(tx: Transaction, study_id: int, kind: OriginKind, values: set
         if one
     ]
     if rows:
-        _insert_missing(tx, schema.study_origins, rows)
+        batches.enter_origins(tx, rows)
 
 
 def _senders(members: Sequence[InstanceRecord]) -> set[str]:
@@ -135,7 +132,7 @@ def _add_to_study(tx: Transaction, members: list[InstanceRecord]) -> None:
     rows = [
         instance_row(record, series[record.attributes.series_instance_uid]) for record in members
     ]
-    tx.execute(sa.insert(schema.instances), rows)
+    batches.insert_instances(tx, rows)
 
 
 def _foreign(
@@ -179,12 +176,11 @@ class _Study:
     """The study of some instances; without a row where they are its first."""
 
     id: int
-    row: sa.Row[Any] | None
+    row: batches.StudyHead | None
 
 
 def _study_of(tx: Transaction, members: list[InstanceRecord]) -> _Study:
-    table, uid = schema.studies, members[0].attributes.study_instance_uid
-    row = tx.execute(sa.select(table).where(table.c.study_instance_uid == uid)).one_or_none()
+    row = batches.study_head(tx, members[0].attributes.study_instance_uid)
     return _Study(_new_study(tx, members), None) if row is None else _Study(row.id, row)
 
 
@@ -200,17 +196,8 @@ def _note_received(tx: Transaction, study: _Study, members: list[InstanceRecord]
         raise_revision(tx, study.id)
         return
     _enter_origins(tx, study.id, OriginKind.AE_TITLE, _senders(members))
-    table = schema.studies
     last = max(record.received_at for record in members)
-    tx.execute(
-        sa.update(table)
-        .where(table.c.id == row.id)
-        .values(
-            state=StudyState.RECEIVING.value,
-            last_received_at=max(last, row.last_received_at),
-            revision=table.c.revision + 1,
-        )
-    )
+    batches.receive_again(tx, row.id, max(last, row.last_received_at))
     if row.state == StudyState.COMPLETE.value:
         reading_state.renew(tx, row.id)
         reason = f"{len(members)} late instances"
@@ -274,20 +261,15 @@ def _series_values(header: Header) -> dict[str, Any]:
 def _patient_of(tx: Transaction, header: Header, study_instance_uid: str) -> int:
     table = schema.patients
     key = patient_key(header, study_instance_uid)
-    _insert_missing(
-        tx,
-        table,
-        [
-            {
-                "key": key,
-                "patient_id": _text(header, "PatientID"),
-                "issuer_of_patient_id": _text(header, "IssuerOfPatientID"),
-                "patient_name": _text(header, "PatientName"),
-                "patient_birth_date": _text(header, "PatientBirthDate"),
-                "patient_sex": _text(header, "PatientSex"),
-            }
-        ],
-    )
+    values = {
+        "key": key,
+        "patient_id": _text(header, "PatientID"),
+        "issuer_of_patient_id": _text(header, "IssuerOfPatientID"),
+        "patient_name": _text(header, "PatientName"),
+        "patient_birth_date": _text(header, "PatientBirthDate"),
+        "patient_sex": _text(header, "PatientSex"),
+    }
+    tx.execute(batches.insert_missing(tx.dialect.name, table), [values])
     return int(tx.execute(sa.select(table.c.id).where(table.c.key == key)).scalar_one())
 
 
@@ -296,7 +278,8 @@ def _compare_patients(
 ) -> None:
     uid = members[0].attributes.study_instance_uid
     ours = patient_key(first, uid)
-    others = sum(patient_key(record.attributes.study, uid) != ours for record in members)
+    said = [record.attributes.study for record in members]
+    others = sum(one != first and patient_key(one, uid) != ours for one in said)
     if others:
         reason = f"{others} instances name another patient than the study's first"
         state = StudyState.RECEIVING
@@ -310,10 +293,20 @@ def enter_series(
 
     A series is the node's own if that is said, or if a job is known to have made it.
     """
-    table, studies = schema.series, schema.studies
     first: dict[str, InstanceRecord] = {}
     for record in members:
         first.setdefault(record.attributes.series_instance_uid, record)
+    known = batches.series_heads(tx, study_id, first)
+    fresh = {uid: record for uid, record in first.items() if uid not in known}
+    if not fresh:
+        return known
+    _insert_series(tx, study_id, fresh, own)
+    return known | batches.series_heads(tx, study_id, fresh)
+
+
+def _insert_series(
+    tx: Transaction, study_id: int, first: dict[str, InstanceRecord], own: bool
+) -> None:
     rows = [
         {
             "study_id": study_id,
@@ -324,14 +317,7 @@ def enter_series(
         for uid, record in first.items()
     ]
     is_own = sa.true() if own else _made_here(sa.bindparam("asked_uid", type_=sa.String(64)))
-    _insert_missing(tx, table, rows, own=is_own)
-    columns = (table.c.series_instance_uid, table.c.id, table.c.header, studies.c.header)
-    query = sa.select(*columns, table.c.own).select_from(table.join(studies))
-    chosen = (table.c.study_id == study_id, table.c.series_instance_uid.in_(first))
-    return {
-        uid: reading.SeriesHead(series_id, {**own_header, **above}, bool(is_own))
-        for uid, series_id, own_header, above, is_own in tx.execute(query.where(*chosen))
-    }
+    tx.execute(sa.insert(schema.series).values(own=is_own), rows)
 
 
 def _made_here(series_instance_uid: Any) -> sa.ColumnElement[bool]:
@@ -346,32 +332,11 @@ def _made_here(series_instance_uid: Any) -> sa.ColumnElement[bool]:
 # --- statements both databases know ---------------------------------------------------------------
 
 
-def _insert_missing(
-    tx: Transaction,
-    table: sa.Table,
-    rows: list[dict[str, Any]],
-    **worked_out: sa.ColumnElement[Any],
-) -> None:
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    tx.execute(statement.values(**worked_out) if worked_out else statement, rows)
-
-
 def _insert_id(tx: Transaction, table: sa.Table, values: dict[str, Any]) -> int:
     key = tx.execute(sa.insert(table).values(**values)).inserted_primary_key
     if key is None:
         raise NotFound(f"{table.name} gave no id")
     return int(key[0])
-
-
-def known_uids(tx: Transaction, uids: list[str]) -> set[str]:
-    table = schema.instances
-    known: set[str] = set()
-    for start in range(0, len(uids), _IN_LIMIT):
-        part = uids[start : start + _IN_LIMIT]
-        query = sa.select(table.c.sop_instance_uid).where(table.c.sop_instance_uid.in_(part))
-        known.update(tx.scalars(query))
-    return known
 
 
 def _text(header: Header, keyword: str) -> str:

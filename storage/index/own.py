@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import schema
 from storage.database import Transaction
-from storage.index.adding import add, enter_series, instance_row, known_uids, raise_revision
+from storage.index.adding import add, enter_series, instance_row, raise_revision
+from storage.index.batches import known_uids
 from storage.records import InstanceRecord, Placement, PutOutcome, ResultObject
 
 _IN_LIMIT = 500
