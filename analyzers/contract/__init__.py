@@ -42,11 +42,12 @@ from analyzers.contract.inputs import InputContract
 from analyzers.contract.marks import Detection, Labels, Segment, Segmentation
 from analyzers.contract.parameters import Parameter, Parameters
 from analyzers.contract.progress import reached
-from analyzers.contract.series import Plane, SeriesFacts, Subject
+from analyzers.contract.series import FDG, Plane, SeriesFacts, Subject, Tracer
 from analyzers.contract.volume import AIR_HU, Reported, Volume, no_suv
 
 __all__ = [
     "AIR_HU",
+    "FDG",
     "About",
     "Analyzer",
     "AnalyzerError",
@@ -82,6 +83,7 @@ __all__ = [
     "Shades",
     "Statement",
     "Subject",
+    "Tracer",
     "Volume",
     "WindowPreset",
     "no_suv",

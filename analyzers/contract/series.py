@@ -25,6 +25,24 @@ class Subject:
     height_m: float | None = None
 
 
+FDG = "FDG"
+"""The name of fluorodeoxyglucose as a tracer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tracer:
+    """What was injected for a PET. Empty: the header does not say."""
+
+    name: str = ""
+    nuclide: str = ""
+    """"F-18", "Ga-68"."""
+
+    @property
+    def is_fdg(self) -> bool:
+        """Whether the header says that it is; not: whether it may be."""
+        return self.name == FDG
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesFacts:
     """What is known of a series before a pixel is decoded. None: the header does not say."""

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from analyzers.contract.answers import Classification, Measurement
 from analyzers.contract.code import Code
-from analyzers.contract.series import SeriesFacts, Subject
+from analyzers.contract.series import SeriesFacts, Subject, Tracer
 
 AIR_HU = -1000
 """What stands for "nothing there" on CT."""
@@ -46,6 +46,7 @@ class Volume:
     suv_factor: ``values * suv_factor`` is SUVbw in g/mL; None: not PET, or the header does not
         allow it.
     suv_reason: why there is no factor, or what makes it less exact; in words for the report.
+    tracer: what was injected for a PET, as far as the header says.
     facts: what the header says of the series.
     frame_of_reference: a name; coordinates of series with the same one can be compared. Empty: the
         header gives none.
@@ -71,6 +72,7 @@ class Volume:
     valid: NDArray[np.bool_] | None = None
     units_reason: str = ""
     suv_reason: str = ""
+    tracer: Tracer = field(default_factory=Tracer)
 
     @property
     def shape(self) -> tuple[int, int, int]:

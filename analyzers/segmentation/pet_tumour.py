@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
@@ -24,7 +24,7 @@ from analyzers.contract import (
     Volume,
     no_suv,
 )
-from analyzers.segmentation import pet_foci
+from analyzers.segmentation import pet_foci, pet_tracer
 from analyzers.segmentation.measures import (
     MAXIMUM,
     measured,
@@ -111,7 +111,7 @@ class PetTumour:
     """
 
     name: ClassVar[str] = "pet_tumour"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Foci of uptake on PET"
     about: ClassVar[About] = About(
         purpose="Finds foci of uptake on PET and cuts them out by a threshold.",
@@ -139,7 +139,8 @@ class PetTumour:
         Raises
         ------
         NotApplicable
-            The header allows no SUV, nothing is taken up, or there is no reference for "percist".
+            The header allows no SUV, the method is not for its tracer, nothing is taken up, or
+            there is no reference for "percist".
         """
         from analyzers.grid.patient_grid import measured_here, patient_grid, require_extent
         from analyzers.grid.places import index_of
@@ -147,6 +148,7 @@ class PetTumour:
         require_extent(volume, LEAST_EXTENT_MM)
         if volume.suv_factor is None:
             raise NotApplicable(no_suv(volume))
+        pet_tracer.require_fdg(volume.tracer, Method(parameters.method))
         grid = patient_grid(volume)
         suv = _suv(volume, grid)
         reference = _reference(volume, grid, suv, parameters)
@@ -156,7 +158,9 @@ class PetTumour:
         if parameters.seed_mm:
             foci = _at_seed(foci, index_of(volume, grid, parameters.seed_mm), grid)
         foci = foci[: parameters.max_foci]
-        return _findings(suv, valid, grid, foci, volume.voxel_ml, remarks)
+        found = _findings(suv, valid, grid, foci, volume.voxel_ml, remarks)
+        doubt = pet_tracer.caution(volume.tracer)
+        return replace(found, cautions=(doubt,) if doubt else ())
 
 
 def _suv(volume: Volume, grid: PatientGrid) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.contract import InputContract, SeriesFacts, Subject, Volume
+from analyzers.contract import FDG, InputContract, SeriesFacts, Subject, Tracer, Volume
 
 SHAPE = (34, 58, 88)
 SPACING_MM = (6.0, 4.0, 4.0)
@@ -47,6 +47,7 @@ def volume(
         intercept=np.full(count, intercept),
         projection=modality in PROJECTIONS,
         suv_factor=0.001 if modality == "PT" else None,
+        tracer=Tracer(FDG, "F-18") if modality == "PT" else Tracer(),
         subject=Subject(age_years=60.0, sex="F", weight_kg=70.0, height_m=1.7),
         facts=SeriesFacts(modality, count, count, spacing_mm=SPACING_MM[0]),
     )

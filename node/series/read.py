@@ -196,6 +196,7 @@ def _volume(
         projection=projection,
         suv_factor=activity.factor,
         suv_reason=activity.reason,
+        tracer=activity.tracer,
         subject=subject(header),
         facts=replace(
             facts_of(headers),

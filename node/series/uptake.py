@@ -7,16 +7,19 @@ held against what is physically possible, and the reason names the attribute, ne
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 
 from pydicom.dataset import Dataset
 
+from analyzers.contract import Tracer
 from node.series import nuclides
 from node.series.examined import HEAVIEST_KG
 from node.series.nuclides import Nuclide
+from node.series.tracers import Contradiction, tracer_of
 from storage import values
 from storage.values import Moment, Unknown
 
@@ -50,10 +53,14 @@ OTHER_UNITS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Uptake:
-    """``value * factor`` is SUVbw in g/mL; where it is None, the reason says why."""
+    """``value * factor`` is SUVbw in g/mL; where it is None, the reason says why.
+
+    tracer: as far as the header says; the factor holds for any.
+    """
 
     factor: float | None
     reason: str = ""
+    tracer: Tracer = field(default_factory=Tracer)
 
 
 _T = TypeVar("_T")
@@ -71,18 +78,23 @@ def suv_factor(headers: Sequence[Dataset]) -> float | None:
 def uptake(headers: Sequence[Dataset]) -> Uptake:
     """From the headers of all images of one PET series."""
     try:
-        scale = _agreed(headers, _scale, "Units")
-        if scale.is_suv:
-            return Uptake(scale.factor)
-        dose = _agreed(headers, _dose, "weight, dose or times of injection")
-        if dose.injection is None:
-            return Uptake(scale.factor * dose.weight_g / dose.injected_bq)
-        left_bq = dose.injected_bq * _share_left(dose.injection, _start(headers))
-        return Uptake(scale.factor * dose.weight_g / left_bq, dose.injection.caveat)
-    except NoUptakeFactor as error:
+        tracer = _agreed(headers, _tracer, "radiopharmaceutical")
+        return replace(_uptake(headers), tracer=tracer)
+    except (NoUptakeFactor, Contradiction) as error:
         return Uptake(None, str(error))
     except OverflowError:
         return Uptake(None, "a date is beyond the calendar")
+
+
+def _uptake(headers: Sequence[Dataset]) -> Uptake:
+    scale = _agreed(headers, _scale, "Units")
+    if scale.is_suv:
+        return Uptake(scale.factor, _agreed(headers, _doubt, "corrections"))
+    dose = _agreed(headers, _dose, "weight, dose or times of injection")
+    if dose.injection is None:
+        return Uptake(scale.factor * dose.weight_g / dose.injected_bq)
+    left_bq = dose.injected_bq * _share_left(dose.injection, _start(headers))
+    return Uptake(scale.factor * dose.weight_g / left_bq, dose.injection.caveat)
 
 
 def _agreed(headers: Sequence[Dataset], read: Callable[[Dataset], _T], what: str) -> _T:
@@ -146,6 +158,49 @@ def _philips(header: Dataset) -> _Scale:
     raise NoUptakeFactor("Units are CNTS, without a factor to activity")
 
 
+# --- what was corrected ---------------------------------------------------------------------------
+
+
+OTHER_HALF_LIFE = "Radionuclide Half Life is not that of the nuclide in its code"
+NO_METHOD = frozenset({"NONE", "NO", "OFF", "N", "UNCORRECTED", "NOT APPLIED"})
+NOT_CORRECTED = re.compile(
+    r"\bN[-_ ]?AC\b|\bNO[-_ ]?AC\b|\bNON[-_ ]?AC\b|NON?[-_ ]?ATT|W/?O[-_ ]?AC\b|UNCORR|UNKORR",
+    re.IGNORECASE,
+)
+"""How people describe a series without correction of attenuation."""
+
+
+def _doubt(header: Dataset) -> str:
+    """What speaks against values that somebody made SUV of; raises where they cannot be it."""
+    corrections = _corrections(header)
+    if corrections and "ATTN" not in corrections:
+        raise NoUptakeFactor("Corrected Image does not say that attenuation was")
+    _require_attenuation(header)
+    given = values.items(header, "RadiopharmaceuticalInformationSequence")
+    if len(given) == 1 and not _agrees(given[0]):
+        return OTHER_HALF_LIFE
+    if not {"ATTN", "DECY"} <= corrections:
+        return "Corrected Image does not say that decay and attenuation were"
+    return ""
+
+
+def _require_attenuation(header: Dataset) -> None:
+    """Nothing else says that attenuation is in the images."""
+    if values.text(header, "AttenuationCorrectionMethod").upper() in NO_METHOD:
+        raise NoUptakeFactor("Attenuation Correction Method says that there was none")
+    if NOT_CORRECTED.search(values.text(header, "SeriesDescription")):
+        raise NoUptakeFactor("Series Description says that attenuation was not corrected")
+
+
+def _corrections(header: Dataset) -> set[str]:
+    return {one.upper() for one in values.texts(header, "CorrectedImage")}
+
+
+def _tracer(header: Dataset) -> Tracer:
+    given = values.items(header, "RadiopharmaceuticalInformationSequence")
+    return tracer_of(given[0]) if len(given) == 1 else Tracer()
+
+
 # --- the dose -------------------------------------------------------------------------------------
 
 
@@ -177,9 +232,9 @@ class _Dose:
 
 
 def _dose(header: Dataset) -> _Dose:
-    corrections = {one.upper() for one in values.texts(header, "CorrectedImage")}
-    if not {"ATTN", "DECY"} <= corrections:
+    if not {"ATTN", "DECY"} <= _corrections(header):
         raise NoUptakeFactor("Corrected Image does not say that decay and attenuation were")
+    _require_attenuation(header)
     correction = values.text(header, "DecayCorrection").upper()
     if correction not in ("START", "ADMIN"):
         said = "NONE" if correction == "NONE" else "not given" if not correction else "not known"
@@ -187,8 +242,20 @@ def _dose(header: Dataset) -> _Dose:
     isotope = _isotope(header)
     weight_g = 1000 * _possible(header, "PatientWeight", LIGHTEST_KG, HEAVIEST_KG, "kg")
     injected_bq = _possible(isotope, "RadionuclideTotalDose", LEAST_BQ, MOST_BQ, "Bq")
-    injection = None if correction == "ADMIN" else _injection(header, isotope)
-    return _Dose(weight_g, injected_bq, injection)
+    if correction == "START":
+        return _Dose(weight_g, injected_bq, _injection(header, isotope))
+    if not _agrees(isotope):
+        raise NoUptakeFactor(OTHER_HALF_LIFE)
+    return _Dose(weight_g, injected_bq, None)
+
+
+def _agrees(isotope: Dataset) -> bool:
+    """Whether the half-life, where one is given, is that of the nuclide: images were corrected by
+    it."""
+    if isinstance(values.number(isotope, "RadionuclideHalfLife"), Unknown):
+        return True
+    half_life_s, nuclide = _half_life_s(isotope), _coded(isotope)
+    return nuclide is None or nuclide.decays_in(half_life_s)
 
 
 def _injection(header: Dataset, isotope: Dataset) -> _Injection:
@@ -270,7 +337,7 @@ def _check_code(injection: _Injection, waited: timedelta) -> None:
     """
     other_s = injection.coded_half_life_s
     if other_s is not None and waited <= timedelta(seconds=MOST_HALF_LIVES * other_s):
-        raise NoUptakeFactor("Radionuclide Half Life is not that of the nuclide in its code")
+        raise NoUptakeFactor(OTHER_HALF_LIFE)
 
 
 def _clocks_apart(injection: _Injection) -> timedelta:

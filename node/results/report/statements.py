@@ -21,7 +21,6 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Statement,
-    Volume,
 )
 from node.results import certainty, outcome
 from node.results.modules.source import Provenance
@@ -165,21 +164,28 @@ def _certain(percent: float, language: str) -> str:
 
 
 def with_uptake(source: Source, findings: Findings, language: str) -> Findings:
-    """The findings, with why there is no SUV of a PET, or what makes it less exact."""
+    """The findings, with why there is no SUV of a PET; what makes it less exact stands before the
+    answer."""
     sources = (source, *source.companions.values())
-    volumes = [one.volume for one in sources if one.volume is not None]
-    said = [
-        _uptake(volume, language)
-        for volume in volumes
-        if volume.modality == "PT" and volume.suv_reason
+    found = dict.fromkeys(one.volume for one in sources if one.volume is not None)
+    doubted = [one for one in found if one.modality == "PT" and one.suv_reason]
+    missing = [
+        sentences.NO_SUV(language, why=phrases.shown(one.suv_reason, language))
+        for one in doubted
+        if one.suv_factor is None
     ]
-    remarks = tuple(one for one in dict.fromkeys(said) if one not in findings.remarks)
-    return replace(findings, remarks=(*findings.remarks, *remarks))
-
-
-def _uptake(volume: Volume, language: str) -> str:
-    row = sentences.NO_SUV if volume.suv_factor is None else sentences.SUV_LESS_EXACT
-    return row(language, why=phrases.shown(volume.suv_reason, language))
+    less = [
+        sentences.SUV_LESS_EXACT(language, why=phrases.shown(one.suv_reason, language))
+        for one in doubted
+        if one.suv_factor is not None
+    ]
+    remarks = tuple(one for one in dict.fromkeys(missing) if one not in findings.remarks)
+    cautions = tuple(one for one in dict.fromkeys(less) if one not in findings.cautions)
+    return replace(
+        findings,
+        remarks=(*findings.remarks, *remarks),
+        cautions=(*cautions, *findings.cautions),
+    )
 
 
 def notice(verdict: NoticeReason, why: Sequence[str], provenance: Provenance) -> str:

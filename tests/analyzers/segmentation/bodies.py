@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.contract import Volume
+from analyzers.contract import FDG, Tracer, Volume
 
 Array = NDArray[Any]
 Mask = NDArray[np.bool_]
@@ -39,7 +39,12 @@ def as_volume(
     affine = np.eye(4)
     affine[:3, :3] = np.diag(spacing_mm)[::-1]
     count = len(stored)
-    return Volume(stored, affine, modality, np.ones(count), np.zeros(count), suv_factor=suv_factor)
+    tracer = Tracer(FDG, "F-18") if modality == "PT" else Tracer()
+    return Volume(
+        *(stored, affine, modality, np.ones(count), np.zeros(count)),
+        suv_factor=suv_factor,
+        tracer=tracer,
+    )
 
 
 def turned(of: Volume, degrees: float) -> Volume:

@@ -17,6 +17,7 @@ from analyzers.contract import (
     NotApplicable,
     Segment,
     Segmentation,
+    Tracer,
     Volume,
 )
 from analyzers.segmentation import pet_foci
@@ -123,6 +124,25 @@ def test_even_background_has_no_focus_and_an_empty_segment_says_so() -> None:
 def test_without_suv_there_is_no_result() -> None:
     with pytest.raises(NotApplicable, match="SUV"):
         analyze(bodies.hot_spots().volume("PT"))
+
+
+@pytest.mark.parametrize("method", ["percist", "suv_2_5", "suv_4"])
+@pytest.mark.parametrize("tracer", [Tracer("PSMA ligand", "Ga-68"), Tracer("", "Zr-89")])
+def test_levels_of_fdg_are_refused_for_another_tracer(method: str, tracer: Tracer) -> None:
+    of = dataclasses.replace(trunk().volume("PT", 0.001), tracer=tracer)
+    with pytest.raises(NotApplicable, match=rf"FDG.*({tracer.name or tracer.nuclide})"):
+        analyze(of, PetTumourParameters(method=method))
+
+
+def test_another_tracer_is_named_before_the_answer_and_one_not_given_is_said_to_be_so() -> None:
+    of = bodies.hot_spots().volume("PT", 0.001)
+    assert not analyze(of).cautions
+    other = analyze(dataclasses.replace(of, tracer=Tracer("PSMA ligand", "Ga-68")))
+    assert "not FDG (PSMA ligand, Ga-68)" in other.cautions[0]
+    untold = dataclasses.replace(of, tracer=Tracer())
+    assert "does not say which tracer" in analyze(untold).cautions[0]
+    with pytest.raises(NotApplicable, match="does not say which tracer"):
+        analyze(untold, PetTumourParameters(method="percist"))
 
 
 def test_values_that_are_not_finite_are_no_uptake() -> None:

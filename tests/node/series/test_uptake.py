@@ -37,6 +37,12 @@ def pet(**attributes: object) -> Dataset:
     return header
 
 
+def code(value: str, meaning: str) -> Dataset:
+    item = Dataset()
+    item.CodeValue, item.CodeMeaning, item.CodingSchemeDesignator = value, meaning, "SCT"
+    return item
+
+
 def after(waited: timedelta, half_life_s: float = HALF_LIFE_S) -> float:
     return float(70_000 / (350e6 * 2 ** (-waited.total_seconds() / half_life_s)))
 
@@ -99,6 +105,49 @@ def test_a_nuclide_that_lives_for_days_is_scanned_days_later() -> None:
     assert suv_factor([y90]) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("units", ["BQML", "GML"])
+@pytest.mark.parametrize(
+    ("attributes", "name"),
+    [
+        ({"Radiopharmaceutical": "FDG -- fluorodeoxyglucose"}, "FDG"),
+        ({"Radiopharmaceutical": "F-18 Fluorodeoxyglucose"}, "FDG"),
+        ({"RadiopharmaceuticalCodeSequence": [code("35321007", "")]}, "FDG"),
+        ({"RadiopharmaceuticalCodeSequence": [code("C-B1031", "FDG")]}, "FDG"),
+        ({"Radiopharmaceutical": "F18-PSMA-1007"}, "PSMA ligand"),
+        ({"RadiopharmaceuticalCodeSequence": [code("C96234", "")]}, "DCFBC F18"),
+        ({"Radiopharmaceutical": "NaF"}, "sodium fluoride"),
+        ({"Radiopharmaceutical": "Solution"}, ""),
+        ({"Radiopharmaceutical": "Doe^Jane"}, ""),
+        ({}, ""),
+    ],
+)
+def test_the_tracer_is_told_by_code_or_text_and_no_text_of_the_header_is_repeated(
+    units: str, attributes: dict[str, object], name: str
+) -> None:
+    found = uptake([pet(Units=units, **attributes)])
+    assert found.factor is not None
+    assert (found.tracer.name, found.tracer.nuclide) == (name, "F-18")
+
+
+def test_a_nuclide_of_pet_that_lasts_as_long_as_another_is_not_taken_for_it() -> None:
+    """Zr-89 and Ga-67 lie 0.2 % apart."""
+    header = pet(
+        RadionuclideCodeSequence=[code("63360001", "^89^Zirconium")],
+        RadionuclideHalfLife="282276",
+        RadiopharmaceuticalStartDateTime="20260102100000",
+    )
+    found = uptake([header])
+    assert found.factor is not None
+    assert found.tracer.nuclide == "Zr-89"
+
+
+def test_suv_of_a_header_that_contradicts_itself_is_said_to_be_less_exact() -> None:
+    found = uptake([pet(Units="GML", RadionuclideHalfLife="4062.6")])
+    assert found.factor == 1.0
+    assert "Half Life is not that of the nuclide" in found.reason
+    assert "Corrected Image" in uptake([pet(Units="GML", CorrectedImage=None)]).reason
+
+
 def test_padded_and_lower_case_code_strings_are_the_same_code_strings() -> None:
     padded = pet(Units=" BQML ", CorrectedImage=["decy ", " ATTN "], DecayCorrection="START ")
     assert suv_factor([padded]) == pytest.approx(after(HOUR))
@@ -125,6 +174,34 @@ def test_a_time_to_the_hour_is_said_to_be_less_exact() -> None:
         ({"Units": "CNTS"}, "without a factor to activity"),
         ({"CorrectedImage": None}, "Corrected Image does not say"),
         ({"CorrectedImage": ["ATTN"]}, "Corrected Image does not say"),
+        ({"AttenuationCorrectionMethod": "NONE"}, "Attenuation Correction Method"),
+        ({"SeriesDescription": "WB NAC"}, "attenuation was not corrected"),
+        ({"Units": "GML", "CorrectedImage": ["DECY"]}, "does not say that attenuation was"),
+        ({"Units": "GML", "SeriesDescription": "PET no_AC"}, "attenuation was not corrected"),
+        (
+            {"DecayCorrection": "ADMIN", "RadionuclideHalfLife": "4062.6"},
+            "Half Life is not that of the nuclide in its code",
+        ),
+        ({"DecayCorrection": "ADMIN", "RadionuclideHalfLife": "109.8"}, "no nuclide of PET"),
+        ({"RadionuclideHalfLife": "574300"}, "the nuclide (Lu-177) is none of PET"),
+        ({"Radiopharmaceutical": "Lu-177 DOTATATE"}, "the nuclide (Lu-177) is none of PET"),
+        ({"Units": "GML", "Radiopharmaceutical": "177Lu-PSMA"}, "(Lu-177) is none of PET"),
+        ({"Radiopharmaceutical": "^99m^Technetium MDP"}, "(Tc-99m) is none of PET"),
+        (
+            {
+                "Radiopharmaceutical": "FDG",
+                "RadionuclideCodeSequence": [],
+                "RadionuclideHalfLife": "4062.6",
+            },
+            "the nuclide is not that of the radiopharmaceutical (FDG)",
+        ),
+        (
+            {
+                "Radiopharmaceutical": "FDG",
+                "RadiopharmaceuticalCodeSequence": [code("126758", "PSMA-1007 F^18^")],
+            },
+            "code and text name different radiopharmaceuticals",
+        ),
         ({"DecayCorrection": "NONE"}, "Decay Correction is NONE"),
         ({"DecayCorrection": ""}, "Decay Correction is not given"),
         ({"PatientWeight": ""}, "Patient's Weight is not given"),
