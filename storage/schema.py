@@ -140,7 +140,7 @@ studies = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("generation", sa.Integer, nullable=False, server_default="0"),
     sa.Column("revision", sa.Integer, nullable=False, server_default="0"),
-    _text("study_date", index=True),
+    sa.Column("study_date", BytewiseText, nullable=False, server_default=""),
     _text("study_time"),
     _text("accession_number", index=True),
     _text("study_id"),
@@ -148,7 +148,7 @@ studies = sa.Table(
     _text("referring_physician_name"),
     sa.Column("header", sa.JSON, nullable=False),
     _moment("first_received_at"),
-    _moment("last_received_at", index=True),
+    _moment("last_received_at"),
     _moment("completed_at", null=True),
     _text("note"),
     sa.Column("reading", sa.String(16), nullable=False, server_default="receiving"),
@@ -266,6 +266,8 @@ quarantine = sa.Table(
 
 IS_UNWANTED = sa.text("cancel_wish <> ''")
 """Of jobs. Word for word, so that its index is found."""
+OWES_NOTICE = sa.text("owes_notice")
+"""Of jobs, as ``IS_UNWANTED``."""
 
 jobs = sa.Table(
     "jobs",
@@ -303,6 +305,7 @@ jobs = sa.Table(
     sa.Column("weights", sa.String(64), nullable=False, server_default=""),
     sa.Column("is_finding", sa.Boolean, nullable=False, server_default=sa.false()),
     _text("cancel_wish"),
+    sa.Column("owes_notice", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("variant", sa.String(64), nullable=False, server_default=""),
     sa.Column("every_series", sa.Boolean, nullable=False, server_default=sa.false()),
     _text("missing"),
@@ -310,6 +313,7 @@ jobs = sa.Table(
     sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
     sa.Index("ix_jobs_state_id", "state", "id"),
     sa.Index("ix_jobs_cancel_wish", "id", sqlite_where=IS_UNWANTED, postgresql_where=IS_UNWANTED),
+    sa.Index("ix_jobs_owes_notice", "id", sqlite_where=OWES_NOTICE, postgresql_where=OWES_NOTICE),
 )
 
 job_lines = sa.Table(

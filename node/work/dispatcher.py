@@ -90,6 +90,7 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
+        self._notices = notices.InHand(clock, settings)
         self._tells_not_applicable = tells_not_applicable
         self._rules = tuple(rules)
         self._tickets = Tickets(instances, results, clock, maker, forms, self._rules)
@@ -124,6 +125,7 @@ class Dispatcher:
             self._unsettled.pop(0)
         self._end_unwanted()
         self._tell_of_unwanted()
+        self._write_notices()
         while self._running < self._executor.slots and not self._stopping.is_set():
             if self._is_held():
                 return
@@ -147,14 +149,11 @@ class Dispatcher:
         with self._database.read() as tx:
             unwanted = ledger.cancelled_not_told_of(tx)
         for job_id in unwanted:
-            if self._running >= self._executor.slots:
-                return  # a report may be due, and needs a slot: once one is free
             with self._database.write() as tx:
                 job = ledger.get(tx, job_id)
                 if job.state in (JobState.CANCELLED, JobState.DONE):
-                    self._sum_up(tx, job)
+                    self._tell_above(tx, job)
                     ledger.told_of(tx, job_id)
-            self._tell(job)
 
     def _wait(self) -> None:
         try:
@@ -197,7 +196,7 @@ class Dispatcher:
                 ledger.without_forms(tx, job.id, now, reason)
             else:
                 ledger.failed(tx, job.id, now, reason, traceback.format_exc())
-            self._sum_up(tx, job)
+            self._tell_above(tx, job)
             return None, None
 
     def _start(self, job: Job, ticket: Ticket) -> None:
@@ -225,7 +224,8 @@ class Dispatcher:
         except Exception as error:  # border: one job must not hold up the others
             log.exception("outcome_not_recorded", job=job.id)
             if _tells(ticket):
-                return  # the job itself has ended long ago
+                self._settle_notice(job.id)  # the job itself has ended long ago
+                return
             reason = f"the outcome cannot be recorded: {type(error).__name__}"
             failure = Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
             if job.is_further:
@@ -234,6 +234,9 @@ class Dispatcher:
                 self._finish(job, ticket, failure)
 
     def _settle(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
+        if _tells(ticket):
+            self._enter_notice(job, outcome)
+            return
         if self._has_been_cancelled(job, ticket, outcome):
             return
         if self._stopping.is_set() and (outcome.transient or outcome.waits_for):
@@ -310,7 +313,7 @@ class Dispatcher:
             self._go_on(tx)
             ledger.add_lines(tx, job.id, outcome.lines)
             ledger.without_forms(tx, job.id, self._clock(), outcome.reason)
-            self._sum_up(tx, job)  # another may have ended meanwhile, and found this one open
+            self._tell_above(tx, job)  # another may have ended meanwhile, and found this one open
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""
@@ -330,7 +333,7 @@ class Dispatcher:
                 case Verdict.FAILED:
                     results = _with_words(outcome)
                     ledger.failed(tx, job.id, now, outcome.reason, outcome.traceback, results)
-            self._sum_up(tx, job)
+            self._tell_above(tx, job)
             ended = ledger.get(tx, job.id)
             if ended.cancel_wish:
                 ledger.told_of(tx, job.id)
@@ -350,32 +353,73 @@ class Dispatcher:
             reason=_loggable(outcome),
         )
         self._on_settled()
-        if not _tells(ticket):
-            self._tell(job)
 
-    def _sum_up(self, tx: Transaction, job: Job) -> None:
-        """Owe the summary of the rule with the end of the job, where that is the last."""
+    def _tell_above(self, tx: Transaction, job: Job) -> None:
+        """Owe the summary of the rule, and the report of what did not apply, with the end of the
+        job, where that is the last."""
         try:
             with tx.begin_nested():  # PostgreSQL forgets the whole of what a statement failed in
                 summaries.enter_due(tx, job.id, self._rules, self._clock())
+                if self._tells_not_applicable(job.rule):
+                    notices.owe_due(tx, job)
         except StorageError:
             raise
         except Exception:  # border: what stands above jobs must not keep one from ending
             log.exception("summary_not_entered", job=job.id)
 
-    def _tell(self, job: Job) -> None:
-        """Report what did not apply, once all jobs of the rule have ended."""
-        if not self._tells_not_applicable(job.rule):
-            return
+    # --- reports of what did not apply ------------------------------------------------------------
+
+    def _write_notices(self) -> None:
+        """Write the reports that are owed, on slots that are free."""
         with self._database.read() as tx:
-            found = notices.due(tx, job)
-            ticket = self._tickets.of(tx, found.holder) if found else None
+            owed = ledger.notices_owed(tx)
+        for job_id in self._notices.due_of(owed):
+            if self._running >= self._executor.slots or self._stopping.is_set() or self._is_held():
+                return
+            try:
+                self._write_notice(job_id)
+            except StorageError:
+                raise
+            except Exception:  # border: one report must not hold up the jobs
+                log.exception("notice_not_made", job=job_id)
+                self._settle_notice(job_id)
+
+    def _write_notice(self, job_id: int) -> None:
+        with self._database.read() as tx:
+            job = ledger.get(tx, job_id)
+            found = notices.due(tx, job) if self._tells_not_applicable(job.rule) else None
+            is_due = found is not None and found.holder.id == job_id
+            ticket = self._tickets.of(tx, job) if is_due else None
         if found is None or ticket is None:
+            self._settle_notice(job_id)  # a job of the rule runs again, or nobody wants it now
             return
         told = replace(ticket, notices=True, title=found.titles(title_of), predecessor=None)
         notice = told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(title_of))
-        holder = found.holder
-        self._submit(notice, lambda report: (holder, notice, _as_it_was(holder, report)))
+        self._notices.begun(job_id)
+        self._submit(notice, lambda report: (job, notice, report))
+
+    def _enter_notice(self, job: Job, report: Outcome) -> None:
+        """The report belongs to a job that has ended: that stays as it was."""
+        is_made = report.verdict is Verdict.NOT_APPLICABLE
+        if not is_made and self._stopping.is_set():
+            return  # cut off by the stop: still owed
+        may_pass = report.transient or bool(report.waits_for)
+        if not is_made and may_pass and self._notices.again(job.id, not report.waits_for):
+            return
+        if not is_made:
+            log.error("notice_not_made", job=job.id, reason=_loggable(report))
+        self._settle_notice(job.id, report.results if is_made else None)
+        self._on_settled()
+
+    def _settle_notice(self, job_id: int, results: JobResults | None = None) -> None:
+        """Nothing more is owed; ``results`` holds the report, and is entered with the job unless
+        that runs again meanwhile."""
+        with self._database.write() as tx:
+            job = ledger.get(tx, job_id)
+            if results is not None and job.state is JobState.NOT_APPLICABLE:
+                ledger.not_applicable(tx, job_id, self._clock(), job.reason, results)
+            ledger.notice_settled(tx, job_id)
+        self._notices.ended(job_id)
 
 
 def _with_words(failure: Outcome) -> JobResults:
@@ -390,13 +434,6 @@ def _tells(ticket: Ticket) -> bool:
     """Whether it is the one report of what did not apply."""
     notice = ticket.notice
     return ticket.notices and notice is not None and notice.verdict is Verdict.NOT_APPLICABLE
-
-
-def _as_it_was(job: Job, report: Outcome) -> Outcome:
-    """A job that did not apply, for the reason that it had, with the report of it."""
-    if report.verdict is not Verdict.NOT_APPLICABLE:
-        log.error("notice_not_made", job=job.id, reason=_loggable(report))
-    return Outcome(Verdict.NOT_APPLICABLE, report.results, job.reason)
 
 
 def _with_report(failure: Outcome, report: Outcome) -> Outcome:

@@ -25,6 +25,7 @@ from storage.ledger.ending import (
 from storage.ledger.entering import enqueue, enqueue_all, enqueue_beside, prepare
 from storage.ledger.lines import add_lines, lines_of
 from storage.ledger.names import inputs_digest, job_key, joined_digest, key_of, parameters_digest
+from storage.ledger.notices import notice_settled, notices_owed, owe_notice
 from storage.ledger.reading import (
     companions_of,
     find,
@@ -68,6 +69,9 @@ __all__ = [
     "lines_of",
     "list_jobs",
     "not_applicable",
+    "notice_settled",
+    "notices_owed",
+    "owe_notice",
     "parameters_digest",
     "prepare",
     "read_jobs",

@@ -13,6 +13,7 @@ from node.errors import SettingsError
 from node.intake.planning import tells_not_applicable
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
+from storage import ledger
 from storage.records import JobState
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
     Bench,
@@ -37,7 +38,16 @@ def answer(ticket: Ticket) -> Outcome:
 def run(bench: Bench, wanted: bool) -> tuple[list[int], ScriptedExecutor]:  # noqa: F811
     ids = [bench.enter(name) for name in NAMES]
     executor = ScriptedExecutor(answer)
-    dispatcher = Dispatcher(
+    bench.run(dispatching(bench, executor, wanted), rounds=12)
+    return ids, executor
+
+
+def dispatching(
+    bench: Bench,  # noqa: F811
+    executor: ScriptedExecutor,
+    wanted: bool = True,
+) -> Dispatcher:
+    return Dispatcher(
         bench.database,
         bench.store,
         bench.results,
@@ -47,8 +57,6 @@ def run(bench: Bench, wanted: bool) -> tuple[list[int], ScriptedExecutor]:  # no
         tells_not_applicable=lambda rule: wanted and rule == "rule",
         poll_s=0,
     )
-    bench.run(dispatcher, rounds=12)
-    return ids, executor
 
 
 def test_nothing_is_sent_of_what_did_not_apply_unless_it_is_wanted(
@@ -70,6 +78,87 @@ def test_one_report_speaks_of_all_that_did_not_apply(bench: Bench) -> None:  # n
     ]
     assert bench.job(ids[0]).state is JobState.NOT_APPLICABLE
     assert bench.job(ids[0]).reason == f"the gantry is tilted ({NAMES[0]})"
+
+
+class Killed(BaseException):
+    """The process is gone at this moment."""
+
+
+def test_a_node_that_dies_before_the_report_is_written_writes_it_at_its_next_start(
+    bench: Bench,  # noqa: F811
+) -> None:
+    def dying(ticket: Ticket) -> Outcome:
+        if ticket.notices:
+            raise Killed
+        return answer(ticket)
+
+    for name in NAMES:
+        bench.enter(name)
+    with pytest.raises(Killed):
+        bench.run(dispatching(bench, ScriptedExecutor(dying)), rounds=12)
+    assert bench.deliveries() == ["seg"]
+    bench.run(dispatching(bench, ScriptedExecutor(answer)))
+    assert sorted(bench.deliveries()) == ["seg", "sr"]
+
+
+def test_a_report_that_is_cut_off_is_written_later_and_once(bench: Bench) -> None:  # noqa: F811
+    cut_off = [True, True]
+
+    def failing(ticket: Ticket) -> Outcome:
+        if ticket.notices and cut_off:
+            cut_off.pop()
+            return Outcome(Verdict.FAILED, reason="its worker died", transient=True)
+        return answer(ticket)
+
+    for name in NAMES:
+        bench.enter(name)
+    executor = ScriptedExecutor(failing)
+    dispatcher = dispatching(bench, executor)
+    bench.run(dispatcher, rounds=12)
+    assert bench.deliveries() == ["seg"]
+    for _ in range(4):
+        bench.clock.pass_s(3600)
+        bench.run(dispatcher)
+    assert sorted(bench.deliveries()) == ["seg", "sr"]
+    assert sum(one.notices for one in executor.tickets) == 3
+
+
+def test_a_report_that_can_never_be_written_is_given_up(bench: Bench) -> None:  # noqa: F811
+    def broken(ticket: Ticket) -> Outcome:
+        if ticket.notices:
+            return Outcome(Verdict.FAILED, reason="no report can be built")
+        return answer(ticket)
+
+    for name in NAMES:
+        bench.enter(name)
+    executor = ScriptedExecutor(broken)
+    bench.run(dispatching(bench, executor), rounds=12)
+    bench.run(dispatching(bench, executor))
+    assert sum(one.notices for one in executor.tickets) == 1
+
+
+def test_no_report_is_entered_with_a_job_that_runs_again_meanwhile(
+    bench: Bench,  # noqa: F811
+) -> None:
+    ids: list[int] = []
+
+    def restarting(ticket: Ticket) -> Outcome:
+        if ticket.notices:
+            with bench.database.write() as tx:
+                ledger.restart(tx, ids[0], bench.clock())
+        return answer(ticket)
+
+    ids += [bench.enter(name) for name in NAMES]
+    executor = ScriptedExecutor(restarting)
+    dispatcher = dispatching(bench, executor)
+    while not any(one.notices for one in executor.tickets):
+        dispatcher.step()
+        dispatcher._wait()
+    executor.answer = answer
+    bench.run(dispatcher, rounds=12)
+    assert sorted(bench.deliveries()) == ["seg", "sr"]
+    assert bench.job(ids[0]).attempts == 1
+    assert sum(one.notices for one in executor.tickets) == 2
 
 
 @pytest.mark.parametrize(
