@@ -123,6 +123,14 @@ def test_the_migrations_make_the_tables_that_the_schema_describes(database: Data
         assert compare_metadata(context, schema.metadata) == []
 
 
+def test_migrations_use_nothing_of_the_storage_that_may_change() -> None:
+    folder = Path(storage.migrations.__file__).parent
+    for path in (folder / "frozen.py", *(folder / "versions").glob("*.py")):
+        for line in path.read_text().splitlines():
+            if line.startswith(("from storage", "import storage")):
+                assert line.startswith("from storage.migrations"), f"{path.name}: {line}"
+
+
 def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Database) -> None:
     with database.write() as tx:
         first = new_job(tx, add_study(tx))

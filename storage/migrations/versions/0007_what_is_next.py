@@ -7,7 +7,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 from alembic import op
 
-from storage.schema import UtcMoment
+from storage.migrations.frozen import UtcMoment
 
 revision = "0007"
 down_revision = "0006"

@@ -8,8 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from storage.names import component_groups
-from storage.schema import BytewiseText
+from storage.migrations.frozen import BytewiseText, component_groups
 
 revision = "0010"
 down_revision = "0009"

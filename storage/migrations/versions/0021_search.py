@@ -7,9 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
-from storage import totals
-from storage.schema import BytewiseText, UtcMoment
-from storage.study_words import rows_of
+from storage.migrations import frozen
+from storage.migrations.frozen import BytewiseText, UtcMoment
 
 revision = "0021"
 down_revision = "0024"
@@ -78,11 +77,11 @@ def upgrade() -> None:
     op.create_index("ix_studies_by_reception", "studies", ["last_received_at", "id"])
     op.create_index("ix_studies_by_date", "studies", ["study_date", "id"])
     op.create_index("ix_studies_reading", "studies", ["reading", "last_received_at", "id"])
-    totals.install(connection)
+    frozen.install_totals(connection)
 
 
 def downgrade() -> None:
-    totals.remove(op.get_bind())
+    frozen.remove_totals(op.get_bind())
     for name in ("ix_studies_reading", "ix_studies_by_date", "ix_studies_by_reception"):
         op.drop_index(name, "studies")
     op.drop_table("totals")
@@ -101,7 +100,7 @@ def _enter_words(connection: sa.Connection) -> None:
         if not page:
             return
         after = page[-1].id
-        _insert(connection, [one for row in page for one in rows_of(row.id, row.header)])
+        _insert(connection, [one for row in page for one in frozen.words_of(row.id, row.header)])
 
 
 def _enter_findings(connection: sa.Connection) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from storage.restriction import OriginKind, normal
-from storage.schema import IndexedText
+from storage.migrations.frozen import IndexedText, normal_origin
 
 revision = "0022"
 down_revision = "0020"
@@ -50,8 +49,8 @@ def _fill(connection: sa.Connection) -> None:
         after = page[-1].id
         found = _senders(connection, page[0].id, after)
         for row in page:
-            institution = normal(_text(row.header.get("InstitutionName", "")))
-            found.add((row.id, OriginKind.INSTITUTION.value, institution))
+            institution = normal_origin(_text(row.header.get("InstitutionName", "")))
+            found.add((row.id, "institution", institution))
         rows = [
             {"study_id": study, "kind": kind, "value": value}
             for study, kind, value in sorted(found)
@@ -70,8 +69,10 @@ def _senders(connection: sa.Connection, first: int, last: int) -> set[tuple[int,
         .select_from(instances.join(series, series.c.id == instances.c.series_id))
         .where(series.c.study_id.between(first, last), sa.not_(instances.c.own))
     )
-    kind = OriginKind.AE_TITLE.value
-    return {(row.study_id, kind, normal(row.calling_ae)) for row in connection.execute(query)}
+    kind = "ae_title"
+    return {
+        (row.study_id, kind, normal_origin(row.calling_ae)) for row in connection.execute(query)
+    }
 
 
 def _text(value: object) -> str:
