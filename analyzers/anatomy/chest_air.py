@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cc3d
+import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from analyzers.grid.balls import Mask, Spacing, dilate, opened, within
 from analyzers.grid.texture import local_mean_and_spread
@@ -67,10 +67,10 @@ def enclosed_air(hu: NDArray[np.float32]) -> Mask:
     ring[[0, -1], :] = True
     ring[:, [0, -1]] = True
     for z, plane in enumerate(air):
-        labels, count = ndimage.label(plane)
+        count, labels = cv2.connectedComponents(plane.view(np.uint8), connectivity=4)
         edge = ring & plane
-        met = np.bincount(labels[edge], minlength=count + 1)
-        pure = np.bincount(labels[edge & (hu[z] < OUTER_AIR_HU)], minlength=count + 1)
+        met = np.bincount(labels[edge], minlength=count)
+        pure = np.bincount(labels[edge & (hu[z] < OUTER_AIR_HU)], minlength=count)
         outside = (met > 0) & (pure >= OUTER_AIR_SHARE * met)
         inside[z] &= ~outside[labels]
     return inside
@@ -146,7 +146,7 @@ def keep_lungs(
     labels = cc3d.connected_components(candidates, connectivity=6)
     stats = cc3d.statistics(labels)
     counts = stats["voxel_counts"].astype(float)
-    tissue = np.bincount(labels.ravel(), weights=parenchyma.ravel(), minlength=len(counts))
+    tissue = np.bincount(labels[parenchyma], minlength=len(counts))
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
     enough = (tissue * voxel_ml >= LEAST_PARENCHYMA_ML) & (
         tissue >= LEAST_PARENCHYMA_SHARE * counts

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.anatomy.chest_air import GAS_RIM_MM, ChestAir, find_chest_air
+from analyzers.anatomy.chest_air import GAS_RIM_MM, find_chest_air
 from analyzers.anatomy.lung_sides import (
     LEFT_LABEL,
     RIGHT_LABEL,
@@ -21,7 +21,10 @@ from analyzers.anatomy.lung_sides import (
     part_sides,
 )
 from analyzers.grid.balls import Mask, Spacing, closed, dilate, opened
+from analyzers.grid.binary import box_of, filled
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
+
+Window = tuple[slice, slice]
 
 COARSE_MM = 2.0
 BRIDGE_MM = 3.0
@@ -31,6 +34,8 @@ SMOOTHING_MM = 0.6
 FINE_CLOSING_MM = 2.0
 JUNCTION_MM = 3.0
 """Half the width of the band in which the border between touching lungs is looked for."""
+ROOM_MM = 8.0
+"""Smoothing and closing of a plane look no farther."""
 FILL_LEVEL = 0.75
 """Interpolated coarse fill counts from here on: half a coarse voxel inside its outline."""
 
@@ -54,8 +59,9 @@ def lung_masks(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.uint8]:
     coarse = _coarse_lungs(hu, spacing_mm)
     if coarse is None:
         return out
+    window = _window(coarse, spacing_mm)
     for z in range(len(hu)):
-        out[z] = _plane(hu[z], z, coarse, spacing_mm)
+        out[z][window] = _plane(hu[z][window], z, coarse, window, spacing_mm)
     return out
 
 
@@ -66,8 +72,10 @@ def _coarse_lungs(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse | None:
     if not chest.lungs.any():
         return None
     sides = part_sides(mean, chest.lungs, grid.spacing_mm)
+    airways = dilate(opened(chest.gas, 3.5, grid.spacing_mm), GAS_RIM_MM, grid.spacing_mm)
     right, left = (
-        _filled(sides == side, sides, chest, grid.spacing_mm) for side in (RIGHT_LABEL, LEFT_LABEL)
+        _filled(sides == side, sides, airways, grid.spacing_mm)
+        for side in (RIGHT_LABEL, LEFT_LABEL)
     )
     return _Coarse(
         grid=grid,
@@ -78,35 +86,63 @@ def _coarse_lungs(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse | None:
     )
 
 
-def _filled(side: Mask, sides: NDArray[np.uint8], chest: ChestAir, spacing_mm: Spacing) -> Mask:
+def _filled(side: Mask, sides: NDArray[np.uint8], airways: Mask, spacing_mm: Spacing) -> Mask:
     """One lung with its vessels, the hilar recesses and nodules up to the closing's size."""
-    bridged = ndimage.binary_fill_holes(closed(side, BRIDGE_MM, spacing_mm))
+    bridged = filled(closed(side, BRIDGE_MM, spacing_mm))
     full = closed(bridged, CLOSING_MM, spacing_mm)
-    wide = dilate(opened(chest.gas, 3.5, spacing_mm), GAS_RIM_MM, spacing_mm)
-    filled: Mask = full & ~wide & ((sides == 0) | side)
-    return filled
+    lung: Mask = full & ~airways & ((sides == 0) | side)
+    return lung
 
 
 def _reach(sides: NDArray[np.uint8], spacing_mm: Spacing) -> NDArray[np.uint8]:
+    """The label of the nearest voxel of lung, where one is near."""
     reach_mm = 1.1 * max(spacing_mm[1:])
-    distance, nearest = ndimage.distance_transform_edt(
-        sides == 0, sampling=spacing_mm, return_indices=True
+    near = sides.copy()
+    right, left = (
+        dilate(sides == side, reach_mm, spacing_mm) & (sides == 0)
+        for side in (RIGHT_LABEL, LEFT_LABEL)
     )
-    near: NDArray[np.uint8] = np.where(distance <= reach_mm, sides[tuple(nearest)], 0)
-    return near.astype(np.uint8)
+    near[right], near[left] = RIGHT_LABEL, LEFT_LABEL
+    if (box := box_of(right & left)) is not None:
+        margins = [int(reach_mm / step) + 1 for step in spacing_mm]
+        part = tuple(
+            slice(max(one.start - margin, 0), one.stop + margin)
+            for one, margin in zip(box, margins, strict=True)
+        )
+        nearest = ndimage.distance_transform_edt(
+            sides[part] == 0, sampling=spacing_mm, return_distances=False, return_indices=True
+        )
+        both = (right & left)[part]
+        near[part][both] = sides[part][tuple(nearest)][both]
+    return near
+
+
+def _window(coarse: _Coarse, spacing_mm: Spacing) -> Window:
+    """The rows and columns that hold all of both lungs, with room for what looks around."""
+    right, left = coarse.filled
+    box = box_of((coarse.reach > 0) | (right > 0) | (left > 0))
+    assert box is not None
+    _, rows, columns = (
+        slice(
+            max((part.start - 2) * factor - int(ROOM_MM / step), 0),
+            (part.stop + 2) * factor + int(ROOM_MM / step),
+        )
+        for part, factor, step in zip(box, coarse.grid.factors, spacing_mm, strict=True)
+    )
+    return rows, columns
 
 
 def _plane(
-    hu: NDArray[np.int16], z: int, coarse: _Coarse, spacing_mm: Spacing
+    hu: NDArray[np.int16], z: int, coarse: _Coarse, window: Window, spacing_mm: Spacing
 ) -> NDArray[np.uint8]:
-    """Labels of one axial plane of the full grid."""
+    """Labels of the window of one axial plane of the full grid."""
     out = np.zeros(hu.shape, np.uint8)
-    reach = coarse.grid.nearest_plane(coarse.reach, z)
-    fills = [coarse.grid.plane(field, z) > FILL_LEVEL for field in coarse.filled]
+    reach = coarse.grid.nearest_plane(coarse.reach, z)[window]
+    fills = [coarse.grid.plane(field, z)[window] > FILL_LEVEL for field in coarse.filled]
     if not reach.any() and not any(fill.any() for fill in fills):
         return out
     air = _smoothed(hu, spacing_mm) < coarse.threshold_hu
-    air &= coarse.grid.plane(coarse.gas, z) <= 0.5
+    air &= coarse.grid.plane(coarse.gas, z)[window] <= 0.5
     for side, fill in zip((RIGHT_LABEL, LEFT_LABEL), fills, strict=True):
         out[_closed_plane((air & (reach == side)) | fill, spacing_mm) & (out == 0)] = side
     return _refined_junction(hu, out, spacing_mm)
@@ -117,6 +153,8 @@ def _refined_junction(
 ) -> NDArray[np.uint8]:
     """Where both lungs touch, the border moved onto the brightest line between them."""
     reach = max(2, round(JUNCTION_MM / min(spacing_mm[1:])))
+    if _are_apart(labels, 2 * reach):
+        return labels
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))
     right, left = (
         np.asarray(cv2.dilate((labels == side).astype(np.uint8), disc), bool)
@@ -135,6 +173,16 @@ def _refined_junction(
     out = labels.copy()
     out[window] = np.where(grown > 0, grown, labels[window])
     return out
+
+
+def _are_apart(labels: NDArray[np.uint8], least: int) -> bool:
+    """Whether all columns of one lung lie farther than that from those of the other."""
+    right, left = (
+        np.flatnonzero((labels == side).any(axis=0)) for side in (RIGHT_LABEL, LEFT_LABEL)
+    )
+    if not right.size or not left.size:
+        return True
+    return bool(max(left[0] - right[-1], right[0] - left[-1]) > least)
 
 
 def _smoothed(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float32]:

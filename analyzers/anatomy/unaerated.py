@@ -55,7 +55,7 @@ def unaerated(
     if max(grid.spacing_mm) > COARSEST_MM:
         return None
     mean = reduce_to(grid, hu)
-    aerated = reduce_to(grid, (lungs > 0).astype(np.int16)) > 0.5
+    aerated = reduce_to(grid, lungs, _is_any) > 0.5
     if not aerated.any():
         return None
     inside = _inside_ribs(mean, aerated, grid.spacing_mm)
@@ -70,7 +70,12 @@ def unaerated(
     enclosed = _enclosed(found, aerated, inside, grid.spacing_mm)
     if enclosed < LEAST_ENCLOSED:
         return None
-    return Unaerated(_fine(found, grid) & (lungs == 0) & (hu > SOFT_HU[0] - 80), enclosed)
+    return Unaerated(_fine(found, grid, hu, lungs), enclosed)
+
+
+def _is_any(labels: NDArray[np.uint8]) -> Mask:
+    there: Mask = labels > 0
+    return there
 
 
 def _inside_ribs(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Spacing) -> Mask:
@@ -157,7 +162,11 @@ def _enclosed(found: Mask, aerated: Mask, inside: Mask, spacing_mm: Spacing) -> 
     return float(bound[rim].mean()) if rim.any() else 1.0
 
 
-def _fine(mask: Mask, grid: CoarseGrid) -> Mask:
+def _fine(mask: Mask, grid: CoarseGrid, hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Mask:
     planes = mask.astype(np.float32)
-    fine: Mask = np.stack([grid.plane(planes, z) > 0.5 for z in range(grid.fine_shape[0])])
+    fine = np.zeros(hu.shape, bool)
+    for z, plane in enumerate(hu):
+        inside = grid.plane(planes, z) > 0.5
+        if inside.any():
+            fine[z] = inside & (lungs[z] == 0) & (plane > SOFT_HU[0] - 80)
     return fine

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers.grid.binary import box_of
+
 Mask = NDArray[np.bool_]
 Spacing = tuple[float, float, float]
 
@@ -31,8 +33,13 @@ def dilate(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
     return out
 
 
-def within(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
-    """As ``dilate``, for a mask that fills its array or nearly so; nothing is cut to size."""
+def within(mask: Mask, radius_mm: float, spacing_mm: Spacing, *, nearer: bool = False) -> Mask:
+    """As ``dilate``, for a mask that fills its array or nearly so; nothing is cut to size.
+
+    nearer: what lies ``radius_mm`` away does not count.
+    """
+    if nearer:
+        radius_mm = float(np.nextafter(radius_mm, 0.0))
     discs = tuple(_discs(radius_mm, spacing_mm))
     if sum(int(disc.sum()) for _, disc in discs) > LARGEST_BALL:
         near: Mask = _distance(~mask, spacing_mm) <= radius_mm
@@ -100,7 +107,7 @@ def closed(mask: Mask, radius_mm: float, spacing_mm: Spacing) -> Mask:
 
 
 def _window(mask: Mask, margin_mm: float, spacing_mm: Spacing) -> tuple[slice, ...]:
-    found = ndimage.find_objects(mask.view(np.uint8))[0]
+    found = box_of(mask) or ()
     margins = [int(np.ceil(margin_mm / step)) + 1 for step in spacing_mm]
     return tuple(
         slice(max(part.start - margin, 0), part.stop + margin)

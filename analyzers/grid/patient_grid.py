@@ -7,6 +7,7 @@ order. An oblique grid keeps its voxels; its axes are named by the nearest patie
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -38,8 +39,11 @@ class PatientGrid:
 
     def restore(self, array: NDArray[Any]) -> NDArray[Any]:
         """The stored axis order again, contiguous."""
-        back = np.argsort(self.order)
-        return np.ascontiguousarray(array[self._flips()].transpose(back))
+        return np.ascontiguousarray(self.stored_view(array))
+
+    def stored_view(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A view of an array with axes (z, y, x) on the stored grid."""
+        return array[self._flips()].transpose(np.argsort(self.order))
 
     def _flips(self) -> tuple[slice, ...]:
         return tuple(slice(None, None, -1) if flip else slice(None) for flip in self.reverse)
@@ -65,11 +69,14 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
 
     Padding is blank: air or darker.
     """
-    out = np.empty(volume.shape, np.int16)
+    hu = np.empty([volume.shape[axis] for axis in grid.order], np.int16)
+    out = grid.stored_view(hu)
+    moved = np.empty(volume.shape[1:], np.int32)
     for index, plane in enumerate(volume.stored):
         if _is_whole(volume, index):
-            moved = plane.astype(np.int32) + np.int32(volume.intercept[index])
-            out[index] = np.clip(moved, FLOOR_HU, CEILING_HU)
+            np.add(plane, np.int32(volume.intercept[index]), out=moved)
+            np.clip(moved, FLOOR_HU, CEILING_HU, out=moved)
+            out[index] = moved
             continue
         values = plane.astype(np.float32)
         values *= np.float32(volume.slope[index])
@@ -77,7 +84,7 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
         np.nan_to_num(values, copy=False, nan=FLOOR_HU)
         out[index] = np.clip(np.rint(values), FLOOR_HU, CEILING_HU)
     volume.blank_padding(out)
-    return np.ascontiguousarray(grid.view(out))
+    return hu
 
 
 def _is_whole(volume: Volume, index: int) -> bool:
@@ -134,6 +141,8 @@ class CoarseGrid:
         low = int(np.clip(np.floor(position), 0, len(field) - 1))
         high = min(low + 1, len(field) - 1)
         weight = np.float32(np.clip(position - low, 0, 1))
+        if not field[low].any() and not field[high].any():
+            return np.zeros(self.fine_shape[1:], np.float32)
         mixed = field[low] * (1 - weight) + field[high] * weight
         return self._enlarge(mixed.astype(np.float32), cv2.INTER_LINEAR)
 
@@ -162,8 +171,13 @@ def coarse_grid(
     return CoarseGrid(_three(factors), _three(spacing), _three(tuple(shape)))
 
 
-def reduce_to(grid: CoarseGrid, fine: NDArray[Any]) -> NDArray[np.float32]:
-    """Block means; a last, incomplete block is filled up by repeating the edge."""
+def reduce_to(
+    grid: CoarseGrid, fine: NDArray[Any], of: Callable[[NDArray[Any]], Any] = np.asarray
+) -> NDArray[np.float32]:
+    """Block means; a last, incomplete block is filled up by repeating the edge.
+
+    of: what of a fine plane is averaged; the plane itself where it is left out.
+    """
     depth, rows, columns = grid.factors
     planes = -(-len(fine) // depth)
     tall, wide = -(-fine.shape[1] // rows), -(-fine.shape[2] // columns)
@@ -171,7 +185,10 @@ def reduce_to(grid: CoarseGrid, fine: NDArray[Any]) -> NDArray[np.float32]:
     out = np.zeros((planes, tall, wide), np.float32)
     for index in range(planes):
         block = fine[index * depth : (index + 1) * depth]
-        mean = block.mean(axis=0, dtype=np.float32) if len(block) > 1 else block[0]
-        full = np.pad(mean.astype(np.float32), ((0, pad[0]), (0, pad[1])), mode="edge")
+        mean = np.array(of(block[0]), np.float32)
+        for plane in block[1:]:
+            mean += of(plane)
+        mean /= np.float32(len(block))
+        full = cv2.copyMakeBorder(mean, 0, pad[0], 0, pad[1], cv2.BORDER_REPLICATE)
         out[index] = cv2.resize(full, (wide, tall), interpolation=cv2.INTER_AREA)
     return out

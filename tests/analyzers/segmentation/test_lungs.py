@@ -7,8 +7,10 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from analyzers import borders, codes
+from analyzers.anatomy import lung_masks
 from analyzers.contract import (
     Findings,
     Measurement,
@@ -291,3 +293,19 @@ def test_gas_that_fills_a_whole_side_is_not_called_lung() -> None:
     found, findings = analyze(volume(hu))
     assert not (found.labels == segment(found, "left_lung").number).any()
     assert "Left lung: no aerated lung found." in findings.remarks
+
+
+@pytest.mark.parametrize("spacing_mm", [(2.0, 2.0, 2.0), (2.5, 1.9, 2.3), (5.0, 2.1, 2.1)])
+def test_what_lies_beside_both_lungs_belongs_to_the_nearer(
+    spacing_mm: tuple[float, float, float],
+) -> None:
+    rng = np.random.default_rng(2)
+    sides = (rng.random((9, 40, 50)) < 0.06).astype(np.uint8)
+    sides[:, :, 25:] *= 2
+    sides[rng.random(sides.shape) < 0.02] = 2
+    reach_mm = 1.1 * max(spacing_mm[1:])
+    distance, nearest = ndimage.distance_transform_edt(
+        sides == 0, sampling=spacing_mm, return_indices=True
+    )
+    expected = np.where(distance <= reach_mm, sides[tuple(nearest)], 0)
+    assert np.array_equal(lung_masks._reach(sides, spacing_mm), expected)
