@@ -60,12 +60,25 @@ def read_head(beginning: bytes | bytearray, is_all: bool = False) -> FileHead | 
     return None
 
 
+def begins_as_file(beginning: bytes | bytearray) -> bool:
+    """Whether a DICOM file begins so; whether it is a right one is another question."""
+    return _at_meta(beginning) is not None
+
+
 def _begin_of_meta(beginning: bytes | bytearray) -> int:
+    """Raises NoFile."""
+    at = _at_meta(beginning)
+    if at is None:
+        raise NoFile("no DICOM file: neither a preamble with DICM, nor file meta information")
+    return at
+
+
+def _at_meta(beginning: bytes | bytearray) -> int | None:
     if beginning[_DATA_SET_AT - 4 : _DATA_SET_AT] == b"DICM":
         return _DATA_SET_AT
     if beginning[:2] == _GROUP:
         return 0  # some programs, made with pydicom, leave preamble and prefix out
-    raise NoFile("no DICOM file: neither a preamble with DICM, nor file meta information")
+    return None
 
 
 def _element(beginning: bytes | bytearray, at: int) -> tuple[int, int, int]:

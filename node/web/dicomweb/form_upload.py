@@ -4,9 +4,6 @@ reception, an outcome each.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -14,49 +11,40 @@ from starlette.requests import Request
 
 from node.receive.body_parts import BodyParts
 from node.receive.file_reception import Outcome
-from node.receive.uploads import Upload
+from node.web.dicomweb.form_files import FormFiles
 from node.web.dicomweb.media_types import media_type
-from node.web.dicomweb.storing import Storing
 from node.web.dicomweb.stow import MAX_BOUNDARY_LENGTH, StoreService
 
 FORM = "multipart/form-data"
-_FILE_NAME = re.compile(r'filename="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
-_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A file of a form, by the name that the browser gave it, and what became of it."""
+    """A file of a form, by the name that it came under, and what became of it."""
 
     name: str
     outcome: Outcome
 
 
-class _Files(Storing):
-    """Takes the parts that are files, whatever type a browser guesses; passes over other fields."""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What a form brought."""
 
-    def __init__(self, upload: Upload, settlers: Executor) -> None:
-        super().__init__(upload, "", settlers)
-        self.names: list[str] = []
+    sent: tuple[Sent, ...]
+    """In their order; a file in an archive has the name of that before its own."""
+    passed_over: tuple[str, ...]
+    """Files in archives that are no DICOM files, or directories of a medium (DICOMDIR)."""
 
-    def begin_part(self, headers: Mapping[str, str]) -> None:
-        found = _FILE_NAME.search(headers.get("content-disposition", ""))
-        if found is None or not found[1]:  # another field, or no file was chosen
-            self._settle_beside()
-            return
-        super().begin_part({})
-        self.names.append(found[1][-_LONGEST_NAME:])
-
-    def end_part(self) -> None:
-        if self._coming is not None:
-            super().end_part()
+    @property
+    def stored(self) -> int:
+        return sum(one.outcome.is_stored for one in self.sent)
 
 
 class FormUpload(StoreService):
     """Stores the files of a form."""
 
-    async def take(self, request: Request) -> list[Sent]:
-        """Every file of the form with what became of it, in their order.
+    async def take(self, request: Request) -> Taken:
+        """Every file of the form, and of archives in it, with what became of it.
 
         Raises
         ------
@@ -66,9 +54,10 @@ class FormUpload(StoreService):
         async with self._place():
             await self._check_room()
             with self._upload(request) as upload:
-                files = _Files(upload, self._settlers)
+                files = FormFiles(upload, self._settlers)
                 outcomes = await self._take(request, files, BodyParts(boundary, files))
-        return [Sent(name, one) for name, one in zip(files.names, outcomes, strict=True)]
+        sent = (Sent(name, one) for name, one in zip(files.names, outcomes, strict=True))
+        return Taken(tuple(sent), tuple(files.passed_over))
 
 
 def _boundary(request: Request) -> bytes:

@@ -47,7 +47,7 @@ class Storing:
             self._coming = self._upload.begin(self._study)
             return
         reason = f"a part is no {DICOM}"
-        self._outcomes.append(_done(Outcome(statuses.CANNOT_UNDERSTAND, reason)))
+        self._outcomes.append(done(Outcome(statuses.CANNOT_UNDERSTAND, reason)))
 
     def part_data(self, data: memoryview) -> None:
         """Raises TooMuch."""
@@ -66,7 +66,7 @@ class Storing:
     def finish(self) -> list[Outcome]:
         """What became of the files, in their order; those named as stored survive a power cut."""
         if self._whole is not None:
-            self._outcomes.append(_done(self._upload.finish(self._whole)))
+            self._outcomes.append(done(self._upload.finish(self._whole)))
             self._whole = None
         return [one.result() for one in self._outcomes]
 
@@ -88,7 +88,8 @@ class Storing:
         self._outcomes.append(outcome)
 
 
-def _done(outcome: Outcome) -> Future[Outcome]:
-    done: Future[Outcome] = Future()
-    done.set_result(outcome)
-    return done
+def done(outcome: Outcome) -> Future[Outcome]:
+    """An outcome that is known already."""
+    known: Future[Outcome] = Future()
+    known.set_result(outcome)
+    return known

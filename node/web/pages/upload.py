@@ -1,15 +1,18 @@
-"""Files that a person brings: dragged and dropped by a script over STOW-RS, or sent by a form."""
+"""Files that a person brings: dragged and dropped by a script over STOW-RS, or sent by a form.
+
+ZIP archives come by the form alone; to a script it answers in JSON.
+"""
 
 from __future__ import annotations
 
 from fastapi import Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from node.errors import NotPossible
 from node.retrieve.metadata import ROOT
 from node.web.access.roles import Role, needs
 from node.web.context import WebContext
-from node.web.dicomweb.form_upload import FormUpload, Sent
+from node.web.dicomweb.form_upload import FormUpload, Taken
 from node.web.frame.render import Render
 from node.web.routers import Router
 
@@ -27,13 +30,23 @@ def routes(context: WebContext, render: Render) -> Router:
         return _page(request, render, None)
 
     @router.post("/upload", dependencies=[needs(Role.OPERATOR)], max_body_size=LARGEST_FORM_BYTES)
-    async def upload(request: Request) -> HTMLResponse:
+    async def upload(request: Request) -> Response:
         if form is None:
             raise NotPossible("this node takes nothing over the web")
-        return _page(request, render, await form.take(request))
+        taken = await form.take(request)
+        is_script = "application/json" in request.headers.get("accept", "")
+        return _told(taken) if is_script else _page(request, render, taken)
 
     return router
 
 
-def _page(request: Request, render: Render, sent: list[Sent] | None) -> HTMLResponse:
-    return render(request, "upload.html", sent=sent, stow=f"{ROOT}/studies")
+def _page(request: Request, render: Render, taken: Taken | None) -> HTMLResponse:
+    return render(request, "upload.html", taken=taken, stow=f"{ROOT}/studies")
+
+
+def _told(taken: Taken) -> JSONResponse:
+    files = [
+        {"name": one.name, "stored": one.outcome.is_stored, "why": one.outcome.comment}
+        for one in taken.sent
+    ]
+    return JSONResponse({"files": files, "passed_over": list(taken.passed_over)})

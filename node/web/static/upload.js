@@ -1,6 +1,7 @@
 "use strict";
 // Sends dropped or chosen files one by one by STOW-RS, some at a time, and tells of each what became of
-// it. Without this file the form sends them all in one request.
+// it; ZIP archives by the form, whose answer names what was in them. Without this file the form sends
+// them all in one request.
 const AT_ONCE = 3;
 const SHOWN = 500;
 const form = document.getElementById("drop");
@@ -55,29 +56,73 @@ function next() {
   while (running < AT_ONCE && waiting.length) send(waiting.shift());
 }
 
-function send(one) {
+async function send(one) {
   running += 1;
+  if (await isArchive(one.file)) sendArchive(one);
+  else sendFile(one);
+}
+
+async function isArchive(file) {
+  try {
+    const [p, k, third, fourth] = new Uint8Array(await file.slice(0, 4).arrayBuffer());
+    return p === 0x50 && k === 0x4b && third < 8 && fourth === third + 1;
+  } catch {
+    return false; // what cannot be read says so when it is sent
+  }
+}
+
+function post(one, address, body, headers, ended) {
   const request = new XMLHttpRequest();
-  request.open("POST", form.dataset.stow);
-  request.setRequestHeader("Content-Type", "application/dicom");
-  request.setRequestHeader("Accept", "application/dicom+json");
-  request.setRequestHeader("X-Wetread", "1");
-  request.setRequestHeader("X-Wetread-Token", uploadToken);
+  request.open("POST", address);
+  headers = { ...headers, "X-Wetread": "1", "X-Wetread-Token": uploadToken };
+  for (const name in headers) request.setRequestHeader(name, headers[name]);
   request.upload.addEventListener("progress", (event) => {
     if (event.lengthComputable)
       tell(one.shown, "running", `▶ ${Math.round((100 * event.loaded) / event.total)} %`);
   });
   request.addEventListener("loadend", () => {
     running -= 1;
-    const stored = request.status === 200;
-    count[stored ? "stored" : "refused"] += 1;
-    if (stored) tell(one.shown, "done", "✓ stored");
-    else tell(one.shown, "failed", "✕ refused", why(request));
-    if (!stored && !one.shown) tell(row(one.name) || null, "failed", "✕ refused", why(request));
+    ended(request);
     sum();
     next();
   });
-  request.send(one.file);
+  request.send(body);
+  return request;
+}
+
+function sendFile(one) {
+  const headers = { "Content-Type": "application/dicom", Accept: "application/dicom+json" };
+  post(one, form.dataset.stow, one.file, headers, (request) => {
+    ended(one.name, one.shown, request.status === 200, () => why(request));
+  });
+}
+
+function sendArchive(one) {
+  const body = new FormData();
+  body.append("files", one.file, one.name);
+  const headers = { Accept: "application/json" };
+  const request = post(one, form.action, body, headers, (request) => unpacked(one, request));
+  request.upload.addEventListener("load", () => tell(one.shown, "running", "▶ unpacking"));
+}
+
+// The archive's own line gives way to those of what was in it.
+function unpacked(one, request) {
+  if (request.status !== 200) {
+    ended(one.name, one.shown, false, () => why(request));
+    return;
+  }
+  const { files: found, passed_over: passed } = JSON.parse(request.responseText);
+  count.all += found.length - 1;
+  for (const file of found) ended(file.name, row(file.name), file.stored, () => file.why);
+  const stored = found.filter((file) => file.stored).length;
+  const beside = passed.length ? `, ${passed.length} passed over (no DICOM, or a DICOMDIR)` : "";
+  tell(one.shown, stored ? "done" : "failed", `${stored ? "✓" : "✕"} ${stored} in it stored${beside}`);
+}
+
+function ended(name, shown, stored, why) {
+  count[stored ? "stored" : "refused"] += 1;
+  if (stored) tell(shown, "done", "✓ stored");
+  else tell(shown || row(name), "failed", "✕ refused", why());
 }
 
 // The sentence of a refusal: the header Warning of STOW-RS, else an error in JSON.

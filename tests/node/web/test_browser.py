@@ -16,6 +16,7 @@ from tests.node.web.dicomweb.bodies import file_of
 from tests.node.web.dicomweb.test_stow import Counter, counter, open_counter
 from tests.node.web.sites import PARTS, START, Site, fail, finish, study_with_job
 from tests.node.web.test_many import fill
+from tests.zips import zipped
 
 pytestmark = pytest.mark.interop
 __all__ = ["counter", "open_counter"]
@@ -172,11 +173,13 @@ def test_nothing_sticks_out_of_a_narrow_phone(
     assert page.run("document.documentElement.scrollWidth") == 360
 
 
-def test_files_that_are_dropped_are_stored_one_by_one_and_each_says_what_became_of_it(
+def test_files_and_archives_that_are_dropped_are_stored_and_each_says_what_became_of_it(
     counter: Counter, tmp_path: Path
 ) -> None:
-    datasets = [make_dataset(seed) for seed in (1, 2, 3, 4)]
-    encoded = [b64encode(file_of(one)).decode() for one in datasets]
+    datasets = [make_dataset(seed) for seed in (1, 2, 3, 4, 5)]
+    encoded = [b64encode(file_of(one)).decode() for one in datasets[:4]]
+    within = {"IM/5": file_of(datasets[4]), "IM/6": b"\x02\x00no", "README": b"words"}
+    archive = b64encode(zipped(within)).decode()
     with browser.opened(tmp_path / "profile") as page:
         page.open(f"http://127.0.0.1:{counter.server.port}/upload")
         page.run(
@@ -184,12 +187,21 @@ def test_files_that_are_dropped_are_stored_one_by_one_and_each_says_what_became_
             " const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));"
             " (window.dropped ??= new DataTransfer()).items.add(new File([bytes], `${n}.dcm`)); }"
             f" dropped.items.add(new File(['no DICOM'], {HOSTILE!r}));"
+            f" const packed = Uint8Array.from(atob('{archive}'), (one) => one.charCodeAt(0));"
+            " dropped.items.add(new File([packed], 'cd.zip'));"
             " document.getElementById('drop').dispatchEvent("
             "new DragEvent('drop', { dataTransfer: dropped, cancelable: true }))"
         )
-        page.wait("document.getElementById('summed').textContent === '4 of 5 stored, 1 refused'")
-        assert page.run("document.querySelectorAll('#list .done').length") == 4
-        assert HOSTILE in page.run("document.querySelector('#list .failed').parentNode.textContent")
+        page.wait("document.getElementById('summed').textContent === '5 of 7 stored, 2 refused'")
+        lines = (
+            "[...document.querySelectorAll('#list .{}')].map((one) => one.parentNode.textContent)"
+        )
+        refused, stored = page.run(lines.format("failed")), page.run(lines.format("done"))
+        assert [sum(name in one for one in refused) for name in (HOSTILE, "› IM/6")] == [1, 1]
+        assert [one for one in stored if "cd.zip" in one] == [
+            "cd.zip✓ 1 in it stored, 1 passed over (no DICOM, or a DICOMDIR)",
+            "cd.zip › IM/5✓ stored",
+        ]
         assert page.run("typeof struck") == "undefined"
         assert counter.stored() == {one.SOPInstanceUID for one in datasets}
         assert [one for one in page.complaints if "409" not in one] == []

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import re
+import zipfile
+from collections.abc import Callable
 
 import httpx
+import pytest
+from pydicom import Dataset
+from pydicom.uid import MediaStorageDirectoryStorage
 
 from node.audit.events import Imported, Transferred
 from tests.instances import make_dataset
 from tests.node.web.dicomweb.bodies import file_of, multipart
 from tests.node.web.dicomweb.test_stow import Counter, counter, open_counter
+from tests.zips import encrypted, zipped
 
 __all__ = ["counter", "open_counter"]
 
+JSON = "application/json"
 MARKUP = "<img src=x onerror=alert(1)>.dcm"
 
 
-def send(counter: Counter, *files: tuple[str, bytes], token: str = "") -> httpx.Response:
+def send(
+    counter: Counter, *files: tuple[str, bytes], token: str = "", accept: str = "text/html"
+) -> httpx.Response:
     form = counter.client.get("/upload").text
     (action,) = re.findall(r'action="(/upload\?token=[^"]+)"', form)
     parts = [("files", (name, content, "application/octet-stream")) for name, content in files]
     path = f"/upload?token={token}" if token else action
-    accept = {"Accept": "text/html"}
-    return counter.client.post(path, files=parts or {"files": ("", b"")}, headers=accept)
+    head = {"Accept": accept}
+    return counter.client.post(path, files=parts or {"files": ("", b"")}, headers=head)
 
 
 def test_files_of_a_form_are_stored_and_those_that_are_not_say_why(counter: Counter) -> None:
@@ -75,3 +84,93 @@ def test_what_a_browser_brings_is_an_import_and_what_a_program_sends_a_transfer(
     assert [one.study_instance_uid for one in imported.subjects] == [dropped.StudyInstanceUID]
     assert imported.by.name == "local" and imported.by.is_person
     assert [one.study_instance_uid for one in transferred.subjects] == [sent.StudyInstanceUID]
+
+
+# --- archives -------------------------------------------------------------------------------------
+
+
+def compact_disc() -> tuple[dict[str, bytes], list[Dataset]]:
+    """What lies on a CD: images in folders, their directory, a viewer program, an archive."""
+    datasets = [make_dataset(seed) for seed in (21, 22, 23)]
+    first, second, third = map(file_of, datasets)
+    directory = make_dataset(24)
+    directory.SOPClassUID = MediaStorageDirectoryStorage
+    return {
+        "DICOMDIR": file_of(directory),
+        "IMAGES/IM0001": first,
+        "IMAGES/DEEP/ER/IM0002": second,
+        "IMAGES/MORE.ZIP": zipped({"IM0003": third}, zipfile.ZIP_STORED),
+        "VIEWER/START.EXE": b"MZ" + bytes(1000),
+        "AUTORUN.INF": b"[autorun]",
+        "EMPTY": b"",
+    }, datasets
+
+
+def test_a_zipped_cd_is_stored_and_what_else_lies_on_it_is_passed_over(counter: Counter) -> None:
+    files, datasets = compact_disc()
+    answer = send(counter, ("cd.zip", zipped(files)))
+    assert "3 of 3 files are stored" in answer.text
+    assert "cd.zip › IMAGES/MORE.ZIP › IM0003" in answer.text
+    assert "4 in archives passed over" in answer.text and "VIEWER/START.EXE" in answer.text
+    assert counter.stored() == {one.SOPInstanceUID for one in datasets}
+    (imported,) = counter.told.of(Transferred)  # this client is no browser
+    assert len(imported.subjects) == 1
+
+
+def test_a_script_is_told_of_each_file_in_an_archive(counter: Counter) -> None:
+    good, cut = file_of(make_dataset(25)), file_of(make_dataset(26))[:200]
+    answer = send(counter, ("x.zip", zipped({"1": good, "2": cut, "3": b"x"})), accept=JSON)
+    told = answer.json()
+    assert [(one["name"], one["stored"]) for one in told["files"]] == [
+        ("x.zip › 1", True),
+        ("x.zip › 2", False),
+    ]
+    assert told["files"][1]["why"] and not told["files"][0]["why"]
+    assert told["passed_over"] == ["x.zip › 3"]
+
+
+def test_a_zip_beside_files_keeps_the_order_in_which_they_were_chosen(counter: Counter) -> None:
+    one, two, three = (file_of(make_dataset(seed)) for seed in (27, 28, 29))
+    files = ("a", one), ("noise", b"x" * 500), ("b.bin", zipped({"i": two})), ("c", three)
+    told = send(counter, *files, accept=JSON).json()["files"]
+    assert [each["name"] for each in told] == ["a", "noise", "b.bin › i", "c"]
+    assert [each["stored"] for each in told] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("archive", "why"),
+    [
+        (encrypted(zipped({"a": b"a"})), "1 of 1 files in it are encrypted"),
+        (zipped({"a": b"a" * 99})[:40], "its end is missing"),
+        (zipped({"b": zipped({"c": zipped({"d": b"d"})})}), "two archives deep"),
+        (zipped({"a": b"a"}, zipfile.ZIP_LZMA), "packed by method 14"),
+    ],
+    ids=["encrypted", "cut", "nested", "packed otherwise"],
+)
+def test_an_archive_that_cannot_be_read_says_why(
+    counter: Counter, archive: bytes, why: str
+) -> None:
+    (told,) = send(counter, ("cd.zip", archive), accept=JSON).json()["files"]
+    assert why in told["why"] and told["name"].startswith("cd.zip")
+    assert counter.stored() == set()
+
+
+def test_a_damaged_file_in_an_archive_is_not_stored_and_the_others_are(counter: Counter) -> None:
+    first, second = make_dataset(30), make_dataset(31)
+    data = bytearray(zipped({"1": file_of(first), "2": file_of(second)}, zipfile.ZIP_STORED))
+    data[len(file_of(first)) - 3] ^= 1  # in its pixels
+    told = send(counter, ("cd.zip", bytes(data)), accept=JSON).json()["files"]
+    assert ["damaged" in one["why"] for one in told] == [True, False]
+    assert counter.stored() == {second.SOPInstanceUID}
+    assert counter.desk.files() == counter.placed()
+
+
+def test_an_instance_in_an_archive_is_no_larger_than_any(
+    open_counter: Callable[..., Counter],
+) -> None:
+    large, small = make_dataset(32, rows=256), make_dataset(33)
+    counter = open_counter(max_instance_bytes=len(file_of(small)) + 200)
+    files = {"large": file_of(large), "small": file_of(small)}
+    told = send(counter, ("cd.zip", zipped(files)), accept=JSON).json()["files"]
+    assert [one["stored"] for one in told] == [False, True]
+    assert counter.stored() == {small.SOPInstanceUID}
