@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from storage import schema, study_words
 from storage.database import Transaction
 from storage.errors import NotFound, StorageError
-from storage.records import JobState, StudyState
+from storage.records import FindingRow, JobState, StudyState, structures_of
 
 
 class SomethingNew(StorageError):
@@ -51,6 +51,9 @@ _BY_JOBS = (
     (JobState.CANCELLED, ReadingState.NOT_APPLICABLE),
 )
 
+_TAKES_NO_PLACE = frozenset({JobState.CANCELLED})
+_HAS_SAID_NOTHING = _TAKES_NO_PLACE | {JobState.PENDING, JobState.RUNNING, JobState.FAILED}
+
 
 def of(is_receiving: bool, states: Collection[JobState], is_finding: bool) -> ReadingState:
     """What the jobs that count come to; ``is_finding``: one that is done has found something."""
@@ -65,7 +68,7 @@ def renew(tx: Transaction, study_id: int) -> None:
     table, jobs = schema.studies, schema.jobs
     columns = (jobs.c.id, jobs.c.state, jobs.c.predecessor_id, jobs.c.is_finding)
     rows = tx.execute(sa.select(*columns).where(jobs.c.study_id == study_id)).all()
-    replaced = _replaced(rows)
+    replaced = _replaced(rows, _TAKES_NO_PLACE)
     standing = [row for row in rows if row.id not in replaced]
     is_finding = any(row.is_finding and row.state == JobState.DONE.value for row in standing)
     states = {JobState(row.state) for row in standing}
@@ -78,21 +81,18 @@ def renew(tx: Transaction, study_id: int) -> None:
     tx.execute(sa.update(table).where(table.c.id == study_id).values(values))
 
 
-def _replaced(rows: Sequence[Any]) -> set[int]:
-    """The jobs whose place others have taken. One that was cancelled takes none: whoever follows
+def _replaced(rows: Sequence[Any], takes_none: Collection[JobState]) -> set[int]:
+    """The jobs whose place others have taken. One in a state that ``takes_none``: whoever follows
     it follows the one before."""
     known = {row.id: row for row in rows}
+    without = {row.id for row in rows if row.state in takes_none}
     found: set[int] = set()
     for row in rows:
-        before = None if _is_cancelled(row) else known.get(row.predecessor_id)
+        before = None if row.id in without else known.get(row.predecessor_id)
         while before is not None and before.id not in found:
             found.add(before.id)
-            before = known.get(before.predecessor_id) if _is_cancelled(before) else None
+            before = known.get(before.predecessor_id) if before.id in without else None
     return found
-
-
-def _is_cancelled(row: Any) -> bool:
-    return bool(row.state == JobState.CANCELLED.value)
 
 
 def renew_by_job(tx: Transaction, job_id: int) -> None:
@@ -159,4 +159,15 @@ def note_findings(tx: Transaction, job_id: int, structures: Collection[str]) -> 
     tx.execute(changed)
     study_id = tx.scalar(sa.select(jobs.c.study_id).where(jobs.c.id == job_id))
     if study_id is not None:
-        study_words.add_findings(tx, study_id, structures)
+        study_words.enter_findings(tx, study_id, _found_in(tx, study_id))
+
+
+def _found_in(tx: Transaction, study_id: int) -> set[str]:
+    """What was found in a study, as it stands: what a newer job did not find again is not there
+    any more."""
+    jobs = schema.jobs
+    columns = (jobs.c.id, jobs.c.state, jobs.c.predecessor_id, jobs.c.findings)
+    rows = tx.execute(sa.select(*columns).where(jobs.c.study_id == study_id)).all()
+    replaced = _replaced(rows, _HAS_SAID_NOTHING)
+    standing = (row for row in rows if row.id not in replaced and row.state == JobState.DONE.value)
+    return {one for row in standing for one in structures_of(map(FindingRow.of, row.findings))}

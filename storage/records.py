@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -360,6 +360,12 @@ class FindingRow:
         return cls(**{**stored, "kind": RowKind(stored.get("kind", RowKind.FINDING))})
 
 
+def structures_of(rows: Iterable[FindingRow]) -> frozenset[str]:
+    """What something was found in, by name."""
+    found = (one for one in rows if one.kind is RowKind.FINDING)
+    return frozenset(one.structure or one.name for one in found)
+
+
 @dataclass(frozen=True, slots=True)
 class JobResults:
     """What a finished job leaves behind."""
@@ -375,8 +381,7 @@ class JobResults:
     @property
     def found(self) -> frozenset[str]:
         """What something was found in, by name."""
-        rows = (one for one in self.findings if one.kind is RowKind.FINDING)
-        return frozenset(one.structure or one.name for one in rows)
+        return structures_of(self.findings)
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,14 +72,14 @@ def _of_header(header: Header) -> Iterator[tuple[WordKind, str]]:
             yield kind, word
 
 
-def add_findings(tx: Transaction, study_id: int, structures: Collection[str]) -> None:
-    """What was found in a study, by the names of structures."""
+def enter_findings(tx: Transaction, study_id: int, structures: Collection[str]) -> None:
+    """What was found in a study, by the names of structures, and nothing else."""
     wanted = {tail for one in structures for tail in _tails(one)}
     table = schema.study_words
-    if not wanted:
-        return
     mine = (table.c.study_id == study_id, table.c.kind == WordKind.FINDING.value)
     known = set(tx.scalars(sa.select(table.c.word).where(*mine)))
+    for word in known - wanted:
+        tx.execute(sa.delete(table).where(*mine, table.c.word == word))
     rows = [
         {"study_id": study_id, "kind": WordKind.FINDING.value, "word": word}
         for word in sorted(wanted - known)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from storage import ledger, reading_state
+from storage import ledger, reading_state, study_words
 from storage.database import Database, Transaction
 from storage.reading_state import ReadingState, SomethingNew
 from storage.records import FindingRow, JobResults
+from storage.study_words import WordKind
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job
 
 FOUND = JobResults(findings=(FindingRow("Left lung", "Volume", 1.0, "L"),))
@@ -78,3 +79,27 @@ def test_who_has_not_seen_what_was_found_since_has_not_read_it(database: Databas
         now = reading_state.as_it_stands(tx, study)
         reading_state.mark_read(tx, study, NOON + minutes(2), "ann", now)
         assert reading_state.reader_of(tx, study) is not None
+
+
+def found_by(tx: Transaction, word: str) -> list[int]:
+    return list(tx.scalars(study_words.studies_with(tx, [WordKind.FINDING], word)))
+
+
+def test_a_study_is_found_by_what_its_newest_results_say(database: Database) -> None:
+    nodule = JobResults(findings=(FindingRow("Nodule", "Volume", 1.0, "mL"),))
+    with database.write() as tx:
+        study = add_study(tx)
+        for name, made in (("lungs", FOUND), ("nodules", nodule)):
+            job = enqueue(tx, new_job(tx, study, name))
+            ledger.claim(tx, NOON)
+            ledger.done(tx, job, NOON, made)
+        again = enqueue(tx, new_job(tx, study, "nodules", inputs="i2"))
+        ledger.claim(tx, NOON)
+        assert found_by(tx, "nodule") == [study], "nothing else is known yet"
+        ledger.failed(tx, again, NOON, "no memory", "")
+        assert found_by(tx, "nodule") == [study]
+        last = enqueue(tx, new_job(tx, study, "nodules", inputs="i3"))
+        ledger.claim(tx, NOON)
+        ledger.done(tx, last, NOON, JobResults())
+        assert found_by(tx, "nodule") == []
+        assert found_by(tx, "lung") == [study]
