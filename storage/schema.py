@@ -623,7 +623,7 @@ audit_messages = sa.Table(
     metadata,
     _id(),
     _moment("at", index=True),
-    sa.Column("event", sa.String(32), nullable=False),
+    sa.Column("event", sa.String(64), nullable=False),
     sa.Column("outcome", sa.Integer, nullable=False),
     _indexed_text("person"),
     _text("address"),

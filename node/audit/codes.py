@@ -19,6 +19,7 @@ class Code:
 
 APPLICATION_ACTIVITY = Code("110100", DCM, "Application Activity")
 AUDIT_LOG_USED = Code("110101", DCM, "Audit Log Used")
+TRANSFER_BEGUN = Code("110102", DCM, "Begin Transferring DICOM Instances")
 INSTANCES_ACCESSED = Code("110103", DCM, "DICOM Instances Accessed")
 INSTANCES_TRANSFERRED = Code("110104", DCM, "DICOM Instances Transferred")
 STUDY_DELETED = Code("110105", DCM, "DICOM Study Deleted")

@@ -114,6 +114,16 @@ class Accessed:
 
 
 @dataclass(frozen=True, slots=True)
+class TransferBegun:
+    """The first instance of a study has come over an association (A.5.3.3): should the node be cut
+    off before its end, this is what is known of it."""
+
+    sender: Actor
+    receiver: Actor
+    subject: Subject
+
+
+@dataclass(frozen=True, slots=True)
 class Transferred:
     """Instances went from one application to another (A.5.3.7). One for each study and way.
 
@@ -230,6 +240,7 @@ AuditEvent = (
     | Logout
     | Query
     | Accessed
+    | TransferBegun
     | Transferred
     | Exported
     | Imported

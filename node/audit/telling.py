@@ -28,6 +28,7 @@ from node.audit.events import (
     Stopped,
     Subject,
     TrailRead,
+    TransferBegun,
     Transferred,
 )
 from node.audit.message import Part, Thing, Told, detailed, study_and_patient
@@ -107,6 +108,17 @@ def _accessed(event: Accessed, node: Actor) -> Iterable[Line]:
             things=tuple(study_and_patient(subject, "6")),
         )
         yield Line(told, event.by, subject, event.what)
+
+
+def _begun(event: TransferBegun, node: Actor) -> Iterable[Line]:
+    """A.5.3.3"""
+    parts = (
+        Part(event.sender, (codes.SOURCE,), is_requestor=True),
+        Part(event.receiver, (codes.DESTINATION,)),
+    )
+    things = tuple(study_and_patient(event.subject, "1"))
+    told = Told(codes.TRANSFER_BEGUN, _EXECUTE, Outcome.SUCCESS, parts, things=things)
+    yield Line(told, event.sender, event.subject, "reception begun")
 
 
 def _transferred(event: Transferred, node: Actor) -> Iterable[Line]:
@@ -230,6 +242,7 @@ _TELL: dict[type[Any], Callable[[Any, Actor], Iterable[Line]]] = {
     Logout: _logout,
     Query: _query,
     Accessed: _accessed,
+    TransferBegun: _begun,
     Transferred: _transferred,
     Exported: _exported,
     Imported: _imported,

@@ -8,6 +8,7 @@ from node.conformance.writing import table
 _TOLD = (
     (codes.APPLICATION_ACTIVITY, "A.5.3.1", "the node starts or stops"),
     (codes.AUDIT_LOG_USED, "A.5.3.2", "the audit page is read"),
+    (codes.TRANSFER_BEGUN, "A.5.3.3", "the first instance of a study comes over an association"),
     (codes.EXPORT, "A.5.3.4", "results are written to a folder"),
     (codes.IMPORT, "A.5.3.5", "files are brought by a browser"),
     (codes.INSTANCES_ACCESSED, "A.5.3.6", "images, results or headers are shown over the web"),

@@ -10,7 +10,7 @@ from datetime import datetime
 
 import structlog
 
-from node.audit.events import Actor, Refused, Transferred
+from node.audit.events import Actor, Refused, Subject, TransferBegun, Transferred
 from node.audit.tally import StudyTally
 from node.audit.trail import NO_TRAIL, Trail
 from node.dimse.rights import NONE, Right, Rights
@@ -133,6 +133,10 @@ class Session:
         with self._lock:
             self._instances += success
             self._refused += not success
+
+    def tell_what_it_begins(self, subject: Subject) -> None:
+        """Of a study, with its first instance."""
+        self.trail.record(TransferBegun(self.peer, self.own, subject))
 
     def tell_what_it_brought(self) -> None:
         """One event for all its studies; called once, at its end."""

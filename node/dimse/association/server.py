@@ -16,7 +16,7 @@ from typing import Protocol
 
 import structlog
 
-from node.audit.events import Refused
+from node.audit.events import Refused, Subject
 from node.audit.looks import REFUSED_AGAIN_S, Once
 from node.audit.trail import NO_TRAIL, Trail
 from node.clock import Clock, system_clock
@@ -218,11 +218,13 @@ class AssociationServer:
         """A receiver that notes the studies of an association before the sink has them."""
 
         def sink(record: InstanceRecord) -> None:
-            study_instance_uid = record.attributes.study_instance_uid
-            if session.touch(study_instance_uid) and self._overseer is not None:
-                self._overseer.touched(session, study_instance_uid)
-            self._sink(record)
             found = record.attributes
+            study_instance_uid = found.study_instance_uid
+            if session.touch(study_instance_uid):
+                session.tell_what_it_begins(Subject(study_instance_uid, *_whose(record)))
+                if self._overseer is not None:
+                    self._overseer.touched(session, study_instance_uid)
+            self._sink(record)
             session.brought.add(study_instance_uid, found.sop_class_uid, *_whose(record))
 
         return Receiver(

@@ -34,6 +34,7 @@ EVENTS = tuple(
         codes.APPLICATION_ACTIVITY,
         codes.AUDIT_LOG_USED,
         codes.INSTANCES_ACCESSED,
+        codes.TRANSFER_BEGUN,
         codes.INSTANCES_TRANSFERRED,
         codes.STUDY_DELETED,
         codes.EXPORT,

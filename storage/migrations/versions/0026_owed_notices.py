@@ -1,4 +1,5 @@
-"""a report of what did not apply is owed until it is there; two indexes stood twice"""
+"""a report of what did not apply is owed until it is there; two indexes stood twice; the names of
+audit events have room"""
 
 from __future__ import annotations
 
@@ -21,10 +22,25 @@ def upgrade() -> None:
     op.create_index("ix_jobs_owes_notice", "jobs", ["id"], sqlite_where=owed, postgresql_where=owed)
     for name in _TWICE:
         op.drop_index(name, "studies")
+    _event_of(64, 32)
 
 
 def downgrade() -> None:
+    op.execute("UPDATE audit_messages SET event = substr(event, 1, 32) WHERE length(event) > 32")
+    _event_of(32, 64)
     for name, column in _TWICE.items():
         op.create_index(name, "studies", [column])
     op.drop_index("ix_jobs_owes_notice", "jobs")
     op.drop_column("jobs", "owes_notice")
+
+
+def _event_of(length: int, before: int) -> None:
+    """SQLite makes the table anew; its numbers are still never given again."""
+    made = {"sqlite_autoincrement": True}
+    with op.batch_alter_table("audit_messages", table_kwargs=made) as table:
+        table.alter_column(
+            "event",
+            type_=sa.String(length),
+            existing_type=sa.String(before),
+            existing_nullable=False,
+        )

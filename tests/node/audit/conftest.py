@@ -35,6 +35,7 @@ EVERY: tuple[AuditEvent, ...] = (
     events.Query(CT, "1.2.840.10008.5.1.4.1.2.2.1", b"\x10\x00\xff", "1.2.840.10008.1.2"),
     events.Query(PERSON, "/dicom-web/studies", b"PatientName=M%C3%BCller*"),
     events.Accessed(PERSON, (SUBJECT,), "viewer"),
+    events.TransferBegun(CT, NODE, SUBJECT),
     events.Transferred(CT, NODE, (SUBJECT, Subject("1.2.4"))),
     events.Transferred(NODE, CT, (SUBJECT,), Actor("PACS"), False, Outcome.MINOR_FAILURE, "2 of 3"),
     events.Exported(NODE, "research", (SUBJECT,)),

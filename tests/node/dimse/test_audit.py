@@ -12,7 +12,7 @@ from pydicom.filebase import DicomBytesIO
 from pydicom.filereader import read_dataset
 from pynetdicom import AE
 
-from node.audit.events import Outcome, Query, Refused, Transferred
+from node.audit.events import Outcome, Query, Refused, TransferBegun, Transferred
 from node.config.dimse import PeerSettings, TlsSettings
 from node.dimse.errors import PeerUnavailable
 from node.dimse.scu.sender import Peer, echo, send
@@ -46,6 +46,22 @@ def node_of(port: int, calling: str = "CT1") -> Peer:
 
 def sent(port: int, paths: list[Path], calling: str = "CT1") -> None:
     send(paths, node_of(port, calling), lambda index, result: None)
+
+
+def test_an_association_that_is_cut_off_with_the_node_was_told_of_with_its_first_instance(
+    holder: Holder, trail: KeptTrail, images: list[Path]
+) -> None:
+    begun: list[int] = []
+
+    def stored(index: int, result: object) -> None:
+        begun.append(len(trail.of(TransferBegun)))
+        assert trail.of(Transferred) == []
+
+    send(images[:3], node_of(holder.port), stored)
+    assert begun == [1, 1, 1]
+    (told,) = trail.of(TransferBegun)
+    assert (told.sender.name, told.subject.study_instance_uid) == ("CT1", STUDY)
+    assert told.subject.patient_id == "SECRET-ID"
 
 
 def test_an_association_that_stores_is_one_line_a_study(
