@@ -85,7 +85,7 @@ class Images:
     def __init__(self, folder: Path, count: int, rows: int) -> None:
         self._folder = folder
         self._count = count
-        dataset = _ct(rows)
+        dataset = image(rows)
         dataset.save_as(folder.with_suffix(".dcm"), enforce_file_format=True)
         self._template = folder.with_suffix(".dcm").read_bytes()
 
@@ -102,7 +102,8 @@ class Images:
         return self._folder
 
 
-def _ct(rows: int) -> Dataset:
+def image(rows: int) -> Dataset:
+    """A CT image as a scanner makes it, of so many rows and columns."""
     chance = np.random.default_rng(rows)
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()

@@ -128,7 +128,9 @@ def _use_wal(connection: Any, busy_s: float, locked: type[Exception]) -> None:
 def _begin_sqlite(connection: sa.Connection) -> None:
     write = connection.get_execution_options().get(WRITE, False)
     _interrupt_at(connection.connection.driver_connection, _deadline_of(connection))
-    connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
+    if connection.info.get(WRITE) is not write:
+        connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if write else 'ON'}")
+        connection.info[WRITE] = write  # of this connection to the database, until it is closed
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 

@@ -33,9 +33,10 @@ log = structlog.get_logger(__name__)
 BATCH = 500
 BACKLOG = 20_000
 RETRY_S = 0.5
-GATHER_S = 0.08
-"""While instances stream in, so long are they gathered: many share a transaction."""
-LULL_S = 0.01
+GATHER_S = 0.25
+"""While instances stream in, so long are they gathered: many share a transaction. Who asks for them
+meanwhile does not wait (``catch_up``)."""
+LULL_S = 0.02
 """None came for so long: they stream in no more."""
 SETTLE_AT = 4096
 """So many second links may stay while instances stream in, before final names are synced."""
@@ -117,7 +118,7 @@ class Indexer:
         while len(self._queue) >= BACKLOG:
             if time.monotonic() > until:
                 raise DatabaseUnavailable("the index is too far behind")
-            time.sleep(GATHER_S)
+            time.sleep(LULL_S)
 
     def catch_up(self, study_instance_uid: str = "") -> None:
         """Wait until what was submitted of a study, or of any, is in the index: not for long.
