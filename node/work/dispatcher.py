@@ -25,7 +25,8 @@ from node.observe.passages import Passage, Passed, Stage, unobserved
 from node.results.modules.source import Maker
 from node.work import notices, summaries
 from node.work.executor import Executor, Outcome, Ticket, Verdict
-from node.work.tickets import Tickets, title_of
+from node.work.reasons import first_line, loggable
+from node.work.tickets import Tickets
 from storage import events, ledger, suspension
 from storage.database import Database, Transaction
 from storage.errors import StorageError, StoreUnavailable
@@ -90,10 +91,11 @@ class Dispatcher:
         self._stopping = threading.Event()
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
-        self._notices = notices.InHand(clock, settings)
-        self._tells_not_applicable = tells_not_applicable
         self._rules = tuple(rules)
         self._tickets = Tickets(instances, results, clock, maker, forms, self._rules)
+        self._notices = notices.Notices(
+            database, clock, settings, self._tickets, tells_not_applicable
+        )
         self._poll_s = poll_s
 
     def wake(self) -> None:
@@ -223,8 +225,8 @@ class Dispatcher:
             raise
         except Exception as error:  # border: one job must not hold up the others
             log.exception("outcome_not_recorded", job=job.id)
-            if _tells(ticket):
-                self._settle_notice(job.id)  # the job itself has ended long ago
+            if notices.is_one(ticket):
+                self._notices.give_up(job.id)
                 return
             reason = f"the outcome cannot be recorded: {type(error).__name__}"
             failure = Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
@@ -234,8 +236,9 @@ class Dispatcher:
                 self._finish(job, ticket, failure)
 
     def _settle(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
-        if _tells(ticket):
-            self._enter_notice(job, outcome)
+        if notices.is_one(ticket):
+            if self._notices.enter(job, outcome, self._stopping.is_set()):
+                self._on_settled()
             return
         if self._has_been_cancelled(job, ticket, outcome):
             return
@@ -273,7 +276,7 @@ class Dispatcher:
         if missing != DEVICE_MEMORY:
             self._held_until, self._waiting_for = due, missing
         self._in_hand.discard(job.id)
-        log.warning("job_waits", job=job.id, waits_for=missing, reason=_loggable(outcome))
+        log.warning("job_waits", job=job.id, waits_for=missing, reason=loggable(outcome))
 
     def _is_held(self) -> bool:
         return self._held_until is not None and self._clock() < self._held_until
@@ -299,11 +302,11 @@ class Dispatcher:
             ledger.add_lines(tx, job.id, outcome.lines)
             ledger.retry_later(tx, job.id, now, due, outcome.reason, outcome.traceback)
         self._in_hand.discard(job.id)
-        log.warning("job_put_off", job=job.id, delay_s=delay_s, reason=_loggable(outcome))
+        log.warning("job_put_off", job=job.id, delay_s=delay_s, reason=loggable(outcome))
 
     def _report_failure(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
         """Write the report that says so, on the slot that has just become free."""
-        told = outcome.told or _first_line(outcome.reason)
+        told = outcome.told or first_line(outcome.reason)
         notice = replace(ticket, notices=True).as_notice(Verdict.FAILED, (told,))
         self._submit(notice, lambda report: (job, notice, _with_report(outcome, report)))
 
@@ -317,7 +320,7 @@ class Dispatcher:
         self._in_hand.discard(job.id)
         self._waits.pop(job.id, None)
         self._held_until, self._waiting_for = None, ""
-        log.error("further_forms_not_made", job=job.id, reason=_loggable(outcome))
+        log.error("further_forms_not_made", job=job.id, reason=loggable(outcome))
         self._on_settled()
 
     def _finish(self, job: Job, ticket: Ticket, outcome: Outcome) -> None:
@@ -350,7 +353,7 @@ class Dispatcher:
             analyzer=ticket.analyzer,
             verdict=str(outcome.verdict if state is not JobState.CANCELLED else state),
             seconds=round(outcome.seconds, 2),
-            reason=_loggable(outcome),
+            reason=loggable(outcome),
         )
         self._on_settled()
 
@@ -360,66 +363,24 @@ class Dispatcher:
         try:
             with tx.begin_nested():  # PostgreSQL forgets the whole of what a statement failed in
                 summaries.enter_due(tx, job.id, self._rules, self._clock())
-                if self._tells_not_applicable(job.rule):
-                    notices.owe_due(tx, job)
+                self._notices.owe_due(tx, job)
         except StorageError:
             raise
         except Exception:  # border: what stands above jobs must not keep one from ending
             log.exception("summary_not_entered", job=job.id)
 
-    # --- reports of what did not apply ------------------------------------------------------------
-
     def _write_notices(self) -> None:
-        """Write the reports that are owed, on slots that are free."""
-        with self._database.read() as tx:
-            owed = ledger.notices_owed(tx)
-        for job_id in self._notices.due_of(owed):
+        """Begin the reports that are owed, on slots that are free."""
+        for job_id in self._notices.due():
             if self._running >= self._executor.slots or self._stopping.is_set() or self._is_held():
                 return
-            try:
-                self._write_notice(job_id)
-            except StorageError:
-                raise
-            except Exception:  # border: one report must not hold up the jobs
-                log.exception("notice_not_made", job=job_id)
-                self._settle_notice(job_id)
+            self._begin_notice(job_id)
 
-    def _write_notice(self, job_id: int) -> None:
-        with self._database.read() as tx:
-            job = ledger.get(tx, job_id)
-            found = notices.due(tx, job) if self._tells_not_applicable(job.rule) else None
-            is_due = found is not None and found.holder.id == job_id
-            ticket = self._tickets.of(tx, job) if is_due else None
-        if found is None or ticket is None:
-            self._settle_notice(job_id)  # a job of the rule runs again, or nobody wants it now
-            return
-        told = replace(ticket, notices=True, title=found.titles(title_of), predecessor=None)
-        notice = told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(title_of))
-        self._notices.begun(job_id)
-        self._submit(notice, lambda report: (job, notice, report))
-
-    def _enter_notice(self, job: Job, report: Outcome) -> None:
-        """The report belongs to a job that has ended: that stays as it was."""
-        is_made = report.verdict is Verdict.NOT_APPLICABLE
-        if not is_made and self._stopping.is_set():
-            return  # cut off by the stop: still owed
-        may_pass = report.transient or bool(report.waits_for)
-        if not is_made and may_pass and self._notices.again(job.id, not report.waits_for):
-            return
-        if not is_made:
-            log.error("notice_not_made", job=job.id, reason=_loggable(report))
-        self._settle_notice(job.id, report.results if is_made else None)
-        self._on_settled()
-
-    def _settle_notice(self, job_id: int, results: JobResults | None = None) -> None:
-        """Nothing more is owed; ``results`` holds the report, and is entered with the job unless
-        that runs again meanwhile."""
-        with self._database.write() as tx:
-            job = ledger.get(tx, job_id)
-            if results is not None and job.state is JobState.NOT_APPLICABLE:
-                ledger.not_applicable(tx, job_id, self._clock(), job.reason, results)
-            ledger.notice_settled(tx, job_id)
-        self._notices.ended(job_id)
+    def _begin_notice(self, job_id: int) -> None:
+        begun = self._notices.begin(job_id)
+        if begun is not None:
+            job, notice = begun
+            self._submit(notice, lambda report: (job, notice, report))
 
 
 def _with_words(failure: Outcome) -> JobResults:
@@ -430,12 +391,6 @@ def _with_words(failure: Outcome) -> JobResults:
     return replace(results, remarks=(failure.told,))
 
 
-def _tells(ticket: Ticket) -> bool:
-    """Whether it is the one report of what did not apply."""
-    notice = ticket.notice
-    return ticket.notices and notice is not None and notice.verdict is Verdict.NOT_APPLICABLE
-
-
 def _with_report(failure: Outcome, report: Outcome) -> Outcome:
     """The failure, with the report about it; or with why that could not be written either."""
     if report.waits_for:
@@ -444,13 +399,3 @@ def _with_report(failure: Outcome, report: Outcome) -> Outcome:
         reason = f"{failure.reason} (and no report of it could be written: {report.reason})"
         return replace(failure, results=report.results, reason=reason, transient=False)
     return replace(failure, results=report.results, transient=False)
-
-
-def _loggable(outcome: Outcome) -> str:
-    """The reason for the log. Of an exception only the type: its text may quote a header."""
-    line = _first_line(outcome.reason)
-    return line.partition(":")[0] if outcome.traceback else line
-
-
-def _first_line(text: str) -> str:
-    return text.splitlines()[0][:400] if text else ""

@@ -6,16 +6,25 @@ entered with the first of those that did not apply; the page shows each job's ow
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+
+import structlog
 
 from node.backoff import doubled
 from node.clock import Clock
 from node.config.tables import WorkerSettings
+from node.work.executor import Outcome, Ticket, Verdict
+from node.work.reasons import loggable
+from node.work.tickets import Tickets, title_of
 from storage import ledger, own_jobs
-from storage.database import Transaction
-from storage.records import Job, JobState
+from storage.database import Database, Transaction
+from storage.errors import NotFound, StorageError
+from storage.records import Job, JobResults, JobState
+
+log = structlog.get_logger(__name__)
 
 MOST_JOBS = 1000
 """Of a study: enough for every analyzer and rule that anybody has."""
@@ -61,27 +70,46 @@ def due(tx: Transaction, ended: Job) -> Due | None:
     return Due(silent[0], tuple(silent))
 
 
-def owe_due(tx: Transaction, ended: Job) -> None:
-    """Note that a report is to be written, where one is due now that this job has ended."""
-    found = due(tx, ended)
-    if found is not None:
-        ledger.owe_notice(tx, found.holder.id)
+def is_one(ticket: Ticket) -> bool:
+    """Whether a ticket is that of such a report."""
+    notice = ticket.notice
+    return ticket.notices and notice is not None and notice.verdict is Verdict.NOT_APPLICABLE
 
 
-class InHand:
-    """The reports that are being written, and those that wait for another try. Of one thread.
+class Notices:
+    """Begins and enters the reports that are owed. Of one thread.
 
-    What is owed stands in the ledger: this forgets nothing that matters.
+    What is owed stands in the ledger: this remembers only what is being written, and what waits for
+    another try.
     """
 
-    def __init__(self, clock: Clock, settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        settings: WorkerSettings,
+        tickets: Tickets,
+        wanted: Callable[[str], bool],
+    ) -> None:
+        """wanted: whether a rule, by its name, wants reports."""
+        self._database = database
         self._clock = clock
         self._settings = settings
+        self._tickets = tickets
+        self._wanted = wanted
         self._tries: dict[int, int] = {}
         self._not_before: dict[int, datetime | None] = {}
 
-    def due_of(self, owed: Iterable[int]) -> list[int]:
-        """Those of them that can be begun now."""
+    def owe_due(self, tx: Transaction, ended: Job) -> None:
+        """Note that a report is to be written, where one is due now that this job has ended."""
+        found = due(tx, ended) if self._wanted(ended.rule) else None
+        if found is not None:
+            ledger.owe_notice(tx, found.holder.id)
+
+    def due(self) -> list[int]:
+        """The jobs whose reports can be begun now."""
+        with self._database.read() as tx:
+            owed = ledger.notices_owed(tx)
         return [job_id for job_id in owed if self._is_due(job_id)]
 
     def _is_due(self, job_id: int) -> bool:
@@ -90,16 +118,52 @@ class InHand:
         then = self._not_before[job_id]
         return then is not None and then <= self._clock()
 
-    def begun(self, job_id: int) -> None:
-        """It is being written."""
-        self._tries[job_id] = self._tries.get(job_id, 0) + 1
-        self._not_before[job_id] = None
+    def begin(self, job_id: int) -> tuple[Job, Ticket] | None:
+        """The ticket of a report; None where it is owed no more.
 
-    def again(self, job_id: int, counts: bool) -> bool:
-        """It could not be written for a reason that may pass: whether it is tried once more.
-
-        counts: the reason is its own; what all jobs wait for is waited for without end.
+        Raises
+        ------
+        StoreUnavailable, DatabaseUnavailable
         """
+        try:
+            begun = self._begin(job_id)
+        except StorageError:
+            raise
+        except Exception:  # border: one report must not hold up the jobs
+            log.exception("notice_not_made", job=job_id)
+            begun = None
+        if begun is None:
+            self._settle(job_id)
+        else:
+            self._tries[job_id] = self._tries.get(job_id, 0) + 1
+            self._not_before[job_id] = None
+        return begun
+
+    def _begin(self, job_id: int) -> tuple[Job, Ticket] | None:
+        with self._database.read() as tx:
+            job = ledger.get(tx, job_id)
+            found = due(tx, job) if self._wanted(job.rule) else None
+            if found is None or found.holder.id != job_id:
+                return None  # a job of the rule runs again, or nobody wants the report now
+            ticket = self._tickets.of(tx, job)
+        told = replace(ticket, notices=True, title=found.titles(title_of), predecessor=None)
+        return job, told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(title_of))
+
+    def enter(self, job: Job, report: Outcome, is_stopping: bool) -> bool:
+        """Enter a report with its job, which has ended long ago; whether there is one."""
+        if report.verdict is Verdict.NOT_APPLICABLE:
+            self._settle(job.id, report.results)
+            return True
+        if is_stopping:
+            return False  # cut off by the stop: still owed
+        may_pass = report.transient or bool(report.waits_for)
+        if not may_pass or not self._again(job.id, counts=not report.waits_for):
+            log.error("notice_not_made", job=job.id, reason=loggable(report))
+            self._settle(job.id)
+        return False
+
+    def _again(self, job_id: int, counts: bool) -> bool:
+        """Whether it is tried once more. What all jobs wait for is waited for without end."""
         tries = self._tries[job_id]
         if counts and tries >= self._settings.attempts:
             return False
@@ -108,7 +172,16 @@ class InHand:
         self._not_before[job_id] = self._clock() + timedelta(seconds=delay_s)
         return True
 
-    def ended(self, job_id: int) -> None:
-        """Nothing is owed of it any more."""
+    def give_up(self, job_id: int) -> None:
+        """It is owed no more."""
+        self._settle(job_id)
+
+    def _settle(self, job_id: int, results: JobResults | None = None) -> None:
+        """results: the report, unless its job runs again, or is deleted, meanwhile."""
+        with suppress(NotFound), self._database.write() as tx:
+            job = ledger.get(tx, job_id)
+            if results is not None and job.state is JobState.NOT_APPLICABLE:
+                ledger.not_applicable(tx, job_id, self._clock(), job.reason, results)
+            ledger.notice_settled(tx, job_id)
         self._tries.pop(job_id, None)
         self._not_before.pop(job_id, None)

@@ -95,8 +95,7 @@ def test_what_a_cancelled_job_brings_about_waits_for_a_slot(bench: Bench) -> Non
         ledger.not_applicable(tx, silent, START, "no lung", JobResults())
     running = bench.enter("gaussian_filter", rule="another", priority=Priority.STAT)
     executor = open_executor()
-    dispatcher = bench.dispatcher(executor)
-    dispatcher._tells_not_applicable = lambda rule: rule == "rule"
+    dispatcher = bench.dispatcher(executor, tells="rule")
     dispatcher.step()
     assert [one.job_id for one in executor.tickets] == [running]
     with bench.database.write() as tx:

@@ -98,10 +98,19 @@ class Bench:
         assert entered is not None
         return entered
 
-    def dispatcher(self, executor: ScriptedExecutor, attempts: int = 3) -> Dispatcher:
-        settings = WorkerSettings(attempts=attempts, retry_delay_s=10)
+    def dispatcher(
+        self, executor: ScriptedExecutor, attempts: int = 3, tells: str = ""
+    ) -> Dispatcher:
+        """tells: the rule that wants a report of what did not apply."""
         return Dispatcher(
-            self.database, self.store, self.results, executor, settings, self.clock, poll_s=0
+            self.database,
+            self.store,
+            self.results,
+            executor,
+            WorkerSettings(attempts=attempts, retry_delay_s=10),
+            self.clock,
+            tells_not_applicable=lambda rule: rule == tells,
+            poll_s=0,
         )
 
     def run(self, dispatcher: Dispatcher, rounds: int = 4) -> None:

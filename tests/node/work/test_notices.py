@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from node.config.load import load
 from node.config.rules import RuleSettings
-from node.config.tables import WorkerSettings
 from node.errors import SettingsError
 from node.intake.planning import tells_not_applicable
-from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
-from storage import ledger
+from storage import ledger, schema
 from storage.records import JobState
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
     Bench,
@@ -38,25 +37,8 @@ def answer(ticket: Ticket) -> Outcome:
 def run(bench: Bench, wanted: bool) -> tuple[list[int], ScriptedExecutor]:  # noqa: F811
     ids = [bench.enter(name) for name in NAMES]
     executor = ScriptedExecutor(answer)
-    bench.run(dispatching(bench, executor, wanted), rounds=12)
+    bench.run(bench.dispatcher(executor, tells="rule" if wanted else ""), rounds=12)
     return ids, executor
-
-
-def dispatching(
-    bench: Bench,  # noqa: F811
-    executor: ScriptedExecutor,
-    wanted: bool = True,
-) -> Dispatcher:
-    return Dispatcher(
-        bench.database,
-        bench.store,
-        bench.results,
-        executor,
-        WorkerSettings(),
-        bench.clock,
-        tells_not_applicable=lambda rule: wanted and rule == "rule",
-        poll_s=0,
-    )
 
 
 def test_nothing_is_sent_of_what_did_not_apply_unless_it_is_wanted(
@@ -95,9 +77,9 @@ def test_a_node_that_dies_before_the_report_is_written_writes_it_at_its_next_sta
     for name in NAMES:
         bench.enter(name)
     with pytest.raises(Killed):
-        bench.run(dispatching(bench, ScriptedExecutor(dying)), rounds=12)
+        bench.run(bench.dispatcher(ScriptedExecutor(dying), tells="rule"), rounds=12)
     assert bench.deliveries() == ["seg"]
-    bench.run(dispatching(bench, ScriptedExecutor(answer)))
+    bench.run(bench.dispatcher(ScriptedExecutor(answer), tells="rule"))
     assert sorted(bench.deliveries()) == ["seg", "sr"]
 
 
@@ -113,7 +95,7 @@ def test_a_report_that_is_cut_off_is_written_later_and_once(bench: Bench) -> Non
     for name in NAMES:
         bench.enter(name)
     executor = ScriptedExecutor(failing)
-    dispatcher = dispatching(bench, executor)
+    dispatcher = bench.dispatcher(executor, tells="rule")
     bench.run(dispatcher, rounds=12)
     assert bench.deliveries() == ["seg"]
     for _ in range(4):
@@ -132,8 +114,8 @@ def test_a_report_that_can_never_be_written_is_given_up(bench: Bench) -> None:  
     for name in NAMES:
         bench.enter(name)
     executor = ScriptedExecutor(broken)
-    bench.run(dispatching(bench, executor), rounds=12)
-    bench.run(dispatching(bench, executor))
+    bench.run(bench.dispatcher(executor, tells="rule"), rounds=12)
+    bench.run(bench.dispatcher(executor, tells="rule"))
     assert sum(one.notices for one in executor.tickets) == 1
 
 
@@ -150,7 +132,7 @@ def test_no_report_is_entered_with_a_job_that_runs_again_meanwhile(
 
     ids += [bench.enter(name) for name in NAMES]
     executor = ScriptedExecutor(restarting)
-    dispatcher = dispatching(bench, executor)
+    dispatcher = bench.dispatcher(executor, tells="rule")
     while not any(one.notices for one in executor.tickets):
         dispatcher.step()
         dispatcher._wait()
@@ -159,6 +141,24 @@ def test_no_report_is_entered_with_a_job_that_runs_again_meanwhile(
     assert sorted(bench.deliveries()) == ["seg", "sr"]
     assert bench.job(ids[0]).attempts == 1
     assert sum(one.notices for one in executor.tickets) == 2
+
+
+def test_a_report_on_a_study_that_is_deleted_meanwhile_stops_nobody(
+    bench: Bench,  # noqa: F811
+) -> None:
+    def deleting(ticket: Ticket) -> Outcome:
+        if ticket.notices:
+            with bench.database.write() as tx:
+                tx.execute(sa.delete(schema.jobs))
+        return answer(ticket)
+
+    for name in NAMES:
+        bench.enter(name)
+    dispatcher = bench.dispatcher(ScriptedExecutor(deleting), tells="rule")
+    bench.run(dispatcher, rounds=12)
+    later = bench.enter("airway_segmentation")
+    bench.run(dispatcher)
+    assert bench.job(later).state is JobState.DONE
 
 
 @pytest.mark.parametrize(
