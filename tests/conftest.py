@@ -23,6 +23,9 @@ pytest_plugins = ("pytester", "tests.postgres")
 REPOSITORY = Path(__file__).resolve().parents[1]
 UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+"""Tests start hundreds of processes: each would compile the project anew, half a second of CPU."""
+
 gc.set_threshold(20_000, 20, 50)
 """A quarter of the time of tests of pages went into looking through all of torch for garbage."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from node.config.load import load
 from node.config.settings import Settings
 from node.errors import SettingsError
 from node.observe import logs
+from node.settling import settling
 
 if TYPE_CHECKING:
     from node.app import Node
@@ -29,18 +29,9 @@ def serve(path: Path) -> None:
     StorageError
         The database or a folder cannot be used.
     """
-    settings = load(path)
-    try:
-        logs.configure(settings.logs_dir, settings.node.log_level)
-    except OSError as error:
-        raise SettingsError(f"node.data_dir: no log in {settings.logs_dir}: {error}") from error
-    from node.app import Node
-
     ended = threading.Event()
-    _on_signals(ended)
-    node = Node(settings)
-    node.start()
-    gc.freeze()  # what is there now stays: collecting it again and again would halt the receiver
+    with settling():
+        settings, node = _started(path, ended)
     page = f"{node.web.scheme}://{_named(settings)}:{node.web.port}/"
     print(
         f"{node.title} receives on {settings.dimse.host}:{node.server.port}, status page {page}",
@@ -49,6 +40,20 @@ def serve(path: Path) -> None:
     _show_code(node, page)
     ended.wait()
     node.stop()
+
+
+def _started(path: Path, ended: threading.Event) -> tuple[Settings, Node]:
+    settings = load(path)
+    try:
+        logs.configure(settings.logs_dir, settings.node.log_level)
+    except OSError as error:
+        raise SettingsError(f"node.data_dir: no log in {settings.logs_dir}: {error}") from error
+    from node.app import Node
+
+    _on_signals(ended)
+    node = Node(settings)
+    node.start()
+    return settings, node
 
 
 def _named(settings: Settings) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from node.settling import settling
 from node.work import processes, stages
 from node.work.executor import Outcome, Ticket
 from node.work.stages import Reached
@@ -186,11 +187,12 @@ def _done(function: Task, args: tuple[Any, ...], teller: _Teller) -> Answer:
 
 def load(name: str, device: str, began: Callable[[], None]) -> None:
     """Load an analyzer ahead of its first job."""
-    from node.work import job
+    with settling():
+        from node.work import job
 
-    job.prepare()
-    began()
-    job.warm_up((name,), device)
+        job.prepare()
+        began()
+        job.warm_up((name,), device)
     began()
 
 

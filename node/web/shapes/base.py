@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     PlainSerializer,
     WithJsonSchema,
 )
 
+from node.explained import Explained
 from node.web.wording import readable
 
 
-class Shape(BaseModel):
+class Shape(Explained):
     """A JSON object of an answer. It holds no UID and nothing that names a patient.
 
     The text below a field is its description in the OpenAPI document. Records of ``storage`` and
@@ -26,7 +26,6 @@ class Shape(BaseModel):
     model_config = ConfigDict(
         from_attributes=True,
         frozen=True,
-        use_attribute_docstrings=True,
         ser_json_inf_nan="null",
     )
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
+from node.explained import Explained
 from node.web.shapes.base import Moment, Shape, Text
 from storage.fetches import Fetch, FetchedStudy, FetchState, Wanted
 
 
-class FetchWish(BaseModel):
+class FetchWish(Explained):
     """What to fetch, and from where. Empty values restrict nothing; one has to be given."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = Field(examples=["pacs"])
     """Its name in `[[archives]]`, `[[web_archives]]` or `[[destinations]]`."""
