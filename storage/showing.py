@@ -47,6 +47,8 @@ class Shown:
     """The row of the result, where it is asked for by itself; 0: whatever is found first."""
     pixels: int = 0
     """Of a frame of the result, Rows × Columns; 0 where it has none."""
+    sop_instance_uid: str = ""
+    """Of the result."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,10 @@ def _results(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> sa.Select[
     """Objects of jobs that are still held, with their study and source."""
     jobs, results, held = schema.jobs, schema.results, schema.instances
     made = results.c.series_instance_uid.label("made")
-    columns = (*_STUDY_COLUMNS, results.c.kind, made, held.c.id.label("instance_id"), held.c.header)
-    query = _selected(*columns).join(results, results.c.job_id == jobs.c.id)
+    columns = (held.c.id.label("instance_id"), held.c.header, held.c.sop_instance_uid)
+    query = _selected(*_STUDY_COLUMNS, results.c.kind, made, *columns).join(
+        results, results.c.job_id == jobs.c.id
+    )
     query = query.join(held, held.c.sop_instance_uid == results.c.sop_instance_uid)
     return query.where(*conditions, *only_seen(tx, jobs.c.study_id))
 
@@ -167,7 +171,8 @@ def _shown(row: sa.Row[Any]) -> Shown:
     kind = ObjectKind(row.kind)
     uid = row.study_instance_uid
     pixels = (row.header.get("Rows") or 0) * (row.header.get("Columns") or 0)
-    return Shown(row.study_id, uid, kind, row.made, row.source, row.instance_id, pixels)
+    made = (row.made, row.source, row.instance_id, pixels, row.sop_instance_uid)
+    return Shown(row.study_id, uid, kind, *made)
 
 
 def _known(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Known]:

@@ -68,6 +68,11 @@ def count(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}".replace(",", "\u202f")
 
 
+def size(number: int) -> str:
+    """Bytes in one unit: 9 kB, 1.4 MB."""
+    return f"{number / 1e6:.1f} MB" if number >= 1e6 else f"{math.ceil(number / 1e3)} kB"
+
+
 def percent(value: float) -> str:
     """A share in per cent."""
     return f"{value:.3g}\u202f%"

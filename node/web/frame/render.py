@@ -18,6 +18,7 @@ from node.web import badges, wording
 from node.web.access.roles import Role, who
 from node.web.context import WebContext
 from node.web.frame import navigation
+from node.web.named import Named
 from storage import events, gaps, suspension
 from storage.errors import StorageError
 
@@ -41,6 +42,7 @@ class Render:
         self._templates.globals.update(
             node=context,
             words=wording,
+            named=Named(context.settings),
             operator=Role.OPERATOR,
             badges=badges,
             gap_words=gaps.WORDS,

@@ -27,6 +27,7 @@ _ON_THE_IMAGE = frozenset(
 """OHIF draws these on the images that they refer to."""
 _BESIDE = frozenset((ObjectKind.IMAGE, ObjectKind.PICTURE, ObjectKind.SHEET))
 """Images of their own."""
+_UNSEEN = frozenset((ObjectKind.MESH, ObjectKind.DOCUMENT, ObjectKind.RETRACTION))
 BESIDE_PROTOCOL = "wetread.beside"
 """OHIF's hanging protocol for them; it stands in its configuration."""
 
@@ -44,6 +45,28 @@ def of_job(job_id: int) -> str:
 def of_object(job_id: int, number: int) -> str:
     """Opens one object of a job, counted from 0 in ``JobResults.objects``."""
     return f"/open/jobs/{job_id}/objects/{number}"
+
+
+def of_file(job_id: int, number: int) -> str:
+    """The DICOM file of one object of a job, to be kept."""
+    return f"{of_object(job_id, number)}/file"
+
+
+def on_wado_uri(shown: Shown) -> str:
+    """Where the file of a result is given, as it is stored (PS3.18 9)."""
+    asked = {
+        "requestType": "WADO",
+        "studyUID": shown.study_instance_uid,
+        "seriesUID": shown.series_instance_uid,
+        "objectUID": shown.sop_instance_uid,
+        "contentType": "application/dicom",
+    }
+    return f"/dicom-web/wado?{urlencode(asked)}"
+
+
+def is_seen(kind: ObjectKind) -> bool:
+    """Whether a viewer shows it: not what only documents or takes back something."""
+    return kind not in _UNSEEN
 
 
 def own_view(shown: Shown) -> str:

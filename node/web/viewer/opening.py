@@ -81,6 +81,12 @@ def routes(context: WebContext, render: Render) -> Router:
         with context.database.look() as tx:
             return _sent_on(context, showing.of_object(tx, job_id, number))
 
+    @router.get("/open/jobs/{job_id}/objects/{number}/file")
+    def file(job_id: RowId, number: RowId) -> Response:
+        with context.database.look() as tx:
+            shown = showing.of_object(tx, job_id, number)
+        return RedirectResponse(links.on_wado_uri(shown), 303)
+
     return router
 
 

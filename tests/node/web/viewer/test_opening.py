@@ -87,6 +87,25 @@ def test_what_ohif_does_not_show_opens_in_the_nodes_own_view(
     assert answer.headers["Location"].startswith(f"/studies/{study}/look?object=")
 
 
+def test_every_object_has_a_file_to_be_kept(site: Site) -> None:
+    with site.database.write() as tx:
+        _, job = analyzed(tx)
+        made = ledger.results_of(tx, job).objects
+    page = site.client.get(f"/jobs/{job}", headers={"Accept": "text/html"}).text
+    for number, one in enumerate(made):
+        assert f'href="{links.of_object(job, number)}"' in page
+        assert f'href="{links.of_file(job, number)}" download="job-{job}-{one.kind.value}-' in page
+        address = urlsplit(site.client.get(links.of_file(job, number)).headers["Location"])
+        named = parse_qs(address.query)
+        assert address.path == "/dicom-web/wado"
+        assert (named["objectUID"], named["contentType"]) == (
+            [one.sop_instance_uid],
+            ["application/dicom"],
+        )
+        assert one.sop_instance_uid not in page, "pages name no UIDs"
+    assert site.client.get(links.of_file(job, len(made))).status_code == 404
+
+
 def test_a_map_that_ohif_cannot_read_opens_in_the_nodes_own_view() -> None:
     chart = replace(SHOWN, kind=ObjectKind.MAP, pixels=36 * 50)
     assert links.is_shown_by_ohif(chart)
