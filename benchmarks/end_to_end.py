@@ -1,8 +1,14 @@
-"""How much the node adds to the bare work: last instance received → SEG and SR stored in the PACS.
+"""From the last image to the results in the PACS: an earlier commit and this checkout, in turn.
 
-The bare sum is decode + analysis + encode and check + send of the same study, measured in the same
-run by the same code in a warm process, in turn with the node. The node's time is given with and
-without the quiet period, which is a setting and no work.
+    python -m benchmarks.end_to_end [--runs 3] [--only DX] [--study FOLDER] [--commit 5d2b375]
+
+Both nodes run beside each other, each with workers that are warm; a study is sent to one of them,
+then to the other. **SEG**, **SR**: seconds from the acknowledgement of the last image until the
+PACS has the object. **CPU**: of the node and all its processes in that time. The quiet period is a
+setting and no work, and part of all times.
+
+Then what the CT costs this checkout without a node, in a process that is warm: decode, analysis,
+encode and check, send. What the node takes beyond that, and the quiet period, is its own.
 """
 
 from __future__ import annotations
@@ -10,30 +16,52 @@ from __future__ import annotations
 import argparse
 import itertools
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
+
 from analyzers import devices, registry
-from node.demo.peers import Archive, NodeProcess
+from benchmarks import arrivals, drawn, earlier
+from benchmarks.arrivals import Pacs, Running
 from node.demo.phantom import ChestPhantom
-from node.dimse.scu.folder import send_folder
 from node.dimse.scu.sender import Peer, send
 from node.results.modules.source import Provenance
-from node.results.write import write_results
+from node.results.write import load_tables, write_results
 from node.series.read import read_series
-from storage import index, ledger, outbox
-from storage.database import Database, open_database
-from storage.records import DeliveryState
 
 QUIET_S = 1.0
-ANALYZER = "lung_segmentation"
+_SEG, _SR = str(SegmentationStorage), str(Comprehensive3DSRStorage)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Images of one kind, and what comes of them."""
+
+    name: str
+    modality: str
+    analyzer: str
+    results: tuple[str, ...]
+
+
+CT = Case("CT, 400 slices", "CT", "lung_segmentation", (_SEG, _SR))
+DX = Case("DX, 512 × 512", "DX", "quality", (_SR,))
+CASES = (CT, DX)
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds of one study."""
+
+    segmentation_s: float
+    report_s: float
+    cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +73,23 @@ class Parts:
     encode: float
     send: float
 
-    @property
-    def total(self) -> float:
-        return self.decode + self.analyze + self.encode + self.send
-
 
 def main() -> None:
     options = _options()
-    folder = Path(tempfile.mkdtemp(prefix="wetread-bench-"))
-    images = options.study or _study(folder, options.slices)
-    archive = Archive(folder / "pacs")
-    config = _config(archive.port, options.device)
-    with NodeProcess(folder, config) as node, _database(folder) as database:
-        bare, node_s = [], []
-        for run in range(options.runs):
-            study = _fresh_copy(images, folder / f"run{run}", run)
-            node_s.append(_through_node(study, node.port, database))
-            bare.append(_bare(study, folder / f"bare{run}", archive.port, options.device))
-            _print_run(run, bare[-1], node_s[-1])
-    archive.stop()
-    _print_summary(bare, node_s)
+    with tempfile.TemporaryDirectory(prefix="wetread-bench-") as made, ExitStack() as stack:
+        folder = Path(made)
+        pacs = Pacs(folder / "pacs")
+        stack.callback(pacs.stop)
+        config = _config(pacs.port, options.device)
+        nodes = {
+            side.name: stack.enter_context(arrivals.serving(side, folder / side.name, config))
+            for side in earlier.sides(options.commit)
+        }
+        print("| study | side | SEG s | SR s | CPU s |\n|---|---|---|---|---|")
+        for case in (one for one in CASES if options.only in one.name):
+            images = _images(case, folder, options)
+            _compare(case, images, nodes, pacs, options.runs)
+        _print_bare(options, folder, pacs)
 
 
 def _options() -> argparse.Namespace:
@@ -72,35 +97,34 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--slices", type=int, default=400)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--commit", default=earlier.EARLIER, help="the earlier side")
     parser.add_argument("--study", type=Path, help="a folder with one CT series, not the phantom")
     return parser.parse_args()
 
 
-def _study(folder: Path, slices: int) -> Path:
-    phantom = ChestPhantom(shape=(slices, 512, 512), spacing_mm=(300 / slices, 0.75, 0.75))
-    phantom.write(folder / "phantom")
-    return folder / "phantom"
-
-
-def _fresh_copy(images: Path, folder: Path, run: int) -> Path:
-    """The same images as a study of their own, so that nothing is known yet."""
-    import pydicom
-
-    folder.mkdir()
-    for number, path in enumerate(sorted(one for one in images.rglob("*") if one.is_file())):
-        try:
-            dataset = pydicom.dcmread(path)
-        except pydicom.errors.InvalidDicomError:
-            continue
-        dataset.StudyInstanceUID = f"2.25.{run + 1}"
-        dataset.SeriesInstanceUID = f"2.25.{run + 1}.1"
-        dataset.SOPInstanceUID = f"2.25.{run + 1}.1.{number}"
-        dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
-        dataset.save_as(folder / f"{number:05d}.dcm")
-    return folder
+def _images(case: Case, folder: Path, options: argparse.Namespace) -> Path:
+    """Where they lie; made once."""
+    if case is CT and options.study:
+        return Path(options.study)
+    images = folder / f"images-{case.modality}"
+    if images.exists():
+        return images
+    if case is CT:
+        thickness_mm = 300 / options.slices
+        ChestPhantom((options.slices, 512, 512), (thickness_mm, 0.75, 0.75)).write(images)
+    else:
+        images.mkdir()
+        drawn.radiograph((512, 512)).save_as(images / "0.dcm", enforce_file_format=True)
+    return images
 
 
 def _config(pacs_port: int, device: str) -> str:
+    rules = "".join(
+        f'[[rules]]\nname = "{one.modality}"\nwhen = {{ Modality = "{one.modality}" }}\n'
+        f'analyzers = ["{one.analyzer}"]\ndestinations = ["pacs"]\n'
+        for one in CASES
+    )
     return f"""\
 [node]
 data_dir = "node"
@@ -114,55 +138,63 @@ quiet_period_s = {QUIET_S}
 device = "{device}"
 [[destinations]]
 name = "pacs"
-ae_title = "DEMOPACS"
+ae_title = "BENCHPACS"
 host = "127.0.0.1"
 port = {pacs_port}
-[[rules]]
-name = "CT"
-when = {{ Modality = "CT" }}
-analyzers = ["{ANALYZER}"]
-destinations = ["pacs"]
-"""
+{rules}"""
 
 
-@contextmanager
-def _database(folder: Path) -> Iterator[Database]:
-    database = open_database(f"sqlite:///{folder / 'node' / 'wetread.db'}")
-    try:
-        yield database
-    finally:
-        database.close()
+# --- then and now ---------------------------------------------------------------------------------
 
 
-def _through_node(study: Path, port: int, database: Database) -> float:
-    """Seconds from the last acknowledged instance to the last stored result."""
-    summary = send_folder(study, Peer("node", "WETREAD", "127.0.0.1", port, calling_ae="BENCH"))
-    started = time.monotonic()
-    if not summary.is_complete:
-        sys.exit(f"not everything was stored: {summary}")
-    newest = _newest_study(database, len(list(study.iterdir())))
-    while True:
-        with database.read() as tx:
-            jobs = ledger.list_jobs(tx, study_id=newest)
-            rows = [one for job in jobs for one in outbox.list_deliveries(tx, job_id=job.id)]
-        if rows and all(one.state in (DeliveryState.SENT, DeliveryState.LEFT_OUT) for one in rows):
-            return time.monotonic() - started
-        if any(job.finished_at and job.state != "done" for job in jobs):
-            sys.exit(f"the job ended as {jobs[0].state}: {jobs[0].reason}")
-        time.sleep(0.02)
+def _compare(case: Case, images: Path, nodes: dict[str, Running], pacs: Pacs, runs: int) -> None:
+    """A first study on each side warms it, and is not counted."""
+    took: dict[str, list[Took]] = {name: [] for name in nodes}
+    for _ in range(runs + 1):
+        for name, node in nodes.items():
+            took[name].append(_once(case, images, node, pacs))
+    middle = {name: _median(found[1:]) for name, found in took.items()}
+    for name, one in middle.items():
+        segmentation = f"{one.segmentation_s:.2f}" if _SEG in case.results else ""
+        print(f"| {case.name} | {name} | {segmentation} | {one.report_s:.2f} | {one.cpu_s:.2f} |")
+    then, now = middle.values()
+    ratios = [mine / other for mine, other in zip(astuple(now), astuple(then), strict=True)]
+    print("| {} | now / then | {:.2f} | {:.2f} | {:.2f} |".format(case.name, *ratios), flush=True)
 
 
-def _newest_study(database: Database, instances: int) -> int:
-    while True:
-        with database.read() as tx:
-            studies = index.list_studies(tx, limit=1)
-        if studies and studies[0].instances == instances:
-            return studies[0].id
-        time.sleep(0.01)
+def _once(case: Case, images: Path, node: Running, pacs: Pacs) -> Took:
+    with tempfile.TemporaryDirectory(prefix="wetread-bench-") as folder:
+        study = Path(folder) / "study"
+        uid = arrivals.fresh_copy(images, study)
+        acknowledged = node.receive(study)
+        used = node.cpu_s()
+        came = pacs.await_all(uid, case.results)
+        report, segmentation = came[_SR], came.get(_SEG, came[_SR])
+        return Took(segmentation - acknowledged, report - acknowledged, node.cpu_s() - used)
 
 
-def _bare(study: Path, out: Path, pacs_port: int, device: str) -> Parts:
-    analyzer = registry.load(ANALYZER)(devices.resolve(device))
+def _median(took: Iterable[Took]) -> Took:
+    return Took(*map(statistics.median, zip(*map(astuple, took), strict=True)))
+
+
+# --- without a node -------------------------------------------------------------------------------
+
+
+def _print_bare(options: argparse.Namespace, folder: Path, pacs: Pacs) -> None:
+    load_tables()
+    images = _images(CT, folder, options)
+    parts = [_bare(images, folder / f"bare-{run}", pacs.port, options) for run in range(3)][1:]
+    one = Parts(*map(statistics.median, zip(*map(astuple, parts), strict=True)))
+    print(
+        f"without a node: {sum(astuple(one)):.2f} s = decode {one.decode:.2f}"
+        f" + analyze {one.analyze:.2f} + encode {one.encode:.2f} + send {one.send:.2f}"
+    )
+
+
+def _bare(images: Path, work: Path, pacs_port: int, options: argparse.Namespace) -> Parts:
+    study = work / "study"
+    arrivals.fresh_copy(images, study)
+    analyzer = registry.load(CT.analyzer)(devices.resolve(options.device))
     marks = [time.monotonic()]
     source = read_series(sorted(study.iterdir()))
     marks.append(time.monotonic())
@@ -170,17 +202,17 @@ def _bare(study: Path, out: Path, pacs_port: int, device: str) -> Parts:
         sys.exit("the study has no volume")
     findings = analyzer.analyze(source.volume, analyzer.parameters())
     marks.append(time.monotonic())
-    results = write_results(source, findings, _provenance(study.name), out)
+    results = write_results(source, findings, _provenance(work.name), work / "out")
     marks.append(time.monotonic())
-    peer = Peer("pacs", "DEMOPACS", "127.0.0.1", pacs_port, calling_ae="BENCH")
-    send([out.parent / one.key for one in results.objects], peer, lambda number, result: None)
+    peer = Peer("pacs", "BENCHPACS", "127.0.0.1", pacs_port, calling_ae="BENCH")
+    send([work / one.key for one in results.objects], peer, lambda number, result: None)
     marks.append(time.monotonic())
     return Parts(*(after - before for before, after in itertools.pairwise(marks)))
 
 
 def _provenance(name: str) -> Provenance:
     return Provenance(
-        analyzer=ANALYZER,
+        analyzer=CT.analyzer,
         analyzer_version="bench",
         analyzer_title="Bench",
         parameters={},
@@ -189,26 +221,6 @@ def _provenance(name: str) -> Provenance:
         key=name,
         started_at=datetime.now(UTC),
     )
-
-
-def _print_run(run: int, bare: Parts, node_s: float) -> None:
-    print(
-        f"run {run}: node {node_s:.2f} s (quiet period {QUIET_S:g} s of it);"
-        f" bare {bare.total:.2f} s"
-        f" = decode {bare.decode:.2f} + analyze {bare.analyze:.2f} + encode {bare.encode:.2f}"
-        f" + send {bare.send:.2f}",
-        flush=True,
-    )
-
-
-def _print_summary(bare: list[Parts], node_s: list[float]) -> None:
-    whole = statistics.median(n / b.total for n, b in zip(node_s, bare, strict=True))
-    work = statistics.median((n - QUIET_S) / b.total for n, b in zip(node_s, bare, strict=True))
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
-    ).stdout.strip()
-    print(f"node / bare, median of {len(bare)}: {whole:.2f}; without the quiet period {work:.2f}")
-    print(f"target ≤ 1.5; commit {commit}")
 
 
 if __name__ == "__main__":
