@@ -6,7 +6,9 @@ voxels are decided on the full grid by hysteresis: bright enough, and joined to 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import cc3d
 import cv2
@@ -14,9 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.balls import Mask, Spacing, dilate, opened, within
+from analyzers.grid.binary import box_of
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 from analyzers.grid.texture import local_mean_and_spread
+
+Window = tuple[slice, slice]
 
 COARSE_MM = 2.0
 BODY_HU = -200.0
@@ -59,17 +64,16 @@ class _Coarse:
 def bone_mask(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
     """Bone with its marrow on the (z, y, x) grid."""
     coarse = _coarse_bone(hu, spacing_mm)
-    low, compact = np.zeros(hu.shape, bool), np.zeros(hu.shape, bool)
+    bone = np.zeros(hu.shape, bool)
+    compact = []
     for z, plane in enumerate(hu):
         smooth = _smoothed(plane, spacing_mm)
-        allowed = coarse.grid.plane(coarse.allowed, z) > 0.5
-        low[z] = (smooth > coarse.low_hu) & allowed
-        compact[z] = (smooth > COMPACT_HU) & low[z]
-    bone = _joined_to_compact(low, compact, hu, spacing_mm)
+        bone[z] = (smooth > coarse.low_hu) & (coarse.grid.plane(coarse.allowed, z) > 0.5)
+        compact.append(z * plane.size + np.flatnonzero((smooth > COMPACT_HU) & bone[z]))
+    _keep_joined_to_compact(bone, np.concatenate(compact), hu, spacing_mm)
     for z, plane in enumerate(bone):
         if plane.any():
-            bone[z] = _with_marrow(plane, hu[z], spacing_mm)
-    bone &= hu < METAL_HU
+            bone[z] = _with_marrow(plane, hu[z], spacing_mm) & (hu[z] < METAL_HU)
     return bone
 
 
@@ -107,8 +111,7 @@ def _contrast_agent(mean: NDArray[np.float32], body: Mask, spacing_mm: Spacing) 
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         window = tuple(slice(max(part.start - 6, 0), part.stop + 6) for part in box)
         core, near = labels[window] == label, mean[window]
-        distance = ndimage.distance_transform_edt(~core, sampling=spacing_mm)
-        rim = near[(distance > 1.5) & (distance < 5.0)]
+        rim = near[within(core, 5.0, spacing_mm, nearer=True) & ~within(core, 1.5, spacing_mm)]
         if rim.size and np.median(rim) < np.median(near[core]) - CONTRAST_STEP_HU:
             found[window] |= core
     return found
@@ -120,32 +123,50 @@ def _smoothed(plane: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float
     return np.asarray(smooth, np.float32)
 
 
-def _joined_to_compact(
-    low: Mask, compact: Mask, hu: NDArray[np.int16], spacing_mm: Spacing
-) -> Mask:
-    """Bodies of bright voxels that hold compact bone: no calcification, no filled bowel."""
+def _keep_joined_to_compact(
+    low: Mask, compact: NDArray[np.int64], hu: NDArray[np.int16], spacing_mm: Spacing
+) -> None:
+    """Clear, in place, bright bodies without compact bone: calcifications, filled bowel.
+
+    compact: flat indices of the voxels of compact bone, all of them low.
+    """
+    whole = box_of(low)
+    if whole is None:
+        return
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    labels = cc3d.connected_components(low, connectivity=26)
-    stats = cc3d.statistics(labels)
-    size_ml = stats["voxel_counts"] * voxel_ml
-    seeds_ml = np.bincount(labels[compact], minlength=len(size_ml)) * voxel_ml
+    labels = cc3d.connected_components(np.ascontiguousarray(low[whole]), connectivity=26)
+    size_ml = np.bincount(labels[low[whole]]) * voxel_ml
+    place = np.unravel_index(compact, low.shape)
+    seeds = labels[tuple(one - part.start for one, part in zip(place, whole, strict=True))]
+    seeds_ml = np.bincount(seeds, minlength=len(size_ml)) * voxel_ml
     keep = (seeds_ml >= LEAST_COMPACT_ML) & (size_ml >= LEAST_BONE_ML)
     keep[0] = False
-    for label in np.flatnonzero(keep & (size_ml < LARGEST_FILLING_ML)):
-        box = stats["bounding_boxes"][label]
-        keep[label] = not _is_filling(labels[box] == label, hu[box], spacing_mm)
-    kept = np.zeros(low.shape, bool)
-    kept[low] = keep[labels[low]]
-    return kept
+    small = np.flatnonzero(keep & (size_ml < LARGEST_FILLING_ML))
+    for label, box in _boxes(labels, small):
+        keep[label] = not _is_filling(labels[box] == label, hu[whole][box], spacing_mm)
+    for plane, found in zip(low[whole], labels, strict=True):
+        plane[:] = keep[found]
+
+
+def _boxes(
+    labels: NDArray[np.integer[Any]], wanted: NDArray[np.int64]
+) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """The boxes of some of the labels."""
+    boxes = ndimage.find_objects(labels, max_label=int(wanted[-1])) if wanted.size else []
+    for label in wanted:
+        yield int(label), boxes[label - 1]
 
 
 def _is_filling(body: Mask, hu: NDArray[np.int16], spacing_mm: Spacing) -> bool:
     """Brightest inside, as contrast agent in bowel, kidney or vessel is; bone has a cortex."""
-    padded = np.pad(body, 1)
-    depth = ndimage.distance_transform_edt(padded, sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
+    around = ~np.pad(body, 1)
+    inner = (slice(1, -1),) * 3
     rind_mm, core_mm = FILLING_DEPTH_MM
-    core, rind = hu[depth >= core_mm], hu[body & (depth < rind_mm)]
-    if not rind.size or core.size < LEAST_CORE_SHARE * np.count_nonzero(body):
+    core = hu[~within(around, core_mm, spacing_mm, nearer=True)[inner]]
+    if core.size < LEAST_CORE_SHARE * np.count_nonzero(body):
+        return False
+    rind = hu[body & within(around, rind_mm, spacing_mm, nearer=True)[inner]]
+    if not rind.size:
         return False
     inside = float(np.median(core))
     return inside < FILLING_HU and float(np.percentile(rind, 90)) <= inside
@@ -155,17 +176,59 @@ def _with_marrow(bone: Mask, hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask
     """One axial plane with gaps in the cortex closed and marrow filled; brain and canal are not."""
     reach = [max(1, round(MARROW_CLOSING_MM / step)) for step in (spacing_mm[2], spacing_mm[1])]
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach[0] + 1, 2 * reach[1] + 1))
-    shut = cv2.morphologyEx(bone.astype(np.uint8), cv2.MORPH_CLOSE, disc)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - shut, connectivity=4)
-    area = stats[:, cv2.CC_STAT_AREA] * spacing_mm[1] * spacing_mm[2]
-    filled = shut.astype(bool)
-    for hole in range(1, count):
-        if area[hole] > LARGEST_HOLE_MM2:
-            continue
-        inside = labels == hole
-        if _is_marrow(float(np.median(hu[inside])), float(area[hole])):
-            filled |= inside
-    return filled
+    window = _around(bone, margin=max(reach) + 1)
+    whole = bone.copy()
+    whole[window] = cv2.morphologyEx(bone[window].view(np.uint8), cv2.MORPH_CLOSE, disc)
+    labels, small = _holes(whole[window], spacing_mm)
+    if small[_outside(labels, window, bone.shape)].any():
+        window = (slice(None), slice(None))
+        labels, small = _holes(whole, spacing_mm)
+    values, part = hu[window].ravel(), whole[window]
+    for hole in _grouped(labels, small):
+        if _is_marrow(float(np.median(values[hole])), hole.size * spacing_mm[1] * spacing_mm[2]):
+            part[np.unravel_index(hole, part.shape)] = True
+    return whole
+
+
+def _holes(bone: Mask, spacing_mm: Spacing) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """What is no bone in a plane, in pieces with numbers, and whether each may hold marrow."""
+    _, labels = cv2.connectedComponents((~bone).view(np.uint8), connectivity=4)
+    area_mm2 = np.bincount(labels.ravel()) * spacing_mm[1] * spacing_mm[2]
+    small = area_mm2 <= LARGEST_HOLE_MM2
+    small[0] = False
+    return np.asarray(labels, np.int32), small
+
+
+def _grouped(labels: NDArray[np.int32], wanted: NDArray[np.bool_]) -> list[NDArray[np.int64]]:
+    """The flat indices of each of the pieces wanted."""
+    places = np.flatnonzero(wanted[labels])
+    if not places.size:
+        return []
+    numbers = labels.ravel()[places]
+    order = np.argsort(numbers, kind="stable")
+    return np.split(places[order], np.flatnonzero(np.diff(numbers[order])) + 1)
+
+
+def _around(mask: Mask, margin: int) -> Window:
+    """The rows and columns of a plane's mask, and some more."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return (
+        slice(max(int(rows[0]) - margin, 0), int(rows[-1]) + margin + 1),
+        slice(max(int(columns[0]) - margin, 0), int(columns[-1]) + margin + 1),
+    )
+
+
+def _outside(
+    labels: NDArray[np.int32], window: Window, shape: tuple[int, ...]
+) -> NDArray[np.int32]:
+    """Labels of a window of a plane that may go on outside of it."""
+    rows, columns = window
+    edges = [labels[:1] if rows.start else None, labels[:, :1] if columns.start else None]
+    edges.append(labels[-1:] if rows.stop < shape[0] else None)
+    edges.append(labels[:, -1:] if columns.stop < shape[1] else None)
+    met = [np.unique(edge) for edge in edges if edge is not None]
+    found = np.unique(np.concatenate(met)) if met else np.empty(0, np.int32)
+    return np.asarray(found[found > 0], np.int32)
 
 
 def _is_marrow(median_hu: float, area_mm2: float) -> bool:
