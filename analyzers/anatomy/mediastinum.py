@@ -7,6 +7,7 @@ vessels, nodes, oesophagus. Planes that show one lung only belong to no mediasti
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cc3d
 import cv2
@@ -18,9 +19,12 @@ from analyzers.anatomy.bone_masks import bone_mask
 from analyzers.anatomy.lung_masks import lung_masks
 from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
 from analyzers.grid.balls import Mask, Spacing, dilate, opened
-from analyzers.grid.patient_grid import coarse_grid, reduce_to
+from analyzers.grid.binary import box_of
+from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
 COARSE_MM = 2.0
+ROOM_MM = 16.0
+"""Round the lungs: what is looked at lies no farther from the space between them."""
 LEAST_SIDE_MM2 = 500.0
 HEART_BASE_MM = 15.0
 """Lungs this far above a plane count for its outline: the heart rests below much of them."""
@@ -59,28 +63,71 @@ class Mediastinum:
 def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mediastinum:
     """The space between the lungs; nowhere where there are no two lungs."""
     lungs = lung_masks(hu, spacing_mm)
-    between = np.zeros(hu.shape, bool)
+    found = Mediastinum(np.zeros(hu.shape, bool), np.zeros(hu.shape, bool))
+    window = _window(lungs, spacing_mm)
+    if window is None:
+        return found
+    between, region = found.between[window], found.walls[window]
+    _enclose(between, lungs[window], spacing_mm)
+    if not between.any():
+        return found
+    there = lungs[window] > 0
+    del lungs
+    skeleton = _skeleton(bone_mask(hu, spacing_mm), found.between, window, spacing_mm)
+    np.copyto(region, between & ~_left_out(hu[window], there, skeleton, spacing_mm))
+    between &= ~there & ~skeleton
+    _cut_to_heart(region, between, spacing_mm)
+    region &= _near_heart(hu[window], between, spacing_mm)
+    return found
+
+
+def _window(lungs: NDArray[np.uint8], spacing_mm: Spacing) -> tuple[slice, ...] | None:
+    """All planes, of them what holds the lungs with room round, of whole voxels of the coarse
+    grid; None without a lung."""
+    box = box_of(lungs > 0)
+    if box is None:
+        return None
+    factors = coarse_grid(lungs.shape, spacing_mm, COARSE_MM).factors
+    rows, columns = (
+        slice(
+            max(0, (part.start - int(ROOM_MM / step)) // factor * factor),
+            -(-(part.stop + int(ROOM_MM / step)) // factor) * factor,
+        )
+        for part, factor, step in zip(box[1:], factors[1:], spacing_mm[1:], strict=True)
+    )
+    return slice(None), rows, columns
+
+
+def _enclose(between: Mask, lungs: NDArray[np.uint8], spacing_mm: Spacing) -> None:
+    """Mark, in place, what the outline of both lungs encloses in planes that show both."""
     pixel_mm2 = spacing_mm[1] * spacing_mm[2]
     above = 1 + round(HEART_BASE_MM / spacing_mm[0])
     for z, plane in enumerate(lungs):
         sides = [np.count_nonzero(plane == side) * pixel_mm2 for side in (LEFT_LABEL, RIGHT_LABEL)]
         if min(sides) >= LEAST_SIDE_MM2:
-            between[z] = _outline(lungs[z : z + above].max(axis=0) > 0)
-    if not between.any():
-        return Mediastinum(between, between)
-    skeleton = cc3d.dust(
-        bone_mask(hu, spacing_mm),
-        threshold=int(LEAST_SKELETON_ML * 1000.0 / float(np.prod(spacing_mm))),
-        connectivity=26,
-        in_place=False,
-    ).astype(bool)
-    _cut_behind_spine(between, skeleton, spacing_mm)
-    skeleton = _not_between(skeleton, between)
-    region = between & ~_left_out(hu, lungs > 0, skeleton, spacing_mm)
-    between &= (lungs == 0) & ~skeleton
-    _cut_to_heart(region, between, spacing_mm)
-    region &= _near_heart(hu, between, spacing_mm)
-    return Mediastinum(between, region)
+            between[z] = _outline(np.maximum.reduce(lungs[z : z + above], axis=0) > 0)
+
+
+def _skeleton(bone: Mask, between: Mask, window: tuple[slice, ...], spacing_mm: Spacing) -> Mask:
+    """Large bodies of bone, in the window, without those that lie between the lungs altogether:
+    those are blood with agent. What is behind the spine is cleared, in place, from ``between``."""
+    box = box_of(bone)
+    if box is None:
+        return bone[window]
+    labels = cc3d.connected_components(np.ascontiguousarray(bone[box]), connectivity=26)
+    counts = np.bincount(labels[bone[box]])
+    keep = counts >= int(LEAST_SKELETON_ML * 1000.0 / float(np.prod(spacing_mm)))
+    keep[0] = False
+    _only(bone[box], labels, keep)
+    _cut_behind_spine(between[window], bone[window], spacing_mm)
+    inside = np.bincount(labels[(between[box] & bone[box])], minlength=len(counts))
+    _only(bone[box], labels, keep & (inside < LARGEST_SHARE_BETWEEN * counts))
+    return bone[window]
+
+
+def _only(bone: Mask, labels: NDArray[np.integer[Any]], keep: NDArray[np.bool_]) -> None:
+    for plane, found in zip(bone, labels, strict=True):
+        plane[:] = keep[found]
 
 
 def _cut_to_heart(region: Mask, between: Mask, spacing_mm: Spacing) -> None:
@@ -90,8 +137,7 @@ def _cut_to_heart(region: Mask, between: Mask, spacing_mm: Spacing) -> None:
     depth = round(FRONT_MM / spacing_mm[1])
     for plane, space in zip(region, between, strict=True):
         if space.any():
-            behind = np.cumsum(space, axis=0) > depth
-            plane &= behind
+            plane &= np.cumsum(space, axis=0, dtype=np.uint16) > depth
 
 
 def _near_heart(hu: NDArray[np.int16], between: Mask, spacing_mm: Spacing) -> Mask:
@@ -101,14 +147,13 @@ def _near_heart(hu: NDArray[np.int16], between: Mask, spacing_mm: Spacing) -> Ma
     likely = ((mean > HEART_HU[0]) & (mean < HEART_HU[1])).astype(np.float32)
     away = [NOISE_MM / one for one in grid.spacing_mm]
     soft = np.asarray(ndimage.gaussian_filter(likely, away) > 0.5)
-    soft &= reduce_to(grid, between.astype(np.int16)) > 0.5
+    soft &= reduce_to(grid, between) > 0.5
     bodies = opened(soft, HEART_RADIUS_MM, grid.spacing_mm)
     heart = cc3d.dust(
         bodies, threshold=int(LEAST_HEART_ML / grid.voxel_ml), connectivity=6, in_place=False
     ).astype(bool)
     near = dilate(heart, WALL_MM, grid.spacing_mm).view(np.uint8)
-    fine: Mask = np.stack([grid.nearest_plane(near, z) for z in range(len(hu))]).astype(bool)
-    return fine
+    return _enlarged(near, grid)
 
 
 def _outline(lungs: Mask) -> Mask:
@@ -121,17 +166,6 @@ def _outline(lungs: Mask) -> Mask:
     cv2.fillConvexPoly(filled, hull, 1)
     inside: Mask = filled.astype(bool)
     return inside
-
-
-def _not_between(skeleton: Mask, between: Mask) -> Mask:
-    """Bone without bodies that lie between the lungs altogether: those are blood with agent."""
-    labels = cc3d.connected_components(skeleton, connectivity=26)
-    mine = labels[skeleton]
-    counts = np.bincount(mine)
-    inside = np.bincount(mine[between[skeleton]], minlength=len(counts))
-    kept = np.zeros(skeleton.shape, bool)
-    kept[skeleton] = (inside < LARGEST_SHARE_BETWEEN * counts)[mine]
-    return kept
 
 
 def _cut_behind_spine(between: Mask, skeleton: Mask, spacing_mm: Spacing) -> None:
@@ -155,10 +189,17 @@ def _left_out(hu: NDArray[np.int16], lungs: Mask, skeleton: Mask, spacing_mm: Sp
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     parts = []
     for mask, rim_mm in ((lungs, LUNG_RIM_MM), (skeleton, BONE_RIM_MM)):
-        share = reduce_to(grid, mask.astype(np.int16))
-        parts.append(dilate(share > 0.5, rim_mm, grid.spacing_mm))
-    gas = reduce_to(grid, ((hu < GAS_HU) & ~lungs).astype(np.int16)) > LEAST_GAS_SHARE
+        parts.append(dilate(reduce_to(grid, mask) > 0.5, rim_mm, grid.spacing_mm))
+    gas = reduce_to(grid, (hu < GAS_HU) & ~lungs) > LEAST_GAS_SHARE
     parts.append(dilate(gas, GAS_RIM_MM, grid.spacing_mm))
-    coarse = (parts[0] | parts[1] | parts[2]).astype(np.uint8)
-    out: Mask = np.stack([grid.nearest_plane(coarse, z) for z in range(len(hu))]).astype(bool)
-    return out | lungs | skeleton
+    out = _enlarged((parts[0] | parts[1] | parts[2]).view(np.uint8), grid)
+    out |= lungs
+    out |= skeleton
+    return out
+
+
+def _enlarged(coarse: NDArray[np.uint8], grid: CoarseGrid) -> Mask:
+    fine = np.empty(grid.fine_shape, bool)
+    for z, plane in enumerate(fine):
+        plane[:] = grid.nearest_plane(coarse, z)
+    return fine

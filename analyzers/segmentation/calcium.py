@@ -42,6 +42,7 @@ ENHANCED_SHARE = 0.05
 
 
 MOST_SITES = 30
+ROOM_MM = 20.0
 LARGEST_OVERSHOOT_HU = 5.0
 """Beside air, above the tissue behind it; a smooth kernel has none, noise may give a little."""
 
@@ -118,22 +119,40 @@ class CalciumScoring:
         clear_padding(volume, grid, region)
         if np.count_nonzero(space.between) * volume.voxel_ml < LEAST_REGION_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")
-        _refuse_contrast_agent(hu, space.between)
+        window = _window(space.between, grid)
+        hu, between = hu[window], space.between[window]
+        _refuse_contrast_agent(hu, between)
         if np.count_nonzero(region) * volume.voxel_ml < LEAST_REGION_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")
-        _refuse_sharp(volume, hu, space.between, grid)
-        found = agatston(hu, region, grid.spacing_mm)
+        _refuse_sharp(volume, hu, between, grid)
+        found = agatston(hu, region[window], grid.spacing_mm)
         if found.noise_hu > parameters.loud_hu:
             raise NotApplicable(
                 f"Noise of {found.noise_hu:.0f} HU: it would be scored as calcium (limit "
                 f"{parameters.loud_hu:.0f} HU)."
             )
-        clear_padding(volume, grid, found.sites)
-        sites = grid.restore(found.sites)
+        whole_sites = np.zeros(region.shape, np.uint16)
+        whole_sites[window] = found.sites
+        clear_padding(volume, grid, whole_sites)
+        sites = grid.restore(whole_sites)
         whole = Segmentation(
             (sites > 0).astype(np.uint8), (_segment(found, sites, volume),), "Calcium"
         )
         return Findings((whole, *_marks(found, sites)), _remarks(found))
+
+
+def _window(between: Mask, grid: PatientGrid) -> tuple[slice, ...]:
+    """All planes, of them what holds the space between the lungs and all that smoothing and the
+    test of the kernel look at round it."""
+    from analyzers.grid.binary import box_of
+
+    box = box_of(between)
+    assert box is not None
+    rows, columns = (
+        slice(max(0, part.start - int(ROOM_MM / step)), part.stop + int(ROOM_MM / step) + 1)
+        for part, step in zip(box[1:], grid.spacing_mm[1:], strict=True)
+    )
+    return slice(None), rows, columns
 
 
 def _segment(found: CalciumScore, sites: NDArray[np.uint16], volume: Volume) -> Segment:
