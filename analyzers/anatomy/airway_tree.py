@@ -19,6 +19,8 @@ from scipy import ndimage
 
 from analyzers.anatomy.chest_air import ChestAir, find_chest_air
 from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.binary import box_of, filled_plane
+from analyzers.grid.growing import NEVER, Growing
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
 COARSE_MM = 2.0
@@ -40,6 +42,8 @@ WALL_HU, WIDE_MM = -500.0, 2.0
 RADII_MM = (1.5, 2.5, 4.0)
 SMOOTHING_MM = 0.5
 SURROUNDINGS_MM = 6.0
+PLANES_AT_ONCE = 16
+"""Copied out of the volume together: across its lines a single one takes long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +102,7 @@ def central_airways(chest: ChestAir, spacing_mm: Spacing) -> Mask | None:
 
 
 def _window(mask: Mask, grid: CoarseGrid, shape: tuple[int, ...]) -> tuple[slice, ...]:
-    box = ndimage.find_objects(mask.view(np.uint8))[0]
+    box = box_of(mask) or ()
     return tuple(
         slice(max((part.start - 4) * factor, 0), min((part.stop + 4) * factor, size))
         for part, factor, size in zip(box, grid.factors, shape, strict=True)
@@ -107,7 +111,9 @@ def _window(mask: Mask, grid: CoarseGrid, shape: tuple[int, ...]) -> tuple[slice
 
 def _enlarged(mask: Mask, grid: CoarseGrid, shape: tuple[int, ...]) -> Mask:
     labels = mask.view(np.uint8)
-    fine: Mask = np.stack([grid.nearest_plane(labels, z) for z in range(shape[0])]).astype(bool)
+    fine = np.empty(shape, bool)
+    for z, plane in enumerate(fine):
+        plane[:] = grid.nearest_plane(labels, z)
     return fine
 
 
@@ -117,28 +123,29 @@ def _smoothed(plane: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float
     return np.asarray(smooth, np.float32)
 
 
-def _joined(candidates: Mask, seed: Mask) -> Mask:
-    """The part of the candidates that is joined to the seed face to face."""
-    labels = cc3d.connected_components(candidates | seed, connectivity=6)
-    touched = np.unique(labels[seed])
-    keep = np.zeros(int(labels.max()) + 1, bool)
-    keep[touched[touched > 0]] = True
-    kept: Mask = keep[labels]
-    return kept
-
-
 def _grown(
     smooth: NDArray[np.float32], seed: Mask, allowed: Mask, voxel_ml: float
 ) -> tuple[Mask, int]:
     """The region under the last threshold that added no more than a bronchus would."""
-    lumen, reached = seed, THRESHOLDS_HU[0]
-    for threshold in THRESHOLDS_HU:
-        grown = _joined((smooth < threshold) & allowed, seed)
-        before, after = (np.count_nonzero(one) * voxel_ml for one in (lumen, grown))
-        if threshold > THRESHOLDS_HU[0] and after - before > max(STEP_ML, STEP_SHARE * before):
+    region = Growing(_first_passed(smooth, allowed), seed)
+    region.spread(0)
+    reached = THRESHOLDS_HU[0]
+    for number, threshold in enumerate(THRESHOLDS_HU[1:], 1):
+        before = region.places.size * voxel_ml
+        if region.spread(number, max(STEP_ML, STEP_SHARE * before) / voxel_ml) is None:
             break
-        lumen, reached = grown, threshold
-    return lumen, reached
+        reached = threshold
+    return region.mask(), reached
+
+
+def _first_passed(smooth: NDArray[np.float32], allowed: Mask) -> NDArray[np.uint8]:
+    """The number of the lowest threshold that a voxel lies below; ``NEVER`` where none may be."""
+    first, second = THRESHOLDS_HU[:2]
+    passed = np.full(smooth.shape, NEVER, np.uint8)
+    for plane, values, here in zip(passed, smooth, allowed, strict=True):
+        above = np.clip(np.floor((values - first) / (second - first)) + 1, 0, len(THRESHOLDS_HU))
+        np.copyto(plane, above.astype(np.uint8), where=here)
+    return passed
 
 
 # --- thin bronchi ---------------------------------------------------------------------------------
@@ -148,16 +155,26 @@ def _with_thin_bronchi(
     smooth: NDArray[np.float32], lumen: Mask, dark: Mask, spacing_mm: Spacing
 ) -> Mask:
     """The tree with joined twigs: darker than the lung, and than their surroundings in a plane."""
-    residue = _closing_residue(smooth, spacing_mm)
     most = LARGEST_TWIG_ML * 1000.0 / float(np.prod(spacing_mm))
+    ranks = _ranks(smooth, dark, spacing_mm)
     tree = lumen
-    for level in RESIDUES_HU:
-        added = _joined(dark & (residue > level), tree) & ~tree
-        pieces = cc3d.connected_components(added, connectivity=26)
-        small = np.bincount(pieces.ravel()) <= most
-        small[0] = False
-        tree = tree | small[pieces]
+    for number in range(len(RESIDUES_HU)):
+        region = Growing(ranks, tree)
+        added = region.spread(number)
+        assert added is not None
+        tree = tree | _small(region.mask_of(added), most)
     return tree
+
+
+def _small(mask: Mask, most: float) -> Mask:
+    """Its bodies of up to so many voxels."""
+    out = np.zeros(mask.shape, bool)
+    if (box := box_of(mask)) is not None:
+        bodies = cc3d.connected_components(np.ascontiguousarray(mask[box]), connectivity=26)
+        small = np.bincount(bodies[mask[box]]) <= most
+        small[0] = False
+        out[box] = small[bodies]
+    return out
 
 
 def _to_the_wall(smooth: NDArray[np.float32], tree: Mask, spacing_mm: Spacing) -> Mask:
@@ -167,20 +184,45 @@ def _to_the_wall(smooth: NDArray[np.float32], tree: Mask, spacing_mm: Spacing) -
     return tree | rim
 
 
-def _closing_residue(smooth: NDArray[np.float32], spacing_mm: Spacing) -> NDArray[np.float32]:
-    """How far the wall round a voxel rises above it: grey closing by discs in the three planes."""
-    residue = np.zeros(smooth.shape, np.float32)
+def _ranks(smooth: NDArray[np.float32], dark: Mask, spacing_mm: Spacing) -> NDArray[np.uint8]:
+    """The number of the first residue of ``RESIDUES_HU`` that a dark voxel exceeds.
+
+    The residue is how far the wall round it rises above it: grey closing by discs in the three
+    planes. Where it is too little, and elsewhere, their count.
+    """
+    ranks = np.full(smooth.shape, len(RESIDUES_HU), np.uint8)
     for axis in range(3):
         rows, columns = (spacing_mm[other] for other in range(3) if other != axis)
         if max(rows, columns) > RADII_MM[0]:
             continue
-        image, out = np.moveaxis(smooth, axis, 0), np.moveaxis(residue, axis, 0)
-        for plane, target in zip(image, out, strict=True):
-            flat = np.ascontiguousarray(plane)
-            for radius in RADII_MM:
-                shut = cv2.morphologyEx(flat, cv2.MORPH_CLOSE, _disc(radius, rows, columns))
-                np.maximum(target, shut - flat, out=target)
-    return residue
+        discs = [_disc(radius, rows, columns) for radius in RADII_MM]
+        image, wanted, out = (np.moveaxis(one, axis, 0) for one in (smooth, dark, ranks))
+        for first in range(0, len(image), PLANES_AT_ONCE):
+            some = slice(first, first + PLANES_AT_ONCE)
+            planes = np.ascontiguousarray(image[some], np.float32)
+            found = _plane_ranks(planes, np.ascontiguousarray(wanted[some]), discs)
+            np.minimum(out[some], found, out=out[some])
+    return ranks
+
+
+def _plane_ranks(
+    planes: NDArray[np.float32], wanted: Mask, discs: list[NDArray[np.uint8]]
+) -> NDArray[np.uint8]:
+    found = np.full(planes.shape, len(RESIDUES_HU), np.uint8)
+    reach = max(max(disc.shape) for disc in discs)
+    for plane, here, out in zip(planes, wanted, found, strict=True):
+        rows, columns = (np.flatnonzero(here.any(axis=axis)) for axis in (1, 0))
+        if not rows.size:
+            continue
+        window = tuple(
+            slice(max(0, int(one[0]) - reach), int(one[-1]) + reach + 1) for one in (rows, columns)
+        )
+        flat = np.ascontiguousarray(plane[window])
+        shut = [cv2.morphologyEx(flat, cv2.MORPH_CLOSE, disc) for disc in discs]
+        residue = np.maximum.reduce(shut) - flat
+        exceeded = sum((residue > level).view(np.uint8) for level in RESIDUES_HU)
+        np.subtract(len(RESIDUES_HU), exceeded, out=out[window], where=here[window])
+    return found
 
 
 def _disc(radius_mm: float, row_mm: float, column_mm: float) -> NDArray[np.uint8]:
@@ -193,4 +235,4 @@ def _disc(radius_mm: float, row_mm: float, column_mm: float) -> NDArray[np.uint8
 
 def _filled(lumen: Mask) -> Mask:
     """Specks of noise inside the lumen closed, plane by plane."""
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in lumen])
+    return np.stack([filled_plane(plane) if plane.any() else plane for plane in lumen])
