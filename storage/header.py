@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from io import BytesIO
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from pydicom import dcmread
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -50,8 +51,14 @@ INFLATING_AT_ONCE = 2
 """Deflated instances whose headers may be in memory at one time."""
 BEGINNING_BYTES = 256 * 1024
 """So much of a stored file is looked at before a real parser is asked."""
+META_BYTES = 1024
+"""Within these a file names its transfer syntax, unless its meta information is out of the way."""
 UNDEFINED_LENGTH = 0xFFFFFFFF
 """PS3.5 7.1.1."""
+
+_META_ELEMENT = struct.Struct("<HH2sH")
+_LONG_IN_META = frozenset({b"OB", b"UN"})
+"""Representations in group 2 whose length has four bytes (PS3.5 7.1.2)."""
 
 _inflating = threading.Semaphore(INFLATING_AT_ONCE)
 
@@ -102,11 +109,12 @@ def read_header(source: Readable, long_value_bytes: int = LONG_VALUE_BYTES) -> F
     OSError
         The disk does not give them.
     """
-    with _named_faults(), local_file(source) as path:
-        if _transfer_syntax(path) == DeflatedExplicitVRLittleEndian:
+    with _named_faults(), local_file(source) as path, path.open("rb") as file:
+        syntax = named_syntax(file.read(META_BYTES)) or _transfer_syntax(path)
+        if syntax == DeflatedExplicitVRLittleEndian:
             with _inflating:
                 return _read_deflated(path)
-        return _read_plain(path, long_value_bytes)
+        return _read_plain(path, file, long_value_bytes)
 
 
 @contextmanager
@@ -128,6 +136,21 @@ def _named_faults() -> Iterator[None]:
 
 def _transfer_syntax(path: Path) -> str:
     return str(file_meta(path).get("TransferSyntaxUID", ""))
+
+
+def named_syntax(beginning: bytes) -> str:
+    """The Transfer Syntax UID that a file's first bytes name; empty where they need a parser."""
+    at, end = PREAMBLE + 4, dataset_offset(beginning)
+    while at + 8 <= min(end, len(beginning)):
+        group, element, vr, length = _META_ELEMENT.unpack_from(beginning, at)
+        at += _META_ELEMENT.size
+        if vr in _LONG_IN_META:
+            length = int.from_bytes(beginning[at : at + 4], "little")
+            at += 4
+        if (group, element) == (0x0002, 0x0010) and at + length <= len(beginning):
+            return beginning[at : at + length].rstrip(b" \0").decode("ascii", "replace")
+        at += length
+    return ""
 
 
 def file_meta(path: Path) -> Dataset:
@@ -170,10 +193,11 @@ def _abridged_attributes(path: Path) -> InstanceAttributes:
     return replace(found, instance=instance)
 
 
-def _read_plain(path: Path, long_value_bytes: int) -> FileHeader:
-    size_bytes = path.stat().st_size
+def _read_plain(path: Path, opened: BinaryIO, long_value_bytes: int) -> FileHeader:
+    size_bytes = os.fstat(opened.fileno()).st_size
     is_long = size_bytes > MAX_HEADER_BYTES
-    with _BoundedFile(path) if is_long else path.open("rb") as file:
+    with _BoundedFile(path) if is_long else nullcontext(opened) as file:
+        file.seek(0)
         dataset = dcmread(file, stop_before_pixels=True, defer_size=long_value_bytes)
         pixels_at = file.tell()
         _check_end(dataset, size_bytes)

@@ -18,8 +18,10 @@ import numpy as np
 import pydicom
 from numpy.typing import NDArray
 from pydicom import uid
+from pydicom.dataelem import RawDataElement, convert_raw_data_element
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.encaps import generate_frames
+from pydicom.filereader import data_element_generator
 from pydicom.pixels.decoders.base import get_decoder
 
 from node.series.codestreams import Sample, jpeg_has_end, sample_of
@@ -32,6 +34,7 @@ from storage.guarded import guarded_header
 from storage.port import Readable
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
+_PIXEL_TAG = 0x7FE00010
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
 LONG_VALUE_BYTES = 1 << 20
@@ -251,10 +254,7 @@ def _clear_unused_bits(array: NDArray[Any], bits_stored: int, high_bit: int) -> 
 
 
 def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str:
-    with image.source.open("rb") as file:
-        dataset = pydicom.dcmread(file, specific_tags=list(_OF_PIXELS))
-    if "PixelData" not in dataset:
-        raise UndecodablePixels("there is no Pixel Data element")
+    dataset = _with_pixels(image, syntax)
     samples = _samples(dataset, syntax)
     plugin = _plugin(syntax, dataset.BitsStored)
     if plugin == "imagecodecs":
@@ -274,6 +274,36 @@ def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str
             _saturate(target.array, dataset.BitsStored, sample)
         _clear_unused_bits(target.array, *_placed(dataset, sample))
     return name
+
+
+def _with_pixels(image: ImageFile, syntax: uid.UID) -> FileDataset:
+    """What decoders ask for. Of encapsulated pixels their element is read, not the header again.
+
+    Raises
+    ------
+    UndecodablePixels, OSError
+    """
+    with image.source.open("rb") as file:
+        if syntax.is_encapsulated:
+            dataset = _described(image)
+            file.seek(image.pixels_at)
+            found = next(data_element_generator(file, *image.header.original_encoding), None)
+            if isinstance(found, RawDataElement) and found.tag == _PIXEL_TAG:
+                dataset[_PIXEL_TAG] = convert_raw_data_element(found)
+        else:
+            dataset = pydicom.dcmread(file, specific_tags=list(_OF_PIXELS))
+    if "PixelData" not in dataset:
+        raise UndecodablePixels("there is no Pixel Data element")
+    return dataset
+
+
+def _described(image: ImageFile) -> FileDataset:
+    """The description of the pixels, without them."""
+    header = image.header
+    there = {word: header[word] for word in _OF_PIXELS if word in header}
+    dataset = FileDataset("", {one.tag: one for one in there.values()}, file_meta=header.file_meta)
+    dataset.set_original_encoding(*header.original_encoding)
+    return dataset
 
 
 def _samples(dataset: Dataset, syntax: uid.UID) -> dict[int, Sample]:

@@ -1,0 +1,74 @@
+"""A series is read with two looks into each file: one at the header, one at the pixels."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom import uid
+
+from node.demo.ct_files import CtFiles
+from node.demo.phantom import ChestPhantom
+from node.series.read import read_series
+from storage.header import META_BYTES, named_syntax
+
+_seen: list[Counter[str]] = []
+
+
+def _hook(event: str, args: tuple[object, ...]) -> None:
+    if event == "open" and _seen:
+        _seen[-1][str(args[0])] += 1
+
+
+sys.addaudithook(_hook)
+
+
+@contextmanager
+def opened() -> Iterator[Counter[str]]:
+    """How often each file is opened meanwhile."""
+    _seen.append(Counter())
+    try:
+        yield _seen[-1]
+    finally:
+        _seen.pop()
+
+
+@pytest.mark.parametrize(
+    "syntax",
+    [uid.ExplicitVRLittleEndian, uid.ImplicitVRLittleEndian, uid.JPEGLSLossless, uid.RLELossless],
+)
+def test_each_file_is_opened_for_its_header_and_for_its_pixels_and_not_again(
+    syntax: str, phantom: ChestPhantom, tmp_path: Path
+) -> None:
+    paths = phantom.write(tmp_path, CtFiles(transfer_syntax=syntax))
+    with opened() as times:
+        volume = read_series(paths).volume
+    assert volume is not None
+    np.testing.assert_array_equal(volume.values(), phantom.truth.hu)
+    assert {times[str(path)] for path in paths} == {2}
+
+
+@pytest.mark.parametrize(
+    "syntax", [uid.ExplicitVRLittleEndian, uid.DeflatedExplicitVRLittleEndian, uid.JPEG2000Lossless]
+)
+def test_the_first_bytes_of_a_file_name_its_transfer_syntax(
+    syntax: str, phantom: ChestPhantom, tmp_path: Path
+) -> None:
+    path = phantom.write(tmp_path, CtFiles(transfer_syntax=syntax))[0]
+    assert named_syntax(path.read_bytes()[:META_BYTES]) == syntax
+
+
+def test_first_bytes_that_are_cut_short_or_foreign_name_none(phantom_paths: list[Path]) -> None:
+    whole = phantom_paths[0].read_bytes()
+    meta_end = 144 + pydicom.dcmread(phantom_paths[0]).file_meta.FileMetaInformationGroupLength
+    assert named_syntax(whole[:meta_end]) == uid.ExplicitVRLittleEndian
+    for cut in range(0, whole.index(b"\x02\x00\x10\x00UI") + 8 + 19, 7):
+        assert named_syntax(whole[:cut]) == ""
+    assert named_syntax(bytes(META_BYTES)) == ""
+    assert named_syntax(whole[:128] + b"DICM" + whole[meta_end:]) == ""
