@@ -241,8 +241,8 @@ def _facts(header: Dataset) -> Facts:
 def _read(tx: Transaction, study_id: int, revision: int) -> Study:
     every = shown.series_shown(tx, study_id)
     made = shown.own_results(tx, study_id)
-    images = [one for one in every if _is_of_images(one)]
-    others = [one for one in every if not _is_of_images(one)]
+    images = [one for one in every if is_of_images(one)]
+    others = [one for one in every if not is_of_images(one)]
     over = shown.members(tx, [one.id for one in others], _MOST_OBJECTS * 10)
     lying = [one for one in over if _lies_over(one, made)]
     images.sort(key=lambda one: (one.own, one.number is None, one.number or 0, one.id))
@@ -250,7 +250,8 @@ def _read(tx: Transaction, study_id: int, revision: int) -> Study:
     return Study(study_id, revision, tuple(images), tuple(others), tuple(newest), made)
 
 
-def _is_of_images(series: ShownSeries) -> bool:
+def is_of_images(series: ShownSeries) -> bool:
+    """Whether it has slices of its own to be looked at."""
     is_over = objects.form_of(series.sop_class_uid) is not None
     return not is_over and series.modality not in _IMAGES and "Rows" in series.header
 

@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
+from node.look.looker import is_of_images
 from node.web.access.roles import Role, needs, who
 from node.web.api.changing import Changes
 from node.web.asked import RowId
@@ -50,6 +51,7 @@ def routes(context: WebContext, render: Render, changes: Changes) -> Router:
             line=shown.line,
             card=shown.line.view,
             series=shown.series,
+            is_of_images=is_of_images,
             reader=shown.reader,
             seen=shown.seen,
             links=links,

@@ -9,10 +9,12 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from numpy.typing import NDArray
 from PIL import Image
 
 from analyzers.contract import Findings, Segment, Segmentation
+from storage import schema
 from storage.index import shown
 from tests.node.look.studies import ANATOMY, LUNG, RED, Chest, chest, hold_found, hold_results
 from tests.node.web.sites import Site
@@ -127,6 +129,28 @@ def test_a_picture_comes_in_each_form_that_is_asked_for(site: Site, one: Chest) 
         assert answer.headers["cache-control"] == "private, no-store"
         picture = Image.open(io.BytesIO(answer.content))
         assert (picture.format, max(picture.size)) == (kind, 96)
+
+
+def test_a_series_in_small_shows_what_was_found_and_is_drawn_anew_when_the_study_changes(
+    site: Site, one: Chest
+) -> None:
+    url = f"/studies/1/look/{one.series_id}/thumbnail.webp"
+    text = site.client.get("/studies/1", headers=PEOPLE).text
+    assert re.findall(r'class="pictured" href="([^"]+)"><img [^>]*src="([^"]+)" alt=""', text) == [
+        (f"/studies/1/look?series={one.series_id}", url)
+    ]
+    answer = site.client.get(url)
+    assert answer.headers["cache-control"] == "private, no-cache"
+    assert max(pixels(answer).shape) == 144
+    assert len(answer.content) < 8000
+    assert is_red(pixels(answer)).mean() > 0.005
+    known = {"If-None-Match": answer.headers["etag"]}
+    assert site.client.get(url, headers=known).status_code == 304
+    with site.database.write() as tx:
+        table = schema.studies
+        tx.execute(sa.update(table).values(revision=table.c.revision + 1))
+    assert site.client.get(url, headers=known).status_code == 200
+    assert site.client.get("/studies/1/look/99/thumbnail.webp").status_code == 404
 
 
 def test_neither_a_page_nor_an_address_in_it_holds_a_uid_or_a_name(site: Site, one: Chest) -> None:

@@ -17,7 +17,7 @@ from node.web.routers import Router
 from node.web.viewer.own import desk as desks
 from node.web.viewer.own import served
 from node.web.viewer.own import view as views
-from node.web.viewer.own.asked import QueryOf
+from node.web.viewer.own.asked import Asked, QueryOf
 from node.web.viewer.own.drawing import Drawing
 from storage import index
 
@@ -53,6 +53,14 @@ def routes(context: WebContext, render: Render) -> Router:
     ) -> Response:
         of_series = replace(asked, series=series_id)
         return await drawing.answered(request, lambda: served.stack(looker, study_id, of_series))
+
+    @router.get(f"{_SERIES}/thumbnail.webp")
+    async def thumbnail(request: Request, study_id: RowId, series_id: RowId) -> Response:
+        known = served.Known(request, context.version)
+        asked = Asked(series=series_id)
+        return await drawing.answered(
+            request, lambda: served.thumbnail(looker, study_id, asked, known)
+        )
 
     @router.get(f"{_SERIES}/{{number}}/values")
     async def values(

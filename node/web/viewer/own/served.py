@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
-from fastapi import HTTPException
+from fastapi import HTTPException, Request
 from fastapi.responses import JSONResponse, Response
 
 from node.look import pictures
 from node.look.looker import Looker
 from node.look.values_of import Numbers
 from node.results.pictures import colour_map
+from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.viewer.own import desk as desks
 from node.web.viewer.own.asked import Asked
 from node.web.viewer.own.stack_json import stack_shape
+from storage.errors import NotFound
 
-PICTURE_PX = 900
+PICTURE_PX, THUMBNAIL_PX = 900, 144
 KEPT = {"Cache-Control": "private, no-store"}
 """Browsers of a ward are shared: no picture stays in one."""
 _SCALE_PX = (256, 12)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a browser says that it has, and the version of the node, which may draw otherwise."""
+
+    request: Request
+    version: str
 
 
 def scale() -> Response:
@@ -52,11 +62,30 @@ def over(looker: Looker, study_id: int, asked: Asked) -> Response:
 
 def picture(looker: Looker, study_id: int, asked: Asked, form: str, longest: int) -> Response:
     """A slice with what lies over it."""
+    made = _drawn(looker, study_id, asked, form, longest)
+    return Response(made, 200, KEPT, pictures.MEDIA_TYPES[form])
+
+
+def thumbnail(looker: Looker, study_id: int, asked: Asked, known: Known) -> Response:
+    """A series in small: the slice of what was found on it, with that, else the middle one. known:
+    what the browser has already, which holds until the study changes."""
+    try:
+        revision = looker.study(study_id).revision
+    except NotFound as error:
+        raise HTTPException(404, str(error)) from error
+    tag = entity_tag("thumbnail", known.version, str(study_id), str(asked.series), str(revision))
+    same = unchanged(known.request, tag)
+    if same is not None:
+        return same
+    made = _drawn(looker, study_id, asked, pictures.WEBP, THUMBNAIL_PX)
+    return Response(made, 200, headers(tag), pictures.MEDIA_TYPES[pictures.WEBP])
+
+
+def _drawn(looker: Looker, study_id: int, asked: Asked, form: str, longest: int) -> bytes:
     desk = desks.desk(looker, study_id, asked)
     window = desks.window_of(desks.shades(looker, desk), desk.asked)
     look = desk.look(window, longest)
-    made = pictures.drawn(looker, desk.study, desk.stack, desk.index, look, form)
-    return Response(made, 200, KEPT, pictures.MEDIA_TYPES[form])
+    return pictures.drawn(looker, desk.study, desk.stack, desk.index, look, form)
 
 
 def _told(found: Numbers) -> dict[str, str]:

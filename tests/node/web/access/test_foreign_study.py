@@ -257,6 +257,7 @@ def test_who_is_not_shown_names_has_no_images(site: Site, foreign: Foreign) -> N
         "/studies/{study_id}/look/1/1/picture.png",
         "/studies/{study_id}/look/1/1/values",
         "/studies/{study_id}/look/1/stack",
+        "/studies/{study_id}/look/1/thumbnail.webp",
         "/open/studies/{study_id}",
         "/open/jobs/{job_id}",
         "/open?accession=FOREIGN-ACC",
