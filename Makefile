@@ -18,7 +18,7 @@ OCR := tesseract-ocr
 PEERS ?= $(HOME)/.cache/wetread-peers
 AXE := 4.10.3
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-query bench-results bench-viewer bench-idle docs peers pictures gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-people bench-query bench-results bench-viewer bench-idle docs peers pictures gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -82,6 +82,9 @@ bench-viewer: venv peers
 
 bench-idle: venv
 	$(BIN)/python -m benchmarks.idle $(ARGS)
+
+bench-people: venv
+	$(BIN)/python -m benchmarks.people $(ARGS)
 
 bench-scale: venv
 	$(BIN)/python -m benchmarks.scale

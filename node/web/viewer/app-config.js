@@ -111,6 +111,23 @@ function readByFrames({ retrieve }) {
   retrieve.prefetchInstanceFrames.isGuarded = true;
 }
 
+// OHIF asks for an object as the one part of many, and looks for its end byte by byte: asked for as it
+// is, it is there. An answer that is none is asked for again by OHIF, which tells the error.
+function readWhole({ retrieve }) {
+  const client = retrieve?.getWadoDicomWebClient?.();
+  if (!client || client.readsWhole) return;
+  const asPart = client.retrieveInstance.bind(client);
+  client.retrieveInstance = async asked => {
+    const { studyInstanceUID: study, seriesInstanceUID: series, sopInstanceUID: instance } = asked;
+    if (asked.mediaTypes || asked.progressCallback) return asPart(asked);
+    const address = `${client.wadoURL}/studies/${study}/series/${series}/instances/${instance}`;
+    const headers = { ...client.headers, Accept: 'application/dicom; transfer-syntax=*' };
+    const answer = await fetch(address, { headers });
+    return answer.ok ? answer.arrayBuffer() : asPart(asked);
+  };
+  client.readsWhole = true;
+}
+
 // One WebGL context for all viewports, as on phones. OHIF would make seven before it shows anything.
 function useOneContext() {
   const { getConfiguration, setConfiguration } = window.cornerstone;
@@ -205,6 +222,7 @@ const wetread = {
   onModeEnter({ servicesManager, extensionManager }) {
     const sources = extensionManager.getActiveDataSource();
     sources.forEach(readByFrames);
+    sources.forEach(readWhole);
     planeOf = planes(servicesManager.services, sources);
     const { displaySetService, segmentationService } = servicesManager.services;
     const added = displaySetService.EVENTS.DISPLAY_SETS_ADDED;

@@ -2,7 +2,7 @@
 
     python -m tests.node.web.pictures docs/pages
 
-Asks for chromium; the studies in them are made up.
+Asks for chromium, and OHIF for those of the viewer; the studies in them are made up.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL.Image import Image
+from PIL.Image import open as open_image
 
 from node.demo.phantom import ChestPhantom
 from tests.node.web import browser, conftest
 from tests.node.web.browser import Page
 from tests.node.web.everywhere import fill
 from tests.node.web.sites import PARTS, Site
+from tests.node.web.viewer import pictures as viewed
 
 WIDE, NARROW = (1280, 800), (360, 740)
 SHOWN = (("studies", "/"), ("study", "/studies/1"), ("alarms", "/alarms"))
 COLOURS = 64
+LARGEST_BYTES = 150_000
+"""Of a picture: whoever clones the project fetches them all."""
 UNFOLD = "document.querySelectorAll('#s1-more, .group').forEach((one) => { one.open = true; })"
 LOADED = """Promise.all([...document.images].filter((one) => one.src).map((one) => {
   one.loading = "eager";
@@ -44,7 +48,8 @@ def main(folder: Path) -> None:
                 page.open(f"http://127.0.0.1:{site.server.port}{path}")
                 page.run(UNFOLD)
                 page.run(LOADED)
-                _save(page, folder / f"{name}-{scheme}.png")
+                _save(folder / f"{name}-{scheme}.png", _seen(page))
+    viewed.take(lambda name, image: _save(folder / f"{name}.png", image))
 
 
 @contextmanager
@@ -59,10 +64,16 @@ def _opened(place: Path) -> Iterator[tuple[Site, Page]]:
             yield site, page
 
 
-def _save(page: Page, path: Path) -> None:
+def _seen(page: Page) -> Image:
     taken = base64.b64decode(page.call("Page.captureScreenshot", format="png")["data"])
-    with Image.open(io.BytesIO(taken)) as image:
-        image.convert("RGB").quantize(COLOURS).save(path, optimize=True)
+    with open_image(io.BytesIO(taken)) as image:
+        return image.convert("RGB")
+
+
+def _save(path: Path, image: Image) -> None:
+    image.quantize(COLOURS).save(path, optimize=True)
+    if (size := path.stat().st_size) > LARGEST_BYTES:
+        sys.exit(f"{path.name} has {size} bytes, more than {LARGEST_BYTES}: show less on it")
 
 
 if __name__ == "__main__":
