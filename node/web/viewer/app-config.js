@@ -99,33 +99,87 @@ const beside = {
   ],
 };
 
-// OHIF reads a segmentation as one file first, and turns its bits round where frames do not end with
-// a byte: then it is to read frame by frame, as it does where it cannot have the file.
-function readByFrames({ retrieve }) {
+// A segmentation of bits is read as one file, and its frames are opened from that, eight pixels at a
+// time. OHIF would look for the end of the file byte by byte, send each frame to a worker and back, open
+// it pixel by pixel, and turn round the bits of frames that do not end with a byte.
+const filesOfBits = new Map(); // by the image id of an instance, without its frame: bytes, pixels
+
+async function readBits(client, { instance }) {
+  const { StudyInstanceUID: study, SeriesInstanceUID: series, SOPInstanceUID: uid } = instance;
+  const address = `${client.wadoURL}/studies/${study}/series/${series}/instances/${uid}`;
+  const headers = { ...client.headers, Accept: 'application/dicom' };
+  const answer = await fetch(address, { headers });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  const pixels = instance.Rows * instance.Columns;
+  return { pixels, bytes: bitsAtEnd(await answer.arrayBuffer(), pixels * instance.NumberOfFrames) };
+}
+
+// Pixel data are what a segmentation ends with: tag, VR and length say whether they are.
+function bitsAtEnd(file, count) {
+  const length = 2 * Math.ceil(count / 16);
+  const at = file.byteLength - length - 12;
+  const head = at > 0 && new DataView(file, at, 12);
+  const isPixelData =
+    head &&
+    head.getUint32(0) === 0xe07f1000 &&
+    [0x4f42, 0x4f57].includes(head.getUint16(4)) && // OB, OW
+    head.getUint32(8, true) === length;
+  if (!isPixelData) throw new Error('the file does not end with its pixel data');
+  return new Uint8Array(file, at + 12, length);
+}
+
+const FOUR = Uint32Array.from({ length: 16 }, (_, four) =>
+  [0, 1, 2, 3].reduce((sum, bit) => sum + ((four >> bit) & 1) * 2 ** (8 * bit), 0)
+);
+
+function openBits({ bytes, pixels }, frame) {
+  const opened = new Uint32Array(2 * Math.ceil(pixels / 8));
+  const [begin, shift] = [Math.floor((frame * pixels) / 8), (frame * pixels) % 8];
+  for (let at = 0; at < opened.length / 2; at++) {
+    let eight = bytes[begin + at];
+    if (shift) eight = ((eight >> shift) | (bytes[begin + at + 1] << (8 - shift))) & 255;
+    if (!eight) continue;
+    opened[2 * at] = FOUR[eight & 15];
+    opened[2 * at + 1] = FOUR[eight >> 4];
+  }
+  return new Uint8Array(opened.buffer, 0, pixels);
+}
+
+// So long frames are opened without a pause in which the page answers.
+const AT_ONCE_MS = 20;
+let paused = 0;
+
+async function openFrame(file, imageId) {
+  if (performance.now() - paused > AT_ONCE_MS) {
+    await new Promise(done => setTimeout(done));
+    paused = performance.now();
+  }
+  const labels = openBits(file, imageId.split('/frames/')[1] - 1);
+  return { imageId, sizeInBytes: labels.length, voxelManager: {}, getPixelData: () => labels };
+}
+
+function openFromFiles() {
+  const { cache } = window.cornerstone;
+  const kept = cache.getImageLoadObject.bind(cache);
+  cache.getImageLoadObject = id => {
+    const file = filesOfBits.size && filesOfBits.get(id.split('/frames/')[0]);
+    return file ? { promise: openFrame(file, id) } : kept(id);
+  };
+}
+
+function readByBits({ retrieve }) {
   const whole = retrieve?.prefetchInstanceFrames;
   if (!whole || whole.isGuarded) return;
   retrieve.prefetchInstanceFrames = asked => {
     const { BitsAllocated, Rows, Columns } = asked.instance || {};
-    return BitsAllocated === 1 && (Rows * Columns) % 8 ? undefined : whole(asked);
+    if (BitsAllocated !== 1 || !asked.imageId) return whole(asked);
+    const key = asked.imageId.split('/frames/')[0];
+    const read = readBits(retrieve.getWadoDicomWebClient(), asked);
+    const kept = read.then(file => filesOfBits.set(key, file) && true);
+    const otherwise = () => (Rows * Columns) % 8 === 0 && whole(asked).done; // else frame by frame
+    return { done: kept.catch(otherwise), cancel: () => filesOfBits.delete(key) };
   };
   retrieve.prefetchInstanceFrames.isGuarded = true;
-}
-
-// OHIF asks for an object as the one part of many, and looks for its end byte by byte: asked for as it
-// is, it is there. An answer that is none is asked for again by OHIF, which tells the error.
-function readWhole({ retrieve }) {
-  const client = retrieve?.getWadoDicomWebClient?.();
-  if (!client || client.readsWhole) return;
-  const asPart = client.retrieveInstance.bind(client);
-  client.retrieveInstance = async asked => {
-    const { studyInstanceUID: study, seriesInstanceUID: series, sopInstanceUID: instance } = asked;
-    if (asked.mediaTypes || asked.progressCallback) return asPart(asked);
-    const address = `${client.wadoURL}/studies/${study}/series/${series}/instances/${instance}`;
-    const headers = { ...client.headers, Accept: 'application/dicom; transfer-syntax=*' };
-    const answer = await fetch(address, { headers });
-    return answer.ok ? answer.arrayBuffer() : asPart(asked);
-  };
-  client.readsWhole = true;
 }
 
 // One WebGL context for all viewports, as on phones. OHIF would make seven before it shows anything.
@@ -217,12 +271,12 @@ const wetread = {
     hangingProtocolService.addCustomAttribute('isBeside', 'Source of what was made', isBeside);
     useOneContext();
     forgetScrollsOfReplaced();
+    openFromFiles();
   },
   getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
   onModeEnter({ servicesManager, extensionManager }) {
     const sources = extensionManager.getActiveDataSource();
-    sources.forEach(readByFrames);
-    sources.forEach(readWhole);
+    sources.forEach(readByBits);
     planeOf = planes(servicesManager.services, sources);
     const { displaySetService, segmentationService } = servicesManager.services;
     const added = displaySetService.EVENTS.DISPLAY_SETS_ADDED;

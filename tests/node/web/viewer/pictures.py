@@ -17,6 +17,8 @@ from tests.node.web.viewer.ohif import Shown
 from tests.node.web.viewer.test_overlay import Known, analyzed, report_of
 from tests.node_process import Node, rule, running_node
 
+SMALL = {"width": 1100, "height": 680}
+"""Grey noise does not get any smaller."""
 Keep = Callable[[str, Image], None]
 """Takes a picture by its name."""
 
@@ -39,6 +41,7 @@ def _take(node: Node, shown: Shown, known: Known, keep: Keep) -> None:
         shown.page.wait_for_load_state("networkidle")
         keep(name, _seen(shown))
     shown.page.goto(f"http://{shown.host}/")
+    shown.page.set_viewport_size(SMALL)
     shown.follow(links.of_job(known.job))
     keep("ohif", _seen(shown))
     shown.page.goto(f"http://{shown.host}{report_of(shown.host, known).address}")

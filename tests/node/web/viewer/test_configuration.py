@@ -22,7 +22,7 @@ def run(steps: str, given: object) -> object:
     if program is None:
         pytest.skip("node is not installed: OHIF's configuration is not run")
     script = f"{PAGE}{SCRIPT.read_text()}\n;const given = {json.dumps(given)};"
-    script += f"console.log(JSON.stringify((() => {{ {steps} }})()))"
+    script += f"Promise.resolve((() => {{ {steps} }})()).then(JSON.stringify).then(console.log)"
     done = subprocess.run([program, "-"], input=script, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -97,3 +97,74 @@ def test_frames_of_a_map_are_put_on_the_slices_at_their_places() -> None:
       putInPlace({ instance: { PerFrameFunctionalGroupsSequence: frames } }, volume);
       return [...values];"""
     assert run(steps, [15, 10, 0]) == [3, 3, 0, 0, 2, 2, 1, 1]
+
+
+@pytest.mark.parametrize("pixels", [64, 126 * 98, 15])
+def test_frames_of_bits_are_opened_from_the_file_whether_or_not_they_end_with_a_byte(
+    pixels: int,
+) -> None:
+    frames = np.random.default_rng(2).integers(0, 2, (5, pixels), np.uint8)
+    bits = np.packbits(frames, axis=None, bitorder="little").tobytes()
+    bits += b"\0" * (len(bits) % 2)
+    head = b"\xe0\x7f\x10\x00OB\0\0" + len(bits).to_bytes(4, "little")
+    steps = """
+      const file = Uint8Array.from(given.file).buffer;
+      const bytes = bitsAtEnd(file, 5 * given.pixels);
+      return [0, 1, 2, 3, 4].map((at) => [...openBits({ bytes, pixels: given.pixels }, at)]);"""
+    file = b"DICM" + bytes(9) + head + bits
+    assert run(steps, {"file": list(file), "pixels": pixels}) == frames.tolist()
+
+
+READING = """
+  const asked = [];
+  const file = Uint8Array.from([...new Array(20).fill(0), 0xe0, 0x7f, 0x10, 0, 79, 87, 0, 0,
+                                2, 0, 0, 0, 5, 0]).buffer;
+  globalThis.fetch = (address, { headers }) => {
+    asked.push([address, headers]);
+    return Promise.resolve({ ok: given.ok, arrayBuffer: () => file });
+  };
+  window.cornerstone = { cache: { getImageLoadObject: () => 'of the cache' } };
+  openFromFiles();
+  const retrieve = {
+    prefetchInstanceFrames: () => ({ done: Promise.resolve('by OHIF'), cancel: () => 0 }),
+    getWadoDicomWebClient: () => ({ wadoURL: '/dicom-web', headers: { A: '1' } }),
+  };
+  [{ retrieve }, { retrieve }, {}].forEach(readByBits);
+  const instance = { StudyInstanceUID: '1', SeriesInstanceUID: '2', SOPInstanceUID: '3', Rows: 2,
+                     Columns: given.columns, NumberOfFrames: 2, BitsAllocated: given.bits };
+  const imageId = 'wadors:/3/frames/1';
+  const get = (id) => window.cornerstone.cache.getImageLoadObject(id);
+  const opened = async () => [...(await get('wadors:/3/frames/2').promise).getPixelData()];
+"""
+
+
+def test_a_segmentation_is_read_once_and_forgotten_when_it_is_opened() -> None:
+    steps = f"""{READING}
+      const reading = retrieve.prefetchInstanceFrames({{ instance, imageId }});
+      return reading.done.then(async (done) => {{
+        const found = [done, await opened(), get('wadors:/4/frames/1')];
+        reading.cancel();
+        return [...found, get(imageId), asked];
+      }});"""
+    head = {"A": "1", "Accept": "application/dicom"}
+    address = "/dicom-web/studies/1/series/2/instances/3"
+    given = {"ok": True, "bits": 1, "columns": 1}
+    cached = "of the cache"
+    assert run(steps, given) == [True, [1, 0], cached, cached, [[address, head]]]
+
+
+@pytest.mark.parametrize(
+    ("ok", "bits", "columns", "done"),
+    [
+        (False, 1, 4, "by OHIF"),
+        (False, 1, 3, False),
+        (True, 1, 400, "by OHIF"),
+        (True, 8, 1, "by OHIF"),
+    ],
+    ids=["not had", "not had, by frames", "ends otherwise", "no bits"],
+)
+def test_what_cannot_be_read_so_is_left_to_ohif(
+    ok: bool, bits: int, columns: int, done: object
+) -> None:
+    steps = f"{READING} return retrieve.prefetchInstanceFrames({{ instance, imageId }}).done;"
+    assert run(steps, {"ok": ok, "bits": bits, "columns": columns}) == done
