@@ -67,8 +67,24 @@ def enter_origins(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def insert_instances(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Rows as ``storage.index.adding.instance_row`` makes them."""
-    _INSTANCES.run(tx, rows)
+    """Rows as ``storage.index.adding.instance_row`` makes them.
+
+    PostgreSQL gets all in one statement: its driver takes each row of many on a way of its own.
+    """
+    if tx.dialect.name != "postgresql":
+        _INSTANCES.run(tx, rows)
+    elif rows:
+        plain = schema.PlainText()
+        told = [
+            {
+                **row,
+                "header": json.dumps(row["header"]),
+                "received_at": row["received_at"].isoformat(),
+                "calling_ae": plain.process_bind_param(row["calling_ae"], tx.dialect),
+            }
+            for row in rows
+        ]
+        _INSTANCES_AT_ONCE.run(tx, [{"rows": json.dumps(told)}])
 
 
 # --- statements -----------------------------------------------------------------------------------
@@ -108,13 +124,31 @@ def _receive(dialect: str) -> sa.Update:
     )
 
 
+def _instances_at_once(dialect: str) -> sa.Insert:
+    """The header is a text within the list: what JSON may say and no text, it keeps."""
+    table = schema.instances
+    columns = [
+        sa.column(name, sa.Text() if name == "header" else table.c[name].type)
+        for name in _OF_AN_INSTANCE
+    ]
+    listed = sa.cast(sa.bindparam("rows", type_=sa.Text), sa.JSON)
+    rows = sa.func.json_to_recordset(listed).table_valued(*columns, name="told")
+    told = rows.render_derived(with_types=True)
+    chosen = [
+        sa.cast(told.c.header, sa.JSON) if name == "header" else told.c[name]
+        for name in _OF_AN_INSTANCE
+    ]
+    return sa.insert(table).from_select(_OF_AN_INSTANCE, sa.select(*chosen)).inline()
+
+
 _KNOWN, _STUDY, _SERIES = Prepared(_known), Prepared(_study), Prepared(_series)
 _RECEIVE = Prepared(_receive)
 _ORIGINS = Prepared(
     lambda dialect: insert_missing(dialect, schema.study_origins), "study_id", "kind", "value"
 )
-_INSTANCES = Prepared(
-    lambda dialect: sa.insert(schema.instances).inline(),
+_OF_AN_INSTANCE = (
     *("series_id", "sop_instance_uid", "sop_class_uid", "transfer_syntax_uid", "instance_number"),
     *("header", "key", "size_bytes", "sha256", "received_at", "calling_ae"),
 )
+_INSTANCES = Prepared(lambda dialect: sa.insert(schema.instances).inline(), *_OF_AN_INSTANCE)
+_INSTANCES_AT_ONCE = Prepared(_instances_at_once)

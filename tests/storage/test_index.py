@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from dataclasses import replace
 
 import pytest
 import sqlalchemy as sa
@@ -66,6 +68,33 @@ def test_a_batch_may_hold_several_studies_and_series(database: Database) -> None
         "2": (1, 2),
     }
     assert count(database, schema.patients) == 1
+
+
+def _placed() -> sa.Select[tuple[object, ...]]:
+    table = schema.instances
+    names = ("received_at", "key", "size_bytes", "sha256", "calling_ae", "own")
+    return sa.select(*(table.c[name] for name in names))
+
+
+def test_rows_say_what_the_records_do_whatever_characters_are_in_a_header(
+    database: Database,
+) -> None:
+    odd = {"ImageType": ["\ud800", 'a"b\\u0041', "\0", None, 0.1]}
+    batch = [
+        replace(one, attributes=replace(one.attributes, instance=odd))
+        for one in (record(1), record(2))
+    ]
+    with database.write() as tx:
+        index.add(tx, batch)
+        header = sa.cast(schema.instances.c.header, sa.Text)
+        texts = list(tx.scalars(sa.select(header).order_by(schema.instances.c.id)))
+        rows = tx.execute(_placed().order_by(schema.instances.c.id)).all()
+    assert [json.loads(one) for one in texts] == [odd, odd]
+    for row, one in zip(rows, batch, strict=True):
+        assert row.received_at == one.received_at
+        placed = (row.key, row.size_bytes, row.sha256, row.calling_ae, row.own)
+        at = one.placement
+        assert placed == (at.key, at.size_bytes, at.sha256, one.calling_ae, False)
 
 
 def test_more_than_a_thousand_instances_go_in_at_once(database: Database) -> None:
