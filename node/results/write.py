@@ -271,6 +271,6 @@ def _write_report(
     kind: ObjectKind = ObjectKind.REPORT,
 ) -> None:
     path = files.write(document, "report.dcm", kind)
-    with files.judged():
+    with files.judged(), validator.Asked(path) as asked:
         gate.check_references(path, source, made)
-        gate.check_required(path, source)
+        gate.check_required(path, source, asked=asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import MutableSequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -25,9 +26,12 @@ _REPEATED = frozenset(
     for keyword in (
         *("PerFrameFunctionalGroupsSequence", "SourceImageSequence", "ReferencedSeriesSequence"),
         *("ReferencedInstanceSequence", "ReferencedSOPSequence", "ReferencedImageSequence"),
+        "ContentSequence",
     )
 )
 """Sequences with an item for every image or frame."""
+_WITH_CONTENT = b"\x40\x00\x30\xa7SQ"
+"""What a content item holds that has others below it: nothing stands for it."""
 _PIXEL_DATA = Tag("PixelData")
 
 
@@ -137,15 +141,23 @@ class Written:
             found = {self._key(one): one for one in reversed(list(items(value)))}
         except NotPlain:
             return list(dataset[tag].value)
-        return [self._reduced(_parsed(one)) for one in reversed(found.values())]
+        texts = dataset.original_character_set
+        return [self._reduced(_parsed(one, texts)) for one in reversed(found.values())]
 
-    def _key(self, item: bytes) -> tuple[tuple[bytes, ...], ...]:
+    def _key(self, item: bytes) -> object:
+        if _WITH_CONTENT in item:
+            return item
         return tuple(group.key for group in self._reader.groups(item))
 
 
-def _parsed(content: bytes) -> Dataset:
-    """An item of a sequence as a data set. Its texts are codes: ASCII."""
-    return read_dataset(BytesIO(content), is_implicit_VR=False, is_little_endian=True)
+def _parsed(content: bytes, character_set: str | MutableSequence[str]) -> Dataset:
+    """An item of a sequence as a data set, its texts in the character set of the object."""
+    return read_dataset(
+        BytesIO(content),
+        is_implicit_VR=False,
+        is_little_endian=True,
+        parent_encoding=character_set,
+    )
 
 
 def _held_back(dataset: Dataset, tag: BaseTag) -> DataElement:

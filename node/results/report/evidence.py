@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
@@ -10,6 +10,28 @@ from pydicom.uid import CTImageStorage
 
 from node.results.modules.source import HierarchicalReference
 from node.results.modules.subject import REQUIRED_OF_SUBJECT
+
+
+def asked_for(
+    listed: Sequence[HierarchicalReference], content: Iterable[Dataset]
+) -> list[HierarchicalReference]:
+    """Those that highdicom looks for or at: of the rest, ``hierarchy`` says all that it would."""
+    first, cited = listed[0], frozenset(_cited(content))
+    return [
+        one
+        for number, one in enumerate(listed)
+        if not number
+        or one.sop_instance_uid in cited
+        or one.study_instance_uid != first.study_instance_uid
+    ]
+
+
+def _cited(items: Iterable[Dataset]) -> Iterator[str]:
+    """What content items refer to, and those below them."""
+    for item in items:
+        for reference in item.get("ReferencedSOPSequence", ()):
+            yield str(reference.ReferencedSOPInstanceUID)
+        yield from _cited(item.get("ContentSequence", ()))
 
 
 def stand_ins(evidence: Iterable[HierarchicalReference]) -> list[Dataset]:

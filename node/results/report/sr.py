@@ -172,7 +172,7 @@ def _document(
 ) -> Dataset:
     listed = [HierarchicalReference.to(header) for header in source.headers] + list(made)
     document: Dataset = hd.sr.Comprehensive3DSR(
-        evidence=evidence.stand_ins(listed),
+        evidence=evidence.stand_ins(evidence.asked_for(listed, report)),
         content=report,
         series_instance_uid=uids.object_uid(provenance_.key, f"{form.role}-series"),
         series_number=SeriesNumbers(provenance_.key).next(form.number).series_number,

@@ -10,11 +10,14 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
+from analyzers.contract import Findings
 from node.results import prepared
 from node.results.errors import GateRefused
 from node.results.gate import gate, required, wellformed
 from node.results.gate.written import Written
 from node.results.objects import seg
+from node.results.report import sr
+from node.results.report.sr import Made
 from tests.node.results.sources import FIRST, PROVENANCE, ct_source, lungs
 
 
@@ -87,6 +90,81 @@ def test_every_fault_of_the_whole_is_one_of_what_stands_for_it(
     whole = faults(pydicom.dcmread(tmp_path / "seg.dcm"))
     assert faults(written.alike) == whole
     assert bool(whole) == (change is not CHANGES["nothing"])
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two structures, in letters beyond ASCII."""
+    path = tmp_path_factory.mktemp("sound") / "report.dcm"
+    source, finding = ct_source(), lungs()
+    encoded = seg.build(source, finding, PROVENANCE, FIRST)
+    findings = Findings((finding,), remarks=("Größe unsicher",))
+    made = sr.build(source, findings, Made({0: encoded}), PROVENANCE)
+    with path.open("wb") as file:
+        prepared.write(file, made)
+    return path
+
+
+def image(dataset: Any) -> Any:
+    """One of the library, in the midst of others."""
+    library = dataset.ContentSequence[-1]
+    return library.ContentSequence[0].ContentSequence[-3]
+
+
+CHANGES_OF_A_REPORT: dict[str, Callable[[Any], Any]] = {
+    "nothing": lambda d: None,
+    "no relationship": lambda d: delattr(image(d), "RelationshipType"),
+    "no value type": lambda d: delattr(image(d), "ValueType"),
+    "another value type": lambda d: setattr(image(d), "ValueType", "TEXT"),
+    "a value type of no standard": lambda d: setattr(image(d), "ValueType", "PICTURE"),
+    "no reference": lambda d: delattr(image(d), "ReferencedSOPSequence"),
+    "reference without UID": lambda d: delattr(
+        image(d).ReferencedSOPSequence[0], "ReferencedSOPInstanceUID"
+    ),
+    "name without meaning": lambda d: setattr(
+        image(d).ConceptNameCodeSequence[0], "CodeMeaning", ""
+    ),
+    "name without scheme": lambda d: delattr(
+        image(d).ConceptNameCodeSequence[0], "CodingSchemeDesignator"
+    ),
+    "attribute of no standard": lambda d: image(d).add_new((0x0020, 0x0002), "LO", "x"),
+    "a number beside an image": lambda d: setattr(image(d), "MeasuredValueSequence", [Dataset()]),
+    "evidence without class": lambda d: delattr(
+        d.CurrentRequestedProcedureEvidenceSequence[0]
+        .ReferencedSeriesSequence[0]
+        .ReferencedSOPSequence[4],
+        "ReferencedSOPClassUID",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES_OF_A_REPORT.values(), ids=list(CHANGES_OF_A_REPORT))
+def test_every_fault_of_a_report_is_one_of_what_stands_for_it(
+    change: Callable[[Any], Any], report: Path, tmp_path: Path
+) -> None:
+    dataset = pydicom.dcmread(report)
+    change(dataset)
+    dataset.save_as(tmp_path / "report.dcm", enforce_file_format=True)
+    whole = faults(pydicom.dcmread(tmp_path / "report.dcm"))
+    assert faults(Written(tmp_path / "report.dcm").alike) == whole
+    assert bool(whole) == (change is not CHANGES_OF_A_REPORT["nothing"])
+
+
+def test_of_a_reports_images_one_is_left_and_of_its_texts_all(report: Path) -> None:
+    alike, whole = Written(report).alike, pydicom.dcmread(report)
+    kept, listed = (one.ContentSequence[-1].ContentSequence[0] for one in (alike, whole))
+    images = [one for one in kept.ContentSequence if one.ValueType == "IMAGE"]
+    assert len(images) == 1 < len([o for o in listed.ContentSequence if o.ValueType == "IMAGE"])
+    assert texts(alike) == texts(whole)
+    assert any("Größe" in one for one in texts(whole))
+
+
+def texts(item: Any) -> list[str]:
+    own = [str(item.TextValue)] if "TextValue" in item else []
+    return own + [one for below in item.get("ContentSequence", ()) for one in texts(below)]
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR UI")
