@@ -72,7 +72,8 @@ bench: venv peers
 	$(BIN)/python -m benchmarks.end_to_end --device $(DEVICE)
 
 bench-receive: venv peers
-	$(BIN)/python -m benchmarks.receive
+	$(BIN)/python -m benchmarks.receive $(ARGS)
+	$(BIN)/python -m benchmarks.indexing
 
 bench-query: venv peers
 	$(BIN)/python -m benchmarks.query $(ARGS)

@@ -32,7 +32,7 @@ _SYNTAX = "1.2.840.10008.1.2.1"
 
 
 def _records(data: bytes, study: int, count: int) -> list[InstanceRecord]:
-    """Of one study; the data set is that of ``benchmarks.receive``."""
+    """Of one study; the data set is that of ``benchmarks.fresh_images``."""
     of_study = data.replace(b"2.25.9000000000", b"2.25.9%09d" % study)
     return [_record(of_study, study, number) for number in range(count)]
 
@@ -116,8 +116,8 @@ def _run(side: Side, words: tuple[Any, ...]) -> float:
 
 def main() -> None:
     if sys.argv[1:2] == ["--measure"]:
-        file, count, associations, a_second, url = sys.argv[2:]
-        print(measure(Path(file), int(count), int(associations), int(a_second), url))
+        data_set, count, associations, a_second, url = sys.argv[2:]
+        print(measure(Path(data_set), int(count), int(associations), int(a_second), url))
         return
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=5)
@@ -126,7 +126,7 @@ def main() -> None:
         "--url", default="", help="of empty PostgreSQL databases, with {side} for then and now"
     )
     options = parser.parse_args()
-    from benchmarks.receive import image
+    from benchmarks.fresh_images import image
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "image.dcm"

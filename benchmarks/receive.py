@@ -1,8 +1,9 @@
 """How fast instances are received, beside Orthanc, DCMTK's storescp and stock pynetdicom.
 
-All sides run in turn on the same disk and get the same files from the same sender. Given are
-medians and the ratios of medians; a side's rate counts until its last answer, and the node's until
-the last instance is in its index. Senders with Nagle's algorithm on stall at the peers for minutes:
+A side is this node at an earlier commit (``benchmarks.earlier``), too. All sides run in turn on the
+same disk and get the same files from the same sender. Given are medians and the ratios of medians,
+and the CPU of one instance; a side's rate counts until its last answer, and the node's until the
+last instance is in its index. Senders with Nagle's algorithm on stall at the peers for minutes:
 there, fewer instances are sent.
 """
 
@@ -21,17 +22,14 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
-
+from benchmarks import earlier
+from benchmarks.fresh_images import Images
 from benchmarks.modality import Modality
 from benchmarks.receivers import Side, orthanc, stock, storescp, wetread
 
+THEN = "Wetread, then"
 UNSYNCED = "Wetread, sync = false"
 TWO = "Wetread, processes = 2"
-_PLACE = b"2.25.9000000000"
-_sets = iter(range(1, 1_000_000_000))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +55,18 @@ class Table:
 
     rows: list[str] = field(default_factory=list)
 
-    def add(self, work: str, unit: str, values: dict[str, list[float]], more: str = "") -> None:
-        """One row a side, with the ratio of the node to it. All values: the more, the better."""
+    def add(
+        self,
+        work: str,
+        unit: str,
+        values: dict[str, list[float]],
+        more: str = "",
+        costs: dict[str, list[float]] | None = None,
+    ) -> None:
+        """One row a side, with the ratio of the node to it. All values: the more, the better.
+
+        ``costs``: seconds of CPU for one, by side.
+        """
         ours = statistics.median(values["Wetread"])
         others = [statistics.median(values[one]) for one in (UNSYNCED, TWO) if one in values]
         for side, figures in values.items():
@@ -66,7 +74,9 @@ class Table:
             spread = f"{min(figures):.4g} – {max(figures):.4g}"
             ratio = f"{ours / middle:.2f}"
             other = " | ".join(f"{one / middle:.2f}" for one in others) or "|"
-            note = more if side == "Wetread" else ""
+            cpu_us = 1e6 * statistics.median((costs or {}).get(side, [0.0]))
+            said = (f"CPU {cpu_us:.0f} µs" if cpu_us else "", more if side == "Wetread" else "")
+            note = "; ".join(one for one in said if one)
             row = (
                 f"| {work} | {side} | {middle:.4g} {unit} | {spread} | {ratio} | {other} | {note} |"
             )
@@ -77,72 +87,6 @@ class Table:
         ratios = "Wetread ÷ side | unsynced ÷ side | two processes ÷ side"
         head = f"| work | side | median | range | {ratios} | |"
         return "\n".join([head, "|---|---|---|---|---|---|---|---|", *self.rows])
-
-
-class Images:
-    """Files of one kind; every call gives them under UIDs that nobody has seen."""
-
-    def __init__(self, folder: Path, count: int, rows: int) -> None:
-        self._folder = folder
-        self._count = count
-        dataset = image(rows)
-        dataset.save_as(folder.with_suffix(".dcm"), enforce_file_format=True)
-        self._template = folder.with_suffix(".dcm").read_bytes()
-
-    def fresh(self) -> Path:
-        """A folder with one study. Files are written over: ext4 makes new ones slowly for some
-        seconds after others were deleted, which would count against the receivers."""
-        self._folder.mkdir(exist_ok=True)
-        study = b"2.25.9%09d" % next(_sets)
-        whole = self._template.replace(_PLACE, study)
-        for number in range(self._count):
-            data = whole.replace(b".1.1000000", b".1.%07d" % (1_000_001 + number))
-            (self._folder / f"{number:06d}.dcm").write_bytes(data)
-        os.sync()  # not while the next side is timed
-        return self._folder
-
-
-def image(rows: int) -> Dataset:
-    """A CT image as a scanner makes it, of so many rows and columns."""
-    chance = np.random.default_rng(rows)
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    study = _PLACE.decode()
-    dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, f"{study}.1.1000000"
-    dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, f"{study}.1"
-    dataset.FrameOfReferenceUID = f"{study}.2"
-    dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    dataset.Modality, dataset.Manufacturer = "CT", "BENCH"
-    for keyword in ("StudyDate", "SeriesDate", "AcquisitionDate", "ContentDate"):
-        setattr(dataset, keyword, "20260105")
-    for keyword in ("StudyTime", "SeriesTime", "AcquisitionTime", "ContentTime"):
-        setattr(dataset, keyword, "093000.25")
-    dataset.SpecificCharacterSet = "ISO_IR 100"
-    dataset.PatientName, dataset.PatientID = "Bench^Patient", "BENCH"
-    dataset.PatientBirthDate, dataset.PatientSex, dataset.PatientAge = "19600101", "O", "066Y"
-    dataset.AccessionNumber, dataset.StudyID = "BENCH01", "1"
-    dataset.StudyDescription, dataset.SeriesDescription = "CHEST", "CHEST 2.5 LUNG"
-    dataset.ManufacturerModelName, dataset.StationName = "BENCH 1", "CT1"
-    dataset.BodyPartExamined, dataset.ProtocolName = "CHEST", "CHEST ROUTINE"
-    dataset.KVP, dataset.SliceThickness = "120", "2.5"
-    dataset.ConvolutionKernel, dataset.PatientPosition = "B60f", "HFS"
-    dataset.SeriesNumber, dataset.InstanceNumber, dataset.AcquisitionNumber = 2, 1, 1
-    dataset.ImagePositionPatient = ["-175.5", "-175.5", "-120.25"]
-    dataset.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
-    dataset.PixelSpacing, dataset.SliceLocation = ["0.703125", "0.703125"], "-120.25"
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
-    dataset.Rows = dataset.Columns = rows
-    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
-    dataset.PixelRepresentation = 0
-    dataset.RescaleIntercept, dataset.RescaleSlope = "-1024", "1"
-    dataset.WindowCenter, dataset.WindowWidth = ["-600", "40"], ["1500", "400"]
-    for number in range(30):  # what a scanner adds of its own
-        dataset.add_new(0x00090010, "LO", "BENCH PRIVATE")
-        dataset.add_new(0x00091000 + number, "LO", f"private value {number}")
-    pixels = chance.integers(0, 4096, (rows, rows), dtype=np.uint16)
-    dataset.PixelData = pixels.tobytes()
-    return dataset
 
 
 # --- works ----------------------------------------------------------------------------------------
@@ -186,12 +130,15 @@ class Bench:
         ):
             images = Images(self._folder / f"resend{rows}", count, rows)
             values: dict[str, list[float]] = {"Wetread": [], "Wetread, new": []}
+            costs: dict[str, list[float]] = {one: [] for one in values}
             with wetread(self._folder / f"resend-node{rows}") as side:
                 for _ in range(self._plan.runs):
                     folder = images.fresh()
-                    values["Wetread, new"].append(_send([folder], side, count))
-                    values["Wetread"].append(_send([folder], side, count))
-            self._table.add(f"{count} × {size}, sent again", "/s", values)
+                    for name in ("Wetread, new", "Wetread"):
+                        before = side.cpu_s()
+                        values[name].append(_send([folder], side, count))
+                        costs[name].append((side.cpu_s() - before) / count)
+            self._table.add(f"{count} × {size}, sent again", "/s", values, costs=costs)
 
     def four(self) -> None:
         """Four senders, a quarter of the instances each."""
@@ -201,6 +148,7 @@ class Bench:
             f"4 associations, {4 * count} × 36 kB",
             lambda side: _send([one.fresh() for one in images], side, 4 * count),
             "four-sides",
+            4 * count,
             with_stock=False,
         )
 
@@ -224,6 +172,7 @@ class Bench:
             f"{self._plan.echoes} × C-ECHO, one association",
             lambda side: _echo(side, self._plan.echoes),
             "echo-sides",
+            self._plan.echoes,
             with_stock=True,
         )
 
@@ -243,24 +192,31 @@ class Bench:
         print(row, flush=True)
 
     def growth(self) -> None:
-        """Small instances with a full index, and in turn with an empty one."""
+        """Small instances with a full index, now and then, and in turn with an empty one."""
         count = self._plan.small
         images = Images(self._folder / "growth", count, 128)
-        values: dict[str, list[float]] = {"Wetread": [], "Wetread, empty index": []}
-        with wetread(self._folder / "grown-node"):
-            pass  # makes the tables
-        _fill(self._folder / "grown-node" / "node" / "wetread.db", self._plan.rows)
+        checkouts = {"Wetread": None, "Wetread, empty index": None, THEN: _then()}
+        values: dict[str, list[float]] = {name: [] for name in checkouts}
+        homes = {name: self._folder / f"node-{number}" for number, name in enumerate(values)}
+        for name, checkout in checkouts.items():
+            if name == "Wetread, empty index":
+                continue
+            with wetread(homes[name], checkout=checkout):
+                pass  # makes the tables
+            _fill(homes[name] / "node" / "wetread.db", self._plan.rows)
         with ExitStack() as stack:
-            grown = stack.enter_context(wetread(self._folder / "grown-node"))
-            empty = stack.enter_context(wetread(self._folder / "empty-node"))
+            sides = [
+                stack.enter_context(wetread(homes[name], name, checkout=checkout))
+                for name, checkout in checkouts.items()
+            ]
             for _ in range(self._plan.runs):
-                values["Wetread"].append(_send([images.fresh()], grown, count))
-                values["Wetread, empty index"].append(_send([images.fresh()], empty, count))
+                for side in sides:
+                    values[side.name].append(_send([images.fresh()], side, count))
         self._table.add(f"{self._plan.rows} rows in the index", "/s", values)
 
     def _store(self, name: str, images: Images, count: int, folder: str) -> None:
         self._compare(
-            name, lambda side: _send([images.fresh()], side, count), folder, with_stock=True
+            name, lambda side: _send([images.fresh()], side, count), folder, count, with_stock=True
         )
 
     def _compare(
@@ -268,15 +224,18 @@ class Bench:
         name: str,
         work: Callable[[Side], float],
         folder: str,
-        with_stock: bool,
+        count: int = 0,
+        with_stock: bool = True,
         runs: int = 0,
         nagle: bool = False,
     ) -> None:
         home = self._folder / folder
         values: dict[str, list[float]] = {}
+        costs: dict[str, list[float]] = {}
         with ExitStack() as stack:
             sides = [
                 stack.enter_context(wetread(home / "synced")),
+                stack.enter_context(wetread(home / "then", THEN, checkout=_then())),
                 stack.enter_context(
                     wetread(home / "unsynced", UNSYNCED, "[storage]\nsync = false")
                 ),
@@ -288,11 +247,21 @@ class Bench:
                 sides.append(stack.enter_context(stock(home / "stock")))
             for _ in range(runs or self._plan.runs):
                 for side in sides:
+                    before = side.cpu_s()
                     values.setdefault(side.name, []).append(work(side))
+                    if count:
+                        costs.setdefault(side.name, []).append((side.cpu_s() - before) / count)
         shutil.rmtree(home, ignore_errors=True)
         lag_ms = 1000 * max(_lags, default=0.0)
         _lags.clear()
-        self._table.add(name, "/s", values, f"index behind the last answer ≤ {lag_ms:.0f} ms")
+        self._table.add(
+            name, "/s", values, f"index behind the last answer ≤ {lag_ms:.0f} ms", costs
+        )
+
+
+def _then() -> earlier.Side:
+    """The commit that goals are ratios to."""
+    return earlier.sides()[0]
 
 
 _lags: list[float] = []

@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import earlier
+
 START_S = 60
 SETTLE_S = 60
 
@@ -49,12 +51,32 @@ class Side:
     page: str = ""
     """Where the node's pages are, without a slash at the end."""
 
+    def cpu_s(self) -> float:
+        """Seconds of CPU that it has taken until now, with its children."""
+        return _ticks(self.pid) / os.sysconf("SC_CLK_TCK")
+
+
+def _ticks(pid: int) -> int:
+    """Of a process, of those that it waited for, and of those that it has now."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        tasks = list(Path(f"/proc/{pid}/task").iterdir())
+        words = [word for task in tasks for word in (task / "children").read_text().split()]
+    except FileNotFoundError:  # it has just ended: its parent counts it
+        return 0
+    return sum(map(int, fields[11:15])) + sum(_ticks(int(word)) for word in words)
+
 
 @contextmanager
 def wetread(
-    folder: Path, name: str = "Wetread", settings: str = "", dimse: str = ""
+    folder: Path,
+    name: str = "Wetread",
+    settings: str = "",
+    dimse: str = "",
+    checkout: earlier.Side | None = None,
 ) -> Iterator[Side]:
-    """The real node: receiver, index, status page, workers, no rules."""
+    """The real node, of another ``checkout`` if one is given: receiver, index, status page,
+    workers, no rules."""
     folder.mkdir(parents=True, exist_ok=True)
     config = folder / "config.toml"
     config.write_text(
@@ -68,6 +90,8 @@ def wetread(
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            cwd=checkout.folder if checkout else None,
+            env=checkout.environment() if checkout else None,
         )
     try:
         port, page = _ports(process, folder / "node.log")

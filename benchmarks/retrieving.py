@@ -14,7 +14,7 @@ from benchmarks import transfers
 from benchmarks.archives import Archive, dcmqrscp, orthanc, wetread
 from benchmarks.comparison import Goal, Table
 from benchmarks.crowd import Crowd
-from benchmarks.receive import Images
+from benchmarks.fresh_images import Images
 from benchmarks.transfers import INSTANCES, JSON, Browser, get_frames, send, timed
 
 _CONNECTIONS = 6
