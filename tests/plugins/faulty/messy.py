@@ -79,7 +79,7 @@ MESSES: dict[str, Callable[[], object]] = {
     "socket": _socket,
     "output": _close_output,
     "handler": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN),
-    "alarm": lambda: signal.alarm(1),
+    "alarm": lambda: signal.alarm(600),
     "directory": lambda: os.chdir("/"),
     "lost directory": _lost_directory,
     "environment": lambda: os.environ.update(PATIENT=SECRET),
