@@ -170,6 +170,14 @@ class Node:
             self._auditing.trail,
         )
         self.uploads = parts.uploads(self.settings, self.store, self._callbacks(), self._clock)
+        self._told = parts.told(
+            self.settings,
+            self.database,
+            self.uploads.receiver,
+            self._open_studies,
+            self._clock,
+            lambda: self._completing.wake(),
+        )
         self._completion = Completion(
             self.database,
             self.settings.completion,
@@ -178,9 +186,11 @@ class Node:
             self._clock,
             self._indexer.open_studies,
             self._passed,
+            self._told.vouched,
         )
         heartbeat = self.health.part("completion", works_s=parts.PLANNING_S)
         self._completing = Loop(self._complete, heartbeat, parts.COMPLETION_S)
+        self._telling = parts.telling(self._told, self.health)
 
     def _make_work(self) -> None:
         """From due jobs to results."""
@@ -315,6 +325,7 @@ class Node:
     def _loops(self) -> list[Loop]:
         return [
             self._completing,
+            *self._telling,
             *self._couriers,
             *self._fetchers,
             self._analyses,

@@ -26,6 +26,7 @@ from node.dimse.entity import Entity
 from node.dimse.receivers.pool import Callbacks, ReceiverPool
 from node.dimse.receivers.process import ProcessSettings
 from node.dimse.scu import peers
+from node.dimse.scu.sender import Timeouts
 from node.dimse.services import offered
 from node.dimse.services.commitment import CommitmentService
 from node.dimse.services.offered import Means
@@ -35,6 +36,7 @@ from node.fetch.audited import FetchTeller
 from node.fetch.dimse_source import DimseSource
 from node.fetch.fetching import Fetching
 from node.fetch.source import Source
+from node.fetch.told import Told
 from node.fetch.web_source import WebSource
 from node.intake.corrections import Corrections
 from node.intake.earlier_results import EarlierResults
@@ -70,6 +72,9 @@ IDLE_S = 2.0
 """How long what delivers rests when it is not woken."""
 REPORTS_S = 0.5
 GAPS_S = 15.0
+TOLD_S = 0.5
+PROMPT = Timeouts(connect_s=5, negotiation_s=5, response_s=10, network_s=10)
+"""For questions whose answer only saves waiting."""
 RETENTION_S = 5.0
 CERTIFICATES_S = 3600.0
 EARLIER_S = 3600.0
@@ -223,6 +228,32 @@ def fetchers(
         made = Fetching(source, database, arrivals, clock, heartbeat.beat, told)
         loops.append(Loop(made.step, heartbeat, IDLE_S, made.stopping))
     return loops
+
+
+def told(
+    settings: Settings,
+    database: Database,
+    receiver: Receiver,
+    open_studies: Callable[[], Set[str]],
+    clock: Clock,
+    on_complete: Callable[[], None],
+) -> Told:
+    """What the archives say that send studies and are asked what they have."""
+    title = settings.node.ae_title
+    tellers = {
+        one.ae_title: DimseSource(peers.destination_peer(one, title), title, receiver, PROMPT)
+        for one in settings.archives
+        if one.tells_what_it_has
+    }
+    return Told(tellers, database, open_studies, clock, on_complete)
+
+
+def telling(told: Told, health: Health) -> list[Loop]:
+    """Asks them; nothing runs where there are none."""
+    if not told.has_tellers:
+        return []
+    heartbeat = health.part("what senders tell", works_s=TRANSFER_S)
+    return [Loop(told.step, heartbeat, TOLD_S)]
 
 
 def owed_analyses(

@@ -14,6 +14,9 @@ class ArchiveSettings(CalledSettings):
 
     name: Annotated[Name, example("archive")]
     """What `wetread fetch --from` calls it."""
+    tells_what_it_has: Annotated[bool, example(True)] = False
+    """Whether it is asked (C-FIND), once it has sent images of a study, what it has of that study:
+    when all is here, the quiet period is not waited for."""
 
 
 class WebArchiveSettings(WebCalledSettings):

@@ -1,13 +1,14 @@
 """Decides that a study is complete, and enters its jobs in the same transaction.
 
-Evidence: every announced instance is there (see ``announced``); or else every association that
-brought the study has ended, and nothing came for the quiet period. A late image re-opens the study
+Evidence: every announced instance is there (see ``announced``), or all that the sender has, as it
+says itself (``vouched``); or else every association that brought the study has ended, and nothing
+came for the quiet period. A late image re-opens the study
 (see ``storage.index.add``); it is completed again with new jobs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,7 +16,7 @@ import structlog
 
 from node.clock import Clock
 from node.config.tables import CompletionSettings
-from node.intake.announced import EVIDENCE, Announced
+from node.intake.announced import EVIDENCE, Announced, Word
 from node.intake.planning import Planner
 from node.observe.logs import study_digest
 from node.observe.passages import Passage, Passed, Stage, unobserved
@@ -31,6 +32,7 @@ from storage.records import (
 
 log = structlog.get_logger(__name__)
 
+TOLD = "all that its sender has of it is there"
 QUIET = "associations ended, quiet period over"
 
 AT_ONCE = 20
@@ -44,6 +46,7 @@ class Completion:
 
     open_studies: UIDs of the studies that live associations or the index queue are bringing.
     indexing: UIDs of those that the index queue is bringing.
+    told: of open studies those that are complete as their sender says.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Completion:
         clock: Clock,
         indexing: Callable[[], Set[str]] = frozenset,
         passed: Passed = unobserved,
+        told: Callable[[Sequence[OpenStudy]], Sequence[OpenStudy]] = lambda studies: (),
     ) -> None:
+        self._told = told
         self._announced = Announced(database, settings.announced_wait_s, indexing)
         self._database = database
         self._settings = settings
@@ -87,6 +92,7 @@ class Completion:
         quiet = timedelta(seconds=self._settings.quiet_period_s)
         word = self._announced.step(now)
         vouched = [_Due(study, EVIDENCE) for study in word.vouched]
+        vouched += [_Due(study, TOLD) for study in self._told_of(word)]
         if now - self._started_at < quiet:
             return vouched  # senders that a restart cut off get the quiet period to come back
         known = {one.study.id for one in vouched}
@@ -95,6 +101,14 @@ class Completion:
             for study in self._closed([one for one in word.open if _is_quiet(one, now, quiet)], now)
             if study.id not in known and study.study_instance_uid not in word.held
         ]
+
+    def _told_of(self, word: Word) -> list[OpenStudy]:
+        """Complete as their senders say, nothing more being on its way or announced."""
+        found = [one for one in self._told(word.open) if one not in word.vouched]
+        if not found:
+            return []
+        not_yet = word.held | self._open_studies()
+        return [one for one in found if one.study_instance_uid not in not_yet]
 
     def _closed(self, due: list[OpenStudy], now: datetime) -> list[OpenStudy]:
         if not due:

@@ -1,7 +1,15 @@
 """The index of what is stored: patients, studies, series, instances; and when a study is due."""
 
 from storage.index.adding import add, correct
-from storage.index.completing import OpenStudy, complete, due_studies, note, open_studies
+from storage.index.completing import (
+    Brought,
+    OpenStudy,
+    brought,
+    complete,
+    due_studies,
+    note,
+    open_studies,
+)
 from storage.index.own import CameBack, add_own, came_back, drop_own, take_instead
 from storage.index.reading import (
     Glance,
@@ -17,11 +25,13 @@ from storage.index.reading import (
 )
 
 __all__ = [
+    "Brought",
     "CameBack",
     "Glance",
     "OpenStudy",
     "add",
     "add_own",
+    "brought",
     "came_back",
     "complete",
     "correct",

@@ -51,6 +51,31 @@ def open_studies(tx: Transaction) -> list[OpenStudy]:
     return [OpenStudy(*row) for row in tx.execute(ordered)]
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What is there of a study: from outside, with who sent it by AE title; and the node's own."""
+
+    instances: frozenset[str]
+    senders: frozenset[str]
+    own: frozenset[str]
+
+
+def brought(tx: Transaction, study_id: int) -> Brought:
+    """The SOP instances of a study, by where they came from."""
+    table, series = schema.instances, schema.series
+    query = (
+        sa.select(table.c.sop_instance_uid, table.c.calling_ae, series.c.own)
+        .select_from(table.join(series, table.c.series_id == series.c.id))
+        .where(series.c.study_id == study_id)
+    )
+    rows = tx.execute(query).all()
+    return Brought(
+        frozenset(uid for uid, _, own in rows if not own),
+        frozenset(sender for _, sender, own in rows if not own),
+        frozenset(uid for uid, _, own in rows if own),
+    )
+
+
 def complete(
     tx: Transaction,
     study_id: int,
