@@ -46,6 +46,25 @@ MADE_BY_TYPE: Mapping[str, re.Pattern[str]] = MappingProxyType(
 """In Image Type only: descriptions call thin plain slices so that reformats are made of, and say
 "lung screen" of whom is screened."""
 
+WORN = re.compile(
+    r"\b(W|WITH|W O|WO|WITHOUT|NO|IN|MIT|OHNE|FACE|HEAD|FIXATION|IMMOBILI[SZ]ATION|THERMO\w*|"
+    r"AIRWAY|LARYNGEAL|OXYGEN) MASK\b"
+)
+"""A mask that a person wears, for radiotherapy or to breathe."""
+BY_CODE: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(("113072", "113073"), "it is a reformat of other slices"),
+        **dict.fromkeys(
+            ("113048", "113051", "113074", "113075", "113078", "113079"),
+            "it is a projection of several slices",
+        ),
+        "113062": "it is a subtraction",
+        **dict.fromkeys(("113047", "113076"), "it is a mask or a threshold"),
+        "129104": "it is a map computed from other images",
+    }
+)
+"""Derivation Code Sequence (CID 7203); what is not here leaves slices what they were."""
+
 
 def is_derived(facts: SeriesFacts) -> bool:
     """Whether the header says that the images were computed from others."""
@@ -55,10 +74,20 @@ def is_derived(facts: SeriesFacts) -> bool:
 def made(facts: SeriesFacts) -> str:
     """How derived images were made, in words; empty where the header does not name it."""
     kinds = _words(" ".join(facts.image_type))
-    said = f"{kinds} {_words(facts.description)}" if is_derived(facts) else kinds
+    described = WORN.sub(" ", _words(facts.description))
+    said = f"{kinds} {described}" if is_derived(facts) else kinds
     by_both = (reason for reason, words in MADE.items() if words.search(said))
     by_type = (reason for reason, words in MADE_BY_TYPE.items() if words.search(kinds))
     return next(by_both, next(by_type, ""))
+
+
+def derivation(facts: SeriesFacts) -> str:
+    """How images that were read were made, by Derivation Code Sequence and Derivation Description,
+    in words; empty where they do not say, or where slices stay what they were."""
+    coded = next((BY_CODE[one] for one in facts.derivation if one in BY_CODE), "")
+    said = " ".join(WORN.sub(" ", _words(one)) for one in facts.derivation)
+    named = {**MADE, **MADE_BY_TYPE}
+    return coded or next((why for why, words in named.items() if words.search(said)), "")
 
 
 def is_plain(facts: SeriesFacts) -> bool:

@@ -29,7 +29,7 @@ class InputContract:
     views: frozenset[str] = frozenset()
     """View Positions of a radiograph; one whose header gives none is accepted."""
     youngest_years: float | None = None
-    """Of the person examined; one whose header gives no age is accepted."""
+    """Of the person examined; one whose header gives no age is accepted, and the report says so."""
 
     def require_units(self, volume: Volume) -> None:
         """Whoever asks for HU is given HU.
@@ -64,16 +64,29 @@ class InputContract:
         Raises
         ------
         NotApplicable
-            The header says that a CT is derived, and it has the few values of a mask or a screen.
+            The header says that a CT is derived, and how; or it has the few values of a mask or a
+            screen.
         """
-        if not self._called_derived(volume):
+        if volume.facts is None or not self._called_derived(volume):
             return
+        if how := image_type.derivation(volume.facts):
+            raise NotApplicable(f"{how}, slices as scanned are needed")
         count = image_type.different_values(volume)
         if count < image_type.FEWEST_VALUES:
             raise NotApplicable(
                 f"The images are derived and hold {count} different values only, as masks and"
                 " captures of a screen do; slices as scanned are needed."
             )
+
+    def cautions(self, volume: Volume) -> tuple[str, ...]:
+        """Why not to rely on an answer although the input was accepted."""
+        limit = self.youngest_years
+        if limit is None or volume.subject.age_years is not None:
+            return ()
+        return (
+            f"The header gives no age: this method knows persons from {limit:g} years on only, and"
+            " does not notice a child.",
+        )
 
     def remarks(self, volume: Volume) -> tuple[str, ...]:
         """What a reader has to know of the input that was accepted."""

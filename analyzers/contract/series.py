@@ -66,3 +66,6 @@ class SeriesFacts:
     are read, not of the index."""
     kernel: tuple[str, ...] = ()
     """Convolution Kernel of CT, as the maker names it; known as ``orientation`` is."""
+    derivation: tuple[str, ...] = ()
+    """Codes of Derivation Code Sequence and what Derivation Description says; known as
+    ``orientation`` is."""

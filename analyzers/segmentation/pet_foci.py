@@ -78,7 +78,10 @@ def delineate(
     rule: Rule,
     valid: Mask | None = None,
 ) -> list[Focus]:
-    """The foci, each cut by its own threshold; hottest first. valid: None: all was measured."""
+    """The foci, each cut by its own threshold, if anything is above it; hottest first.
+
+    valid: None: all was measured.
+    """
     import cc3d
     from scipy import ndimage
 
@@ -100,7 +103,9 @@ def delineate(
         around = Neighbourhood(suv[window], body, distance, others)
         threshold = rule(around)
         mask = (around.suv >= threshold) & (distance <= MARGIN_MM) & ~around.others
-        found.append(Focus(window, _reached(mask, body), threshold))
+        reached = _reached(mask, body)
+        if reached.any():
+            found.append(Focus(window, reached, threshold))
     found.sort(key=lambda one: -float(suv[one.window][one.mask].max(initial=0.0)))
     return found
 

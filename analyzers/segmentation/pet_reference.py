@@ -63,8 +63,30 @@ def reference_at(
     return ReferenceUptake(mean, deviation, centre)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Liver:
+    """The even core of the liver, without its border, and the reference uptake inside it."""
+
+    core: Mask
+    reference: ReferenceUptake
+
+    @property
+    def top(self) -> int:
+        return int(np.flatnonzero(self.core.any(axis=(1, 2)))[-1])
+
+    @property
+    def bottom(self) -> int:
+        return int(np.flatnonzero(self.core.any(axis=(1, 2)))[0])
+
+
 def find_liver(suv: NDArray[np.float32], spacing_mm: Spacing) -> ReferenceUptake | None:
-    """The most central place of the largest even, liver-like body on the patient's right.
+    """The reference of ``liver_of``."""
+    found = liver_of(suv, spacing_mm)
+    return found.reference if found else None
+
+
+def liver_of(suv: NDArray[np.float32], spacing_mm: Spacing) -> Liver | None:
+    """The largest even, liver-like body on the patient's right, and its most central place.
 
     None where there is no such body of liver size, where it does not stand out from the tissue in
     its planes, or where no lung lies above it: images of a limb, an upset liver.
@@ -85,11 +107,14 @@ def find_liver(suv: NDArray[np.float32], spacing_mm: Spacing) -> ReferenceUptake
         return None
     if not (_stands_out(suv, body, largest) and _lung_above(suv, largest, spacing_mm)):
         return None
-    depth = ndimage.distance_transform_edt(np.pad(largest, 1), sampling=spacing_mm)[
-        1:-1, 1:-1, 1:-1
-    ]
+    reference = reference_at(suv, _deepest(largest, spacing_mm), spacing_mm)
+    return Liver(largest, reference) if reference else None
+
+
+def _deepest(mask: Mask, spacing_mm: Spacing) -> tuple[int, int, int]:
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing_mm)[1:-1, 1:-1, 1:-1]
     z, y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return reference_at(suv, (int(z), int(y), int(x)), spacing_mm)
+    return int(z), int(y), int(x)
 
 
 def _stands_out(suv: NDArray[np.float32], body: Mask, core: Mask) -> bool:

@@ -3,34 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers import codes, families, structures
+from analyzers import families
 from analyzers.contract import (
     About,
     Code,
     Findings,
     InputContract,
     Limits,
-    Measurement,
     NotApplicable,
     Parameter,
     Parameters,
-    Segment,
-    Segmentation,
     Volume,
     no_suv,
 )
-from analyzers.segmentation import pet_foci, pet_tracer
-from analyzers.segmentation.measures import (
-    MAXIMUM,
-    measured,
-)
-from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate, suv_peak
-from analyzers.segmentation.pet_sides import side_of
+from analyzers.segmentation import pet_foci, pet_physiology, pet_tracer
+from analyzers.segmentation.pet_foci import Focus, Method, Start, delineate
+from analyzers.segmentation.pet_physiology import Named
+from analyzers.segmentation.pet_report import Picture, findings, rows_of
 
 if TYPE_CHECKING:
     from analyzers.grid.balls import Mask
@@ -38,9 +33,6 @@ if TYPE_CHECKING:
     from analyzers.segmentation.pet_reference import ReferenceUptake
 
 
-METABOLIC_VOLUME = Code("126032", "DCM", "Metabolic Volume")
-TOTAL_LESION_GLYCOLYSIS = Code("126033", "DCM", "Total Lesion Glycolysis")
-PEAK_IN_ROI = Code("126031", "DCM", "Peak Value Within ROI")
 LEAST_EXTENT_MM = 20.0
 SEED_REACH_MM = 10.0
 LEVELS = {Method.ABSOLUTE_2_5: 2.5, Method.ABSOLUTE_4: 4.0}
@@ -51,10 +43,48 @@ SENTENCES = {
     Method.ADAPTIVE: "15 % of the mean of the hot core above the local background",
     Method.PERCIST: "1.5 times the mean of the liver plus two standard deviations",
 }
-UNTOLD = (
+LEAST_YEARS = 15.0
+"""The organs that are placed are those of adults."""
+
+
+class Naming(StrEnum):
+    """Whether organs were told from other uptake, or why not."""
+
+    DONE = "done"
+    NO_LIVER = "no liver"
+    NO_PLACE = "no place"
+    CHILD = "child"
+    OTHER_TRACER = "other tracer"
+    SEEDED = "seeded"
+
+
+ALL_UPTAKE = (
     "Metabolic volume and total lesion glycolysis are those of all uptake, not of disease: brain, "
     "heart, kidneys, bladder, liver and bowel are not told apart from it."
 )
+TOTALS = (
+    "Uptake that is likely physiologic has rows of its own and is left out of metabolic volume and "
+    "total lesion glycolysis; what is called possible, and every other focus, is in them. A lesion "
+    "inside such uptake is not told apart."
+)
+NAMING = {
+    Naming.DONE: (TOTALS,),
+    Naming.NO_LIVER: (
+        "No liver was found: heart, kidneys, liver and bowel are not named, and their uptake is in"
+        " the totals.",
+        TOTALS,
+    ),
+    Naming.NO_PLACE: (ALL_UPTAKE,),
+    Naming.CHILD: (ALL_UPTAKE,),
+    Naming.OTHER_TRACER: (ALL_UPTAKE,),
+    Naming.SEEDED: (),
+}
+CAUTIONS = {
+    Naming.NO_PLACE: (
+        "Which part of the body the images show could not be told: no uptake is named physiologic."
+    ),
+    Naming.CHILD: "The organs of children are not known here: no uptake is named physiologic.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +113,7 @@ class PetTumourParameters(Parameters):
         float,
         Parameter("volume of a focus above the starting level", "mL", least=0, most=1000),
     ] = 1.0
-    max_foci: Annotated[int, Parameter("the hottest ones are kept", least=1, most=250)] = 50
+    max_foci: Annotated[int, Parameter("the hottest candidates are kept", least=1, most=240)] = 50
     reference_mm: Annotated[
         tuple[float, ...],
         Parameter(
@@ -103,23 +133,24 @@ class PetTumourParameters(Parameters):
 class PetTumour:
     """Delineates foci of raised uptake by fixed, absolute, adaptive or liver-based thresholds.
 
-    What is hot is not therefore tumour: brain, heart, kidneys, bladder, bowel, brown fat and
-    inflammation take up FDG too and are reported like any other focus; a person sorts them out, or
-    gives the point of the tumour as ``seed_mm``. Foci that touch above the starting level are
-    parted where the uptake between them falls below 70 % of the lower one's maximum. SUV is as good
-    as the header: without dose, time and weight there is none.
+    What is hot is not therefore tumour: brown fat, muscle and inflammation take up FDG too and are
+    reported like any other focus; a person sorts them out, or gives the point of the tumour as
+    ``seed_mm``. Brain, heart, kidneys, bladder, liver and bowel of adults are named by place and
+    shape, likely or possible, with rows of their own (``pet_physiology``). Foci that touch above
+    the starting level are parted where the uptake between them falls below 70 % of the lower one's
+    maximum. SUV is as good as the header: without dose, time and weight there is none.
     """
 
     name: ClassVar[str] = "pet_tumour"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Foci of uptake on PET"
     about: ClassVar[About] = About(
         purpose="Finds foci of uptake on PET and cuts them out by a threshold.",
         gives=(
-            "a segment for each focus",
+            "a segment for each focus, and for organs that take up FDG, likely or possible",
             "metabolic volume, total lesion glycolysis, SUV",
         ),
-        evidence="Foci include physiologic uptake; compared with drawn contours in "
+        evidence="Organs are told by place and shape on phantoms; foci compared with contours in "
         "docs/pet_tumour.md.",
     )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
@@ -134,7 +165,7 @@ class PetTumour:
         self.device = device
 
     def analyze(self, volume: Volume, parameters: PetTumourParameters) -> Findings:
-        """One segment for each focus, hottest first, and the totals.
+        """One segment for each focus, hottest first, then organs, and the totals.
 
         Raises
         ------
@@ -154,13 +185,15 @@ class PetTumour:
         reference = _reference(volume, grid, suv, parameters)
         valid = measured_here(volume, grid)
         foci = _foci(suv, valid, grid, parameters, reference)
-        remarks = _remarks(foci, parameters, reference)
+        of = Picture(suv, valid, grid, volume.voxel_ml)
         if parameters.seed_mm:
             foci = _at_seed(foci, index_of(volume, grid, parameters.seed_mm), grid)
-        foci = foci[: parameters.max_foci]
-        found = _findings(suv, valid, grid, foci, volume.voxel_ml, remarks)
-        doubt = pet_tracer.caution(volume.tracer)
-        return replace(found, cautions=(doubt,) if doubt else ())
+        naming, named = _named(of, foci, volume, bool(parameters.seed_mm))
+        remarks = _remarks(len(foci) - len(named), parameters, reference, naming)
+        rows = rows_of(foci, named, parameters.max_foci)
+        found = findings(rows, of, remarks)
+        doubts = (pet_tracer.caution(volume.tracer), CAUTIONS.get(naming, ""))
+        return replace(found, cautions=tuple(one for one in doubts if one))
 
 
 def _suv(volume: Volume, grid: PatientGrid) -> NDArray[np.float32]:
@@ -227,67 +260,44 @@ def _at_seed(foci: list[Focus], seed: tuple[int, int, int], grid: PatientGrid) -
 # --- what is reported -----------------------------------------------------------------------------
 
 
-def _findings(
-    suv: NDArray[np.float32],
-    valid: Mask | None,
-    grid: PatientGrid,
-    foci: list[Focus],
-    voxel_ml: float,
-    remarks: tuple[str, ...],
-) -> Findings:
-    labels = np.zeros(suv.shape, np.uint8)
-    segments, totals = [], np.zeros(2)
-    for number, focus in enumerate(foci, start=1):
-        free = focus.mask & (labels[focus.window] == 0)
-        labels[focus.window][free] = number
-        values = suv[focus.window][free].astype(np.float64)
-        if values.size == 0:
-            continue
-        totals += values.size * voxel_ml * np.array([1.0, values.mean()])
-        peak = suv_peak(suv, focus, grid.spacing_mm, valid)
-        side = side_of(suv, focus.window, focus.mask, grid.spacing_mm[2])
-        segments.append(_segment(number, values, voxel_ml, peak, side))
-    title = "Foci of uptake"
-    if not segments:
-        empty = structures.of("focus").missing()
-        nothing = Segmentation(grid.restore(labels), (empty,), title=title)
-        return Findings((nothing,), ("No focus of raised uptake was found.", *remarks))
-    items = (
-        Segmentation(grid.restore(labels), tuple(segments), title=title),
-        measured(METABOLIC_VOLUME, totals[0], codes.MILLILITER),
-        measured(TOTAL_LESION_GLYCOLYSIS, totals[1], codes.GRAM),
-    )
-    return Findings(items, remarks)
+def _named(
+    of: Picture, foci: list[Focus], volume: Volume, seeded: bool
+) -> tuple[Naming, list[Named]]:
+    """What organs take up, where the tracer is FDG, the person grown, and the place in the body
+    told."""
+    age = volume.subject.age_years
+    if seeded:
+        return Naming.SEEDED, []
+    if not volume.tracer.is_fdg:
+        return Naming.OTHER_TRACER, []
+    if age is not None and age < LEAST_YEARS:
+        return Naming.CHILD, []
+    from analyzers.segmentation.pet_body import body_of
 
-
-def _segment(
-    number: int, suv: NDArray[np.float64], voxel_ml: float, peak: float, side: Code | None
-) -> Segment:
-    volume_ml = suv.size * voxel_ml
-    measurements: tuple[Measurement, ...] = (
-        measured(METABOLIC_VOLUME, volume_ml, codes.MILLILITER),
-        measured(codes.SUV_BW, suv.max(), codes.GRAM_PER_ML, MAXIMUM),
-        measured(codes.SUV_BW, suv.mean(), codes.GRAM_PER_ML, codes.MEAN),
-        measured(codes.SUV_BW, peak, codes.GRAM_PER_ML, PEAK_IN_ROI),
-        measured(TOTAL_LESION_GLYCOLYSIS, volume_ml * suv.mean(), codes.GRAM),
-    )
-    return structures.of("focus").segment(number, measurements, side=side)
+    body = body_of(of.suv, of.grid.spacing_mm)
+    found = pet_physiology.named(of.suv, foci, body)
+    if body.liver is None and body.parting is None and not found:
+        return Naming.NO_PLACE, []
+    return (Naming.DONE if body.liver else Naming.NO_LIVER), found
 
 
 def _remarks(
-    foci: list[Focus], parameters: PetTumourParameters, reference: ReferenceUptake | None
+    candidates: int,
+    parameters: PetTumourParameters,
+    reference: ReferenceUptake | None,
+    naming: Naming,
 ) -> tuple[str, ...]:
     method = Method(parameters.method)
-    said = [] if parameters.seed_mm else [UNTOLD]
+    said = [*NAMING[naming]]
     said.append(f"Border of the foci: {SENTENCES[method]}.")
     if reference:
         said.append(
             f"Reference: mean SUV {reference.mean:.2f}, standard deviation "
             f"{reference.deviation:.2f}; threshold SUV {reference.threshold:.2f}."
         )
-    if not parameters.seed_mm and len(foci) > parameters.max_foci:
+    if not parameters.seed_mm and candidates > parameters.max_foci:
         said.append(
-            f"{len(foci)} foci were found; the {parameters.max_foci} hottest are shown and "
+            f"{candidates} foci were found; the {parameters.max_foci} hottest are shown and "
             "totalled."
         )
     return tuple(said)

@@ -202,10 +202,21 @@ def _volume(
             facts_of(headers),
             orientation=values.texts(header, "PatientOrientation"),
             kernel=values.texts(header, "ConvolutionKernel"),
+            derivation=_derivation(headers),
         ),
         frame_of_reference=values.text(header, "FrameOfReferenceUID"),
         valid=measured_voxels(stored, [paddings[placed.frame.header] for placed in ordered]),
     )
+
+
+def _derivation(headers: Sequence[Dataset]) -> tuple[str, ...]:
+    """Codes and descriptions of all images, each once."""
+    said = []
+    for header in headers:
+        coded = values.items(header, "DerivationCodeSequence")
+        said += [values.text(one, "CodeValue") for one in coded]
+        said.append(values.text(header, "DerivationDescription"))
+    return tuple(dict.fromkeys(one for one in said if one))
 
 
 def _units(header: Dataset, rescales: Sequence[Rescale]) -> tuple[Code | None, str]:

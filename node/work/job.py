@@ -16,7 +16,7 @@ from importlib.metadata import version
 import structlog
 
 from analyzers import answer, borders, devices, registry, repeatability
-from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported
+from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported, Volume
 from analyzers.preload import preload
 from node.errors import awaited, is_transient
 from node.observe.redaction import redacted
@@ -225,9 +225,18 @@ def _analyze(analyzer: Analyzer, source: Source, ticket: Ticket) -> Findings:
 
     with stages.analyzing():
         found = answer.checked(analyzer.analyze(volume, parameters), volume)
-        found = replace(found, remarks=(*analyzer.inputs.remarks(volume), *found.remarks))
+        found = _with_input(found, analyzer, volume)
         found = standing.told(borders.told(found, volume), volume)
         return repeatability.told(found, analyzer.name, analyzer.version)
+
+
+def _with_input(found: Findings, analyzer: Analyzer, volume: Volume) -> Findings:
+    """The findings, with what the input contract says of input that it accepted."""
+    return replace(
+        found,
+        remarks=(*analyzer.inputs.remarks(volume), *found.remarks),
+        cautions=(*analyzer.inputs.cautions(volume), *found.cautions),
+    )
 
 
 def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:

@@ -55,7 +55,7 @@ def together(one: Structure) -> str:
     """Structures of one series may stand in one picture."""
     if one.key.endswith("hippocampus"):
         return "head"
-    return "PET" if one.key == "focus" else "trunk"
+    return "PET" if one.key == "focus" or one.key.startswith("uptake_") else "trunk"
 
 
 def distance(one: Lab, other: Lab) -> float:
