@@ -24,7 +24,9 @@ LATERAL_MM = 40.0
 """Iliac wings lie farther from the midline than this, spine and sacrum nearer."""
 LEAST_WING_ML, LEAST_WING_MM = 25.0, 25.0
 LEAST_RECESS_MM2 = 300.0
-LEAST_LUNG_ML = 50.0
+LEAST_LUNG_ML = 150.0
+LEAST_SHARE = 0.15
+"""Of the larger lung: what is smaller is no lung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +58,30 @@ def third_lumbar(hu: NDArray[np.int16], bone: Mask, spacing_mm: Spacing) -> Lumb
 
 
 def _recess(lungs: Mask, spacing_mm: Spacing) -> int | None:
-    """The lowest plane with lung, where the images go on below it."""
-    area = lungs.sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2]
+    """The lowest plane with lung, where the images go on below it.
+
+    Lungs reach lowest behind: what lies in front of their middle, or is small beside them, may be
+    gas in stomach or bowel and tells nothing.
+    """
+    lungs = _without_pockets(lungs)
+    rows = np.flatnonzero(lungs.any(axis=(0, 2)))
+    if not rows.size:
+        return None
+    behind = lungs[:, (rows[0] + rows[-1]) // 2 :]
+    area = behind.sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2]
     planes = np.flatnonzero(area >= LEAST_RECESS_MM2)
-    total_ml = float(area.sum()) * spacing_mm[0] / 1000.0
+    total_ml = float(lungs.sum()) * float(np.prod(spacing_mm)) / 1000.0
     if not planes.size or planes[0] == 0 or total_ml < LEAST_LUNG_ML:
         return None
     return int(planes[0])
+
+
+def _without_pockets(lungs: Mask) -> Mask:
+    labels = cc3d.connected_components(lungs, connectivity=6)
+    counts = np.bincount(labels.ravel())
+    counts[0] = 0
+    kept: Mask = (counts >= LEAST_SHARE * max(int(counts.max()), 1))[labels]
+    return kept
 
 
 def _crests(skeleton: Mask, recess: int | None, spacing_mm: Spacing) -> float | None:

@@ -63,7 +63,7 @@ class BodyComposition:
     """
 
     name: ClassVar[str] = "body_composition"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Body composition"
     about: ClassVar[About] = About(
         purpose="Measures muscle and fat on one level of an abdominal CT.",

@@ -55,6 +55,21 @@ def test_without_a_pelvis_the_lung_bases_give_the_level(abdomen: bodies.Body) ->
     assert "recess of the lungs" in findings.remarks[0]
 
 
+@pytest.mark.parametrize(("middle_mm", "name"), [(60.0, "apart"), (95.0, "touching")])
+def test_gas_in_bowel_before_the_middle_is_no_recess(
+    abdomen: bodies.Body, middle_mm: float, name: str
+) -> None:
+    """A colon of gas under the front of the lungs, apart from them or touching the diaphragm."""
+    values = abdomen.values.copy()
+    z, y, x = bodies.millimetres(values.shape, abdomen.spacing_mm)
+    values[(np.abs(z - middle_mm) < 25) & (np.hypot(y + 45, x / 2) < 22)] = -950
+    cut = bodies.Body(np.ascontiguousarray(values[20:]), abdomen.spacing_mm, {})
+    found, _ = analyze(cut)
+    (plane,) = np.flatnonzero(found.labels.any(axis=(1, 2)))
+    height_mm = (plane + 20 - (56 - 1) / 2) * 6.0
+    assert height_mm == pytest.approx(110 - 85, abs=9.1), name
+
+
 def test_a_given_level_is_taken_and_one_outside_is_refused(abdomen: bodies.Body) -> None:
     found, findings = analyze(abdomen, BodyCompositionParameters(z_mm=60.0, slab_mm=18.5))
     assert np.array_equal(np.flatnonzero(found.labels.any(axis=(1, 2))), [9, 10, 11])
