@@ -215,6 +215,18 @@ study_words = sa.Table(
     sa.Index("ix_study_words_kind_word", "kind", "word", "study_id"),
 )
 
+study_notes = sa.Table(
+    "study_notes",
+    metadata,
+    _id(),
+    _parent("study_id", "studies"),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    _moment("written_at"),
+    sa.Column("struck_by", sa.Text, nullable=False, server_default=""),
+    _moment("struck_at", null=True),
+)
+
 instances = sa.Table(
     "instances",
     metadata,

@@ -29,6 +29,7 @@ from storage import (
     fetches,
     index,
     ledger,
+    notes,
     quarantine,
     schema,
     suspension,
@@ -165,6 +166,7 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         audit.note_journal(tx, "a", 17)
         audit.note_position(tx, "syslog", 1)
         add_people(tx)
+        notes.write(tx, first.study_id, "compared", "a person", NOON)
     database.prove(NOON)
     with database.read() as tx:
         empty = [

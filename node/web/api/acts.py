@@ -11,18 +11,21 @@ from typing import Any
 from starlette.requests import Request
 
 from node.errors import NotPossible
-from node.web.access.roles import who
+from node.web.access.roles import Role, Who, who
 from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.wishes import DestinationTried, Wish
-from storage import abilities, ledger, quarantine, retries, selection, standing, suspension
+from storage import abilities, ledger, notes, quarantine, retries, selection, standing, suspension
 from storage.errors import NotFound
+from storage.notes import Note
 from storage.records import JobState
+
+NOBODY_NAMED = "a person"
 
 
 def person(request: Request) -> str:
     """Who asks, as the history names him."""
-    return who(request).name or "a person"
+    return who(request).name or NOBODY_NAMED
 
 
 class Acts:
@@ -31,6 +34,20 @@ class Acts:
     def __init__(self, context: WebContext, changes: Changes) -> None:
         self._context = context
         self._changes = changes
+
+    # --- notes ------------------------------------------------------------------------------------
+
+    def note(self, study_id: int, text: str, author: str) -> Note:
+        """A note on a study, which stays as it is."""
+        with self._changes.begin() as tx:
+            return notes.write(tx, study_id, text, author, datetime.now(UTC))
+
+    def strike(self, study_id: int, note_id: int, asking: Who) -> Note:
+        """A note does not hold any more: its author wants that, or an administrator."""
+        is_any = asking.may(Role.ADMINISTRATOR)
+        by = asking.name or NOBODY_NAMED
+        with self._changes.begin() as tx:
+            return notes.strike(tx, study_id, note_id, by, datetime.now(UTC), is_any)
 
     # --- jobs -------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from node.web.api import (
     fetches,
     health,
     history,
+    notes,
     retention,
     retry,
     studies,
@@ -49,6 +50,7 @@ def _read_and_changed(context: WebContext) -> Router:
     alarms.add(router, context, changes)
     retry.add(router, context, changes)
     acting.add(router, context, changes)
+    notes.add(router, context, changes)
     corrections.add(router, changes)
     retention.add(router, context, changes)
     fetches.add(router, context, changes)

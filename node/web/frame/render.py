@@ -44,6 +44,7 @@ class Render:
             words=wording,
             named=Named(context.settings),
             operator=Role.OPERATOR,
+            administrator=Role.ADMINISTRATOR,
             badges=badges,
             gap_words=gaps.WORDS,
             host=wording.reachable_host(context.dimse_host),

@@ -13,6 +13,7 @@ from node.web.pages import (
     fetch,
     gaps,
     jobs,
+    notes,
     previews,
     quarantine,
     rules,
@@ -31,6 +32,7 @@ def routes(context: WebContext, render: Render) -> Router:
     changes = Changes(context)
     router.take(studies.routes(context, render))
     router.take(study.routes(context, render, changes))
+    router.take(notes.routes(context, render, changes))
     router.take(alarms.routes(context, render, changes))
     router.take(jobs.routes(context, render, changes))
     router.take(deliveries.routes(context, render, changes))

@@ -20,8 +20,9 @@ from node.web.pages import lines
 from node.web.pages.lines import StudyLine
 from node.web.routers import Router
 from node.web.viewer import links
-from storage import index, reading_state
+from storage import index, notes, reading_state
 from storage.index.shown import ShownSeries, series_shown
+from storage.notes import Note
 from storage.reading_state import Reader
 
 
@@ -30,6 +31,7 @@ class _Shown:
     line: StudyLine
     series: tuple[ShownSeries, ...]
     reader: Reader | None
+    notes: tuple[Note, ...]
     seen: str
     """How it stands: what is marked as read."""
 
@@ -53,6 +55,8 @@ def routes(context: WebContext, render: Render, changes: Changes) -> Router:
             series=shown.series,
             is_of_images=is_of_images,
             reader=shown.reader,
+            notes=shown.notes,
+            study=shown.line.study,
             seen=shown.seen,
             links=links,
             away=context.away(),
@@ -83,5 +87,6 @@ def _read(context: WebContext, study_id: int) -> _Shown:
             line,
             series,
             reading_state.reader_of(tx, study_id),
+            tuple(notes.of_study(tx, study_id)),
             reading_state.as_it_stands(tx, study_id),
         )

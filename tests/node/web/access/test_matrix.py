@@ -24,13 +24,17 @@ VIEWERS_OWN = {
     "/",
     "/studies/{study_id}/read",
     "/studies/{study_id}/unread",
+    "/studies/{study_id}/notes",
+    "/studies/{study_id}/notes/{note_id}/strike",
+    "/api/studies/{study_id}/notes",
+    "/api/studies/{study_id}/notes/{note_id}/strike",
     "/logout",
     "/password",
     "/sessions/{session_id}/end",
     "/app-passwords",
     "/app-passwords/{app_password_id}/end",
 }
-"""What a viewer may send: a search, that he has read a study, and what is his own."""
+"""What a viewer may send: a search, that he has read a study, a note on it, and what is his own."""
 ASKING = (None, *Role)
 
 
