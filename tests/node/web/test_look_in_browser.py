@@ -50,6 +50,30 @@ def press(page: browser.Page, key: str) -> None:
         page.call("Input.dispatchKeyEvent", type=kind, key=key)
 
 
+def strike(page: browser.Page, key: str, code: int, text: str = "") -> None:
+    """A key that the browser itself acts on."""
+    more = {"text": text} if text else {}
+    for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
+        page.call(
+            "Input.dispatchKeyEvent",
+            type=kind,
+            key=key,
+            code=key,
+            windowsVirtualKeyCode=code,
+            **more,
+        )
+
+
+def tab_to(page: browser.Page, selector: str) -> None:
+    """By the key alone, as often as it takes, once round the page at most."""
+    page.run("document.activeElement.blur()")
+    for _ in range(200):
+        strike(page, "Tab", 9)
+        if page.run(f"document.activeElement.matches({selector!r})"):
+            return
+    raise AssertionError(f"Tab does not lead to {selector}")
+
+
 def mouse(page: browser.Page, kind: str, x: float, y: float, **more: object) -> None:
     page.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
 
@@ -73,6 +97,23 @@ def test_wheel_and_keys_go_through_the_slices_and_the_address_follows(page: brow
         page.wait(f"{SHOWN} === '{slice_}'")
     page.wait("location.search.includes('slice=1&')")
     assert "slice 1 of 30" in page.run("document.querySelector('h1').textContent")
+    assert page.complaints == []
+
+
+def test_by_keys_alone_one_comes_from_the_list_to_the_next_slice_of_the_finding(
+    page: browser.Page, site: Site
+) -> None:
+    page.open(f"http://127.0.0.1:{site.server.port}/")
+    tab_to(page, "details > summary")
+    strike(page, "Enter", 13, "\r")
+    page.wait("document.querySelector('details').open")
+    tab_to(page, "a[href^='/open/studies/']")
+    strike(page, "Enter", 13, "\r")
+    drawn = "document.getElementById('look')?.dataset"
+    page.wait(f"{drawn}?.drawn && {drawn}?.over")
+    opened = int(page.run(SHOWN))
+    press(page, "ArrowDown")
+    page.wait(f"{SHOWN} === '{opened + 1}'")
     assert page.complaints == []
 
 
