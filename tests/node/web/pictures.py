@@ -28,7 +28,7 @@ from tests.node.web.viewer import pictures as viewed
 
 WIDE, NARROW = (1280, 800), (360, 740)
 SHOWN = (("studies", "/"), ("study", "/studies/1"), ("alarms", "/alarms"))
-COLOURS = 64
+COLOURS = 96
 LARGEST_BYTES = 150_000
 """Of a picture: whoever clones the project fetches them all."""
 UNFOLD = "document.querySelectorAll('#s1-more, .group').forEach((one) => { one.open = true; })"
