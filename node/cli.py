@@ -445,11 +445,21 @@ def train(
 
 @app.command(epilog=_like("wetread evaluate pneumoniamnist --data FILE.npz"))
 def evaluate(
-    name: Annotated[str, typer.Argument(help="A model; an unknown name lists those there are.")],
-    data: Annotated[Path, typer.Option(help="A set to judge it on: folder or file.", exists=True)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="A model or a method by rules, or all; an unknown name lists those there are."
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(
+            help="A set to judge it on: folder or file; of all: a collection.", exists=True
+        ),
+    ],
     models: Annotated[Path | None, typer.Option(help="Where models are stored.")] = None,
 ) -> None:
-    """Judge a trained model on the held-out part of a set, a trivial answer beside it."""
+    """Judge a model on the held-out part of a set, or a method by rules, or all there are."""
     from node.commands import training
 
     sys.exit(training.evaluate(name, data, models))

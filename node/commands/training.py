@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from node.commands import judging
 from node.errors import NodeError
 
 if TYPE_CHECKING:
@@ -71,7 +72,17 @@ def train(
 
 
 def evaluate(name: str, data: Path, models: Path | None) -> int:
-    """Print the figures of a stored model with their intervals, trivial answers beside. Status."""
+    """Print the figures of a stored model with their intervals, trivial answers beside, or those of
+    a method by rules, or of everything. Exit status."""
+    if name == judging.ALL:
+        return judging.judge_all(data, models)
+    if name in judging.JUDGES:
+        return judging.judge(name, data)
+    if name not in judging.names():
+        print(
+            f"{name!r} cannot be judged; there are: {', '.join(judging.names())}", file=sys.stderr
+        )
+        return 2
     _require_learners()
     from analyzers.contract import AnalyzerError
     from analyzers.devices import resolve

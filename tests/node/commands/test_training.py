@@ -13,7 +13,8 @@ import torch
 from analyzers.classification.training import medmnist
 from analyzers.models.trainables import TRAINABLES, FoundVolume, trainable
 from analyzers.models.training import figures
-from node.commands import training
+from node.commands import judging, training
+from node.commands.judging import Judge
 from node.demo.phantom import ChestPhantom
 
 
@@ -28,8 +29,32 @@ def test_an_unknown_name_lists_those_there_are(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert training.train("nothing", tmp_path, tmp_path, epochs=None, stop=0, seed=None) == 2
-    assert training.evaluate("nothing", tmp_path, None) == 2
     assert f"there are: {', '.join(TRAINABLES)}" in capsys.readouterr().err
+    assert training.evaluate("nothing", tmp_path, None) == 2
+    assert f"there are: {', '.join(judging.names())}" in capsys.readouterr().err
+
+
+def test_every_method_that_can_be_judged_has_its_set_and_its_program() -> None:
+    assert set(judging.SETS) == {*TRAINABLES, *judging.JUDGES}
+    assert all(one.is_here for one in judging.JUDGES.values())
+    assert not Judge("benchmarks_of_nobody.nothing").is_here
+
+
+def test_judging_all_says_which_data_are_missing(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judging, "JUDGES", {"fusion": judging.JUDGES["fusion"]})
+    assert training.evaluate("all", tmp_path, None) == 2
+    said = capfd.readouterr().out
+    assert "# fusion: not judged, studies is missing" in said
+    assert "# pneumoniamnist: not judged, train/pneumoniamnist_dev.npz is missing" in said
+
+
+def test_a_method_by_rules_is_judged_by_its_program(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert training.evaluate("pet_tumour", tmp_path, None) == 0
+    assert "| case | contour mL |" in capfd.readouterr().out
 
 
 def test_without_scikit_learn_training_says_which_extra_brings_it(
