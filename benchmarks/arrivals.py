@@ -88,7 +88,7 @@ class Running:
         summary = send_folder(study, peer)
         acknowledged = time.monotonic()
         if not summary.is_complete:
-            sys.exit(f"not everything was stored: {summary}")
+            sys.exit(f"not everything was stored: {[one.reason for one in summary.failures[:3]]}")
         return acknowledged
 
 
@@ -127,17 +127,18 @@ def _port(process: subprocess.Popen[str], log: Path) -> int:
     sys.exit(f"the node did not start:\n{log.read_text()[-2000:]}")
 
 
-def fresh_copy(images: Path, folder: Path) -> str:
+def fresh_copy(images: Path, folder: Path, description: str = "") -> str:
     """The same images as a study of their own, of which nothing is known yet; its UID."""
     folder.mkdir(parents=True)
-    root = pydicom.uid.generate_uid()
+    study, series = pydicom.uid.generate_uid(), pydicom.uid.generate_uid()
     for number, path in enumerate(sorted(one for one in images.rglob("*") if one.is_file())):
         try:
             dataset = pydicom.dcmread(path)
         except pydicom.errors.InvalidDicomError:
             continue
-        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = root, f"{root}.1"[:64]
+        dataset.StudyInstanceUID, dataset.SeriesInstanceUID = study, series
+        dataset.StudyDescription = description
         dataset.SOPInstanceUID = pydicom.uid.generate_uid()
         dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
         dataset.save_as(folder / f"{number:05d}.dcm")
-    return str(root)
+    return str(study)

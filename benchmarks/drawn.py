@@ -66,17 +66,23 @@ def write_ct(folder: Path, slices: int) -> None:
 
 def ct(slices: int) -> Iterator[Dataset]:
     """The images of a study of its own."""
-    pixels = _noise((PIXELS, PIXELS))
+    for image in stack(CTImageStorage, "CT", slices, PIXELS):
+        image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, -1024, "HU"
+        yield image
+
+
+def stack(sop_class: UID, modality: str, slices: int, size: int) -> Iterator[Dataset]:
+    """Slices of noise, as a study of their own."""
+    pixels = _noise((size, size))
     study, series, frame_of_reference = (generate_uid() for _ in range(3))
     for index in range(slices):
-        image = _image(CTImageStorage, "CT", study, series)
+        image = _image(sop_class, modality, study, series)
         image.FrameOfReferenceUID, image.PositionReferenceIndicator = frame_of_reference, ""
         image.InstanceNumber = index + 1
         image.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
         image.ImagePositionPatient = _position(index)
         image.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
         image.PixelSpacing, image.SliceThickness = [0.7, 0.7], 1.25
-        image.RescaleSlope, image.RescaleIntercept, image.RescaleType = 1, -1024, "HU"
         _add_pixels(image, pixels)
         yield image
 
