@@ -18,7 +18,7 @@ OCR := tesseract-ocr
 PEERS ?= $(HOME)/.cache/wetread-peers
 AXE := 4.10.3
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-people bench-query bench-results bench-viewer bench-idle docs peers pictures gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-people bench-query bench-results bench-written bench-day bench-viewer bench-idle docs peers pictures gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -69,7 +69,7 @@ test-slow: venv peers
 	$(BIN)/pytest -m slow --timeout=3600
 
 bench: venv peers
-	$(BIN)/python -m benchmarks.end_to_end --device $(DEVICE)
+	$(BIN)/python -m benchmarks.end_to_end --device $(DEVICE) $(ARGS)
 
 bench-receive: venv peers
 	$(BIN)/python -m benchmarks.receive $(ARGS)
@@ -92,6 +92,12 @@ bench-scale: venv
 
 bench-results: venv
 	$(BIN)/python -m benchmarks.results $(ARGS)
+
+bench-written: venv
+	$(BIN)/python -m benchmarks.written $(ARGS)
+
+bench-day: venv
+	$(BIN)/python -m benchmarks.day $(ARGS)
 
 bench-analyzers: venv
 	$(BIN)/python -m benchmarks.analyzers --device $(DEVICE)
