@@ -13,11 +13,13 @@ from storage.disk import named_errors, start_writing, sync_file, write_all
 from storage.errors import StoreUnavailable
 from storage.quarantine import RefusalKind
 from storage.records import Placement, PutOutcome
-from storage.seal import PREAMBLE, dataset_digest, holds, is_safe, seal
+from storage.seal import PREAMBLE, dataset_digest, holds, read_seal, seal
 from storage.shelves import STORE, Shelves, key_of, quarantine_name
 
 _SPILL = 256 * 1024
 """So much of an instance is gathered in memory before it is written."""
+_HELD = 8 * 1024 * 1024
+"""So much, where the instance is there already: most likely it comes again, and none is written."""
 _PAGE = 4096
 
 
@@ -34,6 +36,9 @@ class IncomingFile:
         self._can_be_sealed = False
         self._mark = b""
         self._begun_for: str | None = None
+        self._expected = ""
+        self._spill = 0
+        """From how many bytes on what is in memory is written; 0: not known yet."""
         self._key = ""
         self._is_touched = False
         """Whether something was written into the file: else all that came is in memory."""
@@ -90,8 +95,12 @@ class IncomingFile:
         self.flush()
         yield self.path
 
-    def write_header(self, data: bytes) -> None:
-        """Preamble and file meta information, before all else: ours, so not part of the digest."""
+    def write_header(self, data: bytes, sop_instance_uid: str = "") -> None:
+        """Preamble and file meta information, before all else: ours, so not part of the digest.
+
+        With the UID under which it most likely is placed.
+        """
+        self._expected = sop_instance_uid
         self._can_be_sealed = data[PREAMBLE : PREAMBLE + 4] == b"DICM"
         self._pending += data
         self._header_bytes = self._hashed_from = len(data)
@@ -101,8 +110,16 @@ class IncomingFile:
         """Data set bytes, as received."""
         self._pending += data
         self.size_bytes += len(data)
-        if len(self._pending) >= _SPILL:
+        if len(self._pending) >= _SPILL and len(self._pending) >= self._limit():
             self.flush()
+
+    def _limit(self) -> int:
+        """Of what is held in memory: asked of the disk once, and for large instances only."""
+        if not self._spill:
+            key = key_of(self._expected) if self._expected else ""
+            comes_again = key and os.path.lexists(f"{self._shelves.root}/{key}")
+            self._spill = _HELD if comes_again else _SPILL
+        return self._spill
 
     def beginning(self) -> memoryview:
         """The data set's first bytes, a few hundred kB or all that came; valid until a write."""
@@ -116,6 +133,7 @@ class IncomingFile:
         if not self._pending:
             return
         self._is_touched = True
+        self._spill = _SPILL
         with named_errors(STORE):
             write_all(self._ready.descriptor, self._pending)
             if self._shelves.sync:
@@ -147,13 +165,13 @@ class IncomingFile:
         self._begun_for = sop_instance_uid
         if self._is_touched:
             self.flush()
-        self._digest_pending()
         with named_errors(STORE):
             self._unseal()
             self._is_reserved = self._shelves.reservations.take(self._key)
             self._is_taken = os.path.lexists(self._final)
             if self._is_taken:
-                return  # most likely the same again: then nothing needs to be written
+                return  # most likely the same again: nothing needs to be written, or hashed
+            self._digest_pending()
             if self._is_reserved:
                 self._seal(sop_instance_uid)
         self._write_pending(0)
@@ -249,13 +267,15 @@ class IncomingFile:
 
     def _place_beside(self) -> Placement:
         """Another file has the name: is it the same instance, and safe?"""
-        digest, final = self.sha256, Path(self._final)
+        final = Path(self._final)
         if not self._is_the_same(final):
             kept = self.quarantine(RefusalKind.CONFLICT)
-            return Placement(PutOutcome.CONFLICT, kept, self.size_bytes, digest, "")
-        if self._shelves.sync and not is_safe(final):
+            return Placement(PutOutcome.CONFLICT, kept, self.size_bytes, self.sha256, "")
+        found = read_seal(final)
+        if self._shelves.sync and not (found and found.synced):
             sync_file(final)
             self._sync_names()  # whoever placed it may not have come so far
+        digest = found.sha256 if found else self.sha256
         if not os.path.lexists(final):
             raise StoreUnavailable("the same instance was being deleted; it is to be sent again")
         return Placement(PutOutcome.SAME, self._key, self.size_bytes, digest, "")

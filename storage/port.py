@@ -59,8 +59,11 @@ class Incoming(Protocol):
     def sha256(self) -> str:
         """Of the data set bytes that came until now."""
 
-    def write_header(self, data: bytes) -> None:
-        """Preamble and file meta information, before all else: ours, not part of the digest."""
+    def write_header(self, data: bytes, sop_instance_uid: str = "") -> None:
+        """Preamble and file meta information, before all else: ours, not part of the digest.
+
+        With the UID under which it most likely is placed.
+        """
 
     def write(self, data: bytes | memoryview) -> None:
         """Data set bytes, as received."""

@@ -54,7 +54,8 @@ class Seal:
     sha256: str
     sop_instance_uid: str
     synced: bool
-    """Whether the file was synced before it got its final name."""
+    """Whether the file was synced before it got its final name, so that it survives a power cut
+    under it: its other name was synced before, and the seal gives it this one back."""
 
 
 def read_seal(source: Readable) -> Seal | None:
@@ -68,16 +69,6 @@ def read_seal(source: Readable) -> Seal | None:
         return None
     text = str(uid.rstrip(b"\0").decode("utf-8", "replace"))
     return Seal(length, digest.hex(), text, magic == _MAGIC)
-
-
-def is_safe(final: Path) -> bool:
-    """Whether a file under its final name survives a power cut, as its seal says.
-
-    It was synced under another name, itself synced, before it got this one; and the seal gives it
-    this one back.
-    """
-    found = read_seal(final)
-    return found is not None and found.synced
 
 
 def holds(path: Path, dataset: memoryview) -> bool:

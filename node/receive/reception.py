@@ -145,7 +145,7 @@ class Reception:
             reason = f"{UID(found).name} came, {UID(announced).name} was announced"
             title = self._offer.calling_ae
             _odd_encodings.warn("encoding_differs", reason, host="", calling_ae=title)
-        incoming.write_header(file_header(self._offer))
+        incoming.write_header(file_header(self._offer), self._offer.sop_instance_uid)
 
     def _append(self, chunk: bytes | memoryview) -> None:
         if self._incoming is None:

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pydicom
@@ -47,9 +47,9 @@ def header(size: int = 0) -> bytes:
 
 def put(store: InstanceStore, uid: str, data: bytes, head: bytes = header()) -> Placement:
     with store.open_incoming() as file:
-        file.write_header(head)
-        file.write(data[:5])
-        file.write(memoryview(data)[5:])
+        file.write_header(head, uid)
+        for begin in range(0, len(data) or 1, 100_000):
+            file.write(memoryview(data)[begin : begin + 100_000])
         return file.place(uid)
 
 
@@ -257,8 +257,47 @@ with store.open_incoming() as whole, store.open_incoming() as half:
     assert incoming(store) == [name]
 
 
-def run_child(store: InstanceStore, script: str, *prefix: str) -> subprocess.CompletedProcess[str]:
-    command = [*prefix, sys.executable, "-c", script, str(store.root), str(store.quarantine)]
+SENT_AGAIN = """
+import os, signal, sys
+from pathlib import Path
+from storage.instances import InstanceStore
+store = InstanceStore(Path(sys.argv[1]), Path(sys.argv[2]))
+def put():
+    with store.open_incoming() as file:
+        file.write_header(bytes(128) + b"DICM" + b"\\2\\0\\0\\0UL\\4\\0\\0\\0\\0\\0", "1.2.3")
+        file.write(b"data set")
+        return file.place("1.2.3")
+first, again = put(), put()
+print(again.outcome, again.sha256 == first.sha256, flush=True)
+def die(name):
+    os.kill(os.getpid(), signal.SIGKILL)
+if sys.argv[3:] == ["synced"]:
+    store.forget_incoming = die
+    store.settle([first])
+die("")
+"""
+
+
+@pytest.mark.parametrize("moment", ["answered", "synced"])
+def test_a_kill_between_the_answer_to_a_repeat_and_the_dropped_link_loses_nothing(
+    store: InstanceStore, moment: str
+) -> None:
+    """Neither where the name that was confirmed is lost, as it may be until it is synced."""
+    died = run_child(store, SENT_AGAIN, last=[moment])
+    assert (died.returncode, died.stdout) == (-signal.SIGKILL, "same True\n"), died.stderr
+    final = store.path(store.key_of("1.2.3"))
+    if moment == "answered":
+        final.unlink()  # what a power cut does to a name that was not synced
+    [(_, path)] = store.unindexed()
+    assert path.samefile(final) and path.read_bytes().endswith(b"data set")
+    assert put(store, "1.2.3", b"data set").outcome is PutOutcome.SAME
+
+
+def run_child(
+    store: InstanceStore, script: str, *prefix: str, last: Sequence[str] = ()
+) -> subprocess.CompletedProcess[str]:
+    folders = (str(store.root), str(store.quarantine))
+    command = [*prefix, sys.executable, "-c", script, *folders, *last]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
 
 

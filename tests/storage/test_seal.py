@@ -284,14 +284,36 @@ def test_the_same_again_is_compared_and_costs_no_sync(
     for _ in range(40):
         assert put(store, "1.2", data).outcome is PutOutcome.SAME
     assert set(seen) <= {"incoming"} and len(seen) <= 2, "names of files that are made ready"
-    if size < 256 * 1024:
-        assert incoming_names(store) == ready, "nothing was written, and no file used up"
+    assert incoming_names(store) == ready, "nothing was written, and no file used up"
     monkeypatch.undo()
     store.path(first.key).write_bytes(store.path(first.key).read_bytes()[:-1] + b"?")
     if data[-1:] != b"?":
         assert put(store, "1.2", data).outcome is PutOutcome.CONFLICT, (
             "a seal alone is not believed"
         )
+
+
+@pytest.mark.parametrize("size", [300_000, 700_000])
+def test_what_seemed_to_come_again_is_kept_whole_where_it_does_not(
+    store: InstanceStore, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """It differs; it is more than is held in memory; or what was there goes meanwhile."""
+    monkeypatch.setattr("storage.incoming._HELD", 500_000)
+    data = os.urandom(size)
+    first = put(store, "1.2", data)
+    assert put(store, "1.2", data).outcome is PutOutcome.SAME
+    other = data[:-1] + bytes([data[-1] ^ 1])
+    refused = put(store, "1.2", other)
+    assert refused.outcome is PutOutcome.CONFLICT
+    assert (store.quarantine / refused.key).read_bytes().endswith(other)
+    with store.open_incoming() as file:
+        file.write_header(header(), "1.2")
+        file.write(data)
+        store.withdraw(first)
+        placed = file.place("1.2")
+    assert placed.outcome is PutOutcome.NEW and placed.sha256 == first.sha256
+    assert store.verify(placed.key, placed.sha256)
+    assert sealed_uid(store.path(placed.key)) == "1.2"
 
 
 def incoming_names(store: InstanceStore) -> set[str]:
