@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -184,6 +185,20 @@ def glances(tx: Transaction, *states: AnnouncementState) -> list[Glance]:
     """All announcements in these states, oldest first."""
     table = schema.announcements
     return _glances(tx, table.c.state.in_([state.value for state in states]))
+
+
+def is_anything_open(tx: Transaction) -> bool:
+    """Whether a study is not complete, or an announcement holds one open: else nothing is due."""
+    return bool(tx.scalar(_anything_open()))
+
+
+@cache
+def _anything_open() -> sa.Select[bool]:
+    """Made once: making it takes longer than asking it, and it is asked all the time."""
+    table, studies = schema.announcements, schema.studies
+    receiving = sa.exists().where(studies.c.state == StudyState.RECEIVING.value)
+    holding = sa.exists().where(table.c.state.in_([state.value for state in HOLDING]))
+    return sa.select(sa.or_(receiving, holding))
 
 
 def reopened_glances(tx: Transaction) -> list[Glance]:

@@ -65,6 +65,8 @@ class Announced:
         behind = self._indexing()  # asked first: what is indexed later is seen in the index below
         self._forget(now)
         with self._database.read() as tx:
+            if not announcements.is_anything_open(tx):
+                return Word()
             standing = announcements.glances(tx, *announcements.HOLDING)
             after_all = announcements.reopened_glances(tx)
             marks = {one.id: one.mark for one in (*standing, *after_all)}

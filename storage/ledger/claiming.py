@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -21,14 +22,7 @@ def claim(tx: Transaction, at: datetime) -> Job | None:
     place it takes is waited for too, so that the newer result is the later one.
     """
     table = schema.jobs
-    query = (
-        sa.select(table.c.id)
-        .where(table.c.state == JobState.PENDING.value, table.c.not_before <= at)
-        .where(~_waits(), ~_follows())
-        .order_by(table.c.rank_at, table.c.id)
-        .limit(1)
-    )
-    job_id = tx.scalar(query)
+    job_id = tx.scalar(_first_due(), {"at": at})
     if job_id is None:
         return None
     tx.execute(
@@ -45,6 +39,19 @@ def claim(tx: Transaction, at: datetime) -> Job | None:
     )
     rows.tell(tx, at, job_id, JobState.PENDING, JobState.RUNNING, "")
     return reading.get(tx, job_id)
+
+
+@cache
+def _first_due() -> sa.Select[int]:
+    """Made once: making it takes far longer than asking it, and it is asked all the time."""
+    table = schema.jobs
+    return (
+        sa.select(table.c.id)
+        .where(table.c.state == JobState.PENDING.value, table.c.not_before <= sa.bindparam("at"))
+        .where(~_waits(), ~_follows())
+        .order_by(table.c.rank_at, table.c.id)
+        .limit(1)
+    )
 
 
 def _waits() -> sa.Exists:
