@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analyzers import registry
@@ -18,10 +20,12 @@ from analyzers.contract import (
     OperatingPoint,
     Segmentation,
 )
+from analyzers.testing import examples
 from node.results.forms import rows
 from node.results.report import statements
 from node.results.words import numbers, phrases, sentences, spoken
 from node.results.words.sentences import LANGUAGES, Said
+from node.series.source import Source
 from tests.node.results import sources
 
 ROOM = Path(sentences.__file__).parents[1]
@@ -209,3 +213,15 @@ def test_an_answer_has_a_small_letter_within_a_sentence(
     point = OperatingPoint(0.5, 0.9, 0.9, "x")
     answer = Classification(Code("1", "X", "Q"), Code("2", "X", meaning), 0.4, point)
     assert statements.answer_in_words(answer, language) == said
+
+
+def test_what_makes_an_suv_less_exact_stands_before_the_answer_and_why_there_is_none_after() -> (
+    None
+):
+    image = np.zeros((3, 8, 8), np.int16)
+    doubted = replace(examples.volume(image, "PT"), suv_reason="a doubt")
+    said = statements.with_uptake(Source((), (), doubted), Findings(), "en")
+    assert said.cautions == ("SUV is less exact: a doubt.",)
+    missing = replace(doubted, suv_factor=None)
+    said = statements.with_uptake(Source((), (), missing), Findings(), "de")
+    assert (said.cautions, said.remarks) == ((), ("Kein SUV: a doubt.",))
