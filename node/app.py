@@ -138,8 +138,10 @@ class Node:
         self.dispatcher.stop()
         self._executor.stop()
         self._dismiss()
+        self._ahead.stop()
         for loop in self._loops():
             loop.stop(STOP_S)
+        self._ahead.close()
         if self._dispatching.is_alive():
             self._dispatching.join(STOP_S)
         self._indexer.stop()
@@ -197,6 +199,7 @@ class Node:
         workers = self.settings.workers
         used = tuple(sorted({name for rule in self.settings.rules for name in rule.analyzers}))
         self._executor = LocalExecutor(workers.slots, workers.device, used)
+        self._ahead = parts.ahead(self.settings, self.database, self.store, self._executor)
         self.dispatcher = Dispatcher(
             self.database,
             self.store,
@@ -211,6 +214,8 @@ class Node:
             parts.forms(self.settings),
             rules=self.settings.rules,
             passed=self._passed,
+            decoded=self._ahead.shelf,
+            taken=self._ahead.counts.taken,
         )
         self._dispatching = threading.Thread(
             target=self.dispatcher.run, name="dispatcher", daemon=True
@@ -265,6 +270,7 @@ class Node:
         self._shelving = parts.shelving(
             database, self._metadata, self._shelf, self._is_receiving, self.health
         )
+        self._decoding = parts.decoding(self._ahead, self.health)
         self._metrics = Metrics(
             database,
             self.health,
@@ -274,6 +280,7 @@ class Node:
             lambda: self._retention.forecast.numbers() if self._retention.forecast else {},
             Shared(fresh_s=SHOWN_FOR_S),
             self._timings,
+            self._ahead.counts.numbers,
         )
 
     def _make_logins(self) -> Logins | None:
@@ -336,6 +343,7 @@ class Node:
             self._entering,
             self._correcting,
             self._shelving,
+            *self._decoding,
             self._deleting,
             *self._auditing.loops,
         ]

@@ -57,9 +57,13 @@ from node.retention import Folders, Retention
 from node.retrieve.series_metadata import SeriesMetadata
 from node.retrieve.shelving import Shelving
 from node.statuses import SOP_CLASS_NOT_SUPPORTED
+from node.work.ahead import Ahead
+from node.work.executor import Executor
+from node.work.stages import Stage
 from storage.abilities import KnownAbilities
 from storage.archive import Archive
 from storage.database import Database, Transaction
+from storage.decoded_shelf import DecodedShelf
 from storage.instances import InstanceStore
 from storage.kinds import ObjectKind
 from storage.metadata_shelf import MetadataShelf
@@ -71,6 +75,7 @@ COMPLETION_S = 0.25
 IDLE_S = 2.0
 """How long what delivers rests when it is not woken."""
 REPORTS_S = 0.5
+AHEAD_S = 0.5
 GAPS_S = 15.0
 TOLD_S = 0.5
 PROMPT = Timeouts(connect_s=5, negotiation_s=5, response_s=10, network_s=10)
@@ -367,6 +372,27 @@ def metadata_shelf(settings: Settings, store: InstanceStore) -> MetadataShelf:
     """Ends before receiving has to: it leaves twice the room that is kept free."""
     least = 2 * settings.storage.min_free_mb * MIB
     return MetadataShelf(settings.metadata_dir, lambda: store.has_room(least))
+
+
+def ahead(
+    settings: Settings, database: Database, store: InstanceStore, executor: Executor
+) -> Ahead:
+    """Decodes what comes compressed, where there is a job to want it and room for it."""
+    room = settings.storage.decoded_mb * MIB if settings.rules else 0
+    least = 2 * settings.storage.min_free_mb * MIB
+    shelf = DecodedShelf(settings.metadata_dir, room, least) if room else None
+
+    def is_reading() -> bool:
+        return any(one.stage is Stage.READING for one in executor.progress().values())
+
+    return Ahead(database, store.blobs, shelf, is_reading)
+
+
+def decoding(made: Ahead, health: Health) -> list[Loop]:
+    """Its loop; none where there is nothing for it to do."""
+    if made.shelf is None:
+        return []
+    return [Loop(made.step, health.part("decoding ahead", works_s=TRANSFER_S), AHEAD_S)]
 
 
 def shelving(

@@ -93,6 +93,28 @@ def studies_of_newer(tx: Transaction, after: int, limit: int) -> tuple[int, set[
     return (found[-1].id if found else after), {row.study_id for row in found}
 
 
+def newer_of(
+    tx: Transaction, after: int, syntaxes: Sequence[str], limit: int
+) -> tuple[int, list[str]]:
+    """The keys of what came in one of these transfer syntaxes behind an id, to studies that are not
+    complete; and the id up to which that is all."""
+    instances, series, studies_ = schema.instances, schema.series, schema.studies
+    last = newest(tx)
+    query = (
+        sa.select(instances.c.id, instances.c.key, studies_.c.state)
+        .select_from(
+            instances.join(series, series.c.id == instances.c.series_id).join(
+                studies_, studies_.c.id == series.c.study_id
+            )
+        )
+        .where(instances.c.id > after, instances.c.id <= last)
+        .where(instances.c.transfer_syntax_uid.in_(syntaxes), sa.not_(instances.c.own))
+    )
+    rows = tx.execute(query.order_by(instances.c.id).limit(limit)).all()
+    wanted = [row.key for row in rows if row.state != StudyState.COMPLETE.value]
+    return (rows[-1].id if len(rows) == limit else last), wanted
+
+
 @dataclass(frozen=True, slots=True)
 class HeldStudy:
     """A study by its row. ``is_complete``: nothing more of it is expected."""

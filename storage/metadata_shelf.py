@@ -21,7 +21,7 @@ from typing import IO
 from storage.disk import named_errors
 
 SHELF = "the folder of metadata"
-_PART = ".part"
+PART = ".part"
 _TOLD_AS = "told_as"
 
 
@@ -45,7 +45,7 @@ class Adding:
         if path is not None:
             with suppress(OSError):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = path.with_name(f"{secrets.token_hex(8)}{_PART}").open("xb")
+                self._file = path.with_name(f"{secrets.token_hex(8)}{PART}").open("xb")
 
     def write(self, data: bytes) -> None:
         if self._file is not None:
@@ -123,7 +123,7 @@ class MetadataShelf:
         if told_as != self.told_as:
             with suppress(OSError):
                 self._root.mkdir(parents=True, exist_ok=True)
-                half = self._root / f"{secrets.token_hex(8)}{_PART}"
+                half = self._root / f"{secrets.token_hex(8)}{PART}"
                 half.write_text(told_as)
                 half.replace(self._root / _TOLD_AS)
 
@@ -151,10 +151,10 @@ class MetadataShelf:
         """
         with named_errors(SHELF):
             left = {folder.name: folder for folder in self._root.glob("??/*")}
-            for half in self._root.rglob(f"*{_PART}"):
+            for half in self._root.rglob(f"*{PART}"):
                 half.unlink(missing_ok=True)
             for uid in study_instance_uids if left else ():
-                left.pop(_digest(uid), None)
+                left.pop(name_of(uid), None)
             for folder in left.values():
                 shutil.rmtree(folder, ignore_errors=True)
         return len(left)
@@ -168,20 +168,19 @@ class MetadataShelf:
         """
         with named_errors(SHELF):
             total = 0
-            for path in self._root.glob("??/*/*"):
+            for path in self._root.glob("??/*/*.json.gz"):
                 with suppress(FileNotFoundError):
                     total += path.stat().st_size
         return total
 
     def _folder(self, study_instance_uid: str) -> Path:
-        digest = _digest(study_instance_uid)
-        return self._root / digest[:2] / digest
+        return folder_of(self._root, study_instance_uid)
 
     def _path(self, name: Shelved) -> Path:
-        series = _digest(name.series_instance_uid)
-        made_of = _digest(name.made_of)
+        series = name_of(name.series_instance_uid)
+        made_of = name_of(name.made_of)
         folder = self._folder(name.study_instance_uid)
-        return folder / f"{series}-{made_of}-{_digest(name.told_as)}.json.gz"
+        return folder / f"{series}-{made_of}-{name_of(name.told_as)}.json.gz"
 
     def _of_any_telling(self, name: Shelved) -> Path | None:
         path = self._path(name)
@@ -191,5 +190,11 @@ class MetadataShelf:
         return next(path.parent.glob(f"{told}-*"), None)
 
 
-def _digest(text: str) -> str:
+def folder_of(root: Path, study_instance_uid: str) -> Path:
+    """Where lies what can be made anew of a study: it goes with the study."""
+    digest = name_of(study_instance_uid)
+    return root / digest[:2] / digest
+
+
+def name_of(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

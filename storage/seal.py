@@ -61,10 +61,14 @@ class Seal:
 def read_seal(source: Readable) -> Seal | None:
     """The seal that a file bears, whether it holds or not; None where there is none."""
     with source.open("rb") as file:
-        mark = file.read(_MARK.size)
-    if len(mark) < _MARK.size:
+        return seal_of(file.read(_MARK.size))
+
+
+def seal_of(preamble: bytes) -> Seal | None:
+    """The same by the file's first bytes."""
+    if len(preamble) < _MARK.size:
         return None
-    magic, length, digest, uid = _MARK.unpack(mark)
+    magic, length, digest, uid = _MARK.unpack(preamble[: _MARK.size])
     if magic not in (_MAGIC, _UNSYNCED):
         return None
     text = str(uid.rstrip(b"\0").decode("utf-8", "replace"))

@@ -112,6 +112,9 @@ class StorageSettings(Table):
     """With less room on the disk, instances are refused with 0xA700."""
     sync: Annotated[bool, example(False)] = True
     """`false`: faster, but a power cut may take what was acknowledged."""
+    decoded_mb: Annotated[int, Field(ge=0), example(0)] = 2048
+    """Room for pixels of compressed images, decoded while their study still comes, in
+    `node.data_dir`; what was not used longest goes first. `0`: only jobs decode."""
     database_password_file: Annotated[Path | None, example(Path("database_password"))] = None
     """The file that holds the password of the database."""
     database_password_env: Annotated[str, example("PGPASSWORD")] = ""

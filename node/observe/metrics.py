@@ -61,8 +61,10 @@ class Metrics(Collector):
         disk: Callable[[], Mapping[str, float]] = dict,
         shared: Shared | None = None,
         timings: Timings | None = None,
+        decoded: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
-        """``disk``: by name, what is known of the room for images; in bytes and days."""
+        """``disk``: by name, what is known of the room for images; in bytes and days. ``decoded``:
+        the same of images decoded before their jobs; ``bytes`` is what lies there now."""
         self._database = database
         self._health = health
         self._reception = reception
@@ -71,6 +73,7 @@ class Metrics(Collector):
         self._disk = disk
         self._shared = shared or Shared(fresh_s=0)
         self._timings = timings or Timings()
+        self._decoded = decoded
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
@@ -111,6 +114,17 @@ class Metrics(Collector):
         yield _gauge("index_lag_seconds", "Age of the oldest of them, or of the last.", queue.lag_s)
         for name, value in self._disk().items():
             yield _gauge(f"disk_{name}", "Room for images, and how it fills.", value)
+        decoded = dict(self._decoded())
+        yield _gauge("decoded_bytes", "Pixels decoded ahead of jobs.", decoded.pop("bytes", 0))
+        images = CounterMetricFamily(
+            "wetread_decoded",
+            "Compressed images since the start: kept decoded, found so by a job, or not.",
+            None,
+            ["how"],
+        )
+        for how, number in decoded.items():
+            images.add_metric([how], number)
+        yield images
         ends = self._certificate_ends()
         yield _gauges("certificate_end_timestamp_seconds", "When it ends.", "file", ends)
         parts = {check.name: int(check.ok) for check in self._health.report().checks}

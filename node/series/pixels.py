@@ -10,6 +10,7 @@ import errno
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any, BinaryIO
 
@@ -259,21 +260,31 @@ def _decode(image: ImageFile, targets: Sequence[Target], syntax: uid.UID) -> str
     plugin = _plugin(syntax, dataset.BitsStored)
     if plugin == "imagecodecs":
         decoded = _imagecodecs_frames(dataset, targets, syntax)
-        name = f"imagecodecs {imagecodecs.__version__}"
     elif plugin:
         decoded = _plugin_frames(dataset, targets, plugin, samples)
-        name = f"pydicom {pydicom.__version__}"
-        name += f", {_PLUGINS[plugin]} {version(_PLUGINS[plugin])}" if plugin in _PLUGINS else ""
     else:
         decoded = _plain_frames(dataset, targets, syntax)
-        name = f"pydicom {pydicom.__version__}"
     for target, array in zip(targets, decoded, strict=True):
         sample = samples.get(target.frame)
         _fill(target, array)
         if syntax in _LOSSY and sample is not None:
             _saturate(target.array, dataset.BitsStored, sample)
         _clear_unused_bits(target.array, *_placed(dataset, sample))
-    return name
+    return decoder_of(syntax, dataset.BitsStored)
+
+
+def decoder_of(syntax: uid.UID, bits_stored: int) -> str:
+    """What decodes images of a transfer syntax, by name and version."""
+    plugin = _plugin(syntax, bits_stored)
+    if plugin == "imagecodecs":
+        return f"imagecodecs {imagecodecs.__version__}"
+    name = f"pydicom {pydicom.__version__}"
+    return f"{name}, {_PLUGINS[plugin]} {_version(plugin)}" if plugin in _PLUGINS else name
+
+
+@cache
+def _version(plugin: str) -> str:
+    return version(_PLUGINS[plugin])
 
 
 def _with_pixels(image: ImageFile, syntax: uid.UID) -> FileDataset:

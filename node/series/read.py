@@ -18,6 +18,7 @@ from pydicom.dataset import Dataset
 
 from analyzers.codes import HOUNSFIELD_UNIT, PERCENT
 from analyzers.contract import Code, Volume
+from node.series.decoded import Shelf
 from node.series.examined import require_one_patient, subject
 from node.series.facts import facts_of
 from node.series.frames import (
@@ -46,7 +47,6 @@ from node.series.pixels import (
     is_image,
     pixel_format,
     read_header,
-    read_pixels,
 )
 from node.series.source import Frame, Source
 from node.series.uptake import Uptake, uptake
@@ -67,8 +67,10 @@ PET_UNITS: Mapping[str, Code] = {
 """Units (0054,1001) that have a UCUM code of their own (PS3.3 C.8.9.1.1.3, PS3.16 CID 84)."""
 
 
-def read_series(files: Sequence[Readable]) -> Source:
+def read_series(files: Sequence[Readable], shelf: Shelf | None = None) -> Source:
     """The volume of a series and the headers of its images, in slice order.
+
+    ``shelf``: where pixels may lie that were decoded before.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def read_series(files: Sequence[Readable]) -> Source:
         frames = [_radiograph(images)] if projection else _placed_frames(images)
         grid = arrange([frame.plane for frame in frames])
         ordered = [frames[i] for i in grid.order]
-        stored, decoder = _read_stored(images, ordered, form)
+        stored, decoder = _read_stored(images, ordered, form, shelf or Shelf())
         volume = _volume(stored, grid, ordered, images, projection)
     return _source(images, ordered, volume, decoder)
 
@@ -159,7 +161,7 @@ def _placed_frames(images: Sequence[ImageFile]) -> list[PlacedFrame]:
 
 
 def _read_stored(
-    images: Sequence[ImageFile], ordered: Sequence[PlacedFrame], form: PixelFormat
+    images: Sequence[ImageFile], ordered: Sequence[PlacedFrame], form: PixelFormat, shelf: Shelf
 ) -> tuple[NDArray[Any], str]:
     """One array for the whole volume, filled file by file; and what decoded it."""
     stored = np.empty((len(ordered), form.rows, form.columns), form.dtype)
@@ -167,7 +169,7 @@ def _read_stored(
     for index, placed in enumerate(ordered):
         number = placed.frame.number or 1
         targets[placed.frame.header].append(Target(number - 1, stored[index]))
-    decoders = {read_pixels(images[i], wanted) for i, wanted in targets.items()}
+    decoders = {shelf.read(images[i], wanted) for i, wanted in targets.items()}
     return stored, "; ".join(sorted(decoders))
 
 

@@ -29,6 +29,7 @@ from node.work.reasons import first_line, loggable
 from node.work.tickets import Tickets
 from storage import events, ledger, suspension
 from storage.database import Database, Transaction
+from storage.decoded_shelf import DecodedShelf
 from storage.errors import StorageError, StoreUnavailable
 from storage.kinds import ObjectKind
 from storage.port import Instances, Results
@@ -55,6 +56,8 @@ class Dispatcher:
     tells_not_applicable: whether a rule, by its name, wants a report of what did not apply.
     forms: further forms of a job's findings that its destinations want.
     rules: those whose jobs get a summary above them.
+    decoded: where pixels lie that were decoded while they came.
+    taken: told of how many images a job found there, and how many it did not.
     """
 
     def __init__(
@@ -73,8 +76,11 @@ class Dispatcher:
         rules: Sequence[RuleSettings] = (),
         poll_s: float = POLL_S,
         passed: Passed = unobserved,
+        decoded: DecodedShelf | None = None,
+        taken: Callable[[int, int], None] = lambda hits, misses: None,
     ) -> None:
         self._passed = passed
+        self._taken = taken
         self._began: dict[int, datetime] = {}
         self._database = database
         self._executor = executor
@@ -92,7 +98,7 @@ class Dispatcher:
         self._heartbeat = heartbeat or Heartbeat("dispatcher", clock)
         self._on_settled = on_settled
         self._rules = tuple(rules)
-        self._tickets = Tickets(instances, results, clock, maker, forms, self._rules)
+        self._tickets = Tickets(instances, results, clock, maker, forms, self._rules, decoded)
         self._notices = notices.Notices(
             database, clock, settings, self._tickets, tells_not_applicable
         )
@@ -163,6 +169,7 @@ class Dispatcher:
             while True:
                 if arrival is not None:
                     self._running -= 1
+                    self._taken(*arrival[2].decoded_before)
                     self._unsettled.append(arrival)
                 arrival = self._arrivals.get_nowait()
         except queue.Empty:

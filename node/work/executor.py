@@ -19,6 +19,7 @@ from node.errors import NodeError
 from node.results.modules.source import HierarchicalReference, Maker
 from node.results.study.members import Member, Selected
 from node.work.stages import Stage
+from storage.decoded_shelf import DecodedShelf
 from storage.kinds import ObjectKind
 from storage.port import JobPlace, Readable
 from storage.records import JobLine, JobResults, StoredInstance
@@ -131,6 +132,9 @@ class Ticket:
     """Whether what it comes to is kept beside its results and found again there; not where the
     place is not the job's own."""
 
+    decoded: DecodedShelf | None = None
+    """Where pixels of the images may lie that were decoded while they came."""
+
     @property
     def inputs_digest(self) -> str:
         """Of the bytes of all images that go in, whatever their order."""
@@ -172,6 +176,8 @@ class Outcome:
     printed: str = ""
     lines: tuple[JobLine, ...] = ()
     """What the worker told meanwhile, for the job's own log."""
+    decoded_before: tuple[int, int] = (0, 0)
+    """How many compressed images were found decoded, and how many were not."""
     said: str = ""
     """Digest of the findings (``identity.digest_of``)."""
     made_from: Mapping[str, Any] = field(default_factory=dict)

@@ -27,6 +27,7 @@ from node.results.kept import Kept
 from node.results.modules.source import Provenance
 from node.results.study.write import write_retraction, write_summary
 from node.results.write import load_tables, write_notice
+from node.series.decoded import Shelf
 from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
@@ -168,8 +169,9 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
     ticket = writing.complete(ticket)
     stages.enter(Stage.READING)
     try:
-        alone = read_series(ticket.instances)
-        source = replace(alone, companions=_companions(ticket, alone))
+        shelf = Shelf(ticket.decoded)
+        alone = read_series(ticket.instances, shelf)
+        source = replace(alone, companions=_companions(ticket, alone, shelf))
         findings = _analyze(analyzer, source, ticket)
         said = incomplete.sentences(ticket.missing)
         findings = replace(findings, remarks=(*said, *findings.remarks))
@@ -182,7 +184,8 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
     provenance = replace(_provenance(ticket, found), earlier=_earlier(ticket))
     run = Run(source, findings, provenance, identity.digest_of(findings))
     try:
-        return writing.written(ticket, run)
+        decoded_before = (shelf.hits, shelf.misses)
+        return replace(writing.written(ticket, run), decoded_before=decoded_before)
     except DerivedUnsupported as error:
         return _not_applicable(ticket, device, (str(error),))
     except GateRefused as error:
@@ -239,13 +242,13 @@ def _with_input(found: Findings, analyzer: Analyzer, volume: Volume) -> Findings
     )
 
 
-def _companions(ticket: Ticket, beside: Source) -> dict[str, Source]:
+def _companions(ticket: Ticket, beside: Source, shelf: Shelf) -> dict[str, Source]:
     """The other series of the patient that make volumes; one that does not is as good as absent."""
     found: dict[str, Source] = {}
     contracts = registry.info(ticket.analyzer).companions if ticket.companions else {}
     for role, images in ticket.companions.items():
         try:
-            source = read_series(images)
+            source = read_series(images, shelf)
             require_one_patient((*beside.headers[:1], *source.headers[:1]))
             if source.volume is not None and role in contracts:
                 contracts[role].require_units(source.volume)

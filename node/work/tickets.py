@@ -16,6 +16,7 @@ from node.work.executor import Retraction, Summary, Ticket, Verdict, inputs_of
 from storage import ledger, own_jobs
 from storage.blobs import Blob
 from storage.database import Transaction
+from storage.decoded_shelf import DecodedShelf
 from storage.kinds import ObjectKind
 from storage.port import Instances, Results
 from storage.records import Job, JobState, StoredInstance
@@ -31,6 +32,7 @@ class Tickets:
     _maker: Maker
     _forms: Callable[[Transaction, Job], tuple[ObjectKind, ...]]
     _rules: Sequence[RuleSettings]
+    _decoded: DecodedShelf | None = None
 
     def of(self, tx: Transaction, job: Job) -> Ticket:
         """The ticket of a job, as it stands in the ledger.
@@ -64,6 +66,7 @@ class Tickets:
             is_further=job.is_further,
             forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
             missing=job.missing,
+            decoded=self._decoded,
         )
         above = self._above(tx, job)
         if above is not None:
