@@ -78,6 +78,9 @@ bench-receive: venv peers
 bench-query: venv peers
 	$(BIN)/python -m benchmarks.query $(ARGS)
 
+bench-decoding: venv
+	$(BIN)/python -m benchmarks.decoding $(ARGS)
+
 bench-viewer: venv peers
 	$(BIN)/python -m benchmarks.viewer $(ARGS)
 
