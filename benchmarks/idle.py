@@ -96,7 +96,7 @@ def _prepare(side: Side, folder: Path) -> None:
     folder.mkdir()
     asked = [sys.executable, "-c", "from analyzers import registry; print(registry.names())"]
     said = subprocess.run(
-        asked, env=side.environment(), cwd=side.folder, capture_output=True, text=True, check=True
+        asked, env=_environment(side), cwd=side.folder, capture_output=True, text=True, check=True
     )
     names = ", ".join(f'"{name}"' for name in re.findall(r"\w+", said.stdout))
     (folder / "config.toml").write_text(
@@ -120,13 +120,18 @@ def _cost(side: Side, folder: Path, watch_s: float) -> Cost:
         return Cost(node.ready_s, node.ready_cpu_s, *memory, everything, idle, associated)
 
 
+def _environment(side: Side) -> dict[str, str]:
+    """As where it is installed: bytecode is kept."""
+    return {k: v for k, v in side.environment().items() if k != "PYTHONDONTWRITEBYTECODE"}
+
+
 @contextmanager
 def _node(side: Side, folder: Path) -> Iterator[Started]:
     command = [sys.executable, "-m", "node", "serve", "--config", str(folder / "config.toml")]
     with (folder / "node.log").open("a") as errors:
         began = time.monotonic()
         process = subprocess.Popen(
-            command, env=side.environment(), cwd=side.folder, stdout=subprocess.PIPE, stderr=errors,
+            command, env=_environment(side), cwd=side.folder, stdout=subprocess.PIPE, stderr=errors,
             text=True,
         )  # fmt: skip
     try:
