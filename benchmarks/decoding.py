@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import statistics
 import sys
 import tempfile
 import time
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydicom import dcmread, uid
@@ -66,31 +69,39 @@ def prepare(folder: Path, slices: int) -> None:
 def read(folder: Path, how: str) -> None:
     """In a process of its own, on any side: ``plain``, ``kept`` or ``before``; prints CPU, wall,
     and a digest of the voxels."""
-    from node.series.read import read_series
-    from storage.blobs import Blob, Files
-
+    read_series = _reader()
     paths = sorted(folder.glob("*.dcm"))
-    files = Files(folder)
-    blobs = [Blob(files, path.name) for path in paths]
-    read_series(blobs[:2])  # what is imported at the first image is no part of the work
+    read_series(paths[:2])  # what is imported at the first image is no part of the work
+    if how != "plain":
+        from node.series.decoded import Shelf
+        from node.work.ahead import decode
+        from storage.blobs import Blob, Files
+        from storage.decoded_shelf import DecodedShelf
+
+        shelf = DecodedShelf(folder.parent / "shelf", SHELF_BYTES)
+        blobs = tuple(Blob(Files(folder), path.name) for path in paths)
     cpu, wall = time.process_time(), time.perf_counter()
     digest = ""
     if how == "before":
-        from node.work.ahead import decode
-        from storage.decoded_shelf import DecodedShelf
-
-        decode(tuple(blobs), DecodedShelf(folder.parent / "shelf", SHELF_BYTES))
+        decode(blobs, shelf)
     elif how == "kept":
-        from node.series.decoded import Shelf
-        from storage.decoded_shelf import DecodedShelf
-
-        found = read_series(blobs, Shelf(DecodedShelf(folder.parent / "shelf", SHELF_BYTES)))
+        found = read_series(blobs, Shelf(shelf))
     else:
-        found = read_series(blobs)
+        found = read_series(paths)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     if how != "before" and found.volume is not None:
         digest = hashlib.sha256(found.volume.stored.tobytes()).hexdigest()
     print(cpu, wall, digest)
+
+
+def _reader() -> Callable[..., Any]:
+    """What reads a series, where the side has it."""
+    try:
+        module = importlib.import_module("node.series.read")
+    except ModuleNotFoundError:
+        module = importlib.import_module("node.work.series")
+    read_series: Callable[..., Any] = module.read_series
+    return read_series
 
 
 def main() -> None:
