@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers.grid.binary import filled_plane, opened_plane
+
 Values = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -31,11 +33,11 @@ def foreground(values: Values, modality: str, valid: Mask | None = None) -> Mask
         rough = values > low + 0.1 * (high - low)
     found = np.zeros(values.shape, np.bool_)
     for index, plane in enumerate(rough):
-        opened = ndimage.binary_opening(plane, iterations=2)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(opened.astype(np.uint8))
+        opened = opened_plane(plane, 2)
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(opened.view(np.uint8))
         if count > 1:
             largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
-            found[index] = ndimage.binary_fill_holes(labels == largest)
+            found[index] = filled_plane(labels == largest)
     return found if valid is None else found & valid
 
 
@@ -55,7 +57,7 @@ def contrast_ml(values: Values, body: Mask, voxel_ml: float) -> float:
     bright = body & (values > CONTRAST_HU[0]) & (values < CONTRAST_HU[1])
     uniform = np.stack(
         [
-            ndimage.binary_opening(one & (local_deviation(plane) < UNIFORM_HU))
+            opened_plane(one & (local_deviation(plane) < UNIFORM_HU))
             for plane, one in zip(values, bright, strict=True)
         ]
     )

@@ -121,15 +121,17 @@ def unknown_part(facts: SeriesFacts | None) -> bool:
 def _measured(hu: NDArray[np.float32], pixel_cm2: float) -> CrossSection:
     from scipy import ndimage
 
-    opened = ndimage.binary_opening(hu > BODY_HU, iterations=2)
+    from analyzers.grid.binary import filled_plane, opened_plane
+
+    opened = opened_plane(hu > BODY_HU, 2)
     labels, count = ndimage.label(opened)
     if count == 0:
         return CrossSection(0.0, 0.0, 0.0, 0.0)
     largest = 1 + int(np.argmax(np.bincount(labels.ravel())[1:]))
-    body = ndimage.binary_fill_holes(labels == largest)
+    body = filled_plane(labels == largest)
     inside = hu[body]
     lowest, highest = LUNG_TISSUE_HU
-    lung = ndimage.binary_opening(body & (hu > lowest) & (hu < highest), iterations=2)
+    lung = opened_plane(body & (hu > lowest) & (hu < highest), 2)
     low, high = SOFT_HU
     return CrossSection(
         area_cm2=inside.size * pixel_cm2,

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from analyzers.grid.binary import closed_plane, filled_plane
+
 Plane = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
@@ -171,7 +173,7 @@ def _in_bone(window: Plane, ring: Plane) -> Mask:
 
 def _with_marrow(plane: Plane) -> Mask:
     """Bone and what it closes in."""
-    filled: Mask = ndimage.binary_fill_holes(ndimage.binary_closing(plane > BONE_HU, iterations=2))
+    filled: Mask = filled_plane(closed_plane(plane > BONE_HU, 2))
     return filled
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from scipy import ndimage
 
 from analyzers.anatomy.body import WINDOW_PX, Mask, Values, local_deviation
+from analyzers.grid.binary import eroded_plane
 
 SOFT_TISSUE_HU = (0, 170)
 AIR_HU = -500
@@ -24,7 +24,7 @@ def noise_level(values: Values, region: Mask) -> float | None:
     """
     samples = []
     for plane, inside in zip(values, region, strict=True):
-        core = ndimage.binary_erosion(inside, iterations=WINDOW_PX // 2)
+        core = eroded_plane(inside, WINDOW_PX // 2)
         if core.any():
             samples.append(local_deviation(plane)[core])
     spread = np.concatenate(samples) if samples else np.empty(0, np.float32)
@@ -60,9 +60,9 @@ def edge_width_mm(
     reach = max(2, round(6.0 / min(spacing_mm)))
     widths = []
     for index, (plane, inside) in enumerate(zip(values, body, strict=True)):
-        border = inside & ~ndimage.binary_erosion(inside)
+        border = inside & ~eroded_plane(inside)
         if valid is not None:
-            border &= ndimage.binary_erosion(valid[index], iterations=reach)
+            border &= eroded_plane(valid[index], reach)
         border[:reach], border[-reach:] = False, False
         border[:, :reach], border[:, -reach:] = False, False
         if np.count_nonzero(border) < 30:
@@ -85,7 +85,7 @@ def displaced_slices(body: Mask) -> list[int]:
         return []
     alike = body[:-2] == body[2:]
     odd = alike & (body[1:-1] != body[:-2])
-    perimeter = [max(1, np.count_nonzero(one & ~ndimage.binary_erosion(one))) for one in body[1:-1]]
+    perimeter = [max(1, np.count_nonzero(one & ~eroded_plane(one))) for one in body[1:-1]]
     share = odd.sum(axis=(1, 2)) / np.array(perimeter)
     usual = float(np.percentile(share, 90))
     if usual > UNSTEADY:
@@ -107,7 +107,7 @@ def truncated_share(body: Mask, valid: Mask | None = None) -> float:
     The border are the four sides of a slice, with padding (where ``valid`` is False) its outline.
     """
     if valid is not None:
-        rims = [one & ~ndimage.binary_erosion(one) for one in valid]
+        rims = [one & ~eroded_plane(one) for one in valid]
         met = [float(one[rim].mean()) for one, rim in zip(body, rims, strict=True) if rim.any()]
         return max(met, default=0.0)
     sides = [body[:, 0], body[:, -1], body[:, :, 0], body[:, :, -1]]
@@ -118,7 +118,7 @@ def truncated_share(body: Mask, valid: Mask | None = None) -> float:
 
 def lung_cut(values: Values, body: Mask, pixel_mm2: float) -> tuple[bool, bool]:
     """Whether air inside a chest reaches the first and the last slice."""
-    inner = np.stack([ndimage.binary_erosion(one, iterations=3) for one in body])
+    inner = np.stack([eroded_plane(one, 3) for one in body])
     area = np.count_nonzero((values < AIR_HU) & inner, axis=(1, 2)) * pixel_mm2
     widest = float(area.max()) if len(area) else 0.0
     if widest < 5000.0:

@@ -344,7 +344,7 @@ class _Check:
             found.append(f"{len(rows)} rows, {sum(row.letters for row in rows)} marks")
         if self._limits.read and words.can_read():
             try:
-                read = max((words.words_in(plane) for plane in planes), default=0)
+                read = words.words_in(list(planes))
             except (OSError, subprocess.SubprocessError) as error:
                 why = type(error).__name__
                 yield Reason(Grade.WARN, f"Lettering was not read: Tesseract failed ({why}).")

@@ -179,15 +179,15 @@ def test_smooth_lettering_that_stands_out_of_no_row_is_read() -> None:
     image[200:280, 300:380] = 255
     cv2.putText(image, "DOE JANE", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 210, 2, cv2.LINE_AA)
     assert text_rows(image) == []
-    assert words_in(image) == 2
-    assert words_in(image[100:]) == 0
+    assert words_in([image]) == words_in([image[100:], image]) == 2
+    assert words_in([image[100:]]) == words_in([]) == 0
 
 
 @needs_tesseract
 def test_the_words_of_a_real_ultrasound_still_are_counted_and_never_told(test_data: Path) -> None:
     still = pydicom.dcmread(test_data / "studies/us_burnedin/GREYSCALE_IMAGE.dcm").pixel_array
     plane = still if still.ndim == 2 else still.max(-1)
-    assert words_in(plane) > 10
+    assert words_in([plane]) > 10
     volume = ct(plane[None].astype(np.float32))
     remarks = Quality("cpu").analyze(volume, QualityParameters()).remarks
     [said] = [one for one in remarks if "words read" in one]
