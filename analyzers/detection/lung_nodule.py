@@ -62,8 +62,10 @@ class NoduleParameters(Parameters):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Found:
+    window: tuple[slice, ...]
+    """Of the (z, y, x) grid of the volume."""
     mask: Mask
-    """On the (z, y, x) grid of the volume."""
+    """Fills the window."""
     probability: float
     left: bool
     hilar: bool
@@ -119,6 +121,7 @@ class LungNodule:
         from analyzers.grid.patient_grid import (
             clear_padding,
             hounsfield,
+            measured_here,
             patient_grid,
             require_extent,
         )
@@ -134,9 +137,12 @@ class LungNodule:
         large = tuple(one.words() for one in masses(grid, hu, lungs, patient.spacing_mm))
         found = self._nodules(hu, lungs, grid, patient.spacing_mm, parameters)
         labels = np.zeros(hu.shape, np.uint8)
+        valid = measured_here(volume, patient)
         for number, one in enumerate(found, 1):
-            clear_padding(volume, patient, one.mask)
-            labels[one.mask & (labels == 0)] = number
+            if valid is not None:
+                one.mask[~valid[one.window]] = False
+            part = labels[one.window]
+            part[one.mask & (part == 0)] = number
         segments = [
             _segment(number, one, hu, patient.spacing_mm, self._point(parameters))
             for number, one in enumerate(found, 1)
@@ -156,33 +162,29 @@ class LungNodule:
         spacing_mm: tuple[float, float, float],
         parameters: NoduleParameters,
     ) -> list[_Found]:
-        from scipy import ndimage
-
         from analyzers.anatomy.lung_sides import LEFT_LABEL
-        from analyzers.detection.nodule_candidates import STEP_MM, candidates
+        from analyzers.detection.nodule_candidates import candidates
         from analyzers.detection.nodule_shape import cut_out
 
-        depth = ndimage.distance_transform_edt(grid.lungs).astype(np.float32) * np.float32(STEP_MM)
         threshold = parameters.threshold or self.model.operating_point.threshold
-        pieces = [cut_out(grid, depth, one) for one in candidates(grid, self.device)]
+        least_mm = 0.8 * parameters.least_diameter_mm
+        pieces = [cut_out(grid, one, least_mm) for one in candidates(grid, self.device)]
         likely = [
-            (self.model.probability(piece.shape), piece)
-            for piece in pieces
-            if piece is not None and piece.shape.diameter >= 0.8 * parameters.least_diameter_mm
+            (self.model.probability(piece.shape), piece) for piece in pieces if piece is not None
         ]
         likely = [one for one in likely if one[0] >= threshold]
         taken = np.zeros(hu.shape, np.bool_)
         found: list[_Found] = []
         for probability, piece in sorted(likely, key=lambda one: -one[0]):
-            mask = _on_fine_grid(piece, grid, hu, spacing_mm)
-            if np.count_nonzero(mask & taken) > 0.2 * np.count_nonzero(mask):
+            window, mask = _on_fine_grid(piece, grid, hu, spacing_mm)
+            if np.count_nonzero(mask & taken[window]) > 0.2 * np.count_nonzero(mask):
                 continue
             if _diameter_mm(mask, spacing_mm) < parameters.least_diameter_mm:
                 continue
-            taken |= mask
-            left = float(np.mean(lungs[mask] == LEFT_LABEL)) > 0.5
+            taken[window] |= mask
+            left = float(np.mean(lungs[window][mask] == LEFT_LABEL)) > 0.5
             hilar = piece.shape.hilum <= HILAR_MM
-            found.append(_Found(mask, probability, left, hilar))
+            found.append(_Found(window, mask, probability, left, hilar))
         found.sort(key=lambda one: -np.count_nonzero(one.mask))
         return found[:MOST_NODULES]
 
@@ -192,9 +194,12 @@ def _on_fine_grid(
     grid: LungGrid,
     hu: NDArray[np.int16],
     spacing_mm: tuple[float, float, float],
-) -> Mask:
-    """The piece with its border decided on the volume's own voxels, and what the cut rounded off
-    its corners given back."""
+) -> tuple[tuple[slice, ...], Mask]:
+    """Where the piece lies on the volume's grid, and its voxels there.
+
+    Its border is decided on the volume's own voxels, and what the cut rounded off its corners is
+    given back.
+    """
     from scipy import ndimage
 
     from analyzers.detection.nodule_candidates import STEP_MM
@@ -205,7 +210,6 @@ def _on_fine_grid(
     near = outside <= given_back
     corner = [part.start - margin for part in piece.window]
     size = [part.stop - part.start + 2 * margin for part in piece.window]
-    out = np.zeros(hu.shape, np.bool_)
     places, windows = [], []
     for axis in range(3):
         step, first = spacing_mm[axis], grid.window[axis].start
@@ -218,12 +222,12 @@ def _on_fine_grid(
         places.append(np.clip(coarse, 0, size[axis] - 1))
         windows.append(slice(low, high))
     window = tuple(windows)
-    out[window] = near[np.ix_(*places)] & (hu[window] > piece.threshold_hu)
-    labels, count = ndimage.label(out[window])
+    mask = near[np.ix_(*places)] & (hu[window] > piece.threshold_hu)
+    labels, count = ndimage.label(mask)
     if count > 1:
         largest = int(np.argmax(np.bincount(labels.ravel())[1:])) + 1
-        out[window] = labels == largest
-    return out
+        mask = labels == largest
+    return window, mask
 
 
 def _diameter_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> float:
@@ -249,7 +253,7 @@ def _segment(
             Measurement(SHORT_AXIS, round(short_mm, 1), codes.MILLIMETER),
             Measurement(
                 codes.ATTENUATION_COEFFICIENT,
-                round(float(np.mean(hu[found.mask])), 1),
+                round(float(np.mean(hu[found.window][found.mask])), 1),
                 codes.HOUNSFIELD_UNIT,
                 codes.MEAN,
             ),

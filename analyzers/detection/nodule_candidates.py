@@ -14,7 +14,9 @@ from scipy import ndimage
 
 from analyzers.anatomy.lung_sides import LEFT_LABEL
 from analyzers.grid.balls import Mask, Spacing
+from analyzers.grid.binary import box_of
 from analyzers.grid.blur import blur_on_cpu, blur_on_device
+from analyzers.grid.zooming import zoomed_planes, zoomed_shape
 
 STEP_MM = 1.0
 MARGIN_MM = 8.0
@@ -54,19 +56,24 @@ class Candidate:
 
 def lung_grid(hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: Spacing) -> LungGrid:
     """The lungs of a (z, y, x) volume, resampled linearly; labels: as ``lung_masks`` gives them."""
-    found = ndimage.find_objects((labels > 0).view(np.uint8))[0]
+    found = box_of(labels > 0) or ()
     margins = [int(np.ceil(MARGIN_MM / step)) for step in spacing_mm]
     window = tuple(
         slice(max(part.start - margin, 0), part.stop + margin)
         for part, margin in zip(found, margins, strict=True)
     )
-    fine = np.clip(hu[window], FLOOR_HU, CEILING_HU).astype(np.float32)
-    zoom = [step / STEP_MM for step in spacing_mm]
-    cubes = ndimage.zoom(fine, zoom, order=1)
-    inside = ndimage.zoom((labels[window] > 0).astype(np.float32), zoom, order=1) > 0.5
-    left = inside & (
-        ndimage.zoom((labels[window] == LEFT_LABEL).astype(np.float32), zoom, order=1) > 0.5
+    zoom = tuple(step / STEP_MM for step in spacing_mm)
+    size = zoomed_shape(hu[window].shape, zoom)
+    cubes, inside, left = np.empty(size, np.float32), np.empty(size, bool), np.empty(size, bool)
+    parts = (
+        zoomed_planes(hu[window], zoom, lambda plane: np.clip(plane, FLOOR_HU, CEILING_HU)),
+        zoomed_planes(labels[window], zoom, lambda plane: plane > 0),
+        zoomed_planes(labels[window], zoom, lambda plane: plane == LEFT_LABEL),
     )
+    for z, (values, lung, left_lung) in enumerate(zip(*parts, strict=True)):
+        cubes[z] = values
+        inside[z] = lung.astype(np.float32) > 0.5
+        left[z] = inside[z] & (left_lung.astype(np.float32) > 0.5)
     return LungGrid(cubes, inside, left, window, _hila(cubes, inside, left))
 
 
@@ -120,10 +127,12 @@ def _blobs(hu: NDArray[np.float32], device: str) -> tuple[NDArray[np.float32], N
     narrow = _blur(hu, float(sigmas[0]), device)
     for size, sigma in zip(DIAMETERS_MM, sigmas, strict=True):
         wide = _blur(hu, float(RATIO * sigma), device)
-        here = (narrow - wide) / np.float32(RATIO - 1)
-        stronger = here > response
-        np.copyto(response, here, where=stronger)
-        diameter[stronger] = size
+        for z, here in enumerate(narrow):
+            here -= wide[z]
+            here /= np.float32(RATIO - 1)
+            stronger = here > response[z]
+            np.copyto(response[z], here, where=stronger)
+            np.copyto(diameter[z], np.float32(size), where=stronger)
         narrow = wide
     return response, diameter
 

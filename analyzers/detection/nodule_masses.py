@@ -18,7 +18,8 @@ from scipy import ndimage
 
 from analyzers.anatomy.unaerated import unaerated
 from analyzers.detection.nodule_candidates import STEP_MM, LungGrid
-from analyzers.grid.balls import Mask, Spacing
+from analyzers.grid.balls import Mask, Spacing, dilate, within
+from analyzers.grid.binary import box_of
 
 STRIDE = 2
 DENSE_HU, BONE_HU = -200.0, 200.0
@@ -100,11 +101,14 @@ def _wide(region: Mask, lung: Mask) -> list[float]:
     Only what has lung below it: liver and spleen lift the base of a lung in the same way.
     """
     step = STRIDE * STEP_MM
-    inner = ndimage.distance_transform_edt(np.pad(region, 1))[1:-1, 1:-1, 1:-1] * step
-    cores = inner >= LEAST_RADIUS_MM
+    cubes = (step, step, step)
+    cores = np.zeros(region.shape, bool)
+    if (box := box_of(region)) is not None:
+        around = within(~np.pad(region[box], 1), LEAST_RADIUS_MM, cubes, nearer=True)
+        cores[box] = ~around[1:-1, 1:-1, 1:-1]
     if not cores.any():
         return []
-    grown = region & (ndimage.distance_transform_edt(~cores) * step <= LEAST_RADIUS_MM)
+    grown = region & dilate(cores, LEAST_RADIUS_MM, cubes)
     labels, count = ndimage.label(grown)
     sizes: list[float] = []
     for number in range(1, count + 1):

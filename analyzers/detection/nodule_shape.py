@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, astuple, dataclass
 
+import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.detection.nodule_candidates import STEP_MM, Candidate, LungGrid
-from analyzers.grid.balls import Mask
+from analyzers.grid.balls import Mask, dilate
+from analyzers.grid.binary import box_of
 
 LUNG_HU = -850.0
 THRESHOLD_HU = (-650.0, -350.0)
@@ -19,6 +21,9 @@ SHELL_MM = (1.0, 2.5)
 NECK_MM = 2.0
 LEAST_NECK_VOXELS = 4
 FARTHEST_MM = 80.0
+FARTHEST_LOOKED_AT_MM = 5.0
+"""From the body: beyond the shell round it and the necks that go on from it."""
+NEAR_VOXELS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,10 @@ class Piece:
     shape: Shape
 
 
-def cut_out(grid: LungGrid, depth_mm: NDArray[np.float32], candidate: Candidate) -> Piece | None:
+def cut_out(grid: LungGrid, candidate: Candidate, least_mm: float = 0.0) -> Piece | None:
     """The piece of tissue at a candidate, without vessels; None when nothing compact is there.
 
-    depth_mm: distance to the edge of the lungs.
+    least_mm: None is also given for a piece of a smaller diameter.
     """
     reach = int(np.ceil(max(1.6 * candidate.diameter_mm, 10.0) / STEP_MM))
     centre = np.array(candidate.centre)
@@ -79,7 +84,7 @@ def cut_out(grid: LungGrid, depth_mm: NDArray[np.float32], candidate: Candidate)
     core = float(hu[away <= max(1.5, candidate.diameter_mm / 6)].mean())
     threshold = float(np.clip((core + LUNG_HU) / 2, *THRESHOLD_HU))
     tissue = (hu > threshold) & lungs & (away <= 1.5 * candidate.diameter_mm + 2)
-    labels, _ = ndimage.label(tissue)
+    labels = cc3d.connected_components(tissue, connectivity=6)
     here = labels[tuple(centre - low)]
     if here == 0:
         return None
@@ -88,15 +93,16 @@ def cut_out(grid: LungGrid, depth_mm: NDArray[np.float32], candidate: Candidate)
     near = away <= max(2.0, candidate.diameter_mm / 2)
     radius = float(inner[near].max())
     body = _without_vessels(connected, inner, near, radius)
-    if np.count_nonzero(body) < 5:
+    voxels = int(np.count_nonzero(body))
+    if voxels < 5 or _diameter_mm(voxels) < least_mm:
         return None
-    outside = ndimage.distance_transform_edt(~body) * STEP_MM
+    outside = _distance_to(body, FARTHEST_LOOKED_AT_MM)
     necks, calibre = _necks(connected, inner, outside, radius)
     branches = Branches(
         necks, calibre, _blobness(hu, centre - low, candidate.diameter_mm), _to_hilum(grid, centre)
     )
     cut = _Cut(body, connected, outside, threshold, 2 * radius, core, branches)
-    return Piece(window, body, threshold, _shape(cut, hu, lungs, depth_mm[window]))
+    return Piece(window, body, threshold, _shape(cut, hu, lungs, grid.lungs, low))
 
 
 def _necks(
@@ -119,15 +125,15 @@ def _blobness(hu: NDArray[np.float32], centre: NDArray[np.int64], diameter_mm: f
     plain = [np.exp(-0.5 * (axis / sigma) ** 2) for axis in axes]
     first = [axis / sigma * bell for axis, bell in zip(axes, plain, strict=True)]
     second = [((axis / sigma) ** 2 - 1) * bell for axis, bell in zip(axes, plain, strict=True)]
+    bells = [np.stack(one) for one in zip(plain, first, second, strict=True)]
+    values = (hu - hu.mean()).reshape(-1, hu.shape[2])
+    along = (values @ bells[2].T).reshape(*hu.shape[:2], -1)
+    moments = np.einsum("zyc,bz,ay->bac", along, bells[0], bells[1], optimize=True)
     curved = np.empty((3, 3))
-    values = hu - hu.mean()
     for row in range(3):
         for column in range(row, 3):
-            kernels = list(plain)
-            kernels[row] = first[row] if row != column else second[row]
-            kernels[column] = first[column] if row != column else second[column]
-            found = np.einsum("zyx,z,y,x->", values, *kernels, optimize=True)
-            curved[row, column] = curved[column, row] = found
+            orders = [int(row == axis) + int(column == axis) for axis in range(3)]
+            curved[row, column] = curved[column, row] = moments[tuple(orders)]
     bends = np.linalg.eigvalsh(curved)
     return float(np.clip(bends[2] / bends[0], -1, 1)) if bends[0] < 0 else -1.0
 
@@ -145,8 +151,7 @@ def _without_vessels(
     cores, _ = ndimage.label(inner >= ball)
     deepest = np.argwhere(near & (inner == radius))[0]
     own = cores == cores[tuple(deepest)] if cores[tuple(deepest)] else near & connected
-    grown: Mask = (ndimage.distance_transform_edt(~own) <= ball) & connected
-    return grown
+    return dilate(own, ball, (1.0, 1.0, 1.0)) & connected
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +177,20 @@ class _Cut:
     branches: Branches
 
 
-def _shape(cut: _Cut, hu: NDArray[np.float32], lungs: Mask, depth_mm: NDArray[np.float32]) -> Shape:
+def _shape(
+    cut: _Cut, hu: NDArray[np.float32], lungs: Mask, all_lungs: Mask, corner: NDArray[np.int64]
+) -> Shape:
+    """corner: of the window of ``cut`` on the grid of ``all_lungs``."""
     body = cut.body
     voxels = np.argwhere(body)
-    diameter = 2 * float(3 * len(voxels) / 4 / np.pi) ** (1 / 3) * STEP_MM
+    diameter = _diameter_mm(len(voxels))
     spread = np.cov(voxels.T) + np.eye(3) / 12
     deviations = np.sqrt(np.linalg.eigvalsh(spread))
     centre = voxels.mean(axis=0)
     ball = _distance_from(centre, body.shape) <= diameter / 2 / STEP_MM
     shell = (cut.outside > SHELL_MM[0]) & (cut.outside <= SHELL_MM[1])
     dense = hu[shell] >= cut.threshold_hu
-    middle_voxel = tuple(round(float(v)) for v in centre)
+    middle = [round(float(v)) + int(first) for v, first in zip(centre, corner, strict=True)]
     return Shape(
         roundness=cut.inscribed * STEP_MM / diameter,
         elongation=float(deviations[2] / deviations[0]),
@@ -192,16 +200,55 @@ def _shape(cut: _Cut, hu: NDArray[np.float32], lungs: Mask, depth_mm: NDArray[np
         tissue=float(np.mean(dense & lungs[shell])) if dense.size else 0.0,
         own=len(voxels) / int(np.count_nonzero(cut.connected)),
         diameter=diameter,
-        depth=float(depth_mm[middle_voxel]),
+        depth=depth_mm(all_lungs, (middle[0], middle[1], middle[2])),
         core=cut.core / 100.0,
         **asdict(cut.branches),
     )
 
 
+def _diameter_mm(voxels: int) -> float:
+    """Of the ball of that volume."""
+    diameter: float = 2 * float(3 * voxels / 4 / np.pi) ** (1 / 3) * STEP_MM
+    return diameter
+
+
 def _depth(mask: Mask) -> NDArray[np.float64]:
-    padded = ndimage.distance_transform_edt(np.pad(mask, 1))
-    inner: NDArray[np.float64] = padded[1:-1, 1:-1, 1:-1]
+    """How far each voxel of a mask, which is not empty, is from its outside; 0 there."""
+    inner = np.zeros(mask.shape)
+    box = box_of(mask)
+    assert box is not None
+    padded = ndimage.distance_transform_edt(np.pad(mask[box], 1))
+    inner[box] = padded[1:-1, 1:-1, 1:-1]
     return inner
+
+
+def _distance_to(body: Mask, most_mm: float) -> NDArray[np.float64]:
+    """How far each voxel is from a body, which is not empty; infinite beyond ``most_mm``."""
+    away = np.full(body.shape, np.inf)
+    margin = int(np.ceil(most_mm / STEP_MM))
+    near = tuple(
+        slice(max(part.start - margin, 0), part.stop + margin) for part in box_of(body) or ()
+    )
+    away[near] = ndimage.distance_transform_edt(~body[near]) * STEP_MM
+    return away
+
+
+def depth_mm(lungs: Mask, place: tuple[int, int, int]) -> float:
+    """How far a voxel is from the edge of the lungs; 0 outside of them."""
+    reach = NEAR_VOXELS
+    while True:
+        window = tuple(slice(max(0, one - reach), one + reach + 1) for one in place)
+        outside = ~lungs[window]
+        axes = (
+            (np.arange(part.start, part.start + size) - one) ** 2
+            for part, size, one in zip(window, outside.shape, place, strict=True)
+        )
+        z, y, x = np.ix_(*axes)
+        squares = (z + y + x)[outside]
+        nearest = float(np.sqrt(squares.min())) if squares.size else np.inf
+        if nearest <= reach or reach > max(lungs.shape):
+            return float(np.float32(nearest) * np.float32(STEP_MM))
+        reach *= 2
 
 
 def _distance_from(centre: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:

@@ -72,10 +72,9 @@ def _scaled(grid: LungGrid, scale: float) -> LungGrid:
 
 
 def _marks(model: NoduleModel, grid: LungGrid, is_real: IsReal, scale: float, name: str) -> Strain:
-    depth = ndimage.distance_transform_edt(grid.lungs).astype(np.float32) * np.float32(STEP_MM)
     false, real = 0, 0
     for one in candidates(grid, "cpu"):
-        piece = cut_out(grid, depth, one)
+        piece = cut_out(grid, one)
         if piece is None or model.probability(piece.shape) < model.operating_point.threshold:
             continue
         z, y, x = (round(v / scale) for v in one.centre)

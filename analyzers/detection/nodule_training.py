@@ -168,7 +168,7 @@ def _round(study: _Study, drawn: list[float], rng: np.random.Generator) -> list[
                 candidate.centre
             ):
                 continue
-            piece = cut_out(changed, study.depth_mm, candidate)
+            piece = cut_out(changed, candidate)
             if piece is None:
                 continue
             hit = _hit(candidate.centre, inserted)

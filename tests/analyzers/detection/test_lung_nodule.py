@@ -131,7 +131,7 @@ def test_nodules_of_the_size_looked_for_are_no_masses() -> None:
 
 
 def test_a_mark_near_a_hilum_is_never_more_than_even() -> None:
-    found = _Found(np.ones((1, 1, 1), bool), 0.99, left=True, hilar=True)
+    found = _Found((slice(None),) * 3, np.ones((1, 1, 1), bool), 0.99, left=True, hilar=True)
     answer = _possible(found, None)
     assert answer.probability == MOST_CERTAIN_AT_HILUM
     assert "of a hilum" in answer.reasons[1]
