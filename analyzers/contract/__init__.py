@@ -41,7 +41,7 @@ from analyzers.contract.images import (
 from analyzers.contract.inputs import InputContract
 from analyzers.contract.marks import Detection, Labels, Segment, Segmentation
 from analyzers.contract.parameters import Parameter, Parameters
-from analyzers.contract.progress import reached
+from analyzers.contract.progress import counting, reached
 from analyzers.contract.series import FDG, Plane, SeriesFacts, Subject, Tracer
 from analyzers.contract.volume import AIR_HU, Reported, Volume, no_suv
 
@@ -86,6 +86,7 @@ __all__ = [
     "Tracer",
     "Volume",
     "WindowPreset",
+    "counting",
     "no_suv",
     "reached",
 ]

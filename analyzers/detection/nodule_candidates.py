@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.anatomy.lung_sides import LEFT_LABEL
+from analyzers.contract import reached
 from analyzers.grid.balls import Mask, Spacing
 from analyzers.grid.binary import box_of
 from analyzers.grid.blur import blur_on_cpu, blur_on_device
@@ -125,7 +126,8 @@ def _blobs(hu: NDArray[np.float32], device: str) -> tuple[NDArray[np.float32], N
     diameter = np.zeros(hu.shape, np.float32)
     sigmas = [size / 2 / np.sqrt(3) / STEP_MM for size in DIAMETERS_MM]
     narrow = _blur(hu, float(sigmas[0]), device)
-    for size, sigma in zip(DIAMETERS_MM, sigmas, strict=True):
+    for done, (size, sigma) in enumerate(zip(DIAMETERS_MM, sigmas, strict=True)):
+        reached(done, len(DIAMETERS_MM))
         wide = _blur(hu, float(RATIO * sigma), device)
         for z, here in enumerate(narrow):
             here -= wide[z]

@@ -25,6 +25,7 @@ from analyzers.contract import (
     Parameter,
     Parameters,
     Volume,
+    counting,
 )
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
@@ -145,9 +146,11 @@ def denoised(
         around = values[first : places.stop + reach]
         done = _means(around, patch, search, noise, device)
         out[places] = done[places.start - first : places.stop - first]
+        one_more()
 
-    step = 1 if reach == 0 else SLAB
-    for_each(slab, bands(len(values), step), torch_on_device=device)
+    slabs = bands(len(values), 1 if reach == 0 else SLAB)
+    one_more = counting(len(slabs))
+    for_each(slab, slabs, torch_on_device=device)
     return out
 
 

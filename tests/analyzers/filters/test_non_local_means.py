@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.contract import InvalidParameters
+from analyzers.contract import InvalidParameters, progress
 from analyzers.filters.non_local_means import (
     NonLocalMeans,
     NonLocalMeansParameters,
@@ -49,6 +49,13 @@ def test_it_is_what_the_definition_says(
     exact = by_definition(values.astype(np.float64), patch, search, 0.8 * 50)
     found = denoised(values, patch, search, (50.0, 0.8), "cpu")
     np.testing.assert_allclose(found, exact, atol=0.05)
+
+
+def test_it_tells_how_far_it_is_from_all_its_threads() -> None:
+    heard: list[tuple[int, int]] = []
+    with progress.listening(lambda done, of: heard.append((done, of))):
+        denoised(noise((5, 12, 11)), (1, 3, 3), (1, 3, 3), (50.0, 0.8), "cpu")
+    assert heard == [(number, 5) for number in range(1, 6)]
 
 
 def test_slabs_leave_no_seams() -> None:
