@@ -18,7 +18,7 @@ OCR := tesseract-ocr
 PEERS ?= $(HOME)/.cache/wetread-peers
 AXE := 4.10.3
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-people bench-query bench-results bench-written bench-day bench-viewer bench-idle docs peers pictures gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-people bench-query bench-ct bench-results bench-written bench-day bench-viewer bench-idle docs peers pictures gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -92,6 +92,9 @@ bench-people: venv
 
 bench-scale: venv
 	$(BIN)/python -m benchmarks.scale
+
+bench-ct: venv
+	$(BIN)/python -m benchmarks.ct_analyzers $(ARGS)
 
 bench-results: venv
 	$(BIN)/python -m benchmarks.results $(ARGS)
