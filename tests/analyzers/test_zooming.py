@@ -15,7 +15,7 @@ from analyzers.grid.zooming import zoomed_planes, zoomed_shape
 )
 def test_planes_are_those_of_scipy_at_the_edges_too(zoom: tuple[float, float, float]) -> None:
     rng = np.random.default_rng(3)
-    for shape in ((23, 40, 37), (12, 254, 233), (1, 5, 240)):
+    for shape in ((23, 40, 37), (12, 254, 233), (2, 5, 240)):
         values = np.rint(rng.normal(-500, 300, shape)).astype(np.float32)
         expected = ndimage.zoom(values, zoom, order=1)
         found = np.stack(list(zoomed_planes(values, zoom)))
@@ -24,6 +24,12 @@ def test_planes_are_those_of_scipy_at_the_edges_too(zoom: tuple[float, float, fl
         mask = ndimage.zoom((values > -500).astype(np.float32), zoom, order=1) > 0.5
         ours = np.stack(list(zoomed_planes(values, zoom, lambda plane: plane > -500)))
         assert np.array_equal(ours.astype(np.float32) > 0.5, mask)
+
+
+def test_of_a_plane_that_would_be_less_than_half_a_plane_nothing_is_left() -> None:
+    values = np.zeros((1, 5, 24), np.float32)
+    assert ndimage.zoom(values, (0.4, 1, 1), order=1).shape == zoomed_shape((1, 5, 24), (0.4, 1, 1))
+    assert list(zoomed_planes(values, (0.4, 1, 1))) == []
 
 
 def test_the_depth_of_a_voxel_is_its_distance_to_the_outside_of_the_lungs() -> None:
