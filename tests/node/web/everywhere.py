@@ -8,7 +8,7 @@ from pathlib import Path
 import pydicom
 from PIL import Image, ImageDraw
 
-from storage import index, ledger
+from storage import index, ledger, notes
 from storage.attributes import extract
 from storage.records import (
     FindingRow,
@@ -24,7 +24,8 @@ from storage.records import (
 from tests.node.web.sites import START, Site
 
 PAGES = (
-    "/", "/?state=read", "/studies/1", "/studies/2", "/alarms", "/jobs", "/jobs/1", "/deliveries",
+    "/", "/?state=read", "/studies/1", "/studies/1/notes",
+    "/studies/1/analyze", "/studies/2", "/alarms", "/jobs", "/jobs/1", "/deliveries",
     "/quarantine", "/gaps", "/rules", "/analyzers", "/upload", "/fetch", "/settings", "/nowhere",
 )  # fmt: skip
 
@@ -58,6 +59,13 @@ def fill(site: Site, template: Path, folder_name: str = "abc") -> None:
             index.add(tx, [InstanceRecord(extract(dataset), placement, at, "CT1")])
             if number < 4:
                 _analyze(tx, uid, number, folder_name)
+    with site.database.write() as tx:
+        for words in (
+            "Told the ward by telephone.\nNobody answered at first.",
+            "Not this patient.",
+        ):
+            note = notes.write(tx, 1, words, "müller", START)
+        notes.strike(tx, 1, note.id, "müller", START)
 
 
 def _analyze(tx, uid: str, number: int, folder: str) -> None:  # type: ignore[no-untyped-def]
