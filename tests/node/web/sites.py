@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from node.work.stages import Stage
 from storage import index, ledger, outbox
 from storage.archive import Archive
 from storage.attributes import extract
+from storage.blobs import Files
 from storage.database import Database
 from storage.records import (
     FindingRow,
@@ -90,6 +92,10 @@ SETTINGS = {
 
 def study_with_job(site: Site, path: Path, description: str = "Thorax") -> int:
     """One study, one running job."""
+    kept = site.archive.instances
+    assert isinstance(kept, Files)
+    kept.root.mkdir(exist_ok=True)
+    shutil.copy(path, kept.path("k"))
     dataset = pydicom.dcmread(path, stop_before_pixels=True)
     dataset.StudyDescription = description
     dataset.PatientID = "PAT-123456"

@@ -58,11 +58,12 @@ def fill(site: Site, studies: int, first: int = 1, objects: int = 1) -> None:
 
 @contextmanager
 def statements() -> Iterator[list[tuple[str, Any]]]:
-    """What is asked of any database meanwhile."""
+    """What is asked of any database meanwhile; not how a connection is set up for it."""
     asked: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        asked.append((statement, parameters))
+        if not statement.startswith("PRAGMA"):
+            asked.append((statement, parameters))
 
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     yield asked
