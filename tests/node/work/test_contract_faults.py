@@ -12,9 +12,9 @@ from analyzers import registry
 from analyzers.contract import InputContract, Limits
 from analyzers.registry import BrokenAnalyzer
 from node.commands import author
-from node.work.dispatcher import _first_line
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.job import loaded, perform
+from node.work.reasons import first_line
 from tests.node.work.conftest import ticket
 
 PYTHONS_WORDS = re.compile(r"object has no attribute|Error:|NoneType|positional argument|<class")
@@ -83,7 +83,7 @@ def test_what_breaks_the_contract_is_said_in_the_authors_words(
 
 def report_of(failed: Outcome, one: Ticket) -> str:
     """The text of the report that the node writes about a failure."""
-    told = failed.told or _first_line(failed.reason)
+    told = failed.told or first_line(failed.reason)
     written = perform(one.as_notice(Verdict.FAILED, (told,)), "cpu")
     (report,) = written.results.objects
     return (one.place.folder.parent / report.key).read_bytes().decode("utf-8", "replace")
