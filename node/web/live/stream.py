@@ -17,6 +17,7 @@ from node.web.access.sessions import BACKGROUND
 from node.web.live.watch import Listener, TooMany, Watch
 from node.web.routers import Router
 from storage.errors import StorageError
+from storage.revisions import Watched
 
 PATH = "/events"
 SIGN_OF_LIFE_S = 20.0
@@ -67,10 +68,12 @@ class _Stream(Response):
             self._watch.leave(self._listener)
 
     async def _tell(self, send: Send) -> None:
-        text = f"retry: {AGAIN_MS}\n\n"
+        text, topics = f"retry: {AGAIN_MS}\n\n", frozenset[Watched]()
         while True:
             body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
             await asyncio.wait_for(send(body), PATIENCE_S)
+            if topics:
+                await asyncio.sleep(self._watch.rest_s())
             topics = await self._listener.changes(SIGN_OF_LIFE_S)
             if not await self._goes_on():
                 await send({"type": "http.response.body", "body": b"event: over\ndata:\n\n"})

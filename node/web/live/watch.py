@@ -8,6 +8,7 @@ it as well. What a listener has not taken yet is one set of topics, however long
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +24,10 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger()
 EVERY_S = 1.0
 MOST = 500
 """Listeners at once."""
+EACH_S = 0.3
+LONGEST_S = 15.0
+"""After it was told of something, a page rests for so long for each that listens, and at most for
+this: a page that is told is read again, and many that look must not slow what is received."""
 RECENT_S = 5.0
 """A page is at most so old when it begins to listen, or what it shows came by a slow line."""
 
@@ -103,6 +108,12 @@ class Watch:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="live", daemon=True)
                 self._thread.start()
+
+    def rest_s(self) -> float:
+        """How long a listener that was told rests; not all for as long, else all read at once."""
+        with self._lock:
+            together = min(EACH_S * len(self._listeners), LONGEST_S)
+        return together * random.uniform(0.5, 1.5)
 
     def leave(self, listener: Listener) -> None:
         """Tell it no more; with the last one the watcher ends."""
