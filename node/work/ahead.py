@@ -29,6 +29,8 @@ AT_ONCE = 8
 """Images that the process is given together; between them it is asked whether a job reads."""
 WITHIN = Allowance(time_s=300.0, memory_mb=2048)
 """What decoding so many may take."""
+FAST = 16
+"""Images that come between two steps: with more the disk and the cores are the receivers'."""
 UNUSED_STEPS = 15
 """Steps without work after which the process ends."""
 COMPRESSED = tuple(sorted(one for one in uid.AllTransferSyntaxes if one.is_encapsulated))
@@ -74,6 +76,7 @@ class Ahead:
 
     shelf: None where nothing is to be decoded ahead.
     is_reading: whether a job reads images just now: it decodes what is missing itself.
+    fast: with more images than this between two steps nothing is decoded.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Ahead:
         shelf: DecodedShelf | None,
         is_reading: Callable[[], bool],
         start: Callable[[], Worker] = Worker,
+        fast: int = FAST,
     ) -> None:
         self._database = database
         self._instances = instances
@@ -92,6 +96,8 @@ class Ahead:
         self._start = start
         self._worker: Worker | None = None
         self._seen: int | None = None
+        self._newest = 0
+        self._fast = fast
         self._unused = 0
         self._said = ""
         self._is_stopped = False
@@ -108,6 +114,9 @@ class Ahead:
         if self._seen is None:
             self._begin(self.shelf)
         with self._database.read() as tx:
+            before, self._newest = self._newest, holdings.newest(tx)
+            if self._newest - before > self._fast:
+                return False
             after = self._seen or 0
             self._seen, keys = holdings.newer_of(tx, after, COMPRESSED, AT_ONCE)
         if keys and not self._is_out_of_room(self.shelf):
@@ -135,7 +144,7 @@ class Ahead:
     def _begin(self, shelf: DecodedShelf) -> None:
         """What lies in the index already had its jobs, or will decode itself."""
         with self._database.read() as tx:
-            self._seen = holdings.newest(tx)
+            self._seen = self._newest = holdings.newest(tx)
         with suppress(OSError):
             self.counts.shelf_bytes = shelf.make_room()
 

@@ -80,8 +80,10 @@ class House:
     def blobs(self) -> list[Blob]:
         return [Blob(self.files, path.name) for path in self.paths]
 
-    def ahead(self, worker: type[Worker] = Here) -> Ahead:
-        made = Ahead(self.database, self.files, self.shelf, lambda: self.is_reading, worker)
+    def ahead(self, worker: type[Worker] = Here, fast: int = 1000) -> Ahead:
+        made = Ahead(
+            self.database, self.files, self.shelf, lambda: self.is_reading, worker, fast=fast
+        )
         made.step()  # from here on
         return made
 
@@ -125,6 +127,15 @@ def house(tmp_path: Path, phantom: ChestPhantom) -> Iterator[House]:
 def all_steps(ahead: Ahead) -> None:
     while ahead.step():
         pass
+
+
+def test_nothing_is_decoded_while_images_come_fast(house: House) -> None:
+    ahead = house.ahead(fast=len(house.paths) - 1)
+    house.index()
+    assert not ahead.step()
+    assert house.kept() == []
+    all_steps(ahead)  # no more have come since
+    assert house.read().misses == 0
 
 
 def test_a_job_finds_what_came_decoded_and_the_same_voxels(house: House) -> None:
