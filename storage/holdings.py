@@ -94,12 +94,11 @@ def studies_of_newer(tx: Transaction, after: int, limit: int) -> tuple[int, set[
 
 
 def newer_of(
-    tx: Transaction, after: int, syntaxes: Sequence[str], limit: int
+    tx: Transaction, after: int, last: int, syntaxes: Sequence[str], limit: int
 ) -> tuple[int, list[str]]:
-    """The keys of what came in one of these transfer syntaxes behind an id, to studies that are not
-    complete; and the id up to which that is all."""
+    """The keys of what came in one of these transfer syntaxes behind an id, and up to ``last``, to
+    studies that are not complete; and the id up to which that is all."""
     instances, series, studies_ = schema.instances, schema.series, schema.studies
-    last = newest(tx)
     query = (
         sa.select(instances.c.id, instances.c.key, studies_.c.state)
         .select_from(

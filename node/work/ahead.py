@@ -117,8 +117,8 @@ class Ahead:
             before, self._newest = self._newest, holdings.newest(tx)
             if self._newest - before > self._fast:
                 return False
-            after = self._seen or 0
-            self._seen, keys = holdings.newer_of(tx, after, COMPRESSED, AT_ONCE)
+            after, last = self._seen or 0, self._newest
+            self._seen, keys = holdings.newer_of(tx, after, last, COMPRESSED, AT_ONCE)
         if keys and not self._is_out_of_room(self.shelf):
             self._unused = 0
             self._decode(tuple(Blob(self._instances, key) for key in keys), self.shelf)

@@ -233,7 +233,7 @@ class Dispatcher:
         except Exception as error:  # border: one job must not hold up the others
             log.exception("outcome_not_recorded", job=job.id)
             if notices.is_one(ticket):
-                self._notices.give_up(job.id)
+                self._notices.settle(job.id)
                 return
             reason = f"the outcome cannot be recorded: {type(error).__name__}"
             failure = Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())

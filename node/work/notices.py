@@ -21,7 +21,7 @@ from node.work.reasons import loggable
 from node.work.tickets import Tickets, title_of
 from storage import ledger, own_jobs
 from storage.database import Database, Transaction
-from storage.errors import NotFound, StorageError
+from storage.errors import DatabaseUnavailable, NotFound, StoreUnavailable
 from storage.records import Job, JobResults, JobState
 
 log = structlog.get_logger(__name__)
@@ -127,13 +127,13 @@ class Notices:
         """
         try:
             begun = self._begin(job_id)
-        except StorageError:
+        except (DatabaseUnavailable, StoreUnavailable):
             raise
         except Exception:  # border: one report must not hold up the jobs
             log.exception("notice_not_made", job=job_id)
             begun = None
         if begun is None:
-            self._settle(job_id)
+            self.settle(job_id)
         else:
             self._tries[job_id] = self._tries.get(job_id, 0) + 1
             self._not_before[job_id] = None
@@ -152,14 +152,14 @@ class Notices:
     def enter(self, job: Job, report: Outcome, is_stopping: bool) -> bool:
         """Enter a report with its job, which has ended long ago; whether there is one."""
         if report.verdict is Verdict.NOT_APPLICABLE:
-            self._settle(job.id, report.results)
+            self.settle(job.id, report.results)
             return True
         if is_stopping:
             return False  # cut off by the stop: still owed
         may_pass = report.transient or bool(report.waits_for)
         if not may_pass or not self._again(job.id, counts=not report.waits_for):
             log.error("notice_not_made", job=job.id, reason=loggable(report))
-            self._settle(job.id)
+            self.settle(job.id)
         return False
 
     def _again(self, job_id: int, counts: bool) -> bool:
@@ -172,12 +172,9 @@ class Notices:
         self._not_before[job_id] = self._clock() + timedelta(seconds=delay_s)
         return True
 
-    def give_up(self, job_id: int) -> None:
-        """It is owed no more."""
-        self._settle(job_id)
-
-    def _settle(self, job_id: int, results: JobResults | None = None) -> None:
-        """results: the report, unless its job runs again, or is deleted, meanwhile."""
+    def settle(self, job_id: int, results: JobResults | None = None) -> None:
+        """Owe it no more. results: the report; not entered where its job runs again, or is deleted,
+        meanwhile."""
         with suppress(NotFound), self._database.write() as tx:
             job = ledger.get(tx, job_id)
             if results is not None and job.state is JobState.NOT_APPLICABLE:

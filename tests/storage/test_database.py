@@ -124,6 +124,17 @@ def test_the_migrations_make_the_tables_that_the_schema_describes(database: Data
         assert compare_metadata(context, schema.metadata) == []
 
 
+def test_no_number_of_an_audit_message_is_given_again_after_a_migration(database: Database) -> None:
+    row = AuditRow(NOON, "Query", 0, "müller", "10.0.0.7", "<AuditMessage/>")
+    with database.write() as tx:
+        audit.keep(tx, [row] * 3)
+        tx.execute(sa.delete(schema.audit_messages))
+        command.downgrade(alembic_config(tx), "0021")
+        command.upgrade(alembic_config(tx), "head")
+        audit.keep(tx, [row])
+        assert tx.scalar(sa.select(schema.audit_messages.c.id)) == 4
+
+
 def test_migrations_use_nothing_of_the_storage_that_may_change() -> None:
     folder = Path(storage.migrations.__file__).parent
     for path in (folder / "frozen.py", *(folder / "versions").glob("*.py")):

@@ -26,8 +26,9 @@ MOST = 500
 """Listeners at once."""
 EACH_S = 0.3
 LONGEST_S = 15.0
-"""After it was told of something, a page rests for so long for each that listens, and at most for
-this: a page that is told is read again, and many that look must not slow what is received."""
+"""After it was told of something, a page rests for so long for each that listens, on average at
+most for this: a page that is told is read again, and many that look must not slow what is
+received."""
 RECENT_S = 5.0
 """A page is at most so old when it begins to listen, or what it shows came by a slow line."""
 
@@ -110,7 +111,8 @@ class Watch:
                 self._thread.start()
 
     def rest_s(self) -> float:
-        """How long a listener that was told rests; not all for as long, else all read at once."""
+        """How long a listener that was told rests; half as long up to half as long again, else all
+        read at once."""
         with self._lock:
             together = min(EACH_S * len(self._listeners), LONGEST_S)
         return together * random.uniform(0.5, 1.5)

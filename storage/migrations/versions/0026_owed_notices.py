@@ -11,6 +11,7 @@ down_revision = "0021"
 branch_labels = None
 depends_on = None
 
+_LAST = sa.text("SELECT seq FROM sqlite_sequence WHERE name = 'audit_messages'")
 _TWICE = {"ix_studies_study_date": "study_date", "ix_studies_last_received_at": "last_received_at"}
 
 
@@ -35,7 +36,11 @@ def downgrade() -> None:
 
 
 def _event_of(length: int, before: int) -> None:
-    """SQLite makes the table anew; its numbers are still never given again."""
+    """SQLite makes the table anew, and would count on from the rows that are left: a number is
+    never given again, for repositories know by it what they have."""
+    connection = op.get_bind()
+    is_sqlite = connection.dialect.name == "sqlite"
+    last = connection.scalar(_LAST) if is_sqlite else None
     made = {"sqlite_autoincrement": True}
     with op.batch_alter_table("audit_messages", table_kwargs=made) as table:
         table.alter_column(
@@ -43,4 +48,9 @@ def _event_of(length: int, before: int) -> None:
             type_=sa.String(length),
             existing_type=sa.String(before),
             existing_nullable=False,
+        )
+    if last is not None:
+        op.execute("DELETE FROM sqlite_sequence WHERE name = 'audit_messages'")
+        op.execute(
+            f"INSERT INTO sqlite_sequence (name, seq) VALUES ('audit_messages', {int(last)})"
         )

@@ -12,8 +12,11 @@ from node.config.rules import RuleSettings
 from node.errors import SettingsError
 from node.intake.planning import tells_not_applicable
 from node.work.executor import Outcome, Ticket, Verdict
+from node.work.tickets import Tickets
 from storage import ledger, schema
-from storage.records import JobState
+from storage.database import Transaction
+from storage.errors import NotFound
+from storage.records import Job, JobState
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
     Bench,
     ScriptedExecutor,
@@ -141,6 +144,27 @@ def test_no_report_is_entered_with_a_job_that_runs_again_meanwhile(
     assert sorted(bench.deliveries()) == ["seg", "sr"]
     assert bench.job(ids[0]).attempts == 1
     assert sum(one.notices for one in executor.tickets) == 2
+
+
+def test_a_report_whose_job_has_lost_its_images_holds_up_no_other_job(
+    bench: Bench,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in NAMES:
+        bench.enter(name)
+    dispatcher = bench.dispatcher(ScriptedExecutor(answer), tells="rule")
+    of = Tickets.of
+
+    def gone(tickets: Tickets, tx: Transaction, job: Job) -> Ticket:
+        if job.state is JobState.NOT_APPLICABLE:
+            raise NotFound("its images are gone")
+        return of(tickets, tx, job)
+
+    monkeypatch.setattr(Tickets, "of", gone)
+    bench.run(dispatcher, rounds=12)
+    later = bench.enter("median_filter", rule="another")
+    bench.run(dispatcher)
+    assert bench.job(later).state is JobState.NOT_APPLICABLE
 
 
 def test_a_report_on_a_study_that_is_deleted_meanwhile_stops_nobody(
