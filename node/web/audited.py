@@ -8,8 +8,10 @@ of slices: that somebody looks at a study is told once in a while.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum, auto
 from urllib.parse import parse_qs
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,6 +19,7 @@ from node.audit.events import Accessed, Actor, AuditEvent, Query, Refused, Subje
 from node.audit.looks import REFUSED_AGAIN_S, Once
 from node.audit.trail import Trail
 from node.web.access.roles import who
+from node.web.dicomweb.media_types import DICOM, media_type
 
 DICOMWEB = "/dicom-web"
 WHOLE = frozenset(
@@ -36,6 +39,18 @@ _SEARCHES = frozenset(
 )
 _WADO_URI = f"{DICOMWEB}/wado"
 _READING = frozenset({"GET", "HEAD"})
+_IN_SMALL = frozenset({"/studies/{study_id}/thumbnail.webp"})
+"""What a list shows of a study that nobody has opened."""
+
+
+class _Kind(Enum):
+    """What of a study was shown; each is told for itself."""
+
+    WHOLE = auto()
+    """Instances, given away as they are (PS3.15 A.5.3.7)."""
+    IMAGES = auto()
+    PAGE = auto()
+    IN_SMALL = auto()
 
 
 class Audited:
@@ -55,20 +70,20 @@ class Audited:
 
         async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._tell(scope, int(message["status"]))
+                self._tell(scope, message)
             await send(message)
 
         await self._app(scope, receive, tell)
 
-    def _tell(self, scope: Scope, status: int) -> None:
-        route = route_of(scope)
+    def _tell(self, scope: Scope, answer: Message) -> None:
+        route, status = route_of(scope), int(answer["status"])
         if (by := actor(Request(scope))) is None:
             return
         if status == 403:
             if self._refusals.is_new((by, route)):
                 self._trail.record(Refused(by, f"{scope['method']} {route}", "not allowed"))
         elif status < 400 and scope["method"] in _READING:
-            event = self._looked(scope, route, by)
+            event = self._looked(scope, route, by, _kind(route, answer))
             if event is not None:
                 self._trail.record(event)
         elif status < 400 and not route.startswith(DICOMWEB):
@@ -80,7 +95,7 @@ class Audited:
         if subject is not None:
             self._trail.record(Accessed(by, (subject,), f"{scope['method']} {route}"))
 
-    def _looked(self, scope: Scope, route: str, by: Actor) -> AuditEvent | None:
+    def _looked(self, scope: Scope, route: str, by: Actor, kind: _Kind) -> AuditEvent | None:
         query: bytes = scope.get("query_string", b"")
         if route in _SEARCHES:
             is_search = bool(query) or route.startswith(DICOMWEB)
@@ -90,12 +105,24 @@ class Audited:
         subject = subject_of(scope.get("path_params", {}), route, query)
         if subject is None:
             return None
-        kind = "whole" if route in WHOLE else "images" if route.startswith(DICOMWEB) else "page"
         if not self._looks.is_new((by, subject, kind)):
             return None
-        if kind == "whole":
+        if kind is _Kind.WHOLE:
             return Transferred(self._node, by, (subject,), is_received=False)
         return Accessed(by, (subject,), route)
+
+
+def _kind(route: str, answer: Message) -> _Kind:
+    if route in WHOLE or (route == _WADO_URI and _is_dicom(answer)):
+        return _Kind.WHOLE
+    if route in _IN_SMALL:
+        return _Kind.IN_SMALL
+    return _Kind.IMAGES if route.startswith(DICOMWEB) else _Kind.PAGE
+
+
+def _is_dicom(answer: Message) -> bool:
+    said = Headers(raw=answer.get("headers", [])).get("content-type", "")
+    return media_type(said).name == DICOM
 
 
 def actor(request: Request) -> Actor | None:

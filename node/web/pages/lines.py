@@ -16,6 +16,7 @@ from storage.study_list import Asked, Place
 PART = 25
 """Studies of a page."""
 PICTURES = 4
+_UNDER_WAY = (ReadingState.RECEIVING, ReadingState.WAITING, ReadingState.RUNNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,16 @@ class StudyLine:
         """Those that no newer one has taken the place of."""
         replaced = {one.job.predecessor_id for one in self.view.jobs}
         return tuple(one for one in self.view.jobs if one.job.id not in replaced)
+
+    @property
+    def is_pictured(self) -> bool:
+        """Whether the list shows it in small: not while its images come or are analyzed."""
+        return self.state not in _UNDER_WAY
+
+    @property
+    def picture_of(self) -> str:
+        """What its picture is of, for its address: with more images or results it is another."""
+        return f"{self.study.instances}.{self.study.results}"
 
     @property
     def thumbnails(self) -> tuple[Thumbnail, ...]:

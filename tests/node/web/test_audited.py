@@ -51,6 +51,38 @@ def test_whole_instances_are_a_transfer_to_who_asked(site: Site, trail: KeptTrai
     assert (told.sender.name, told.receiver.name, told.is_received) == ("WETREAD", "local", False)
 
 
+@pytest.mark.parametrize(
+    ("content_type", "told_as"), [("application/dicom", Transferred), ("image/png", Accessed)]
+)
+def test_a_file_by_wado_uri_is_a_transfer_and_a_picture_is_none(
+    site: Site, trail: KeptTrail, content_type: str, told_as: type[Transferred | Accessed]
+) -> None:
+    one = make_dataset(1)
+    hold(site, one)
+    asked = {
+        "requestType": "WADO",
+        "studyUID": str(one.StudyInstanceUID),
+        "seriesUID": str(one.SeriesInstanceUID),
+        "objectUID": str(one.SOPInstanceUID),
+        "contentType": content_type,
+    }
+    assert site.client.get("/dicom-web/wado", params=asked).status_code == 200
+    (told,) = trail.events
+    assert isinstance(told, told_as)
+    assert told.subjects == (Subject(STUDY),)
+
+
+def test_who_saw_a_study_in_small_and_then_opens_it_is_told_of_both(
+    site: Site, trail: KeptTrail
+) -> None:
+    hold(site, make_dataset(1))
+    for path in ("/studies/1/thumbnail.webp",) * 2 + ("/studies/1/look",):
+        assert site.client.get(path).status_code == 200
+    small, opened = trail.of(Accessed)
+    assert small.what == "/studies/{study_id}/thumbnail.webp"
+    assert opened.what == "/studies/{study_id}/look"
+
+
 def test_a_search_is_told_with_what_was_asked_and_a_list_without_is_none(
     site: Site, trail: KeptTrail
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -14,10 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from analyzers.contract import Findings, Segment, Segmentation
+from node.look.looker import Looker
+from node.web.viewer.own import served
 from storage import schema
+from storage.blobs import Files
 from storage.index import shown
 from tests.node.look.studies import ANATOMY, LUNG, RED, Chest, chest, hold_found, hold_results
-from tests.node.web.sites import Site
+from tests.node.web.sites import Site, study_with_job
 
 HOSTILE = '"><script>alert(1)</script>'
 PEOPLE = {"accept": "text/html"}
@@ -151,6 +155,77 @@ def test_a_series_in_small_shows_what_was_found_and_is_drawn_anew_when_the_study
         tx.execute(sa.update(table).values(revision=table.c.revision + 1))
     assert site.client.get(url, headers=known).status_code == 200
     assert site.client.get("/studies/1/look/99/thumbnail.webp").status_code == 404
+
+
+def test_the_list_shows_a_study_in_small_with_what_was_found_and_draws_it_once(
+    site: Site, one: Chest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn_for: list[int] = []
+    drawn = served.drawn
+
+    def counted(looker: Looker, study_id: int, *rest: Any) -> bytes:
+        drawn_for.append(study_id)
+        return drawn(looker, study_id, *rest)
+
+    monkeypatch.setattr(served, "drawn", counted)
+    read_as(site, "finding")
+    (line,) = in_small(site)
+    url = re.findall(r'<img loading="lazy" [^>]*width="44" height="44" src="([^"]+)"', line)[0]
+    answers = [site.client.get(url) for _ in range(3)]
+    assert drawn_for == [1]
+    assert max(pixels(answers[0]).shape) == 144
+    assert len(answers[0].content) < 8000
+    assert is_red(pixels(answers[0])).mean() > 0.005
+    assert answers[0].headers["cache-control"] == "private, no-cache"
+    known = {"If-None-Match": answers[0].headers["etag"]}
+    assert site.client.get(url, headers=known).status_code == 304
+    with site.database.write() as tx:
+        table = schema.studies
+        tx.execute(sa.update(table).values(revision=table.c.revision + 1))
+    assert site.client.get(url, headers=known).status_code == 200
+    assert drawn_for == [1, 1]
+    assert site.client.get("/studies/99/thumbnail.webp").status_code == 404
+
+
+def read_as(site: Site, state: str) -> None:
+    with site.database.write() as tx:
+        tx.execute(sa.update(schema.studies).values(reading=state))
+
+
+def in_small(site: Site) -> list[str]:
+    """Where the list shows studies in small."""
+    text = site.client.get("/", headers=PEOPLE).text
+    return re.findall(r'<span class="c-look">(.*?)</span>', text)
+
+
+def test_a_study_whose_images_come_or_are_analyzed_is_not_drawn_for_the_list(
+    site: Site, one: Chest
+) -> None:
+    for state in ("receiving", "waiting", "running"):
+        read_as(site, state)
+        assert in_small(site) == [""], state
+
+
+def test_a_study_that_cannot_be_read_has_no_picture_and_is_not_tried_again(
+    site: Site, one: Chest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[int] = []
+
+    def broken(looker: Looker, study_id: int, *rest: Any) -> bytes:
+        tried.append(study_id)
+        raise OSError("gone")
+
+    monkeypatch.setattr(served, "drawn", broken)
+    answers = [site.client.get("/studies/1/thumbnail.webp") for _ in range(2)]
+    assert [(one.status_code, one.content) for one in answers] == [(204, b"")] * 2
+    assert tried == [1]
+
+
+def test_a_study_whose_file_is_gone_has_no_picture(site: Site, phantom_paths: list[Path]) -> None:
+    study_with_job(site, phantom_paths[0])
+    assert isinstance(site.archive.instances, Files)
+    site.archive.instances.path("k").unlink()
+    assert site.client.get("/studies/1/thumbnail.webp").status_code == 204
 
 
 def test_neither_a_page_nor_an_address_in_it_holds_a_uid_or_a_name(site: Site, one: Chest) -> None:

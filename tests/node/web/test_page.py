@@ -33,7 +33,7 @@ CLEAN_URL = re.compile(
     r"#main|/|/\?(state=\w+|problems=true|from=[0-9-]+&amp;to=[0-9-]+&amp;sort=date)"
     r"|/(health|api/studies|alarms|fetch|jobs|logout)|/static/vendor/idiomorph-0\.8\.0\.min\.js"
     r"|/static/wetread\.\w+(\?v=[0-9.]+)?|/(previews|thumbnails)/\d+/\d+\.png"
-    r"|/studies/\d+/look/\d+/thumbnail\.webp"
+    r"|/studies/\d+/(look/\d+/)?thumbnail\.webp(\?of=[0-9.]+)?"
     r"|/(studies|jobs)/\d+(/\w+)?(\?series=\d+)?|/open/(studies|jobs)/\d+"
     r"|/\w+"
 )

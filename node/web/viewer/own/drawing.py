@@ -20,9 +20,9 @@ _GONE = 499
 class Drawing:
     """For one event loop. Who has gone before it is his turn is not drawn for."""
 
-    def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(DRAWING, "look")
-        self._turn = asyncio.Semaphore(DRAWING)
+    def __init__(self, at_once: int = DRAWING) -> None:
+        self._threads = ThreadPoolExecutor(at_once, "look")
+        self._turn = asyncio.Semaphore(at_once)
 
     async def answered(self, request: Request, work: Callable[[], Response]) -> Response:
         """What ``work`` gives.

@@ -19,6 +19,7 @@ from node.web.viewer.own import served
 from node.web.viewer.own import view as views
 from node.web.viewer.own.asked import Asked, QueryOf
 from node.web.viewer.own.drawing import Drawing
+from node.web.viewer.own.in_small import StudiesInSmall
 from storage import index
 
 MOST_PX = 2048
@@ -31,7 +32,8 @@ _SERIES = "/studies/{study_id}/look/{series_id}"
 def routes(context: WebContext, render: Render) -> Router:
     router = Router(include_in_schema=False, dependencies=[needs(Role.VIEWER), IMAGES])
     looker = Looker(context.database, context.archive)
-    drawing = Drawing()
+    drawing, drawing_for_lists = Drawing(), Drawing(1)
+    studies = StudiesInSmall(looker)
 
     @router.get("/studies/{study_id}/look")
     async def page(request: Request, study_id: RowId, asked: QueryOf) -> Response:
@@ -42,6 +44,11 @@ def routes(context: WebContext, render: Render) -> Router:
             return render(request, "look.html", look=views.built(looker, desk), study=study)
 
         return await drawing.answered(request, work)
+
+    @router.get("/studies/{study_id}/thumbnail.webp")
+    async def in_small(request: Request, study_id: RowId) -> Response:
+        known = served.Known(request, context.version)
+        return await drawing_for_lists.answered(request, lambda: studies.answer(study_id, known))
 
     @router.get("/studies/{study_id}/look/scale.png")
     async def scale(study_id: RowId) -> Response:

@@ -62,7 +62,7 @@ def over(looker: Looker, study_id: int, asked: Asked) -> Response:
 
 def picture(looker: Looker, study_id: int, asked: Asked, form: str, longest: int) -> Response:
     """A slice with what lies over it."""
-    made = _drawn(looker, study_id, asked, form, longest)
+    made = drawn(looker, study_id, asked, form, longest)
     return Response(made, 200, KEPT, pictures.MEDIA_TYPES[form])
 
 
@@ -77,11 +77,12 @@ def thumbnail(looker: Looker, study_id: int, asked: Asked, known: Known) -> Resp
     same = unchanged(known.request, tag)
     if same is not None:
         return same
-    made = _drawn(looker, study_id, asked, pictures.WEBP, THUMBNAIL_PX)
+    made = drawn(looker, study_id, asked, pictures.WEBP, THUMBNAIL_PX)
     return Response(made, 200, headers(tag), pictures.MEDIA_TYPES[pictures.WEBP])
 
 
-def _drawn(looker: Looker, study_id: int, asked: Asked, form: str, longest: int) -> bytes:
+def drawn(looker: Looker, study_id: int, asked: Asked, form: str, longest: int) -> bytes:
+    """A slice with what lies over it, as a file. Raises HTTPException, and what decoding raises."""
     desk = desks.desk(looker, study_id, asked)
     window = desks.window_of(desks.shades(looker, desk), desk.asked)
     look = desk.look(window, longest)

@@ -258,6 +258,7 @@ def test_who_is_not_shown_names_has_no_images(site: Site, foreign: Foreign) -> N
         "/studies/{study_id}/look/1/1/values",
         "/studies/{study_id}/look/1/stack",
         "/studies/{study_id}/look/1/thumbnail.webp",
+        "/studies/{study_id}/thumbnail.webp",
         "/open/studies/{study_id}",
         "/open/jobs/{job_id}",
         "/open?accession=FOREIGN-ACC",
@@ -267,7 +268,7 @@ def test_who_is_not_shown_names_has_no_images(site: Site, foreign: Foreign) -> N
     assert "Left lung" in study, "what was found is told"
     page = site.client.get(f"{base}/").text
     for shown in (study, page):
-        assert not re.search("/previews/|/thumbnails/|/look|/open/", shown)
+        assert not re.search("/previews/|/thumbnails/|thumbnail.webp|/look|/open/", shown)
     assert "Foreign^Person" not in page
     assert "FOREIGN-ID" not in page
     server.stop()

@@ -1,0 +1,59 @@
+"""Studies in small, for a list of them: what was found first, on its slice.
+
+A list asks for many at once and is asked for by many: each is drawn once, and one after the other,
+so that who receives images and who looks at one does not wait for them.
+"""
+
+from __future__ import annotations
+
+from fastapi import HTTPException
+from fastapi.responses import Response
+
+from node.look import pictures
+from node.look.kept import Kept
+from node.look.looker import BROKEN, Looker
+from node.web.dicomweb.conditions import entity_tag, headers, unchanged
+from node.web.viewer.own import served
+from node.web.viewer.own.asked import Asked
+from node.web.viewer.own.served import THUMBNAIL_PX, Known
+from storage.errors import NotFound
+
+KEPT_BYTES = 16 << 20
+"""Of some thousands of studies."""
+
+
+class StudiesInSmall:
+    """All methods may be called from any thread."""
+
+    def __init__(self, looker: Looker) -> None:
+        self._looker = looker
+        self._kept: Kept[bytes] = Kept(KEPT_BYTES, lambda one: 100 + len(one))
+
+    def answer(self, study_id: int, known: Known) -> Response:
+        """The picture, until the study changes; 204 of one that has none, or cannot be read.
+
+        Raises
+        ------
+        HTTPException
+            404: there is no such study.
+        DatabaseUnavailable
+        """
+        try:
+            revision = self._looker.study(study_id).revision
+        except NotFound as error:
+            raise HTTPException(404, str(error)) from error
+        tag = entity_tag("study in small", known.version, str(study_id), str(revision))
+        same = unchanged(known.request, tag)
+        if same is not None:
+            return same
+        made = self._kept.get((study_id, revision), lambda: self._drawn(study_id))
+        if not made:
+            return Response(None, 204, headers(tag))
+        return Response(made, 200, headers(tag), pictures.MEDIA_TYPES[pictures.WEBP])
+
+    def _drawn(self, study_id: int) -> bytes:
+        """Empty where there is nothing to be seen."""
+        try:
+            return served.drawn(self._looker, study_id, Asked(), pictures.WEBP, THUMBNAIL_PX)
+        except (*BROKEN, HTTPException):
+            return b""
