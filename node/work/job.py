@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 
@@ -32,7 +33,7 @@ from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
 from node.series.read import read_headers, read_series
 from node.series.source import Source
-from node.work import failures, incomplete, stages, writing
+from node.work import failures, further, incomplete, stages, writing
 from node.work.executor import Outcome, Retraction, Summary, Ticket, Verdict
 from node.work.further import Run, SaidOtherwise
 from node.work.stages import Stage
@@ -143,16 +144,27 @@ def _above(ticket: Ticket, wanted: Summary | Retraction) -> Outcome:
     source = Source(headers=read_headers(ticket.instances), frames=(), volume=None)
     provenance = _provenance(ticket, "cpu")
     try:
+        if isinstance(wanted, Summary):
+            return _summed_up(ticket, wanted, source, provenance)
         with ticket.place.making() as folder:
-            if isinstance(wanted, Summary):
-                results = write_summary(source, wanted.members, provenance, folder, ticket.forms)
-            else:
-                results = write_retraction(
-                    source, wanted.objects, wanted.reason, provenance, folder
-                )
+            results = write_retraction(source, wanted.objects, wanted.reason, provenance, folder)
     except GateRefused as error:
         return _refused(ticket, error)
     return Outcome(Verdict.DONE, results, forms=ticket.forms)
+
+
+def _summed_up(ticket: Ticket, wanted: Summary, source: Source, provenance: Provenance) -> Outcome:
+    """Raises GateRefused."""
+    before = kept.last(ticket.place) if ticket.is_further else None
+
+    def write(folder: Path) -> JobResults:
+        return write_summary(source, wanted.members, provenance, folder, ticket.forms)
+
+    with ticket.place.making() as folder:
+        if before is None:
+            return Outcome(Verdict.DONE, write(folder), forms=ticket.forms)
+        made = further.summed_up_beside(before, write, folder)
+    return Outcome(Verdict.DONE, made.results, forms=ticket.forms, made_from=made.made_from)
 
 
 def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:

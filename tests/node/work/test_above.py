@@ -11,7 +11,7 @@ from typing import Any
 import pydicom
 import pytest
 
-from node.results import kept
+from node.results import identity, kept
 from node.results.errors import GateRefused
 from node.results.gate import gate
 from node.results.modules.source import HierarchicalReference
@@ -60,6 +60,42 @@ def test_a_summary_is_a_document_for_those_who_take_no_report(
     report = pydicom.dcmread(tmp_path / outcome.results.objects[0].key)
     assert made.SeriesNumber != report.SeriesNumber
     assert made.BurnedInAnnotation == "NO"
+
+
+@pytest.mark.parametrize("writers", [identity.writers(), ("another highdicom",)])
+def test_a_document_made_later_stands_beside_the_summary_that_was_sent_whatever_makes_it(
+    ticket: Ticket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writers: tuple[str, ...]
+) -> None:
+    first = job.perform(ticket, "cpu")
+    (sent,) = first.results.objects
+    bytes_sent = (tmp_path / sent.key).read_bytes()
+    monkeypatch.setattr(identity, "writers", lambda: writers)
+    asked = replace(ticket, forms=(ObjectKind.DOCUMENT,), is_further=True)
+    later = job.perform(asked, "cpu")
+    assert later.verdict is Verdict.DONE, later.reason
+    assert later.results.objects[0] == sent
+    assert (tmp_path / sent.key).read_bytes() == bytes_sent
+    assert [one.kind for one in later.results.objects] == ["summary", "pdf"]
+    assert (tmp_path / later.results.objects[1].key).is_file()
+    again = job.perform(asked, "cpu")
+    assert again.results.objects == later.results.objects
+
+
+def test_a_summary_for_reports_of_regions_made_later_by_another_version_is_the_only_new_one(
+    ticket: Ticket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = job.perform(ticket, "cpu")
+    monkeypatch.setattr(identity, "writers", lambda: ("another highdicom",))
+    assert isinstance(ticket.above, Summary)
+    bones, lungs = ticket.above.members
+    with_regions = Summary((bones, replace(lungs, regions=(OBJECT,))))
+    later = job.perform(replace(ticket, above=with_regions, is_further=True), "cpu")
+    assert later.verdict is Verdict.DONE, later.reason
+    assert later.results.objects[:1] == first.results.objects
+    assert [one.key.rpartition("/")[2] for one in later.results.objects] == [
+        "summary.dcm",
+        "summary-regions.dcm",
+    ]
 
 
 @pytest.mark.parametrize("wanted", ["summary", "retraction"])
