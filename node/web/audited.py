@@ -19,7 +19,6 @@ from node.audit.events import Accessed, Actor, AuditEvent, Query, Refused, Subje
 from node.audit.looks import REFUSED_AGAIN_S, Once
 from node.audit.trail import Trail
 from node.web.access.roles import who
-from node.web.dicomweb.media_types import DICOM, media_type
 
 DICOMWEB = "/dicom-web"
 WHOLE = frozenset(
@@ -122,7 +121,7 @@ def _kind(route: str, answer: Message) -> _Kind:
 
 def _is_dicom(answer: Message) -> bool:
     said = Headers(raw=answer.get("headers", [])).get("content-type", "")
-    return media_type(said).name == DICOM
+    return said.partition(";")[0].strip() == "application/dicom"
 
 
 def actor(request: Request) -> Actor | None:
