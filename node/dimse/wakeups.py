@@ -28,7 +28,8 @@ class Pause(threading.Event):
     pynetdicom's own lets a reactor slip through: it says that it is paused before it waits, so
     whoever clears the checkpoint at the moment between takes it for paused, and the reactor then
     takes the response off the queue that the other waits for. Here ``clear`` returns once the
-    reactor is held.
+    reactor is held. Who lets it go owes it a round: one who sends again and again would else hold
+    it for ever, and it would never see that the peer has aborted.
     """
 
     def __init__(self, is_alive: Callable[[], bool]) -> None:
@@ -39,6 +40,7 @@ class Pause(threading.Event):
         self._is_open = True
         self._reactor = 0
         self._is_held = False
+        self._is_owed = False
 
     def is_set(self) -> bool:
         return self._is_open
@@ -47,14 +49,19 @@ class Pause(threading.Event):
         """Let the reactor go on."""
         with self._gate:
             self._is_open = True
+            self._is_owed = self._is_held
             self._gate.notify_all()
 
     def clear(self) -> None:
         """Hold the reactor; returns once it is. (Not when the reactor itself asks.)"""
         with self._gate:
             self._is_open = False
-            while not self._is_held and self._is_alive() and self._reactor != threading.get_ident():
+            while not self._has_come_round() and self._is_alive():
                 self._gate.wait(HELD_S)
+
+    def _has_come_round(self) -> bool:
+        """Whether the reactor waits, and was not let go meanwhile; or it is who asks."""
+        return (self._is_held and not self._is_owed) or self._reactor == threading.get_ident()
 
     def wait(self, timeout: float | None = None) -> bool:
         """The reactor's: return when it may go on."""
@@ -62,8 +69,8 @@ class Pause(threading.Event):
             self._reactor = threading.get_ident()
             self._is_held = True
             self._gate.notify_all()
-            goes_on = self._gate.wait_for(lambda: self._is_open, timeout)
-            self._is_held = False
+            goes_on = self._gate.wait_for(lambda: self._is_open or self._is_owed, timeout)
+            self._is_held = self._is_owed = False
             return goes_on
 
 

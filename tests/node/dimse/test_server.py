@@ -338,12 +338,15 @@ def test_draining_while_a_sender_pushes_loses_nothing_acknowledged(
             if not sender.is_established:
                 break
             try:
-                if sender.send_c_store(path).get("Status") == 0x0000:
-                    acknowledged.append(path)
+                status = sender.send_c_store(path)
             except RuntimeError:
                 break
+            if not status:
+                break
+            if status.Status == 0x0000:
+                acknowledged.append(path)
         drain.join(10)
-        assert not sender.is_established
+        until(lambda: not sender.is_established)
         assert len(acknowledged) >= 20
         stored = {record.attributes.sop_instance_uid for record in node.records}
         assert {str(dcmread(path).SOPInstanceUID) for path in acknowledged} <= stored

@@ -67,6 +67,25 @@ def test_whoever_clears_it_goes_on_when_the_reactor_is_held_and_not_before(
     assert reactor.at_work.wait(5)
 
 
+def test_who_lets_it_go_and_holds_it_at_once_has_let_it_make_a_round(reactor: Reactor) -> None:
+    """Without, a sender whose peer has aborted waits for one answer after the other."""
+    assert reactor.at_work.wait(5)
+    reactor.may_go_on.set()
+    reactor.checkpoint.clear()
+    reactor.may_go_on.clear()
+
+    def let_go_and_hold() -> None:
+        reactor.checkpoint.set()
+        reactor.checkpoint.clear()
+
+    holding = in_a_thread(let_go_and_hold)
+    assert reactor.at_work.wait(5)
+    assert holding.is_alive()
+    reactor.may_go_on.set()
+    holding.join(5)
+    assert not holding.is_alive()
+
+
 def test_a_reactor_that_has_ended_holds_nobody_up(reactor: Reactor) -> None:
     assert reactor.at_work.wait(5)
     clearing = in_a_thread(reactor.checkpoint.clear)
