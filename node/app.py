@@ -99,6 +99,7 @@ class Node:
         self._make_fetching()
         self._make_watches()
         self.logins = self._make_logins()
+        self._rechecking = parts.rechecking(self.logins, self.health)
         self.web = self._make_web()
         self._proofs = proofs.loops(self._what_proves(), self.health, prove_every_s)
 
@@ -345,6 +346,7 @@ class Node:
             self._shelving,
             *self._decoding,
             self._deleting,
+            *self._rechecking,
             *self._auditing.loops,
         ]
 

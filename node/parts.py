@@ -57,6 +57,7 @@ from node.retention import Folders, Retention
 from node.retrieve.series_metadata import SeriesMetadata
 from node.retrieve.shelving import Shelving
 from node.statuses import SOP_CLASS_NOT_SUPPORTED
+from node.web.access.logins import Logins
 from node.work.ahead import Ahead
 from node.work.executor import Executor
 from node.work.stages import Stage
@@ -84,6 +85,7 @@ RETENTION_S = 5.0
 CERTIFICATES_S = 3600.0
 EARLIER_S = 3600.0
 
+RECHECKED_S = 30.0
 TRANSFER_S = 900.0
 """How long sending one job's objects, or hashing what is to be committed to, may take."""
 PLANNING_S = 300.0
@@ -434,6 +436,16 @@ def certificate_watch(
     )
     heartbeat = health.part("certificates", fresh_s=CERTIFICATES_S + 60)
     return watch, Loop(watch.step, heartbeat, CERTIFICATES_S)
+
+
+def rechecking(made: Logins | None, health: Health) -> list[Loop]:
+    """What asks the provider of accounts again, where there is one."""
+    if made is None or made.elsewhere is None or not made.elsewhere.rechecking.is_wanted:
+        return []
+    heartbeat = health.part(
+        "accounts of the provider", fresh_s=RECHECKED_S + 60, works_s=TRANSFER_S
+    )
+    return [Loop(made.elsewhere.rechecking.step, heartbeat, RECHECKED_S)]
 
 
 def node_version() -> str:

@@ -82,6 +82,12 @@ def all_sessions(tx: Transaction) -> list[Session]:
     return [_session(row) for row in tx.execute(_newest_first(_query()))]
 
 
+def of_provider(tx: Transaction, provider: str) -> list[Session]:
+    """Those of whoever has logged in there, the newest first."""
+    query = _query().where(schema.users.c.provider == provider)
+    return [_session(row) for row in tx.execute(_newest_first(query))]
+
+
 def see(tx: Transaction, seen: Mapping[int, datetime]) -> None:
     """Somebody did something in these sessions."""
     table = schema.sessions

@@ -58,6 +58,11 @@ class OidcSettings(Table):
         "Log in with the hospital's account"
     )
     """What the button says."""
+    recheck_minutes: Annotated[int, Field(ge=0, le=720), example(5)] = 15
+    """How often the provider is asked again what whoever is logged in may: who has no group with a
+    role any more is logged out. It needs a refresh token (Entra ID gives one for the scope
+    `offline_access`); a session without one ends after an hour. While the provider is away all stay
+    logged in. 0: not asked again."""
     url: Annotated[str, example("https://wetread.example.org")] = ""
     """The node's own address, as browsers know it. Left out: as the browser asks for it."""
     ca: Annotated[Path | None, example(Path("tls/login.pem"))] = None

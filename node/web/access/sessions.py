@@ -7,7 +7,7 @@ import threading
 import time
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -57,10 +57,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a browser is given: its session's token, and what it is known by from now on."""
+    """What a browser is given: its session's token, and what it is known by from now on.
+
+    id: the session's row.
+    """
 
     session: str
     known: str
+    id: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +96,12 @@ class Sessions:
         familiar = Familiar(place.host, cookies.digest(opened.known), now)
         with self._database.write() as tx:
             over = sessions.clear(tx, now, now - IDLE)
-            sessions.begin(tx, new, now, now + LONGEST)
+            row = sessions.begin(tx, new, now, now + LONGEST)
             instead = cookies.digest(place.known) if place.known else ""
             familiar_hosts.note(tx, user.id, familiar, instead)
         for one in over:
             self._trail.record(Logout(Actor(one.user, one.host, True), "it was over"))
-        return opened
+        return replace(opened, id=row)
 
     def end(self, session_id: int, reason: str = "") -> None:
         """Its token is worth nothing from now on."""

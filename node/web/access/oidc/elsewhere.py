@@ -17,6 +17,7 @@ from node.web.access.oidc.errors import LoginFailed, NotAllowed
 from node.web.access.oidc.exchange import host_of
 from node.web.access.oidc.flow import Flow, Identified
 from node.web.access.oidc.provider import Provider
+from node.web.access.oidc.rechecking import Rechecking
 from node.web.access.sessions import Opened, Place, Sessions
 from storage import users
 from storage.database import Database
@@ -45,6 +46,7 @@ class Elsewhere:
     ) -> None:
         self._settings = settings
         self._flow = Flow(Provider(settings), clock)
+        self.rechecking = Rechecking(self._flow, database, sessions, clock, trail)
         self._database = database
         self._sessions = sessions
         self._clock = clock
@@ -98,6 +100,7 @@ class Elsewhere:
             self._trail.record(Login(actor, Outcome.MINOR_FAILURE, error.detail))
             raise
         opened = self._sessions.open(user, place, found.id_token)
+        self.rechecking.remember(opened.id, found)
         actor = Actor(user.name, place.host, True)
         self._trail.record(Login(actor, Outcome.SUCCESS, f"by {self.host}"))
         return opened

@@ -23,3 +23,7 @@ class NotBelieved(LoginFailed):
 
 class NotAllowed(LoginFailed):
     """The provider knows the person, and none of the person's groups has a role here."""
+
+
+class LoginEnded(LoginFailed):
+    """The provider does not know a login any more: the account was closed, or logged out there."""

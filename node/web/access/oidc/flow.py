@@ -9,9 +9,16 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from node.config.oidc import OidcSettings
 from node.web.access.oidc.attempt import Attempt, Used
-from node.web.access.oidc.errors import LoginFailed, NotAllowed, NotBelieved, ProviderAway
-from node.web.access.oidc.exchange import host_of
+from node.web.access.oidc.errors import (
+    LoginEnded,
+    LoginFailed,
+    NotAllowed,
+    NotBelieved,
+    ProviderAway,
+)
+from node.web.access.oidc.exchange import Asked, host_of
 from node.web.access.oidc.provider import Metadata, Provider
 from node.web.access.oidc.tokens import Expected, verified
 from storage.users import Role
@@ -27,6 +34,7 @@ class Identified:
 
     subject: what the provider calls the account, and never gives another (``sub``).
     id_token: shown when the person logs out there too.
+    refresh_token: by which is asked again what the person may; empty where none was given.
     """
 
     subject: str
@@ -34,12 +42,30 @@ class Identified:
     role: Role
     groups: tuple[str, ...]
     id_token: str
+    refresh_token: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What somebody may now, and the token by which is asked the next time."""
+
+    role: Role
+    refresh_token: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Tokens:
+    """id_token: empty where none was given."""
+
     id_token: str
     access_token: str
+    refresh_token: str
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> _Tokens:
+        """What is no text is none."""
+        names = ("id_token", "access_token", "refresh_token")
+        return cls(*(str(told[name]) if isinstance(told.get(name), str) else "" for name in names))
 
 
 class Flow:
@@ -50,6 +76,10 @@ class Flow:
         self._settings = provider.settings
         self._clock = clock
         self._used = Used()
+
+    @property
+    def settings(self) -> OidcSettings:
+        return self._settings
 
     def begin(self, attempt: Attempt, back_to: str) -> str:
         """Where the browser goes now. Raises ProviderAway."""
@@ -82,7 +112,51 @@ class Flow:
             self._role(groups),
             groups,
             tokens.id_token,
+            tokens.refresh_token,
         )
+
+    def renewed(self, refresh_token: str, subject: str) -> Renewed:
+        """What somebody may who has logged in before (RFC 6749 6, Core 1.0 12).
+
+        Raises
+        ------
+        LoginEnded
+            The provider does not know the login any more.
+        NotAllowed, NotBelieved, ProviderAway
+        """
+        body = urlencode({"grant_type": "refresh_token", "refresh_token": refresh_token})
+        answer = self._asked_for_tokens(body)
+        if not answer.is_good:
+            error = answer.told.get("error", "")
+            if error == "invalid_grant":
+                raise LoginEnded(f"{host_of(self._settings)} has ended this login")
+            raise ProviderAway(
+                f"{host_of(self._settings)} does not answer as a provider does",
+                f"a renewal was refused: {_known_error(error)}",
+            )
+        tokens = _Tokens.of(answer.told)
+        groups = self._groups(self._claims_again(tokens, subject), tokens)
+        return Renewed(self._role(groups), tokens.refresh_token or refresh_token)
+
+    def reach(self) -> None:
+        """Raises ProviderAway where the provider does not answer now."""
+        self._provider.reach()
+
+    def _claims_again(self, tokens: _Tokens, subject: str) -> Mapping[str, Any]:
+        """Of the same account; an ID token may be left out where its address of users answers."""
+        if not tokens.id_token:
+            if not self._provider.metadata().userinfo:
+                raise NotBelieved(
+                    f"{host_of(self._settings)} does not say who you are", "no id_token"
+                )
+            return {"sub": subject}
+        expected = Expected("", tokens.access_token, self._clock())
+        claims = verified(tokens.id_token, expected, self._provider)
+        if claims["sub"] != subject:
+            raise NotBelieved(
+                f"{host_of(self._settings)} speaks of somebody else", "another sub at a renewal"
+            )
+        return claims
 
     def goodbye(self, id_token: str, back_to: str) -> str:
         """Where the browser goes to be logged out there too (RP-Initiated Logout 1.0); empty where
@@ -123,26 +197,30 @@ class Flow:
     def _tokens(self, code: str, attempt: Attempt, back_to: str) -> _Tokens:
         from authlib.oauth2.rfc6749.parameters import prepare_token_request
 
-        metadata = self._provider.metadata()
-        client = self._client(back_to, metadata)
         body = prepare_token_request(
             "authorization_code",
             redirect_uri=back_to,
             code=code,
             code_verifier=attempt.code_verifier,
         )
-        signed = client.client_auth(client.token_endpoint_auth_method)
-        address, headers, body = signed.prepare("POST", metadata.token, dict(_FORM), body)
-        answer = self._provider.exchange.post(address, headers, body)
+        answer = self._asked_for_tokens(body)
         if not answer.is_good:
             raise NotBelieved(
                 f"{host_of(self._settings)} does not know this login: {_AGAIN}",
                 f"the code was refused: {_known_error(answer.told.get('error', ''))}",
             )
-        id_token, access = answer.told.get("id_token"), answer.told.get("access_token", "")
-        if not isinstance(id_token, str) or not isinstance(access, str):
+        tokens = _Tokens.of(answer.told)
+        if not tokens.id_token:
             raise NotBelieved(f"{host_of(self._settings)} does not say who you are", "no id_token")
-        return _Tokens(id_token, access)
+        return tokens
+
+    def _asked_for_tokens(self, body: str) -> Asked:
+        """As the client that the provider knows. Raises ProviderAway."""
+        metadata = self._provider.metadata()
+        client = self._client("", metadata)
+        signed = client.client_auth(client.token_endpoint_auth_method)
+        address, headers, body = signed.prepare("POST", metadata.token, dict(_FORM), body)
+        return self._provider.exchange.post(address, headers, body)
 
     def _client(self, back_to: str, metadata: Metadata) -> Any:
         from authlib.oauth2.client import OAuth2Client

@@ -67,6 +67,10 @@ class Provider:
                 self._metadata_until = self._now() + METADATA_S
             return self._metadata
 
+    def reach(self) -> None:
+        """Asks whether the provider is there, now. Raises ProviderAway."""
+        self._discover()
+
     def _asked_for(self) -> Metadata:
         """One that does not answer is not asked again at once: others wait for the same."""
         if self._away is not None and self._now() - self._away_at < AWAY_S:

@@ -44,6 +44,10 @@ class Hostile:
     asked: list[str] = field(default_factory=list)
     bodies: list[dict[str, str]] = field(default_factory=list)
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
+    refresh_token: str = ""
+    """What it gives with each login; without, a login cannot be renewed."""
+    renewal: dict[str, Any] = field(default_factory=dict)
+    """What it says otherwise at a renewal; None: not at all. With ``error`` it refuses."""
 
     def rotate(self, key_id: str) -> None:
         """Sign with another key, which is published from now on."""
@@ -82,6 +86,8 @@ class Hostile:
 
     def _token(self, body: dict[str, str]) -> tuple[int, object]:
         self.bodies.append(body)
+        if body.get("grant_type") == "refresh_token":
+            return self._renewed(body)
         asked = self.codes.pop(body.get("code", ""), None)
         digest = hashlib.sha256(body.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
@@ -93,9 +99,23 @@ class Hostile:
             "token_type": "Bearer",
             "access_token": "access",
             "id_token": self._id_token(asked["nonce"]),
+            **({"refresh_token": self.refresh_token} if self.refresh_token else {}),
         }
 
-    def _id_token(self, nonce: str) -> str:
+    def _renewed(self, body: dict[str, str]) -> tuple[int, object]:
+        if "error" in self.renewal or body["refresh_token"] != self.refresh_token:
+            return 400, {"error": self.renewal.get("error", "invalid_grant")}
+        self.refresh_token = secrets.token_urlsafe()
+        told = {
+            "token_type": "Bearer",
+            "access_token": "access",
+            "refresh_token": self.refresh_token,
+            "id_token": self._id_token(None),
+            **self.renewal,
+        }
+        return 200, {name: one for name, one in told.items() if one is not None}
+
+    def _id_token(self, nonce: str | None) -> str:
         at = int(self.now.timestamp())
         claims: dict[str, Any] = {
             "iss": self.issuer,
