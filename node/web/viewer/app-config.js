@@ -220,12 +220,69 @@ function putInPlace({ instance }, volume) {
   return volume;
 }
 
+// OHIF opens a map on the middle slice, wherever its values are: it opens where they are highest, of
+// equal slices on the first in depth, as in the node's own view.
+function strongestSlice({ imageIds, voxelManager, dimensions }) {
+  const values = voxelManager.getCompleteScalarDataArray();
+  const size = dimensions[0] * dimensions[1];
+  let best;
+  imageIds.forEach((imageId, slice) => {
+    const sum = values.subarray(slice * size, (slice + 1) * size).reduce((all, one) => all + one, 0);
+    const at = depth(imageId);
+    if (!best || sum > best.sum || (sum === best.sum && at < best.at)) best = { sum, at, imageId };
+  });
+  return best?.imageId;
+}
+
+// OHIF keeps a hundred times the values, colours those from 0 to 1, and hides the image wherever there
+// is any. The colours are those of the window that the map names, and the lower a value, the fainter.
+const FAINT = [0, 0.25, 0.5, 0.75];
+
+function coloursOf({ SharedFunctionalGroupsSequence: shared }) {
+  const { WindowCenter, WindowWidth } = [[shared].flat()[0]?.FrameVOILUTSequence].flat()[0] || {};
+  const [center, width] = [WindowCenter, WindowWidth].map(one => 100 * [one].flat()[0]);
+  if (!(width > 0)) return {};
+  const [lower, upper] = [center - width / 2, center + width / 2];
+  const last = FAINT.length - 1;
+  const opacity = FAINT.map((faint, at) => ({ value: lower + (at / last) * width, opacity: faint }));
+  return { voiRange: { lower, upper }, colormap: { name: 'rainbow_2', opacity } };
+}
+
+const maps = new Map(); // by the id of its volume: the slice to open, once, and its colours
+
 function placeFrames(displaySet) {
   if (displaySet.Modality !== 'PMAP') return;
-  const { load } = displaySet;
+  const { load, instance } = displaySet;
+  const place = volume => {
+    putInPlace(displaySet, volume);
+    maps.set(volume.volumeId, { slice: strongestSlice(volume), colours: coloursOf(instance) });
+    return volume;
+  };
   let loaded;
-  displaySet.load = asked =>
-    (loaded ??= load(asked).then(volume => putInPlace(displaySet, volume)));
+  displaySet.load = asked => (loaded ??= load(asked).then(place));
+}
+
+function showMap(viewport) {
+  const id = viewport?.getAllVolumeIds?.().find(one => maps.has(one));
+  if (!id) return;
+  const { slice, colours } = maps.get(id);
+  viewport.setProperties(colours, id);
+  const map = viewport.getActors().find(one => one.referencedId === id)?.actor;
+  map?.getProperty().setScalarOpacityUnitDistance(0, map.getMapper().getSampleDistance());
+  map?.getMapper().setBlendMode(1);
+  if (slice) {
+    const FrameOfReferenceUID = viewport.getFrameOfReferenceUID();
+    viewport.setViewReference({ FrameOfReferenceUID, referencedImageId: slice });
+    maps.set(id, { colours });
+  }
+  viewport.render();
+}
+
+// OHIF sets its own colours once its calls have come to an end: these come after them.
+function showMaps({ cornerstoneViewportService: service }) {
+  service.subscribe(service.EVENTS.VIEWPORT_VOLUMES_CHANGED, ({ viewportInfo }) => {
+    setTimeout(() => showMap(service.getCornerstoneViewport(viewportInfo.viewportId)));
+  });
 }
 
 // OHIF takes the distance between rows for that between columns and the other way round when it places
@@ -281,6 +338,7 @@ const wetread = {
     const { displaySetService, segmentationService } = servicesManager.services;
     const added = displaySetService.EVENTS.DISPLAY_SETS_ADDED;
     displaySetService.subscribe(added, ({ displaySetsAdded }) => displaySetsAdded.forEach(placeFrames));
+    showMaps(servicesManager.services);
     const loaded = segmentationService.EVENTS.SEGMENTATION_LOADING_COMPLETE;
     segmentationService.subscribe(loaded, ({ segDisplaySet }) => {
       const slice = segDisplaySet && keySlice(segDisplaySet);

@@ -8,7 +8,7 @@ import importlib.util
 import io
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,11 @@ _OUTLINES = """
     .map(box => [box.left - pane.left, box.top - pane.top,
                  box.right - pane.left, box.bottom - pane.top]); }
 """
+PRESSES = 200
+_DRAWN_AGAIN = """
+() => new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done))))
+"""
 _DRAWN = "document.querySelector('.cornerstone-canvas').toDataURL('image/png')"
 _IMAGE = "cornerstone.getRenderingEngines()[0].getViewports()[0].getCurrentImageId()"
 _PROJECT = """
@@ -99,14 +104,22 @@ class Shown:
         """Unfold a study, click its link, and wait until the image has colour on it."""
         self.page.locator(f"details:has(a[href='{link}']) > summary").first.click()
         self.page.locator(f"a[href='{link}']").first.click()
+        self.until_coloured()
+
+    def until_coloured(self) -> None:
+        """Returns once the image has colour on it."""
         self.page.wait_for_function(_COLOURED, polling=500, timeout=PATIENCE_MS)
         self.page.wait_for_load_state("networkidle")
 
-    def overlay(self) -> NDArray[np.bool_]:
-        """Which pixels of the first viewport have colour."""
+    def pixels(self) -> NDArray[np.int_]:
+        """Red, green and blue of the first viewport: ``(row, column, 3)``."""
         drawn = str(self.page.evaluate(_DRAWN)).partition(",")[2]
         picture = Image.open(io.BytesIO(base64.b64decode(drawn))).convert("RGB")
-        pixels = np.asarray(picture).astype(int)
+        return np.asarray(picture).astype(int)
+
+    def overlay(self) -> NDArray[np.bool_]:
+        """Which pixels of the first viewport have colour."""
+        pixels = self.pixels()
         coloured: NDArray[np.bool_] = pixels.max(2) - pixels.min(2) > 25
         return coloured
 
@@ -114,7 +127,20 @@ class Shown:
         """Left, top, right and bottom of the closed shapes of a report, once there are any."""
         self.page.wait_for_function(f"({_OUTLINES})().length > 0", timeout=PATIENCE_MS)
         self.page.wait_for_load_state("networkidle")
+        return self.outlines_now()
+
+    def outlines_now(self) -> list[NDArray[np.float64]]:
+        """Those of the image that is shown; it may have none."""
         return [np.array(box) for box in self.page.evaluate(_OUTLINES)]
+
+    def press_until(self, key: str, reached: Callable[[], bool]) -> None:
+        """Presses a key again and again, each time once the page has drawn what came of it."""
+        for _ in range(PRESSES):
+            self.page.keyboard.press(key)
+            self.page.evaluate(_DRAWN_AGAIN)
+            if reached():
+                return
+        raise AssertionError(f"{PRESSES} times {key} led to {self.image()}")
 
     def image(self) -> str:
         """The SOP Instance UID of the image that is shown."""

@@ -99,6 +99,32 @@ def test_frames_of_a_map_are_put_on_the_slices_at_their_places() -> None:
     assert run(steps, [15, 10, 0]) == [3, 3, 0, 0, 2, 2, 1, 1]
 
 
+def test_a_map_opens_where_its_values_are_highest_of_equal_slices_on_the_first_in_depth() -> None:
+    steps = """
+      const plane = at => ({ rowCosines: [1, 0, 0], columnCosines: [0, 1, 0],
+                             imagePositionPatient: [0, 0, -2 * at] });
+      window.cornerstone = { metaData: { get: (_, at) => plane(at) } };
+      const getCompleteScalarDataArray = () => Float32Array.from(given.flat());
+      return strongestSlice({ imageIds: given.map((_, at) => at), dimensions: [2, 1, given.length],
+                              voxelManager: { getCompleteScalarDataArray } });"""
+    assert run(steps, [[0, 0], [5, 1], [6, 0], [-9, 0]]) == 2
+    assert run(steps, [[-3, -3], [-1, -1], [-2, 0.5]]) == 2
+
+
+@pytest.mark.parametrize("shape", ["object", "list"])
+def test_a_map_is_coloured_by_its_window_and_what_is_low_in_it_is_faint(shape: str) -> None:
+    window: object = {"WindowCenter": 20, "WindowWidth": 60}
+    window = [window] if shape == "list" else window
+    instance = {"SharedFunctionalGroupsSequence": {"FrameVOILUTSequence": window}}
+    found = run("return coloursOf(given)", instance)
+    assert isinstance(found, dict)
+    assert found["voiRange"] == {"lower": -1000, "upper": 5000}
+    values = [(one["value"], one["opacity"]) for one in found["colormap"]["opacity"]]
+    assert (values[0], values[-1]) == ((-1000, 0), (5000, 0.75))
+    assert values == sorted(values)
+    assert run("return coloursOf(given)", {}) == {}
+
+
 @pytest.mark.parametrize("pixels", [64, 126 * 98, 15])
 def test_frames_of_bits_are_opened_from_the_file_whether_or_not_they_end_with_a_byte(
     pixels: int,
