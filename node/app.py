@@ -99,7 +99,7 @@ class Node:
         self._make_fetching()
         self._make_watches()
         self.logins = self._make_logins()
-        self._rechecking = parts.rechecking(self.logins, self.health)
+        self._of_logins = parts.of_logins(self.logins, self.health)
         self.web = self._make_web()
         self._proofs = proofs.loops(self._what_proves(), self.health, prove_every_s)
 
@@ -147,6 +147,9 @@ class Node:
             self._dispatching.join(STOP_S)
         self._indexer.stop()
         self.web.stop()
+        if self.logins is not None:
+            with contextlib.suppress(DatabaseUnavailable):  # then a few mistakes are forgiven
+                self.logins.signing_in.keep()
         self._auditing.stop()
         if self._tracing is not None:
             self._tracing.stop()
@@ -346,7 +349,7 @@ class Node:
             self._shelving,
             *self._decoding,
             self._deleting,
-            *self._rechecking,
+            *self._of_logins,
             *self._auditing.loops,
         ]
 

@@ -86,6 +86,7 @@ CERTIFICATES_S = 3600.0
 EARLIER_S = 3600.0
 
 RECHECKED_S = 30.0
+MISTAKES_S = 2.0
 TRANSFER_S = 900.0
 """How long sending one job's objects, or hashing what is to be committed to, may take."""
 PLANNING_S = 300.0
@@ -438,14 +439,18 @@ def certificate_watch(
     return watch, Loop(watch.step, heartbeat, CERTIFICATES_S)
 
 
-def rechecking(made: Logins | None, health: Health) -> list[Loop]:
-    """What asks the provider of accounts again, where there is one."""
-    if made is None or made.elsewhere is None or not made.elsewhere.rechecking.is_wanted:
+def of_logins(made: Logins | None, health: Health) -> list[Loop]:
+    """What keeps wrong passwords, and what asks the provider of accounts again, where there is
+    one."""
+    if made is None:
         return []
-    heartbeat = health.part(
-        "accounts of the provider", fresh_s=RECHECKED_S + 60, works_s=TRANSFER_S
-    )
-    return [Loop(made.elsewhere.rechecking.step, heartbeat, RECHECKED_S)]
+    loops = [Loop(made.signing_in.keep, health.part("wrong passwords"), MISTAKES_S)]
+    if made.elsewhere is not None and made.elsewhere.rechecking.is_wanted:
+        heartbeat = health.part(
+            "accounts of the provider", fresh_s=RECHECKED_S + 60, works_s=TRANSFER_S
+        )
+        loops.append(Loop(made.elsewhere.rechecking.step, heartbeat, RECHECKED_S))
+    return loops
 
 
 def node_version() -> str:

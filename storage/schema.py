@@ -708,6 +708,17 @@ sessions = sa.Table(
     _text("provider_session"),
 )
 
+login_mistakes = sa.Table(
+    "login_mistakes",
+    metadata,
+    sa.Column("kind", sa.String(32), primary_key=True),
+    sa.Column("digest", sa.String(64), primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),
+    _moment("last_at"),
+    _moment("next_at"),
+    sa.Index("ix_login_mistakes_last_at", "last_at"),
+)
+
 familiar_hosts = sa.Table(
     "familiar_hosts",
     metadata,

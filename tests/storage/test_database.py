@@ -29,6 +29,7 @@ from storage import (
     fetches,
     index,
     ledger,
+    login_mistakes,
     notes,
     quarantine,
     schema,
@@ -41,6 +42,7 @@ from storage.deletions import NewDeletion, Scope
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.fetches import FetchedStudy, NewFetch, Wanted
+from storage.login_mistakes import Mistakes, MistakesBy
 from storage.quarantine import RefusalKind, Refused
 from storage.records import JobLine, Level, Topic
 from tests.postgres import Postgres
@@ -178,6 +180,8 @@ def test_migrations_go_down_and_up_again_with_rows_in_every_table(database: Data
         audit.note_position(tx, "syslog", 1)
         add_people(tx)
         notes.write(tx, first.study_id, "compared", "a person", NOON)
+        by = MistakesBy("HOST", "ab" * 32)
+        login_mistakes.keep(tx, [Mistakes(by, 3, NOON, NOON)], [], NOON)
     database.prove(NOON)
     with database.read() as tx:
         empty = [

@@ -31,9 +31,11 @@ def logins(database: Database, settings: Settings, clock: Clock, trail: Trail) -
     with database.read() as tx:
         first = None if users.has_administrator(tx) else FirstCode(clock)
     oidc = settings.http.oidc
+    signing_in = SigningIn(database, sessions, clock, trail)
+    signing_in.remember()
     return Logins(
         sessions,
-        SigningIn(database, sessions, clock, trail),
+        signing_in,
         first,
         others=(AppPasswords(database, clock, trail),),
         elsewhere=Elsewhere(oidc, database, sessions, clock, trail) if oidc else None,

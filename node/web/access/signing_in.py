@@ -53,6 +53,14 @@ class SigningIn:
         self._attempts = Attempts(clock)
         self._checking = Checking()
 
+    def remember(self) -> None:
+        """The mistakes made before this node was started. Raises DatabaseUnavailable."""
+        self._attempts.remember(self._database)
+
+    def keep(self) -> None:
+        """The mistakes made since this was asked last. Raises DatabaseUnavailable."""
+        self._attempts.keep(self._database)
+
     async def log_in(self, name: str, password: str, place: Place) -> Opened:
         """A new session.
 

@@ -7,10 +7,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from node import parts
+from node.audit.trail import NO_TRAIL
+from node.config.settings import Settings
+from node.observe.health import Health
 from node.web.access.attempts import Attempts, Counted, Kind, network_of
+from node.web.access.logins import logins
+from storage import login_mistakes
+from storage.database import Database
+from storage.errors import DatabaseUnavailable
 from storage.users import Role
 from tests.node.web.access.houses import House, log_in
+from tests.node.web.test_many import statements
 from tests.storage.samples import NOON
+from tests.waiting import until
 
 WRONG = "wrong horse battery"
 HERE = Counted(Kind.ACCOUNT_AT_HOST, "ann 10.0.0.1")
@@ -52,6 +62,106 @@ def test_no_more_is_kept_than_has_a_bound() -> None:
     for number in range(10_500):
         attempts.begin([Counted(Kind.ACCOUNT, str(number))])
     assert len(attempts._kept[Kind.ACCOUNT]) == 10_000
+
+
+def by_itself(database: Database, clock: Clock) -> Attempts:
+    """As after a restart."""
+    made = Attempts(clock)
+    made.remember(database)
+    return made
+
+
+def kept(database: Database) -> int:
+    with database.read() as tx:
+        return len(login_mistakes.recent(tx, NOON - timedelta(days=1)))
+
+
+def test_a_restart_forgives_nothing_and_lets_nobody_wait_longer(database: Database) -> None:
+    clock = Clock()
+    attempts = Attempts(clock)
+    for _ in range(5):
+        assert attempts.begin([HERE]) == 0
+        attempts.keep(database)
+    after = by_itself(database, clock)
+    assert after.begin([HERE]) == attempts.begin([HERE]) == 1
+    clock.now += timedelta(seconds=1)
+    assert after.begin([HERE]) == 0
+    after.keep(database)
+    assert by_itself(database, clock).begin([HERE]) == 2
+
+
+def test_a_node_keeps_mistakes_and_knows_them_when_it_is_started_again(database: Database) -> None:
+    clock, settings = Clock(), Settings.model_validate({})
+    first = logins(database, settings, clock, NO_TRAIL)
+    for _ in range(5):
+        first.signing_in._attempts.begin([HERE])
+    keeping, *others = parts.of_logins(first, Health(clock))
+    assert others == []
+    keeping.start()
+    until(lambda: kept(database) == 1)
+    assert keeping.stop(60)
+    second = logins(database, settings, clock, NO_TRAIL)
+    assert second.signing_in._attempts.begin([HERE]) == 1
+
+
+def test_what_is_forgiven_is_so_after_a_restart_too(database: Database) -> None:
+    clock = Clock()
+    attempts = Attempts(clock)
+    account = Counted(Kind.ACCOUNT, "ann")
+    attempts.begin([HERE, account])
+    attempts.keep(database)
+    attempts.begin([HERE, account])
+    attempts.forgive([HERE, account])
+    attempts.keep(database)
+    with database.read() as tx:
+        (left,) = login_mistakes.recent(tx, NOON)
+    assert (left.by.kind, left.number) == ("ACCOUNT", 1)
+
+
+def test_mistakes_are_kept_for_an_hour_without_a_name_and_no_more_than_in_memory(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.web.access.attempts.KEPT", 7)
+    clock = Clock()
+    attempts = Attempts(clock)
+    for number in range(20):
+        attempts.begin([Counted(Kind.ACCOUNT, f"secret-{number}")])
+        if number % 3 == 0:
+            attempts.keep(database)
+    attempts.keep(database)
+    assert kept(database) == 7
+    with database.read() as tx:
+        found = login_mistakes.recent(tx, NOON)
+    assert "secret" not in str(found)
+    clock.now += timedelta(minutes=61)
+    assert by_itself(database, clock).begin([Counted(Kind.ACCOUNT, "secret-19")]) == 0
+    attempts.begin([HERE])
+    attempts.keep(database)
+    assert kept(database) == 1
+
+
+def test_what_could_not_be_kept_is_kept_the_next_time(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = Attempts(Clock())
+    attempts.begin([HERE])
+    with monkeypatch.context() as away:
+        away.setattr(database, "write", raising)
+        with pytest.raises(DatabaseUnavailable):
+            attempts.keep(database)
+    attempts.keep(database)
+    assert kept(database) == 1
+
+
+def raising() -> None:
+    raise DatabaseUnavailable("away")
+
+
+def test_nothing_is_asked_of_the_database_while_nobody_is_wrong(database: Database) -> None:
+    attempts = Attempts(Clock())
+    with statements() as asked:
+        attempts.keep(database)
+    assert asked == []
 
 
 @pytest.mark.parametrize(
