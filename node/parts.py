@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Mapping, Set
 from importlib.metadata import version
 
+from pydicom.uid import MediaStorageDirectoryStorage
+
 from node.audit.trail import Trail
 from node.clock import Clock
 from node.config.destinations import DimseDestinationSettings
@@ -137,9 +139,14 @@ def uploads(
     return Uploads(receiver, refusal, settings.dimse.network_timeout_s)
 
 
+_DIRECTORY = "a DICOMDIR lists the files of a medium and holds no image: bring those files"
+
+
 def refusal(offer: Offer) -> Outcome | None:
     """Taken over the web is what a presentation context could be accepted for."""
     uids = offer.sop_class_uid, offer.sop_instance_uid
+    if offer.sop_class_uid == MediaStorageDirectoryStorage:
+        return Outcome(SOP_CLASS_NOT_SUPPORTED, _DIRECTORY, *uids)
     if not contexts.is_storage(offer.sop_class_uid):
         return Outcome(SOP_CLASS_NOT_SUPPORTED, "a SOP class of no study", *uids)
     if offer.transfer_syntax_uid not in contexts.TRANSFER_SYNTAXES:

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import closing
+from dataclasses import dataclass
 from typing import IO, Self, cast
 
 from pydicom.uid import MediaStorageDirectoryStorage
@@ -30,11 +31,21 @@ _DEEPEST = 1
 """An archive may lie in an archive, and no other in that."""
 
 
+@dataclass(slots=True)
+class Unpacking:
+    """How far the archives of a form are unpacked: written to by one thread, read by any."""
+
+    of: int = 0
+    """Files in them, as far as they were opened."""
+    taken: int = 0
+
+
 class FormFiles(Storing):
     """Takes the parts that are files, whatever type a browser guesses; passes over other fields."""
 
-    def __init__(self, upload: Upload, settlers: Executor) -> None:
+    def __init__(self, upload: Upload, settlers: Executor, unpacking: Unpacking) -> None:
         super().__init__(upload, "", settlers)
+        self._unpacking = unpacking
         self.names: list[str] = []
         """Of each outcome."""
         self.passed_over: list[str] = []
@@ -103,8 +114,10 @@ class FormFiles(Storing):
             with archives.opened(packed.file, packed.size_bytes, allowance) as archive:
                 if archive.encrypted:
                     self._refuse(name, _encrypted(archive))
+                self._unpacking.of += len(archive.members)
                 for member in archive.members:
                     self._take_member(name, archive, member, allowance, depth)
+                    self._unpacking.taken += 1
         except ArchiveFault as error:
             self._refuse(name, str(error))
 

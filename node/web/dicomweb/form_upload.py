@@ -11,7 +11,7 @@ from starlette.requests import Request
 
 from node.receive.body_parts import BodyParts
 from node.receive.file_reception import Outcome
-from node.web.dicomweb.form_files import FormFiles
+from node.web.dicomweb.form_files import FormFiles, Unpacking
 from node.web.dicomweb.media_types import media_type
 from node.web.dicomweb.stow import MAX_BOUNDARY_LENGTH, StoreService
 
@@ -43,8 +43,9 @@ class Taken:
 class FormUpload(StoreService):
     """Stores the files of a form."""
 
-    async def take(self, request: Request) -> Taken:
-        """Every file of the form, and of archives in it, with what became of it.
+    async def take(self, request: Request, unpacking: Unpacking) -> Taken:
+        """Every file of the form, and of archives in it, with what became of it; ``unpacking``
+        tells meanwhile how far that is.
 
         Raises
         ------
@@ -54,7 +55,7 @@ class FormUpload(StoreService):
         async with self._place():
             await self._check_room()
             with self._upload(request) as upload:
-                files = FormFiles(upload, self._settlers)
+                files = FormFiles(upload, self._settlers, unpacking)
                 outcomes = await self._take(request, files, BodyParts(boundary, files))
         sent = (Sent(name, one) for name, one in zip(files.names, outcomes, strict=True))
         return Taken(tuple(sent), tuple(files.passed_over))

@@ -4,6 +4,8 @@
 // them all in one request.
 const AT_ONCE = 3;
 const SHOWN = 500;
+const NAMED = 5;
+const WITHIN = " › ";
 const form = document.getElementById("drop");
 const list = document.getElementById("list");
 const files = document.getElementById("files");
@@ -100,23 +102,44 @@ function sendFile(one) {
 function sendArchive(one) {
   const body = new FormData();
   body.append("files", one.file, one.name);
-  const headers = { Accept: "application/json" };
+  const headers = { Accept: "application/x-ndjson" };
   const request = post(one, form.action, body, headers, (request) => unpacked(one, request));
   request.upload.addEventListener("load", () => tell(one.shown, "running", "▶ unpacking"));
+  request.addEventListener("progress", () => {
+    const { taken, of } = lastLine(request);
+    if (of) tell(one.shown, "running", `▶ ${taken} of ${of} unpacked`);
+  });
+}
+
+// The last line of an answer that has come whole; the node says how far it is, or what became of all.
+function lastLine(request) {
+  try {
+    return JSON.parse(request.responseText.trimEnd().split("\n").pop());
+  } catch {
+    return {};
+  }
 }
 
 // The archive's own line gives way to those of what was in it.
 function unpacked(one, request) {
-  if (request.status !== 200) {
-    ended(one.name, one.shown, false, () => why(request));
+  const { files: found, passed_over: passed, error } = lastLine(request);
+  if (request.status !== 200 || !found) {
+    const cut = error || "the node stopped before all was unpacked: send it again";
+    ended(one.name, one.shown, false, () => (request.status === 200 ? cut : why(request)));
     return;
   }
-  const { files: found, passed_over: passed } = JSON.parse(request.responseText);
   count.all += found.length - 1;
   for (const file of found) ended(file.name, row(file.name), file.stored, () => file.why);
   const stored = found.filter((file) => file.stored).length;
-  const beside = passed.length ? `, ${passed.length} passed over (no DICOM, or a DICOMDIR)` : "";
-  tell(one.shown, stored ? "done" : "failed", `${stored ? "✓" : "✕"} ${stored} in it stored${beside}`);
+  const words = `${stored} in it stored${passed.length ? `, ${passed.length} passed over` : ""}`;
+  tell(one.shown, stored ? "done" : "failed", `${stored ? "✓" : "✕"} ${words}`, passedOver(one, passed));
+}
+
+function passedOver(one, passed) {
+  if (!passed.length) return "";
+  const names = passed.slice(0, NAMED).map((name) => name.slice(one.name.length + WITHIN.length));
+  const more = passed.length > NAMED ? ` and ${passed.length - NAMED} more` : "";
+  return `passed over, no DICOM or a DICOMDIR: ${names.join(", ")}${more}`;
 }
 
 function ended(name, shown, stored, why) {

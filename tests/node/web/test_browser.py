@@ -169,8 +169,9 @@ def test_nothing_sticks_out_of_a_narrow_phone(
     job_id = study_with_job(site, phantom_paths[0], "Verlaufskontrolle" * 3)
     fail(site, job_id, "x" * 300)
     page.resize(360, 800)
-    _show(page, site)
-    assert page.run("document.documentElement.scrollWidth") == 360
+    for query in ("", "studies/1/analyze"):
+        _show(page, site, query)
+        assert page.run("document.documentElement.scrollWidth") == 360, query
 
 
 def test_files_and_archives_that_are_dropped_are_stored_and_each_says_what_became_of_it(
@@ -199,7 +200,7 @@ def test_files_and_archives_that_are_dropped_are_stored_and_each_says_what_becam
         refused, stored = page.run(lines.format("failed")), page.run(lines.format("done"))
         assert [sum(name in one for one in refused) for name in (HOSTILE, "› IM/6")] == [1, 1]
         assert [one for one in stored if "cd.zip" in one] == [
-            "cd.zip✓ 1 in it stored, 1 passed over (no DICOM, or a DICOMDIR)",
+            "cd.zip – passed over, no DICOM or a DICOMDIR: README✓ 1 in it stored, 1 passed over",
             "cd.zip › IM/5✓ stored",
         ]
         assert page.run("typeof struck") == "undefined"

@@ -6,6 +6,7 @@ so that who receives images and who looks at one does not wait for them.
 
 from __future__ import annotations
 
+import numpy as np
 from fastapi import HTTPException
 from fastapi.responses import Response
 
@@ -20,6 +21,7 @@ from storage.errors import NotFound
 
 KEPT_BYTES = 16 << 20
 """Of some thousands of studies."""
+_NOTHING = np.zeros((1, 1, 4), np.uint8)
 
 
 class StudiesInSmall:
@@ -30,7 +32,8 @@ class StudiesInSmall:
         self._kept: Kept[bytes] = Kept(KEPT_BYTES, lambda one: 100 + len(one))
 
     def answer(self, study_id: int, known: Known) -> Response:
-        """The picture, until the study changes; 204 of one that has none, or cannot be read.
+        """The picture, until the study changes; of one that has none, or cannot be read, one through
+        which is seen what lies behind it.
 
         Raises
         ------
@@ -47,13 +50,10 @@ class StudiesInSmall:
         if same is not None:
             return same
         made = self._kept.get((study_id, revision), lambda: self._drawn(study_id))
-        if not made:
-            return Response(None, 204, headers(tag))
         return Response(made, 200, headers(tag), pictures.MEDIA_TYPES[pictures.WEBP])
 
     def _drawn(self, study_id: int) -> bytes:
-        """Empty where there is nothing to be seen."""
         try:
             return served.drawn(self._looker, study_id, Asked(), pictures.WEBP, THUMBNAIL_PX)
         except (*BROKEN, HTTPException):
-            return b""
+            return pictures.written(_NOTHING, pictures.WEBP)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import threading
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -12,26 +15,33 @@ from pydicom import Dataset
 from pydicom.uid import MediaStorageDirectoryStorage
 
 from node.audit.events import Imported, Transferred
+from node.web.dicomweb.form_files import FormFiles
 from tests.instances import make_dataset
 from tests.node.web.dicomweb.bodies import file_of, multipart
 from tests.node.web.dicomweb.test_stow import Counter, counter, open_counter
+from tests.waiting import until
 from tests.zips import encrypted, zipped
 
 __all__ = ["counter", "open_counter"]
 
-JSON = "application/json"
+LINES = "application/x-ndjson"
+SCRIPT = {"Accept": LINES}
 MARKUP = "<img src=x onerror=alert(1)>.dcm"
 
 
 def send(
     counter: Counter, *files: tuple[str, bytes], token: str = "", accept: str = "text/html"
 ) -> httpx.Response:
-    form = counter.client.get("/upload").text
-    (action,) = re.findall(r'action="(/upload\?token=[^"]+)"', form)
     parts = [("files", (name, content, "application/octet-stream")) for name, content in files]
-    path = f"/upload?token={token}" if token else action
+    path = f"/upload?token={token}" if token else address(counter)
     head = {"Accept": accept}
     return counter.client.post(path, files=parts or {"files": ("", b"")}, headers=head)
+
+
+def address(counter: Counter) -> str:
+    """Where the form of the page is sent to."""
+    (action,) = re.findall(r'action="(/upload\?token=[^"]+)"', counter.client.get("/upload").text)
+    return str(action)
 
 
 def test_files_of_a_form_are_stored_and_those_that_are_not_say_why(counter: Counter) -> None:
@@ -117,9 +127,72 @@ def test_a_zipped_cd_is_stored_and_what_else_lies_on_it_is_passed_over(counter: 
     assert len(imported.subjects) == 1
 
 
+def test_a_directory_of_a_medium_that_comes_alone_is_refused_and_says_what_to_bring(
+    counter: Counter,
+) -> None:
+    directory = make_dataset(24)
+    directory.SOPClassUID = MediaStorageDirectoryStorage
+    image = file_of(make_dataset(25))
+    answer = send(counter, ("DICOMDIR", file_of(directory)), ("IM1", image), accept=LINES)
+    refused, stored = answer.json()["files"]
+    assert (stored["name"], stored["stored"]) == ("IM1", True)
+    assert (refused["name"], refused["stored"]) == ("DICOMDIR", False)
+    assert refused["why"].endswith("holds no image: bring those files")
+    alone = counter.post(file_of(directory), "application/dicom")
+    assert alone.status_code == 409
+    assert "holds no image: bring those files" in alone.headers["warning"]
+
+
+def test_a_script_is_told_how_far_an_archive_is_unpacked(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on, take = threading.Event(), FormFiles._take_file
+
+    def slowly(files: FormFiles, name: str, *rest: Any) -> None:
+        if name.endswith("3"):
+            assert may_go_on.wait(60)
+        take(files, name, *rest)
+
+    monkeypatch.setattr(FormFiles, "_take_file", slowly)
+    within = {str(number): file_of(make_dataset(30 + number)) for number in (1, 2, 3)}
+    told = []
+    with counter.client.stream(
+        "POST",
+        address(counter),
+        files={"files": ("x.zip", zipped({**within, "README": b"words"}))},
+        headers=SCRIPT,
+    ) as answer:
+        assert answer.headers["content-type"] == LINES
+        for line in answer.iter_lines():
+            told.append(json.loads(line))
+            if told[-1] == {"taken": 2, "of": 4}:
+                may_go_on.set()
+    assert {"taken": 2, "of": 4} in told
+    assert [one["stored"] for one in told[-1]["files"]] == [True] * 3
+    assert told[-1]["passed_over"] == ["x.zip › README"]
+
+
+def test_an_archive_that_has_come_whole_is_unpacked_though_its_sender_has_gone(
+    counter: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_go_on, take = threading.Event(), FormFiles._take_file
+
+    def slowly(files: FormFiles, *rest: Any) -> None:
+        assert may_go_on.wait(60)
+        take(files, *rest)
+
+    monkeypatch.setattr(FormFiles, "_take_file", slowly)
+    dataset = make_dataset(31)
+    packed = {"files": ("x.zip", zipped({"1": file_of(dataset)}))}
+    with counter.client.stream("POST", address(counter), files=packed, headers=SCRIPT) as answer:
+        next(answer.iter_lines())
+    may_go_on.set()
+    until(lambda: counter.stored() == {dataset.SOPInstanceUID})
+
+
 def test_a_script_is_told_of_each_file_in_an_archive(counter: Counter) -> None:
     good, cut = file_of(make_dataset(25)), file_of(make_dataset(26))[:200]
-    answer = send(counter, ("x.zip", zipped({"1": good, "2": cut, "3": b"x"})), accept=JSON)
+    answer = send(counter, ("x.zip", zipped({"1": good, "2": cut, "3": b"x"})), accept=LINES)
     told = answer.json()
     assert [(one["name"], one["stored"]) for one in told["files"]] == [
         ("x.zip › 1", True),
@@ -132,7 +205,7 @@ def test_a_script_is_told_of_each_file_in_an_archive(counter: Counter) -> None:
 def test_a_zip_beside_files_keeps_the_order_in_which_they_were_chosen(counter: Counter) -> None:
     one, two, three = (file_of(make_dataset(seed)) for seed in (27, 28, 29))
     files = ("a", one), ("noise", b"x" * 500), ("b.bin", zipped({"i": two})), ("c", three)
-    told = send(counter, *files, accept=JSON).json()["files"]
+    told = send(counter, *files, accept=LINES).json()["files"]
     assert [each["name"] for each in told] == ["a", "noise", "b.bin › i", "c"]
     assert [each["stored"] for each in told] == [True, False, True, True]
 
@@ -150,7 +223,7 @@ def test_a_zip_beside_files_keeps_the_order_in_which_they_were_chosen(counter: C
 def test_an_archive_that_cannot_be_read_says_why(
     counter: Counter, archive: bytes, why: str
 ) -> None:
-    (told,) = send(counter, ("cd.zip", archive), accept=JSON).json()["files"]
+    (told,) = send(counter, ("cd.zip", archive), accept=LINES).json()["files"]
     assert why in told["why"] and told["name"].startswith("cd.zip")
     assert counter.stored() == set()
 
@@ -159,7 +232,7 @@ def test_a_damaged_file_in_an_archive_is_not_stored_and_the_others_are(counter: 
     first, second = make_dataset(30), make_dataset(31)
     data = bytearray(zipped({"1": file_of(first), "2": file_of(second)}, zipfile.ZIP_STORED))
     data[len(file_of(first)) - 3] ^= 1  # in its pixels
-    told = send(counter, ("cd.zip", bytes(data)), accept=JSON).json()["files"]
+    told = send(counter, ("cd.zip", bytes(data)), accept=LINES).json()["files"]
     assert ["damaged" in one["why"] for one in told] == [True, False]
     assert counter.stored() == {second.SOPInstanceUID}
     assert counter.desk.files() == counter.placed()
@@ -171,6 +244,6 @@ def test_an_instance_in_an_archive_is_no_larger_than_any(
     large, small = make_dataset(32, rows=256), make_dataset(33)
     counter = open_counter(max_instance_bytes=len(file_of(small)) + 200)
     files = {"large": file_of(large), "small": file_of(small)}
-    told = send(counter, ("cd.zip", zipped(files)), accept=JSON).json()["files"]
+    told = send(counter, ("cd.zip", zipped(files)), accept=LINES).json()["files"]
     assert [one["stored"] for one in told] == [False, True]
     assert counter.stored() == {small.SOPInstanceUID}
