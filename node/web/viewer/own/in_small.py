@@ -32,8 +32,8 @@ class StudiesInSmall:
         self._kept: Kept[bytes] = Kept(KEPT_BYTES, lambda one: 100 + len(one))
 
     def answer(self, study_id: int, known: Known) -> Response:
-        """The picture, until the study changes; of one that has none, or cannot be read, one through
-        which is seen what lies behind it.
+        """The picture, until the study changes; of one that has none, or cannot be read, one
+        through which is seen what lies behind it.
 
         Raises
         ------
