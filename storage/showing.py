@@ -45,8 +45,6 @@ class Shown:
     """Of the images that it was made from."""
     instance_id: int = 0
     """The row of the result, where it is asked for by itself; 0: whatever is found first."""
-    pixels: int = 0
-    """Of a frame of the result, Rows × Columns; 0 where it has none."""
     sop_instance_uid: str = ""
     """Of the result."""
 
@@ -145,7 +143,7 @@ def _results(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> sa.Select[
     """Objects of jobs that are still held, with their study and source."""
     jobs, results, held = schema.jobs, schema.results, schema.instances
     made = results.c.series_instance_uid.label("made")
-    columns = (held.c.id.label("instance_id"), held.c.header, held.c.sop_instance_uid)
+    columns = (held.c.id.label("instance_id"), held.c.sop_instance_uid)
     query = _selected(*_STUDY_COLUMNS, results.c.kind, made, *columns).join(
         results, results.c.job_id == jobs.c.id
     )
@@ -170,8 +168,7 @@ def _best(
 def _shown(row: sa.Row[Any]) -> Shown:
     kind = ObjectKind(row.kind)
     uid = row.study_instance_uid
-    pixels = (row.header.get("Rows") or 0) * (row.header.get("Columns") or 0)
-    made = (row.made, row.source, row.instance_id, pixels, row.sop_instance_uid)
+    made = (row.made, row.source, row.instance_id, row.sop_instance_uid)
     return Shown(row.study_id, uid, kind, *made)
 
 

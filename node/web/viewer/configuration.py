@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-SOURCE = Path(__file__).with_name("app-config.js")
+PARTS = ("segmentations.js", "maps.js", "app-config.js")
+"""One script in several files, in this order."""
 
 
 def app_config(segmentations_as: str) -> str:
     """``app-config.js``. ``segmentations_as``: ``bitmap`` or ``labelmap``, how a segmentation that
     was edited in OHIF is stored."""
-    return SOURCE.read_text().replace("%segmentations_as%", segmentations_as)
+    script = "\n".join(Path(__file__).with_name(part).read_text() for part in PARTS)
+    return script.replace("%segmentations_as%", segmentations_as)

@@ -76,13 +76,7 @@ def own_view(shown: Shown) -> str:
 
 
 def is_shown_by_ohif(shown: Shown) -> bool:
-    """Whether OHIF shows it: not presentation states, documents, meshes and key object notes.
-
-    Nor a parametric map whose frames do not fill groups of four pixels: OHIF 3.13.2 takes the place
-    of a pixel for that of a byte (``ParametricMap_insertPixelDataPlanar``), and shows an error.
-    """
-    if shown.kind is ObjectKind.MAP and shown.pixels % 4:
-        return False
+    """Whether OHIF shows it: not presentation states, documents, meshes and key object notes."""
     return shown.kind is None or shown.kind in _ON_THE_IMAGE | _BESIDE
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from node.web.viewer import configuration
 
-SCRIPT = Path(configuration.__file__).with_name("app-config.js")
+SCRIPT = configuration.app_config("bitmap")
 PAGE = "globalThis.location = { search: '' }; globalThis.window = globalThis;"
 
 
@@ -21,7 +20,7 @@ def run(steps: str, given: object) -> object:
     program = shutil.which("node")
     if program is None:
         pytest.skip("node is not installed: OHIF's configuration is not run")
-    script = f"{PAGE}{SCRIPT.read_text()}\n;const given = {json.dumps(given)};"
+    script = f"{PAGE}{SCRIPT}\n;const given = {json.dumps(given)};"
     script += f"Promise.resolve((() => {{ {steps} }})()).then(JSON.stringify).then(console.log)"
     done = subprocess.run([program, "-"], input=script, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
@@ -94,7 +93,7 @@ def test_frames_of_a_map_are_put_on_the_slices_at_their_places() -> None:
       };
       const place = (z) => ({ PlanePositionSequence: [{ ImagePositionPatient: at(z) }] });
       const frames = given.map(place);
-      putInPlace({ instance: { PerFrameFunctionalGroupsSequence: frames } }, volume);
+      putInPlace({ PerFrameFunctionalGroupsSequence: frames }, volume);
       return [...values];"""
     assert run(steps, [15, 10, 0]) == [3, 3, 0, 0, 2, 2, 1, 1]
 
@@ -135,7 +134,8 @@ def test_frames_of_bits_are_opened_from_the_file_whether_or_not_they_end_with_a_
     head = b"\xe0\x7f\x10\x00OB\0\0" + len(bits).to_bytes(4, "little")
     steps = """
       const file = Uint8Array.from(given.file).buffer;
-      const bytes = bitsAtEnd(file, 5 * given.pixels);
+      const { begin } = atEnd(file, 2 * Math.ceil(5 * given.pixels / 16), PIXEL_DATA);
+      const bytes = new Uint8Array(file, begin);
       return [0, 1, 2, 3, 4].map((at) => [...openBits({ bytes, pixels: given.pixels }, at)]);"""
     file = b"DICM" + bytes(9) + head + bits
     assert run(steps, {"file": list(file), "pixels": pixels}) == frames.tolist()

@@ -17,6 +17,8 @@ from tests.node.web.viewer.test_overlay import Known, analyzed
 from tests.node_process import Node, rule, running_node
 from tests.plugins.known import Place, place_in
 
+ODD = ChestPhantom(shape=(30, 63, 49), spacing_mm=(10.0, 6.0, 8.0))
+"""The pixels of a slice are no multiple of 4, and no squares."""
 CLEAR = 60
 """By how much one colour of a pixel is more than another where it is seen at a glance."""
 
@@ -61,7 +63,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
     (folder / "var").mkdir()
     (folder / "var" / "viewer").symlink_to(viewer)
     with running_node(folder, rule("mapped", "boxed", to=""), plugins=True) as node:
-        study = analyzed(node, folder, "axial", ChestPhantom.small())
+        study = analyzed(node, folder, "axial", ODD)
         yield Found(node, study, {job.analyzer: job.id for job in node.wait_for_results(2).jobs})
 
 

@@ -106,13 +106,6 @@ def test_every_object_has_a_file_to_be_kept(site: Site) -> None:
     assert site.client.get(links.of_file(job, len(made))).status_code == 404
 
 
-def test_a_map_that_ohif_cannot_read_opens_in_the_nodes_own_view() -> None:
-    chart = replace(SHOWN, kind=ObjectKind.MAP, pixels=36 * 50)
-    assert links.is_shown_by_ohif(chart)
-    assert not links.is_shown_by_ohif(replace(chart, pixels=35 * 51))
-    assert links.is_shown_by_ohif(replace(SHOWN, pixels=35 * 51))
-
-
 def test_without_ohif_every_link_opens_the_nodes_own_view(site: Site) -> None:
     with site.database.write() as tx:
         study, job = analyzed(tx)
