@@ -18,6 +18,8 @@ from urllib.parse import urlencode
 
 from playwright.sync_api import Page, Playwright
 
+from benchmarks.scrolling import next_slices
+
 OPTIONS = (
     "--no-sandbox",
     "--use-gl=angle",
@@ -131,6 +133,14 @@ class Reader:
                 found = tab.evaluate("({ ...seen, images: seen.images.size })")
         times = (found.get(name) or 0 for name in ("first", "all", "overlay", "longest"))
         return Opened(*(one / 1000 for one in times))
+
+    def scroll(self, slices: int, key: str) -> list[float]:
+        """Seconds of each press of a key in the node's own view of a study of so many slices."""
+        with (
+            tempfile.TemporaryDirectory(prefix="wetread-profile-") as folder,
+            _browser(self.playwright, Path(folder) / "profile") as tab,
+        ):
+            return next_slices(tab, self.page, slices, key)
 
 
 @contextmanager

@@ -4,7 +4,8 @@
 
 Both sides hold the same objects, received by C-STORE, and the same OHIF is opened before each in
 turn, by Chromium without a screen that has OHIF's files in its cache and nothing of the study.
-Given are seconds from the click: medians, their ratio, the goal and whether it was met.
+Given are seconds from the click: medians, their ratio, the goal and whether it was met. And of the
+node's own view, seconds from a key to the slice that it leads to.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from playwright.sync_api import sync_playwright
 
 from benchmarks import ohif_page, transfers, viewer_objects
 from benchmarks.archives import CACHE, Archive, orthanc, wetread
-from benchmarks.comparison import Goal, Table
+from benchmarks.comparison import OURS, Goal, Table
 from benchmarks.opening import Opened, Reader
 from benchmarks.viewer_objects import Written
 
 SHELVED_S = 60.0
+SOON = Goal(at_most=0.1)
+"""Seconds that a person takes for at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,10 @@ class Measuring:
         name = f"CT of {slices} slices: click →"
         self._add(f"{name} first slice", "first_s", found, Goal("Orthanc", 1 / 0.6))
         self._add(f"{name} all slices", "all_s", found, Goal("Orthanc", 1 / 0.7))
+        reader = self.readers[OURS]
+        for key, said in (("ArrowDown", "next slice"), ("PageDown", "ten slices on")):
+            took = [one for _ in range(self.runs) for one in reader.scroll(slices, key)]
+            self.table.add(f"own view of {slices} slices: key → {said}", "s", {OURS: took}, SOON)
 
     def _add(self, case: str, field: str, found: dict[str, list[Opened]], goal: Goal) -> None:
         values = {side: [getattr(one, field) for one in all_of] for side, all_of in found.items()}

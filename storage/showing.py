@@ -47,6 +47,8 @@ class Shown:
     """The row of the result, where it is asked for by itself; 0: whatever is found first."""
     sop_instance_uid: str = ""
     """Of the result."""
+    samples: int = 0
+    """Rows × Columns × frames of the result; 0 where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,16 @@ def of_object(tx: Transaction, job_id: int, number: int) -> Shown:
     return _shown(row)
 
 
+def report_beside(tx: Transaction, shown: Shown) -> Shown:
+    """The report of the job that made a result; the result itself where there is none."""
+    results = schema.results
+    made_it = sa.select(results.c.job_id).where(
+        results.c.sop_instance_uid == shown.sop_instance_uid
+    )
+    is_its_job = schema.jobs.c.id.in_(made_it)
+    return _best(tx, (ObjectKind.REPORT,), is_its_job) or shown
+
+
 def by_uid(tx: Transaction, study_instance_uid: str) -> list[Known]:
     """The study of this UID, if it is here."""
     return _known(tx, schema.studies.c.study_instance_uid == study_instance_uid)
@@ -143,7 +155,7 @@ def _results(tx: Transaction, *conditions: sa.ColumnElement[bool]) -> sa.Select[
     """Objects of jobs that are still held, with their study and source."""
     jobs, results, held = schema.jobs, schema.results, schema.instances
     made = results.c.series_instance_uid.label("made")
-    columns = (held.c.id.label("instance_id"), held.c.sop_instance_uid)
+    columns = (held.c.id.label("instance_id"), held.c.header, held.c.sop_instance_uid)
     query = _selected(*_STUDY_COLUMNS, results.c.kind, made, *columns).join(
         results, results.c.job_id == jobs.c.id
     )
@@ -169,7 +181,12 @@ def _shown(row: sa.Row[Any]) -> Shown:
     kind = ObjectKind(row.kind)
     uid = row.study_instance_uid
     made = (row.made, row.source, row.instance_id, row.sop_instance_uid)
-    return Shown(row.study_id, uid, kind, *made)
+    return Shown(row.study_id, uid, kind, *made, _samples(row.header))
+
+
+def _samples(header: dict[str, Any]) -> int:
+    rows, columns, frames = map(header.get, ("Rows", "Columns", "NumberOfFrames"))
+    return int(rows or 0) * int(columns or 0) * int(frames or 1)
 
 
 def _known(tx: Transaction, condition: sa.ColumnElement[bool]) -> list[Known]:

@@ -28,6 +28,8 @@ _ON_THE_IMAGE = frozenset(
 _BESIDE = frozenset((ObjectKind.IMAGE, ObjectKind.PICTURE, ObjectKind.SHEET))
 """Images of their own."""
 _UNSEEN = frozenset((ObjectKind.MESH, ObjectKind.DOCUMENT, ObjectKind.RETRACTION))
+MOST_SAMPLES = 512 << 20
+"""Of a segmentation that OHIF opens unless asked for that very one: 2048 frames of 512 × 512."""
 BESIDE_PROTOCOL = "wetread.beside"
 """OHIF's hanging protocol for them; it stands in its configuration."""
 
@@ -78,6 +80,11 @@ def own_view(shown: Shown) -> str:
 def is_shown_by_ohif(shown: Shown) -> bool:
     """Whether OHIF shows it: not presentation states, documents, meshes and key object notes."""
     return shown.kind is None or shown.kind in _ON_THE_IMAGE | _BESIDE
+
+
+def is_heavy(shown: Shown) -> bool:
+    """Whether OHIF opens a segmentation slowly: it keeps a byte of each pixel of each frame."""
+    return shown.kind is ObjectKind.SEGMENTATION and shown.samples > MOST_SAMPLES
 
 
 def in_ohif(shown: Shown) -> str:

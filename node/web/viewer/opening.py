@@ -52,7 +52,7 @@ def routes(context: WebContext, render: Render) -> Router:
         with context.database.look() as tx:
             found = asked.among(tx)
             if len(found) == 1:
-                return _sent_on(context, showing.of_study(tx, found[0].id))
+                return _first(context, tx, showing.of_study(tx, found[0].id))
         if found:
             rows = [(links.of_study(one.id), one) for one in found]
             return render(request, "choice.html", 300, rows=rows)
@@ -69,12 +69,12 @@ def routes(context: WebContext, render: Render) -> Router:
     @router.get("/open/studies/{study_id}")
     def study(study_id: RowId) -> Response:
         with context.database.look() as tx:
-            return _sent_on(context, showing.of_study(tx, study_id))
+            return _first(context, tx, showing.of_study(tx, study_id))
 
     @router.get("/open/jobs/{job_id}")
     def job(job_id: RowId) -> Response:
         with context.database.look() as tx:
-            return _sent_on(context, showing.of_job(tx, job_id))
+            return _first(context, tx, showing.of_job(tx, job_id))
 
     @router.get("/open/jobs/{job_id}/objects/{number}")
     def one(job_id: RowId, number: RowId) -> Response:
@@ -88,6 +88,17 @@ def routes(context: WebContext, render: Render) -> Router:
         return RedirectResponse(links.on_wado_uri(shown), 303)
 
     return router
+
+
+def _first(context: WebContext, tx: Transaction, shown: Shown) -> Response:
+    """A segmentation that OHIF would open slowly is preceded by its report.
+
+    That outlines each structure on the slice where it is largest; the segmentation is opened from
+    there.
+    """
+    if context.has_ohif and links.is_heavy(shown):
+        return _sent_on(context, showing.report_beside(tx, shown))
+    return _sent_on(context, shown)
 
 
 def _sent_on(context: WebContext, shown: Shown) -> Response:

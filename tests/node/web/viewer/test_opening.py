@@ -106,6 +106,32 @@ def test_every_object_has_a_file_to_be_kept(site: Site) -> None:
     assert site.client.get(links.of_file(job, len(made))).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("frames", "reported", "opened"),
+    [(2048, True, "seg"), (2049, True, "sr"), (2049, False, "seg")],
+    ids=["light", "heavy", "heavy, without a report"],
+)
+def test_a_segmentation_that_ohif_opens_slowly_is_preceded_by_its_report(
+    site: Site, client: httpx.Client, frames: int, reported: bool, opened: str
+) -> None:
+    kinds = ("sr", "seg") if reported else ("image", "seg")
+    size = {"Rows": 512, "Columns": 512, "NumberOfFrames": frames}
+    with site.database.write() as tx:
+        study = add_study(tx)
+        job = enqueue(tx, new_job(tx, study))
+        ledger.claim(tx, NOON)
+        made = results("9.1", kinds)
+        header = made.objects[1].attributes.instance | size
+        large = replace(made.objects[1].attributes, instance=header)
+        objects = (made.objects[0], replace(made.objects[1], attributes=large))
+        ledger.done(tx, job, NOON, replace(made, objects=objects))
+    series = {"seg": "9.1.1.0", "sr": "9.1.0.0"}
+    for path in (f"/open/studies/{study}", f"/open/jobs/{job}", "/open?study=1.2.3"):
+        assert asked(client.get(path))["initialSeriesInstanceUID"] == [series[opened]]
+    itself = asked(client.get(f"/open/jobs/{job}/objects/1"))
+    assert itself["initialSeriesInstanceUID"] == [series["seg"]]
+
+
 def test_without_ohif_every_link_opens_the_nodes_own_view(site: Site) -> None:
     with site.database.write() as tx:
         study, job = analyzed(tx)
