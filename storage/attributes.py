@@ -92,9 +92,12 @@ def series_values(dataset: Dataset) -> dict[str, Any]:
     return _values(dataset, SERIES) | _contrast_of_enhanced(dataset)
 
 
-def instance_values(dataset: Dataset) -> dict[str, Any]:
-    """What the index keeps of the image itself, as ``InstanceAttributes.instance``."""
-    return _values(dataset, INSTANCE) | _frames(dataset)
+def instance_values(dataset: Dataset, keywords: Iterable[str] = INSTANCE) -> dict[str, Any]:
+    """What the index keeps of the image itself, as ``InstanceAttributes.instance``.
+
+    keywords: those that are wanted, where that is not all; an Enhanced image's places always are.
+    """
+    return _values(dataset, keywords) | _frames(dataset)
 
 
 _CAPTURES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66")

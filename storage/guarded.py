@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydicom.charset import convert_encodings, decode_bytes, python_encoding
+from pydicom.datadict import tag_for_keyword
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset, FileDataset
 from pydicom.errors import BytesLengthException
 from pydicom.multival import MultiValue
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import PersonName
 
 DAMAGED = (
@@ -37,28 +39,46 @@ class GuardedItem(Dataset):
     A damaged value reads as an empty one, and ``is_damaged`` tells. Bytes of a text that do not
     decode by the character set that is declared stand in the text as lone surrogates, never as
     U+FFFD: ``undecoded`` gives the bytes again.
+
+    Volumes have hundreds of headers, each of which is asked a hundred times: keywords become tags
+    once in a process, and what was converted is given without a second look.
     """
 
+    def __contains__(self, name: Any) -> bool:
+        tag = _tag(name)
+        return super().__contains__(name) if tag is None else tag in self._dict
+
+    def get(self, key: Any, default: Any = None) -> Any:
+        tag = _tag_of(key) if isinstance(key, str) else None
+        if tag is None:
+            return super().get(key, default)
+        return self[tag].value if tag in self._dict else default
+
     def __getitem__(self, key: Any) -> Any:
-        if isinstance(key, slice) or key not in self:
+        tag = _tag(key)
+        if tag is None and not isinstance(key, slice) and key in self:
+            tag = Tag(key)
+        given = None if tag is None else self._dict.get(tag)
+        if tag is None or given is None:
             return super().__getitem__(key)
-        given = self.get_item(key, keep_deferred=True)
-        try:
-            element = super().__getitem__(key)
-            if isinstance(given, RawDataElement):
-                self._keep_bytes(element, given)
-        except DAMAGED:
-            element = self._emptied(key)
+        element = self._converted(tag, given) if isinstance(given, RawDataElement) else given
         if element.VR == "SQ":
             _guard(element.value or ())
+        return element
+
+    def _converted(self, tag: BaseTag, given: RawDataElement) -> DataElement:
+        try:
+            element: DataElement = super().__getitem__(tag)
+            self._keep_bytes(element, given)
+        except DAMAGED:
+            return self._emptied(tag)
         return element
 
     def is_damaged(self, keyword: str) -> bool:
         """Whether there is a value that cannot be converted."""
         return Tag(keyword) in self.__dict__.get("_damaged", ()) if keyword in self else False
 
-    def _emptied(self, key: Any) -> DataElement:
-        tag = Tag(key)
+    def _emptied(self, tag: BaseTag) -> DataElement:
         self.__dict__.setdefault("_damaged", set()).add(tag)
         element = DataElement(tag, "UN", None)
         self[tag] = element
@@ -76,6 +96,19 @@ class GuardedItem(Dataset):
             element.value = [PersonName(part) for part in escaped.split("\\")]
         else:
             element.value = escaped
+
+
+def _tag(name: object) -> BaseTag | None:
+    """None for whatever else pydicom may take for a tag."""
+    if isinstance(name, BaseTag):
+        return name
+    return _tag_of(name) if isinstance(name, str) else None
+
+
+@lru_cache(8192)
+def _tag_of(keyword: str) -> BaseTag | None:
+    tag = tag_for_keyword(keyword)
+    return None if tag is None else BaseTag(tag)
 
 
 class GuardedHeader(GuardedItem, FileDataset):

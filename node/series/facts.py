@@ -19,6 +19,11 @@ from storage.records import Header, StoredSeries
 
 NO_AGENT = frozenset({"NO", "NONE", "N", "N/A", "NA", "NIL", "WITHOUT", "W/O", "UNENHANCED"})
 """What people write into Contrast/Bolus Agent where there was none."""
+_OF_IMAGES = (
+    *("ImageType", "Rows", "NumberOfFrames", "SliceThickness"),
+    *("ImagePositionPatient", "ImageOrientationPatient"),
+)
+"""What is asked of each image."""
 
 
 def facts(series: StoredSeries) -> SeriesFacts:
@@ -29,7 +34,7 @@ def facts(series: StoredSeries) -> SeriesFacts:
 
 def facts_of(headers: Sequence[Dataset]) -> SeriesFacts:
     """The same from the headers of the images themselves."""
-    return _facts(series_values(headers[0]), [instance_values(header) for header in headers])
+    return _facts(series_values(headers[0]), [instance_values(one, _OF_IMAGES) for one in headers])
 
 
 def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:

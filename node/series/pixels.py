@@ -213,18 +213,18 @@ def transfer_syntax(header: FileDataset) -> uid.UID:
 
 
 def _read_native(image: ImageFile, targets: Sequence[Target]) -> None:
-    frame_bytes = pixel_format(image.header).frame_bytes
+    frame_bytes = targets[0].array.nbytes
+    bits = (int(image.header.BitsStored), _high_bit(image.header))
     with image.source.open("rb") as file:
         start, length = _native_element(file, image)
-        if length < frame_bytes * frame_count(image.header):
-            raise UndecodablePixels(
-                f"{length} bytes where {frame_bytes * frame_count(image.header)} are needed"
-            )
+        needed = frame_bytes * frame_count(image.header)
+        if length < needed:
+            raise UndecodablePixels(f"{length} bytes where {needed} are needed")
         for target in targets:
             file.seek(start + target.frame * frame_bytes)
             if file.readinto(target.array.data.cast("B")) != frame_bytes:
                 raise UndecodablePixels("the file ends within the pixel data")
-            _clear_unused_bits(target.array, image.header.BitsStored, _high_bit(image.header))
+            _clear_unused_bits(target.array, *bits)
 
 
 def _native_element(file: BinaryIO, image: ImageFile) -> tuple[int, int]:

@@ -6,15 +6,20 @@ import warnings
 from datetime import date, timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
+from pydicom.filebase import DicomBytesIO
+from pydicom.filereader import read_dataset
+from pydicom.filewriter import write_dataset
+from pydicom.tag import BaseTag
 
 from storage import values
-from storage.guarded import guarded_header, undecoded
+from storage.guarded import GuardedItem, guarded_header, undecoded
 from storage.values import Unknown
 from tests import spliced
 
@@ -137,3 +142,60 @@ def test_bytes_that_are_no_text_are_found_again(tmp_path: Path) -> None:
     assert undecoded(names[0]) == b"M\xfcller^J"
     assert undecoded(names[1]) is None
     assert "\ufffd" not in str(header.PatientName)
+
+
+# --- guarded headers ------------------------------------------------------------------------------
+
+
+def _both() -> tuple[Dataset, GuardedItem]:
+    """The same bytes, once as pydicom reads them and once guarded."""
+    inner = Dataset()
+    inner.CodeValue = "T-A0100"
+    written = Dataset()
+    written.PatientName, written.Rows, written.SliceThickness = "Doe^Jane", 512, "1.25"
+    written.ImageType, written.AnatomicRegionSequence = ["ORIGINAL", "PRIMARY"], [inner]
+    written.AccessionNumber = None
+    buffer = DicomBytesIO()
+    buffer.is_little_endian, buffer.is_implicit_VR = True, False
+    write_dataset(buffer, written)
+    plain, guarded = (
+        read_dataset(BytesIO(buffer.getvalue()), is_implicit_VR=False, is_little_endian=True)
+        for _ in range(2)
+    )
+    guarded.__class__ = GuardedItem
+    assert isinstance(guarded, GuardedItem)
+    return plain, guarded
+
+
+_KEYS = (
+    *("PatientName", "Rows", "SliceThickness", "ImageType", "AccessionNumber", "PatientID"),
+    *("00280010", 0x00280010, (0x0028, 0x0010), BaseTag(0x00280010)),
+    BaseTag(0x00100020),
+)
+
+
+@pytest.mark.parametrize("key", _KEYS)
+def test_a_guarded_header_answers_as_any_other(key: Any) -> None:
+    plain, guarded = _both()
+    for _ in range(2):  # read from its bytes, then as it was converted
+        assert (key in guarded) == (key in plain)
+        assert guarded.get(key, "none") == plain.get(key, "none")
+        assert _found(guarded, key) == _found(plain, key)
+
+
+def _found(holder: Dataset, key: Any) -> object:
+    try:
+        return holder[key]
+    except KeyError as error:
+        return str(error)
+
+
+def test_an_item_of_a_guarded_header_is_guarded_however_it_is_asked_for() -> None:
+    for ask in (
+        lambda one: one.get("AnatomicRegionSequence"),
+        lambda one: one["AnatomicRegionSequence"].value,
+        lambda one: one[0x00082218].value,
+        lambda one: one.AnatomicRegionSequence,
+    ):
+        _, guarded = _both()
+        assert isinstance(ask(guarded)[0], GuardedItem)
