@@ -193,6 +193,7 @@ class Node:
             self._indexer.open_studies,
             self._passed,
             self._told.vouched,
+            parts.counted(self.settings, self.database, self.store, self._open_studies),
         )
         heartbeat = self.health.part("completion", works_s=parts.PLANNING_S)
         self._completing = Loop(self._complete, heartbeat, parts.COMPLETION_S)

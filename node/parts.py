@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from importlib.metadata import version
 
 from pydicom.uid import MediaStorageDirectoryStorage
@@ -41,6 +41,7 @@ from node.fetch.source import Source
 from node.fetch.told import Told
 from node.fetch.web_source import WebSource
 from node.intake.corrections import Corrections
+from node.intake.counted import Counted
 from node.intake.earlier_results import EarlierResults
 from node.loop import Loop
 from node.observe import logs
@@ -67,6 +68,7 @@ from storage.abilities import KnownAbilities
 from storage.archive import Archive
 from storage.database import Database, Transaction
 from storage.decoded_shelf import DecodedShelf
+from storage.index import OpenStudy
 from storage.instances import InstanceStore
 from storage.kinds import ObjectKind
 from storage.metadata_shelf import MetadataShelf
@@ -261,6 +263,18 @@ def told(
         if one.tells_what_it_has
     }
     return Told(tellers, database, open_studies, clock, on_complete)
+
+
+def counted(
+    settings: Settings,
+    database: Database,
+    store: InstanceStore,
+    open_studies: Callable[[], Set[str]],
+) -> Callable[[Sequence[OpenStudy]], Sequence[OpenStudy]]:
+    """Which open studies have as many images as they say; none where they are not believed."""
+    if not settings.completion.own_numbers:
+        return lambda studies: ()
+    return Counted(database, store.blobs, open_studies).vouched
 
 
 def telling(told: Told, health: Health) -> list[Loop]:

@@ -130,6 +130,9 @@ class CompletionSettings(Table):
     """The same while the sender stays connected."""
     announced_wait_s: Annotated[Seconds, example(900)] = 600
     """How long images that a modality announced (MPPS, …) are waited for."""
+    own_numbers: Annotated[bool, example(True)] = False
+    """Whether the quiet period is not waited for when the sender has disconnected and as many
+    images are there as they say themselves (Number of Study Related Instances, …)."""
     gap_alarm_s: Annotated[Seconds, example(3600)] = 1800
     """What stays behind on its way for longer is an alarm."""
 

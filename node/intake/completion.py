@@ -1,8 +1,8 @@
 """Decides that a study is complete, and enters its jobs in the same transaction.
 
 Evidence: every announced instance is there (see ``announced``), or all that the sender has, as it
-says itself (``vouched``); or else every association that brought the study has ended, and nothing
-came for the quiet period. A late image re-opens the study
+says itself (``told``), or as many as the images say (``counted``); or else every association that
+brought the study has ended, and nothing came for the quiet period. A late image re-opens the study
 (see ``storage.index.add``); it is completed again with new jobs.
 """
 
@@ -33,6 +33,7 @@ from storage.records import (
 log = structlog.get_logger(__name__)
 
 TOLD = "all that its sender has of it is there"
+COUNTED = "as many images as they say themselves are there"
 QUIET = "associations ended, quiet period over"
 
 AT_ONCE = 20
@@ -47,6 +48,7 @@ class Completion:
     open_studies: UIDs of the studies that live associations or the index queue are bringing.
     indexing: UIDs of those that the index queue is bringing.
     told: of open studies those that are complete as their sender says.
+    counted: those that are complete as their images say.
     """
 
     def __init__(
@@ -59,8 +61,10 @@ class Completion:
         indexing: Callable[[], Set[str]] = frozenset,
         passed: Passed = unobserved,
         told: Callable[[Sequence[OpenStudy]], Sequence[OpenStudy]] = lambda studies: (),
+        counted: Callable[[Sequence[OpenStudy]], Sequence[OpenStudy]] = lambda studies: (),
     ) -> None:
         self._told = told
+        self._counted = counted
         self._announced = Announced(database, settings.announced_wait_s, indexing)
         self._database = database
         self._settings = settings
@@ -92,7 +96,10 @@ class Completion:
         quiet = timedelta(seconds=self._settings.quiet_period_s)
         word = self._announced.step(now)
         vouched = [_Due(study, EVIDENCE) for study in word.vouched]
-        vouched += [_Due(study, TOLD) for study in self._told_of(word)]
+        for word_of, words in ((self._told, TOLD), (self._counted, COUNTED)):
+            done = {one.study.id for one in vouched}
+            left = [one for one in word.open if one.id not in done]
+            vouched += [_Due(study, words) for study in self._believed(word_of(left), word)]
         if now - self._started_at < quiet:
             return vouched  # senders that a restart cut off get the quiet period to come back
         known = {one.study.id for one in vouched}
@@ -102,9 +109,8 @@ class Completion:
             if study.id not in known and study.study_instance_uid not in word.held
         ]
 
-    def _told_of(self, word: Word) -> list[OpenStudy]:
-        """Complete as their senders say, nothing more being on its way or announced."""
-        found = [one for one in self._told(word.open) if one not in word.vouched]
+    def _believed(self, found: Sequence[OpenStudy], word: Word) -> list[OpenStudy]:
+        """Those of these of which nothing more is on its way or announced."""
         if not found:
             return []
         not_yet = word.held | self._open_studies()

@@ -3,9 +3,11 @@
 from storage.index.adding import add, correct
 from storage.index.completing import (
     Brought,
+    CountedSeries,
     OpenStudy,
     brought,
     complete,
+    counted,
     due_studies,
     note,
     open_studies,
@@ -27,6 +29,7 @@ from storage.index.reading import (
 __all__ = [
     "Brought",
     "CameBack",
+    "CountedSeries",
     "Glance",
     "OpenStudy",
     "add",
@@ -35,6 +38,7 @@ __all__ = [
     "came_back",
     "complete",
     "correct",
+    "counted",
     "drop_own",
     "due_studies",
     "find_study",

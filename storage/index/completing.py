@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -74,6 +77,39 @@ def brought(tx: Transaction, study_id: int) -> Brought:
         frozenset(sender for _, sender, own in rows if not own),
         frozenset(uid for uid, _, own in rows if own),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class CountedSeries:
+    """The images of a series from outside, as far as they can be counted."""
+
+    instances: int
+    numbers: tuple[int | None, ...]
+    """Instance Number of each."""
+    acquisitions: int
+    """How many Acquisition Numbers they have; of images without one, 1."""
+    newest_key: str
+    """Of the bytes of the one that was received last."""
+
+
+def counted(tx: Transaction, study_id: int) -> list[CountedSeries]:
+    """The series of a study that came from outside."""
+    table, series = schema.instances, schema.series
+    acquisition = table.c.header["AcquisitionNumber"].as_string()
+    query = (
+        sa.select(series.c.id, table.c.instance_number, acquisition, table.c.key)
+        .select_from(table.join(series, table.c.series_id == series.c.id))
+        .where(series.c.study_id == study_id, sa.not_(series.c.own))
+        .order_by(series.c.id, table.c.id)
+    )
+    by_series = groupby(tx.execute(query), key=itemgetter(0))
+    return [_counted([tuple(row) for row in rows]) for _, rows in by_series]
+
+
+def _counted(rows: list[tuple[Any, ...]]) -> CountedSeries:
+    numbers = tuple(number for _, number, _, _ in rows)
+    acquisitions = {acquisition for _, _, acquisition, _ in rows}
+    return CountedSeries(len(rows), numbers, len(acquisitions), rows[-1][-1])
 
 
 def complete(
