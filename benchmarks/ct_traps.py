@@ -2,9 +2,9 @@
 
     python -m benchmarks.ct_traps FOLDER [ANALYZER...]
 
-Every CT below the folder is given to each analyzer as it is and altered: cut in two,
-upside down, back to front, with edges enhanced, with noise. Printed is a table for each series: the
-numbers of the structures, or why there are none, and what is said of it.
+Every CT below the folder is given to each analyzer as it is and altered: cut in two, upside down,
+back to front, left for right, with edges enhanced, with noise. Printed is a table for each series:
+the numbers of the structures, or why there are none, and what is said of it.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ CHANGES: dict[str, Change] = {
     "second half": lambda volume: _part(volume, len(volume.stored) // 2, len(volume.stored)),
     "upside down": lambda volume: _flipped(volume, 0),
     "back to front": lambda volume: _flipped(volume, 1),
+    "left for right": lambda volume: _flipped(volume, 2),
     "smoothed (1 pixel)": _smoothed,
     "edges enhanced": _enhanced,
     "noise of 60 HU": _loud,

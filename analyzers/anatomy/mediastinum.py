@@ -54,16 +54,18 @@ GAS_HU, LEAST_GAS_SHARE = -400, 0.1
 @dataclass(frozen=True, slots=True, eq=False)
 class Mediastinum:
     """between: all that lies between the lungs, up to their border. walls: the part of it in which
-    calcium of heart and great vessels lies; nowhere without a heart."""
+    calcium of heart and great vessels lies; nowhere without a heart. lungs_ml: of both lungs."""
 
     between: Mask
     walls: Mask
+    lungs_ml: float
 
 
 def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mediastinum:
     """The space between the lungs; nowhere where there are no two lungs."""
     lungs = lung_masks(hu, spacing_mm)
-    found = Mediastinum(np.zeros(hu.shape, bool), np.zeros(hu.shape, bool))
+    lungs_ml = float(np.count_nonzero(lungs)) * float(np.prod(spacing_mm)) / 1000.0
+    found = Mediastinum(np.zeros(hu.shape, bool), np.zeros(hu.shape, bool), lungs_ml)
     window = _window(lungs, spacing_mm)
     if window is None:
         return found

@@ -1,8 +1,9 @@
-"""Whether a chest on CT stands as its headers say: head above, spine behind.
+"""Whether a chest on CT stands as its headers say: head above, spine behind, liver on the right.
 
-Three things tell, each by itself and none where it is not seen: lungs end in narrow apices above
-and in wide recesses round the diaphragm below; the trachea runs in their upper part; the spine lies
-behind them. The headers are doubted only where one of these says so clearly and none objects.
+Four things tell, each by itself and none where it is not seen: lungs end in narrow apices above
+and in wide recesses round the diaphragm below; the trachea runs in their upper part; the largest
+solid organ lies below them; the spine lies behind them. The headers are doubted only where these
+say so clearly. Where the chest stands as they say, ``sides`` judges left and right.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.anatomy.chest_air import find_chest_air
+from analyzers.anatomy.sides import sides
 from analyzers.contract import Detection, Findings, Segmentation, Volume
 from analyzers.grid.balls import Mask, Spacing
 from analyzers.grid.patient_grid import coarse_grid, hounsfield, patient_grid, reduce_to
 
-COARSE_MM, LEAST_EXTENT_MM, FEWEST_PLANES = 4.0, 100.0, 8
+COARSE_MM, LEAST_EXTENT_MM, FEWEST_PLANES = 3.5, 100.0, 8
 LEAST_LUNG_ML = 300.0
 END_SHARE = (0.12, 0.35)
 """An end of the lungs: planes with so much of the largest cross-section."""
@@ -30,6 +32,11 @@ MIDLINE_MM, LEAST_GAS_ML, OFF_CENTRE = 40.0, 3.0, 0.15
 TUBE_MM2, LEAST_TUBE_MM = 800.0, 40.0
 """A trachea with its main bronchi is no wider in a plane and no shorter; gas in a stomach is."""
 SPINE_MM, BONE_HU, LEAST_BEHIND_MM = 25.0, 250.0, 20.0
+SPINE_MM2 = 400.0
+"""Of bone behind the middle of the lungs in a plane: a spine, whatever is bright in front of it. A
+heart full of contrast agent is, a breastbone has less."""
+CLEAR = -2
+"""Of four votes: so many more against the headers, and one that is for them does not count."""
 
 UPSIDE_DOWN = (
     "The anatomy contradicts the headers: the lungs lie upside down in the images. Sides, levels "
@@ -39,12 +46,17 @@ BACK_TO_FRONT = (
     "The anatomy contradicts the headers: the spine lies in front of the lungs. Sides and "
     "directions must not be relied on."
 )
+SIDES_NOT_TOLD = (
+    "Left and right are as the headers say: what the images show of heart, aorta and liver does "
+    "not tell the sides."
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Chest:
     """Coarse lungs, gas and bone, and what is told of each plane: areas in mm²."""
 
+    hu: NDArray[np.float32]
     lungs: Mask
     gas: Mask
     bone: Mask
@@ -56,25 +68,57 @@ class _Chest:
 
 def told(findings: Findings, volume: Volume) -> Findings:
     """The findings; where they lie somewhere and the anatomy contradicts the headers, with that
-    said before them."""
-    if not any(isinstance(item, Segmentation | Detection) for item in findings.items):
+    said before them. Where a CT shows nothing by which sides are told, and sides are named, a
+    remark says whose word they are."""
+    placed = [item for item in findings.items if isinstance(item, Segmentation | Detection)]
+    if not placed:
         return findings
-    said = tuple(one for one in contradictions(volume) if one not in findings.cautions)
-    return replace(findings, cautions=(*said, *findings.cautions))
+    said = judged(volume)
+    first = tuple(one for one in said.contradictions if one not in findings.cautions)
+    as_said = volume.modality == "CT" and not said.contradictions and not said.sides_agree
+    remarks = (SIDES_NOT_TOLD,) if as_said and any(map(_names_a_side, placed)) else ()
+    return replace(
+        findings,
+        cautions=(*first, *findings.cautions),
+        remarks=(*findings.remarks, *remarks),
+    )
+
+
+def _names_a_side(item: Segmentation | Detection) -> bool:
+    if isinstance(item, Detection):
+        return item.laterality is not None
+    return any(one.laterality is not None and one.measurements for one in item.segments)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """contradictions: what of the headers the anatomy contradicts, in sentences. sides_agree: the
+    anatomy shows that left and right are as they say."""
+
+    contradictions: tuple[str, ...] = ()
+    sides_agree: bool = False
 
 
 def contradictions(volume: Volume) -> tuple[str, ...]:
     """What of the headers the anatomy contradicts, in sentences; () where nothing can be told."""
+    return judged(volume).contradictions
+
+
+def judged(volume: Volume) -> Judged:
+    """How the chest in the images lies."""
     chest = _chest(volume)
     if chest is None:
-        return ()
+        return Judged()
     said = []
-    votes = [vote for vote in (*_ends(chest), _trachea(chest)) if vote]
-    if votes and max(votes) < 0:
+    seen = sides(chest.hu, chest.lungs, chest.spacing_mm)
+    votes = [vote for vote in (*_ends(chest), _trachea(chest), seen.solid) if vote]
+    if votes and (max(votes) < 0 or sum(votes) <= CLEAR):
         said.append(UPSIDE_DOWN)
     if _spine_behind_mm(chest) < -LEAST_BEHIND_MM:
         said.append(BACK_TO_FRONT)
-    return tuple(said)
+    if not said and (mirrored := seen.contradiction()):
+        said.append(mirrored)
+    return Judged(tuple(said), not said and seen.agrees)
 
 
 def _chest(volume: Volume) -> _Chest | None:
@@ -96,7 +140,7 @@ def _chest(volume: Volume) -> _Chest | None:
     pixel_mm2 = coarse.spacing_mm[1] * coarse.spacing_mm[2]
     area = lungs.sum(axis=(1, 2)) * pixel_mm2
     outline = np.array([_hull_pixels(plane) for plane in lungs]) * pixel_mm2
-    return _Chest(lungs, air.gas, mean > BONE_HU, coarse.spacing_mm, area, outline)
+    return _Chest(mean, lungs, air.gas, mean > BONE_HU, coarse.spacing_mm, area, outline)
 
 
 def _hull_pixels(plane: Mask) -> float:
@@ -151,13 +195,17 @@ def _trachea(chest: _Chest) -> int:
 
 
 def _spine_behind_mm(chest: _Chest) -> float:
-    """How far behind the middle of the lungs the bone of the midline lies; 0 where none is."""
+    """How far behind the middle of the lungs the bone of the midline lies; 0 where none is, or
+    where a spine lies behind and more that is bright in front."""
     found = []
+    pixel_mm2 = chest.spacing_mm[1] * chest.spacing_mm[2]
     for z in np.flatnonzero(chest.area > chest.area.max() / 2):
         rows, columns = (np.flatnonzero(chest.lungs[z].any(axis=axis)) for axis in (1, 0))
         half = max(1, round(SPINE_MM / chest.spacing_mm[2]))
         middle = int(columns[[0, -1]].mean())
         bone = np.nonzero(chest.bone[z, :, max(0, middle - half) : middle + half])[0]
         if bone.size:
-            found.append((float(bone.mean()) - rows[[0, -1]].mean()) * chest.spacing_mm[1])
+            behind = (bone - rows[[0, -1]].mean()) * chest.spacing_mm[1]
+            is_behind = np.count_nonzero(behind > 0) * pixel_mm2 >= SPINE_MM2
+            found.append(max(float(behind.mean()), 0.0 if is_behind else -np.inf))
     return float(np.median(found)) if found else 0.0

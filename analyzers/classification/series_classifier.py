@@ -13,6 +13,7 @@ import numpy as np
 
 from analyzers import families
 from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares, unknown_part
+from analyzers.anatomy.soft_region import Seen, seen_region
 from analyzers.classification import concepts
 from analyzers.contract import (
     About,
@@ -45,9 +46,9 @@ SCOUT_MM = 8.0
 """Slices of a localizer lie at least this far apart."""
 VESSEL_ML = 10.0
 """An aorta, a heart or a kidney of this size shows; smaller uniform bright spots may be bone."""
+WHOLE_BODY = Code("38266002", "SCT", "Entire body")
 NOT_JUDGED = (
-    "The body part was not judged by the pixels: that is done on axial CT only; what the header"
-    " says is repeated unproved."
+    "The body part is not known from the pixels; what the header says is repeated unproved."
 )
 SECOND_REGION = 0.2
 """From this share of the slices on a further region is named as well."""
@@ -67,7 +68,7 @@ class SeriesClassifier:
     that agree, not calibrated; where nothing can be told, nothing is answered."""
 
     name: ClassVar[str] = "series_classifier"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Series classifier"
     about: ClassVar[About] = About(
         purpose="Answers what a router asks of a series, from pixels where the header is silent.",
@@ -95,14 +96,15 @@ class SeriesClassifier:
         if volume.stored.size == 0 or volume.projection:
             raise NotApplicable("The series holds no slices.")
         plane = plane_of(volume)
+        seen = None if _readable_ct(volume) else seen_region(volume)
         answers = [
             _told(concepts.IMAGE_PLANE, plane),
-            *(_told(concepts.BODY_PART, one) for one in body_parts(volume)),
+            *(_told(concepts.BODY_PART, one) for one in body_parts(volume, seen)),
             *(_told(concepts.IS_LOCALIZER, one) for one in localizer(volume)),
             *(_told(concepts.CONTRAST_AGENT, one) for one in contrast_agent(volume)),
         ]
         remarks: tuple[str, ...] = ()
-        if disagreement := header_disagreement(volume):
+        if disagreement := header_disagreement(volume, seen):
             remarks = (disagreement,)
         return Findings(items=tuple(answers), remarks=remarks)
 
@@ -121,8 +123,9 @@ def plane_of(volume: Volume) -> _Opinion:
     )
 
 
-def body_parts(volume: Volume) -> list[_Opinion]:
-    """The regions in an axial CT by its slices; for others what the header's words say."""
+def body_parts(volume: Volume, seen: Seen | None) -> list[_Opinion]:
+    """The regions in an axial CT by its slices, in PET and MR by outline and uptake; where these do
+    not tell, what the header's words say."""
     if _readable_ct(volume):
         found = shares(cross_sections(volume))
         return [
@@ -130,10 +133,16 @@ def body_parts(volume: Volume) -> list[_Opinion]:
             for index, (region, share) in enumerate(found.items())
             if index == 0 or share >= SECOND_REGION
         ]
+    if seen is not None:
+        return [_Opinion(one, seen.certainty, seen.reason) for one in _codes(seen)]
     return [
-        _Opinion(REGION_CODES[region], None, "the header says so; the pixels were not judged")
+        _Opinion(REGION_CODES[region], None, "the header says so; the pixels do not tell")
         for region in said_regions(volume.facts)
     ]
+
+
+def _codes(seen: Seen) -> list[Code]:
+    return [WHOLE_BODY] if seen.whole_body else [REGION_CODES[one] for one in seen.regions]
 
 
 def localizer(volume: Volume) -> list[_Opinion]:
@@ -165,20 +174,40 @@ def contrast_agent(volume: Volume) -> list[_Opinion]:
     return [_Opinion(concepts.YES if said else concepts.NO, None, "the header says so")]
 
 
-def header_disagreement(volume: Volume) -> str:
+def header_disagreement(volume: Volume, seen: Seen | None) -> str:
     """A sentence where the header's body part is not what the slices show, or none that is known;
-    where the pixels were not judged, a sentence that says so. Else empty."""
+    where the pixels do not tell, a sentence that says so. Else empty."""
     if not _readable_ct(volume):
-        return NOT_JUDGED
-    seen = [one for one, share in shares(cross_sections(volume)).items() if share >= SECOND_REGION]
+        return _soft_disagreement(volume, seen)
+    regions = [
+        one for one, share in shares(cross_sections(volume)).items() if share >= SECOND_REGION
+    ]
     said = said_regions(volume.facts)
-    if not seen or set(said) & set(seen):
+    if not regions or set(said) & set(regions):
         return ""
     if said:
-        return f"The header says {' and '.join(said)}, the slices look like {seen[0]}."
+        return f"The header says {' and '.join(said)}, the slices look like {regions[0]}."
     if unknown_part(volume.facts):
-        return f"The header's body part names no known region, the slices look like {seen[0]}."
+        return f"The header's body part names no known region, the slices look like {regions[0]}."
     return ""
+
+
+def _soft_disagreement(volume: Volume, seen: Seen | None) -> str:
+    """The same of PET and MR. A part that the header names is wrong for a whole body too."""
+    if seen is None:
+        return NOT_JUDGED
+    said = said_regions(volume.facts)
+    looks = "a whole body" if seen.whole_body else " and ".join(seen.regions)
+    if said and not set(said) & set(seen.regions):
+        return f"The header says {' and '.join(said)}, the images look like {looks}."
+    if unknown_part(volume.facts) and not (seen.whole_body and _says_whole(volume)):
+        return f"The header's body part names no known region, the images look like {looks}."
+    return ""
+
+
+def _says_whole(volume: Volume) -> bool:
+    part = volume.facts.body_part.upper() if volume.facts else ""
+    return "WHOLE" in part or "BODY" in part
 
 
 def _readable_ct(volume: Volume) -> bool:

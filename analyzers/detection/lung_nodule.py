@@ -115,6 +115,7 @@ class LungNodule:
         NotApplicable
             The images show no, or next to no, aerated lung.
         """
+        from analyzers.anatomy.little_lung import little_lung
         from analyzers.anatomy.lung_masks import lung_masks
         from analyzers.detection.nodule_candidates import lung_grid
         from analyzers.detection.nodule_masses import masses
@@ -131,7 +132,8 @@ class LungNodule:
         hu = hounsfield(volume, patient)
         lungs = lung_masks(hu, patient.spacing_mm)
         clear_padding(volume, patient, lungs)
-        if float(np.count_nonzero(lungs)) * volume.voxel_ml < LEAST_LUNG_ML:
+        lungs_ml = float(np.count_nonzero(lungs)) * volume.voxel_ml
+        if lungs_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
         grid = lung_grid(hu, lungs, patient.spacing_mm)
         large = tuple(one.words() for one in masses(grid, hu, lungs, patient.spacing_mm))
@@ -149,7 +151,7 @@ class LungNodule:
         ] or [_nothing()]
         marks = Segmentation(patient.restore(labels), tuple(segments), title="Lung nodules")
         remarks = (*(() if found else (_none_found(parameters),)), _not_looked_for())
-        return Findings((marks,), remarks, large)
+        return Findings((marks,), remarks, (*little_lung(lungs_ml), *large))
 
     def _point(self, parameters: NoduleParameters) -> OperatingPoint | None:
         return None if parameters.threshold else self.model.operating_point

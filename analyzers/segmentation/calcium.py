@@ -102,6 +102,7 @@ class CalciumScoring:
         NotApplicable
             The images do not show the space between two lungs, or show contrast agent in it.
         """
+        from analyzers.anatomy.little_lung import LITTLE_ML
         from analyzers.anatomy.mediastinum import mediastinum
         from analyzers.grid.patient_grid import (
             clear_padding,
@@ -117,7 +118,8 @@ class CalciumScoring:
         space = mediastinum(hu, grid.spacing_mm)
         region = space.walls
         clear_padding(volume, grid, region)
-        if np.count_nonzero(space.between) * volume.voxel_ml < LEAST_REGION_ML:
+        between_ml = np.count_nonzero(space.between) * volume.voxel_ml
+        if between_ml < LEAST_REGION_ML or space.lungs_ml < LITTLE_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")
         window = _window(space.between, grid)
         hu, between = hu[window], space.between[window]

@@ -86,6 +86,7 @@ class LungSegmentation:
         NotApplicable
             The images show no, or next to no, aerated lung.
         """
+        from analyzers.anatomy.little_lung import little_lung
         from analyzers.anatomy.lung_masks import lung_masks
         from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
         from analyzers.grid.patient_grid import (
@@ -112,7 +113,7 @@ class LungSegmentation:
         segmentation = Segmentation(grid.restore(labels), (*sides, *others), title="Lungs")
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
         remarks = (*_missing(sides), *((UNAERATED_LIMITS,) if others else ()))
-        return Findings(items=(segmentation, both), remarks=remarks)
+        return Findings((segmentation, both), remarks, little_lung(total_ml))
 
     @staticmethod
     def _unaerated(

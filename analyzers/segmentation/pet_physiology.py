@@ -118,8 +118,8 @@ class Scene:
 
 BRAIN_ML = (600.0, 2200.0)
 BRAIN_MM = (90.0, 210.0)
-BRAIN_FILLS = 0.5
-"""Of the area of the head in the middle planes of the brain."""
+BRAIN_FILLS = 0.4
+"""Of the area of the head in the middle planes of the brain, which blur makes larger."""
 HEAD_CM2 = 420.0
 """No head is larger, with hair and arms apart."""
 SCALP_MM = 60.0
@@ -296,8 +296,11 @@ def liver(scene: Scene) -> list[Named]:
     return rows
 
 
-BLADDER_ABOVE_MM = (0.0, 140.0)
-"""Its centre, above the parting of the legs."""
+BLADDER_ABOVE_MM = (0.0, 190.0)
+"""Its centre, above the parting of the legs: higher where it is full, or the thighs touch."""
+MOST_BESIDE = 0.2
+"""Urine below the bladder holds less than this share of its activity; what holds more may be the
+bladder itself."""
 BLADDER_ASIDE_MM = 30.0
 BLADDER_ML = (10.0, 900.0)
 BLADDER_MM = 30.0
@@ -322,7 +325,8 @@ def bladder(scene: Scene) -> list[Named]:
         return []
     activity = [scene.suv[scene.foci[n].window][scene.foci[n].mask].sum() for n in fits]
     first = fits[int(np.argmax(activity))]
-    is_likely = len(fits) == 1 and _is_liquid(scene, first)
+    others = sum(activity) - max(activity)
+    is_likely = others <= MOST_BESIDE * max(activity) and _is_liquid(scene, first)
     return [Named(first, Organ.BLADDER, is_likely, "in the middle above the parting of the legs")]
 
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzers.classification import concepts
-from analyzers.classification.series_classifier import SeriesClassifier
+from analyzers.classification.series_classifier import NOT_JUDGED, SeriesClassifier
 from analyzers.contract import (
     Classification,
     Code,
@@ -168,3 +168,95 @@ def test_a_body_part_that_is_none_or_contradicts_the_slices_is_named() -> None:
 def test_mr_says_that_its_body_part_was_not_judged() -> None:
     findings = SeriesClassifier("cpu").analyze(replace(ct(trunk()), modality="MR"), NoParameters())
     assert "was not judged by the pixels" in findings.remarks[0]
+
+
+# --- PET and MR -----------------------------------------------------------------------------------
+
+
+def boxed(values: NDArray[np.float64], modality: str, mm: float) -> Volume:
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag([mm, mm, mm])[::-1]
+    made = example(values.astype(np.int16), modality, affine=affine)
+    return replace(without_tags(made), suv_factor=0.01 if modality == "PT" else None)
+
+
+def ball(
+    shape: tuple[int, int, int], middle: tuple[float, float, float], radii: tuple[float, ...]
+) -> NDArray[np.bool_]:
+    away = [(np.arange(n) - m) / r for n, m, r in zip(shape, middle, radii, strict=True)]
+    z, y, x = np.ix_(*away)
+    return np.asarray(z**2 + y**2 + x**2 < 1)
+
+
+def whole_pet() -> NDArray[np.float64]:
+    """A trunk, a neck and a head that a brain fills, in voxels of 8 mm, uptake in 0.01 SUV."""
+    shape = (110, 40, 60)
+    trunk = ball((1, 40, 60), (0, 20, 30), (1, 13, 20)).repeat(85, axis=0)
+    neck = ball((1, 40, 60), (0, 20, 30), (1, 6, 6)).repeat(110, axis=0)
+    values = np.zeros(shape)
+    values[:85][trunk] = 100
+    values[:100][neck[:100]] = 100
+    values[ball(shape, (97, 20, 30), (12, 12, 10))] = 150
+    values[ball(shape, (98, 20, 30), (8, 9, 8))] = 900
+    return values
+
+
+def test_a_pet_from_skull_to_thigh_is_a_whole_body_and_its_head_alone_a_head() -> None:
+    whole = boxed(whole_pet(), "PT", 8.0)
+    assert answers(whole)[concepts.BODY_PART] == ["Entire body"]
+    head = boxed(whole_pet()[87:], "PT", 8.0)
+    assert answers(head)[concepts.BODY_PART] == ["Head"]
+    trunk = boxed(whole_pet()[:80], "PT", 8.0)
+    assert answers(trunk)[concepts.BODY_PART] == ["Chest", "Abdomen and Pelvis"]
+
+
+def test_a_pet_without_suv_or_of_a_part_that_nothing_tells_is_not_known() -> None:
+    whole = boxed(whole_pet(), "PT", 8.0)
+    assert concepts.BODY_PART not in answers(replace(whole, suv_factor=None))
+    assert concepts.BODY_PART not in answers(boxed(whole_pet()[20:50], "PT", 8.0))
+
+
+def test_a_dome_of_its_size_is_a_head_on_mr_and_a_tube_is_none() -> None:
+    shape = (60, 64, 64)
+    head = np.where(ball(shape, (25, 32, 32), (28, 24, 18)), 400.0, 5.0)
+    assert answers(boxed(head, "MR", 4.0))[concepts.BODY_PART] == ["Head"]
+    tube = np.broadcast_to(head[25], shape)
+    assert concepts.BODY_PART not in answers(boxed(tube, "MR", 4.0))
+
+
+def test_an_mr_as_wide_as_a_trunk_is_an_abdomen_and_with_dark_lungs_not_known() -> None:
+    trunk = np.where(ellipse(120, 180), 300.0, 4.0)
+    wide = np.repeat(trunk[None], 20, 0)
+    assert answers(boxed(wide, "MR", 3.5))[concepts.BODY_PART] == ["Abdomen and Pelvis"]
+    wide[:, ellipse(70, 120)] = 4
+    assert concepts.BODY_PART not in answers(boxed(wide, "MR", 3.5))
+
+
+def test_a_header_that_contradicts_a_pet_or_mr_is_named_and_silence_is_said() -> None:
+    whole = boxed(whole_pet(), "PT", 8.0)
+
+    def remarks(volume: Volume, part: str) -> tuple[str, ...]:
+        said = replace(volume, facts=SeriesFacts(volume.modality, 12, 12, body_part=part))
+        return SeriesClassifier("cpu").analyze(said, NoParameters()).remarks
+
+    assert remarks(whole, "KNEE") == ("The header says limb, the images look like a whole body.",)
+    assert remarks(whole, "WHOLEBODY") == ()
+    assert remarks(whole, "XX") == (
+        "The header's body part names no known region, the images look like a whole body.",
+    )
+    assert remarks(boxed(whole_pet()[20:50], "PT", 8.0), "HEAD") == (NOT_JUDGED,)
+
+
+def test_real_pet_and_mr_are_told_or_not_known_but_not_wrongly(test_data: Path) -> None:
+    expected = {
+        "mr_head_pddl": ["Head"],
+        "longitudinal_cmbcrc_06489/SCAN_001/t2": ["Abdomen and Pelvis"],
+        "longitudinal_cmbcrc_06489/SCAN_002/adc": ["Abdomen and Pelvis"],
+        "petctmr_STS_001/PET/image": [],
+        "petctmr_STS_003/MR_T1/image": [],
+        "mr_hippocrop/Study1": [],
+    }
+    for name, part in expected.items():
+        volume = read_series(sorted((test_data / "studies" / name).rglob("*.dcm"))).volume
+        assert volume is not None
+        assert answers(without_tags(volume)).get(concepts.BODY_PART, []) == part, name
