@@ -31,6 +31,7 @@ from node.fetch.asked import source_names
 from node.intake.completion import Completion
 from node.intake.planning import Planner, tells_not_applicable
 from node.loop import Loop
+from node.news import NewsWatch
 from node.observe.durations import Timings
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
@@ -89,6 +90,8 @@ class Node:
             self.database, Archive(self.store.blobs, self.results.blobs), self._shelf
         )
         self._lock()
+        self._watch = NewsWatch(self.database)
+        self._watching = parts.watching(self._watch, self.health)
         self._timings = Timings()
         self._tracing = tracing(settings.tracing.endpoint, self.title, parts.node_version())
         self._passed = both(self._timings.passed, self._tracing)
@@ -196,7 +199,12 @@ class Node:
             parts.counted(self.settings, self.database, self.store, self._open_studies),
         )
         heartbeat = self.health.part("completion", works_s=parts.PLANNING_S)
-        self._completing = Loop(self._complete, heartbeat, parts.COMPLETION_S)
+        self._completing = Loop(
+            self._complete,
+            heartbeat,
+            parts.COMPLETION_S,
+            news=self._watch.news(self._completion.is_settled),
+        )
         self._telling = parts.telling(self._told, self.health)
 
     def _make_work(self) -> None:
@@ -221,6 +229,7 @@ class Node:
             passed=self._passed,
             decoded=self._ahead.shelf,
             taken=self._ahead.counts.taken,
+            watch=self._watch,
         )
         self._dispatching = threading.Thread(
             target=self.dispatcher.run, name="dispatcher", daemon=True
@@ -233,10 +242,17 @@ class Node:
             settings, database, self.results, clock, self._auditing.trail, self._passed
         )
         self._circuits = {name: one.circuit for name, one in couriers.items()}
-        self._couriers = parts.delivery_loops(couriers, self.health)
+        self._couriers = parts.delivery_loops(couriers, self.health, self._watch)
         self._askers = parts.askers(settings, database, self.health, clock)
         self._reporter = parts.reporter(
-            settings, database, self.store, self.results, self.server, self.health, clock
+            settings,
+            database,
+            self.store,
+            self.results,
+            self.server,
+            self.health,
+            clock,
+            self._watch,
         )
 
     def _make_fetching(self) -> None:
@@ -249,9 +265,15 @@ class Node:
             self.health,
             self._clock,
             self._auditing.trail,
+            self._watch,
         )
         self._analyses = parts.owed_analyses(
-            self.settings, self.database, self.health, self._clock, self.dispatcher.wake
+            self.settings,
+            self.database,
+            self.health,
+            self._clock,
+            self.dispatcher.wake,
+            self._watch,
         )
 
     def _make_watches(self) -> None:
@@ -271,11 +293,13 @@ class Node:
             self._auditing.trail,
         )
         self._entering = parts.earlier_results(database, self.results, self.health, clock)
-        self._correcting = parts.corrections(database, self.store, self._shelf, self.health, clock)
-        self._shelving = parts.shelving(
-            database, self._metadata, self._shelf, self._is_receiving, self.health
+        self._correcting = parts.corrections(
+            database, self.store, self._shelf, self.health, clock, self._watch
         )
-        self._decoding = parts.decoding(self._ahead, self.health)
+        self._shelving = parts.shelving(
+            database, self._metadata, self._shelf, self._is_receiving, self.health, self._watch
+        )
+        self._decoding = parts.decoding(self._ahead, self.health, self._watch)
         self._metrics = Metrics(
             database,
             self.health,
@@ -336,6 +360,7 @@ class Node:
 
     def _loops(self) -> list[Loop]:
         return [
+            self._watching,
             self._completing,
             *self._telling,
             *self._couriers,

@@ -10,6 +10,7 @@ import structlog
 
 from node.backoff import doubled
 from node.errors import NodeError
+from node.news import News
 from node.observe.health import Heartbeat
 from storage.errors import DatabaseUnavailable, StorageError, StoreUnavailable
 
@@ -34,6 +35,7 @@ class Loop:
     step: gives True when there is more to do at once; else the loop rests for ``pause_s``, or until
         it is woken.
     stopping: set when the loop is told to stop, for steps that have threads of their own.
+    news: tells that a step would find nothing: then it is left out, unless the loop was woken.
     """
 
     def __init__(
@@ -42,12 +44,17 @@ class Loop:
         heartbeat: Heartbeat,
         pause_s: float,
         stopping: threading.Event | None = None,
+        news: News | None = None,
     ) -> None:
         self._step = step
         self._heartbeat = heartbeat
         self._pause_s = pause_s
         self._stopping = stopping or threading.Event()
         self._wake = threading.Event()
+        self._news = news
+        if news is not None:
+            news.wake = self._wake.set
+        self._was_woken = False
         self._failures = 0
         self._said = ""
         self._log = log.bind(part=heartbeat.name)
@@ -74,13 +81,13 @@ class Loop:
     def _run(self) -> None:
         while not self._stopping.is_set():
             if not self._is_there_more():
-                self._wake.wait(self._rest_s())
+                self._was_woken = self._rest()
                 self._wake.clear()
 
     def _is_there_more(self) -> bool:
         self._heartbeat.begin()
         try:
-            more = self._step() is True
+            more = self._look()
         except (DatabaseUnavailable, StoreUnavailable) as error:
             self._failed(error, self._log.error)  # it passes by itself, and is waited for
         except Exception as error:  # noqa: BLE001  border: no fault of a step may end its loop
@@ -89,6 +96,11 @@ class Loop:
             self._worked()
             return more
         return False
+
+    def _look(self) -> bool:
+        if self._news is None:
+            return self._step() is True
+        return self._news.have(self._step, self._was_woken)
 
     def _worked(self) -> None:
         self._heartbeat.beat()
@@ -104,6 +116,11 @@ class Loop:
         if reason != self._said:
             line("part_fails", reason=reason)
         self._said = reason
+
+    def _rest(self) -> bool:
+        if self._news is None:
+            return self._wake.wait(self._rest_s())
+        return self._news.rest(self._wake.wait, self._rest_s())
 
     def _rest_s(self) -> float:
         if not self._failures:

@@ -44,6 +44,7 @@ from node.intake.corrections import Corrections
 from node.intake.counted import Counted
 from node.intake.earlier_results import EarlierResults
 from node.loop import Loop
+from node.news import LOOK_S, NewsWatch
 from node.observe import logs
 from node.observe.certificates import CertificateWatch
 from node.observe.gaps import GapWatch
@@ -230,6 +231,7 @@ def fetchers(
     health: Health,
     clock: Clock,
     trail: Trail,
+    watch: NewsWatch,
 ) -> list[Loop]:
     """What fetches, one for each source: the archives, the web archives and the destinations."""
     title = settings.node.ae_title
@@ -243,7 +245,7 @@ def fetchers(
         heartbeat = health.part(f"fetching from {source.name}", works_s=TRANSFER_S)
         told = FetchTeller(trail, source.name, title)
         made = Fetching(source, database, arrivals, clock, heartbeat.beat, told)
-        loops.append(Loop(made.step, heartbeat, IDLE_S, made.stopping))
+        loops.append(Loop(made.step, heartbeat, IDLE_S, made.stopping, watch.news()))
     return loops
 
 
@@ -285,21 +287,32 @@ def telling(told: Told, health: Health) -> list[Loop]:
     return [Loop(told.step, heartbeat, TOLD_S)]
 
 
+def watching(watch: NewsWatch, health: Health) -> Loop:
+    """Looks for all of them whether something was written."""
+    return Loop(watch.step, health.part("news"), LOOK_S)
+
+
 def owed_analyses(
-    settings: Settings, database: Database, health: Health, clock: Clock, wake: Callable[[], None]
+    settings: Settings,
+    database: Database,
+    health: Health,
+    clock: Clock,
+    wake: Callable[[], None],
+    watch: NewsWatch,
 ) -> Loop:
     """Enters the jobs that were wanted with a fetch."""
     made = OwedAnalyses(database, settings.rules, settings.analyzers, clock, wake)
     heartbeat = health.part("analyses of what is fetched", works_s=PLANNING_S)
-    return Loop(made.step, heartbeat, IDLE_S)
+    return Loop(made.step, heartbeat, IDLE_S, news=watch.news())
 
 
-def delivery_loops(found: Mapping[str, Courier], health: Health) -> list[Loop]:
+def delivery_loops(found: Mapping[str, Courier], health: Health, watch: NewsWatch) -> list[Loop]:
     """What keeps the couriers going."""
     loops = []
     for name, courier in found.items():
         heartbeat = health.part(f"delivery to {name}", works_s=TRANSFER_S)
-        loops.append(Loop(courier.deliver_once, heartbeat, IDLE_S))
+        news = watch.news(courier.is_settled)
+        loops.append(Loop(courier.deliver_once, heartbeat, IDLE_S, news=news))
     return loops
 
 
@@ -328,6 +341,7 @@ def reporter(
     receiving: AssociationServer | ReceiverPool,
     health: Health,
     clock: Clock,
+    watch: NewsWatch,
 ) -> Loop:
     """Commits to instances, and reports to who asked."""
     made = CommitmentReporter(
@@ -345,7 +359,8 @@ def reporter(
         settings.commitment.missing_wait_s,
     )
     heartbeat = health.part("commitment reports", works_s=TRANSFER_S)
-    return Loop(made.step, heartbeat, REPORTS_S, made.stopping)
+    news = watch.news(made.is_settled)
+    return Loop(made.step, heartbeat, REPORTS_S, made.stopping, news)
 
 
 def retention(
@@ -367,12 +382,17 @@ def retention(
 
 
 def corrections(
-    database: Database, store: Instances, shelf: Metadata, health: Health, clock: Clock
+    database: Database,
+    store: Instances,
+    shelf: Metadata,
+    health: Health,
+    clock: Clock,
+    watch: NewsWatch,
 ) -> Loop:
     """Puts accepted corrections in place."""
     made = Corrections(database, store, shelf, clock)
     heartbeat = health.part("corrections", works_s=TRANSFER_S)
-    return Loop(lambda: made.step() > 0, heartbeat, RETENTION_S)
+    return Loop(lambda: made.step() > 0, heartbeat, RETENTION_S, news=watch.news())
 
 
 def maker(settings: Settings) -> Maker:
@@ -412,11 +432,12 @@ def ahead(
     return Ahead(database, store.blobs, shelf, is_reading)
 
 
-def decoding(made: Ahead, health: Health) -> list[Loop]:
+def decoding(made: Ahead, health: Health, watch: NewsWatch) -> list[Loop]:
     """Its loop; none where there is nothing for it to do."""
     if made.shelf is None:
         return []
-    return [Loop(made.step, health.part("decoding ahead", works_s=TRANSFER_S), AHEAD_S)]
+    heartbeat = health.part("decoding ahead", works_s=TRANSFER_S)
+    return [Loop(made.step, heartbeat, AHEAD_S, news=watch.news(made.is_settled))]
 
 
 def shelving(
@@ -425,12 +446,13 @@ def shelving(
     shelf: Metadata,
     is_receiving: Callable[[], bool],
     health: Health,
+    watch: NewsWatch,
 ) -> Loop:
     """Puts metadata on the shelf."""
     stopping = threading.Event()
     made = Shelving(database, metadata, shelf, is_receiving, stopping.wait)
     heartbeat = health.part("metadata", works_s=TRANSFER_S)
-    return Loop(made.step, heartbeat, IDLE_S, stopping)
+    return Loop(made.step, heartbeat, IDLE_S, stopping, watch.news())
 
 
 def earlier_results(database: Database, results: Results, health: Health, clock: Clock) -> Loop:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -96,14 +97,30 @@ def due(
     tx: Transaction, state: CommitmentState, at: datetime, limit: int = 100
 ) -> list[CommitmentRequest]:
     """Requests that are to be checked, or reported, now; the longest waiting first."""
+    query = _due().limit(limit)
+    return [_request(row) for row in tx.execute(query, {"state": state.value, "at": at})]
+
+
+@cache
+def _due() -> sa.Select[Any]:
     table = schema.commitment_requests
-    query = (
+    return (
         sa.select(table)
-        .where(table.c.state == state.value, table.c.not_before <= at)
+        .where(table.c.state == sa.bindparam("state"), table.c.not_before <= sa.bindparam("at"))
         .order_by(table.c.not_before, table.c.id)
-        .limit(limit)
     )
-    return [_request(row) for row in tx.execute(query)]
+
+
+def is_any_open(tx: Transaction) -> bool:
+    """Whether a request is to be checked or reported, now or later."""
+    return bool(tx.scalar(_any_open()))
+
+
+@cache
+def _any_open() -> sa.Select[bool]:
+    table = schema.commitment_requests
+    states = (CommitmentState.RECEIVED.value, CommitmentState.CHECKED.value)
+    return sa.select(sa.exists().where(table.c.state.in_(states)))
 
 
 def get(tx: Transaction, request_id: int) -> CommitmentRequest:

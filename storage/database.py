@@ -22,6 +22,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from storage import schema
+from storage.change import Change
 from storage.engines import (
     DEADLINE,
     DISPATCHER_LOCK,
@@ -63,6 +64,7 @@ class Database:
     def __init__(self, engine: sa.Engine, looking: sa.Engine, lock_file: Path | None) -> None:
         self._engine = engine
         self._looking = looking
+        self._change = Change(engine)
         self._lock_file = lock_file
         self._lock: IO[bytes] | Transaction | None = None
         self._locking = threading.Lock()
@@ -123,6 +125,15 @@ class Database:
         """
         with self._transaction(self._engine, options(self._engine, write=True)) as tx:
             yield tx
+
+    def mark(self) -> object:
+        """See ``Change.mark``.
+
+        Raises
+        ------
+        DatabaseUnavailable
+        """
+        return self._change.mark()
 
     def prove(self, at: datetime) -> None:
         """Write a row and commit it: the database works.
@@ -193,6 +204,7 @@ class Database:
 
     def close(self) -> None:
         self.unlock_dispatcher()
+        self._change.close()
         self._engine.dispose()
         self._looking.dispose()
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -31,10 +33,15 @@ class Suspension:
 
 def current(tx: Transaction) -> Suspension | None:
     """The suspension in force; None where jobs are started."""
-    table = schema.suspensions
-    query = sa.select(table).where(table.c.id == _QUEUE, table.c.until.is_(None))
-    row = tx.execute(query).one_or_none()
+    row = tx.execute(_current()).one_or_none()
     return None if row is None else Suspension(row.since, row.said_by, row.reason)
+
+
+@cache
+def _current() -> sa.Select[Any]:
+    """Made once: it is asked with every claim."""
+    table = schema.suspensions
+    return sa.select(table).where(table.c.id == _QUEUE, table.c.until.is_(None))
 
 
 def is_since(tx: Transaction, moment: datetime) -> bool:

@@ -6,6 +6,7 @@ how far the journal is read, so an event is entered once, whenever the node ends
 from __future__ import annotations
 
 import fcntl
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -81,6 +82,8 @@ class Spooler:
         self._on_kept = on_kept
         self._full: _Full | None = None
         self._pruned_at: datetime | None = None
+        self._read: dict[str, int] = {}
+        """How far the journals are known to be read that have nothing new."""
 
     def step(self) -> bool:
         """Keep what the journals have; true while there may be more.
@@ -110,8 +113,11 @@ class Spooler:
         """Keep the next events of one journal; true when it may have more."""
         with path.open("rb") as file:
             is_finished = _is_finished(file.fileno())
+            if not is_finished and os.fstat(file.fileno()).st_size == self._read.get(path.stem):
+                return False
             with self._database.read() as tx:
                 position = audit.journal_position(tx, path.stem)
+            self._read[path.stem] = position
             file.seek(position)
             text = file.read(AT_ONCE_BYTES)
             if len(text) == AT_ONCE_BYTES:
@@ -140,6 +146,7 @@ class Spooler:
         if torn:
             log.error("audit_event_torn", bytes=len(torn))
         path.unlink(missing_ok=True)
+        self._read.pop(path.stem, None)
         with self._database.write() as tx:
             audit.forget_journal(tx, path.stem)
 
@@ -202,10 +209,13 @@ class Spooler:
 def _journals(folder: Path) -> list[Path]:
     """Oldest first."""
     try:
-        found = [(path.stat().st_mtime_ns, path) for path in folder.glob(f"*{SUFFIX}")]
+        with os.scandir(folder) as entries:
+            found = [
+                (one.stat().st_mtime_ns, one.name) for one in entries if one.name.endswith(SUFFIX)
+            ]
     except FileNotFoundError:
         return []
-    return [path for _, path in sorted(found)]
+    return [folder / name for _, name in sorted(found)]
 
 
 def _is_finished(file: int) -> bool:

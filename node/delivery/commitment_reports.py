@@ -98,6 +98,12 @@ class CommitmentReporter:
         self.check_due()
         self._start_reports()
 
+    def is_settled(self, tx: Transaction) -> bool:
+        """Whether nothing is owed to anybody, now or later."""
+        with self._lock:
+            is_busy = bool(self._busy) or self._fault is not None
+        return not is_busy and not commitment_requests.is_any_open(tx)
+
     # --- looking ----------------------------------------------------------------------------------
 
     def check_due(self) -> int:

@@ -25,7 +25,7 @@ from node.dimse.errors import PeerUnavailable, Unaskable
 from node.dimse.scu.answers import SendOutcome, SendResult
 from storage import abilities, events, outbox
 from storage.blobs import Blob, sha256_of
-from storage.database import Database
+from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
 from storage.port import Results
 from storage.records import Delivery, Level, Topic
@@ -105,6 +105,13 @@ class Courier:
         self._record()
         self._raise_fault()
         return True
+
+    def is_settled(self, tx: Transaction) -> bool:
+        """Whether nothing is owed there, now or later, and nothing is to be said of it."""
+        is_busy = self._unrecorded or self._untold or self._fault or not self._decided.is_empty
+        if is_busy or self.circuit.down_since is not None:
+            return False
+        return outbox.next_due(tx, self._target.name) is None
 
     def _acquaint(self) -> None:
         """Ask once what it takes, so that no job makes forms that nobody needs."""

@@ -20,8 +20,8 @@ from node.intake.announced import EVIDENCE, Announced, Word
 from node.intake.planning import Planner
 from node.observe.logs import study_digest
 from node.observe.passages import Passage, Passed, Stage, unobserved
-from storage import events, index, ledger
-from storage.database import Database
+from storage import announcements, events, index, ledger
+from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
 from storage.index import OpenStudy
 from storage.records import (
@@ -89,6 +89,10 @@ class Completion:
             if len(due) <= AT_ONCE:
                 break
         return entered
+
+    def is_settled(self, tx: Transaction) -> bool:
+        """Whether no study is open, and no announcement holds one open."""
+        return not announcements.is_anything_open(tx)
 
     def _due(self) -> list[_Due]:
         """What is complete by evidence, then what has been quiet for long enough."""

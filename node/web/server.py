@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import uvicorn
 from fastapi import FastAPI
@@ -18,6 +20,10 @@ from node.web.patience import Impatient
 
 START_S = 10.0
 STOP_S = 5.0
+
+
+CLOCK_S = 1.0
+"""How old the Date of an answer may be. RFC 9110 6.6.1 counts in seconds."""
 
 
 class CannotServe(NodeError):
@@ -55,7 +61,7 @@ class WebServer:
             lifespan="off",
             timeout_graceful_shutdown=2,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
@@ -86,7 +92,7 @@ class WebServer:
 
     def stop(self) -> None:
         """Let running answers end, then free the port."""
-        self._server.should_exit = True
+        self._server.end()
         if self._thread is not None:
             self._thread.join(timeout=STOP_S)
         if self._socket is not None:
@@ -108,6 +114,31 @@ class WebServer:
         # Connections inherit it: else an answer's body waits 40 ms for a client that has its head.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which looks ten times a second whether it is to end; this one is told."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._is_told = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def main_loop(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            timer = self._loop.call_later(CLOCK_S, self._is_told.set)
+            await self._is_told.wait()
+            timer.cancel()
+            self._is_told.clear()
+
+    def end(self) -> None:
+        """Let running answers end. From any thread."""
+        self.should_exit = True
+        loop = self._loop
+        if loop is not None:
+            with suppress(RuntimeError):  # it has ended already
+                loop.call_soon_threadsafe(self._is_told.set)
 
 
 def _shown_by(tls: ServerTls) -> ssl.SSLContext:

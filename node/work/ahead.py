@@ -19,7 +19,7 @@ from node.series.decoded import keep
 from node.work.worker import Allowance, Stop, Worker
 from storage import holdings
 from storage.blobs import Blob
-from storage.database import Database
+from storage.database import Database, Transaction
 from storage.decoded_shelf import DecodedShelf
 from storage.port import Blobs
 
@@ -101,6 +101,7 @@ class Ahead:
         self._unused = 0
         self._said = ""
         self._is_stopped = False
+        self._is_put_off = False
 
     def step(self) -> bool:
         """Have some of what is new decoded; true where there may be more.
@@ -109,6 +110,7 @@ class Ahead:
         ------
         DatabaseUnavailable
         """
+        self._is_put_off = True
         if self.shelf is None or self._is_stopped or self._is_reading():
             return False
         if self._seen is None:
@@ -123,10 +125,15 @@ class Ahead:
             self._unused = 0
             self._decode(tuple(Blob(self._instances, key) for key in keys), self.shelf)
             return True
+        self._is_put_off = False
         self._unused += 1
         if self._unused >= UNUSED_STEPS:
             self.close()
         return bool(keys)
+
+    def is_settled(self, tx: Transaction) -> bool:
+        """Whether all that came was looked at, and no process waits to be ended."""
+        return not self._is_put_off and self._worker is None
 
     def stop(self) -> None:
         """Whatever is done now ends."""

@@ -10,6 +10,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -20,6 +21,7 @@ from node.clock import Clock
 from node.config.rules import RuleSettings
 from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY
+from node.news import NewsWatch
 from node.observe.health import Heartbeat
 from node.observe.passages import Passage, Passed, Stage, unobserved
 from node.results.modules.source import Maker
@@ -58,6 +60,7 @@ class Dispatcher:
     rules: those whose jobs get a summary above them.
     decoded: where pixels lie that were decoded while they came.
     taken: told of how many images a job found there, and how many it did not.
+    watch: tells of what is written; without, the ledger is asked whether there is news.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Dispatcher:
         passed: Passed = unobserved,
         decoded: DecodedShelf | None = None,
         taken: Callable[[int, int], None] = lambda hits, misses: None,
+        watch: NewsWatch | None = None,
     ) -> None:
         self._passed = passed
         self._taken = taken
@@ -103,6 +107,8 @@ class Dispatcher:
             database, clock, settings, self._tickets, tells_not_applicable
         )
         self._poll_s = poll_s
+        self._news = (watch or NewsWatch(database)).news(self._is_settled)
+        self._news.wake = self.wake
 
     def wake(self) -> None:
         """There may be a due job."""
@@ -114,9 +120,10 @@ class Dispatcher:
 
     def run(self) -> None:
         """Dispatch until stopped. A database that is away is waited for."""
+        woken = True
         while not self._stopping.is_set():
             try:
-                self.step()
+                self._news.have(self.step, woken)
                 self._heartbeat.beat()
             except StorageError as error:
                 self._heartbeat.fault(str(error))
@@ -124,7 +131,11 @@ class Dispatcher:
             except Exception as error:  # border: without this loop no job ever runs or ends
                 self._heartbeat.fault(type(error).__name__)
                 log.exception("dispatcher_fault")
-            self._wait()
+            woken = self._wait()
+
+    def _is_settled(self, tx: Transaction) -> bool:
+        is_busy = self._running or self._unsettled or self._in_hand
+        return not is_busy and not ledger.is_anything_open(tx)
 
     def step(self) -> None:
         """Settle what has ended, then start what is due while slots are free."""
@@ -163,17 +174,27 @@ class Dispatcher:
                     self._tell_above(tx, job)
                     ledger.told_of(tx, job_id)
 
-    def _wait(self) -> None:
+    def _wait(self) -> bool:
+        """True where somebody has woken it, or a job has ended."""
+        return self._news.rest(self._arrives, self._poll_s)
+
+    def _arrives(self, timeout_s: float) -> bool:
         try:
-            arrival = self._arrivals.get(timeout=self._poll_s)
-            while True:
-                if arrival is not None:
-                    self._running -= 1
-                    self._taken(*arrival[2].decoded_before)
-                    self._unsettled.append(arrival)
-                arrival = self._arrivals.get_nowait()
+            arrivals = [self._arrivals.get(timeout=timeout_s)]
         except queue.Empty:
-            return
+            return False
+        with suppress(queue.Empty):
+            while True:
+                arrivals.append(self._arrivals.get_nowait())
+        for arrival in arrivals:
+            self._take_in(arrival)
+        return True
+
+    def _take_in(self, arrival: _Arrival | None) -> None:
+        if arrival is not None:
+            self._running -= 1
+            self._taken(*arrival[2].decoded_before)
+            self._unsettled.append(arrival)
 
     def _claim(self) -> tuple[Job | None, Ticket | None]:
         """The job that is due first. A claim whose answer was lost may have been committed."""

@@ -171,6 +171,8 @@ def _held_mb() -> int:
 
 
 def _done(function: Task, args: tuple[Any, ...], teller: _Teller) -> Answer:
+    if function is answer:  # it leaves nothing: to look for that costs a thousand times as much
+        return Answer(answer(lambda: None))
     scene = _Scene(teller)
     try:
         with stages.told_to(teller.tell):

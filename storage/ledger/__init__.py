@@ -7,7 +7,7 @@ finished job leaves – results and the deliveries they cause – is entered in 
 from storage.ledger.cancelling import NotCancelled, cancel, cancelled, told_of
 from storage.ledger.cancelling import not_told_of as cancelled_not_told_of
 from storage.ledger.cancelling import wanted as wanted_cancelled
-from storage.ledger.claiming import claim
+from storage.ledger.claiming import claim, is_anything_open
 from storage.ledger.ending import (
     JobRunning,
     NotReleased,
@@ -63,6 +63,7 @@ __all__ = [
     "get",
     "input_instances",
     "inputs_digest",
+    "is_anything_open",
     "job_key",
     "joined_digest",
     "key_of",

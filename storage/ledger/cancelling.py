@@ -7,6 +7,7 @@ nothing of that run is entered or sent; one that comes later is refused.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
 import sqlalchemy as sa
 
@@ -64,9 +65,14 @@ def not_told_of(tx: Transaction) -> list[int]:
 
 def _unwanted(tx: Transaction, *states: JobState) -> list[int]:
     """Along an index of their own: it is asked all the time."""
+    return list(tx.scalars(_in_states(states)))
+
+
+@cache
+def _in_states(states: tuple[JobState, ...]) -> sa.Select[int]:
     table = schema.jobs
     state = schema.unindexed(table.c.state).in_([one.value for one in states])
-    return list(tx.scalars(sa.select(table.c.id).where(schema.IS_UNWANTED, state)))
+    return sa.select(table.c.id).where(schema.IS_UNWANTED, state)
 
 
 def told_of(tx: Transaction, job_id: int) -> None:

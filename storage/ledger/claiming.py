@@ -41,6 +41,20 @@ def claim(tx: Transaction, at: datetime) -> Job | None:
     return reading.get(tx, job_id)
 
 
+def is_anything_open(tx: Transaction) -> bool:
+    """Whether a job has not ended, or something is still owed for one that has."""
+    return bool(tx.scalar(_anything_open()))
+
+
+@cache
+def _anything_open() -> sa.Select[bool]:
+    table = schema.jobs
+    unfinished = sa.exists().where(table.c.state.in_(_UNFINISHED))
+    unwanted = sa.exists(sa.select(table.c.id).where(schema.IS_UNWANTED))
+    owing = sa.exists(sa.select(table.c.id).where(schema.OWES_NOTICE))
+    return sa.select(sa.or_(unfinished, unwanted, owing))
+
+
 @cache
 def _first_due() -> sa.Select[int]:
     """Made once: making it takes far longer than asking it, and it is asked all the time."""

@@ -6,6 +6,8 @@ whatever stops the node in between, the report is still owed.
 
 from __future__ import annotations
 
+from functools import cache
+
 import sqlalchemy as sa
 
 from storage import schema
@@ -20,7 +22,12 @@ def owe_notice(tx: Transaction, job_id: int) -> None:
 
 def notices_owed(tx: Transaction) -> list[int]:
     """The jobs with which a report is to be entered. Along an index of their own."""
-    return list(tx.scalars(sa.select(schema.jobs.c.id).where(schema.OWES_NOTICE)))
+    return list(tx.scalars(_owed()))
+
+
+@cache
+def _owed() -> sa.Select[int]:
+    return sa.select(schema.jobs.c.id).where(schema.OWES_NOTICE)
 
 
 def notice_settled(tx: Transaction, job_id: int) -> None:

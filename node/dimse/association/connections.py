@@ -7,11 +7,13 @@ the ``Owner``.
 from __future__ import annotations
 
 import errno
+import os
+import selectors
 import socket
 import sys
+import threading
 import time
 from collections.abc import Sequence
-from socketserver import TCPServer
 from typing import Any, Protocol
 
 from pynetdicom import AE, evt
@@ -102,6 +104,9 @@ class Listener(ThreadedAssociationServer):
         """``given`` listens already, for other processes too."""
         self.owner = owner
         self._given = given
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._is_ending = False
+        self._has_ended = threading.Event()
         self.settings = entity.dimse
         self.probe_only = probe_only
         self.refusals = Refusals(owner.trail)
@@ -117,6 +122,18 @@ class Listener(ThreadedAssociationServer):
         super().__init__(
             ae, address, entity.ae_title, ae.supported_contexts, request_handler=_Connection
         )
+
+    def serve_forever(self, poll_interval: float = 0.0) -> None:
+        """Until ``shutdown``, which ends the wait: nobody looks round for it."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self, selectors.EVENT_READ)
+            selector.register(self._bell, selectors.EVENT_READ)
+            try:
+                while not self._is_ending:
+                    if any(key.fileobj is self for key, _ in selector.select()):
+                        self._handle_request_noblock()  # type: ignore[attr-defined]  # of socketserver
+            finally:
+                self._has_ended.set()
 
     def server_bind(self) -> None:
         """Bind, unless that was done."""
@@ -157,14 +174,21 @@ class Listener(ThreadedAssociationServer):
         """Nothing. (The base class runs the garbage collector here, which stops all threads.)"""
 
     def shutdown(self) -> None:
-        """Stop accepting and free the port. (The base class assumes a list kept by the AE.)"""
-        TCPServer.shutdown(self)
+        """Stop accepting and free the port; once more does nothing."""
+        if self._bell < 0:
+            return
+        self._is_ending = True
+        os.eventfd_write(self._bell, 1)
+        self._has_ended.wait()
         self.server_close()
 
     def server_close(self) -> None:
         """Free the port, and close what has not asked yet."""
         super().server_close()
         self.entrance.close()
+        if self._bell >= 0:
+            os.close(self._bell)
+            self._bell = -1
 
     def abort_all(self, timeout_s: float) -> None:
         """A-ABORT to every peer still there; sockets that do not close in time are shut."""

@@ -155,7 +155,7 @@ class AssociationServer:
             raise
         for listener in self._listeners():
             thread = threading.Thread(
-                target=listener.serve_forever, args=(0.1,), name="dimse-listener", daemon=True
+                target=listener.serve_forever, name="dimse-listener", daemon=True
             )
             thread.start()
             self._threads.append(thread)

@@ -12,6 +12,7 @@ import pytest
 from node.delivery.commitment_reports import INDEX_WAIT_S, CommitmentReporter
 from node.dimse.scu.sender import Peer
 from node.dimse.services.event_reports import EventReport
+from node.news import News
 from storage import commitment_requests, index
 from storage.blobs import sha256_of
 from storage.database import Database, open_database
@@ -187,3 +188,23 @@ def test_the_nodes_own_results_are_committed_to_by_their_own_bytes(
     with ward.database.read() as tx:
         found = commitment_requests.references_of(tx, number)
     assert {one.reference.sop_instance_uid: one.failure for one in found}["9.1"] == failure
+
+
+def test_a_request_is_looked_at_until_it_is_settled_though_nothing_is_written(ward: Ward) -> None:
+    news, checked = News(ward.database, ward.reporter.is_settled), list[int]()
+
+    def step() -> None:
+        checked.append(ward.reporter.check_due())
+
+    news.have(step)
+    news.have(step)
+    assert checked == [0]
+    ward.ask(1)
+    while not any(checked):
+        ward.now += LOOKS_EVERY
+        news.have(step)
+    assert ward.failures() == ["1.2.1"]
+    before = len(checked)
+    news.have(step)
+    news.have(step)
+    assert len(checked) == before + 2, "the report is still owed"

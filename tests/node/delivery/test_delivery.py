@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from random import Random
 
 import pytest
 import sqlalchemy as sa
@@ -420,3 +421,26 @@ def test_a_fault_of_the_courier_is_seen_in_its_health_and_what_it_had_claimed_is
     until(lambda: box.states() == [SENT, SENT])
     until(lambda: heartbeat.check().ok)
     assert loop.stop(5)
+
+
+def test_a_courier_is_done_with_its_work_only_when_nothing_is_owed_now_or_later(
+    box: Outbox, pacs: FakePacs
+) -> None:
+    courier = courier_to(box, pacs.port)
+
+    def is_settled() -> bool:
+        with box.database.read() as tx:
+            return courier.is_settled(tx)
+
+    assert is_settled()
+    pacs.statuses[""] = 0xA700
+    box.finish_job(("sr",))
+    assert courier.deliver_once()
+    assert not courier.deliver_once()
+    assert not is_settled()
+    pacs.statuses.clear()
+    box.clock.now = box.deliveries()["sr"].not_before
+    assert courier.deliver_once()
+    assert is_settled()
+    courier.circuit.failed(box.clock(), Random(1))
+    assert not is_settled()

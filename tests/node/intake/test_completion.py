@@ -14,6 +14,7 @@ from node.config.rules import RuleSettings
 from node.config.tables import CompletionSettings
 from node.intake.completion import Completion
 from node.intake.planning import Planner
+from node.news import News
 from storage import events, index, ledger
 from storage.attributes import extract
 from storage.database import Database, Transaction, open_database
@@ -210,3 +211,24 @@ def test_an_image_type_that_is_no_text_stops_nothing(ward: Ward) -> None:
     ward.enter({0: dataset})
     ward.pass_s(5)
     assert completion.step() == 1
+
+
+def test_a_quiet_study_is_complete_when_its_time_comes_though_nothing_is_written(
+    ward: Ward,
+) -> None:
+    completion, entered = ward.completion(RULE), list[int]()
+    news = News(ward.database, completion.is_settled)
+
+    def step() -> None:
+        entered.append(completion.step())
+
+    news.have(step)
+    ward.pass_s(10)
+    ward.receive(0, 1)
+    news.have(step)
+    ward.pass_s(5)
+    news.have(step)
+    assert entered == [0, 0, 1]
+    for _ in range(3):
+        news.have(step)
+    assert len(entered) == 4

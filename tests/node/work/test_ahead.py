@@ -15,6 +15,7 @@ from structlog.testing import capture_logs
 
 from node.demo.ct_files import CtFiles
 from node.demo.phantom import ChestPhantom
+from node.news import News
 from node.series.decoded import Shelf
 from node.series.read import read_series
 from node.work.ahead import AT_ONCE, UNUSED_STEPS, Ahead, decode
@@ -315,3 +316,17 @@ def test_the_process_may_be_killed_at_any_time_and_another_goes_on(house: House)
     assert len(started) == 2
     assert house.read().misses == AT_ONCE
     assert not list(house.shelf.root.rglob("*.part"))
+
+
+def test_what_was_put_off_is_decoded_though_nothing_more_comes(house: House) -> None:
+    ahead = house.ahead()
+    news = News(house.database, ahead.is_settled)
+    news.have(ahead.step)
+    house.is_reading = True
+    house.index()
+    news.have(ahead.step)
+    assert house.kept() == []
+    house.is_reading = False
+    while news.have(ahead.step):
+        pass
+    assert len(house.kept()) == len(house.paths)

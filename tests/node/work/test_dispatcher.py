@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from analyzers.contract import Limits
 from node.config.tables import WorkerSettings
 from node.errors import DEVICE_MEMORY, DISK
+from node.news import NewsWatch
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
 from storage import events, index, ledger, outbox, schema
@@ -39,6 +41,7 @@ from storage.records import (
 from storage.results import ResultStore
 from tests.clocks import Clock
 from tests.storage.samples import LosingAnswers
+from tests.waiting import until
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -99,7 +102,11 @@ class Bench:
         return entered
 
     def dispatcher(
-        self, executor: ScriptedExecutor, attempts: int = 3, tells: str = ""
+        self,
+        executor: ScriptedExecutor,
+        attempts: int = 3,
+        tells: str = "",
+        watch: NewsWatch | None = None,
     ) -> Dispatcher:
         """tells: the rule that wants a report of what did not apply."""
         return Dispatcher(
@@ -111,6 +118,7 @@ class Bench:
             self.clock,
             tells_not_applicable=lambda rule: rule == tells,
             poll_s=0,
+            watch=watch,
         )
 
     def run(self, dispatcher: Dispatcher, rounds: int = 4) -> None:
@@ -477,3 +485,44 @@ def test_a_job_that_runs_after_a_correction_is_given_the_digests_of_the_correcte
     assert (before.key, before.started_at) == (after.key, after.started_at)
     assert [one.sha256 for one in after.inputs].count("c" * 64) == 1
     assert before.inputs_digest != after.inputs_digest
+
+
+def test_a_job_that_is_to_be_tried_again_is_when_its_time_comes_though_nothing_is_written(
+    bench: Bench,
+) -> None:
+    full = Outcome(Verdict.FAILED, reason="No space left on device", transient=True)
+    executor = ScriptedExecutor(lambda ticket: full)
+    dispatcher = bench.dispatcher(executor)
+    bench.enter()
+    bench.run(dispatcher)
+    assert len(executor.tickets) == 1
+    dispatcher._news.have(dispatcher.step)
+    dispatcher._news.have(dispatcher.step)
+    assert len(executor.tickets) == 1
+    bench.clock.pass_s(10)
+    dispatcher._news.have(dispatcher.step)
+    assert len(executor.tickets) == 2
+
+
+def test_an_idle_dispatcher_begins_what_another_process_enters_without_being_woken(
+    bench: Bench,
+) -> None:
+    begun = threading.Event()
+
+    def answer(ticket: Ticket) -> Outcome:
+        begun.set()
+        return Outcome(Verdict.DONE, results("sr"))
+
+    watch = NewsWatch(bench.database)
+    watch.step()
+    dispatcher = bench.dispatcher(ScriptedExecutor(answer), watch=watch)
+    thread = threading.Thread(target=dispatcher.run)
+    thread.start()
+    try:
+        until(lambda: dispatcher._news._is_dozing)
+        bench.enter()
+        watch.step()
+        assert begun.wait(60)
+    finally:
+        dispatcher.stop()
+        thread.join()
