@@ -183,8 +183,7 @@ class Glance:
 
 def glances(tx: Transaction, *states: AnnouncementState) -> list[Glance]:
     """All announcements in these states, oldest first."""
-    table = schema.announcements
-    return _glances(tx, table.c.state.in_([state.value for state in states]))
+    return _glances(tx, _in_states(states))
 
 
 def is_anything_open(tx: Transaction) -> bool:
@@ -203,6 +202,16 @@ def _anything_open() -> sa.Select[bool]:
 
 def reopened_glances(tx: Transaction) -> list[Glance]:
     """Those that were given up and whose studies are open, oldest first."""
+    return _glances(tx, _reopened())
+
+
+@cache
+def _in_states(states: tuple[AnnouncementState, ...]) -> sa.Select[Any]:
+    return _select_glances(schema.announcements.c.state.in_([state.value for state in states]))
+
+
+@cache
+def _reopened() -> sa.Select[Any]:
     table, named, studies = schema.announcements, schema.announced_studies, schema.studies
     of_open_studies = (
         sa.select(named.c.announcement_id)
@@ -210,14 +219,14 @@ def reopened_glances(tx: Transaction) -> list[Glance]:
         .where(studies.c.state == StudyState.RECEIVING.value)
     )
     given_up = schema.unindexed(table.c.state) == AnnouncementState.GIVEN_UP.value
-    return _glances(tx, given_up, table.c.id.in_(of_open_studies))
+    return _select_glances(given_up, table.c.id.in_(of_open_studies))
 
 
-def _glances(tx: Transaction, *which: sa.ColumnElement[bool]) -> list[Glance]:
+def _select_glances(*which: sa.ColumnElement[bool]) -> sa.Select[Any]:
     table, named, studies = schema.announcements, schema.announced_studies, schema.studies
     newest = sa.select(sa.func.max(schema.instances.c.id)).scalar_subquery()
     named_none = sa.func.count(named.c.study_instance_uid) == 0
-    query = (
+    return (
         sa.select(
             table.c.id,
             table.c.state,
@@ -233,6 +242,9 @@ def _glances(tx: Transaction, *which: sa.ColumnElement[bool]) -> list[Glance]:
         .group_by(table.c.id)
         .order_by(table.c.id)
     )
+
+
+def _glances(tx: Transaction, query: sa.Select[Any]) -> list[Glance]:
     return [
         Glance(
             row.id,
@@ -248,10 +260,15 @@ def _glances(tx: Transaction, *which: sa.ColumnElement[bool]) -> list[Glance]:
 
 def held_studies(tx: Transaction) -> frozenset[str]:
     """UIDs of the studies that announcements keep open."""
+    return frozenset(tx.scalars(_held_studies()))
+
+
+@cache
+def _held_studies() -> sa.Select[str]:
     table, named = schema.announcements, schema.announced_studies
     query = sa.select(named.c.study_instance_uid).join(table)
     states = [state.value for state in HOLDING]
-    return frozenset(tx.scalars(query.where(table.c.state.in_(states))))
+    return query.where(table.c.state.in_(states))
 
 
 def arrived(tx: Transaction, announcement: Announcement, at: datetime) -> None:
@@ -392,9 +409,14 @@ def unannounced_in(tx: Transaction, study_id: int) -> int:
 
 def vouched_studies(tx: Transaction) -> list[int]:
     """Open studies that an arrived MPPS or notification names, by row id."""
+    return [int(one) for one in tx.scalars(_vouched_studies())]
+
+
+@cache
+def _vouched_studies() -> sa.Select[int]:
     table, named, studies = schema.announcements, schema.announced_studies, schema.studies
     strong = (AnnouncementKind.MPPS.value, AnnouncementKind.IAN.value)
-    query = (
+    return (
         sa.select(studies.c.id)
         .distinct()
         .join(named, named.c.study_instance_uid == studies.c.study_instance_uid)
@@ -406,7 +428,6 @@ def vouched_studies(tx: Transaction) -> list[int]:
         )
         .order_by(studies.c.id)
     )
-    return [int(one) for one in tx.scalars(query)]
 
 
 # --- rows -----------------------------------------------------------------------------------------

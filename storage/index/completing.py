@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -47,11 +48,15 @@ class OpenStudy:
 
 def open_studies(tx: Transaction) -> list[OpenStudy]:
     """All studies that are not complete, the longest waiting first; no instance is read."""
+    return [OpenStudy(*row) for row in tx.execute(_open_studies())]
+
+
+@cache
+def _open_studies() -> sa.Select[Any]:
     table = schema.studies
     columns = (table.c.id, table.c.study_instance_uid, table.c.revision, table.c.last_received_at)
     query = sa.select(*columns).where(table.c.state == StudyState.RECEIVING.value)
-    ordered = query.order_by(table.c.last_received_at, table.c.id)
-    return [OpenStudy(*row) for row in tx.execute(ordered)]
+    return query.order_by(table.c.last_received_at, table.c.id)
 
 
 @dataclass(frozen=True, slots=True)

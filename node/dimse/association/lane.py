@@ -226,8 +226,8 @@ class InstanceLane(UpperLayer):
             self._read_pdu_data()
             if (
                 self.state_machine.current_state != DATA_TRANSFER
-                or not self.event_queue.empty()
-                or not self.to_provider_queue.empty()
+                or self.event_queue.queue  # empty() takes a lock
+                or self.to_provider_queue.queue
                 or self._kill_thread
                 or self.loan.is_wanted
                 or self._posted

@@ -38,6 +38,7 @@ _ALLOWED = frozenset(
 _MUST = {_LENGTH: 4, _FIELD: 2, _MESSAGE_ID: 2, _DATA_SET_TYPE: 2}
 _head = struct.Struct("<HHL").unpack_from
 _number_element = struct.Struct("<HHLH").pack
+_STORE_ANSWERED = _number_element(0, _FIELD, 2, C_STORE_RSP)
 _STORE = re.compile(
     rb"\0\0\0\0\x04\0\0\0.{4}"
     rb"\0\0\x02\0(.)\0\0\0([0-9.]{1,64})\0?"
@@ -131,6 +132,8 @@ def is_response(raw: bytes) -> bool:
 
 def decode_answer(raw: bytes) -> StoreAnswer | None:
     """A well-formed C-STORE-RSP; None for anything else."""
+    if _STORE_ANSWERED not in raw:  # as in each request that is received
+        return None
     found = _elements(raw)
     if found is None or _number(found.get(_FIELD, b"")) != C_STORE_RSP:
         return None
