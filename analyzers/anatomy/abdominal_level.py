@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import cc3d
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.anatomy.chest_air import find_chest_air
 from analyzers.grid.balls import Mask, Spacing
+from analyzers.grid.hounsfield import Hounsfield
 from analyzers.grid.patient_grid import coarse_grid, reduce_to
 
 COARSE_MM = 3.0
@@ -37,13 +37,13 @@ class LumbarLevel:
     basis: str
 
 
-def third_lumbar(hu: NDArray[np.int16], bone: Mask, spacing_mm: Spacing) -> LumbarLevel | None:
+def third_lumbar(hu: Hounsfield, bone: Mask, spacing_mm: Spacing) -> LumbarLevel | None:
     """The plane of mid L3, possibly outside the images; None without a landmark."""
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     mean = reduce_to(grid, hu)
     lungs = find_chest_air(mean, grid.spacing_mm).lungs
     recess = _recess(lungs, grid.spacing_mm)
-    skeleton = reduce_to(grid, bone.astype(np.int16)) > 0.3
+    skeleton = reduce_to(grid, bone) > 0.3
     crest = _crests(skeleton, recess, grid.spacing_mm)
     step = grid.spacing_mm[0]
     if crest is not None:

@@ -21,6 +21,7 @@ from analyzers.anatomy.chest_air import ChestAir, find_chest_air
 from analyzers.grid.balls import Mask, Spacing, dilate, opened
 from analyzers.grid.binary import box_of, filled_plane
 from analyzers.grid.growing import NEVER, Growing
+from analyzers.grid.hounsfield import Hounsfield, part_of
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
 COARSE_MM = 2.0
@@ -54,7 +55,7 @@ class AirwayTree:
     threshold_hu: int
 
 
-def airway_tree(hu: NDArray[np.int16], spacing_mm: Spacing) -> AirwayTree | None:
+def airway_tree(hu: Hounsfield, spacing_mm: Spacing) -> AirwayTree | None:
     """The airways; None where the images show no trachea or main bronchi between lungs."""
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     mean = reduce_to(grid, hu)
@@ -63,7 +64,10 @@ def airway_tree(hu: NDArray[np.int16], spacing_mm: Spacing) -> AirwayTree | None
     if central is None:
         return None
     window = _window(central | chest.lungs, grid, hu.shape)
-    smooth = np.stack([_smoothed(plane, spacing_mm) for plane in hu[window]])
+    part = part_of(hu, window)
+    smooth = np.empty(part.shape, np.float32)
+    for z, plane in enumerate(smooth):
+        plane[:] = _smoothed(part[z], spacing_mm)
     near = dilate(central | chest.lungs, SURROUNDINGS_MM, grid.spacing_mm)
     allowed = _enlarged(near, grid, hu.shape)[window]
     seed = _enlarged(central, grid, hu.shape)[window] & (smooth < THRESHOLDS_HU[0])

@@ -18,6 +18,7 @@ from scipy import ndimage
 
 from analyzers.grid.balls import Mask, Spacing, dilate, opened, within
 from analyzers.grid.binary import box_of
+from analyzers.grid.hounsfield import Hounsfield, part_of
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 from analyzers.grid.texture import local_mean_and_spread
 
@@ -56,28 +57,29 @@ AIR_HU, FAT_HU, CANCELLOUS_HU = -200.0, 0.0, 70.0
 @dataclass(frozen=True, slots=True, eq=False)
 class _Coarse:
     grid: CoarseGrid
-    allowed: NDArray[np.float32]
+    allowed: Mask
     """1 in the body and away from contrast agent."""
     low_hu: float
 
 
-def bone_mask(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mask:
+def bone_mask(hu: Hounsfield, spacing_mm: Spacing) -> Mask:
     """Bone with its marrow on the (z, y, x) grid."""
     coarse = _coarse_bone(hu, spacing_mm)
     bone = np.zeros(hu.shape, bool)
     compact = []
-    for z, plane in enumerate(hu):
-        smooth = _smoothed(plane, spacing_mm)
-        bone[z] = (smooth > coarse.low_hu) & (coarse.grid.plane(coarse.allowed, z) > 0.5)
-        compact.append(z * plane.size + np.flatnonzero((smooth > COMPACT_HU) & bone[z]))
+    for z, plane in enumerate(bone):
+        smooth = _smoothed(hu[z], spacing_mm)
+        plane[:] = (smooth > coarse.low_hu) & (coarse.grid.plane(coarse.allowed, z) > 0.5)
+        compact.append(z * plane.size + np.flatnonzero((smooth > COMPACT_HU) & plane))
     _keep_joined_to_compact(bone, np.concatenate(compact), hu, spacing_mm)
     for z, plane in enumerate(bone):
         if plane.any():
-            bone[z] = _with_marrow(plane, hu[z], spacing_mm) & (hu[z] < METAL_HU)
+            values = hu[z]
+            plane[:] = _with_marrow(plane, values, spacing_mm) & (values < METAL_HU)
     return bone
 
 
-def _coarse_bone(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse:
+def _coarse_bone(hu: Hounsfield, spacing_mm: Spacing) -> _Coarse:
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     mean = reduce_to(grid, hu)
     body = _body(mean, grid.spacing_mm)
@@ -86,7 +88,7 @@ def _coarse_bone(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse:
     agent = _contrast_agent(mean, body, grid.spacing_mm)
     allowed = body & ~dilate(agent, CONTRAST_RIM_MM, grid.spacing_mm)
     low_hu = float(np.clip(tissue + ABOVE_TISSUE_HU, *LOW_RANGE_HU))
-    return _Coarse(grid, allowed.astype(np.float32), low_hu)
+    return _Coarse(grid, allowed, low_hu)
 
 
 def _body(mean: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
@@ -124,7 +126,7 @@ def _smoothed(plane: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float
 
 
 def _keep_joined_to_compact(
-    low: Mask, compact: NDArray[np.int64], hu: NDArray[np.int16], spacing_mm: Spacing
+    low: Mask, compact: NDArray[np.int64], hu: Hounsfield, spacing_mm: Spacing
 ) -> None:
     """Clear, in place, bright bodies without compact bone: calcifications, filled bowel.
 
@@ -143,7 +145,7 @@ def _keep_joined_to_compact(
     keep[0] = False
     small = np.flatnonzero(keep & (size_ml < LARGEST_FILLING_ML))
     for label, box in _boxes(labels, small):
-        keep[label] = not _is_filling(labels[box] == label, hu[whole][box], spacing_mm)
+        keep[label] = not _is_filling(labels[box] == label, part_of(hu, whole)[box], spacing_mm)
     for plane, found in zip(low[whole], labels, strict=True):
         plane[:] = keep[found]
 

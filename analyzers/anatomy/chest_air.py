@@ -8,7 +8,8 @@ bowel, sinuses and tables is pure inside and dense only at its rim.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import cc3d
 import cv2
@@ -16,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.grid.balls import Mask, Spacing, dilate, opened, within
+from analyzers.grid.binary import box_of
 from analyzers.grid.texture import local_mean_and_spread
 
 TISSUE_HU = -500.0
@@ -28,6 +30,8 @@ THRESHOLD_RANGE_HU = (-500.0, -320.0)
 LEAST_PARENCHYMA_ML = 4.0
 LEAST_PARENCHYMA_SHARE = 0.15
 LEAST_WALL_SHARE = 0.78
+WALL_MM = 12.0
+"""Nothing round a body of air is looked at farther from it."""
 BODY_HU = -200.0
 SKIN_MM = 4.0
 """Half the thickness below which a layer of tissue counts as table, pad or cloth."""
@@ -46,13 +50,22 @@ class ChestAir:
 def find_chest_air(hu: NDArray[np.float32], spacing_mm: Spacing) -> ChestAir:
     """The aerated lungs of a coarse CT volume; empty where it shows none."""
     inside = enclosed_air(hu)
-    parenchyma = parenchyma_like(hu, spacing_mm) & inside
-    threshold = lung_threshold(hu, parenchyma)
-    air = inside & (hu < threshold)
-    gas = foreign_gas(hu, air, parenchyma, spacing_mm)
+    found = ChestAir(np.zeros(hu.shape, bool), np.zeros(hu.shape, bool), THRESHOLD_RANGE_HU[0])
+    box = box_of(inside)
+    if box is None:
+        return found
+    part = widened(box, hu.shape, WALL_MM, spacing_mm)
+    near, inside = np.ascontiguousarray(hu[part]), np.ascontiguousarray(inside[part])
+    parenchyma = parenchyma_like(near, spacing_mm) & inside
+    threshold = lung_threshold(near, parenchyma)
+    air = inside & (near < threshold)
+    gas = foreign_gas(near, air, parenchyma, spacing_mm)
     candidates = air & ~dilate(gas, GAS_RIM_MM, spacing_mm)
-    lungs = keep_lungs(candidates, parenchyma, hu, spacing_mm)
-    return ChestAir(lungs, gas, threshold)
+    found.gas[part] = gas
+    found.lungs[part] = keep_lungs(
+        candidates, parenchyma, lambda: body_tissue(hu, spacing_mm)[part], spacing_mm
+    )
+    return replace(found, threshold_hu=threshold)
 
 
 def enclosed_air(hu: NDArray[np.float32]) -> Mask:
@@ -140,9 +153,12 @@ def _walled_bodies(gas: Mask, hu: NDArray[np.float32], spacing_mm: Spacing) -> M
 
 
 def keep_lungs(
-    candidates: Mask, parenchyma: Mask, hu: NDArray[np.float32], spacing_mm: Spacing
+    candidates: Mask, parenchyma: Mask, flesh: Callable[[], Mask], spacing_mm: Spacing
 ) -> Mask:
-    """The connected bodies of air that hold lung tissue and lie behind the wall of the body."""
+    """The connected bodies of air that hold lung tissue and lie behind the wall of the body.
+
+    flesh: gives the tissue of the body; asked for where there is a body of air to be judged.
+    """
     labels = cc3d.connected_components(candidates, connectivity=6)
     stats = cc3d.statistics(labels)
     counts = stats["voxel_counts"].astype(float)
@@ -153,11 +169,11 @@ def keep_lungs(
     )
     enough[0] = False
     found = np.zeros_like(candidates)
-    flesh = body_tissue(hu, spacing_mm) if enough.any() else found
+    wall_tissue = flesh() if enough.any() else found
     for label in np.flatnonzero(enough):
-        window = widened(stats["bounding_boxes"][label], hu.shape, 12.0, spacing_mm)
+        window = widened(stats["bounding_boxes"][label], labels.shape, WALL_MM, spacing_mm)
         body = labels[window] == label
-        wall = flesh[window][shell(body, 4.0, 8.0, spacing_mm)]
+        wall = wall_tissue[window][shell(body, 4.0, 8.0, spacing_mm)]
         if wall.size and wall.mean() >= LEAST_WALL_SHARE:
             found[window] |= body
     return found

@@ -1,7 +1,7 @@
 """Full-grid lung masks from the coarse ones.
 
 Coarse steps say what is lung and on which side; the voxels themselves are decided on the full grid
-by the patient's own threshold, plane by plane, so no second volume of floats is ever held.
+by the patient's own threshold, plane by plane, so no copy of the volume is ever held.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from analyzers.anatomy.lung_sides import (
 )
 from analyzers.grid.balls import Mask, Spacing, closed, dilate, opened
 from analyzers.grid.binary import box_of, filled
-from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
-
-Window = tuple[slice, slice]
+from analyzers.grid.hounsfield import Hounsfield
+from analyzers.grid.patient_grid import CoarseGrid, Window, coarse_grid, reduce_to
 
 COARSE_MM = 2.0
 BRIDGE_MM = 3.0
@@ -47,25 +46,27 @@ class _Coarse:
     grid: CoarseGrid
     reach: NDArray[np.uint8]
     """Side labels, one voxel beyond the aerated lung: where the full grid may find lung."""
-    filled: tuple[NDArray[np.float32], NDArray[np.float32]]
-    """Right and left lung with vessels, hilum and nodules filled, 0–1."""
-    gas: NDArray[np.float32]
+    filled: tuple[Mask, Mask]
+    """Right and left lung with vessels, hilum and nodules filled."""
+    gas: Mask
     threshold_hu: float
 
 
-def lung_masks(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.uint8]:
+def lung_masks(hu: Hounsfield, spacing_mm: Spacing) -> NDArray[np.uint8]:
     """Labels ``RIGHT_LABEL`` and ``LEFT_LABEL`` on the (z, y, x) grid; all 0 where no lung is."""
     out = np.zeros(hu.shape, np.uint8)
     coarse = _coarse_lungs(hu, spacing_mm)
     if coarse is None:
         return out
-    window = _window(coarse, spacing_mm)
+    used = (coarse.reach > 0) | coarse.filled[0] | coarse.filled[1]
     for z in range(len(hu)):
-        out[z][window] = _plane(hu[z][window], z, coarse, window, spacing_mm)
+        window = _window(used[coarse.grid.beside(z)], coarse.grid, spacing_mm)
+        if window is not None:
+            out[z][window] = _plane(hu[z, *window], z, coarse, window, spacing_mm)
     return out
 
 
-def _coarse_lungs(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse | None:
+def _coarse_lungs(hu: Hounsfield, spacing_mm: Spacing) -> _Coarse | None:
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     mean = reduce_to(grid, hu)
     chest = find_chest_air(mean, grid.spacing_mm)
@@ -80,8 +81,8 @@ def _coarse_lungs(hu: NDArray[np.int16], spacing_mm: Spacing) -> _Coarse | None:
     return _Coarse(
         grid=grid,
         reach=_reach(sides, grid.spacing_mm),
-        filled=(right.astype(np.float32), (left & ~right).astype(np.float32)),
-        gas=dilate(chest.gas, GAS_RIM_MM, grid.spacing_mm).astype(np.float32),
+        filled=(right, left & ~right),
+        gas=dilate(chest.gas, GAS_RIM_MM, grid.spacing_mm),
         threshold_hu=chest.threshold_hu,
     )
 
@@ -117,17 +118,20 @@ def _reach(sides: NDArray[np.uint8], spacing_mm: Spacing) -> NDArray[np.uint8]:
     return near
 
 
-def _window(coarse: _Coarse, spacing_mm: Spacing) -> Window:
-    """The rows and columns that hold all of both lungs, with room for what looks around."""
-    right, left = coarse.filled
-    box = box_of((coarse.reach > 0) | (right > 0) | (left > 0))
-    assert box is not None
+def _window(used: Mask, grid: CoarseGrid, spacing_mm: Spacing) -> Window | None:
+    """The rows and columns that hold all of both lungs in some planes of the coarse grid, with
+    room for what looks around."""
+    box = box_of(used)
+    if box is None:
+        return None
     _, rows, columns = (
         slice(
             max((part.start - 2) * factor - int(ROOM_MM / step), 0),
-            (part.stop + 2) * factor + int(ROOM_MM / step),
+            min((part.stop + 2) * factor + int(ROOM_MM / step), size),
         )
-        for part, factor, step in zip(box, coarse.grid.factors, spacing_mm, strict=True)
+        for part, factor, step, size in zip(
+            box, grid.factors, spacing_mm, grid.fine_shape, strict=True
+        )
     )
     return rows, columns
 
@@ -137,14 +141,14 @@ def _plane(
 ) -> NDArray[np.uint8]:
     """Labels of the window of one axial plane of the full grid."""
     out = np.zeros(hu.shape, np.uint8)
-    reach = coarse.grid.nearest_plane(coarse.reach, z)[window]
-    fills = [coarse.grid.plane(field, z)[window] > FILL_LEVEL for field in coarse.filled]
-    if not reach.any() and not any(fill.any() for fill in fills):
-        return out
+    reach = coarse.grid.nearest_plane(coarse.reach, z, window)
     air = _smoothed(hu, spacing_mm) < coarse.threshold_hu
-    air &= coarse.grid.plane(coarse.gas, z)[window] <= 0.5
-    for side, fill in zip((RIGHT_LABEL, LEFT_LABEL), fills, strict=True):
-        out[_closed_plane((air & (reach == side)) | fill, spacing_mm) & (out == 0)] = side
+    air &= coarse.grid.plane(coarse.gas, z, window) <= 0.5
+    for side, field in zip((RIGHT_LABEL, LEFT_LABEL), coarse.filled, strict=True):
+        lung = air & (reach == side)
+        lung |= coarse.grid.plane(field, z, window) > FILL_LEVEL
+        _close_plane(lung, spacing_mm)
+        out[lung & (out == 0)] = side
     return _refined_junction(hu, out, spacing_mm)
 
 
@@ -191,10 +195,13 @@ def _smoothed(hu: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float32]
     return np.asarray(smooth, np.float32)
 
 
-def _closed_plane(mask: Mask, spacing_mm: Spacing) -> Mask:
-    """Closing with a disc of ``FINE_CLOSING_MM``: small vessels at the surface, and noise."""
+def _close_plane(mask: Mask, spacing_mm: Spacing) -> None:
+    """Close, in place, with a disc of ``FINE_CLOSING_MM``: small vessels at the surface, noise."""
+    columns = np.flatnonzero(mask.any(axis=0))
+    if not columns.size:
+        return
     reach = [max(1, round(FINE_CLOSING_MM / step)) for step in (spacing_mm[2], spacing_mm[1])]
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach[0] + 1, 2 * reach[1] + 1))
-    shut = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, disc)
-    whole: Mask = shut.astype(bool)
-    return whole
+    part = mask[:, max(columns[0] - reach[0] - 1, 0) : columns[-1] + reach[0] + 2]
+    shut = np.ascontiguousarray(part).view(np.uint8)
+    part[:] = cv2.morphologyEx(shut, cv2.MORPH_CLOSE, disc).view(bool)

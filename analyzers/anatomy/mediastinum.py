@@ -20,6 +20,7 @@ from analyzers.anatomy.lung_masks import lung_masks
 from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
 from analyzers.grid.balls import Mask, Spacing, dilate, opened
 from analyzers.grid.binary import box_of
+from analyzers.grid.hounsfield import Hounsfield, part_of
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
 COARSE_MM = 2.0
@@ -61,7 +62,7 @@ class Mediastinum:
     lungs_ml: float
 
 
-def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mediastinum:
+def mediastinum(hu: Hounsfield, spacing_mm: Spacing) -> Mediastinum:
     """The space between the lungs; nowhere where there are no two lungs."""
     lungs = lung_masks(hu, spacing_mm)
     lungs_ml = float(np.count_nonzero(lungs)) * float(np.prod(spacing_mm)) / 1000.0
@@ -76,10 +77,10 @@ def mediastinum(hu: NDArray[np.int16], spacing_mm: Spacing) -> Mediastinum:
     there = lungs[window] > 0
     del lungs
     skeleton = _skeleton(bone_mask(hu, spacing_mm), found.between, window, spacing_mm)
-    np.copyto(region, between & ~_left_out(hu[window], there, skeleton, spacing_mm))
+    np.copyto(region, between & ~_left_out(part_of(hu, window), there, skeleton, spacing_mm))
     between &= ~there & ~skeleton
     _cut_to_heart(region, between, spacing_mm)
-    region &= _near_heart(hu[window], between, spacing_mm)
+    region &= _near_heart(part_of(hu, window), between, spacing_mm)
     return found
 
 
@@ -142,7 +143,7 @@ def _cut_to_heart(region: Mask, between: Mask, spacing_mm: Spacing) -> None:
             plane &= np.cumsum(space, axis=0, dtype=np.uint16) > depth
 
 
-def _near_heart(hu: NDArray[np.int16], between: Mask, spacing_mm: Spacing) -> Mask:
+def _near_heart(hu: Hounsfield, between: Mask, spacing_mm: Spacing) -> Mask:
     """Within reach of the large bodies of blood and muscle; no oesophagus, no lone node."""
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     mean = reduce_to(grid, hu)
@@ -186,13 +187,16 @@ def _cut_behind_spine(between: Mask, skeleton: Mask, spacing_mm: Spacing) -> Non
             plane[int(rows.mean()) + spine[0] + depth :] = False
 
 
-def _left_out(hu: NDArray[np.int16], lungs: Mask, skeleton: Mask, spacing_mm: Spacing) -> Mask:
+def _left_out(hu: Hounsfield, lungs: Mask, skeleton: Mask, spacing_mm: Spacing) -> Mask:
     """Lungs, skeleton and gas (airways, oesophagus) with their rims, on a grid of about 2 mm."""
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     parts = []
     for mask, rim_mm in ((lungs, LUNG_RIM_MM), (skeleton, BONE_RIM_MM)):
         parts.append(dilate(reduce_to(grid, mask) > 0.5, rim_mm, grid.spacing_mm))
-    gas = reduce_to(grid, (hu < GAS_HU) & ~lungs) > LEAST_GAS_SHARE
+    dark = np.empty(lungs.shape, bool)
+    for z, plane in enumerate(dark):
+        plane[:] = (hu[z] < GAS_HU) & ~lungs[z]
+    gas = reduce_to(grid, dark) > LEAST_GAS_SHARE
     parts.append(dilate(gas, GAS_RIM_MM, grid.spacing_mm))
     out = _enlarged((parts[0] | parts[1] | parts[2]).view(np.uint8), grid)
     out |= lungs

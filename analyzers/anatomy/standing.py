@@ -19,7 +19,8 @@ from analyzers.anatomy.chest_air import find_chest_air
 from analyzers.anatomy.sides import sides
 from analyzers.contract import Detection, Findings, Segmentation, Volume
 from analyzers.grid.balls import Mask, Spacing
-from analyzers.grid.patient_grid import coarse_grid, hounsfield, patient_grid, reduce_to
+from analyzers.grid.hounsfield import hounsfield_planes
+from analyzers.grid.patient_grid import coarse_grid, patient_grid, reduce_to
 
 COARSE_MM, LEAST_EXTENT_MM, FEWEST_PLANES = 3.5, 100.0, 8
 LEAST_LUNG_ML = 300.0
@@ -128,7 +129,7 @@ def _chest(volume: Volume) -> _Chest | None:
     extent = [size * step for size, step in zip(volume.shape, volume.spacing_mm, strict=True)]
     if min(extent) < LEAST_EXTENT_MM or min(volume.shape) < FEWEST_PLANES:
         return None
-    hu = hounsfield(volume, grid)
+    hu = hounsfield_planes(volume, grid)
     coarse = coarse_grid(hu.shape, grid.spacing_mm, COARSE_MM)
     mean = reduce_to(coarse, hu)
     air = find_chest_air(mean, coarse.spacing_mm)

@@ -17,6 +17,8 @@ from scipy import ndimage
 
 from analyzers.anatomy.chest_air import enclosed_air
 from analyzers.grid.balls import Mask, Spacing, dilate, opened
+from analyzers.grid.binary import box_of
+from analyzers.grid.hounsfield import Hounsfield
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
 COARSE_MM = 3.0
@@ -36,6 +38,8 @@ BELOW_MM = 6.0
 """So much aerated lung has to lie below."""
 RADIUS_MM, LEAST_ML, LEAST_ENCLOSED = 4.5, 5.0, 0.15
 BORDER_MM = 4.0
+GAUSSIAN_REACH = 4.0
+"""Standard deviations from its middle at which a Gaussian is cut."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,9 +51,7 @@ class Unaerated:
     enclosed: float
 
 
-def unaerated(
-    hu: NDArray[np.int16], lungs: NDArray[np.uint8], spacing_mm: Spacing
-) -> Unaerated | None:
+def unaerated(hu: Hounsfield, lungs: NDArray[np.uint8], spacing_mm: Spacing) -> Unaerated | None:
     """Tissue without air among the lungs that ``lungs`` labels; None where none is told."""
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     if max(grid.spacing_mm) > COARSEST_MM:
@@ -59,11 +61,9 @@ def unaerated(
     if not aerated.any():
         return None
     inside = _inside_ribs(mean, aerated, grid.spacing_mm)
-    away = [NOISE_MM / 2 / step for step in grid.spacing_mm]
-    smooth = ndimage.gaussian_filter(mean, away)
-    soft = (smooth > SOFT_HU[0]) & (smooth < SOFT_HU[1]) & ~aerated
-    found = soft & inside & _beside_mediastinum(mean, aerated, grid.spacing_mm)
-    found &= _above_lung(aerated, grid.spacing_mm)
+    found = inside & ~aerated & _above_lung(aerated, grid.spacing_mm)
+    found &= _beside_mediastinum(mean, aerated, grid.spacing_mm)
+    _keep_soft(found, mean, grid.spacing_mm)
     found = _large(opened(found, RADIUS_MM, grid.spacing_mm), grid)
     if not found.any():
         return None
@@ -74,7 +74,7 @@ def unaerated(
 
 
 def _is_any(labels: NDArray[np.uint8]) -> Mask:
-    there: Mask = labels > 0
+    there: Mask = labels.astype(bool)
     return there
 
 
@@ -145,9 +145,30 @@ def _beside_mediastinum(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Sp
 
 def _above_lung(aerated: Mask, spacing_mm: Spacing) -> Mask:
     """With aerated lung somewhere straight below."""
-    depth = np.cumsum(aerated, axis=0) * spacing_mm[0]
-    above: Mask = depth >= BELOW_MM
+    enough = np.flatnonzero(np.arange(len(aerated) + 1) * spacing_mm[0] >= BELOW_MM)
+    if not enough.size:
+        return np.zeros(aerated.shape, bool)
+    above: Mask = np.cumsum(aerated, axis=0, dtype=np.uint16) >= enough[0]
     return above
+
+
+def _keep_soft(found: Mask, mean: NDArray[np.float32], spacing_mm: Spacing) -> None:
+    """Clear, in place, what has not the attenuation of soft tissue where noise is smoothed."""
+    box = box_of(found)
+    if box is None:
+        return
+    away = [NOISE_MM / 2 / step for step in spacing_mm]
+    reach = [int(GAUSSIAN_REACH * one + 0.5) for one in away]
+    near = tuple(
+        slice(max(part.start - more, 0), part.stop + more)
+        for part, more in zip(box, reach, strict=True)
+    )
+    inner = tuple(
+        slice(part.start - wide.start, part.stop - wide.start)
+        for part, wide in zip(box, near, strict=True)
+    )
+    smooth = ndimage.gaussian_filter(mean[near], away, truncate=GAUSSIAN_REACH)[inner]
+    found[box] &= (smooth > SOFT_HU[0]) & (smooth < SOFT_HU[1])
 
 
 def _large(mask: Mask, grid: CoarseGrid) -> Mask:
@@ -162,11 +183,16 @@ def _enclosed(found: Mask, aerated: Mask, inside: Mask, spacing_mm: Spacing) -> 
     return float(bound[rim].mean()) if rim.any() else 1.0
 
 
-def _fine(mask: Mask, grid: CoarseGrid, hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Mask:
-    planes = mask.astype(np.float32)
+def _fine(mask: Mask, grid: CoarseGrid, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Mask:
     fine = np.zeros(hu.shape, bool)
-    for z, plane in enumerate(hu):
-        inside = grid.plane(planes, z) > 0.5
-        if inside.any():
-            fine[z] = inside & (lungs[z] == 0) & (plane > SOFT_HU[0] - 80)
+    _, *box = box_of(mask) or ()
+    rows, columns = (
+        slice(max(part.start - 1, 0) * factor, min((part.stop + 1) * factor, size))
+        for part, factor, size in zip(box, grid.factors[1:], hu.shape[1:], strict=True)
+    )
+    for z in range(len(hu)):
+        if mask[grid.beside(z)].any():
+            inside = grid.plane(mask, z, (rows, columns)) > 0.5
+            inside &= lungs[z, rows, columns] == 0
+            fine[z, rows, columns] = inside & (hu[z, rows, columns] > SOFT_HU[0] - 80)
     return fine

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from analyzers.detection.nodule_candidates import LungGrid
     from analyzers.detection.nodule_shape import Piece
     from analyzers.grid.balls import Mask
+    from analyzers.grid.hounsfield import Hounsfield
 
 
 LEAST_EXTENT_MM = 40.0
@@ -119,9 +120,9 @@ class LungNodule:
         from analyzers.anatomy.lung_masks import lung_masks
         from analyzers.detection.nodule_candidates import lung_grid
         from analyzers.detection.nodule_masses import masses
+        from analyzers.grid.hounsfield import hounsfield_planes
         from analyzers.grid.patient_grid import (
             clear_padding,
-            hounsfield,
             measured_here,
             patient_grid,
             require_extent,
@@ -129,7 +130,7 @@ class LungNodule:
 
         require_extent(volume, LEAST_EXTENT_MM)
         patient = patient_grid(volume)
-        hu = hounsfield(volume, patient)
+        hu = hounsfield_planes(volume, patient)
         lungs = lung_masks(hu, patient.spacing_mm)
         clear_padding(volume, patient, lungs)
         lungs_ml = float(np.count_nonzero(lungs)) * volume.voxel_ml
@@ -158,7 +159,7 @@ class LungNodule:
 
     def _nodules(
         self,
-        hu: NDArray[np.int16],
+        hu: Hounsfield,
         lungs: NDArray[np.uint8],
         grid: LungGrid,
         spacing_mm: tuple[float, float, float],
@@ -194,7 +195,7 @@ class LungNodule:
 def _on_fine_grid(
     piece: Piece,
     grid: LungGrid,
-    hu: NDArray[np.int16],
+    hu: Hounsfield,
     spacing_mm: tuple[float, float, float],
 ) -> tuple[tuple[slice, ...], Mask]:
     """Where the piece lies on the volume's grid, and its voxels there.
@@ -240,7 +241,7 @@ def _diameter_mm(mask: Mask, spacing_mm: tuple[float, float, float]) -> float:
 def _segment(
     number: int,
     found: _Found,
-    hu: NDArray[np.int16],
+    hu: Hounsfield,
     spacing_mm: tuple[float, float, float],
     point: OperatingPoint | None,
 ) -> Segment:

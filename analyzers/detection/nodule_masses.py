@@ -20,6 +20,7 @@ from analyzers.anatomy.unaerated import unaerated
 from analyzers.detection.nodule_candidates import STEP_MM, LungGrid
 from analyzers.grid.balls import Mask, Spacing, dilate, within
 from analyzers.grid.binary import box_of
+from analyzers.grid.hounsfield import Hounsfield
 
 STRIDE = 2
 DENSE_HU, BONE_HU = -200.0, 200.0
@@ -45,15 +46,13 @@ class Mass:
 
 
 def masses(
-    grid: LungGrid, hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: Spacing
+    grid: LungGrid, hu: Hounsfield, labels: NDArray[np.uint8], spacing_mm: Spacing
 ) -> list[Mass]:
     """Large dense regions of both lungs, the largest first; labels: as ``lung_masks`` gives."""
     return _in_outlines(grid) or _among_lungs(hu, labels, spacing_mm)
 
 
-def _among_lungs(
-    hu: NDArray[np.int16], labels: NDArray[np.uint8], spacing_mm: Spacing
-) -> list[Mass]:
+def _among_lungs(hu: Hounsfield, labels: NDArray[np.uint8], spacing_mm: Spacing) -> list[Mass]:
     """On the side of the nearer half of the chest."""
     found = unaerated(hu, labels, spacing_mm)
     if found is None:

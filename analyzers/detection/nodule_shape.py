@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import cc3d
 import numpy as np
@@ -23,7 +25,7 @@ LEAST_NECK_VOXELS = 4
 FARTHEST_MM = 80.0
 FARTHEST_LOOKED_AT_MM = 5.0
 """From the body: beyond the shell round it and the necks that go on from it."""
-NEAR_VOXELS = 8
+CURVATURE = "zyc,bz,ay->bac"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class Shape:
     hilum: float
 
     def features(self) -> NDArray[np.float64]:
-        return np.array(astuple(self), np.float64)
+        return np.array([getattr(self, name) for name in self.__slots__], np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,7 +104,7 @@ def cut_out(grid: LungGrid, candidate: Candidate, least_mm: float = 0.0) -> Piec
         necks, calibre, _blobness(hu, centre - low, candidate.diameter_mm), _to_hilum(grid, centre)
     )
     cut = _Cut(body, connected, outside, threshold, 2 * radius, core, branches)
-    return Piece(window, body, threshold, _shape(cut, hu, lungs, grid.lungs, low))
+    return Piece(window, body, threshold, _shape(cut, hu, lungs, grid, low))
 
 
 def _necks(
@@ -110,9 +112,9 @@ def _necks(
 ) -> tuple[float, float]:
     """How many pieces of tissue go on from the body, and the radius of the thickest over its."""
     around = connected & (outside > 0) & (outside <= NECK_MM)
-    labels, count = ndimage.label(around)
-    if count == 0:
+    if not around.any():
         return 0.0, 0.0
+    labels = cc3d.connected_components(around, connectivity=6)
     sizes = np.bincount(labels.ravel())[1:]
     beyond = connected & (outside > 0) & (outside <= 2 * NECK_MM)
     return float(np.count_nonzero(sizes >= LEAST_NECK_VOXELS)), float(inner[beyond].max() / radius)
@@ -128,7 +130,9 @@ def _blobness(hu: NDArray[np.float32], centre: NDArray[np.int64], diameter_mm: f
     bells = [np.stack(one) for one in zip(plain, first, second, strict=True)]
     values = (hu - hu.mean()).reshape(-1, hu.shape[2])
     along = (values @ bells[2].T).reshape(*hu.shape[:2], -1)
-    moments = np.einsum("zyc,bz,ay->bac", along, bells[0], bells[1], optimize=True)
+    parts = (along, bells[0], bells[1])
+    way = _contraction(tuple(one.shape for one in parts))
+    moments = np.einsum(CURVATURE, *parts, optimize=way)
     curved = np.empty((3, 3))
     for row in range(3):
         for column in range(row, 3):
@@ -136,6 +140,13 @@ def _blobness(hu: NDArray[np.float32], centre: NDArray[np.int64], diameter_mm: f
             curved[row, column] = curved[column, row] = moments[tuple(orders)]
     bends = np.linalg.eigvalsh(curved)
     return float(np.clip(bends[2] / bends[0], -1, 1)) if bends[0] < 0 else -1.0
+
+
+@cache
+def _contraction(shapes: tuple[tuple[int, ...], ...]) -> list[Any]:
+    """In which order the moments are summed: the search for it takes longer than the sum."""
+    way: list[Any] = np.einsum_path(CURVATURE, *map(np.empty, shapes), optimize=True)[0]
+    return way
 
 
 def _to_hilum(grid: LungGrid, centre: NDArray[np.int64]) -> float:
@@ -148,9 +159,9 @@ def _without_vessels(
 ) -> Mask:
     """Opening of the piece by a ball of ``NECK_SHARE`` of its own inscribed radius."""
     ball = max(1.0, NECK_SHARE * radius)
-    cores, _ = ndimage.label(inner >= ball)
-    deepest = np.argwhere(near & (inner == radius))[0]
-    own = cores == cores[tuple(deepest)] if cores[tuple(deepest)] else near & connected
+    cores = cc3d.connected_components(inner >= ball, connectivity=6)
+    deepest = np.unravel_index(int(np.argmax(near & (inner == radius))), inner.shape)
+    own = cores == cores[deepest] if cores[deepest] else near & connected
     return dilate(own, ball, (1.0, 1.0, 1.0)) & connected
 
 
@@ -178,9 +189,9 @@ class _Cut:
 
 
 def _shape(
-    cut: _Cut, hu: NDArray[np.float32], lungs: Mask, all_lungs: Mask, corner: NDArray[np.int64]
+    cut: _Cut, hu: NDArray[np.float32], lungs: Mask, grid: LungGrid, corner: NDArray[np.int64]
 ) -> Shape:
-    """corner: of the window of ``cut`` on the grid of ``all_lungs``."""
+    """corner: of the window of ``cut`` on the grid."""
     body = cut.body
     voxels = np.argwhere(body)
     diameter = _diameter_mm(len(voxels))
@@ -200,9 +211,12 @@ def _shape(
         tissue=float(np.mean(dense & lungs[shell])) if dense.size else 0.0,
         own=len(voxels) / int(np.count_nonzero(cut.connected)),
         diameter=diameter,
-        depth=depth_mm(all_lungs, (middle[0], middle[1], middle[2])),
+        depth=depth_mm(grid, (middle[0], middle[1], middle[2])),
         core=cut.core / 100.0,
-        **asdict(cut.branches),
+        necks=cut.branches.necks,
+        calibre=cut.branches.calibre,
+        blob=cut.branches.blob,
+        hilum=cut.branches.hilum,
     )
 
 
@@ -233,22 +247,12 @@ def _distance_to(body: Mask, most_mm: float) -> NDArray[np.float64]:
     return away
 
 
-def depth_mm(lungs: Mask, place: tuple[int, int, int]) -> float:
+def depth_mm(grid: LungGrid, place: tuple[int, int, int]) -> float:
     """How far a voxel is from the edge of the lungs; 0 outside of them."""
-    reach = NEAR_VOXELS
-    while True:
-        window = tuple(slice(max(0, one - reach), one + reach + 1) for one in place)
-        outside = ~lungs[window]
-        axes = (
-            (np.arange(part.start, part.start + size) - one) ** 2
-            for part, size, one in zip(window, outside.shape, place, strict=True)
-        )
-        z, y, x = np.ix_(*axes)
-        squares = (z + y + x)[outside]
-        nearest = float(np.sqrt(squares.min())) if squares.size else np.inf
-        if nearest <= reach or reach > max(lungs.shape):
-            return float(np.float32(nearest) * np.float32(STEP_MM))
-        reach *= 2
+    if not grid.lungs[place]:
+        return 0.0
+    nearest, _ = grid.edge.query(place)
+    return float(np.float32(nearest) * np.float32(STEP_MM))
 
 
 def _distance_from(centre: NDArray[np.float64], shape: tuple[int, ...]) -> NDArray[np.float64]:

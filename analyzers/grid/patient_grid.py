@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import permutations
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.contract import NotApplicable, Volume
+
+Window = tuple[slice, slice]
 
 FLOOR_HU, CEILING_HU = -1100, 8000
 """Range kept of CT values: below lies no tissue, above nothing that tells tissues apart."""
@@ -71,12 +73,9 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
     """
     hu = np.empty([volume.shape[axis] for axis in grid.order], np.int16)
     out = grid.stored_view(hu)
-    moved = np.empty(volume.shape[1:], np.int32)
     for index, plane in enumerate(volume.stored):
-        if _is_whole(volume, index):
-            np.add(plane, np.int32(volume.intercept[index]), out=moved)
-            np.clip(moved, FLOOR_HU, CEILING_HU, out=moved)
-            out[index] = moved
+        if is_whole(volume, index):
+            out[index] = whole_hounsfield(plane, int(volume.intercept[index]))
             continue
         values = plane.astype(np.float32)
         values *= np.float32(volume.slope[index])
@@ -87,11 +86,22 @@ def hounsfield(volume: Volume, grid: PatientGrid) -> NDArray[np.int16]:
     return hu
 
 
-def _is_whole(volume: Volume, index: int) -> bool:
+def is_whole(volume: Volume, index: int) -> bool:
     """Whether a slice holds whole HU, which need no rounding."""
     kind, intercept = volume.stored.dtype, float(volume.intercept[index])
-    small = np.issubdtype(kind, np.integer) and kind.itemsize <= 2 and abs(intercept) < 2**24
+    small = np.issubdtype(kind, np.integer) and kind.itemsize <= 2 and kind.isnative
+    small &= abs(intercept) < 2**15
     return bool(small and volume.slope[index] == 1 and intercept.is_integer())
+
+
+def whole_hounsfield(stored: NDArray[Any], intercept: int) -> NDArray[np.int16]:
+    """HU of what was stored in one or two bytes, as a new array, limited as ``hounsfield`` does."""
+    moved = np.empty(stored.shape, np.int16)
+    if not stored.size or (stored.dtype == np.int16 and not intercept):
+        return np.clip(stored, FLOOR_HU, CEILING_HU, out=moved)
+    flat = np.ascontiguousarray(stored).reshape(1, -1)
+    cv2.add(flat, float(intercept), dst=moved.reshape(1, -1), dtype=cv2.CV_16S)
+    return np.clip(moved, FLOOR_HU, CEILING_HU, out=moved)
 
 
 def measured_here(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:
@@ -123,6 +133,17 @@ def require_extent(volume: Volume, least_mm: float) -> None:
         )
 
 
+class Planes(Protocol):
+    """An array with three axes, or what gives parts of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, place: int | slice, /) -> NDArray[Any]: ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CoarseGrid:
     """Block means of a (z, y, x) array: a coarse voxel covers ``factors`` fine ones."""
@@ -135,28 +156,49 @@ class CoarseGrid:
     def voxel_ml(self) -> float:
         return float(np.prod(self.spacing_mm)) / 1000.0
 
-    def plane(self, field: NDArray[Any], z: int) -> NDArray[np.float32]:
-        """The fine plane ``z`` of a coarse field, interpolated linearly."""
-        position = (z + 0.5) / self.factors[0] - 0.5
-        low = int(np.clip(np.floor(position), 0, len(field) - 1))
-        high = min(low + 1, len(field) - 1)
-        weight = np.float32(np.clip(position - low, 0, 1))
-        if not field[low].any() and not field[high].any():
-            return np.zeros(self.fine_shape[1:], np.float32)
-        mixed = field[low] * (1 - weight) + field[high] * weight
-        return self._enlarge(mixed.astype(np.float32), cv2.INTER_LINEAR)
+    @property
+    def whole_plane(self) -> Window:
+        """All rows and columns of a fine plane."""
+        return slice(0, self.fine_shape[1]), slice(0, self.fine_shape[2])
 
-    def nearest_plane(self, labels: NDArray[np.uint8], z: int) -> NDArray[np.uint8]:
-        """The fine plane ``z`` of coarse labels, not interpolated."""
-        chosen = np.ascontiguousarray(labels[min(z // self.factors[0], len(labels) - 1)])
-        fine: NDArray[np.uint8] = self._enlarge(chosen, cv2.INTER_NEAREST).astype(np.uint8)
-        return fine
+    def beside(self, z: int) -> slice:
+        """The coarse planes, one or two, that the fine plane ``z`` lies between."""
+        low = max(int(np.floor(self._position(z))), 0)
+        return slice(low, min(low + 2, -(-self.fine_shape[0] // self.factors[0])))
 
-    def _enlarge(self, plane: NDArray[Any], method: int) -> NDArray[Any]:
-        rows, columns = plane.shape
-        size = (columns * self.factors[2], rows * self.factors[1])
-        fine: NDArray[Any] = cv2.resize(plane, size, interpolation=method)
-        return fine[: self.fine_shape[1], : self.fine_shape[2]]
+    def plane(
+        self, field: NDArray[Any], z: int, window: Window | None = None
+    ) -> NDArray[np.float32]:
+        """The fine plane ``z`` of a coarse field, or a window of it, interpolated linearly."""
+        window = window or self.whole_plane
+        near = field[self.beside(z)]
+        low, high = near[0], near[-1]
+        weight = np.float32(np.clip(self._position(z) - self.beside(z).start, 0, 1))
+        if not low.any() and not high.any():
+            return np.zeros([part.stop - part.start for part in window], np.float32)
+        mixed = low * (1 - weight) + high * weight
+        return self._enlarge(mixed.astype(np.float32), cv2.INTER_LINEAR, window)
+
+    def nearest_plane(
+        self, labels: NDArray[np.uint8], z: int, window: Window | None = None
+    ) -> NDArray[np.uint8]:
+        """The fine plane ``z`` of coarse labels, or a window of it, not interpolated."""
+        chosen = labels[min(z // self.factors[0], len(labels) - 1)]
+        return self._enlarge(chosen, cv2.INTER_NEAREST, window or self.whole_plane)
+
+    def _position(self, z: int) -> float:
+        return (z + 0.5) / self.factors[0] - 0.5
+
+    def _enlarge(self, plane: NDArray[Any], method: int, window: Window) -> NDArray[Any]:
+        """What lies behind the window is left out; what lies before it moves the others' places."""
+        rows, columns = (
+            -(-part.stop // factor) + 1
+            for part, factor in zip(window, self.factors[1:], strict=True)
+        )
+        needed = np.ascontiguousarray(plane[:rows, :columns])
+        size = (needed.shape[1] * self.factors[2], needed.shape[0] * self.factors[1])
+        fine: NDArray[Any] = cv2.resize(needed, size, interpolation=method)
+        return fine[window]
 
 
 def coarse_grid(
@@ -172,23 +214,36 @@ def coarse_grid(
 
 
 def reduce_to(
-    grid: CoarseGrid, fine: NDArray[Any], of: Callable[[NDArray[Any]], Any] = np.asarray
+    grid: CoarseGrid, fine: Planes, of: Callable[[NDArray[Any]], Any] = np.asarray
 ) -> NDArray[np.float32]:
     """Block means; a last, incomplete block is filled up by repeating the edge.
 
-    of: what of a fine plane is averaged; the plane itself where it is left out.
+    fine: axes (z, y, x), or what gives its parts. of: what of some fine planes is averaged; the
+    planes themselves where it is left out.
     """
     depth, rows, columns = grid.factors
     planes = -(-len(fine) // depth)
-    tall, wide = -(-fine.shape[1] // rows), -(-fine.shape[2] // columns)
-    pad = (tall * rows - fine.shape[1], wide * columns - fine.shape[2])
+    _, height, width = fine.shape
+    tall, wide = -(-height // rows), -(-width // columns)
+    pad = (tall * rows - height, wide * columns - width)
     out = np.zeros((planes, tall, wide), np.float32)
     for index in range(planes):
-        block = fine[index * depth : (index + 1) * depth]
-        mean = np.array(of(block[0]), np.float32)
-        for plane in block[1:]:
-            mean += of(plane)
+        block = of(fine[index * depth : (index + 1) * depth])
+        mean = _sum(block)
         mean /= np.float32(len(block))
         full = cv2.copyMakeBorder(mean, 0, pad[0], 0, pad[1], cv2.BORDER_REPLICATE)
         out[index] = cv2.resize(full, (wide, tall), interpolation=cv2.INTER_AREA)
     return out
+
+
+def _sum(block: NDArray[Any]) -> NDArray[np.float32]:
+    """Of some planes; whole numbers are added as such, which is faster and gives the same."""
+    if block.dtype == bool and len(block) < 256:
+        return np.add.reduce(block.view(np.uint8), axis=0, dtype=np.uint8).astype(np.float32)
+    most = np.iinfo(np.int16).max // len(block)
+    if block.dtype == np.int16 and block.max() <= most and block.min() >= -most:
+        return np.add.reduce(block, axis=0, dtype=np.int16).astype(np.float32)
+    total = np.array(block[0], np.float32)
+    for plane in block[1:]:
+        total += plane
+    return total

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from analyzers.grid.patient_grid import Planes
+
 Weights = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 """Of an axis: for each new place the places before and behind it, and the share of each."""
 
 
 def zoomed_planes(
-    planes: NDArray[Any],
+    planes: Planes,
     zoom: tuple[float, ...],
     of: Callable[[NDArray[Any]], NDArray[Any]] = np.asarray,
 ) -> Iterator[NDArray[np.float64]]:

@@ -69,16 +69,12 @@ class AirwaySegmentation:
             The images show no trachea or main bronchi between aerated lungs.
         """
         from analyzers.anatomy.airway_tree import airway_tree
-        from analyzers.grid.patient_grid import (
-            clear_padding,
-            hounsfield,
-            patient_grid,
-            require_extent,
-        )
+        from analyzers.grid.hounsfield import hounsfield_planes
+        from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
-        hu = hounsfield(volume, grid)
+        hu = hounsfield_planes(volume, grid)
         tree = airway_tree(hu, grid.spacing_mm)
         if tree is None:
             raise NotApplicable("The images show no trachea or main bronchi between aerated lungs.")

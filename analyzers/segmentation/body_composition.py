@@ -22,11 +22,12 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.measures import AREA, measured
+from analyzers.segmentation.measures import AREA, Tally, measured, tallied
 
 if TYPE_CHECKING:
     from analyzers.anatomy.abdominal_level import LumbarLevel
     from analyzers.anatomy.abdominal_wall import Compartments
+    from analyzers.grid.hounsfield import Hounsfield
     from analyzers.grid.patient_grid import PatientGrid
 
 
@@ -95,16 +96,12 @@ class BodyComposition:
         from analyzers.anatomy.abdominal_wall import compartments
         from analyzers.anatomy.bone_masks import bone_mask
         from analyzers.anatomy.spinal_column import spinal_column
-        from analyzers.grid.patient_grid import (
-            clear_padding,
-            hounsfield,
-            patient_grid,
-            require_extent,
-        )
+        from analyzers.grid.hounsfield import hounsfield_planes
+        from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
-        hu = hounsfield(volume, grid)
+        hu = hounsfield_planes(volume, grid)
         bone = bone_mask(hu, grid.spacing_mm)
         heights = _heights(volume, grid)
         level = _level(hu, bone, heights, grid, parameters)
@@ -117,9 +114,9 @@ class BodyComposition:
                 raise NotApplicable("The images show no abdomen at the level.")
             labels[z] = _labels(found)
         clear_padding(volume, grid, labels)
+        tallies = tallied(hu, labels, (MUSCLE, SUBCUTANEOUS, VISCERAL))
         segments = tuple(
-            _segment(kind, labels, hu, len(planes), grid)
-            for kind in (MUSCLE, SUBCUTANEOUS, VISCERAL)
+            _segment(kind, tally, len(planes), grid) for kind, tally in tallies.items()
         )
         height_mm = float(np.mean([heights[z] for z in planes]))
         remark = (
@@ -142,7 +139,7 @@ def _heights(volume: Volume, grid: PatientGrid) -> NDArray[np.float64]:
 
 
 def _level(
-    hu: NDArray[np.int16],
+    hu: Hounsfield,
     bone: NDArray[np.bool_],
     heights: NDArray[np.float64],
     grid: PatientGrid,
@@ -191,18 +188,11 @@ def _labels(found: Compartments) -> NDArray[np.uint8]:
     return out
 
 
-def _segment(
-    kind: int,
-    labels: NDArray[np.uint8],
-    hu: NDArray[np.int16],
-    planes: int,
-    grid: PatientGrid,
-) -> Segment:
-    values = hu[labels == kind]
-    area_cm2 = values.size / planes * grid.spacing_mm[1] * grid.spacing_mm[2] / 100.0
+def _segment(kind: int, tally: Tally, planes: int, grid: PatientGrid) -> Segment:
+    area_cm2 = tally.voxels / planes * grid.spacing_mm[1] * grid.spacing_mm[2] / 100.0
     measurements = [measured(AREA, area_cm2, codes.SQUARE_CENTIMETER)]
-    if values.size:
-        mean = float(values.mean(dtype=np.float64))
+    if tally.voxels:
+        mean = tally.total_hu / tally.voxels
         name, unit = codes.ATTENUATION_COEFFICIENT, codes.HOUNSFIELD_UNIT
         measurements.append(measured(name, mean, unit, codes.MEAN))
     return structures.of(TISSUES[kind]).segment(kind, tuple(measurements))
@@ -216,9 +206,7 @@ def _field(volume: Volume, grid: PatientGrid) -> NDArray[np.bool_] | None:
     return None if field is None else grid.view(field)
 
 
-def _cut_off(
-    hu: NDArray[np.int16], field: NDArray[np.bool_] | None, planes: list[int]
-) -> tuple[str, ...]:
+def _cut_off(hu: Hounsfield, field: NDArray[np.bool_] | None, planes: list[int]) -> tuple[str, ...]:
     """A sentence when the body meets the left, right, front or back edge of the images.
 
     Or the border of a field of view that is smaller than they are.

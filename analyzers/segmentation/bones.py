@@ -18,7 +18,7 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.measures import volume_and_attenuation
+from analyzers.segmentation.measures import tallied
 
 LEAST_EXTENT_MM = 20.0
 LEAST_BONE_ML = 1.0
@@ -63,25 +63,21 @@ class BoneSegmentation:
             The images show no, or next to no, bone.
         """
         from analyzers.anatomy.bone_masks import METAL_HU, bone_mask
-        from analyzers.grid.patient_grid import (
-            clear_padding,
-            hounsfield,
-            patient_grid,
-            require_extent,
-        )
+        from analyzers.grid.hounsfield import hounsfield_planes
+        from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
-        hu = hounsfield(volume, grid)
+        hu = hounsfield_planes(volume, grid)
         bone = bone_mask(hu, grid.spacing_mm)
         clear_padding(volume, grid, bone)
-        bone_ml = float(np.count_nonzero(bone)) * volume.voxel_ml
-        if bone_ml < LEAST_BONE_ML:
+        tally = tallied(hu, bone.view(np.uint8), (1,))[1]
+        if tally.voxels * volume.voxel_ml < LEAST_BONE_ML:
             raise NotApplicable("The images show no bone.")
-        measured = volume_and_attenuation(hu[bone], volume.voxel_ml)
-        segment = structures.of("bone").segment(1, measured)
+        segment = structures.of("bone").segment(1, tally.volume_and_attenuation(volume.voxel_ml))
         labels = grid.restore(bone.view(np.uint8))
-        metal_ml = float(np.count_nonzero(hu >= METAL_HU)) * volume.voxel_ml
+        metal = sum(np.count_nonzero(hu[z] >= METAL_HU) for z in range(len(hu)))
+        metal_ml = float(metal) * volume.voxel_ml
         remarks = ("Metal in the images: it is not part of the bone.",)
         return Findings(
             items=(Segmentation(labels, (segment,), title="Bone"),),

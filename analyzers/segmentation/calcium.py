@@ -104,25 +104,21 @@ class CalciumScoring:
         """
         from analyzers.anatomy.little_lung import LITTLE_ML
         from analyzers.anatomy.mediastinum import mediastinum
-        from analyzers.grid.patient_grid import (
-            clear_padding,
-            hounsfield,
-            patient_grid,
-            require_extent,
-        )
+        from analyzers.grid.hounsfield import hounsfield_planes
+        from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
         from analyzers.segmentation.agatston import agatston
 
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
-        hu = hounsfield(volume, grid)
-        space = mediastinum(hu, grid.spacing_mm)
+        planes = hounsfield_planes(volume, grid)
+        space = mediastinum(planes, grid.spacing_mm)
         region = space.walls
         clear_padding(volume, grid, region)
         between_ml = np.count_nonzero(space.between) * volume.voxel_ml
         if between_ml < LEAST_REGION_ML or space.lungs_ml < LITTLE_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")
         window = _window(space.between, grid)
-        hu, between = hu[window], space.between[window]
+        hu, between = planes[window], space.between[window]
         _refuse_contrast_agent(hu, between)
         if np.count_nonzero(region) * volume.voxel_ml < LEAST_REGION_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")

@@ -22,9 +22,10 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.measures import measured, volume_and_attenuation
+from analyzers.segmentation.measures import Tally, measured, tallied
 
 if TYPE_CHECKING:
+    from analyzers.grid.hounsfield import Hounsfield
     from analyzers.grid.patient_grid import PatientGrid
 
 LOW_ATTENUATION_HU = -950
@@ -89,26 +90,23 @@ class LungSegmentation:
         from analyzers.anatomy.little_lung import little_lung
         from analyzers.anatomy.lung_masks import lung_masks
         from analyzers.anatomy.lung_sides import LEFT_LABEL, RIGHT_LABEL
-        from analyzers.grid.patient_grid import (
-            clear_padding,
-            hounsfield,
-            patient_grid,
-            require_extent,
-        )
+        from analyzers.grid.hounsfield import hounsfield_planes
+        from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
         grid = patient_grid(volume)
-        hu = hounsfield(volume, grid)
+        hu = hounsfield_planes(volume, grid)
         if _is_sagittal_strip(hu, grid.spacing_mm):
             raise NotApplicable(
                 "The images show a strip of the body too narrow to tell left from right."
             )
         labels = lung_masks(hu, grid.spacing_mm)
         clear_padding(volume, grid, labels)
-        total_ml = float(np.count_nonzero(labels)) * volume.voxel_ml
-        sides = [_side(hu, labels, label, volume.voxel_ml) for label in (RIGHT_LABEL, LEFT_LABEL)]
+        found = tallied(hu, labels, (RIGHT_LABEL, LEFT_LABEL), LOW_ATTENUATION_HU)
+        total_ml = float(sum(one.voxels for one in found.values())) * volume.voxel_ml
         if total_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
+        sides = [_side(label, one, volume.voxel_ml) for label, one in found.items()]
         others = self._unaerated(volume, grid, hu, labels)
         segmentation = Segmentation(grid.restore(labels), (*sides, *others), title="Lungs")
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
@@ -117,7 +115,7 @@ class LungSegmentation:
 
     @staticmethod
     def _unaerated(
-        volume: Volume, grid: PatientGrid, hu: NDArray[np.int16], labels: NDArray[np.uint8]
+        volume: Volume, grid: PatientGrid, hu: Hounsfield, labels: NDArray[np.uint8]
     ) -> tuple[Segment, ...]:
         """The segment of tissue without air, entered into ``labels``; () where none is told."""
         from analyzers.anatomy.unaerated import unaerated
@@ -130,32 +128,34 @@ class LungSegmentation:
         labels[found.mask] = UNAERATED_LABEL
         share = f"{100 * found.enclosed:.0f} % of its surface is bounded by aerated lung or ribs"
         answer = LIKELY if found.enclosed >= LIKELY_FROM else POSSIBLE
-        measurements = volume_and_attenuation(hu[found.mask], volume.voxel_ml)
+        tally = tallied(hu, found.mask.view(np.uint8), (1,))[1]
+        measurements = tally.volume_and_attenuation(volume.voxel_ml)
         judged = Classification(CERTAINTY, answer, reasons=(share,))
         tissue = structures.of("unaerated_tissue")
         return (tissue.segment(UNAERATED_LABEL, measurements, (judged,)),)
 
 
-def _is_sagittal_strip(hu: NDArray[np.int16], spacing_mm: tuple[float, float, float]) -> bool:
+def _is_sagittal_strip(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> bool:
     """Whether both lateral faces cut through the body and lie too near to hold both lungs."""
-    faces = (hu[:, :, 0], hu[:, :, -1])
+    whole = slice(None)
+    faces = (hu[whole, whole, 0], hu[whole, whole, -1])
     cut = all(float((face > TISSUE_HU).mean()) > CUT_FACE_SHARE for face in faces)
     return cut and hu.shape[2] * spacing_mm[2] < LEAST_WIDTH_MM
 
 
-def _side(hu: NDArray[np.int16], labels: NDArray[np.uint8], label: int, voxel_ml: float) -> Segment:
+def _side(label: int, tally: Tally, voxel_ml: float) -> Segment:
     from analyzers.anatomy.lung_sides import LEFT_LABEL
 
     lung = structures.of("left_lung" if label == LEFT_LABEL else "right_lung")
-    return lung.segment(label, _measurements(hu[labels == label], voxel_ml))
+    return lung.segment(label, _measurements(tally, voxel_ml))
 
 
-def _measurements(values: NDArray[np.int16], voxel_ml: float) -> tuple[Measurement, ...]:
-    if values.size == 0:
+def _measurements(tally: Tally, voxel_ml: float) -> tuple[Measurement, ...]:
+    if not tally.voxels:
         return ()
-    low = 100.0 * float(np.mean(values < LOW_ATTENUATION_HU))
+    low = 100.0 * (tally.below / tally.voxels)
     return (
-        *volume_and_attenuation(values, voxel_ml),
+        *tally.volume_and_attenuation(voxel_ml),
         measured(codes.LOW_ATTENUATION_FRACTION, low, codes.PERCENT),
     )
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from analyzers.detection.nodule_candidates import LungGrid
 from analyzers.detection.nodule_shape import depth_mm
 from analyzers.grid.zooming import zoomed_planes, zoomed_shape
 
@@ -36,5 +37,6 @@ def test_the_depth_of_a_voxel_is_its_distance_to_the_outside_of_the_lungs() -> N
     z, y, x = np.ogrid[-30:31, -35:36, -20:45]
     lungs = (z / 28) ** 2 + (y / 33) ** 2 + (x / 42) ** 2 < 1
     expected = ndimage.distance_transform_edt(lungs).astype(np.float32)
+    grid = LungGrid(np.zeros(lungs.shape, np.float32), lungs, lungs, ())
     for place in ((30, 35, 20), (0, 0, 0), (3, 35, 22), (30, 35, 0), (40, 50, 30)):
-        assert depth_mm(lungs, place) == float(expected[place])
+        assert depth_mm(grid, place) == float(expected[place])
