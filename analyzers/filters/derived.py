@@ -68,6 +68,6 @@ def derived(
     volume.blank_padding(values)
     if volume.valid is not None:
         remarks += " Padding is left out."
-    if has_whole_values(volume):
+    if has_whole_values(volume) and not np.issubdtype(values.dtype, np.integer):
         values = whole(values)
     return Findings(items=(DerivedImage(values, title, derivation, remarks),))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
@@ -53,12 +55,8 @@ class GaussianFilter:
         NotApplicable
             The series holds no image.
         """
-        from analyzers.grid import field
-        from analyzers.grid.blur import blurred
-
         derived.require_image(volume)
-        sigmas = sigmas_in_voxels(volume, parameters)
-        values = field.smoothed(volume, lambda image: blurred(image, sigmas, self.device))
+        values = self._values(volume, sigmas_in_voxels(volume, parameters))
         return derived.derived(
             volume,
             values,
@@ -67,6 +65,16 @@ class GaussianFilter:
             f"Gaussian filter, standard deviation {parameters.sigma_mm:g} mm, "
             f"{derived.where(parameters.dimensions)}.",
         )
+
+    def _values(self, volume: Volume, sigmas: tuple[float, float, float]) -> NDArray[Any]:
+        from analyzers.grid import field
+        from analyzers.grid.blur import blurred
+        from analyzers.grid.blur_slabs import blurred_whole
+
+        done = None if self.device.startswith("cuda") else blurred_whole(volume, sigmas)
+        if done is not None:
+            return done
+        return field.smoothed(volume, lambda image: blurred(image, sigmas, self.device))
 
 
 def sigmas_in_voxels(volume: Volume, parameters: GaussianParameters) -> tuple[float, float, float]:
