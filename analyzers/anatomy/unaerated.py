@@ -185,10 +185,11 @@ def _enclosed(found: Mask, aerated: Mask, inside: Mask, spacing_mm: Spacing) -> 
 
 def _fine(mask: Mask, grid: CoarseGrid, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Mask:
     fine = np.zeros(hu.shape, bool)
-    _, *box = box_of(mask) or ()
+    box = box_of(mask)
+    assert box is not None
     rows, columns = (
         slice(max(part.start - 1, 0) * factor, min((part.stop + 1) * factor, size))
-        for part, factor, size in zip(box, grid.factors[1:], hu.shape[1:], strict=True)
+        for part, factor, size in zip(box[1:], grid.factors[1:], hu.shape[1:], strict=True)
     )
     for z in range(len(hu)):
         if mask[grid.beside(z)].any():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from typing import Any
 
@@ -58,7 +58,7 @@ class Shape:
     hilum: float
 
     def features(self) -> NDArray[np.float64]:
-        return np.array([getattr(self, name) for name in self.__slots__], np.float64)
+        return np.array([getattr(self, one.name) for one in fields(self)], np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,7 +145,7 @@ def _blobness(hu: NDArray[np.float32], centre: NDArray[np.int64], diameter_mm: f
 @cache
 def _contraction(shapes: tuple[tuple[int, ...], ...]) -> list[Any]:
     """In which order the moments are summed: the search for it takes longer than the sum."""
-    way: list[Any] = np.einsum_path(CURVATURE, *map(np.empty, shapes), optimize=True)[0]
+    way: list[Any] = np.einsum_path(CURVATURE, *[np.empty(one) for one in shapes], optimize=True)[0]
     return way
 
 

@@ -100,7 +100,8 @@ def whole_hounsfield(stored: NDArray[Any], intercept: int) -> NDArray[np.int16]:
     if not stored.size or (stored.dtype == np.int16 and not intercept):
         return np.clip(stored, FLOOR_HU, CEILING_HU, out=moved)
     flat = np.ascontiguousarray(stored).reshape(1, -1)
-    cv2.add(flat, float(intercept), dst=moved.reshape(1, -1), dtype=cv2.CV_16S)
+    by: Any = float(intercept)
+    cv2.add(flat, by, dst=moved.reshape(1, -1), dtype=cv2.CV_16S)
     return np.clip(moved, FLOOR_HU, CEILING_HU, out=moved)
 
 
@@ -239,10 +240,10 @@ def reduce_to(
 def _sum(block: NDArray[Any]) -> NDArray[np.float32]:
     """Of some planes; whole numbers are added as such, which is faster and gives the same."""
     if block.dtype == bool and len(block) < 256:
-        return np.add.reduce(block.view(np.uint8), axis=0, dtype=np.uint8).astype(np.float32)
+        return np.asarray(np.add.reduce(block.view(np.uint8), axis=0, dtype=np.uint8), np.float32)
     most = np.iinfo(np.int16).max // len(block)
     if block.dtype == np.int16 and block.max() <= most and block.min() >= -most:
-        return np.add.reduce(block, axis=0, dtype=np.int16).astype(np.float32)
+        return np.asarray(np.add.reduce(block, axis=0, dtype=np.int16), np.float32)
     total = np.array(block[0], np.float32)
     for plane in block[1:]:
         total += plane
