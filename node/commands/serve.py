@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import sys
-import threading
 from pathlib import Path
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -29,20 +29,19 @@ def serve(path: Path) -> None:
     StorageError
         The database or a folder cannot be used.
     """
-    ended = threading.Event()
     with settling():
-        settings, node = _started(path, ended)
+        settings, signals, node = _started(path)
     page = f"{node.web.scheme}://{_named(settings)}:{node.web.port}/"
     print(
         f"{node.title} receives on {settings.dimse.host}:{node.server.port}, status page {page}",
         flush=True,
     )
     _show_code(node, page)
-    ended.wait()
+    signals.wait()
     node.stop()
 
 
-def _started(path: Path, ended: threading.Event) -> tuple[Settings, Node]:
+def _started(path: Path) -> tuple[Settings, Signals, Node]:
     settings = load(path)
     try:
         logs.configure(settings.logs_dir, settings.node.log_level)
@@ -50,10 +49,10 @@ def _started(path: Path, ended: threading.Event) -> tuple[Settings, Node]:
         raise SettingsError(f"node.data_dir: no log in {settings.logs_dir}: {error}") from error
     from node.app import Node
 
-    _on_signals(ended)
+    signals = Signals()
     node = Node(settings)
     node.start()
-    return settings, node
+    return settings, signals, node
 
 
 def _named(settings: Settings) -> str:
@@ -73,11 +72,25 @@ def _show_code(node: Node, page: str) -> None:
         )
 
 
-def _on_signals(ended: threading.Event) -> None:
-    def end(number: int, frame: FrameType | None) -> None:
-        if ended.is_set():
-            sys.exit(1)
-        ended.set()
+class Signals:
+    """SIGTERM and SIGINT: the first ends the wait, the second the process.
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    A handler runs amid whatever the main thread does, its wait too: who sets an Event there that
+    the thread is about to wait for waits for its lock, for ever. This queue takes none in ``put``.
+    """
+
+    def __init__(self) -> None:
+        self._told: SimpleQueue[int] = SimpleQueue()
+        self._is_told = False
+        signal.signal(signal.SIGTERM, self._tell)
+        signal.signal(signal.SIGINT, self._tell)
+
+    def wait(self) -> None:
+        """Until the first has come."""
+        self._told.get()
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        if self._is_told:
+            sys.exit(1)
+        self._is_told = True
+        self._told.put(number)
