@@ -7,13 +7,12 @@ missing or wrong often enough that routing needs a second opinion.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from analyzers import families
 from analyzers.anatomy.body_region import Region, cross_sections, said_regions, shares, unknown_part
-from analyzers.anatomy.soft_region import Seen, seen_region
 from analyzers.classification import concepts
 from analyzers.contract import (
     About,
@@ -27,6 +26,9 @@ from analyzers.contract import (
     Plane,
     Volume,
 )
+
+if TYPE_CHECKING:
+    from analyzers.anatomy.soft_region import Seen
 
 REGION_CODES = {
     Region.HEAD: Code("69536005", "SCT", "Head"),
@@ -93,6 +95,8 @@ class SeriesClassifier:
         NotApplicable
             The series holds no image, or only projections.
         """
+        from analyzers.anatomy.soft_region import seen_region
+
         if volume.stored.size == 0 or volume.projection:
             raise NotApplicable("The series holds no slices.")
         plane = plane_of(volume)

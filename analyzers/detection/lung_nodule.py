@@ -82,7 +82,7 @@ class LungNodule:
     """
 
     name: ClassVar[str] = "lung_nodule"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.2.1"
     title: ClassVar[str] = "Lung nodules"
     about: ClassVar[About] = About(
         purpose="Finds solid nodules in the lungs.",

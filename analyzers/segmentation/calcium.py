@@ -68,7 +68,7 @@ class CalciumScoring:
     """
 
     name: ClassVar[str] = "calcium_score"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Thoracic calcium score, not ECG-gated"
     about: ClassVar[About] = About(
         purpose="Scores calcium of heart and aorta on CT without contrast agent.",

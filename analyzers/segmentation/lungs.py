@@ -56,7 +56,7 @@ class LungSegmentation:
     """
 
     name: ClassVar[str] = "lung_segmentation"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.1.1"
     title: ClassVar[str] = "Lung segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the left and the right lung on chest CT, without airways.",

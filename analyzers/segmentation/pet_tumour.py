@@ -142,7 +142,7 @@ class PetTumour:
     """
 
     name: ClassVar[str] = "pet_tumour"
-    version: ClassVar[str] = "1.3.0"
+    version: ClassVar[str] = "1.3.1"
     title: ClassVar[str] = "Foci of uptake on PET"
     about: ClassVar[About] = About(
         purpose="Finds foci of uptake on PET and cuts them out by a threshold.",

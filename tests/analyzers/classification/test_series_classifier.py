@@ -165,11 +165,6 @@ def test_a_body_part_that_is_none_or_contradicts_the_slices_is_named() -> None:
         assert "XX" not in findings.remarks[0]
 
 
-def test_mr_says_that_its_body_part_was_not_judged() -> None:
-    findings = SeriesClassifier("cpu").analyze(replace(ct(trunk()), modality="MR"), NoParameters())
-    assert "was not judged by the pixels" in findings.remarks[0]
-
-
 # --- PET and MR -----------------------------------------------------------------------------------
 
 
