@@ -74,7 +74,7 @@ def shown(found: Found) -> Iterator[Shown]:
 
 
 @pytest.mark.interop
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_map_opens_where_its_values_are_in_the_colours_of_its_window(
     found: Found, shown: Shown
 ) -> None:
@@ -102,7 +102,7 @@ def colours_of_halves(shown: Shown, box: NDArray[np.float64]) -> NDArray[np.floa
 
 
 @pytest.mark.interop
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_a_box_is_drawn_on_the_middle_of_its_slices_and_keys_alone_lead_to_it(
     found: Found, shown: Shown
 ) -> None:
