@@ -132,6 +132,13 @@ class _Server(uvicorn.Server):
             timer.cancel()
             self._is_told.clear()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn's; who still has not taken his answer is cut off then."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        await asyncio.sleep(0)  # only then their sockets are closed
+
     def end(self) -> None:
         """Let running answers end. From any thread."""
         self.should_exit = True

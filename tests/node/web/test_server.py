@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.responses import PlainTextResponse
 
 from node.web.server import CannotServe, WebServer
+
+MUCH = 64 << 20
+"""Bytes, more than the buffers of a connection take."""
 
 
 def _app() -> FastAPI:
@@ -38,6 +43,24 @@ def test_the_port_is_free_again_after_stop() -> None:
     second.start()
     assert httpx.get(f"http://127.0.0.1:{second.port}/hello", timeout=60).status_code == 200
     second.stop()
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_who_does_not_take_his_answer_is_cut_off_when_it_stops() -> None:
+    """Else the connection stays open until the garbage collector finds it."""
+    app = _app()
+    app.get("/much")(lambda: PlainTextResponse(b"x" * MUCH))
+    server = WebServer(app, "127.0.0.1", 0)
+    server.start()
+    with socket.create_connection(("127.0.0.1", server.port), 60) as idler:
+        idler.sendall(b"GET /much HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        assert idler.recv(1) == b"H"
+        server.stop()
+        taken = 1
+        while part := idler.recv(1 << 20):
+            taken += len(part)
+    assert taken < MUCH
+    gc.collect()
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.invalid"])
