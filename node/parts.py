@@ -452,7 +452,7 @@ def shelving(
     stopping = threading.Event()
     made = Shelving(database, metadata, shelf, is_receiving, stopping.wait)
     heartbeat = health.part("metadata", works_s=TRANSFER_S)
-    return Loop(made.step, heartbeat, IDLE_S, stopping, watch.news())
+    return Loop(made.step, heartbeat, IDLE_S, stopping, watch.news(made.is_settled))
 
 
 def earlier_results(database: Database, results: Results, health: Health, clock: Clock) -> Loop:

@@ -33,7 +33,9 @@ class HounsfieldPlanes:
     ) -> None:
         """stored, valid: axes (z, y, x). blank_hu: of padding; None: as of the whole volume."""
         self._stored, self._intercept, self._valid = stored, intercept, valid
-        self._blank_hu = self._lowest() if blank_hu is None and valid is not None else blank_hu
+        if blank_hu is None:
+            blank_hu = AIR_HU if valid is None else self._lowest(valid)
+        self._blank_hu = np.int16(blank_hu)
         depth, height, width = stored.shape
         self.shape: tuple[int, int, int] = (depth, height, width)
 
@@ -43,25 +45,24 @@ class HounsfieldPlanes:
     def __getitem__(self, place: Place) -> NDArray[np.int16]:
         hu = self._measured(place)
         if self._valid is not None:
-            np.copyto(hu, np.int16(self._blank_hu or AIR_HU), where=~self._valid[place])
+            np.copyto(hu, self._blank_hu, where=~self._valid[place])
         return hu
 
     def part(self, window: tuple[slice, ...]) -> HounsfieldPlanes:
         """The same of a part, still not made."""
         valid = None if self._valid is None else self._valid[window]
-        return HounsfieldPlanes(self._stored[window], self._intercept, valid, self._blank_hu)
+        return HounsfieldPlanes(self._stored[window], self._intercept, valid, int(self._blank_hu))
 
     def _measured(self, place: Place) -> NDArray[np.int16]:
         return whole_hounsfield(self._stored[place], self._intercept)
 
-    def _lowest(self) -> int:
+    def _lowest(self, valid: Mask) -> int:
         """What ``Volume.blank_padding`` writes over padding."""
-        assert self._valid is not None
         lowest, highest = CEILING_HU, FLOOR_HU
-        for z, valid in enumerate(self._valid):
+        for z, measured in enumerate(valid):
             plane = self._measured(z)
             highest = max(highest, int(plane.max(initial=FLOOR_HU)))
-            lowest = min(lowest, int(plane.min(where=valid, initial=CEILING_HU)))
+            lowest = min(lowest, int(plane.min(where=measured, initial=CEILING_HU)))
         return min(lowest, highest, AIR_HU)
 
 

@@ -19,7 +19,7 @@ from node.retrieve.series_metadata import (
     series_of,
 )
 from storage import holdings
-from storage.database import Database
+from storage.database import Database, Transaction
 from storage.port import Metadata
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
@@ -76,6 +76,10 @@ class Shelving:
         for study, series in large:
             self._shelve(study, series)
         return is_new or bool(complete)
+
+    def is_settled(self, tx: Transaction) -> bool:
+        """Whether a step asks about all that wait; of more they are asked about in turn."""
+        return len(self._waiting) <= AT_ONCE
 
     def _begin(self) -> int:
         """Delete what belongs to no study, as far as an abrupt end left such."""

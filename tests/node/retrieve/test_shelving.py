@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from node.news import News
+from node.retrieve import shelving
 from node.retrieve.series_metadata import WORTH_INSTANCES, SeriesMetadata, series_of
 from node.retrieve.shelving import BEHIND_S, Shelving
 from storage import deletions, index
@@ -57,12 +59,12 @@ class House:
             self.rests.append,
         )
 
-    def hold(self, *seeds: int, series: str = SERIES) -> None:
+    def hold(self, *seeds: int, series: str = SERIES, study: str = STUDY) -> None:
         records = []
         for seed in seeds:
             name = f"{series}.{seed}"
             dataset = make_dataset(
-                seed, 2, SOPInstanceUID=name, StudyInstanceUID=STUDY, SeriesInstanceUID=series
+                seed, 2, SOPInstanceUID=name, StudyInstanceUID=study, SeriesInstanceUID=series
             )
             path = write_instance(self.images.path(f"{name}.dcm"), dataset)
             digest = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -104,15 +106,30 @@ ALL = range(1, WORTH_INSTANCES + 1)
 
 def test_a_complete_study_is_shelved_in_the_background(house: House) -> None:
     house.hold(*ALL)
-    shelving = house.shelving()
-    shelving.step()
+    made = house.shelving()
+    made.step()
     assert house.files() == []
     house.complete()
-    shelving.step()
+    made.step()
     assert house.metadata.is_shelved(house.series())
     (file,) = house.files()
     assert len(json.loads(gzip.decompress(file.read_bytes()))) == len(ALL)
-    assert not shelving.step()
+    assert not made.step()
+
+
+def test_all_are_asked_about_in_turn_though_nothing_else_is_written(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shelving, "AT_ONCE", 1)
+    house.hold(1, series="1.2.2.1", study="1.2.2")
+    house.hold(*ALL)
+    made = house.shelving()
+    news = News(house.database, made.is_settled)
+    news.have(made.step)
+    house.complete()
+    for _ in range(3):
+        news.have(made.step)
+    assert house.metadata.is_shelved(house.series())
 
 
 def test_what_is_shelved_is_told_without_reading_the_images(house: House) -> None:
