@@ -61,6 +61,8 @@ peers:
 	|| echo "interop peers ($(APT)) are not installed and cannot be: their tests are skipped"
 	@test -f "$(PEERS)/node_modules/axe-core/axe.min.js" || npm install --silent --prefix "$(PEERS)" axe-core@$(AXE) >/dev/null 2>&1 \
 	|| echo "axe-core is not installed and cannot be: what it would find on the pages is not looked for"
+	@sh tests/interoperability/syslog_ng.sh "$(PEERS)/syslog-ng" \
+	|| echo "syslog-ng is not here and cannot be: the audit trail is handed to rsyslog alone"
 
 test: venv peers lint
 	$(BIN)/pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder

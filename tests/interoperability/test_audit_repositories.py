@@ -25,6 +25,7 @@ from node.observe.health import Health
 from storage.database import Database, open_database
 from tests.certificates import Certificate, authority
 from tests.clocks import Clock
+from tests.interoperability.clients import PEERS
 from tests.peers import free_port
 from tests.waiting import until
 
@@ -98,9 +99,11 @@ def rsyslog(folder: Path, ca: Path, own: Certificate) -> Repository:
 
 
 def syslog_ng(folder: Path, ca: Path, own: Certificate) -> Repository:
+    unpacked = PEERS / "syslog-ng" / "run"
     program = shutil.which("syslog-ng") or shutil.which("syslog-ng", path="/usr/sbin")
+    program = program or (str(unpacked) if unpacked.exists() else None)
     if program is None:
-        pytest.skip("syslog-ng is not installed (syslog-ng-core)")
+        pytest.skip("syslog-ng is not here: `make peers` unpacks syslog-ng-core")
     port, out, settings = free_port(), folder / "received.log", folder / "syslog-ng.conf"
     settings.write_text(
         SYSLOG_NG.format(
