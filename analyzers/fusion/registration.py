@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from analyzers.contract import reached
 from analyzers.fusion.mutual_information import Information, information, memberships
 from analyzers.fusion.rigid import Matrix
 from analyzers.fusion.scan import Scan, at, reduced
@@ -75,10 +76,11 @@ def register(fixed: Scan, moving: Scan, *, same_frame: bool) -> Alignment:
     """
     task = Task(fixed, moving, LEVELS[0], same_frame)
     poses = _starts(task, same_frame)
-    for level in LEVELS:
+    for done, level in enumerate(LEVELS, 1):
         task = Task(fixed, moving, level, same_frame)
         climbed = [_better(task, pose, climb(task, pose, level.steps)) for pose in poses]
         poses = _best(task, climbed, level.kept)
+        reached(done, len(LEVELS))
     return _alignment(task, poses[0])
 
 

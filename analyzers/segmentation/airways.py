@@ -18,6 +18,7 @@ from analyzers.contract import (
     NotApplicable,
     Segmentation,
     Volume,
+    counting,
 )
 from analyzers.segmentation.measures import measured
 
@@ -73,9 +74,12 @@ class AirwaySegmentation:
         from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
+        one_more = counting(3)
         grid = patient_grid(volume)
         hu = hounsfield_planes(volume, grid)
+        one_more()
         tree = airway_tree(hu, grid.spacing_mm)
+        one_more()
         if tree is None:
             raise NotApplicable("The images show no trachea or main bronchi between aerated lungs.")
         clear_padding(volume, grid, tree.mask)
@@ -83,6 +87,7 @@ class AirwaySegmentation:
         size = measured(codes.VOLUME, volume_ml, codes.MILLILITER)
         segment = structures.of("airways").segment(1, (size,))
         labels = grid.restore(tree.mask.view(np.uint8))
+        one_more()
         tube = _trachea(tree.mask, grid.spacing_mm)
         airways = Segmentation(labels, (segment,), title="Airways")
         return Findings((airways, *tube))

@@ -21,6 +21,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Volume,
+    counting,
 )
 from analyzers.segmentation.measures import AREA, Tally, measured, tallied
 
@@ -100,11 +101,14 @@ class BodyComposition:
         from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
+        one_more = counting(3)
         grid = patient_grid(volume)
         hu = hounsfield_planes(volume, grid)
         bone = bone_mask(hu, grid.spacing_mm)
+        one_more()
         heights = _heights(volume, grid)
         level = _level(hu, bone, heights, grid, parameters)
+        one_more()
         planes = _planes(level, heights, grid.spacing_mm[0], parameters.slab_mm)
         labels = np.zeros(hu.shape, np.uint8)
         for z in planes:
@@ -115,6 +119,7 @@ class BodyComposition:
             labels[z] = _labels(found)
         clear_padding(volume, grid, labels)
         tallies = tallied(hu, labels, (MUSCLE, SUBCUTANEOUS, VISCERAL))
+        one_more()
         segments = tuple(
             _segment(kind, tally, len(planes), grid) for kind, tally in tallies.items()
         )

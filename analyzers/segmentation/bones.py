@@ -17,6 +17,7 @@ from analyzers.contract import (
     NotApplicable,
     Segmentation,
     Volume,
+    counting,
 )
 from analyzers.segmentation.measures import tallied
 
@@ -67,11 +68,15 @@ class BoneSegmentation:
         from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
+        one_more = counting(3)
         grid = patient_grid(volume)
         hu = hounsfield_planes(volume, grid)
+        one_more()
         bone = bone_mask(hu, grid.spacing_mm)
+        one_more()
         clear_padding(volume, grid, bone)
         tally = tallied(hu, bone.view(np.uint8), (1,))[1]
+        one_more()
         if tally.voxels * volume.voxel_ml < LEAST_BONE_ML:
             raise NotApplicable("The images show no bone.")
         segment = structures.of("bone").segment(1, tally.volume_and_attenuation(volume.voxel_ml))

@@ -22,6 +22,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Volume,
+    counting,
 )
 from analyzers.segmentation.measures import measured
 
@@ -109,9 +110,12 @@ class CalciumScoring:
         from analyzers.segmentation.agatston import agatston
 
         require_extent(volume, LEAST_EXTENT_MM)
+        one_more = counting(4)
         grid = patient_grid(volume)
         planes = hounsfield_planes(volume, grid)
+        one_more()
         space = mediastinum(planes, grid.spacing_mm)
+        one_more()
         region = space.walls
         clear_padding(volume, grid, region)
         between_ml = np.count_nonzero(space.between) * volume.voxel_ml
@@ -123,7 +127,9 @@ class CalciumScoring:
         if np.count_nonzero(region) * volume.voxel_ml < LEAST_REGION_ML:
             raise NotApplicable("The images do not show the heart between two aerated lungs.")
         _refuse_sharp(volume, hu, between, grid)
+        one_more()
         found = agatston(hu, region[window], grid.spacing_mm)
+        one_more()
         if found.noise_hu > parameters.loud_hu:
             raise NotApplicable(
                 f"Noise of {found.noise_hu:.0f} HU: it would be scored as calcium (limit "

@@ -21,6 +21,7 @@ from analyzers.contract import (
     Segment,
     Segmentation,
     Volume,
+    counting,
 )
 from analyzers.segmentation.measures import Tally, measured, tallied
 
@@ -94,20 +95,25 @@ class LungSegmentation:
         from analyzers.grid.patient_grid import clear_padding, patient_grid, require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
+        one_more = counting(4)
         grid = patient_grid(volume)
         hu = hounsfield_planes(volume, grid)
+        one_more()
         if _is_sagittal_strip(hu, grid.spacing_mm):
             raise NotApplicable(
                 "The images show a strip of the body too narrow to tell left from right."
             )
         labels = lung_masks(hu, grid.spacing_mm)
+        one_more()
         clear_padding(volume, grid, labels)
         found = tallied(hu, labels, (RIGHT_LABEL, LEFT_LABEL), LOW_ATTENUATION_HU)
         total_ml = float(sum(one.voxels for one in found.values())) * volume.voxel_ml
         if total_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
         sides = [_side(label, one, volume.voxel_ml) for label, one in found.items()]
+        one_more()
         others = self._unaerated(volume, grid, hu, labels)
+        one_more()
         segmentation = Segmentation(grid.restore(labels), (*sides, *others), title="Lungs")
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
         remarks = (*_missing(sides), *((UNAERATED_LIMITS,) if others else ()))

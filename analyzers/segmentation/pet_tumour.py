@@ -20,6 +20,7 @@ from analyzers.contract import (
     Parameter,
     Parameters,
     Volume,
+    counting,
     no_suv,
 )
 from analyzers.segmentation import pet_foci, pet_physiology, pet_tracer
@@ -177,21 +178,26 @@ class PetTumour:
         from analyzers.grid.places import index_of
 
         require_extent(volume, LEAST_EXTENT_MM)
+        one_more = counting(4)
         if volume.suv_factor is None:
             raise NotApplicable(no_suv(volume))
         pet_tracer.require_fdg(volume.tracer, Method(parameters.method))
         grid = patient_grid(volume)
         suv = _suv(volume, grid)
         reference = _reference(volume, grid, suv, parameters)
+        one_more()
         valid = measured_here(volume, grid)
         foci = _foci(suv, valid, grid, parameters, reference)
+        one_more()
         of = Picture(suv, valid, grid, volume.voxel_ml)
         if parameters.seed_mm:
             foci = _at_seed(foci, index_of(volume, grid, parameters.seed_mm), grid)
         naming, named = _named(of, foci, volume, bool(parameters.seed_mm))
+        one_more()
         remarks = _remarks(len(foci) - len(named), parameters, reference, naming)
         rows = rows_of(foci, named, parameters.max_foci)
         found = findings(rows, of, remarks)
+        one_more()
         doubts = (pet_tracer.caution(volume.tracer), CAUTIONS.get(naming, ""))
         return replace(found, cautions=tuple(one for one in doubts if one))
 
