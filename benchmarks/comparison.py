@@ -51,6 +51,13 @@ class Table:
     """Rows as they are found; printed as Markdown."""
 
     rows: list[Row] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """By case, why it was not measured."""
+
+    def fail(self, case: str, why: str) -> None:
+        """A case that could not be measured: the others go on."""
+        self.failed[case] = " ".join(why.split())
+        print(self._told(case), flush=True)
 
     def add(self, case: str, unit: str, values: dict[str, list[float]], *goals: Goal) -> None:
         """A row for each goal; values are those of every repeat, by side."""
@@ -77,7 +84,11 @@ class Table:
 
     def text(self) -> str:
         head = "| case | Wetread, median | range | beside | ratio | goal | |"
-        return "\n".join([head, "|---|---|---|---|---|---|---|", *(row.cells for row in self.rows)])
+        rows = [*(row.cells for row in self.rows), *map(self._told, self.failed)]
+        return "\n".join([head, "|---|---|---|---|---|---|---|", *rows])
+
+    def _told(self, case: str) -> str:
+        return f"| {case} | not measured: {self.failed[case]} | | | | | **failed** |"
 
     def save(self, file: Path) -> None:
         file.write_text(json.dumps([asdict(row) for row in self.rows], indent=1) + "\n")

@@ -8,6 +8,7 @@ not counted as one.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -30,17 +31,30 @@ OPTIONS = (
     "--disable-dev-shm-usage",
     "--disable-web-security",  # OHIF's files come from a server beside Orthanc
 )
-PATIENCE_MS = 300_000
+STILL_S = 60.0
+"""For so long nothing at all happens in a page before its opening is given up."""
+HANGING_MS = 900_000
+"""And so long a page may not answer."""
 WARMING = 3
 _WATCH = """
 (() => {
-  const seen = (window.seen = { images: new Set(), longest: 0 });
-  const mark = (name) => { seen[name] ??= performance.now(); };
+  const seen = (window.seen = { images: new Set(), longest: 0, last: performance.now() });
+  const stir = () => { seen.last = performance.now(); };
+  const mark = (name) => { seen[name] ??= performance.now(); stir(); };
+  seen.isOver = (still) => {
+    const names = seen.names.filter((name) => !seen[name]);
+    if (!names.length) return true;
+    if (performance.now() - seen.last < still * 1000) return false;
+    const images = `${seen.images.size} of ${seen.wanted} slices loaded`;
+    throw new Error(`nothing happens for ${still} s; missing: ${names}; ${images}`);
+  };
+  new PerformanceObserver(stir).observe({ type: 'resource' });
   const looked = [];
   const own = ({ startTime, duration }) =>
     looked.filter(({ at }) => at >= startTime && at <= startTime + duration)
       .reduce((sum, one) => sum + one.took, 0);
   new PerformanceObserver((list) => {
+    stir();
     for (const task of list.getEntries())
       seen.longest = Math.max(seen.longest, task.duration - own(task));
   }).observe({ type: 'longtask', buffered: true });
@@ -65,6 +79,7 @@ _WATCH = """
     if (coloured > 12) mark('overlay');
   };
   const load = (event) => {
+    stir();
     const id = event.detail?.image?.imageId ?? '';
     if (id.startsWith('wadors:') && id.includes(seen.series ?? '')) seen.images.add(id);
     if (seen.images.size >= (seen.wanted ?? Infinity)) mark('all');
@@ -73,7 +88,8 @@ _WATCH = """
     if (!window.cornerstone?.eventTarget) return;
     clearInterval(start);
     window.cornerstone.eventTarget.addEventListener('CORNERSTONE_IMAGE_LOADED', load);
-    document.addEventListener('CORNERSTONE_IMAGE_RENDERED', () => setTimeout(look), true);
+    const drawn = () => { stir(); setTimeout(look); };
+    document.addEventListener('CORNERSTONE_IMAGE_RENDERED', drawn, true);
     setInterval(look, 500);
   }, 10);
 })();
@@ -114,11 +130,11 @@ class Reader:
     page: str
     profile: Path
 
-    def warm(self, study: Study) -> None:
+    def warm(self, study: Study, times: int = WARMING) -> None:
         """Opens a study as often as it takes until the browser has kept its compiled scripts."""
         with _browser(self.playwright, self.profile) as tab:
-            for _ in range(WARMING):
-                _show(tab, study, self.page, "seen.first")
+            for _ in range(times):
+                _show(tab, study, self.page, ["first"])
                 tab.wait_for_timeout(2000)
                 tab.goto("about:blank")
 
@@ -128,7 +144,7 @@ class Reader:
             fresh = Path(folder) / "profile"
             shutil.copytree(self.profile, fresh, ignore=shutil.ignore_patterns("Singleton*"))
             with _browser(self.playwright, fresh) as tab:
-                wanted = "seen.overlay" if study.segmentation else "seen.first && seen.all"
+                wanted = ["overlay"] if study.segmentation else ["first", "all"]
                 _show(tab, study, self.page, wanted)
                 found = tab.evaluate("({ ...seen, images: seen.images.size })")
         times = (found.get(name) or 0 for name in ("first", "all", "overlay", "longest"))
@@ -154,6 +170,7 @@ def _browser(playwright: Playwright, profile: Path) -> Iterator[Page]:
         executable_path=program,
         args=list(OPTIONS),
         viewport={"width": 1400, "height": 850},
+        timeout=HANGING_MS,
     )
     try:
         context.add_init_script(_WATCH)
@@ -162,8 +179,16 @@ def _browser(playwright: Playwright, profile: Path) -> Iterator[Page]:
         context.close()
 
 
-def _show(tab: Page, study: Study, page: str, condition: str) -> None:
-    told = f"Object.assign(seen, {{ series: '{study.series}', wanted: {study.slices} }});"
-    tab.add_init_script(told)
-    tab.goto(study.address(page), wait_until="commit")
-    tab.wait_for_function(condition, polling=100, timeout=PATIENCE_MS)
+def _show(tab: Page, study: Study, page: str, names: list[str]) -> None:
+    """Until all that is named was seen.
+
+    Raises
+    ------
+    playwright.sync_api.Error
+        Nothing happens any more, and what is missing.
+    """
+    told = {"series": study.series, "wanted": study.slices, "names": names}
+    tab.add_init_script(f"Object.assign(seen, {json.dumps(told)});")
+    tab.goto(study.address(page), wait_until="commit", timeout=STILL_S * 1000)
+    is_over = f"window.seen && seen.isOver({STILL_S})"
+    tab.wait_for_function(is_over, polling=100, timeout=HANGING_MS)

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from benchmarks import earlier
 
-START_S = 60
-SETTLE_S = 60
+START_S = 180
+STILL_S = 60
+"""For so long no image is indexed before a node is given up that has not indexed all."""
 
 _STOCK = """
 import sys
@@ -116,10 +117,14 @@ class _Index:
         self._wanted = 0
 
     def settle(self, count: int) -> float:
-        started = time.perf_counter()
+        started = grown = time.perf_counter()
         self._wanted += count
+        before = 0
         while (indexed := self._indexed()) < self._wanted:
-            if time.perf_counter() - started > SETTLE_S:
+            now = time.perf_counter()
+            if indexed > before:
+                before, grown = indexed, now
+            if now - grown > STILL_S:
                 raise SystemExit(f"{indexed} instances are indexed, {self._wanted} were sent")
             time.sleep(0.002)
         return time.perf_counter() - started

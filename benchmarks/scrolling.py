@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import httpx
-from playwright.sync_api import Page
+from playwright.sync_api import Error, Page
 
 NUMBER = 40
-PATIENCE_MS = 60_000
+STILL_MS = 120_000
+"""For so long one slice may take before it is given up."""
 _IS_LAST = "(({ drawn, count }) => drawn === count)(document.getElementById('look').dataset)"
 _WATCH = """
 (() => {
@@ -31,14 +32,24 @@ def next_slices(tab: Page, page: str, slices: int, key: str) -> list[float]:
 
     page: the node's address. slices: of the study, which has nothing else. key: one that goes
     forward, from the first slice.
+
+    Raises
+    ------
+    playwright.sync_api.Error
+        A slice was not shown: which, and what the page says of it.
     """
     number = _number_of(page, slices)
+    tab.set_default_timeout(STILL_MS)
     tab.goto(f"{page}/studies/{number}/look?slice=1&object=none")
-    tab.wait_for_selector("#look[data-preloaded]", timeout=PATIENCE_MS)
+    tab.wait_for_selector("#look[data-preloaded]")
     tab.evaluate(_WATCH)
     for count in range(1, NUMBER + 1):
         tab.keyboard.press(key)
-        tab.wait_for_selector(f"#look[data-scrolled='{count}']", timeout=PATIENCE_MS)
+        try:
+            tab.wait_for_selector(f"#look[data-scrolled='{count}']")
+        except Error as error:
+            said = tab.evaluate("document.getElementById('look-said').textContent")
+            raise Error(f"press {count} of {key} shows nothing {said}: {error.message}") from error
         if tab.evaluate(_IS_LAST):
             break
     return [float(one) for one in tab.evaluate("scrolled")]
@@ -46,6 +57,6 @@ def next_slices(tab: Page, page: str, slices: int, key: str) -> list[float]:
 
 def _number_of(page: str, slices: int) -> int:
     """The node's own number of the study of one series with so many images: it tells no UIDs."""
-    studies = httpx.get(f"{page}/api/studies", params={"limit": 200}).json()
+    studies = httpx.get(f"{page}/api/studies", params={"limit": 200}, timeout=120).json()
     (number,) = (one["id"] for one in studies if (one["series"], one["instances"]) == (1, slices))
     return int(number)

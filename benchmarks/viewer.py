@@ -1,11 +1,14 @@
 """How fast OHIF shows a study, on this node and on Orthanc's DICOMweb.
 
-    python -m benchmarks.viewer [--quick] [--only CASE] [--runs N] [--json FILE]
+    python -m benchmarks.viewer [--quick] [--only CASE ...] [--runs N] [--json FILE]
 
 Both sides hold the same objects, received by C-STORE, and the same OHIF is opened before each in
 turn, by Chromium without a screen that has OHIF's files in its cache and nothing of the study.
 Given are seconds from the click: medians, their ratio, the goal and whether it was met. And of the
 node's own view, seconds from a key to the slice that it leads to.
+
+A study that cannot be opened is a row that says why, and the others go on; what was found is
+printed, and written to the file, as it comes.
 """
 
 from __future__ import annotations
@@ -18,12 +21,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 from benchmarks import ohif_page, transfers, viewer_objects
 from benchmarks.archives import CACHE, Archive, orthanc, wetread
 from benchmarks.comparison import OURS, Goal, Table
-from benchmarks.opening import Opened, Reader
+from benchmarks.opening import WARMING, Opened, Reader, Study
 from benchmarks.viewer_objects import Written
 
 SHELVED_S = 60.0
@@ -40,10 +43,13 @@ class Sizes:
     rows: int
     segments: tuple[int, ...]
     runs: int
+    warmings: int
 
 
-FULL = Sizes(400, 200, 512, (1, 10, 100), 5)
-QUICK = Sizes(20, 10, 64, (1, 3), 1)
+FULL = Sizes(400, 200, 512, (1, 10, 100), 5, WARMING)
+QUICK = Sizes(20, 10, 64, (1, 3), 1, 1)
+OWN = "own"
+"""The node's own view, of the CT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +61,13 @@ class Side:
 
 
 def cases(sizes: Sizes) -> list[str]:
-    return ["ct", *(f"seg-{number}" for number in sizes.segments)]
+    return ["ct", OWN, *(f"seg-{number}" for number in sizes.segments)]
 
 
 def written(sizes: Sizes, case: str) -> Written:
     """The objects of a case, made once."""
     name = f"viewer-{sizes.rows}-{sizes.slices}"
-    if case == "ct":
+    if case in ("ct", OWN):
         return viewer_objects.ct(CACHE / name / "ct", "ct", sizes.slices, sizes.rows)
     number = int(case.removeprefix("seg-"))
     folder = CACHE / name / f"{case}-{sizes.below}"
@@ -93,12 +99,13 @@ class Measuring:
 
     def measure(self, case: str, what: Written) -> None:
         """Rows of the table."""
-        found: dict[str, list[Opened]] = {}
-        for _ in range(self.runs):
-            for side, reader in self.readers.items():
-                one = reader.open(what.study)
-                found.setdefault(side, []).append(one)
-                print(f"{case} {side}: {one}", flush=True)
+        if case == OWN:
+            self._scroll(what.study.slices)
+            return
+        found = self._opened(case, what.study)
+        if OURS not in found:
+            self.table.fail(case, f"{OURS} did not show it")
+            return
         slices = what.study.slices
         if what.study.segmentation:
             name = f"SEG of {case.removeprefix('seg-')} segments on {slices} slices"
@@ -108,54 +115,87 @@ class Measuring:
         name = f"CT of {slices} slices: click →"
         self._add(f"{name} first slice", "first_s", found, Goal("Orthanc", 1 / 0.6))
         self._add(f"{name} all slices", "all_s", found, Goal("Orthanc", 1 / 0.7))
+
+    def _opened(self, case: str, study: Study) -> dict[str, list[Opened]]:
+        """By side, each in turn; a side that failed is not asked again."""
+        found: dict[str, list[Opened]] = {}
+        failed: set[str] = set()
+        for _ in range(self.runs):
+            for side, reader in self.readers.items():
+                if side in failed:
+                    continue
+                try:
+                    one = reader.open(study)
+                except Error as error:
+                    failed.add(side)
+                    self.table.fail(f"{case}, {side}", error.message)
+                    continue
+                found.setdefault(side, []).append(one)
+                print(f"{case} {side}: {one}", flush=True)
+        return found
+
+    def _scroll(self, slices: int) -> None:
         reader = self.readers[OURS]
         for key, said in (("ArrowDown", "next slice"), ("PageDown", "ten slices on")):
-            took = [one for _ in range(self.runs) for one in reader.scroll(slices, key)]
-            self.table.add(f"own view of {slices} slices: key → {said}", "s", {OURS: took}, SOON)
+            case = f"own view of {slices} slices: key → {said}"
+            try:
+                took = [one for _ in range(self.runs) for one in reader.scroll(slices, key)]
+            except Error as error:
+                self.table.fail(case, error.message)
+            else:
+                self.table.add(case, "s", {OURS: took}, SOON)
 
     def _add(self, case: str, field: str, found: dict[str, list[Opened]], goal: Goal) -> None:
         values = {side: [getattr(one, field) for one in all_of] for side, all_of in found.items()}
         self.table.add(case, "s", values, goal)
 
 
-def send(side: Side, what: Written) -> None:
-    """C-STORE, and the wait until what the node makes in the background is made."""
-    folder = what.files[0].parent
-    transfers.send(side.archive, folder, len(what.files))
+def prepare(side: Side, reader: Reader, studies: list[Written], warmings: int) -> None:
+    """Send by C-STORE what is measured, and let the browser know OHIF."""
+    warming = viewer_objects.ct(CACHE / "viewer-warming", "warming", 8, 64)
+    for what in (warming, *studies):
+        transfers.send(side.archive, what.files[0].parent, len(what.files))
+    print(f"{side.archive.name} has {len(studies)} studies", flush=True)
+    if warmings:
+        reader.warm(warming.study, warmings)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="little of all: no figures")
-    parser.add_argument("--only", help="one of: ct, seg-1, seg-10, seg-100")
+    parser.add_argument("--only", nargs="+", metavar="CASE", help="ct, own, seg-1, seg-10, seg-100")
     parser.add_argument("--runs", type=int, help="how often each is opened")
     parser.add_argument("--json", type=Path, help="where the table is also written")
     parser.add_argument("--folder", type=Path, help="where the files lie while it runs")
     given = parser.parse_args()
     sizes = QUICK if given.quick else FULL
-    names = [given.only] if given.only else cases(sizes)
+    names = given.only or cases(sizes)
+    if unknown := set(names) - set(cases(sizes)):
+        parser.error(f"no case {', '.join(sorted(unknown))}; there are {', '.join(cases(sizes))}")
     made = {name: written(sizes, name) for name in names}
-    warming = viewer_objects.ct(CACHE / "viewer-warming", "warming", 8, 64)
     table = Table()
     with (
         tempfile.TemporaryDirectory(prefix="wetread-bench-", dir=given.folder) as folder,
         sides(Path(folder)) as both,
         sync_playwright() as playwright,
     ):
+        studies = {what.study.uid: what for what in made.values()}
         readers = {}
         for side in both:
-            for what in (warming, *made.values()):
-                send(side, what)
-            name = side.archive.name
-            readers[name] = Reader(playwright, side.page, Path(folder) / f"profile-{name}")
-            readers[name].warm(warming.study)
-        time.sleep(1 if given.quick else SHELVED_S)
+            profile = Path(folder) / f"profile-{side.archive.name}"
+            reader = Reader(playwright, side.page, profile)
+            readers[side.archive.name] = reader
+            prepare(side, reader, list(studies.values()), 0 if names == [OWN] else sizes.warmings)
+        if not given.quick and names != [OWN]:
+            time.sleep(SHELVED_S)
         measuring = Measuring(readers, table, given.runs or sizes.runs)
-        for name, what in made.items():
-            measuring.measure(name, what)
+        for case, what in made.items():
+            measuring.measure(case, what)
+            if given.json:
+                table.save(given.json)
     print(f"\n{table.text()}")
-    if given.json:
-        table.save(given.json)
+    if table.failed:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

@@ -86,16 +86,18 @@ def _labels(slices: int, rows: int, segments: int) -> NDArray[np.uint8]:
     """Balls that lie beside each other, none touching."""
     labels = np.zeros((slices, rows, rows), np.uint8)
     across = max(1, round(segments ** (1 / 3) + 0.49))
-    at, row, column = np.mgrid[0:slices, 0:rows, 0:rows].astype(np.float32)
     step = np.array([slices, rows * 0.55, rows * 0.55]) / across
+    radius = step * 0.42
     for number in range(segments):
         place = np.array(np.unravel_index(number, (across, across, across)))
         middle = np.array([0, rows * 0.22, rows * 0.22]) + (place + 0.5) * step
-        distance = sum(
-            ((grid - centre) / (size * 0.42)) ** 2
-            for grid, centre, size in zip((at, row, column), middle, step, strict=True)
-        )
-        labels[distance < 1] = number + 1
+        first = np.maximum(np.floor(middle - radius).astype(int), 0)
+        last = np.minimum(np.ceil(middle + radius).astype(int) + 1, labels.shape)
+        box = tuple(slice(*ends) for ends in zip(first, last, strict=True))
+        grids = np.ogrid[box]
+        parts = zip(grids, middle, radius, strict=True)
+        distance = sum(((grid - centre) / size) ** 2 for grid, centre, size in parts)
+        labels[box][distance < 1] = number + 1
     return labels
 
 

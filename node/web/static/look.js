@@ -10,17 +10,12 @@ const canvas = document.getElementById("look-canvas");
 if (!look || !img) return;
 
 const FRAME_BYTES = 192 * 1024 * 1024;
-const MOST_OVERLAYS = 96;
-const AT_ONCE = 3;
-const AHEAD = 8;
-const BEHIND = 3;
-const PAGE = 10;
+const AT_ONCE = 2; // the node draws two at a time; the slice that is looked at is asked for beside them
 const base = look.dataset.base;
 const count = Number(look.dataset.count);
 const isGrey = look.dataset.grey === "1";
 const state = {
   index: Number(look.dataset.number) - 1,
-  direction: 1,
   window: look.dataset.low === undefined ? null
     : { low: Number(look.dataset.low), high: Number(look.dataset.high), negative: look.dataset.negative === "1" },
   objects: look.dataset.objects,
@@ -35,47 +30,7 @@ let stack = null;
 const by = (id) => document.getElementById(id);
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
-// --- what is loaded: the newest stay, up to a limit; who is not wanted any more is called off ---
-
-class Loads {
-  constructor(load, weigh, most) {
-    this.load = load; this.weigh = weigh; this.most = most;
-    this.there = new Map(); this.coming = new Map(); this.bytes = 0;
-  }
-
-  get(key) {
-    const found = this.there.get(key);
-    if (found !== undefined) { this.there.delete(key); this.there.set(key, found); }
-    return found;
-  }
-
-  ask(key) {
-    if (this.get(key) !== undefined) return Promise.resolve(this.get(key));
-    const known = this.coming.get(key);
-    if (known) return known.promise;
-    const control = new AbortController();
-    const promise = this.load(key, control.signal).then((made) => { this.keep(key, made); return made; })
-      .finally(() => this.coming.delete(key));
-    promise.catch(() => {});
-    this.coming.set(key, { promise, control });
-    return promise;
-  }
-
-  keep(key, made) {
-    this.there.set(key, made);
-    this.bytes += this.weigh(made);
-    for (const [oldest, one] of this.there) {
-      if (this.bytes <= this.most || oldest === key) break;
-      this.there.delete(oldest);
-      this.bytes -= this.weigh(one);
-      if (one && one.close) one.close();
-    }
-  }
-
-  only(wanted) {
-    for (const [key, one] of this.coming) if (!wanted.has(key)) one.control.abort();
-  }
-}
+// --- what is loaded ---
 
 async function answered(path, signal) {
   const answer = await fetch(path, { signal, cache: "no-store" });
@@ -106,9 +61,12 @@ async function loadPicture(key, signal) {
 
 const numbers = new Loads(loadNumbers, (one) => one.cells.byteLength, FRAME_BYTES);
 const pictures = new Loads(loadPicture, (one) => one.width * one.height * 4, FRAME_BYTES / 2);
-const overlays = new Loads(loadPicture, () => 1, MOST_OVERLAYS);
+const overlays = new Loads(loadPicture, (one) => one.width * one.height * 4, FRAME_BYTES);
+const travel = new Travel(count);
 
 const asksNumbers = () => isGrey && state.window !== null;
+const frameKey = (index) => (asksNumbers() ? index : pictureKey(index));
+const frames = () => (asksNumbers() ? numbers : pictures);
 const pictureKey = (index) => `${base}/${index + 1}/picture.webp?object=none&window=given&longest=1400`;
 function overlayKey(index) {
   if (!state.objects) return "";
@@ -151,7 +109,7 @@ function shade(frame) {
 // --- the picture: where the slice lies on the canvas ---
 
 function proportions() {
-  const one = stack && stack.slices[state.index];
+  const one = stack && stack.slices[drawnIndex() ?? state.index];
   if (!one) return img.width / img.height;
   const mm = one.mm || [1, 1];
   return (one.size[1] * mm[1]) / (one.size[0] * mm[0]);
@@ -165,13 +123,25 @@ function fitted() {
   return { left: (box.width - width) / 2 + state.x, top: (box.height - height) / 2 + state.y, width, height, box };
 }
 
+// The slice that is looked at; until it is there, the nearest that is.
+function drawnIndex() {
+  const { there } = frames();
+  for (let away = 0; away < count; away += 1) {
+    const sides = [state.index - away * travel.direction, state.index + away * travel.direction];
+    const found = sides.find((one) => there.has(frameKey(one)));
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
 function draw() {
-  const frame = asksNumbers() ? numbers.get(state.index) : pictures.get(pictureKey(state.index));
-  if (!frame) return false;
+  const index = drawnIndex();
+  if (index === undefined) return false;
+  const frame = frames().get(frameKey(index));
   let source = frame;
   if (asksNumbers()) {
     const { low, high, negative } = state.window;
-    const now = `${state.index} ${low} ${high} ${negative}`;
+    const now = `${index} ${low} ${high} ${negative}`;
     if (painted !== now) { shade(frame); painted = now; }
     source = plain;
   }
@@ -188,7 +158,7 @@ function draw() {
   pen.imageSmoothingEnabled = state.zoom < 8; // beyond, single pixels are what is looked for
   pen.imageSmoothingQuality = "high";
   pen.drawImage(source, place.left, place.top, place.width, place.height);
-  const over = state.shown && overlayKey(state.index) && overlays.get(overlayKey(state.index));
+  const over = state.shown && overlayKey(index) && overlays.get(overlayKey(index));
   if (over) {
     pen.globalAlpha = state.opacity;
     pen.imageSmoothingEnabled = true;
@@ -196,10 +166,19 @@ function draw() {
     pen.globalAlpha = 1;
   }
   img.style.visibility = "hidden";
-  look.dataset.drawn = String(state.index + 1);
-  look.dataset.over = over ? overlayKey(state.index) : "";
+  drawn(index, over ? overlayKey(index) : "");
   scaleBar(place);
-  return true;
+  return index === state.index;
+}
+
+// What is on the canvas is said: another slice than the one that is looked at is never taken for it.
+function drawn(index, over) {
+  const isExact = index === state.index;
+  const instead = by("look-instead");
+  instead.hidden = isExact;
+  instead.textContent = isExact ? "" : `slice ${index + 1} · ${state.index + 1} is loading`;
+  look.dataset.instead = isExact ? "" : String(index + 1);
+  if (isExact) Object.assign(look.dataset, { drawn: String(index + 1), over });
 }
 
 const LENGTHS_MM = [1, 2, 5, 10, 20, 50, 100, 200];
@@ -221,64 +200,88 @@ function later() { // one drawing a frame of the screen
 
 // --- which slice ---
 
-async function show() {
-  const { index } = state;
+let told = -1; // the slice that was last shown, or asked for
+
+function show() {
+  told = state.index;
+  broken.delete(told);
+  delete look.dataset.preloaded;
   say();
-  draw();
-  const wanted = asksNumbers() ? numbers.ask(index) : pictures.ask(pictureKey(index));
-  const over = state.shown && overlayKey(index) ? overlays.ask(overlayKey(index)) : null;
   callOff();
-  try {
-    await wanted;
-    if (index === state.index) { draw(); readAgain(); }
-    if (over) await over;
-    if (index === state.index) draw();
-    fault("");
-  } catch (error) {
-    if (index === state.index && error.name !== "AbortError") fault(`This slice cannot be shown: ${error.message}.`);
-  }
-  if (index === state.index) preload();
+  load();
+  if (draw()) { fault(""); readAgain(); }
 }
 
-function neighbours() {
-  const found = [state.index];
-  for (let step = 1; step <= AHEAD; step += 1) {
-    found.push(state.index + step * state.direction);
-    if (step <= BEHIND) found.push(state.index - step * state.direction);
-  }
-  return found.filter((one) => one >= 0 && one < count);
-}
+const near = () => travel.near(state.index).slice(0, Math.min(frames().fits(), overlays.fits()));
 
 function callOff() {
-  const near = neighbours();
-  numbers.only(new Set(near));
-  pictures.only(new Set(near.map(pictureKey)));
-  overlays.only(new Set(near.map(overlayKey)));
+  const wanted = near();
+  numbers.only(new Set(wanted));
+  pictures.only(new Set(wanted.map(pictureKey)));
+  overlays.only(new Set(wanted.map(overlayKey)));
 }
 
-async function preload() {
-  const from = state.index;
-  const queue = neighbours();
-  const worker = async () => {
-    while (queue.length && from === state.index) {
-      const next = queue.shift();
-      try {
-        await (asksNumbers() ? numbers.ask(next) : pictures.ask(pictureKey(next)));
-        if (state.shown && overlayKey(next)) await overlays.ask(overlayKey(next));
-      } catch { /* it is told of when it is looked at */ }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, worker));
-  if (from === state.index) look.dataset.preloaded = String(from + 1);
+// --- what is loaded next: the slice that is looked at, those that the hand goes to, each tenth ---
+
+const loading = new Set();
+const broken = new Set(); // not asked for again before they are looked at
+
+const isThere = (index) => frames().there.has(frameKey(index));
+const hasOver = (index) => !state.shown || !overlayKey(index) || overlays.there.has(overlayKey(index));
+
+function load() {
+  const wanted = near();
+  const left = wanted.filter((one) => !broken.has(one) && !(isThere(one) && hasOver(one)));
+  if (!left.length) look.dataset.preloaded = String(state.index + 1);
+  const rest = travel.far(state.index).filter((one) => !broken.has(one) && !isThere(one));
+  const next = [...left, ...(frames().hasRoom() ? rest : [])].filter((one) => !loading.has(sliceKey(one)));
+  for (const one of next) {
+    if (loading.size >= (one === state.index ? AT_ONCE + 1 : AT_ONCE)) return;
+    fetched(one, wanted.includes(one));
+  }
 }
 
+const sliceKey = (index) => `${frameKey(index)} ${state.shown ? overlayKey(index) : ""}`;
+
+async function fetched(index, withOver) {
+  const key = sliceKey(index);
+  loading.add(key);
+  try {
+    const frame = frames().ask(frameKey(index));
+    const over = withOver && !hasOver(index) ? overlays.ask(overlayKey(index)) : null;
+    await frame;
+    arrived(index);
+    if (over) await over;
+    arrived(index);
+  } catch (error) {
+    if (error.name !== "AbortError") failed(index, error);
+  }
+  loading.delete(key);
+  load();
+}
+
+function arrived(index) {
+  if (index === state.index) fault("");
+  if (index === state.index || look.dataset.instead || !look.dataset.drawn) draw();
+  if (index === state.index) readAgain();
+}
+
+function failed(index, error) {
+  broken.add(index);
+  if (index === state.index) fault(`This slice cannot be shown: ${error.message}.`);
+}
+
+// Many steps between two pictures of the screen are one.
+let turning = 0;
 function go(index) {
   const to = clamp(index, 0, count - 1);
   if (to === state.index) return;
-  state.direction = to > state.index ? 1 : -1;
+  travel.move(state.index, to, performance.now());
   state.index = to;
-  show();
   address();
+  if (turning) return;
+  show();
+  turning = requestAnimationFrame(() => { turning = 0; if (told !== state.index) show(); });
 }
 
 // Another series, at the same place: a picture of the node, once the hand rests.
@@ -348,7 +351,7 @@ function setWindow(found) {
     const same = one && (found ? one.low !== undefined && short(one.low) === short(found.low) && short(one.high) === short(found.high) : one.low === undefined);
     if (same) link.setAttribute("aria-current", "true"); else link.removeAttribute("aria-current");
   }
-  if (draw()) address(); else show().then(address);
+  show(); address();
 }
 
 const written = (value) => (Math.abs(value) >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(3)))).replace("-", "−");
@@ -415,7 +418,7 @@ function read(clientX, clientY) {
   const one = stack && stack.slices[state.index];
   const across = (clientX - place.box.left - place.left) / place.width;
   const down = (clientY - place.box.top - place.top) / place.height;
-  at.hidden = !one || across < 0 || across >= 1 || down < 0 || down >= 1;
+  at.hidden = !one || Boolean(look.dataset.instead) || across < 0 || across >= 1 || down < 0 || down >= 1;
   if (at.hidden) return;
   const row = Math.floor(down * one.size[0]);
   const column = Math.floor(across * one.size[1]);

@@ -77,6 +77,11 @@ class Page:
         """Until an expression holds."""
         until(lambda: self.run(condition), told=lambda: condition)
 
+    def press(self, key: str) -> None:
+        """A key of the page's own: nothing that the browser itself would act on."""
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=key)
+
     def dress(self, scheme: str) -> None:
         """As whoever prefers it sees the page: light or dark."""
         preferred = [{"name": "prefers-color-scheme", "value": scheme}]

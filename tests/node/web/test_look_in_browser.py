@@ -45,11 +45,6 @@ def page(site: Site, one: Chest, tmp_path: Path) -> Iterator[browser.Page]:
         yield opened
 
 
-def press(page: browser.Page, key: str) -> None:
-    for kind in ("keyDown", "keyUp"):
-        page.call("Input.dispatchKeyEvent", type=kind, key=key)
-
-
 def strike(page: browser.Page, key: str, code: int, text: str = "") -> None:
     """A key that the browser itself acts on."""
     more = {"text": text} if text else {}
@@ -93,7 +88,7 @@ def test_wheel_and_keys_go_through_the_slices_and_the_address_follows(page: brow
     for key, slice_ in (
         ("ArrowUp", 15), ("PageDown", 25), ("End", 30), ("ArrowDown", 30), ("Home", 1),
     ):  # fmt: skip
-        press(page, key)
+        page.press(key)
         page.wait(f"{SHOWN} === '{slice_}'")
     page.wait("location.search.includes('slice=1&')")
     assert "slice 1 of 30" in page.run("document.querySelector('h1').textContent")
@@ -112,7 +107,7 @@ def test_by_keys_alone_one_comes_from_the_list_to_the_next_slice_of_the_finding(
     drawn = "document.getElementById('look')?.dataset"
     page.wait(f"{drawn}?.drawn && {drawn}?.over")
     opened = int(page.run(SHOWN))
-    press(page, "ArrowDown")
+    page.press("ArrowDown")
     page.wait(f"{SHOWN} === '{opened + 1}'")
     assert page.complaints == []
 
@@ -120,12 +115,12 @@ def test_by_keys_alone_one_comes_from_the_list_to_the_next_slice_of_the_finding(
 def test_the_overlay_is_shown_hidden_and_outlined_by_keys(page: browser.Page) -> None:
     filled = page.run(RED)
     assert filled > 500
-    press(page, "o")
+    page.press("o")
     page.wait(f"{OVER} === ''")
     assert page.run(RED) == 0
-    press(page, "o")
+    page.press("o")
     page.wait(f"{OVER} !== ''")
-    press(page, "f")
+    page.press("f")
     page.wait(f"{OVER}.includes('outlined')")
     assert page.run(RED) > 0
     page.run("document.querySelector('[data-entry$=\".1\"]').click()")
@@ -142,10 +137,10 @@ def test_dragging_sets_the_window_and_a_number_chooses_one(page: browser.Page) -
     mouse(page, "mouseMoved", x + 60, y + 30, button="left", buttons=1)
     mouse(page, "mouseReleased", x + 60, y + 30, button="left", clickCount=1)
     page.wait(f"{said} !== {before!r}")
-    press(page, "1")
+    page.press("1")
     page.wait(f"{said} === '−160 to 240 HU'")
-    press(page, "+")
-    press(page, "0")
+    page.press("+")
+    page.press("0")
     assert page.complaints == []
 
 
