@@ -6,7 +6,7 @@ const MOST_AHEAD = 32;
 const BEHIND = 3;
 const PAGE = 10;
 const PAGES = 3;
-const FAST = 20; // slices a second: of those ahead, each fourth is loaded first
+const MOST_STEP = 8;
 const RESTED_MS = 400; // after so long without a step the hand has stopped
 
 // The newest stay, up to a limit; who is not wanted any more is called off.
@@ -54,17 +54,23 @@ class Loads {
 
   // Whoever comes back to a slice at once asks for it anew: what was called off does not come.
   only(wanted) {
-    for (const [key, one] of this.coming) {
-      if (wanted.has(key)) continue;
-      this.coming.delete(key);
-      one.control.abort();
-    }
+    for (const key of this.coming.keys()) if (!wanted.has(key)) this.off(key);
+  }
+
+  off(key) {
+    const one = this.coming.get(key);
+    this.coming.delete(key);
+    if (one) one.control.abort();
   }
 }
 
 // How the hand goes through the slices, and which of them are wanted next.
 class Travel {
-  constructor(count) { this.count = count; this.direction = 1; this.stride = 1; this.speed = 0; this.at = 0; }
+  constructor(count) {
+    this.count = count; this.direction = 1; this.stride = 1;
+    this.speed = 0; this.at = 0; // slices a second, and when the last step was
+    this.takes = 0.05; // seconds until a slice is loaded
+  }
 
   move(from, to, now) {
     const passed = now - this.at;
@@ -75,17 +81,20 @@ class Travel {
     this.at = now;
   }
 
+  loaded(seconds) { this.takes = 0.8 * this.takes + 0.2 * seconds; }
+
   // In the order in which they are loaded: where the next steps lead, then what lies between; nothing
-  // is called off that lies so near.
+  // is called off that lies so near. Of what a hand passes faster than it is loaded, each nth comes first.
   near(index) {
     const ahead = Math.min(Math.round(AHEAD + this.speed / 2), MOST_AHEAD);
     const behind = BEHIND + Math.round(this.speed / 10);
     const found = [index];
     const on = (step) => found.push(index + step * this.direction);
     if (this.stride > 1) for (let time = 1; time <= PAGES; time += 1) on(time * this.stride);
-    if (this.speed > FAST) for (let step = 4; step <= ahead; step += 4) on(step);
-    for (let step = 1; step <= ahead; step += 1) { on(step); if (step <= BEHIND) on(-step); }
-    for (let step = BEHIND + 1; step <= behind; step += 1) on(-step);
+    const each = Math.min(Math.ceil(this.speed * this.takes), MOST_STEP);
+    for (let step = 1; step <= ahead && each > 1; step += 1) if ((index + step * this.direction) % each === 0) on(step);
+    for (let step = 1; step <= ahead; step += 1) { on(step); if (step <= BEHIND && !this.speed) on(-step); }
+    for (let step = 1; step <= behind; step += 1) on(-step);
     for (let time = 1; time <= PAGES; time += 1) { on(time * PAGE); on(-time * PAGE); }
     return this.inside(found);
   }

@@ -223,7 +223,7 @@ function callOff() {
 
 // --- what is loaded next: the slice that is looked at, those that the hand goes to, each tenth ---
 
-const loading = new Set();
+const loading = new Map(); // which slices, by what is asked for
 const broken = new Set(); // not asked for again before they are looked at
 
 const isThere = (index) => frames().there.has(frameKey(index));
@@ -236,16 +236,26 @@ function load() {
   const rest = travel.far(state.index).filter((one) => !broken.has(one) && !isThere(one));
   const next = [...left, ...(frames().hasRoom() ? rest : [])].filter((one) => !loading.has(sliceKey(one)));
   for (const one of next) {
-    if (loading.size >= (one === state.index ? AT_ONCE + 1 : AT_ONCE)) return;
+    if (one === state.index && loading.size > AT_ONCE) giveWay(wanted);
+    else if (one !== state.index && loading.size >= AT_ONCE) return;
     fetched(one, wanted.includes(one));
   }
+}
+
+// The slice that is looked at does not wait: what is wanted last, or no more, is called off for it.
+function giveWay(wanted) {
+  const rank = (one) => (wanted.includes(one) ? wanted.indexOf(one) : Infinity);
+  const last = [...loading.values()].reduce((one, other) => (rank(other) > rank(one) ? other : one));
+  frames().off(frameKey(last));
+  overlays.off(overlayKey(last));
 }
 
 const sliceKey = (index) => `${frameKey(index)} ${state.shown ? overlayKey(index) : ""}`;
 
 async function fetched(index, withOver) {
   const key = sliceKey(index);
-  loading.add(key);
+  const begun = performance.now();
+  loading.set(key, index);
   try {
     const frame = frames().ask(frameKey(index));
     const over = withOver && !hasOver(index) ? overlays.ask(overlayKey(index)) : null;
@@ -253,6 +263,7 @@ async function fetched(index, withOver) {
     arrived(index);
     if (over) await over;
     arrived(index);
+    travel.loaded((performance.now() - begun) / 1000);
   } catch (error) {
     if (error.name !== "AbortError") failed(index, error);
   }
