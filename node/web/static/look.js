@@ -10,7 +10,7 @@ const canvas = document.getElementById("look-canvas");
 if (!look || !img) return;
 
 const FRAME_BYTES = 192 * 1024 * 1024;
-const AT_ONCE = 2; // the node draws two at a time; the slice that is looked at is asked for beside them
+const AT_ONCE = 4; // of six connections: the page's events and the slice that is looked at have the others
 const base = look.dataset.base;
 const count = Number(look.dataset.count);
 const isGrey = look.dataset.grey === "1";
