@@ -6,16 +6,20 @@ import gc
 import os
 import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import httpx
+import httpx._transports.default as httpx_transports
 import pytest
 from pynetdicom.association import Association
 
 from node.demo.phantom import ChestPhantom
 from node.dimse.wakeups import Pause
+from storage import database as databases
 from storage.database import Database, open_database
-from tests import log_lines, longest
+from tests import log_lines, longest, new_databases
 from tests.peers import Orthanc, running_orthanc
 
 pytest_plugins = ("pytester", "tests.postgres")
@@ -33,6 +37,21 @@ gc.set_threshold(20_000, 20, 50)
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = longest.first(items)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_databases_are_copies() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(databases, "_migrate", new_databases.by_copying)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def authorities_are_read_once() -> Iterator[None]:
+    """Every client of httpx reads all of this machine's, also where nothing is encrypted."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(httpx_transports, "create_ssl_context", cache(httpx.create_ssl_context))
+        yield
 
 
 @pytest.fixture(autouse=True)

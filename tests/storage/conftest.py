@@ -8,8 +8,10 @@ from uuid import uuid4
 
 import pytest
 
+from storage import database as databases
 from storage.database import Database, open_database
 from storage.instances import InstanceStore
+from tests import new_databases
 from tests.postgres import TEMPLATE, Postgres
 
 
@@ -43,8 +45,9 @@ def make_url(
 
 
 @pytest.fixture
-def empty_url(make_url: Callable[[bool], str]) -> str:
-    """A database that nobody has opened yet."""
+def empty_url(make_url: Callable[[bool], str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """A database that nobody has opened yet, and that the migrations will make."""
+    monkeypatch.setattr(databases, "_migrate", new_databases.by_migrations)
     return make_url(False)
 
 

@@ -1,5 +1,5 @@
 """The web application's site."""
 
-from tests.node.web.conftest import empty_database, site
+from tests.node.web.conftest import site
 
-__all__ = ["empty_database", "site"]
+__all__ = ["site"]

@@ -22,29 +22,15 @@ from tests.node.web.sites import PARTS, START, Site
 from tests.trails import KeptTrail
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """A database file with all tables: made once, since that takes longer than most tests here."""
-    return empty(tmp_path_factory.mktemp("empty"))
-
-
 @pytest.fixture
-def site(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
-    with served(tmp_path, empty_database) as made:
+def site(tmp_path: Path) -> Iterator[Site]:
+    with served(tmp_path) as made:
         yield made
 
 
-def empty(folder: Path) -> bytes:
-    """The bytes of a database with all tables."""
-    path = folder / "empty.db"
-    open_database(f"sqlite:///{path}").close()
-    return path.read_bytes()
-
-
 @contextmanager
-def served(tmp_path: Path, empty_database: bytes) -> Iterator[Site]:
+def served(tmp_path: Path) -> Iterator[Site]:
     """The application over a database in a folder."""
-    (tmp_path / "w.db").write_bytes(empty_database)
     database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
     results = ResultStore(tmp_path / "results")
     woken: list[str] = []

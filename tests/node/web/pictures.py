@@ -55,7 +55,7 @@ def main(folder: Path) -> None:
 @contextmanager
 def _opened(place: Path) -> Iterator[tuple[Site, Page]]:
     (place / "ct").mkdir()
-    with conftest.served(place, conftest.empty(place)) as site:
+    with conftest.served(place) as site:
         ChestPhantom.small().write(place / "ct")
         fill(site, min((place / "ct").iterdir()))
         for part in PARTS:
