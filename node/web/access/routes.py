@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from fastapi import FastAPI
-from fastapi.routing import RouteContext, iter_route_contexts
+from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from starlette.routing import BaseRoute, Mount
 
 from node.web.access.roles import Guarded, Need, Needed, Open
@@ -47,7 +47,8 @@ def _of(routes: list[BaseRoute], above: str) -> Iterator[NamedRoute]:
 
 
 def _methods(route: RouteContext, path: str) -> Iterator[NamedRoute]:
-    app = getattr(route.original_route, "app", route.original_route)
+    of_fastapi = isinstance(route.original_route, APIRoute)
+    app = None if of_fastapi else getattr(route.original_route, "app", route.original_route)
     if isinstance(app, Guarded):
         needed: Mapping[str, Need] = dict.fromkeys(route.methods or ("*",), app.need)
     elif isinstance(found := getattr(app, "needs", None), Mapping):
