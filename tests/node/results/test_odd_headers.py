@@ -128,8 +128,9 @@ def check(
 
 SPATIAL = frozenset({"ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing"})
 FEW = settings(
-    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
+MANY = settings(FEW, max_examples=100, derandomize=False)
 
 
 @FEW
@@ -157,6 +158,22 @@ def test_no_value_of_a_pet_stops_its_report_or_changes_its_numbers(
 ) -> None:
     outcome = check("pet", *change)
     assert outcome.verdict is not Verdict.FAILED
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@MANY
+@given(_changes(KEYWORDS))
+def test_no_value_of_many_stops_the_report_of_a_ct(change: tuple[str, bytes, bytes]) -> None:
+    check("ct", *change)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@MANY
+@given(_changes(OF_PET))
+def test_no_value_of_many_stops_the_report_of_a_pet(change: tuple[str, bytes, bytes]) -> None:
+    assert check("pet", *change).verdict is not Verdict.FAILED
 
 
 @pytest.mark.parametrize("keyword", ["RadionuclideCodeSequence", "DecayFactor"])
