@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from analyzers.anatomy.chest_air import ChestAir, find_chest_air
 from analyzers.grid.balls import Mask, Spacing, dilate, opened
-from analyzers.grid.binary import box_of, filled_plane
+from analyzers.grid.binary import box_of, filled_plane, sizes_of
 from analyzers.grid.growing import NEVER, Growing
 from analyzers.grid.hounsfield import Hounsfield, part_of
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
@@ -68,17 +68,25 @@ def airway_tree(hu: Hounsfield, spacing_mm: Spacing) -> AirwayTree | None:
     smooth = np.empty(part.shape, np.float32)
     for z, plane in enumerate(smooth):
         plane[:] = _smoothed(part[z], spacing_mm)
-    near = dilate(central | chest.lungs, SURROUNDINGS_MM, grid.spacing_mm)
-    allowed = _enlarged(near, grid, hu.shape)[window]
-    seed = _enlarged(central, grid, hu.shape)[window] & (smooth < THRESHOLDS_HU[0])
+    seed = _enlarged(central, grid, window)
+    _keep_below(seed, smooth, THRESHOLDS_HU[0])
     if not seed.any():
         return None
+    allowed = _enlarged(
+        dilate(central | chest.lungs, SURROUNDINGS_MM, grid.spacing_mm), grid, window
+    )
+    levels = _first_passed(smooth, allowed)
+    dark = allowed
+    _keep_below(dark, smooth, float(np.median(mean[chest.lungs])) - BELOW_LUNG_HU)
+    ranks = _ranks(smooth, dark, spacing_mm)
+    del smooth, dark, allowed  # the widest of all, and what follows needs none of them
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    lumen, threshold = _grown(smooth, seed, allowed, voxel_ml)
-    dark = allowed & (smooth < float(np.median(mean[chest.lungs])) - BELOW_LUNG_HU)
-    tree = _with_thin_bronchi(smooth, lumen, dark, spacing_mm)
+    lumen, threshold = _grown(levels, seed, voxel_ml)
+    del levels, seed
+    _add_thin_bronchi(lumen, ranks, spacing_mm)
+    del ranks
     out = np.zeros(hu.shape, bool)
-    out[window] = _to_the_wall(smooth, _filled(tree), spacing_mm)
+    out[window] = _to_the_wall(part, _filled(lumen), spacing_mm)
     return AirwayTree(out, threshold)
 
 
@@ -113,12 +121,18 @@ def _window(mask: Mask, grid: CoarseGrid, shape: tuple[int, ...]) -> tuple[slice
     )
 
 
-def _enlarged(mask: Mask, grid: CoarseGrid, shape: tuple[int, ...]) -> Mask:
+def _enlarged(mask: Mask, grid: CoarseGrid, window: tuple[slice, ...]) -> Mask:
     labels = mask.view(np.uint8)
-    fine = np.empty(shape, bool)
-    for z, plane in enumerate(fine):
-        plane[:] = grid.nearest_plane(labels, z)
+    fine = np.empty([part.stop - part.start for part in window], bool)
+    for z, plane in enumerate(fine, window[0].start):
+        plane[:] = grid.nearest_plane(labels, z, (window[1], window[2]))
     return fine
+
+
+def _keep_below(mask: Mask, smooth: NDArray[np.float32], limit_hu: float) -> None:
+    """Clear a mask, in place, where the values reach a limit."""
+    for plane, values in zip(mask, smooth, strict=True):
+        plane &= values < limit_hu
 
 
 def _smoothed(plane: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float32]:
@@ -127,11 +141,12 @@ def _smoothed(plane: NDArray[np.int16], spacing_mm: Spacing) -> NDArray[np.float
     return np.asarray(smooth, np.float32)
 
 
-def _grown(
-    smooth: NDArray[np.float32], seed: Mask, allowed: Mask, voxel_ml: float
-) -> tuple[Mask, int]:
-    """The region under the last threshold that added no more than a bronchus would."""
-    region = Growing(_first_passed(smooth, allowed), seed)
+def _grown(levels: NDArray[np.uint8], seed: Mask, voxel_ml: float) -> tuple[Mask, int]:
+    """The region under the last threshold that added no more than a bronchus would.
+
+    levels: as ``_first_passed`` gives them.
+    """
+    region = Growing(levels, seed)
     region.spread(0)
     reached = THRESHOLDS_HU[0]
     for number, threshold in enumerate(THRESHOLDS_HU[1:], 1):
@@ -155,19 +170,19 @@ def _first_passed(smooth: NDArray[np.float32], allowed: Mask) -> NDArray[np.uint
 # --- thin bronchi ---------------------------------------------------------------------------------
 
 
-def _with_thin_bronchi(
-    smooth: NDArray[np.float32], lumen: Mask, dark: Mask, spacing_mm: Spacing
-) -> Mask:
-    """The tree with joined twigs: darker than the lung, and than their surroundings in a plane."""
+def _add_thin_bronchi(tree: Mask, ranks: NDArray[np.uint8], spacing_mm: Spacing) -> None:
+    """Add joined twigs, in place: darker than the lung, and than their surroundings in a plane.
+
+    ranks: as ``_ranks`` gives them.
+    """
     most = LARGEST_TWIG_ML * 1000.0 / float(np.prod(spacing_mm))
-    ranks = _ranks(smooth, dark, spacing_mm)
-    tree = lumen
     for number in range(len(RESIDUES_HU)):
         region = Growing(ranks, tree)
         added = region.spread(number)
         assert added is not None
-        tree = tree | _small(region.mask_of(added), most)
-    return tree
+        mask = region.mask_of(added)
+        del region
+        tree |= _small(mask, most)
 
 
 def _small(mask: Mask, most: float) -> Mask:
@@ -175,17 +190,22 @@ def _small(mask: Mask, most: float) -> Mask:
     out = np.zeros(mask.shape, bool)
     if (box := box_of(mask)) is not None:
         bodies = cc3d.connected_components(np.ascontiguousarray(mask[box]), connectivity=26)
-        small = np.bincount(bodies[mask[box]]) <= most
+        small = sizes_of(bodies) <= most
         small[0] = False
-        out[box] = small[bodies]
+        for plane, found in zip(out[box], bodies, strict=True):
+            plane[:] = small[found]
     return out
 
 
-def _to_the_wall(smooth: NDArray[np.float32], tree: Mask, spacing_mm: Spacing) -> Mask:
+def _to_the_wall(hu: Hounsfield, tree: Mask, spacing_mm: Spacing) -> Mask:
     """Wide airways grown by a voxel, up to half-way between air and wall."""
     wide = opened(tree, WIDE_MM, spacing_mm)
-    rim = dilate(wide, 1.01 * max(spacing_mm[1:]), spacing_mm) & (smooth < WALL_HU)
-    return tree | rim
+    rim = dilate(wide, 1.01 * max(spacing_mm[1:]), spacing_mm)
+    for z, plane in enumerate(rim):
+        if plane.any():
+            plane &= _smoothed(hu[z], spacing_mm) < WALL_HU
+    rim |= tree
+    return rim
 
 
 def _ranks(smooth: NDArray[np.float32], dark: Mask, spacing_mm: Spacing) -> NDArray[np.uint8]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.grid.balls import Mask, Spacing, dilate, opened, within
-from analyzers.grid.binary import box_of
+from analyzers.grid.binary import bodies, box_of, sizes_of
 from analyzers.grid.hounsfield import Hounsfield, part_of
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 from analyzers.grid.texture import local_mean_and_spread
@@ -71,6 +71,7 @@ def bone_mask(hu: Hounsfield, spacing_mm: Spacing) -> Mask:
         smooth = _smoothed(hu[z], spacing_mm)
         plane[:] = (smooth > coarse.low_hu) & (coarse.grid.plane(coarse.allowed, z) > 0.5)
         compact.append(z * plane.size + np.flatnonzero((smooth > COMPACT_HU) & plane))
+    del coarse
     _keep_joined_to_compact(bone, np.concatenate(compact), hu, spacing_mm)
     for z, plane in enumerate(bone):
         if plane.any():
@@ -136,8 +137,8 @@ def _keep_joined_to_compact(
     if whole is None:
         return
     voxel_ml = float(np.prod(spacing_mm)) / 1000.0
-    labels = cc3d.connected_components(np.ascontiguousarray(low[whole]), connectivity=26)
-    size_ml = np.bincount(labels[low[whole]]) * voxel_ml
+    labels = bodies(low[whole], LEAST_BONE_ML / voxel_ml - 1, connectivity=26)
+    size_ml = sizes_of(labels) * voxel_ml
     place = np.unravel_index(compact, low.shape)
     seeds = labels[tuple(one - part.start for one, part in zip(place, whole, strict=True))]
     seeds_ml = np.bincount(seeds, minlength=len(size_ml)) * voxel_ml

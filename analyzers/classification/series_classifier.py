@@ -165,11 +165,12 @@ def localizer(volume: Volume) -> list[_Opinion]:
 def contrast_agent(volume: Volume) -> list[_Opinion]:
     """On axial CT of the trunk by uniform bright structures; else by the header, if it tells."""
     from analyzers.anatomy.body import contrast_ml, foreground
+    from analyzers.grid.value_planes import ValuePlanes
 
     said = volume.facts.contrast if volume.facts else None
     trunk = {Region.CHEST, Region.ABDOMEN}
     if _readable_ct(volume) and trunk & set(shares(cross_sections(volume))):
-        values = volume.values(np.float32)
+        values = ValuePlanes(volume)
         seen = contrast_ml(values, foreground(values, "CT", volume.valid), volume.voxel_ml)
         answer = concepts.YES if seen > VESSEL_ML else concepts.NO
         return [_Opinion(answer, None, f"the largest uniform bright structure has {seen:.0f} mL")]

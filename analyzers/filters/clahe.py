@@ -9,7 +9,7 @@ the result keeps the source's units and range; CPU and CUDA run the same torch c
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ from analyzers.contract import (
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats, Sizes
 from analyzers.threads import for_each
+
+if TYPE_CHECKING:
+    from analyzers.grid.field import MirroredPlanes
 
 BINS = 1024
 SHARE_BELOW, SHARE_ABOVE = 0.001, 0.999
@@ -85,16 +88,23 @@ class Clahe:
         NotApplicable
             The series holds no image.
         """
-        from analyzers.grid import field
+        from analyzers.filters.slabs import in_slabs
+        from analyzers.grid.field import MirroredPlanes
 
         derived.require_image(volume)
-        values = field.mirrored_values(volume)
+        slices = MirroredPlanes(volume)
         low, high = parameters.low, parameters.high
         if low >= high:
-            low, high = grey_range(values)
-        if low < high:
-            tiles = tiles_of(volume, parameters)
-            values = equalized(values, tiles, (low, high), parameters.clip_limit, self.device)
+            low, high = grey_range(slices)
+        tiles = tiles_of(volume, parameters)
+
+        def even(values: Floats) -> Floats:
+            if low >= high:
+                return values
+            return equalized(values, tiles, (low, high), parameters.clip_limit, self.device)
+
+        reach = len(slices) if tiles[0] else 0
+        values = in_slabs(volume, slices, even, reach=reach, device=self.device)
         return derived.derived(
             volume,
             values,
@@ -107,10 +117,11 @@ class Clahe:
         )
 
 
-def grey_range(values: Floats) -> tuple[float, float]:
+def grey_range(slices: MirroredPlanes) -> tuple[float, float]:
     """The quantiles 0.1 % and 99.9 % of at most about a million voxels, evenly spread."""
-    step = max(1, round((values.size / 1e6) ** (1 / 3)))
-    low, high = np.quantile(values[::step, ::step, ::step], (SHARE_BELOW, SHARE_ABOVE))
+    step = max(1, round((float(np.prod(slices.shape)) / 1e6) ** (1 / 3)))
+    some = np.stack([slices[z][::step, ::step] for z in range(0, len(slices), step)])
+    low, high = np.quantile(some, (SHARE_BELOW, SHARE_ABOVE), overwrite_input=True)
     return float(low), float(high)
 
 

@@ -16,7 +16,7 @@ from analyzers.contract import (
     Parameter,
     Volume,
 )
-from analyzers.grid.whole_values import has_whole_values, whole
+from analyzers.grid.whole_values import has_whole_values, narrowed, whole
 
 Sizes = tuple[int, int, int]
 Floats = NDArray[np.float32]
@@ -68,6 +68,7 @@ def derived(
     volume.blank_padding(values)
     if volume.valid is not None:
         remarks += " Padding is left out."
-    if has_whole_values(volume) and not np.issubdtype(values.dtype, np.integer):
-        values = whole(values)
+    if has_whole_values(volume):
+        is_whole = np.issubdtype(values.dtype, np.integer)
+        values = narrowed(values) if is_whole else whole(values)
     return Findings(items=(DerivedImage(values, title, derivation, remarks),))

@@ -66,11 +66,16 @@ class MeanFilter:
         NotApplicable
             The series holds no image.
         """
-        from analyzers.grid import field
+        from analyzers.filters.slabs import smoothed_in_slabs
 
         derived.require_image(volume)
         sizes = derived.window_in_voxels(volume, parameters.size_mm, parameters.dimensions)
-        values = field.smoothed(volume, lambda image: averaged(image, sizes, self.device))
+        values = smoothed_in_slabs(
+            volume,
+            lambda image: averaged(image, sizes, self.device),
+            reach=sizes[0] // 2,
+            device=self.device,
+        )
         return derived.derived(
             volume,
             values,

@@ -29,7 +29,6 @@ from analyzers.contract import (
 )
 from analyzers.filters import derived, rank_network
 from analyzers.filters.derived import Sizes
-from analyzers.grid.whole_values import has_whole_values, whole
 from analyzers.threads import bands, for_each
 
 MOST_VOXELS = 343
@@ -97,10 +96,10 @@ class MedianFilter:
 
 def _values(volume: Volume) -> NDArray[Any]:
     """int16 where nothing is lost by it: twice as many voxels an instruction."""
-    from analyzers.grid import field
+    from analyzers.filters.slabs import in_slabs
+    from analyzers.grid.field import MirroredPlanes
 
-    values: NDArray[Any] = field.mirrored_values(volume)
-    return whole(values) if has_whole_values(volume) else values
+    return in_slabs(volume, MirroredPlanes(volume), lambda values: values)
 
 
 def median_on_cpu(values: NDArray[Any], sizes: Sizes) -> NDArray[Any]:

@@ -9,8 +9,9 @@ their distances. The image is mirrored at its edge for patches; voxels outside h
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from analyzers.filters.mean import box_on_cpu, box_on_device
 from analyzers.filters.wavelet_denoise import noise_deviation
 from analyzers.threads import bands, for_each
 from analyzers.transfers import fetched, sent
+
+if TYPE_CHECKING:
+    from analyzers.grid.field import MirroredPlanes
 
 MOST_SHIFTS = 1500
 SLAB = 4
@@ -91,7 +95,8 @@ class NonLocalMeans:
         NotApplicable
             The series holds no image.
         """
-        from analyzers.grid import field
+        from analyzers.grid.field import MirroredPlanes
+        from analyzers.grid.whole_values import Gathered
 
         derived.require_image(volume)
         dimensions = parameters.dimensions
@@ -102,13 +107,19 @@ class NonLocalMeans:
                 f"search_mm is {parameters.search_mm:g}: {derived.in_words(search)} in this "
                 f"series, at most {MOST_SHIFTS} in all are accepted"
             )
-        values = field.mirrored_values(volume)
-        sigma = parameters.sigma or estimated_noise(values)
+        slices = MirroredPlanes(volume)
+        middle = len(slices) // 2
+        sigma = parameters.sigma or estimated_noise(slices[middle : middle + 1])
+        out = Gathered(volume)
         if sigma > 0:
-            values = denoised(values, patch, search, (sigma, parameters.strength), self.device)
+            noise = (sigma, parameters.strength)
+            denoise(slices, patch, search, noise, self.device, out.put)
+        else:
+            for z in range(len(slices)):
+                out.put(slice(z, z + 1), slices[z : z + 1])
         return derived.derived(
             volume,
-            values,
+            out.values,
             f"Non-local means {parameters.search_mm:g} mm {dimensions}",
             codes.SMOOTHING,
             f"Non-local means, patches of {derived.in_words(patch)}, search in "
@@ -139,19 +150,31 @@ def denoised(
     patch, search: odd, in voxels. noise: its standard deviation, and h as a multiple of it.
     """
     out = np.empty_like(values)
+    denoise(values, patch, search, noise, device, out.__setitem__)
+    return out
+
+
+def denoise(
+    values: Floats | MirroredPlanes,
+    patch: Sizes,
+    search: Sizes,
+    noise: tuple[float, float],
+    device: str,
+    put: Callable[[slice, Floats], object],
+) -> None:
+    """As ``denoised``, some slices at a time, from any thread. put: takes them."""
     reach = search[0] // 2 + patch[0] // 2
 
     def slab(places: slice) -> None:
         first = max(places.start - reach, 0)
         around = values[first : places.stop + reach]
         done = _means(around, patch, search, noise, device)
-        out[places] = done[places.start - first : places.stop - first]
+        put(places, done[places.start - first : places.stop - first])
         one_more()
 
     slabs = bands(len(values), 1 if reach == 0 else SLAB)
     one_more = counting(len(slabs))
     for_each(slab, slabs, torch_on_device=device)
-    return out
 
 
 def _means(

@@ -62,15 +62,19 @@ class UnsharpMask:
         NotApplicable
             The series holds no image.
         """
-        from analyzers.grid import field
+        from analyzers.filters.slabs import in_slabs
+        from analyzers.grid.blur import gaussian_kernel
+        from analyzers.grid.field import MirroredPlanes
 
         derived.require_image(volume)
         blur = GaussianParameters(parameters.sigma_mm, parameters.dimensions)
-        values = sharpened(
-            field.mirrored_values(volume),
-            sigmas_in_voxels(volume, blur),
-            parameters.amount,
-            self.device,
+        sigmas = sigmas_in_voxels(volume, blur)
+        values = in_slabs(
+            volume,
+            MirroredPlanes(volume),
+            lambda image: sharpened(image, sigmas, parameters.amount, self.device),
+            reach=gaussian_kernel(sigmas[0]).size // 2,
+            device=self.device,
         )
         return derived.derived(
             volume,

@@ -82,10 +82,17 @@ class WaveletDenoise:
         NotApplicable
             The series holds no image.
         """
-        from analyzers.grid import field
+        from analyzers.filters.slabs import in_slabs
+        from analyzers.grid.field import MirroredPlanes
 
         derived.require_image(volume)
-        values = denoised(field.mirrored_values(volume), parameters, self.device)
+        values = in_slabs(
+            volume,
+            MirroredPlanes(volume),
+            lambda image: denoised(image, parameters, self.device),
+            reach=0 if parameters.dimensions == "2d" else volume.shape[0],
+            device=self.device,
+        )
         return derived.derived(
             volume,
             values,

@@ -5,7 +5,6 @@ In floats are held the planes that are made and those that their blur reaches, n
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from analyzers.contract import Volume
 from analyzers.grid.blur import COLUMNS_AT_ONCE, gaussian_kernel
 from analyzers.grid.field import LEAST_WEIGHT
+from analyzers.grid.value_planes import raw_planes
 from analyzers.grid.whole_values import has_whole_values
 from analyzers.threads import bands, for_each
 
@@ -55,16 +55,8 @@ def _range(volume: Volume) -> tuple[float, float, np.float32]:
 
 def _plane(volume: Volume, z: int) -> Floats:
     """A slice of ``Volume.values``, padding as it was stored."""
-    one = slice(z, z + 1)
-    part = replace(
-        volume,
-        stored=volume.stored[one],
-        slope=volume.slope[one],
-        intercept=volume.intercept[one],
-        valid=None,
-    )
-    values: Floats = part.values(np.float32)[0]
-    return values
+    plane: Floats = raw_planes(volume, slice(z, z + 1))[0]
+    return plane
 
 
 class _Blurring:

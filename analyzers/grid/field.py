@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.contract import AIR_HU, Volume
+from analyzers.grid.value_planes import ValuePlanes, raw_planes
 from analyzers.threads import for_each
 
 Mask = NDArray[np.bool_]
@@ -41,19 +42,29 @@ def smoothed(volume: Volume, smooth: Callable[[Floats], Floats]) -> Floats:
 
 def mirrored_values(volume: Volume) -> Floats:
     """Values whose padding is filled, within slices, with the image mirrored at its border."""
-    values: Floats = volume.values(np.float32)
-    valid = volume.valid
-    if valid is None:
+    return MirroredPlanes(volume)[:]
+
+
+class MirroredPlanes(ValuePlanes):
+    """What ``mirrored_values`` gives, made anew for each part that is asked for."""
+
+    def _some(self, place: slice) -> Floats:
+        valid = self._volume.valid
+        if valid is None:
+            return raw_planes(self._volume, place)
+        wanted = range(len(self))[place]
+        measured = np.flatnonzero(valid.any(axis=(1, 2)))
+        nearest = [int(measured[np.abs(measured - z).argmin()]) for z in wanted]
+        values = raw_planes(self._volume, place)
+
+        def plane(index: int) -> None:
+            source = nearest[index]
+            if source != wanted[index]:
+                values[index] = raw_planes(self._volume, slice(source, source + 1))[0]
+            _fill(values[index], valid[source])
+
+        for_each(plane, range(len(wanted)))
         return values
-    measured = np.flatnonzero(valid.any(axis=(1, 2)))
-
-    def plane(index: int) -> None:
-        _fill(values[index], valid[index])
-
-    for_each(plane, measured.tolist())
-    for index in np.flatnonzero(~valid.any(axis=(1, 2))):
-        values[index] = values[measured[np.abs(measured - index).argmin()]]
-    return values
 
 
 def repeated_values(volume: Volume) -> Floats:

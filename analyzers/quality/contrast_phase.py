@@ -71,7 +71,8 @@ def _sampled(volume: Volume) -> Sampled:
         intercept=np.zeros(len(hu)),
         valid=None,
     )
-    width_mm = np.count_nonzero((hu > BODY_HU).any(axis=(0, 1))) * grid.spacing_mm[2]
+    columns = np.logical_or.reduce([(plane > BODY_HU).any(axis=0) for plane in hu])
+    width_mm = np.count_nonzero(columns) * grid.spacing_mm[2]
     told = set(shares(cross_sections(axial)))
     if width_mm < LEAST_WIDTH_MM or not told & {Region.CHEST, Region.ABDOMEN}:
         return Sampled(None, None)

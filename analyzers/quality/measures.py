@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from analyzers.anatomy.body import WINDOW_PX, Mask, Values, local_deviation
+from analyzers.anatomy.body import WINDOW_PX, Mask, local_deviation
 from analyzers.grid.binary import eroded_plane
+from analyzers.grid.value_planes import ValuePlanes
 
 SOFT_TISSUE_HU = (0, 170)
 AIR_HU = -500
@@ -16,7 +18,9 @@ UNSTEADY = 0.6
 """Pixels by which the outline may differ from slice to slice before motion cannot be told."""
 
 
-def noise_level(values: Values, region: Mask) -> float | None:
+def noise_level(
+    values: ValuePlanes, region: Mask, chosen: NDArray[np.bool_] | None = None
+) -> float | None:
     """The most frequent local deviation in a region: noise rather than anatomy.
 
     After the global noise level of Christianson et al., AJR 2015, DOI 10.2214/AJR.14.13613; windows
@@ -39,7 +43,7 @@ def noise_level(values: Values, region: Mask) -> float | None:
     return float((edges[peak] + edges[peak + 1]) / 2)
 
 
-def soft_tissue(values: Values, body: Mask, margin_hu: float) -> Mask:
+def soft_tissue(values: ValuePlanes, body: Mask, margin_hu: float) -> Mask:
     """Where the smoothed image lies within ``SOFT_TISSUE_HU`` widened by a margin."""
     low, high = SOFT_TISSUE_HU[0] - margin_hu, SOFT_TISSUE_HU[1] + margin_hu
     found = np.zeros(values.shape, np.bool_)
@@ -50,7 +54,7 @@ def soft_tissue(values: Values, body: Mask, margin_hu: float) -> Mask:
 
 
 def edge_width_mm(
-    values: Values, body: Mask, spacing_mm: tuple[float, float], valid: Mask | None = None
+    values: ValuePlanes, body: Mask, spacing_mm: tuple[float, float], valid: Mask | None = None
 ) -> float | None:
     """How many mm the outer border of the body takes in-plane: its step over its steepest slope.
 
@@ -83,22 +87,28 @@ def displaced_slices(body: Mask) -> list[int]:
     """
     if len(body) < 5:
         return []
-    alike = body[:-2] == body[2:]
-    odd = alike & (body[1:-1] != body[:-2])
+    odd = [
+        np.count_nonzero((below == above) & (one != below))
+        for below, one, above in zip(body[:-2], body[1:-1], body[2:], strict=True)
+    ]
     perimeter = [max(1, np.count_nonzero(one & ~eroded_plane(one))) for one in body[1:-1]]
-    share = odd.sum(axis=(1, 2)) / np.array(perimeter)
+    share = np.array(odd) / np.array(perimeter)
     usual = float(np.percentile(share, 90))
     if usual > UNSTEADY:
         return []
     return [int(index) + 1 for index in np.flatnonzero(share > max(0.8, 6 * usual))]
 
 
-def saturated_share(values: Values, body: Mask) -> float:
+def saturated_share(values: ValuePlanes, body: Mask) -> float:
     """Share of the body at exactly the brightest value of the image."""
-    inside = values[body]
-    if inside.size == 0 or float(inside.max()) == float(inside.min()):
-        return 0.0
-    return float(np.mean(inside == values.max()))
+    lowest, highest, count, met = np.inf, -np.inf, 0, 0
+    brightest = values.range[1]
+    for plane, here in zip(values, body, strict=True):
+        inside = plane[here]
+        lowest = min(lowest, float(inside.min(initial=np.inf)))
+        highest = max(highest, float(inside.max(initial=-np.inf)))
+        count, met = count + inside.size, met + int(np.count_nonzero(inside == brightest))
+    return met / count if lowest < highest else 0.0
 
 
 def truncated_share(body: Mask, valid: Mask | None = None) -> float:
@@ -116,20 +126,30 @@ def truncated_share(body: Mask, valid: Mask | None = None) -> float:
     return float(np.max(touched) / length) if len(body) else 0.0
 
 
-def lung_cut(values: Values, body: Mask, pixel_mm2: float) -> tuple[bool, bool]:
+def lung_cut(values: ValuePlanes, body: Mask, pixel_mm2: float) -> tuple[bool, bool]:
     """Whether air inside a chest reaches the first and the last slice."""
-    inner = np.stack([eroded_plane(one, 3) for one in body])
-    area = np.count_nonzero((values < AIR_HU) & inner, axis=(1, 2)) * pixel_mm2
+    aerated = [
+        np.count_nonzero((plane < AIR_HU) & eroded_plane(one, 3))
+        for plane, one in zip(values, body, strict=True)
+    ]
+    area = np.array(aerated) * pixel_mm2
     widest = float(area.max()) if len(area) else 0.0
     if widest < 5000.0:
         return False, False
     return bool(area[0] > 0.1 * widest), bool(area[-1] > 0.1 * widest)
 
 
-def streak_ratio(values: Values, body: Mask) -> float | None:
+def streak_ratio(values: ValuePlanes, body: Mask) -> float | None:
     """Noise of the slices with metal over that of the others; None: no such pair."""
-    with_metal = ((values > METAL_HU) & body).any(axis=(1, 2))
+    with_metal = np.array(metal_voxels(values, body)) > 0
     soft = soft_tissue(values, body, 100)
-    disturbed = noise_level(values[with_metal], soft[with_metal])
-    calm = noise_level(values[~with_metal], soft[~with_metal])
+    disturbed, calm = (noise_level(values, soft, some) for some in (with_metal, ~with_metal))
     return disturbed / calm if disturbed is not None and calm else None
+
+
+def metal_voxels(values: ValuePlanes, body: Mask) -> list[int]:
+    """How many voxels of each slice of the body are above ``METAL_HU``."""
+    return [
+        int(np.count_nonzero(here & (plane > METAL_HU)))
+        for plane, here in zip(values, body, strict=True)
+    ]

@@ -28,7 +28,7 @@ from analyzers.contract import (
 )
 
 if TYPE_CHECKING:
-    from analyzers.anatomy import body
+    from analyzers.grid.value_planes import ValuePlanes
 
 
 QUESTION = Code("QUALITY", codes.PRIVATE_SCHEME, "Image quality for automatic analysis")
@@ -143,12 +143,13 @@ class Quality:
         NotApplicable
             The images are too small, or show nothing but one value.
         """
+        from analyzers.grid.value_planes import ValuePlanes
         from analyzers.quality.contrast_phase import contrast_phase
 
         if min(volume.shape[1:], default=0) < LEAST_PIXELS or volume.shape[0] == 0:
             raise NotApplicable(f"The images have fewer than {LEAST_PIXELS} pixels a side.")
-        values = volume.values(np.float32)
-        if float(values.min()) == float(values.max()):
+        values = ValuePlanes(volume)
+        if values.range[0] == values.range[1]:
             raise NotApplicable("The images hold one value only: there is nothing to judge.")
         check = _Check(volume, values, parameters)
         reasons = sorted(check.reasons(), key=lambda one: -one.level)
@@ -164,7 +165,7 @@ class Quality:
 class _Check:
     """The measures of one series; ``measurements`` fills while ``reasons`` runs."""
 
-    def __init__(self, volume: Volume, values: body.Values, limits: QualityParameters) -> None:
+    def __init__(self, volume: Volume, values: ValuePlanes, limits: QualityParameters) -> None:
         from analyzers.anatomy import body
         from analyzers.grid.field import field_of_view
 
@@ -217,10 +218,9 @@ class _Check:
         noise = measures.noise_level(self._values, self._body)
         if not noise:
             return
-        floor = (
-            float(np.percentile(self._values[self._body], 1)) if self._volume.projection else 0.0
-        )
-        ratio = (float(np.median(self._values[self._body])) - floor) / noise
+        inside = self._values.inside(self._body)
+        floor = float(np.percentile(inside, 1)) if self._volume.projection else 0.0
+        ratio = (float(np.median(inside, overwrite_input=True)) - floor) / noise
         self._measured(SNR, ratio, codes.NO_UNIT)
         warn, refuse = self._limits.snr_warn, self._limits.snr_refuse
         if ratio < warn:
@@ -265,7 +265,7 @@ class _Check:
     def _metal(self) -> Iterator[Reason]:
         from analyzers.quality import measures
 
-        millilitres = float(np.count_nonzero(self._body & (self._values > measures.METAL_HU)))
+        millilitres = float(sum(measures.metal_voxels(self._values, self._body)))
         millilitres *= self._volume.voxel_ml
         self._measured(METAL, millilitres, codes.MILLILITER)
         if millilitres < self._limits.metal_warn_ml:

@@ -104,8 +104,9 @@ def two_phases(of: Scene, parameters: ChanVeseParameters, device: str) -> NDArra
                 inner = _phase(y, u, parameters.phase_mm, of.spacing_mm).clamp_(LEAST_INNER, 1.0)
                 outer = _phase(y, 1 - u, parameters.phase_mm, of.spacing_mm)
                 outer = outer.clamp_(0.0, 1 - LEAST_INNER)
-            cost = (y - inner) ** 2 - (y - outer) ** 2
+            cost = (y - inner).square_().sub_((y - outer).square_())
             cost[outside] = 1.0
+            del inner, outer  # made anew in each turn, as wide as the image
             u = least_surface(cost, None, parameters.smoothness_mm, of.spacing_mm, STEPS)
         found: NDArray[np.float32] = u.cpu().numpy()
     return found

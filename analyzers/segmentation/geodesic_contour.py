@@ -92,8 +92,8 @@ def shortest_contour(of: Scene, parameters: GeodesicParameters, device: str) -> 
     with torch.inference_mode():
         y = torch.from_numpy(of.membership).to(device)
         f = model_image(Quadratic(y, None, parameters.smoothing_mm**2), of.spacing_mm, 40)
-        edge = 1.0 / (1.0 + (parameters.edge_mm * slope(f, of.spacing_mm)) ** 2)
-        cost = 1.0 - 2.0 * f
+        edge = slope(f, of.spacing_mm).mul_(parameters.edge_mm).square_().add_(1.0).reciprocal_()
+        cost = f.mul_(-2.0).add_(1.0)
         cost[torch.from_numpy(of.outside).to(device)] = CERTAIN
         cost[torch.from_numpy(of.core).to(device)] = -CERTAIN
         u = least_surface(cost, edge, parameters.contour_mm, of.spacing_mm, 120)

@@ -20,6 +20,8 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.grid.balls import Mask, Spacing, dilate
+from analyzers.grid.binary import bodies, box_of
+from analyzers.grid.hounsfield import Hounsfield
 from analyzers.grid.patient_grid import clear_padding
 from analyzers.grid.places import Index
 from analyzers.segmentation.measures import (
@@ -56,12 +58,11 @@ def outlined(
     if of.seed:
         mask = _at_seed(mask, of, of.seed, parameters.neck_mm)
     else:
-        mask = _large(mask, parameters.least_ml / volume.voxel_ml)
+        _keep_large(mask, parameters.least_ml / volume.voxel_ml)
     if not mask.any():
         raise NotApplicable("The images show no structure of the size and values looked for.")
-    values = of.values[mask].astype(np.float64)
     found = structures.of("structure_at_the_point" if of.seed else "structures_in_range")
-    segment = replace(found.segment(1, _measurements(values, volume)), key="target")
+    segment = replace(found.segment(1, _measurements(of.values, mask, volume)), key="target")
     labels = of.grid.restore(mask.view(np.uint8))
     return Findings((Segmentation(labels, (segment,), title=title),), _remarks(of, mask))
 
@@ -108,17 +109,29 @@ def _steps(length_mm: float, step_mm: float) -> int:
     return int(np.ceil(length_mm / step_mm))
 
 
-def _large(mask: Mask, least_voxels: float) -> Mask:
-    kept: Mask = cc3d.dust(mask, threshold=max(int(np.ceil(least_voxels)), 1), connectivity=6)
-    return kept.astype(bool)
+def _keep_large(mask: Mask, least_voxels: float) -> None:
+    """Clear, in place, pieces of fewer voxels."""
+    box = box_of(mask)
+    if box is None:
+        return
+    for plane, found in zip(mask[box], bodies(mask[box], least_voxels, 6), strict=True):
+        plane[:] = found > 0
 
 
-def _measurements(values: NDArray[Any], volume: Volume) -> tuple[Measurement, ...]:
+def _measurements(
+    values: Hounsfield | NDArray[Any], mask: Mask, volume: Volume
+) -> tuple[Measurement, ...]:
+    """Volume, mean and standard deviation of what the mask holds, plane by plane."""
     name, unit = _quantity(volume)
+    planes = np.flatnonzero(mask.any(axis=(1, 2))).tolist()
+    count = int(np.count_nonzero(mask))
+    mean = sum(float(values[z][mask[z]].sum(dtype=np.float64)) for z in planes) / count
+    squares = (np.square(values[z][mask[z]].astype(np.float64) - mean).sum() for z in planes)
+    spread = float(np.sqrt(sum(float(one) for one in squares) / count))
     return (
-        measured(codes.VOLUME, values.size * volume.voxel_ml, codes.MILLILITER),
-        measured(name, float(values.mean()), unit, codes.MEAN),
-        measured(name, float(values.std()), unit, STANDARD_DEVIATION),
+        measured(codes.VOLUME, count * volume.voxel_ml, codes.MILLILITER),
+        measured(name, mean, unit, codes.MEAN),
+        measured(name, spread, unit, STANDARD_DEVIATION),
     )
 
 

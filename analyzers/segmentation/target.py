@@ -17,6 +17,7 @@ from analyzers.contract import InvalidParameters, NotApplicable, Parameter, Para
 
 if TYPE_CHECKING:
     from analyzers.grid.balls import Mask, Spacing
+    from analyzers.grid.hounsfield import Hounsfield
     from analyzers.grid.patient_grid import CoarseGrid, PatientGrid
     from analyzers.grid.places import Index
 
@@ -85,7 +86,7 @@ class Scene:
     """
 
     grid: PatientGrid
-    values: NDArray[Any]
+    values: Hounsfield | NDArray[Any]
     window: tuple[slice, ...]
     coarse: CoarseGrid
     membership: NDArray[np.float32]
@@ -108,6 +109,7 @@ def scene(volume: Volume, parameters: TargetParameters) -> Scene:
     NotApplicable
         The images are too small, without contrast, or the point lies outside of them.
     """
+    from analyzers.grid.hounsfield import HounsfieldPlanes
     from analyzers.grid.patient_grid import coarse_grid, patient_grid, reduce_to, require_extent
     from analyzers.grid.places import index_of
 
@@ -116,7 +118,7 @@ def scene(volume: Volume, parameters: TargetParameters) -> Scene:
     values = image_values(volume, grid)
     seed = index_of(volume, grid, parameters.seed_mm) if parameters.seed_mm else None
     window = _window(values.shape, grid.spacing_mm, seed, parameters.reach_mm)
-    part = values[window]
+    part = values.part(window) if isinstance(values, HounsfieldPlanes) else values[window]
     extent_mm3 = float(np.prod(part.shape)) * float(np.prod(grid.spacing_mm))
     aim_mm = max(min(grid.spacing_mm), float(np.cbrt(extent_mm3 / MOST_VOXELS)))
     coarse = coarse_grid(part.shape, grid.spacing_mm, aim_mm)
@@ -142,12 +144,12 @@ def scene(volume: Volume, parameters: TargetParameters) -> Scene:
     return Scene(grid, values, window, coarse, membership, core, outside, seed, low, high)
 
 
-def image_values(volume: Volume, grid: PatientGrid) -> NDArray[Any]:
+def image_values(volume: Volume, grid: PatientGrid) -> Hounsfield | NDArray[Any]:
     """Whole HU (int16) for CT, SUV for PET where known, else the values of the image."""
-    from analyzers.grid.patient_grid import hounsfield
+    from analyzers.grid.hounsfield import hounsfield_planes
 
     if volume.modality == "CT":
-        return hounsfield(volume, grid)
+        return hounsfield_planes(volume, grid)
     values: NDArray[np.float32] = np.ascontiguousarray(grid.view(volume.values(np.float32)))
     np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
     if volume.suv_factor is not None:

@@ -38,23 +38,24 @@ class Quadratic:
 
 def model_image(energy: Quadratic, spacing_mm: Spacing, steps: int = 60) -> Tensor:
     """The minimiser f, started from the observed image; stops at a relative residual of 1e-3."""
-    trusted = energy.observed if energy.trust is None else energy.trust * energy.observed
     diagonal = _diagonal(energy, spacing_mm)
     f = energy.observed.clone()
-    residual = trusted - _normal(energy, spacing_mm, f)
-    preconditioned = residual / diagonal
-    direction = preconditioned.clone()
-    product = _dot(residual, preconditioned)
-    enough = RELATIVE_RESIDUAL**2 * max(_dot(trusted, trusted / diagonal), 1e-20)
+    image, spare = torch.empty_like(f), torch.empty_like(f)
+    residual = f.clone() if energy.trust is None else energy.trust * f
+    torch.div(residual, diagonal, out=spare)
+    enough = RELATIVE_RESIDUAL**2 * max(_dot(residual, spare, image), 1e-20)
+    residual.sub_(_normal(energy, spacing_mm, f, image, spare))
+    direction = residual / diagonal
+    product = _dot(residual, direction, image)
     for _ in range(steps):
         if product <= enough:
             break
-        image = _normal(energy, spacing_mm, direction)
-        length = product / max(_dot(direction, image), 1e-30)
+        _normal(energy, spacing_mm, direction, image, spare)
+        length = product / max(_dot(direction, image, spare), 1e-30)
         f.add_(direction, alpha=length)
         residual.sub_(image, alpha=length)
-        preconditioned = residual / diagonal
-        following = _dot(residual, preconditioned)
+        preconditioned = torch.div(residual, diagonal, out=spare)
+        following = _dot(residual, preconditioned, image)
         direction.mul_(following / product).add_(preconditioned)
         product = following
     return f
@@ -63,23 +64,22 @@ def model_image(energy: Quadratic, spacing_mm: Spacing, steps: int = 60) -> Tens
 def least_surface(
     cost: Tensor, edge: Tensor | None, weight_mm: float, spacing_mm: Spacing, steps: int = 80
 ) -> Tensor:
-    """The minimiser u (0–1). cost: r, negative inside; edge: g; weight_mm: λ in mm."""
+    """The minimiser u (0–1). cost: r, negative inside; edge: g, is changed; weight_mm: λ in mm."""
     u = (cost < 0).to(cost.dtype)
-    lead, before, length = u.clone(), torch.empty_like(u), torch.empty_like(u)
+    lead, length = u.clone(), torch.empty_like(u)
     flows = [torch.zeros_like(u) for _ in range(3)]
     step = 0.99 / math.sqrt(sum(4.0 / mm**2 for mm in spacing_mm))
-    limit = weight_mm if edge is None else (edge * weight_mm).clamp_(min=LEAST_WEIGHT)
+    limit = weight_mm if edge is None else edge.mul_(weight_mm).clamp_(min=LEAST_WEIGHT)
     for _ in range(steps):
         for axis, flow in enumerate(flows):
             _ascend(flow, lead, axis, step / spacing_mm[axis])
         _shorten(flows, limit, length)
-        before.copy_(u)
+        lead.copy_(u)
         u.sub_(cost, alpha=step)
         for axis, flow in enumerate(flows):
             _spread(u, flow, axis, step / spacing_mm[axis])
         u.clamp_(0.0, 1.0)
-        torch.mul(u, 2.0, out=lead)
-        lead.sub_(before)
+        lead.neg_().add_(u, alpha=2.0)
     return u
 
 
@@ -133,14 +133,20 @@ def forward(image: Tensor, axis: int, step_mm: float) -> Tensor:
     return out
 
 
-def _normal(energy: Quadratic, spacing_mm: Spacing, f: Tensor) -> Tensor:
-    """(d + λ ∇ᵀ w ∇) f."""
-    out = f.clone() if energy.trust is None else energy.trust * f
+def _normal(
+    energy: Quadratic, spacing_mm: Spacing, f: Tensor, out: Tensor, spare: Tensor
+) -> Tensor:
+    """(d + λ ∇ᵀ w ∇) f, written to ``out``; spare: a buffer."""
+    if energy.trust is None:
+        out.copy_(f)
+    else:
+        torch.mul(energy.trust, f, out=out)
     for axis, step in enumerate(spacing_mm):
         count = f.shape[axis] - 1
         if count <= 0:
             continue
-        flow = f.narrow(axis, 1, count) - f.narrow(axis, 0, count)
+        ahead, here = f.narrow(axis, 1, count), f.narrow(axis, 0, count)
+        flow = torch.sub(ahead, here, out=spare.view(-1)[: here.numel()].view(here.shape))
         if energy.weights is not None:
             flow.mul_(energy.weights[axis].narrow(axis, 0, count))
         rate = energy.penalty_mm2 / step**2
@@ -157,10 +163,13 @@ def _diagonal(energy: Quadratic, spacing_mm: Spacing) -> Tensor:
         count = f.shape[axis] - 1
         if count <= 0:
             continue
-        edges = torch.ones_like(f) if energy.weights is None else energy.weights[axis]
-        part = edges.narrow(axis, 0, count) * (energy.penalty_mm2 / step**2)
-        out.narrow(axis, 0, count).add_(part)
-        out.narrow(axis, 1, count).add_(part)
+        rate = energy.penalty_mm2 / step**2
+        for first in (0, 1):
+            part = out.narrow(axis, first, count)
+            if energy.weights is None:
+                part.add_(rate)
+            else:
+                part.add_(energy.weights[axis].narrow(axis, 0, count) * rate)
     return out.clamp_(min=1e-12)
 
 
@@ -174,5 +183,5 @@ def _shorten(flows: list[Tensor], limit: Tensor | float, length: Tensor) -> None
         flow.div_(length)
 
 
-def _dot(one: Tensor, other: Tensor) -> float:
-    return float((one * other).sum(dtype=torch.float64))
+def _dot(one: Tensor, other: Tensor, spare: Tensor) -> float:
+    return float(torch.mul(one, other, out=spare).sum(dtype=torch.float64))

@@ -80,8 +80,23 @@ def flooded(of: Scene, parameters: WatershedParameters, device: str) -> NDArray[
         y = torch.from_numpy(of.membership).to(device)
         f = model_image(Quadratic(y, None, parameters.smoothing_mm**2), of.spacing_mm, 40)
         relief: NDArray[np.float32] = slope(f, of.spacing_mm).cpu().numpy()
-    markers = np.zeros(relief.shape, np.int32)
+        del f
+    open_to_both = _undecided(of)
+    markers = np.zeros(relief.shape, np.uint8)
     markers[of.outside] = OUTSIDE
     markers[of.core] = INSIDE
-    basins = watershed(relief, markers)  # type: ignore[no-untyped-call]  # partly typed
-    return np.asarray(basins == INSIDE, np.float32)
+    basins = watershed(  # type: ignore[no-untyped-call]  # partly typed
+        relief, markers, mask=open_to_both
+    )
+    return np.asarray((basins == INSIDE) | (of.core & ~open_to_both), np.float32)
+
+
+def _undecided(of: Scene) -> NDArray[np.bool_]:
+    """What is not certain, and the certain voxels beside it: from the others nothing floods."""
+    undecided = ~(of.core | of.outside)
+    near = undecided.copy()
+    for axis in range(3):
+        along, other = np.moveaxis(near, axis, 0), np.moveaxis(undecided, axis, 0)
+        along[1:] |= other[:-1]
+        along[:-1] |= other[1:]
+    return near

@@ -24,6 +24,7 @@ from analyzers.contract import (
     SeriesFacts,
     Volume,
 )
+from analyzers.grid.value_planes import ValuePlanes
 from analyzers.quality.measures import displaced_slices, noise_level
 from analyzers.quality.quality import Quality, QualityParameters
 from analyzers.quality.text import text_rows
@@ -86,7 +87,7 @@ def test_anatomy_is_not_taken_for_noise() -> None:
     values += 40 * np.sin(np.arange(SHAPE[2]) / 12, dtype=np.float32)
     inside = np.zeros(SHAPE, np.bool_)
     inside[:, 40:60, 40:120] = True
-    measured = noise_level(values, inside)
+    measured = noise_level(ValuePlanes(ct(values)), inside)
     assert measured is not None
     assert 7 < measured < 16
 
@@ -104,11 +105,11 @@ def test_a_slice_that_moved_is_named_and_a_growing_body_is_not() -> None:
     values = body()
     values[9] = np.roll(values[9], 4, axis=1)
     assert any("slice 10." in remark for remark in judge(ct(values)).remarks)
-    assert displaced_slices(foreground(body(), "CT")) == []
+    assert displaced_slices(foreground(ValuePlanes(ct(body())), "CT")) == []
     tapered = np.stack([body()[0, : SHAPE[1]] for _ in range(SHAPE[0])])
     for index in range(SHAPE[0]):
         tapered[index, :, : 20 + index] = -1000
-    assert displaced_slices(foreground(tapered, "CT")) == []
+    assert displaced_slices(foreground(ValuePlanes(ct(tapered)), "CT")) == []
 
 
 def test_clipping_metal_truncation_and_gaps_are_each_named() -> None:
