@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 
 ALTERED_STRUCTURE = Code("49755003", "SCT", "Morphologically Altered Structure")
 OPACITY = Code("112001", "DCM", "Opacity")
+"""CID 6102 Chest Finding or Feature."""
 LEAST_MEASURED = 0.5
 """Part of a box that must be no padding."""
-"""CID 6102 Chest Finding or Feature."""
 SCORE_SPREAD = Code(
     "SCORESPREAD", codes.PRIVATE_SCHEME, "Spread of the score between image and mirror image"
 )
@@ -69,7 +69,7 @@ class OpacityFasterRcnn:
     mirror image disagree; whether there is an opacity at all; a map of what the marks rest on."""
 
     name: ClassVar[str] = "opacity_faster_rcnn"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
     about: ClassVar[About] = About(
         purpose="Draws boxes round lung opacities on frontal chest radiographs.",

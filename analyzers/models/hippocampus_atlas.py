@@ -27,6 +27,12 @@ LEAST_COVERED = 0.75
 LEAST_VARIANCE = 0.1
 """Of the image under the mean crop, as a share of that of the whole: the flat resembles nothing."""
 
+SMOOTH = (
+    "Caution: the images show less detail than any that the networks know: they are blurred, or"
+    " were enlarged from few voxels."
+)
+NOISY = "Caution: the images are noisier than any that the networks know."
+
 Field = NDArray[np.float64]
 Flip = tuple[int, ...]
 AXES = {0: "upside down", 1: "back to front"}
@@ -45,10 +51,15 @@ class Side(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Atlas:
-    """mean: ``(z, y, x)`` at 1 mm, normalised. known: 1 where nearly all crops reach."""
+    """mean: ``(z, y, x)`` at 1 mm, normalised. known: 1 where nearly all crops reach.
+
+    least_detail, most_detail: limits of ``detail_of``, beyond which stands a caution.
+    """
 
     mean: Field
     known: Field
+    least_detail: float = 0.0
+    most_detail: float = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +87,13 @@ def stored() -> Atlas:
     ------
     BrokenModel
     """
-    arrays = stored_model.load(NAME).arrays
-    return Atlas(np.asarray(arrays["mean"], np.float64), np.asarray(arrays["known"], np.float64))
+    model = stored_model.load(NAME)
+    return Atlas(
+        np.asarray(model.arrays["mean"], np.float64),
+        np.asarray(model.arrays["known"], np.float64),
+        model.number("limit", "least_detail"),
+        model.number("limit", "most_detail"),
+    )
 
 
 def require_hippocampus(likeness: Likeness) -> None:
@@ -99,6 +115,22 @@ def require_hippocampus(likeness: Likeness) -> None:
     if straight not in UPRIGHT:
         said = " and ".join(AXES[axis] for axis in straight if axis in AXES)
         raise NotApplicable(f"The contents lie {said} against what the header says.")
+
+
+def cautions(image: NDArray[np.float32], atlas: Atlas) -> tuple[str, ...]:
+    """Why an answer for a normalised image at 1 mm should not be relied on, by its sharpness."""
+    detail = detail_of(image)
+    if detail < atlas.least_detail:
+        return (SMOOTH,)
+    return (NOISY,) if detail > atlas.most_detail else ()
+
+
+def detail_of(image: NDArray[np.float32]) -> float:
+    """Mean change of the slope from voxel to voxel along the axis where it is greatest.
+
+    In standard deviations of the image: thick slices blur one axis, noise and blur all.
+    """
+    return max(float(np.abs(np.diff(image, 2, axis)).mean()) for axis in range(3))
 
 
 def _unlike(correlation: float) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import numpy as np
 
 from analyzers import codes, families
-from analyzers.anatomy.body_region import Region, said_regions
 from analyzers.contract import (
     About,
     Classification,
@@ -40,8 +39,8 @@ SNR = Code("SNR", codes.PRIVATE_SCHEME, "Median signal over image noise")
 EDGE_WIDTH = Code("EDGEWIDTH", codes.PRIVATE_SCHEME, "Width of the body outline")
 SATURATED = Code("SATURATED", codes.PRIVATE_SCHEME, "Share of the body at the brightest value")
 METAL = Code("METALVOL", codes.PRIVATE_SCHEME, "Volume of metal above 2500 Hounsfield units")
-UNFAMILIAR = Code(
-    "UNFAMILIAR", codes.PRIVATE_SCHEME, "Distance from training images over its 99th percentile"
+LIKENESS = Code(
+    "LIKENESS", codes.PRIVATE_SCHEME, "Correlation with the mean of the images that models know"
 )
 LEAST_PIXELS = 32
 
@@ -111,20 +110,21 @@ class Quality:
     """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1.3.1"
+    version: ClassVar[str] = "1.4.0"
     title: ClassVar[str] = "Image quality"
     about: ClassVar[About] = About(
         purpose="Judges whether a series is fit to be measured.",
         gives=(
             "accept, warn or refuse, with every reason",
-            "noise, sharpness, clipping, metal, distance from training images",
+            "noise, sharpness, clipping, metal, likeness to the images that models know",
             "contrast phase of CT",
         ),
     )
     family: ClassVar[Code] = families.HISTOGRAM_ANALYSIS
     models: ClassVar[tuple[str, ...]] = (
-        "models/weights/opacity_familiarity/model.toml",
-        "models/weights/hippocampus_familiarity/model.toml",
+        "models/weights/opacity_ensemble/model.toml",
+        "models/weights/radiograph_fitness/model.toml",
+        "models/weights/hippocampus_atlas/model.toml",
     )
     inputs: ClassVar[InputContract] = InputContract(
         modalities=frozenset({"CT", "MR", "PT", "CR", "DX"}), derived=True
@@ -312,22 +312,18 @@ class _Check:
             yield Reason(Grade.WARN, words)
 
     def _familiarity(self) -> Iterator[Reason]:
-        """Only of what the models would be given: another organ is no fault of the image."""
+        """What the models that would be given the series say of it themselves."""
         from analyzers.quality.familiarity import judge
 
-        said = said_regions(self._volume.facts)
-        if self._volume.projection and said and Region.CHEST not in said:
-            return
         judged = judge(self._volume)
         if judged is None:
             return
-        self._measured(UNFAMILIAR, judged.distance, codes.NO_UNIT)
-        if judged.distance > 1:
-            words = (
-                f"Unlike the {judged.title}: {judged.distance:.1f} times as far as 99 % of"
-                " them; do not rely on their answers."
-            )
-            yield Reason(Grade.WARN, words)
+        if judged.likeness is not None:
+            self._measured(LIKENESS, judged.likeness, codes.NO_UNIT)
+        if judged.refusal:
+            yield Reason(Grade.WARN, f"Refused by the {judged.models}: {judged.refusal}")
+        for caution in judged.cautions:
+            yield Reason(Grade.WARN, f"Doubted by the {judged.models}: {caution}")
 
     def _lettering(self) -> Iterator[Reason]:
         from analyzers.quality import words

@@ -44,6 +44,10 @@ HEART = (
     "Caution: the heart lies on the other side than usual. The image may be mirrored, or the person"
     " has dextrocardia; sides may be swapped, and the method knows no such chest."
 )
+SMOOTH = (
+    "Caution: the radiograph shows less detail than any that the method knows: it is blurred, or"
+    " was enlarged from few pixels."
+)
 NOISY = "Caution: the radiograph is noisier than any that the method knows."
 _NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
@@ -53,8 +57,8 @@ class FitnessModel:
     """lying: weights ``(features, LYINGS)``, added to ``bias``; heart: weights ``(features,)`` of
     the framed image less its mirror image, above 0: on the usual side.
 
-    least_upright: probability of ``UPRIGHT`` below which an image is refused. least_heart, noise:
-    beyond them stands a caution.
+    least_upright: probability of ``UPRIGHT`` below which an image is refused. least_heart, noise,
+    detail: beyond them stands a caution; detail is the least ``noise_of``.
     """
 
     lying: NDArray[np.float32]
@@ -63,6 +67,7 @@ class FitnessModel:
     least_upright: float
     least_heart: float
     noise: float
+    detail: float
 
     @classmethod
     def of(cls, stored: stored_model.StoredModel) -> FitnessModel:
@@ -70,10 +75,10 @@ class FitnessModel:
         lying, bias, heart = (
             np.asarray(stored.arrays[name], np.float32) for name in ("lying", "bias", "heart")
         )
-        upright, side, noise = (
-            stored.number("limit", name) for name in ("least_upright", "heart", "noise")
+        upright, side, noise, detail = (
+            stored.number("limit", name) for name in ("least_upright", "heart", "noise", "detail")
         )
-        return cls(lying, bias, heart, upright, side, noise)
+        return cls(lying, bias, heart, upright, side, noise, detail)
 
     def lyings(self, seen: NDArray[np.floating]) -> NDArray[np.float64]:
         """The probability of each of ``LYINGS`` for rows of features ``(n, features)``."""
@@ -101,6 +106,19 @@ def require_header(volume: Volume, contract: InputContract) -> None:
     NotApplicable
         It names the condition that is not met.
     """
+    require_kind(volume, contract)
+    if volume.facts and (why := _why_misdirected(volume.facts.orientation)):
+        raise NotApplicable(why)
+
+
+def require_kind(volume: Volume, contract: InputContract) -> None:
+    """By its header the radiograph is of a person, view and part that the models were made for.
+
+    Raises
+    ------
+    NotApplicable
+        It names the condition that is not met.
+    """
     contract.require_age(volume)
     if volume.facts is None:
         return
@@ -112,8 +130,6 @@ def require_header(volume: Volume, contract: InputContract) -> None:
     said = said_regions(volume.facts)
     if said and Region.CHEST not in said:
         raise NotApplicable(f"By its header the radiograph shows another part: {said[0]}.")
-    if why := _why_misdirected(volume.facts.orientation):
-        raise NotApplicable(why)
 
 
 def require_upright(image: Image, model: FitnessModel | None = None) -> None:
@@ -133,7 +149,8 @@ def require_upright(image: Image, model: FitnessModel | None = None) -> None:
 def cautions(image: Image, framed: Image, model: FitnessModel | None = None) -> tuple[str, ...]:
     """Why an answer for a standardised image, and for the same framed, should not be relied on."""
     found = shipped() if model is None else model
-    said = [NOISY] if noise_of(image) > found.noise else []
+    noise = noise_of(image)
+    said = [NOISY] if noise > found.noise else [SMOOTH] if noise < found.detail else []
     if found.side_of_heart(framed) < found.least_heart:
         said.append(HEART)
     return tuple(said)

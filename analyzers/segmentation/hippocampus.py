@@ -20,7 +20,6 @@ from analyzers.contract import (
     InputContract,
     Limits,
     Measurement,
-    NotApplicable,
     Parameter,
     Parameters,
     ParametricMap,
@@ -30,9 +29,8 @@ from analyzers.contract import (
 )
 
 if TYPE_CHECKING:
-    from analyzers.grid.patient_grid import PatientGrid
-    from analyzers.models.hippocampus_atlas import Side
-    from analyzers.models.hippocampus_input import Resampling
+    from analyzers.models.hippocampus_crop import Crop
+    from analyzers.models.stored_model import StoredModel
 
 
 PARTS = ("anterior", "posterior")
@@ -40,10 +38,6 @@ HIPPOCAMPAL_VOLUME = Code("HIPPOVOL", codes.PRIVATE_SCHEME, "Volume of one hippo
 UNCERTAINTY = Code("SEGENTROPY", codes.PRIVATE_SCHEME, "Uncertainty of a segmentation")
 EVIDENCE = Code("SEGEVIDENCE", codes.PRIVATE_SCHEME, "Evidence for a segmentation")
 NOTHING_FOUND = "No hippocampus was found on these images."
-PLACELESS_MM = 2.0
-"""From the origin to a corner of a crop without a place."""
-LEAST_ASIDE_MM = 12.0
-"""From the middle of the scanner, from which a crop lies on a side."""
 MAPS = ("uncertainty", "grad_cam", "none")
 
 
@@ -84,7 +78,9 @@ class HippocampusNetwork:
         from analyzers.models import stored_model
 
         self.run = networks.run_on(device)
-        self.network = networks.restored(self.name, stored_model.load(self.name)).to(device)
+        model = stored_model.load(self.name)
+        self.network = networks.restored(self.name, model).to(device)
+        self.agreement = agreement_of(model)
 
     def analyze(self, volume: Volume, parameters: HippocampusParameters) -> Findings:
         """Two segments with their volumes, the volume of both, a map.
@@ -98,6 +94,7 @@ class HippocampusNetwork:
         from analyzers.models import hippocampus_networks as networks
         from analyzers.models.engine import averaged
         from analyzers.models.evidence import entropy, grad_cam
+        from analyzers.models.hippocampus_crop import crop_of
 
         self.inputs.require_age(volume)
         crop = crop_of(volume)
@@ -111,14 +108,15 @@ class HippocampusNetwork:
         elif parameters.evidence == "grad_cam":
             chart = grad_cam(self.network, crop.image, self.run.multiple, self.run.device)
             items += (_map(crop, chart, "Grad-CAM", EVIDENCE),)
-        return Findings(items, _remarks(labels, answer.agreement, parameters), crop.cautions)
+        remarks = _remarks(labels, answer.agreement, parameters)
+        return Findings(items, (*remarks, self.agreement), crop.cautions)
 
 
 class HippocampusUNet(HippocampusNetwork):
     """A 3-D U-Net (10.1007/978-3-319-46723-8_49)."""
 
     name: ClassVar[str] = "hippocampus_unet"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Hippocampus (3-D U-Net)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "
@@ -141,7 +139,7 @@ class HippocampusFPN(HippocampusNetwork):
     """A 3-D feature pyramid network (10.1109/CVPR.2017.106, 10.1109/CVPR.2019.00656)."""
 
     name: ClassVar[str] = "hippocampus_fpn"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Hippocampus (feature pyramid network)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "
@@ -158,84 +156,6 @@ class HippocampusFPN(HippocampusNetwork):
         "models/weights/hippocampus_fpn/model.toml",
         "models/weights/hippocampus_atlas/model.toml",
     )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Crop:
-    """A crop as the networks see it. image: ``(z, y, x)`` at 1 mm, normalised."""
-
-    grid: PatientGrid
-    resampling: Resampling
-    image: NDArray[np.float32]
-    valid: NDArray[np.bool_] | None = None
-    """What was measured of the crop's own voxels, patient axes; None: all."""
-    cautions: tuple[str, ...] = ()
-    """Why not to rely on what is found here."""
-
-    def back(self, fields: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Fields ``(n, z, y, x)`` of the networks' grid on the crop's own voxels, patient axes."""
-        return np.stack([self.resampling.back(field) for field in fields])
-
-
-def crop_of(volume: Volume) -> Crop:
-    """What the networks are shown of a series.
-
-    Raises
-    ------
-    NotApplicable
-        It is no crop round a hippocampus, lies otherwise than its header says, or shows nothing.
-    """
-    from analyzers.grid.field import mirrored_values
-    from analyzers.grid.patient_grid import measured_here, patient_grid
-    from analyzers.models import hippocampus_atlas
-    from analyzers.models.hippocampus_input import Resampling, normalized, require_crop
-
-    require_crop(volume)
-    grid = patient_grid(volume)
-    values = np.nan_to_num(grid.view(mirrored_values(volume)))
-    resampling = Resampling(values.shape, grid.spacing_mm)
-    image = normalized(resampling.forward(values))
-    if not image.any():
-        raise NotApplicable("All pixels of the series have the same value.")
-    found = hippocampus_atlas.likeness(image, hippocampus_atlas.stored())
-    hippocampus_atlas.require_hippocampus(found)
-    cautions = _of_side(volume, found.side)
-    return Crop(grid, resampling, image, measured_here(volume, grid), cautions)
-
-
-def _of_side(volume: Volume, seen: Side) -> tuple[str, ...]:
-    """A caution where the side that the shape shows is not the one where the crop lies."""
-    from analyzers.models.hippocampus_atlas import Side
-
-    lies = _side_of_place(volume)
-    if lies is not None and lies is not seen:
-        return (
-            f"The crop lies on the {lies} of the patient, but shows a {seen} hippocampus: it may be"
-            " mirrored. Do not rely on the result before the side is clear.",
-        )
-    if lies is None and seen is Side.RIGHT:
-        return (
-            "The crop shows a right hippocampus or a mirrored left one; its header does not say"
-            " where in the patient it lies. Do not rely on the result before the side is clear.",
-        )
-    return ()
-
-
-def _side_of_place(volume: Volume) -> Side | None:
-    """By the middle of the crop from the origin; None: near it, or no place was given.
-
-    A corner at the origin is a place that nobody measured: it is what converters write.
-    """
-    from analyzers.models.hippocampus_atlas import Side
-
-    last = np.array(volume.shape) - 1
-    corners = [volume.affine @ [*(last * chosen), 1] for chosen in np.ndindex(2, 2, 2)]
-    if min(float(np.abs(corner[:3]).max()) for corner in corners) <= PLACELESS_MM:
-        return None
-    x = float(np.mean(corners, 0)[0])
-    if abs(x) < LEAST_ASIDE_MM:
-        return None
-    return Side.LEFT if x > 0 else Side.RIGHT
 
 
 def parts_found(
@@ -256,6 +176,19 @@ def parts_found(
     return (
         Segmentation(crop.grid.restore(labels), segments, title="Hippocampus"),
         Measurement(HIPPOCAMPAL_VOLUME, whole_ml, codes.MILLILITER),
+    )
+
+
+def agreement_of(model: StoredModel) -> str:
+    """How far volumes of a network lie from those that readers drew, for its report."""
+    figures = model.facts["figures"]
+    limits = figures["volume_limits_ml"]
+    assert isinstance(limits, list)
+    low, high = (float(one) for one in limits)
+    return (
+        f"Volumes of one hippocampus by this network lay between {low:+.2f} and {high:+.2f} mL of"
+        f" those that readers drew (95 % limits of agreement, {figures['volume_crops']} crops that"
+        " it had not seen)."
     )
 
 

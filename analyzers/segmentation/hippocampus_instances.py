@@ -24,12 +24,16 @@ from analyzers.segmentation.hippocampus import (
     NOTHING_FOUND,
     PARTS,
     HippocampusNetwork,
-    crop_of,
+    agreement_of,
     parts_found,
 )
 
 if TYPE_CHECKING:
     from analyzers.models.slice_instances import Marked
+
+PREFERRED = (
+    "For volumes hippocampus_fpn and hippocampus_unet are to be preferred: they scatter less."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class HippocampusMaskRcnn:
     """
 
     name: ClassVar[str] = "hippocampus_mask_rcnn"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Hippocampus (Mask R-CNN)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, as "
@@ -80,7 +84,9 @@ class HippocampusMaskRcnn:
         from analyzers.models import stored_model
 
         self.device = device
-        self.network = networks.restored(self.name, stored_model.load(self.name))
+        model = stored_model.load(self.name)
+        self.network = networks.restored(self.name, model)
+        self.agreement = agreement_of(model)
 
     def analyze(self, volume: Volume, parameters: InstanceParameters) -> Findings:
         """Two segments with their volumes, the volume of both, a box with a score for each part.
@@ -92,6 +98,7 @@ class HippocampusMaskRcnn:
         """
         from analyzers.grid.patient_grid import clear_padding
         from analyzers.models import hippocampus_networks as networks
+        from analyzers.models.hippocampus_crop import crop_of
         from analyzers.models.slice_instances import labelled, marked
 
         self.inputs.require_age(volume)
@@ -107,7 +114,7 @@ class HippocampusMaskRcnn:
         ]
         return Findings(
             (*parts_found(crop, labels, volume.voxel_ml), *boxes),
-            _remarks(boxes, parameters),
+            (*_remarks(boxes, parameters), self.agreement, PREFERRED),
             crop.cautions,
         )
 

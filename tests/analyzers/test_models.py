@@ -14,7 +14,6 @@ from analyzers import registry
 from analyzers.declaration import faults
 from analyzers.detection import nodule_model
 from analyzers.models import stored_model
-from analyzers.quality import familiarity
 
 SHIPPED = stored_model.SHIPPED
 TRAINED_ONLY = {"breastmnist", "pneumoniamnist"}
@@ -60,7 +59,6 @@ def test_what_an_analyzer_reads_it_declares(monkeypatch: pytest.MonkeyPatch) -> 
         read.clear()
         registry.load(name)("cpu")
         assert set(read) <= declared(name), name
-    assert {familiarity.RADIOGRAPHS.name, familiarity.CROPS.name} == declared("quality")
 
 
 @pytest.fixture

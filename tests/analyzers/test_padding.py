@@ -103,7 +103,7 @@ def test_quality_measures_what_it_measures_without_the_frame(
     plain = run("quality", of, read=False)
     within = run("quality", framed(of, padding), read=False)
     for one, other in zip(plain.items, within.items, strict=True):
-        if isinstance(one, Measurement) and one.name.value != "UNFAMILIAR":
+        if isinstance(one, Measurement) and one.name.value != "LIKENESS":
             assert isinstance(other, Measurement)
             assert other.value == pytest.approx(one.value, rel=0.02, abs=0.02), one.name.meaning
     assert not any("Metal" in remark or "clipping" in remark for remark in within.remarks)

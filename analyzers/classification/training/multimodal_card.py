@@ -81,6 +81,12 @@ images: {gain(facts)}. {_said(facts)}
 {facts.point.sensitivity:.2f}, specificity {facts.point.specificity:.2f} (threshold cross-fitted by
 patient).
 
+**What it does on what it was not made for:** children by their age in the header, lateral views and
+other parts by the header, images that are upside down, turned, inverted, cut or very noisy, and
+those that do not fit the mean chest are refused; a heart on the other side, blur and noise beyond
+all that was learned are answered with a caution. How often: the table in the card of
+`radiograph_fitness`.
+
 **Limits:** adults, frontal view, one institution, images reduced to 512×512 pixels and 8 bits
 before training; a few hundred images only. The view tells of how sick the person is rather than
 of the lungs: the network may lean on it. A radiograph that is no frontal chest is left out, and

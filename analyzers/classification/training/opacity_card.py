@@ -96,8 +96,9 @@ plainly allow it.
 
 **What it does on what it was not made for:** children by their age in the header, lateral views and
 other parts by the header, images that are upside down, turned, inverted, cut or very noisy, and
-those that do not fit the mean chest are refused; a heart on the other side is answered with a
-caution. How often: the table in the card of `radiograph_fitness`.
+those that do not fit the mean chest are refused; a heart on the other side, blur and noise beyond
+all that was learned are answered with a caution. How often: the table in the card of
+`radiograph_fitness`.
 
 **Limits:** adults, frontal view, one institution, images reduced to 512×512 pixels and 8 bits
 before training; a few hundred images only. Of new patients expect the lower of the figures above,

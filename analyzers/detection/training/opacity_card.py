@@ -112,6 +112,12 @@ From the left: the readers' boxes, those missed, the false marks, each laid over
 views; the strongest colour stands for {_most(facts)} boxes. Single radiographs are not shown: the
 terms of the readings do not plainly allow it.
 
+**What it does on what it was not made for:** children by their age in the header, lateral views and
+other parts by the header, images that are upside down, turned, inverted, cut or very noisy, and
+those that do not fit the mean chest are refused; a heart on the other side, blur and noise beyond
+all that was learned are answered with a caution. How often: the table in the card of
+`radiograph_fitness`.
+
 **Limits:** adults, frontal view, one institution, images reduced to 512×512 pixels and 8 bits
 before training; a few hundred images only, so the intervals are wide. Boxes are rough: readers of
 this set disagree with each other. Opacities beyond the window on the lungs, lateral views, children

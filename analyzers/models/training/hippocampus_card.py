@@ -162,10 +162,16 @@ def _outlined(image: NDArray[np.float32], labels: NDArray[np.uint8]) -> NDArray[
     return drawn
 
 
-def facts_table(evaluation: Evaluation) -> Mapping[str, list[float]]:
-    """Section ``figures`` of model.toml: mean, low and high end of the interval."""
+def facts_table(evaluation: Evaluation) -> Mapping[str, list[float] | int]:
+    """Section ``figures`` of model.toml: mean, low and high end of the interval; limits of
+    agreement of the volume, on how many crops."""
     intervals = {part: evaluation.network.interval(part) for part in STRUCTURES}
-    table = {f"dice_{part}": [one.value, one.low, one.high] for part, one in intervals.items()}
+    table: dict[str, list[float] | int] = {
+        f"dice_{part}": [one.value, one.low, one.high] for part, one in intervals.items()
+    }
+    volume = evaluation.network.agreement()
+    table["volume_limits_ml"] = [round(volume.low, 2), round(volume.high, 2)]
+    table["volume_crops"] = len(evaluation.network.volumes_ml)
     if evaluation.slices is not None:
         one = evaluation.slices
         table["slice_average_precision"] = [one.value, one.low, one.high]

@@ -37,6 +37,8 @@ REFUSED, DOUBTED = 2.0, 1.5
 """Per cent of left-out proper images that may be refused, and doubted for the heart's side."""
 NOISE_ROOM = 2.0
 """Of the noise of the noisiest training image."""
+DETAIL_ROOM = 0.25
+"""Of what is measured as noise in the training image that has least of it: fine detail, too."""
 SIDE = 512
 
 Spoil = Callable[[Image, np.random.Generator], Image]
@@ -166,14 +168,15 @@ def fitted(shown: Spoilt, seen: Hearts) -> FitnessModel:
     least, heart = _limits(shown, seen)
     lying, bias = _lying(shown)
     noise = NOISE_ROOM * float(seen.noise.max())
-    return FitnessModel(lying, bias, _heart(seen), least, heart, noise)
+    detail = DETAIL_ROOM * float(seen.noise.min())
+    return FitnessModel(lying, bias, _heart(seen), least, heart, noise, detail)
 
 
 def _limits(shown: Spoilt, seen: Hearts) -> tuple[float, float]:
     upright = np.zeros(len(shown.lying))
     for train, test in GroupKFold(FOLDS).split(shown.features, groups=shown.patient):
         lying, bias = _lying(shown.only(train))
-        blank = FitnessModel(lying, bias, np.zeros(0, np.float32), 0, 0, 0)
+        blank = FitnessModel(lying, bias, np.zeros(0, np.float32), 0, 0, 0, 0)
         upright[test] = blank.lyings(shown.features[test])[:, : len(UPRIGHT)].sum(axis=1)
     side = np.zeros(len(seen.straight))
     for train, test in GroupKFold(2 * FOLDS).split(seen.straight, groups=seen.patient):

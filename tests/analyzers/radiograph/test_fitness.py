@@ -9,6 +9,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -29,6 +30,11 @@ NAMES = (
 
 def film(values: Image) -> Volume:
     return examples.volume(np.clip(np.rint(values), 0, 4095).astype(np.uint16)[None], "DX")
+
+
+def _from_pixels(image: Image, side: int) -> Image:
+    small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(small, image.shape[::-1]), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +71,21 @@ def test_proper_radiographs_are_judged(chests: list[Image], mean: Image) -> None
         (lambda image: image[:, : image.shape[1] // 2], "a part of the chest"),
         (lambda image: image[: image.shape[0] // 2], "a part of the chest"),
         (lambda image: image + np.random.default_rng(0).normal(0, 80, image.shape), "nois"),
+        (lambda image: cv2.GaussianBlur(image, (0, 0), 4), "less detail"),
+        (lambda image: _from_pixels(image, 28), "less detail"),
     ],
-    ids=["inverted", "down", "turned", "side", "mirrored", "left half", "upper half", "noise"],
+    ids=[
+        "inverted",
+        "down",
+        "turned",
+        "side",
+        "mirrored",
+        "left half",
+        "upper half",
+        "noise",
+        "blur",
+        "28 pixels",
+    ],
 )
 def test_what_lies_wrong_is_named(
     altered: Callable[[Image], Image], why: str, chests: list[Image], mean: Image

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from analyzers import registry
 from analyzers.contract import (
     Findings,
     InvalidParameters,
@@ -21,18 +23,19 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.grid.patient_grid import patient_grid
-from analyzers.models import hippocampus_atlas
+from analyzers.models import hippocampus_atlas, stored_model
 from analyzers.models.engine import overlap
+from analyzers.models.hippocampus_crop import crop_of
 from analyzers.models.hippocampus_input import Resampling, normalized
 from analyzers.segmentation.hippocampus import (
     HippocampusFPN,
     HippocampusNetwork,
     HippocampusParameters,
     HippocampusUNet,
-    crop_of,
 )
 from analyzers.segmentation.hippocampus_instances import HippocampusMaskRcnn
 from analyzers.testing import AnalyzerSuite, examples
+from node.results.words.phrases import shown
 from node.series.read import read_series
 
 
@@ -244,3 +247,26 @@ def _whole_ml(findings: Findings) -> float:
     whole = findings.items[1]
     assert isinstance(whole, Measurement)
     return whole.value
+
+
+@pytest.mark.parametrize("name", ["hippocampus_fpn", "hippocampus_unet", "hippocampus_mask_rcnn"])
+def test_a_report_gives_the_limits_of_agreement_of_the_card(name: str) -> None:
+    card = (stored_model.SHIPPED / name / "CARD.md").read_text("utf-8")
+    figures = re.search(r"limits of agreement (\S+) to (\S+) mL;[^;]*on the test crops", card)
+    assert figures is not None
+    remarks = registry.load(name)("cpu").analyze(_crop(), registry.parameters(name, {})).remarks
+    (said,) = (one for one in remarks if "limits of agreement" in one)
+    assert f"between {figures[1]} and {figures[2]} mL" in said
+    assert shown(said, "de").startswith("Volumen eines Hippocampus von diesem Netz")
+
+
+@pytest.mark.parametrize(
+    ("blur", "noise", "said"), [(2.0, 0, "less detail"), (0.0, 0, ""), (0.0, 60, "noisier")]
+)
+def test_blur_and_noise_beyond_all_that_was_learned_are_said_first(
+    blur: float, noise: float, said: str
+) -> None:
+    signal = ndimage.gaussian_filter(_crop().values(), blur)
+    signal += np.random.default_rng(4).normal(0, noise, signal.shape)
+    cautions = crop_of(_placed(np.rint(signal).astype(np.int16), 25.0)).cautions
+    assert [said in one for one in cautions] == ([True] if said else [])

@@ -1,0 +1,212 @@
+"""Radiographs and crops of MR that models were not made for, and some that they were made for.
+
+From radiographs and crops that took no part in a fit, from CT projected as a radiograph, and from
+MR of other parts of the body. Each is what an archive may send; what its header says is true of
+proper ones only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from analyzers.contract import SeriesFacts, Subject, Volume
+from analyzers.grid.patient_grid import patient_grid
+from analyzers.models.training import hippocampus_data
+from analyzers.models.training.hippocampus_atlas import WAYS
+from analyzers.radiograph.training.fitness import SPOILT
+from analyzers.radiograph.training.opacity_data import is_untouched, readings
+from benchmarks.repeatability import volumes
+
+ADULT, CHILD = Subject(age_years=55.0, sex="F"), Subject(age_years=6.0, sex="F")
+SEED, EACH = 11, 8
+"""So many images are altered in each way."""
+CROP_MM = (36, 50, 36)
+LOUD = 2.0
+"""Noise added to a crop, in standard deviations of its values."""
+TRIES = 300
+"""Places looked at in an MR of another part."""
+LEAST_SIGNAL = 0.35
+"""Share of a crop that is brighter than a third of the series' 99th percentile: not air alone."""
+FILM = 512
+MU_WATER = 0.019
+"""Per mm, at about 70 keV."""
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """An image to judge; what: its kind, proper: whether the models were made for it."""
+
+    what: str
+    volume: Volume
+    proper: bool = False
+
+
+# --- radiographs ----------------------------------------------------------------------------------
+
+
+def films(radiographs: Path, studies: Path, small: Path, each: int = EACH) -> Iterator[Given]:
+    """Radiographs of patients that took no part in a fit, the same altered, and others.
+
+    radiographs: folder with ``labels.csv``; studies: DICOM, of which CT are projected; small: an
+    archive of MedMNIST.
+    """
+    names = [
+        name for name, rows in readings(radiographs).items() if is_untouched(rows[0]["patient"])
+    ]
+    images = [_grey(radiographs / "images" / name) for name in names]
+    yield from (Given("as it should", film(image), proper=True) for image in images)
+    rng = np.random.default_rng(SEED)
+    for what, spoil in SPOILT.items():
+        if what != "as it should":
+            for image in rng.permutation(len(images))[:each]:
+                yield Given(what, film(np.ascontiguousarray(spoil(images[image], rng))))
+    yield from _by_header(film(images[0]))
+    for one in np.load(small)["train_images"][:each]:
+        large = cv2.resize(one.astype(np.float32), (FILM, FILM), interpolation=cv2.INTER_CUBIC)
+        yield Given("28 pixels a side, enlarged", film(large))
+    yield from _of_ct(studies)
+
+
+def film(image: NDArray[np.floating], **said: object) -> Volume:
+    """A radiograph of an adult, 0.7 mm a pixel; said: facts of its header."""
+    stored = np.rint(image).astype(np.int16)[None]
+    facts = replace(SeriesFacts("DX", 1, 1), **{"body_part": "CHEST", "view": "PA", **said})
+    one = np.ones(1)
+    return Volume(
+        stored, np.diag([0.7, 0.7, 0.7, 1.0]), "DX", one, 0 * one, None, True, None, ADULT, facts
+    )
+
+
+def _by_header(proper: Volume) -> Iterator[Given]:
+    assert proper.facts is not None
+    yield Given("a child by its age", replace(proper, subject=CHILD))
+    for what, said in {
+        "lateral by its view": {"view": "LL"},
+        "lateral by its directions": {"orientation": ("A", "F")},
+        "mirrored by its directions": {"orientation": ("R", "F")},
+        "a foot by its part": {"body_part": "FOOT"},
+    }.items():
+        yield Given(what, replace(proper, facts=replace(proper.facts, **said)))
+
+
+def _of_ct(studies: Path) -> Iterator[Given]:
+    """Axial slices, and projections from the side and from the front of parts of the body."""
+    for _, volume in volumes("lung_segmentation", studies):
+        values = patient_grid(volume).view(volume.values())
+        dz, dy, dx = patient_grid(volume).spacing_mm
+        for share in (0.3, 0.7):
+            plane = np.clip(values[int(share * len(values))] + 1000, 0, 2000)
+            yield Given("an axial slice of CT", film(plane))
+        yield Given("CT projected from the side", film(_projected(values, 2, dy, dz)))
+        extent = len(values) * dz
+        for part in range(max(1, int(extent // 400))):
+            first = int(part * 400 / dz)
+            piece = values[first : first + int(400 / dz)]
+            yield Given(
+                "CT projected from the front",
+                film(_projected(piece, 1, dx, dz)),
+            )
+
+
+def _projected(values: Floats, axis: int, across_mm: float, along_mm: float) -> Floats:
+    """What a radiograph would show: thickness of water along an axis, head up."""
+    water = np.maximum(values + 1000, 0).sum(axis) / 1000 * MU_WATER
+    size = (round(water.shape[1] * across_mm), round(water.shape[0] * along_mm))
+    turned = cv2.resize(np.ascontiguousarray(water[::-1]).astype(np.float32), size)
+    return turned / max(float(turned.max()), 1e-6) * 4000
+
+
+def _grey(path: Path) -> Floats:
+    image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if image is None:
+        raise FileNotFoundError(path)
+    return image.astype(np.float32)
+
+
+# --- crops of MR ----------------------------------------------------------------------------------
+
+
+def _turned(*axes: int) -> Callable[[Floats], Floats]:
+    return lambda image: np.rot90(image, 1, (axes[0], axes[1]))
+
+
+def _loud(image: Floats) -> Floats:
+    noise = np.random.default_rng(SEED).normal(0, LOUD, image.shape)
+    return (image + noise).astype(np.float32)
+
+
+CROP_WAYS: Mapping[str, Callable[[Floats], Floats]] = {
+    **{way: alter for way, alter in WAYS.items() if way != "as it should"},
+    "turned about the axis from head to foot": _turned(1, 2),
+    "turned about the axis from front to back": _turned(0, 2),
+    "turned about the axis from left to right": _turned(0, 1),
+    "axes in another order": lambda image: np.moveaxis(image, 0, 2),
+    "blurred by 3 mm": lambda image: ndimage.gaussian_filter(image, 3.0),
+    "noise stronger than the tissues": _loud,
+    "voxels said half as wide": lambda image: ndimage.zoom(image, 0.6, order=1),
+    "voxels said twice as wide": lambda image: ndimage.zoom(image, 1.6, order=1),
+    "grey matter brightest, as in FLAIR": lambda image: -np.abs(image - np.percentile(image, 50)),
+}
+"""Of normalised crops."""
+
+
+def crops(cases: Path, studies: Path, each: int = EACH) -> Iterator[Given]:
+    """Crops that took no part in a fit, the same altered, and crops of other parts of the body."""
+    data = hippocampus_data.read(cases)
+    held = (*data.validation, *data.test)
+    yield from (Given("as it should", crop(case.image), proper=True) for case in held)
+    rng = np.random.default_rng(SEED)
+    for what, alter in CROP_WAYS.items():
+        for place in rng.permutation(len(held))[:each]:
+            yield Given(what, crop(alter(held[place].image)))
+    yield Given("a child by its age", replace(crop(held[0].image), subject=CHILD))
+    for where, volume in volumes("hippocampus_fpn", studies):
+        yield from islice(_elsewhere(where, volume, rng), each)
+
+
+def crop(image: NDArray[np.floating]) -> Volume:
+    """A crop at 1 mm on the left of an adult."""
+    stored = np.rint(400 + 100 * image).astype(np.int16)
+    affine = np.eye(4)
+    affine[:3, :3] = np.eye(3)[::-1]
+    affine[:3, 3] = (25.0 - stored.shape[2] / 2, 20.0, -30.0)
+    count = len(stored)
+    facts = SeriesFacts("MR", count, count, spacing_mm=1.0)
+    return Volume(
+        stored, affine, "MR", np.ones(count), np.zeros(count), None, False, None, ADULT, facts
+    )
+
+
+def _elsewhere(where: Path, volume: Volume, rng: np.random.Generator) -> Iterator[Given]:
+    """Crops at random from a series that is larger than a crop, with voxels of 1 mm."""
+    grid = patient_grid(volume)
+    values = np.nan_to_num(grid.view(volume.values()))
+    size = np.array(values.shape)
+    if (size * grid.spacing_mm <= 80).all():
+        return
+    bright = values > np.percentile(values, 99) / 3
+    wanted = np.maximum(1, np.round(np.array(CROP_MM) / grid.spacing_mm)).astype(int)
+    if (wanted > size).any():
+        return
+    for _ in range(TRIES):
+        first = rng.integers(0, size - wanted + 1)
+        inside = tuple(slice(a, a + b) for a, b in zip(first, wanted, strict=True))
+        if bright[inside].mean() < LEAST_SIGNAL:
+            continue
+        zoomed = ndimage.zoom(values[inside], grid.spacing_mm, order=1)
+        low, high = np.percentile(zoomed, (0.5, 99.5))
+        centre = (first + wanted / 2) / size
+        said = ",".join(f"{one:.2f}" for one in centre)
+        yield Given(
+            f"MR of {where.name} {said}", crop(4 * (zoomed - low) / max(high - low, 1e-6) - 2)
+        )
