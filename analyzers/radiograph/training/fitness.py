@@ -37,7 +37,7 @@ REFUSED, DOUBTED = 2.0, 1.5
 """Per cent of left-out proper images that may be refused, and doubted for the heart's side."""
 NOISE_ROOM = 2.0
 """Of the noise of the noisiest training image."""
-DETAIL_ROOM = 0.25
+DETAIL_ROOM = 0.6
 """Of what is measured as noise in the training image that has least of it: fine detail, too."""
 SIDE = 512
 
