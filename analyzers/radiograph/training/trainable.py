@@ -28,8 +28,9 @@ whole image, over {lyings} ways to lie that were made on purpose; refused where 
 lying upright is below {least:.2f}. The side of the heart: logistic regression on what the framed
 chest and its mirror image differ in. Doubted below a log odds of {heart:.2f}. Noise: twice that of
 the noisiest training image ({noise:.3f} of the range of grey). Blur: less than 0.6 of what
-that measure finds in the least detailed one ({detail:.4f}). Of 30 images left out, blurred by 4 pixels
-of 512 or enlarged from 28 pixels a side, all lie below it; the limit was chosen with them in view.
+that measure finds in the least detailed one ({detail:.4f}). Of 30 images left out, blurred by 4
+pixels of 512 or enlarged from 28 pixels a side, all lie below it; the limit was chosen with
+them in view.
 
 **Data:** {images} radiographs of the opacity set (NIH ChestX-ray with RSNA readings), each made in
 every way, as it is and placed anew (tilt, size, place, light, slight noise). Limits: {refused:g} %
