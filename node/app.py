@@ -53,6 +53,7 @@ from storage.archive import Archive
 from storage.database import Transaction, open_database
 from storage.errors import DatabaseUnavailable, FolderTaken
 from storage.instances import InstanceStore
+from storage.kept_notes import NotesFolder
 from storage.quarantine import Refused
 from storage.records import InstanceRecord, Level, Topic
 from storage.results import ResultStore
@@ -89,6 +90,7 @@ class Node:
         self._metadata = SeriesMetadata(
             self.database, Archive(self.store.blobs, self.results.blobs), self._shelf
         )
+        self._notes = NotesFolder(settings.notes_dir)
         self._lock()
         self._watch = NewsWatch(self.database)
         self._watching = parts.watching(self._watch, self.health)
@@ -282,7 +284,7 @@ class Node:
         certificates, self._certificates = parts.certificate_watch(
             settings, database, self.health, clock
         )
-        folders = Folders(self.store, self.results, self._shelf, settings.logs_dir)
+        folders = Folders(self.store, self.results, self._shelf, settings.logs_dir, self._notes)
         self._retention, self._deleting = parts.retention(
             settings,
             database,
@@ -344,6 +346,7 @@ class Node:
             actions=NodeActions(self.settings, self.database, self.results, self._clock),
             progress=self._executor.progress,
             settings=self.settings,
+            notes=self._notes,
             away=self._away,
             shared=Shared(fresh_s=SHOWN_FOR_S),
             allowed_hosts=self.settings.http.names,
@@ -473,6 +476,7 @@ class Node:
 
     def _recover(self) -> None:
         recover(self.database, self.store, results=self.results.blobs)
+        self._notes.renew_all(self.database)
         now = self._clock()
         with self.database.write() as tx:
             jobs = ledger.release_running(tx, now)

@@ -23,6 +23,7 @@ from storage import audit, deletions, events, retention
 from storage.database import Database
 from storage.deletions import Deletion, DeletionState, DoomedFile, NewDeletion, Place, Scope
 from storage.disk import named_errors
+from storage.kept_notes import NotesFolder
 from storage.port import Instances, Metadata, Results
 from storage.records import Level, Topic
 from storage.retention import Kept, Usage
@@ -68,6 +69,7 @@ class Folders:
     results: Results
     metadata: Metadata
     logs: Path
+    notes: NotesFolder
 
 
 class Retention:
@@ -269,6 +271,7 @@ class Retention:
         while self._delete_files(deletion):
             pass
         self._folders.metadata.discard(deletion.study_instance_uid)
+        self._folders.notes.renew(self._database, deletion.study_instance_uid)
         with self._database.write() as tx:
             done = deletions.finish(tx, deletion, self._clock())
         log.info(

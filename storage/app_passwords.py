@@ -8,7 +8,7 @@ asks for a thousand frames.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,10 +18,15 @@ from storage.database import Transaction
 from storage.errors import NotFound
 from storage.users import Role
 
+UNSEEN = timedelta(days=30)
+"""So long the app passwords of somebody whom a provider knows outlast his last login."""
+
 
 @dataclass(frozen=True, slots=True)
 class AppPassword:
-    """What it may, and from where. An owner who is locked, or may less by now, lends no more.
+    """What it may, and from where. An owner who is locked, or may less by now, lends no more; nor
+    does one whom a provider knows and who has not logged in for ``UNSEEN``: nobody has asked since
+    what he may.
 
     host: an address or a network; empty: anywhere.
     """
@@ -40,6 +45,10 @@ class AppPassword:
     used_at: datetime | None
     used_from: str
     ended_at: datetime | None
+    is_owner_elsewhere: bool = False
+    """A provider knows who he is, and what he may."""
+    owner_seen_at: datetime | None = None
+    """When he logged in last."""
 
     @property
     def role(self) -> Role:
@@ -49,7 +58,13 @@ class AppPassword:
 
     def is_good(self, at: datetime) -> bool:
         """Whether it still lets anybody in."""
-        return self.ended_at is None and at < self.ends_at and not self.is_owner_locked
+        is_over = self.ended_at is not None or at >= self.ends_at or self.is_owner_locked
+        return not is_over and not self.rests(at)
+
+    def rests(self, at: datetime) -> bool:
+        """Whether its owner has to log in before it lets anybody in again."""
+        seen = self.owner_seen_at
+        return self.is_owner_elsewhere and (seen is None or at - seen >= UNSEEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +136,13 @@ def end(tx: Transaction, app_password_id: int, at: datetime) -> None:
     tx.execute(sa.update(table).where(*is_it).values(ended_at=at))
 
 
+def end_all(tx: Transaction, user_id: int, at: datetime) -> int:
+    """All of a user's are worth nothing from now on; gives how many were until now."""
+    table = schema.app_passwords
+    his = (table.c.user_id == user_id, table.c.ended_at.is_(None), table.c.ends_at > at)
+    return tx.execute(sa.update(table).where(*his).values(ended_at=at)).rowcount
+
+
 _id = schema.app_passwords.c.id
 
 
@@ -130,7 +152,13 @@ def _set(tx: Transaction, app_password_id: int, **values: Any) -> None:
 
 def _query() -> sa.Select[Any]:
     table, users = schema.app_passwords, schema.users
+    seen = schema.familiar_hosts
     owner = (
+        users.c.provider.label("owner_provider"),
+        sa.select(sa.func.max(seen.c.at))
+        .where(seen.c.user_id == users.c.id)
+        .scalar_subquery()
+        .label("owner_seen_at"),
         users.c.name.label("owner"),
         users.c.role.label("owner_role"),
         users.c.locked_at.label("owner_locked_at"),
@@ -154,4 +182,6 @@ def _app_password(row: sa.Row[Any]) -> AppPassword:
         row.used_at,
         row.used_from,
         row.ended_at,
+        bool(row.owner_provider),
+        row.owner_seen_at,
     )

@@ -131,6 +131,14 @@ def of_provider(
     return _user(tx.execute(sa.select(table).where(*is_it)).one())
 
 
+def find_of_provider(tx: Transaction, provider: str, subject: str) -> User | None:
+    """The user that a provider calls ``subject``, if he has ever logged in."""
+    table = schema.users
+    is_it = (table.c.provider == provider, table.c.subject == subject)
+    row = tx.execute(sa.select(table).where(*is_it)).one_or_none()
+    return None if row is None else _user(row)
+
+
 def _free_name(tx: Transaction, wanted: str, whose: str) -> str:
     """A name like the one that is wanted which nobody has."""
     plain = "".join(one for one in folded(wanted) if one.isalnum() or one in "._-@+")[:MOST_NAME]

@@ -19,6 +19,7 @@ from storage.database import Database, Transaction, visit_database
 from storage.deletions import NewDeletion, Scope
 from storage.errors import NotFound, StorageError
 from storage.instances import InstanceStore
+from storage.kept_notes import NotesFolder
 from storage.metadata_shelf import MetadataShelf
 from storage.records import StudyRow
 from storage.results import ResultStore
@@ -135,7 +136,7 @@ def _retention(settings: Settings, database: Database) -> Retention:
     """Where no node runs nobody brings studies, and no file needs to be waited for."""
     store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
     results, shelf = ResultStore(settings.results_dir), MetadataShelf(settings.metadata_dir)
-    folders = Folders(store, results, shelf, settings.logs_dir)
+    folders = Folders(store, results, shelf, settings.logs_dir, NotesFolder(settings.notes_dir))
     return Retention(
         database,
         folders,

@@ -266,9 +266,10 @@ def retry(path: Path, job_id: int) -> int:
 
 
 def reindex(path: Path) -> int:
-    """Read every stored file into the index, then the results; 1 when some cannot be read."""
+    """Read every stored file into the index, then results and notes; 1 when some cannot be read."""
     from node.results import kept
     from storage.instances import InstanceStore
+    from storage.kept_notes import NotesFolder
     from storage.reindex import reindex as read_all
     from storage.reindex import reindex_results
     from storage.results import ResultStore
@@ -281,20 +282,43 @@ def reindex(path: Path) -> int:
     store = InstanceStore(settings.storage.instances, settings.quarantine_dir)
     results = ResultStore(settings.results_dir)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    _say_what_stays_lost(database)
     try:
         with store.locked(), results.locked(), Progress(*columns, console=console) as progress:
             images = read_all(database, store, _bar(progress, "files"))
             made = reindex_results(database, results, kept.found, _bar(progress, "jobs"))
+            said = NotesFolder(settings.notes_dir).restore(database)
     finally:
         database.close()
     console.print(f"{images.found} files, {images.added} new in the index")
     console.print(f"{made.found} results, {made.added} new in the index")
     if made.without_study:
         console.print(f"{made.without_study} results are of studies that are not there")
-    unreadable = (*images.unreadable, *made.unreadable)
+    console.print(f"{said.notes} notes are written in again")
+    if said.read:
+        console.print(
+            f"{said.read} studies had been read: their history says by whom, they count as unread"
+        )
+    if said.without_study:
+        console.print(
+            f"notes on {said.without_study} studies that are not there stay in their files"
+        )
+    unreadable = (*images.unreadable, *made.unreadable, *said.unreadable)
     for name in unreadable:
         console.print(f"[red]unreadable:[/] {name}", soft_wrap=True)
     return int(bool(unreadable))
+
+
+def _say_what_stays_lost(database: Database) -> None:
+    """Before it is too late to look for a copy of the database that was."""
+    with database.read() as tx:
+        if index.list_studies(tx, limit=1):
+            return
+    console.print(
+        "The index is empty. Files bring back images, results and notes, and nothing else: users,"
+        " their passwords and sessions, the history, alarms, what was sent where and who has read"
+        " what are lost with a database. If there is a copy of it, put that back instead."
+    )
 
 
 def _bar(progress: Progress, what: str) -> Callable[[int, int], None]:

@@ -115,6 +115,10 @@ class Settings(BaseSettings):
         return self.node.data_dir / "metadata"
 
     @property
+    def notes_dir(self) -> Path:
+        return self.node.data_dir / "notes"
+
+    @property
     def viewer_dir(self) -> Path:
         return self.node.data_dir / "viewer"
 

@@ -24,6 +24,7 @@ from node.wishes import Actions
 from node.work.executor import Progress
 from storage.archive import Archive
 from storage.database import Database
+from storage.kept_notes import NotesFolder
 from storage.port import Results
 
 
@@ -94,6 +95,8 @@ class WebContext:
     """How long answers take."""
     audit: Trail = NO_TRAIL
     """Where is told who saw and did what."""
+    notes: NotesFolder | None = None
+    """Where notes are kept beside the database; without, only there."""
     viewer: Viewer | None = None
     """The viewer OHIF, installed or not; without, it can never be."""
 

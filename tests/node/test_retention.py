@@ -18,6 +18,7 @@ from storage.deletions import DeletionState, NewDeletion, Scope
 from storage.errors import NotFound
 from storage.holdings import Selection
 from storage.instances import InstanceStore
+from storage.kept_notes import NotesFolder
 from storage.metadata_shelf import MetadataShelf, Shelved
 from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceRecord, PutOutcome, StudyState
@@ -100,7 +101,8 @@ def house(tmp_path: Path) -> Iterator[House]:
     store = InstanceStore(tmp_path / "instances", tmp_path / "quarantine", sync=False)
     (tmp_path / "logs").mkdir()
     results, shelf = ResultStore(tmp_path / "results"), MetadataShelf(tmp_path / "metadata")
-    yield House(database, Folders(store, results, shelf, tmp_path / "logs"))
+    notes = NotesFolder(tmp_path / "notes")
+    yield House(database, Folders(store, results, shelf, tmp_path / "logs", notes))
     store.ready.forget()
     database.close()
 

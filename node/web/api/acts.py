@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import structlog
 from starlette.requests import Request
 
 from node.errors import NotPossible
@@ -15,10 +16,23 @@ from node.web.access.roles import Role, Who, who
 from node.web.api.changing import Changes
 from node.web.context import WebContext
 from node.wishes import DestinationTried, Wish
-from storage import abilities, ledger, notes, quarantine, retries, selection, standing, suspension
-from storage.errors import NotFound
+from storage import (
+    abilities,
+    index,
+    ledger,
+    notes,
+    quarantine,
+    reading_state,
+    retries,
+    selection,
+    standing,
+    suspension,
+)
+from storage.errors import NotFound, StorageError
 from storage.notes import Note
 from storage.records import JobState
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 NOBODY_NAMED = "a person"
 
@@ -35,19 +49,49 @@ class Acts:
         self._context = context
         self._changes = changes
 
-    # --- notes ------------------------------------------------------------------------------------
+    # --- notes and reading ------------------------------------------------------------------------
 
     def note(self, study_id: int, text: str, author: str) -> Note:
         """A note on a study, which stays as it is."""
         with self._changes.begin() as tx:
-            return notes.write(tx, study_id, text, author, datetime.now(UTC))
+            written = notes.write(tx, study_id, text, author, datetime.now(UTC))
+        self._keep(study_id)
+        return written
 
     def strike(self, study_id: int, note_id: int, asking: Who) -> Note:
         """A note does not hold any more: its author wants that, or an administrator."""
         is_any = asking.may(Role.ADMINISTRATOR)
         by = asking.name or NOBODY_NAMED
         with self._changes.begin() as tx:
-            return notes.strike(tx, study_id, note_id, by, datetime.now(UTC), is_any)
+            struck = notes.strike(tx, study_id, note_id, by, datetime.now(UTC), is_any)
+        self._keep(study_id)
+        return struck
+
+    def mark_read(self, study_id: int, said_by: str, seen: str) -> None:
+        """Somebody has seen a study. seen: how it stood for him (``as_it_stands``)."""
+        with self._changes.begin() as tx:
+            index.get_study(tx, study_id)
+            reading_state.mark_read(tx, study_id, datetime.now(UTC), said_by, seen)
+        self._keep(study_id)
+
+    def mark_unread(self, study_id: int) -> None:
+        """A study counts as not read."""
+        with self._changes.begin() as tx:
+            index.get_study(tx, study_id)
+            reading_state.renew(tx, study_id)
+        self._keep(study_id)
+
+    def _keep(self, study_id: int) -> None:
+        """What people say of a study, beside the database; notes that cannot be kept now are at the
+        next start."""
+        if self._context.notes is None:
+            return
+        try:
+            with self._context.database.read() as tx:
+                uid = index.get_study(tx, study_id).study_instance_uid
+            self._context.notes.renew(self._context.database, uid)
+        except StorageError as error:
+            log.warning("notes_not_kept", reason=str(error))
 
     # --- jobs -------------------------------------------------------------------------------------
 

@@ -21,20 +21,22 @@ def add(router: Router, context: WebContext, changes: Changes) -> None:
     acts = Acts(context, changes)
 
     @router.get("/api/studies/{study_id}/notes", responses=MISSING)
-    def of_study(study_id: RowId) -> list[Note]:
-        """What people have written on a study, the oldest first, with what was struck out."""
+    def of_study(request: Request, study_id: RowId) -> list[Note]:
+        """What people have written on a study, the oldest first, with what was struck out; without
+        their texts for whoever is not shown names."""
         with context.database.look() as tx:
             index.get_study(tx, study_id)
-            return [Note.model_validate(one) for one in notes.of_study(tx, study_id)]
+            written = notes.of_study(tx, study_id)
+        return [Note.to(who(request), one) for one in written]
 
     @router.post("/api/studies/{study_id}/notes", dependencies=_WRITING, responses=ACTING)
     def write(request: Request, study_id: RowId, given: NewNote) -> Note:
         """Write a note; it cannot be changed any more."""
-        return Note.model_validate(acts.note(study_id, given.text, person(request)))
+        return Note.to(who(request), acts.note(study_id, given.text, person(request)))
 
     @router.post(
         "/api/studies/{study_id}/notes/{note_id}/strike", dependencies=_WRITING, responses=ACTING
     )
     def strike(request: Request, study_id: RowId, note_id: RowId) -> Note:
         """Strike out a note of one's own; an administrator, any."""
-        return Note.model_validate(acts.strike(study_id, note_id, who(request)))
+        return Note.to(who(request), acts.strike(study_id, note_id, who(request)))

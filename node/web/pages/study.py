@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -11,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from node.look.looker import is_of_images
 from node.web.access.roles import Role, needs, who
+from node.web.api.acts import Acts
 from node.web.api.changing import Changes
 from node.web.asked import RowId
 from node.web.context import WebContext
@@ -39,10 +39,7 @@ class _Shown:
 def routes(context: WebContext, render: Render, changes: Changes) -> Router:
     router = Router(default_response_class=HTMLResponse, include_in_schema=False)
 
-    def keep_read(study_id: int, by: str, seen: str) -> None:
-        with changes.begin() as tx:
-            index.get_study(tx, study_id)
-            reading_state.mark_read(tx, study_id, datetime.now(UTC), by, seen)
+    acts = Acts(context, changes)
 
     @router.get("/studies/{study_id}", dependencies=[needs(Role.VIEWER)])
     def page(request: Request, study_id: RowId) -> HTMLResponse:
@@ -65,14 +62,12 @@ def routes(context: WebContext, render: Render, changes: Changes) -> Router:
     @router.post("/studies/{study_id}/read", dependencies=[needs(Role.VIEWER)])
     async def mark_read(request: Request, study_id: RowId) -> RedirectResponse:
         seen = (await words(request)).get("seen", "")
-        await run_in_threadpool(keep_read, study_id, who(request).name, seen)
+        await run_in_threadpool(acts.mark_read, study_id, who(request).name, seen)
         return RedirectResponse(f"/studies/{study_id}", 303)
 
     @router.post("/studies/{study_id}/unread", dependencies=[needs(Role.VIEWER)])
     def mark_unread(study_id: RowId) -> RedirectResponse:
-        with changes.begin() as tx:
-            index.get_study(tx, study_id)
-            reading_state.renew(tx, study_id)
+        acts.mark_unread(study_id)
         return RedirectResponse(f"/studies/{study_id}", 303)
 
     return router

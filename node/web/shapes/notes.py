@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from node.web.access.roles import Who
 from node.web.shapes.base import Moment, Shape, Text
+from storage import notes
 
 
 class Note(Shape):
@@ -12,11 +14,22 @@ class Note(Shape):
 
     id: int
     text: Text
+    """Empty where it is hidden."""
+    is_hidden: bool = False
+    """Whoever asks is not shown names, and the note, which may have some, is not his own."""
     author: str
     written_at: Moment
     struck_by: str
     """Who has struck it out; empty while it stands."""
     struck_at: Moment | None
+
+    @classmethod
+    def to(cls, asking: Who, note: notes.Note) -> Note:
+        """As somebody may read it."""
+        told = cls.model_validate(note)
+        if asking.sees_names or note.author == asking.name:
+            return told
+        return told.model_copy(update={"text": "", "is_hidden": True})
 
 
 class NewNote(Shape):

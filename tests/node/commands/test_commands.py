@@ -263,7 +263,10 @@ def test_a_study_is_deleted_by_its_number_with_a_reason(
             file.write(whole[start:])
             file.place(str(pydicom.dcmread(path, stop_before_pixels=True).SOPInstanceUID))
     store.ready.forget()
-    assert "3 new in the index" in wetread("reindex", "--config", config)
+    rebuilt = wetread("reindex", "--config", config)
+    assert rebuilt.index("The index is empty. Files bring back") < rebuilt.index("3 files")
+    assert "3 new in the index" in rebuilt
+    assert "The index is empty" not in wetread("reindex", "--config", config)
     database = open_database(f"sqlite:///{var / 'wetread.db'}")
     assert "still arriving" in wetread("delete", 1, "--config", config, expect=2)
     with database.write() as tx:

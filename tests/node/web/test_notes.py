@@ -13,6 +13,7 @@ from node.audit.events import Accessed
 from node.web.access.roles import Role, Who
 from node.web.app import create_app
 from node.web.server import WebServer
+from storage.kept_notes import NotesFolder
 from tests.node.web.sites import Site, study_with_job
 from tests.trails import KeptTrail
 
@@ -26,14 +27,16 @@ class _Named:
 
     async def identify(self, request: object) -> Who:
         name, role = request.headers["as"].split()  # type: ignore[attr-defined]
-        return Who(name, Role(role), token="t", is_known_by_cookie=True)
+        sees = Role(role) is not Role.ADMINISTRATOR
+        return Who(name, Role(role), sees, token="t", is_known_by_cookie=True)
 
 
 @pytest.fixture
-def house(site: Site, phantom_paths: list[Path]) -> Iterator[httpx.Client]:
+def house(site: Site, phantom_paths: list[Path], tmp_path: Path) -> Iterator[httpx.Client]:
     study_with_job(site, phantom_paths[0])
     assert site.context is not None
-    server = WebServer(create_app(replace(site.context, access=_Named())), "127.0.0.1", 0)
+    named = replace(site.context, access=_Named(), notes=NotesFolder(tmp_path / "notes"))
+    server = WebServer(create_app(named), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield client
@@ -93,3 +96,28 @@ def test_a_page_elsewhere_writes_none(house: httpx.Client) -> None:
     token = {**ann, "X-Wetread-Token": "t"}
     assert house.post("/api/studies/1/notes", json={"text": "x"}, headers=token).status_code == 403
     assert house.get("/api/studies/1/notes", headers=ann).json() == []
+
+
+def test_whoever_is_shown_no_names_is_shown_no_notes_of_others(house: httpx.Client) -> None:
+    post(house, "ann viewer", "/studies/1/notes", text="Meier knows")
+    post(house, "root administrator", "/studies/1/notes", text="my own")
+    root = {"As": "root administrator", "X-Wetread-Token": "t"}
+    for path in ("/studies/1", "/studies/1/notes"):
+        text = house.get(path, headers={**root, **PEOPLE}).text
+        assert "Meier" not in text
+        assert "Not shown to you: it may name the patient." in text
+        assert "my own" in text
+    told = house.get("/api/studies/1/notes", headers=root).json()
+    assert [(one["text"], one["is_hidden"]) for one in told] == [("", True), ("my own", False)]
+    struck = house.post("/api/studies/1/notes/1/strike", headers={**root, **MARK})
+    assert struck.json()["struck_by"] == "root"
+    assert "Meier" not in struck.text
+    assert "Meier" not in house.get("/studies/1", headers={**root, **PEOPLE}).text
+
+
+def test_what_people_say_is_kept_beside_the_database(house: httpx.Client, tmp_path: Path) -> None:
+    post(house, "ann viewer", "/studies/1/notes", text="seen")
+    (path,) = (tmp_path / "notes").iterdir()
+    assert '"text": "seen"' in path.read_text()
+    post(house, "ann viewer", "/studies/1/notes/1/strike")
+    assert '"struck_by": "ann"' in path.read_text()

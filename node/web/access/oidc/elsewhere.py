@@ -18,6 +18,7 @@ from node.web.access.oidc.exchange import host_of
 from node.web.access.oidc.flow import Flow, Identified
 from node.web.access.oidc.provider import Provider
 from node.web.access.oidc.rechecking import Rechecking
+from node.web.access.oidc.withdrawing import Withdrawing
 from node.web.access.sessions import Opened, Place, Sessions
 from storage import users
 from storage.database import Database
@@ -51,6 +52,7 @@ class Elsewhere:
         self._sessions = sessions
         self._clock = clock
         self._trail = trail
+        self._withdrawing = Withdrawing(settings, database, trail)
         self._waiting = threading.BoundedSemaphore(AT_ONCE)
 
     @property
@@ -98,6 +100,8 @@ class Elsewhere:
             log.warning("provider_login_failed", reason=error.detail)
             actor = Actor("unknown", place.host, True)
             self._trail.record(Login(actor, Outcome.MINOR_FAILURE, error.detail))
+            if isinstance(error, NotAllowed):
+                self._withdrawing.lend_no_more(error, self._clock())
             raise
         opened = self._sessions.open(user, place, found.id_token)
         self.rechecking.remember(opened.id, found)

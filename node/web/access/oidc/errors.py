@@ -22,7 +22,14 @@ class NotBelieved(LoginFailed):
 
 
 class NotAllowed(LoginFailed):
-    """The provider knows the person, and none of the person's groups has a role here."""
+    """The provider knows the person, and none of the person's groups has a role here.
+
+    subject: what the provider calls the account, where it says that it has no role; else empty.
+    """
+
+    def __init__(self, sentence: str, detail: str = "", subject: str = "") -> None:
+        super().__init__(sentence, detail)
+        self.subject = subject
 
 
 class LoginEnded(LoginFailed):

@@ -109,7 +109,7 @@ class Flow:
         return Identified(
             str(claims["sub"]),
             self._name(claims),
-            self._role(groups),
+            self._role(groups, str(claims["sub"])),
             groups,
             tokens.id_token,
             tokens.refresh_token,
@@ -136,7 +136,7 @@ class Flow:
             )
         tokens = _Tokens.of(answer.told)
         groups = self._groups(self._claims_again(tokens, subject), tokens)
-        return Renewed(self._role(groups), tokens.refresh_token or refresh_token)
+        return Renewed(self._role(groups, subject), tokens.refresh_token or refresh_token)
 
     def reach(self) -> None:
         """Raises ProviderAway where the provider does not answer now."""
@@ -266,7 +266,7 @@ class Flow:
         plain = "".join(one for one in name if one.isprintable()).strip()
         return plain[:_LONGEST_NAME] or "somebody"
 
-    def _role(self, groups: tuple[str, ...]) -> Role:
+    def _role(self, groups: tuple[str, ...], subject: str) -> Role:
         roles = self._settings.roles
         found = {Role(roles[one]) for one in groups if one in roles}
         for role in reversed(Role):
@@ -276,6 +276,7 @@ class Flow:
             "your account has no role here: ask who runs this node to let one of your groups in"
             " (http.oidc.roles)",
             "none of the groups has a role",
+            subject,
         )
 
 

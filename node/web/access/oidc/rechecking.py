@@ -18,6 +18,7 @@ from node.clock import Clock
 from node.web.access.oidc.errors import LoginEnded, NotAllowed, NotBelieved, ProviderAway
 from node.web.access.oidc.exchange import host_of
 from node.web.access.oidc.flow import Flow, Identified
+from node.web.access.oidc.withdrawing import Withdrawing
 from node.web.access.sessions import Sessions
 from storage import sessions, users
 from storage.database import Database
@@ -61,6 +62,7 @@ class Rechecking:
         self._trail = trail
         self._provider = Actor(host_of(flow.settings))
         self._began_at = clock()
+        self._withdrawing = Withdrawing(flow.settings, database, trail)
         self._lock = threading.Lock()
         self._known: dict[int, _Known] = {}
         self._is_away = False
@@ -118,6 +120,8 @@ class Rechecking:
             renewed = self._flow.renewed(known.refresh_token, known.subject)
         except (NotAllowed, LoginEnded) as error:
             self._end(one, error.detail)
+            if isinstance(error, NotAllowed):
+                self._withdrawing.lend_no_more(error, self._clock())
         except NotBelieved as error:
             log.warning("provider_answer_not_believed", reason=error.detail)
             self._keep(one.id, replace(known, refresh_token=""))

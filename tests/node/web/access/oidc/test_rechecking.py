@@ -12,11 +12,13 @@ import structlog
 
 from node.audit.events import Logout, Right, RightsChanged
 from node.config.oidc import OidcSettings
+from node.web.access.app_passwords import Wanted, make
 from node.web.access.oidc.attempt import Attempt
-from node.web.access.oidc.errors import LoginEnded
+from node.web.access.oidc.errors import LoginEnded, NotAllowed
 from node.web.access.oidc.flow import Flow
 from node.web.access.oidc.provider import Provider
 from node.web.access.oidc.rechecking import UNCHECKED, Rechecking
+from node.web.access.sessions import Place
 from storage import users
 from storage.users import Role
 from tests.node.web.access.houses import House, open_house
@@ -212,6 +214,92 @@ def test_a_restart_gives_an_hour_anew(hospital: Hospital) -> None:
     house.pass_time(minutes=UNCHECKED.total_seconds() / 60 - 45)
     after.step()
     assert not is_in(browser)
+
+
+def lent(hospital: Hospital) -> str:
+    """The secret of an app password that ann's account lends."""
+    wanted = Wanted("Horos", Role.VIEWER, "", 365)
+    house = hospital.house
+    with house.site.database.write() as tx:
+        return make(tx, users.get(tx, "ann"), wanted, "ann", house.now).secret
+
+
+def opens(hospital: Hospital, secret: str) -> bool:
+    """Whether a machine is let in by it, asked anew."""
+    hospital.house.logins.app_passwords.forget()
+    machine = hospital.house.browser(Accept="*/*")
+    return machine.get("/dicom-web/studies", auth=("ann", secret)).status_code == 200
+
+
+def test_with_the_groups_go_the_app_passwords_and_that_is_told(hospital: Hospital) -> None:
+    hospital.logged_in()
+    secret = lent(hospital)
+    assert opens(hospital, secret)
+    hospital.provider.claims = {"groups": []}
+    pass_minutes(hospital, 16)
+    assert not opens(hospital, secret)
+    hospital.provider.claims = {}
+    hospital.logged_in()
+    assert not opens(hospital, secret), "who has a role again makes a new one"
+    told = [one for one in hospital.house.told.events if isinstance(one, RightsChanged)]
+    assert [(one.right, one.whom, one.change) for one in told] == [
+        (Right.USER, "ann", "1 app passwords ended: none of the groups has a role")
+    ]
+
+
+def test_they_go_as_well_when_somebody_without_groups_wants_to_log_in(hospital: Hospital) -> None:
+    browser = hospital.logged_in()
+    secret = lent(hospital)
+    hospital.provider.claims = {"groups": ["strangers"]}
+    assert browser.get(hospital.back(hospital.sent(browser))).status_code == 403
+    assert not opens(hospital, secret)
+
+
+def test_while_nobody_logs_in_they_rest_after_a_month(hospital: Hospital) -> None:
+    hospital.logged_in()
+    secret = lent(hospital)
+    hospital.house.pass_time(days=29)
+    assert opens(hospital, secret)
+    hospital.house.pass_time(days=1)
+    assert not opens(hospital, secret)
+    hospital.provider.now = hospital.house.now
+    hospital.logged_in()
+    assert opens(hospital, secret)
+
+
+@THEIRS
+def test_who_has_lost_the_groups_at_oidc_provider_mock_lends_no_more(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import oidc_provider_mock as theirs
+
+    monkeypatch.setenv("OIDC_SECRET", "s3cret")
+    claims = {"preferred_username": "ann", "groups": ["physicists"]}
+    user = theirs.User(sub="a-1", claims=claims)
+    with theirs.run_server_in_thread(user_claims=[user]) as server:
+        address = f"http://localhost:{server.server_port}"
+        given = settings_of(address, client_secret_env="OIDC_SECRET")
+        with open_house(site, given) as house:
+            house.now = datetime.now(UTC)
+            elsewhere = house.logins.elsewhere
+            assert elsewhere is not None
+
+            def log_in() -> None:
+                attempt, url = elsewhere.begin("/", BACK.partition("/login")[0])
+                answer = _answer_of(url, "a-1")
+                elsewhere.end(attempt, answer, BACK.partition("/login")[0], Place("10.0.0.7"))
+
+            log_in()
+            with house.site.database.write() as tx:
+                wanted = Wanted("Horos", Role.OPERATOR, "", 365)
+                secret = make(tx, users.get(tx, "ann"), wanted, "ann", house.now).secret
+            machine = house.browser(Accept="*/*")
+            assert machine.get("/dicom-web/studies", auth=("ann", secret)).status_code == 200
+            httpx.put(f"{address}/users/a-1", json={**claims, "groups": []}).raise_for_status()
+            with pytest.raises(NotAllowed):
+                log_in()
+            house.logins.app_passwords.forget()
+            assert machine.get("/dicom-web/studies", auth=("ann", secret)).status_code == 401
 
 
 @THEIRS
