@@ -18,7 +18,7 @@ from importlib import resources
 from analyzers.contract import Detection, Findings, Measurement, Segmentation
 
 FILE = "repeatability.toml"
-RATIO_UNITS = frozenset({"mL", "cm3", "mm3", "cm2", "mm2", "cm", "mm", "g", "g/mL{SUVbw}"})
+RATIO_UNITS = frozenset({"mL", "cm3", "mm3", "cm2", "mm2", "cm", "mm", "g", "g/ml{SUVbw}"})
 """UCUM units of quantities that have a true zero: their coefficient is in percent."""
 WIDTHS = 1.96 * 2**0.5
 """Standard deviations within a subject in a coefficient."""
@@ -37,7 +37,7 @@ class Repeatability:
 
 def told(findings: Findings, analyzer: str, version: str) -> Findings:
     """The findings, with a remark on how far their numbers would go apart, where that is known."""
-    names = dict.fromkeys(named(one) for one in measurements(findings))
+    names = dict.fromkeys(name for name, _ in measurements(findings))
     remark = in_words(analyzer, version, tuple(names))
     return replace(findings, remarks=(*findings.remarks, remark)) if remark else findings
 
@@ -63,15 +63,25 @@ def named(one: Measurement) -> str:
     return f"{one.name.meaning}{how}"
 
 
-def measurements(findings: Findings) -> Iterator[Measurement]:
-    """Every number of the findings, those of structures and marks first."""
-    for item in findings.items:
-        if isinstance(item, Segmentation):
-            for segment in item.segments:
-                yield from segment.measurements
-        elif isinstance(item, Detection):
-            yield from item.measurements
-    yield from (item for item in findings.items if isinstance(item, Measurement))
+def measurements(findings: Findings) -> Iterator[tuple[str, Measurement]]:
+    """Every number of the findings with its name, those of structures and marks first.
+
+    One of the whole that structures have too is their total.
+    """
+    parts = [one for item in findings.items for one in _of_parts(item)]
+    names = {named(one) for one in parts}
+    yield from ((named(one), one) for one in parts)
+    for one in findings.items:
+        if isinstance(one, Measurement):
+            yield (f"{named(one)} (total)" if named(one) in names else named(one)), one
+
+
+def _of_parts(item: object) -> Iterator[Measurement]:
+    if isinstance(item, Segmentation):
+        for segment in item.segments:
+            yield from segment.measurements
+    elif isinstance(item, Detection):
+        yield from item.measurements
 
 
 @cache

@@ -5,8 +5,9 @@
 Every series below the folder that an analyzer accepts is read, sampled anew N times (moved by up to
 half a voxel along each axis, between voxels linearly) and given noise as strong as its own (from
 the differences of neighbours: Immerkaer, CVIU 1996;64:300). Printed is one table for each analyzer;
-``--write`` keeps it in ``analyzers/repeatability.toml``. A structure that is not found in every
-repeat is told of, and is no part of the numbers.
+``--write`` keeps it in ``analyzers/repeatability.toml``. Structures and marks of one name are told
+apart by their place. One that is not found in every repeat is told of, and is no part of the
+numbers.
 """
 
 from __future__ import annotations
@@ -16,16 +17,25 @@ import sys
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
 
 import analyzers
 from analyzers import registry
-from analyzers.contract import Analyzer, Detection, Findings, NotApplicable, Segmentation, Volume
+from analyzers.contract import (
+    Analyzer,
+    Detection,
+    Findings,
+    Measurement,
+    NotApplicable,
+    Segmentation,
+    Volume,
+)
 from analyzers.repeatability import FILE, RATIO_UNITS, WIDTHS, measurements, named
 from node.intake.folder import read_folder
 from node.results.words.numbers import ucum_in_words
@@ -36,6 +46,8 @@ PLACE = Path(analyzers.__file__).parent / FILE
 NOISE_OF_LAPLACIAN = 6.0
 """By which the response of the difference operator to noise is wider than the noise."""
 MEDIAN_OF_NORMAL = 0.6745
+REACH_MM = 10.0
+"""How far the middle of a mark may lie from where it was, to be the same one."""
 
 Key = tuple[str, str, str]
 """Structure, name of the number, its unit."""
@@ -79,41 +91,101 @@ def repeated(name: str, folder: Path, repeats: int, most: int) -> tuple[Table, i
     return table, series
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Thing:
+    """A structure or mark of one repeat: its name, the middle of it in mm, and its numbers by
+    theirs."""
+
+    name: str
+    middle_mm: NDArray[np.float64]
+    numbers: tuple[tuple[str, Measurement], ...]
+
+
 def _numbers_of_repeats(
     analyzer: Analyzer, name: str, volume: Volume, repeats: int
 ) -> dict[Key, list[float]]:
     rng = np.random.default_rng(7)
-    found: dict[Key, list[float]] = defaultdict(list)
+    found: list[list[Thing]] = []
     for _ in range(repeats):
         try:
             findings = analyzer.analyze(again(volume, rng), registry.parameters(name, {}))
         except NotApplicable as reason:
             print(f"not applicable: {reason}", file=sys.stderr)
             return {}
-        for key, value in _numbers(findings):
-            found[key].append(value)
-    whole = {key: values for key, values in found.items() if len(values) == repeats}
-    for structure, meaning, _ in found.keys() - whole.keys():
+        found.append(list(things(findings, np.array(volume.spacing_mm))))
+    rows: dict[Key, list[float]] = defaultdict(list)
+    for same in followed(found):
+        for one in same:
+            for meaning, number in one.numbers:
+                rows[one.name, meaning, number.unit.value].append(number.value)
+    whole = {key: values for key, values in rows.items() if len(values) == repeats}
+    for structure, meaning, _ in rows.keys() - whole.keys():
         print(f"{structure} {meaning}: not in every repeat", file=sys.stderr)
     return whole
 
 
-def _numbers(findings: Findings) -> Iterator[tuple[Key, float]]:
-    """Those of structures under their names; of marks, which have none that last, under none."""
+def followed(found: list[list[Thing]]) -> Iterator[list[Thing]]:
+    """Each thing of the first repeat with itself in all others, under a name of its own.
+
+    Of several of one name it is the nearest, at most ``REACH_MM`` away, each of them once.
+    """
+    names = dict.fromkeys(one.name for one in found[0])
+    for name in names:
+        rows = [[one for one in repeat if one.name == name] for repeat in found]
+        kept = [[one] for one in rows[0]]
+        for others in rows[1:]:
+            for row, one in _pairs([row[0] for row in kept], others):
+                kept[row].append(one)
+        whole = [row for row in kept if len(row) == len(found)]
+        most = max(len(row) for row in rows)
+        if most > len(whole):
+            print(f"{name or 'numbers'}: {len(whole)} of {most} in every repeat", file=sys.stderr)
+        for number, row in enumerate(whole, start=1):
+            own = name if most == 1 else f"{name} {number}"
+            yield [replace(one, name=own) for one in row]
+
+
+def _pairs(first: list[Thing], others: list[Thing]) -> Iterator[tuple[int, Thing]]:
+    """Which of the others each is, by its index."""
+    if len(first) == len(others) == 1:
+        yield 0, others[0]
+        return
+    away = np.array(
+        [[np.linalg.norm(a.middle_mm - b.middle_mm) for b in others] for a in first]
+    ).reshape(len(first), len(others))
+    for row, column in zip(*linear_sum_assignment(np.minimum(away, REACH_MM)), strict=True):
+        if away[row, column] < REACH_MM:
+            yield int(row), others[column]
+
+
+def things(findings: Findings, spacing_mm: NDArray[np.float64]) -> Iterator[Thing]:
+    """Structures and marks with their places; the numbers of the whole under no name."""
     for item in findings.items:
         if isinstance(item, Segmentation):
             for segment in item.segments:
-                for one in segment.measurements:
-                    yield (
-                        (segment.structure or segment.label, one.name.meaning, one.unit.value),
-                        one.value,
-                    )
-    rest = replace(
-        findings,
-        items=tuple(one for one in findings.items if not isinstance(one, Segmentation | Detection)),
-    )
-    for one in measurements(rest):
-        yield ("", named(one), one.unit.value), one.value
+                middle = _middle(item.mask(segment)) * spacing_mm
+                yield Thing(
+                    segment.structure or segment.label, middle, _named(segment.measurements)
+                )
+        elif isinstance(item, Detection):
+            middle = (np.array(item.first) + np.array(item.last)) / 2 * spacing_mm
+            yield Thing(item.kind.meaning, middle, _named(item.measurements))
+    of_whole = {id(one) for one in findings.items}
+    rest = tuple(row for row in measurements(findings) if id(row[1]) in of_whole)
+    if rest:
+        yield Thing("", np.zeros(3), rest)
+
+
+def _named(numbers: tuple[Measurement, ...]) -> tuple[tuple[str, Measurement], ...]:
+    return tuple((named(one), one) for one in numbers)
+
+
+def _middle(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """In voxels; 0 where there is none."""
+    for window in ndimage.find_objects(mask.astype(np.uint8)):
+        inside = np.argwhere(mask[window]).mean(axis=0)
+        return np.asarray(inside + [part.start for part in window])
+    return np.zeros(3)
 
 
 def again(volume: Volume, rng: np.random.Generator) -> Volume:
@@ -173,9 +245,11 @@ def volumes(name: str, folder: Path) -> Iterator[tuple[Path, Volume]]:
     inputs = registry.info(name).inputs
     for series in read_folder(folder).series:
         paths = [Path(instance.key) for instance in series.instances]
+        if series.header.get("Modality") not in inputs.modalities:
+            continue
         try:
             volume = read_series(paths).volume
-        except UnsupportedSeries:
+        except (UnsupportedSeries, OSError):
             continue
         if volume is not None and volume.facts is not None and not inputs.refusals(volume.facts):
             yield paths[0].parent, volume

@@ -3,7 +3,8 @@
 Attenuation cannot tell it from the chest wall, heart or liver; its place can, in part. It lies
 inside the ribs, beside the mediastinum, and above aerated lung: heart, liver and spleen stand on
 the floor of the chest and have no lung below them. What lies on the floor too, as most effusions
-do, cannot be told from them and is not found. Axes (z, y, x).
+do, is told from them only where it has the attenuation of water, which gathers at the back on the
+chest wall: liver, spleen and muscle are denser. Axes (z, y, x).
 """
 
 from __future__ import annotations
@@ -38,8 +39,22 @@ BELOW_MM = 6.0
 """So much aerated lung has to lie below."""
 RADIUS_MM, LEAST_ML, LEAST_ENCLOSED = 4.5, 5.0, 0.15
 BORDER_MM = 4.0
+FLUID_HU = (-10.0, 32.0)
+"""Effusions have 0 to 25; liver, spleen, muscle and blood 35 and more. Means of several mm."""
+FLUID_EDGE_HU = 45.0
+LEAST_FLUID_ML, LEAST_ON_WALL, WALL_MM = 50.0, 0.2, 6.0
 GAUSSIAN_REACH = 4.0
 """Standard deviations from its middle at which a Gaussian is cut."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Space:
+    """What the ribs enclose, on a coarse grid: mean HU, aerated lung, and what lies inside."""
+
+    grid: CoarseGrid
+    mean: NDArray[np.float32]
+    aerated: Mask
+    inside: Mask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,26 +66,70 @@ class Unaerated:
     enclosed: float
 
 
-def unaerated(hu: Hounsfield, lungs: NDArray[np.uint8], spacing_mm: Spacing) -> Unaerated | None:
-    """Tissue without air among the lungs that ``lungs`` labels; None where none is told."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Fluid:
+    """on_wall: share of the surface, 0 to 1, that lies on the chest wall."""
+
+    mask: Mask
+    on_wall: float
+
+
+def space(hu: Hounsfield, lungs: NDArray[np.uint8], spacing_mm: Spacing) -> Space | None:
+    """The space of the lungs that ``lungs`` labels; None where slices are too thick to look in it,
+    or nothing is aerated."""
     grid = coarse_grid(hu.shape, spacing_mm, COARSE_MM)
     if max(grid.spacing_mm) > COARSEST_MM:
         return None
-    mean = reduce_to(grid, hu)
     aerated = reduce_to(grid, lungs, _is_any) > 0.5
     if not aerated.any():
         return None
-    inside = _inside_ribs(mean, aerated, grid.spacing_mm)
-    found = inside & ~aerated & _above_lung(aerated, grid.spacing_mm)
-    found &= _beside_mediastinum(mean, aerated, grid.spacing_mm)
-    _keep_soft(found, mean, grid.spacing_mm)
-    found = _large(opened(found, RADIUS_MM, grid.spacing_mm), grid)
+    mean = reduce_to(grid, hu)
+    return Space(grid, mean, aerated, _inside_ribs(mean, aerated, grid.spacing_mm))
+
+
+def unaerated(of: Space, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Unaerated | None:
+    """Tissue without air above aerated lung; None where none is told."""
+    grid = of.grid
+    found = of.inside & ~of.aerated & _above_lung(of.aerated, grid.spacing_mm)
+    found &= _beside_mediastinum(of.mean, of.aerated, grid.spacing_mm)
+    _keep_soft(found, of.mean, SOFT_HU, NOISE_MM / 2, grid.spacing_mm)
+    found = _large(opened(found, RADIUS_MM, grid.spacing_mm), LEAST_ML, grid)
     if not found.any():
         return None
-    enclosed = _enclosed(found, aerated, inside, grid.spacing_mm)
+    enclosed = _enclosed(found, of.aerated, of.inside, grid.spacing_mm)
     if enclosed < LEAST_ENCLOSED:
         return None
     return Unaerated(_fine(found, grid, hu, lungs), enclosed)
+
+
+def fluid(of: Space, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Fluid | None:
+    """What has the attenuation of water and lies at the back on the chest wall, and where it goes
+    on from there beside heart and pericardium; None where there is no 50 mL of it."""
+    grid = of.grid
+    rows = np.flatnonzero(of.aerated.any(axis=(0, 2)))
+    middle = int(rows[[0, -1]].mean())
+    left = _left_mm(of.aerated, grid.spacing_mm)
+    soft = of.inside & ~of.aerated
+    soft[:, :middle] &= (left > HEART_MM[1]) | (left < -HEART_MM[0])
+    found = soft.copy()
+    _keep_soft(found, of.mean, FLUID_HU, NOISE_MM, grid.spacing_mm)
+    found = opened(found, RADIUS_MM, grid.spacing_mm)
+    wall = dilate(~of.inside, WALL_MM, grid.spacing_mm)
+    labels = cc3d.connected_components(found, connectivity=6)
+    at_back = np.unique(labels[:, middle:])
+    kept = np.zeros_like(found)
+    shares = []
+    for label in at_back[at_back > 0]:
+        body = labels == label
+        share = _share_of_rim(body, wall, grid.spacing_mm)
+        if body.sum() * grid.voxel_ml >= LEAST_FLUID_ML and share >= LEAST_ON_WALL:
+            kept |= body
+            shares.append(share)
+    if not shares:
+        return None
+    soft &= (of.mean > SOFT_HU[0]) & (of.mean < FLUID_EDGE_HU)
+    kept |= soft & dilate(kept, RADIUS_MM, grid.spacing_mm)
+    return Fluid(_fine(kept, grid, hu, lungs), min(shares))
 
 
 def _is_any(labels: NDArray[np.uint8]) -> Mask:
@@ -129,8 +188,7 @@ def _wall(
 
 def _beside_mediastinum(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Spacing) -> Mask:
     """Far enough from the middle between the lungs: farther where the heart may be."""
-    columns = np.flatnonzero(aerated.any(axis=(0, 1)))
-    left = (np.arange(aerated.shape[2]) - float(columns[[0, -1]].mean())) * spacing_mm[2]
+    left = _left_mm(aerated, spacing_mm)
     high, low = ((left > reach[1]) | (left < -reach[0]) for reach in (MEDIASTINUM_MM, HEART_MM))
     gas = enclosed_air(mean) & ~dilate(aerated, 1.1 * max(spacing_mm), spacing_mm)
     area = gas[:, :, np.abs(left) <= TUBE_MM].sum(axis=(1, 2)) * spacing_mm[1] * spacing_mm[2]
@@ -143,6 +201,13 @@ def _beside_mediastinum(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Sp
     return beside
 
 
+def _left_mm(aerated: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
+    """How far each column lies to the left of the middle between the lungs."""
+    columns = np.flatnonzero(aerated.any(axis=(0, 1)))
+    left: NDArray[np.float64] = np.arange(aerated.shape[2]) - float(columns[[0, -1]].mean())
+    return left * spacing_mm[2]
+
+
 def _above_lung(aerated: Mask, spacing_mm: Spacing) -> Mask:
     """With aerated lung somewhere straight below."""
     enough = np.flatnonzero(np.arange(len(aerated) + 1) * spacing_mm[0] >= BELOW_MM)
@@ -152,12 +217,18 @@ def _above_lung(aerated: Mask, spacing_mm: Spacing) -> Mask:
     return above
 
 
-def _keep_soft(found: Mask, mean: NDArray[np.float32], spacing_mm: Spacing) -> None:
-    """Clear, in place, what has not the attenuation of soft tissue where noise is smoothed."""
+def _keep_soft(
+    found: Mask,
+    mean: NDArray[np.float32],
+    limits_hu: tuple[float, float],
+    sigma_mm: float,
+    spacing_mm: Spacing,
+) -> None:
+    """Clear, in place, what has not an attenuation within the limits where noise is smoothed."""
     box = box_of(found)
     if box is None:
         return
-    away = [NOISE_MM / 2 / step for step in spacing_mm]
+    away = [sigma_mm / step for step in spacing_mm]
     reach = [int(GAUSSIAN_REACH * one + 0.5) for one in away]
     near = tuple(
         slice(max(part.start - more, 0), part.stop + more)
@@ -168,18 +239,22 @@ def _keep_soft(found: Mask, mean: NDArray[np.float32], spacing_mm: Spacing) -> N
         for part, wide in zip(box, near, strict=True)
     )
     smooth = ndimage.gaussian_filter(mean[near], away, truncate=GAUSSIAN_REACH)[inner]
-    found[box] &= (smooth > SOFT_HU[0]) & (smooth < SOFT_HU[1])
+    found[box] &= (smooth > limits_hu[0]) & (smooth < limits_hu[1])
 
 
-def _large(mask: Mask, grid: CoarseGrid) -> Mask:
-    least = max(1, int(LEAST_ML / grid.voxel_ml))
+def _large(mask: Mask, least_ml: float, grid: CoarseGrid) -> Mask:
+    least = max(1, int(least_ml / grid.voxel_ml))
     kept: Mask = cc3d.dust(mask, threshold=least, connectivity=6, in_place=False).astype(bool)
     return kept
 
 
 def _enclosed(found: Mask, aerated: Mask, inside: Mask, spacing_mm: Spacing) -> float:
+    return _share_of_rim(found, dilate(aerated | ~inside, BORDER_MM, spacing_mm), spacing_mm)
+
+
+def _share_of_rim(found: Mask, bound: Mask, spacing_mm: Spacing) -> float:
+    """How much of what surrounds a body is bound, 0 to 1."""
     rim = dilate(found, BORDER_MM, spacing_mm) & ~found
-    bound = dilate(aerated | ~inside, BORDER_MM, spacing_mm)
     return float(bound[rim].mean()) if rim.any() else 1.0
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from analyzers.anatomy.unaerated import unaerated
+from analyzers.anatomy.unaerated import space, unaerated
 from analyzers.detection.nodule_candidates import STEP_MM, LungGrid
 from analyzers.grid.balls import Mask, Spacing, dilate, within
 from analyzers.grid.binary import box_of
@@ -54,7 +54,8 @@ def masses(
 
 def _among_lungs(hu: Hounsfield, labels: NDArray[np.uint8], spacing_mm: Spacing) -> list[Mass]:
     """On the side of the nearer half of the chest."""
-    found = unaerated(hu, labels, spacing_mm)
+    where = space(hu, labels, spacing_mm)
+    found = unaerated(where, hu, labels) if where else None
     if found is None:
         return []
     ml = float(np.count_nonzero(found.mask)) * float(np.prod(spacing_mm)) / 1000

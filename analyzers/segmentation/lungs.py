@@ -35,14 +35,19 @@ LEAST_WIDTH_MM = 150.0
 TISSUE_HU, CUT_FACE_SHARE = -500, 0.15
 LEAST_LUNG_ML = 20.0
 
-UNAERATED_LABEL = 3
+UNAERATED_LABEL, FLUID_LABEL = 3, 4
 CERTAINTY = Code("CERTAINPLACE", codes.PRIVATE_SCHEME, "Certainty of its place")
 LIKELY = Code("LIKELY", codes.PRIVATE_SCHEME, "Likely in the lung or the pleural space")
 POSSIBLE = Code("POSSIBLE", codes.PRIVATE_SCHEME, "Possible, may be of another organ")
 LIKELY_FROM = 0.5
-UNAERATED_LIMITS = (
-    "Tissue without air among the lungs may be consolidation, mass or effusion; near the "
-    "mediastinum and on the diaphragm it is not told from other organs, and not marked."
+NOT_IN_VOLUMES = (
+    "Tissue without air among the lungs, consolidation, mass or effusion, is not in their volumes; "
+    "near the mediastinum and on the diaphragm only what has the density of fluid is told from "
+    "other organs, and marked."
+)
+NOT_LOOKED_FOR = (
+    "Tissue without air among the lungs, consolidation, mass or effusion, is not in their volumes, "
+    "and was not looked for: slices this thick do not show it."
 )
 
 
@@ -51,20 +56,22 @@ class LungSegmentation:
 
     Vessels, and nodules up to about 20 mm, belong to the lung. Consolidated lung, effusions and
     larger masses do not: what lies inside the ribs, beside the mediastinum and above aerated lung
-    is a segment of its own, with how certain its place is; what lies on the diaphragm cannot be
-    told from liver and spleen. The emphysema index is the share of the lung below -950 HU
+    is a segment of its own, with how certain its place is, and so is what has the density of fluid
+    at the back of the chest wall; other tissue on the diaphragm cannot be told from liver and
+    spleen. The emphysema index is the share of the lung below -950 HU
     (DOI 10.1164/ajrccm.154.1.8680679).
     """
 
     name: ClassVar[str] = "lung_segmentation"
-    version: ClassVar[str] = "1.1.1"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Lung segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the left and the right lung on chest CT, without airways.",
         gives=(
             "segments of both lungs",
             "volume, mean density and share below -950 HU",
-            "a segment of tissue without air among them, where its place tells it",
+            "segments of tissue without air and of fluid among them, where their place and "
+            "density tell them",
         ),
         evidence="By a threshold of the patient: consolidations and masses wider than about 20 "
         "mm are not counted as lung. Not measured against manual contours.",
@@ -112,33 +119,44 @@ class LungSegmentation:
             raise NotApplicable("The images show no aerated lung.")
         sides = [_side(label, one, volume.voxel_ml) for label, one in found.items()]
         one_more()
-        others = self._unaerated(volume, grid, hu, labels)
+        others, limits = self._without_air(volume, grid, hu, labels)
         one_more()
         segmentation = Segmentation(grid.restore(labels), (*sides, *others), title="Lungs")
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
-        remarks = (*_missing(sides), *((UNAERATED_LIMITS,) if others else ()))
-        return Findings((segmentation, both), remarks, little_lung(total_ml))
+        return Findings((segmentation, both), (*_missing(sides), limits), little_lung(total_ml))
 
     @staticmethod
-    def _unaerated(
+    def _without_air(
         volume: Volume, grid: PatientGrid, hu: Hounsfield, labels: NDArray[np.uint8]
-    ) -> tuple[Segment, ...]:
-        """The segment of tissue without air, entered into ``labels``; () where none is told."""
-        from analyzers.anatomy.unaerated import unaerated
+    ) -> tuple[tuple[Segment, ...], str]:
+        """The segments of what has no air, entered into ``labels``, and what is not among them."""
+        from analyzers.anatomy.unaerated import fluid, space, unaerated
         from analyzers.grid.patient_grid import clear_padding
 
-        found = unaerated(hu, labels, grid.spacing_mm)
-        if found is None:
-            return ()
-        clear_padding(volume, grid, found.mask)
-        labels[found.mask] = UNAERATED_LABEL
-        share = f"{100 * found.enclosed:.0f} % of its surface is bounded by aerated lung or ribs"
-        answer = LIKELY if found.enclosed >= LIKELY_FROM else POSSIBLE
-        tally = tallied(hu, found.mask.view(np.uint8), (1,))[1]
-        measurements = tally.volume_and_attenuation(volume.voxel_ml)
-        judged = Classification(CERTAINTY, answer, reasons=(share,))
-        tissue = structures.of("unaerated_tissue")
-        return (tissue.segment(UNAERATED_LABEL, measurements, (judged,)),)
+        where = space(hu, labels, grid.spacing_mm)
+        if where is None:
+            return (), NOT_LOOKED_FOR
+        segments = []
+        tissue, water = unaerated(where, hu, labels), fluid(where, hu, labels)
+        if tissue is not None:
+            share = (
+                f"{100 * tissue.enclosed:.0f} % of its surface is bounded by aerated lung or ribs"
+            )
+            answer = LIKELY if tissue.enclosed >= LIKELY_FROM else POSSIBLE
+            segments.append(("unaerated_tissue", UNAERATED_LABEL, tissue.mask, answer, share))
+        if water is not None:
+            share = f"{100 * water.on_wall:.0f} % of its surface lies on the chest wall"
+            segments.append(("fluid_like_tissue", FLUID_LABEL, water.mask, POSSIBLE, share))
+        found = []
+        for key, number, mask, answer, share in segments:
+            clear_padding(volume, grid, mask)
+            mask &= labels == 0
+            labels[mask] = number
+            tally = tallied(hu, mask.view(np.uint8), (1,))[1]
+            measurements = tally.volume_and_attenuation(volume.voxel_ml)
+            judged = Classification(CERTAINTY, answer, reasons=(share,))
+            found.append(structures.of(key).segment(number, measurements, (judged,)))
+        return tuple(found), NOT_IN_VOLUMES
 
 
 def _is_sagittal_strip(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from pathlib import Path
 from analyzers.models.trainables import TRAINABLES
 
 ALL = "all"
+JUDGED = "judged"
 STUDIES = "studies"
 RADIOGRAPHS = "train/cxr_opacity"
 
@@ -89,21 +91,30 @@ def judge(name: str, data: Path) -> int:
 def judge_all(data: Path, models: Path | None) -> int:
     """Judge everything that a collection has data for, one after the other.
 
-    Exit status; 1: one failed, 2: nothing could be judged. What is missing is said.
+    Exit status; 1: one failed, 2: nothing could be judged. A table at the end says what was judged
+    and what is missing.
     """
-    done, failed = 0, []
+    outcomes: dict[str, str] = {}
+    rows = []
     for name in (*TRAINABLES, *JUDGES):
         needed = data / SETS[name]
+        started = time.monotonic()
         if not needed.exists() and not (name in JUDGES and not JUDGES[name].needs_data):
-            print(f"\n# {name}: not judged, {SETS[name]} is missing in the collection", flush=True)
-            continue
-        print(f"\n# {name}", flush=True)
-        if subprocess.run(_again(name, needed, models), check=False).returncode:
-            failed.append(name)
-        done += 1
-    if failed:
-        print(f"\nNot judged, the messages stand above: {', '.join(failed)}", file=sys.stderr)
-    return 1 if failed else 0 if done else 2
+            outcomes[name] = f"not judged, {SETS[name]} is missing in the collection"
+            print(f"\n# {name}: {outcomes[name]}", flush=True)
+        else:
+            print(f"\n# {name}", flush=True)
+            ended = subprocess.run(_again(name, needed, models), check=False).returncode
+            outcomes[name] = f"failed ({ended}), the message stands above" if ended else JUDGED
+        rows.append(f"| {name} | {outcomes[name]} | {time.monotonic() - started:.0f} |")
+    print("\n| method | outcome | s |\n|---|---|---|", *rows, sep="\n", flush=True)
+    return _status(list(outcomes.values()))
+
+
+def _status(outcomes: Sequence[str]) -> int:
+    if any(one.startswith("failed") for one in outcomes):
+        return 1
+    return 0 if JUDGED in outcomes else 2
 
 
 def _again(name: str, needed: Path, models: Path | None) -> Sequence[str]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from analyzers import codes, registry, repeatability
-from analyzers.contract import Findings, Measurement, Volume
+from analyzers import codes, registry, repeatability, structures
+from analyzers.contract import Findings, Measurement, Segmentation, Volume
 from analyzers.repeatability import Repeatability, told
 from benchmarks import repeatability as bench
 from node.results.words import phrases
@@ -80,10 +81,38 @@ def test_a_coefficient_is_in_percent_where_the_quantity_has_a_true_zero() -> Non
         ),
         ("Attenuation Coefficient (mean) 4 HU", "Dichte (Mittelwert) 4 HU"),
         ("Volume 3 points", "Volumen 3 Prozentpunkte"),
+        ("SUVbw (peak value within roi) 12 %", "SUVbw (SUVpeak) 12 %"),
     ],
 )
 def test_numbers_with_names_are_said_in_german(english: str, german: str) -> None:
     assert phrases.shown(english, "de") == german
+
+
+def focus(place: int, volume_ml: float) -> bench.Thing:
+    size = replace(SIZE, value=volume_ml)
+    return bench.Thing("focus", np.array([0.0, 0.0, place]), (("Volume", size),))
+
+
+def test_marks_of_one_name_are_told_apart_by_their_place() -> None:
+    found = [
+        [focus(0, 10.0), focus(50, 20.0), focus(100, 1.0)],
+        [focus(51, 22.0), focus(2, 11.0), focus(130, 9.0)],
+    ]
+    kept = {row[0].name: [one.numbers[0][1].value for one in row] for row in bench.followed(found)}
+    assert kept == {"focus 1": [10.0, 11.0], "focus 2": [20.0, 22.0]}
+
+
+def test_a_number_of_the_whole_that_its_parts_have_too_is_their_total(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    known = {"Volume": "9 %", "Volume (total)": "2 %"}
+    monkeypatch.setattr(
+        repeatability, "table", lambda: {"lungs": Repeatability("lungs", "2", 1, 5, known)}
+    )
+    labels = np.ones((1, 1, 1), np.uint8)
+    part = structures.of("left_lung").segment(1, (SIZE,))
+    (said,) = told(Findings((Segmentation(labels, (part,)), SIZE)), "lungs", "2").remarks
+    assert "Volume 9 %, Volume (total) 2 %" in said
 
 
 def test_what_was_measured_is_kept_beside_that_of_others(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from analyzers.anatomy.unaerated import unaerated
+from analyzers.anatomy.unaerated import Fluid, Unaerated, fluid, space, unaerated
 
 SPACING = (3.0, 3.0, 3.0)
 SHAPE = (60, 90, 120)
@@ -32,6 +32,27 @@ def chest(mass: NDArray[np.bool_] | None = None) -> Chest:
     return hu.astype(np.int16), np.where(lungs, np.where(x > 0, 2, 1), 0).astype(np.uint8)
 
 
+def tissue(hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Unaerated | None:
+    of = space(hu, lungs, SPACING)
+    assert of is not None
+    return unaerated(of, hu, lungs)
+
+
+def water(hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Fluid | None:
+    of = space(hu, lungs, SPACING)
+    assert of is not None
+    return fluid(of, hu, lungs)
+
+
+def effusion(hu_of_fluid: float) -> tuple[Chest, NDArray[np.bool_]]:
+    """At the back and the base of the right lung, 35 mm deep, with noise everywhere."""
+    _, before = chest()
+    there = (before == 1) & (y - 0.5 * z > 60)
+    hu, lungs = chest(there)
+    noise = np.random.default_rng(3).normal(0, 15, hu.shape)
+    return ((np.where(there, hu_of_fluid, hu) + noise).astype(np.int16), lungs), there
+
+
 def ball(place: tuple[float, float, float], radius: float) -> NDArray[np.bool_]:
     at_z, at_y, at_x = place
     found: NDArray[np.bool_] = (
@@ -46,7 +67,7 @@ def test_a_mass_above_aerated_lung_is_found_with_its_size(
 ) -> None:
     mass = ball(place, 22.0)
     hu, lungs = chest(mass)
-    found = unaerated(hu, lungs, SPACING)
+    found = tissue(hu, lungs)
     assert found is not None
     overlap = 2 * (found.mask & mass).sum() / (found.mask.sum() + mass.sum())
     assert overlap > 0.75
@@ -55,14 +76,37 @@ def test_a_mass_above_aerated_lung_is_found_with_its_size(
 
 
 def test_heart_and_liver_are_none() -> None:
-    assert unaerated(*chest(), SPACING) is None
+    assert tissue(*chest()) is None
+    assert water(*chest()) is None
 
 
 def test_what_lies_on_the_diaphragm_is_not_told_from_the_liver() -> None:
     hu, lungs = chest(ball((-70.0, 50.0, -80.0), 20.0))
-    assert unaerated(hu, lungs, SPACING) is None
+    assert tissue(hu, lungs) is None
+    assert water(hu, lungs) is None
 
 
 def test_without_lungs_nothing_is_told() -> None:
     hu, lungs = chest()
-    assert unaerated(hu, np.zeros_like(lungs), SPACING) is None
+    assert space(hu, np.zeros_like(lungs), SPACING) is None
+
+
+def test_slices_too_thick_are_not_looked_at() -> None:
+    hu, lungs = chest()
+    assert space(hu, lungs, (7.0, 3.0, 3.0)) is None
+
+
+@pytest.mark.parametrize("hu_of_fluid", [2.0, 10.0, 22.0])
+def test_an_effusion_on_the_diaphragm_is_found_with_its_size(hu_of_fluid: float) -> None:
+    drawn, there = effusion(hu_of_fluid)
+    assert there.sum() * 0.027 > 200
+    found = water(*drawn)
+    assert found is not None
+    assert 2 * (found.mask & there).sum() / (found.mask.sum() + there.sum()) > 0.75
+    assert found.on_wall > 0.25
+    assert not (found.mask & (drawn[1] > 0)).any()
+
+
+def test_what_is_as_dense_as_the_liver_is_no_fluid() -> None:
+    drawn, _ = effusion(45.0)
+    assert water(*drawn) is None

@@ -50,6 +50,24 @@ def test_judging_all_says_which_data_are_missing(
     assert "# pneumoniamnist: not judged, train/pneumoniamnist_dev.npz is missing" in said
 
 
+def test_judging_all_ends_with_a_table_whatever_fails(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rules = {name: judging.JUDGES[name] for name in ("pet_tumour", "pet_organs", "fusion")}
+    monkeypatch.setattr(judging, "TRAINABLES", ())
+    monkeypatch.setattr(judging, "JUDGES", rules)
+    (tmp_path / "studies").mkdir()
+
+    def ends(name: str, *_: object) -> list[str]:
+        return [sys.executable, "-c", f"raise SystemExit({3 if name == 'pet_tumour' else 0})"]
+
+    monkeypatch.setattr(judging, "_again", ends)
+    assert training.evaluate("all", tmp_path, None) == 1
+    said = capfd.readouterr().out
+    assert "| pet_tumour | failed (3), the message stands above |" in said
+    assert "| fusion | judged |" in said
+
+
 def test_a_method_by_rules_is_judged_by_its_program(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
