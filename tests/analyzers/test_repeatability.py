@@ -113,6 +113,7 @@ def test_a_number_of_the_whole_that_its_parts_have_too_is_their_total(
     part = structures.of("left_lung").segment(1, (SIZE,))
     (said,) = told(Findings((Segmentation(labels, (part,)), SIZE)), "lungs", "2").remarks
     assert "Volume 9 %, Volume (total) 2 %" in said
+    assert "Volumen 9 %, Volumen (Summe) 2 %" in phrases.shown(said, "de")
 
 
 def test_what_was_measured_is_kept_beside_that_of_others(

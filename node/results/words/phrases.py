@@ -19,6 +19,9 @@ from node.results.words import numbers
 from node.results.words.sentences import GERMAN
 
 _PLACE = re.compile(r"\{(\w+)\}")
+_WITHIN = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))+?"
+"""What may stand in a place: parentheses in it are closed in it, else one place would take what
+stands before the next."""
 _NUMBER = re.compile(r"[-−+]?\d+(?:\.\d+)?")
 _NAME_AND_NUMBER = re.compile(
     r"(?P<name>\D[^()]*?)(?: \((?P<how>[^()]+)\))? (?P<number>\d+(?:\.\d+)?)(?P<unit> \S+)?"
@@ -96,6 +99,7 @@ def _patterns() -> tuple[tuple[re.Pattern[str], str], ...]:
 def _pattern(phrase: str) -> re.Pattern[str]:
     parts = _PLACE.split(phrase)
     text = "".join(
-        f"(?P<{part}>.+?)" if index % 2 else re.escape(part) for index, part in enumerate(parts)
+        f"(?P<{part}>{_WITHIN})" if index % 2 else re.escape(part)
+        for index, part in enumerate(parts)
     )
     return re.compile(text, re.DOTALL)
