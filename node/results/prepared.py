@@ -13,7 +13,7 @@ from functools import partial
 from typing import BinaryIO
 
 import pydicom
-from pydicom.charset import default_encoding
+from pydicom.charset import convert_encodings, default_encoding
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
@@ -26,6 +26,10 @@ UNDEFINED = 0xFFFFFFFF
 """The length of what ends with a delimiter."""
 _ITEM = (0xFFFE, 0xE000)
 _PADDING = {"UI": b"\0", "OB": b"\0", "OW": b"\0"}
+
+
+class ReadyElement(RawDataElement):
+    """Made here, of ASCII: it is written as it is, in whatever character set the object is."""
 
 
 class Prepared(Dataset):
@@ -47,13 +51,15 @@ def write(file: BinaryIO, dataset: Dataset) -> None:
 def prepared(dataset: Dataset, last: BaseTag, tail: Callable[[], Iterable[bytes]]) -> Prepared:
     """The data set without elements from ``last`` on, in whose place stands the tail."""
     kept: dict[BaseTag, DataElement | RawDataElement] = {
-        tag: dataset.get_item(tag)
+        tag: one if isinstance(one := dataset.get_item(tag), ReadyElement) else dataset[tag]
         for tag in dataset.keys()  # noqa: SIM118 - elements stay as they are
         if tag < last
     }
     correct_ambiguous_vr(Dataset({tag: one for tag, one in kept.items() if not one.is_raw}), True)
     made = Prepared(kept)
-    made.set_original_encoding(False, True, default_encoding)  # else sequences are parsed again
+    named = made.get("SpecificCharacterSet")
+    texts = convert_encodings(named) if named else default_encoding
+    made.set_original_encoding(False, True, texts)  # else sequences are parsed again
     made.file_meta = dataset.file_meta
     made.tail = tail
     return made
@@ -87,10 +93,10 @@ def sequence(tag: BaseTag, items: Iterable[bytes]) -> bytes:
     return header(tag, "SQ", len(content)) + content
 
 
-def raw_sequence(tag: BaseTag, items: Iterable[bytes]) -> RawDataElement:
-    """A sequence that pydicom writes as it is."""
+def raw_sequence(tag: BaseTag, items: Iterable[bytes]) -> ReadyElement:
+    """A sequence of ASCII that pydicom writes as it is."""
     content = b"".join(items)
-    return RawDataElement(tag, "SQ", len(content), content, 0, False, True)
+    return ReadyElement(tag, "SQ", len(content), content, 0, False, True)
 
 
 def encoded(dataset: Dataset) -> bytes:

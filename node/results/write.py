@@ -272,5 +272,6 @@ def _write_report(
 ) -> None:
     path = files.write(document, "report.dcm", kind)
     with files.judged(), validator.Asked(path) as asked:
-        gate.check_references(path, source, made)
-        gate.check_required(path, source, asked=asked)
+        written = Written(path)
+        gate.check_references(written, source, made)
+        gate.check_required(written, source, asked=asked)

@@ -124,6 +124,21 @@ def items(raw: bytes) -> Iterator[bytes]:
         yield raw[first:last]
 
 
+def below(item: bytes, wanted: int, through: int) -> Iterator[bytes]:
+    """The items of the sequence ``wanted`` of an item, and of the items of its sequences
+    ``through``, at any depth. Raises ``NotPlain``."""
+    start = 0
+    while start < len(item):
+        head = _head(item, start, len(item))
+        if head.tag == wanted:
+            for first, last in _bounds(item, head.start, head.stop):
+                yield item[first:last]
+        elif head.tag == through:
+            for first, last in _bounds(item, head.start, head.stop):
+                yield from below(item[first:last], wanted, through)
+        start = head.stop
+
+
 def _head(raw: bytes, start: int, end: int) -> _Head:
     """What stands before a value, and where the value lies."""
     if start + 8 > end:

@@ -124,27 +124,35 @@ def check_registration(path: Path, item: Registration) -> None:
         raise GateRefused("reg", ("the matrix written is not that of the finding",))
 
 
-def check_references(path: Path, source: Source, made: Mapping[str, Dataset | None]) -> None:
+def check_references(
+    file: Path | Written, source: Source, made: Mapping[str, Dataset | None]
+) -> None:
     """Every reference of the report leads to an image of the source or to an object just made, and
     each of these can be reached from its root.
 
     ``made`` maps SOP Instance UIDs to Segmentation objects, or to None for other objects. Raises
     ``GateRefused``.
     """
-    report = pydicom.dcmread(path)
-    evidence = set(evidence_of(report))
+    report = _opened(file)
+    listed = report.referred(
+        "CurrentRequestedProcedureEvidenceSequence", "ReferencedSeriesSequence"
+    )
+    evidence = {one.sop_instance_uid for one in listed}
     known = {str(header.SOPInstanceUID) for header in source.headers} | set(made)
+    segments = {uid: _segment_numbers(one) for uid, one in made.items()}
     reasons, reached = [], set()
-    for item in references_of(report):
-        uid = str(item.ReferencedSOPInstanceUID)
+    for item in report.referred("ContentSequence", "ContentSequence"):
+        uid = item.sop_instance_uid
         reached.add(uid)
         if uid not in known:
             reasons.append("an item refers to an object that is neither source nor result")
         if uid not in evidence:
             reasons.append("an item refers to an object that is not listed as evidence")
-        number = item.get("ReferencedSegmentNumber")
-        if number is not None and int(number) not in _segment_numbers(made.get(uid)):
-            reasons.append(f"segment {int(number)} is referred to, but the object lacks it")
+        reasons += [
+            f"segment {number} is referred to, but the object lacks it"
+            for number in item.segments
+            if number not in segments.get(uid, ())
+        ]
     if known - evidence:
         reasons.append(f"{len(known - evidence)} sources or results are not listed as evidence")
     if set(made) - reached:

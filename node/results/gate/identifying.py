@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pydicom.datadict import tag_for_keyword
-from pydicom.dataelem import DataElement
+from pydicom.datadict import keyword_for_tag, tag_for_keyword
+from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import BaseTag
 
-from node.results.gate import inherited
+from node.results.gate import inherited, sound
 from node.results.modules.subject import OPTIONAL_OF_SUBJECT, REQUIRED_OF_SUBJECT
 from node.series.source import Source
 from storage import values
@@ -69,17 +70,33 @@ def _given(headers: Sequence[Dataset], keyword: str) -> Iterator[DataElement]:
 
 
 def _elements(dataset: Dataset, is_below: bool = False) -> Iterator[tuple[DataElement, bool]]:
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value or ():
-                yield from _elements(item, True)
-        elif _is_identifying(element):
-            yield element, is_below
+    for tag in dataset.keys():  # noqa: SIM118 - a data set iterates over elements, and reads all
+        vr = _vr(dataset, tag)
+        if vr == "SQ":
+            yield from _SEEN.unless(sound.of_element(dataset, tag, ()), _of_items(dataset, tag))
+        elif _is_identifying(tag, vr):
+            yield dataset[tag], is_below
 
 
-def _is_identifying(element: DataElement) -> bool:
-    return element.keyword not in _OWN and (
-        element.VR == "PN" or element.tag.group == _PATIENT or element.tag in _IDENTIFYING
+def _of_items(dataset: Dataset, tag: BaseTag) -> Iterator[tuple[DataElement, bool]]:
+    for item in dataset[tag].value or ():
+        yield from _SEEN.unless(sound.of_item(item, ()), _elements(item, True))
+
+
+_SEEN = sound.Seen()
+"""Sequences and items that hold nothing identifying."""
+
+
+def _vr(dataset: Dataset, tag: BaseTag) -> str:
+    raw = dataset.get_item(tag, keep_deferred=True)
+    if isinstance(raw, RawDataElement) and (raw.VR or "UN") == "UN":
+        return str(dataset[tag].VR)
+    return str(raw.VR)
+
+
+def _is_identifying(tag: BaseTag, vr: str) -> bool:
+    return keyword_for_tag(tag) not in _OWN and (
+        vr == "PN" or tag.group == _PATIENT or tag in _IDENTIFYING
     )
 
 

@@ -48,7 +48,7 @@ IN_EVERY_ITEM: Mapping[str, tuple[str, ...]] = {
 }
 """PS3.3 10, C.7.6.16.2, C.7.6.17, C.8.20.3, C.8.23.3, C.10.4, C.11.8. The node writes no LUTs."""
 
-WITH_A_PURPOSE = "DerivationImageSequence/SourceImageSequence"
+WITH_A_PURPOSE = ("DerivationImageSequence", "SourceImageSequence")
 """Where a source image must say what it was used for (PS3.3 Table C.7.6.16-7)."""
 
 NEEDS: Mapping[str, tuple[str, ...]] = {

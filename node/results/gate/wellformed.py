@@ -17,10 +17,10 @@ from pydicom.datadict import dictionary_has_tag, dictionary_VM, dictionary_VR, k
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.multival import MultiValue
-from pydicom.tag import Tag
+from pydicom.tag import BaseTag, Tag
 from pydicom.valuerep import STR_VR, validate_value
 
-from node.results.gate import macros, ucum
+from node.results.gate import macros, sound, ucum
 from node.results.gate.inherited import SUBJECT, Step
 
 OWN_UID = re.compile(r"2\.25\.(0|[1-9][0-9]{0,38})")
@@ -52,15 +52,22 @@ def _of_item(item: Dataset, path: tuple[Step, ...]) -> Iterator[Fault]:
         of_the_images = not path and keyword_for_tag(tag) in SUBJECT
         if of_the_images or tag.group == _PIXELS or tag.is_private:
             continue
-        element = item[tag]
-        here = (*path, Step(element.keyword or str(tag), tag, 1))
-        yield from (Fault(here, text) for text in of_element(element, here))
-        if element.VR == "SQ":
-            for number, inner in enumerate(element.value, 1):
-                yield from _of_item(inner, (*path, Step(element.keyword, tag, number)))
+        yield from sound.SEEN.unless(sound.of_element(item, tag, path), _of_tag(item, tag, path))
     for sentence in _of_parts(item, path):
         yield Fault(path, f"{_names(path)}: {sentence}")
     yield from _of_macros(item, path)
+
+
+def _of_tag(item: Dataset, tag: BaseTag, path: tuple[Step, ...]) -> Iterator[Fault]:
+    """What is wrong with an element of an item, and with all below it."""
+    element = item[tag]
+    keyword = element.keyword or str(tag)
+    here = (*path, Step(keyword, tag, 1))
+    yield from (Fault(here, text) for text in of_element(element, here))
+    if element.VR == "SQ":
+        for number, inner in enumerate(element.value, 1):
+            below = (*path, Step(keyword, tag, number))
+            yield from sound.SEEN.unless(sound.of_item(inner, below), _of_item(inner, below))
 
 
 def _of_parts(item: Dataset, path: tuple[Step, ...]) -> Iterator[str]:
@@ -74,7 +81,7 @@ def _of_parts(item: Dataset, path: tuple[Step, ...]) -> Iterator[str]:
 def _of_macros(item: Dataset, path: tuple[Step, ...]) -> Iterator[Fault]:
     """What is missing beside what is there, each with its own path: the images may lack it too."""
     lacking = [*macros.missing(path[-1].keyword, item)] if path else [*macros.torn(item)]
-    if _names(path).endswith(macros.WITH_A_PURPOSE):
+    if tuple(step.keyword for step in path[-2:]) == macros.WITH_A_PURPOSE:
         lacking += [] if item.get(_PURPOSE) else [_PURPOSE]
     for keyword in lacking:
         here = (*path, Step(keyword, Tag(keyword), 1))
@@ -194,6 +201,12 @@ _HOLDS = {
     "SCOORD3D": ("GraphicType", "GraphicData", "ReferencedFrameOfReferenceUID"),
 }
 """Type 1 of each value type (PS3.3 C.17.3.2 and C.18)."""
+_FOREIGN = {
+    kind: {word for words in _HOLDS.values() for word in words}.difference(held)
+    | ({"MeasuredValueSequence"} if kind != "NUM" else set())
+    for kind, held in _HOLDS.items()
+}
+"""What only items of other value types hold."""
 _NAMELESS = frozenset({"IMAGE", "COMPOSITE", "WAVEFORM", "SCOORD", "SCOORD3D"})
 """Value types that need no concept name (PS3.3 Table C.17-5)."""
 
@@ -210,9 +223,7 @@ def _of_content(item: Dataset) -> Iterator[str]:
     for keyword in _HOLDS[kind]:
         if keyword not in item or item[keyword].is_empty or not str(item[keyword].value).strip():
             yield f"{keyword} is missing in an item of value type {kind}"
-    foreign = {"MeasuredValueSequence"} if kind != "NUM" else set()
-    foreign |= {word for words in _HOLDS.values() for word in words} - set(_HOLDS[kind])
-    for keyword in sorted(foreign & {keyword_for_tag(tag) for tag in item.keys()}):  # noqa: SIM118
+    for keyword in sorted(_FOREIGN[kind] & {keyword_for_tag(tag) for tag in item.keys()}):  # noqa: SIM118
         yield f"{keyword} stands in an item of value type {kind}"
     if kind == "NUM":
         yield from _of_number(item)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableSequence
+import struct
+from collections.abc import Iterable, Iterator, MutableSequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import BytesIO
@@ -12,10 +13,12 @@ import pydicom
 from pydicom.dataelem import DataElement, RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from node.results.errors import GateRefused
-from node.results.gate.elements import Group, NotPlain, Reader, items
+from node.results.gate.elements import Group, NotPlain, Reader, below, items
+from node.results.gate.sound import Example
 
 _DEFERRED = 4096
 """Values of more bytes are read from the file when they are asked for."""
@@ -33,6 +36,8 @@ _REPEATED = frozenset(
 _WITH_CONTENT = b"\x40\x00\x30\xa7SQ"
 """What a content item holds that has others below it: nothing stands for it."""
 _PIXEL_DATA = Tag("PixelData")
+_REFERENCES, _INSTANCE = int(Tag("ReferencedSOPSequence")), int(Tag("ReferencedSOPInstanceUID"))
+_SEGMENTS = int(Tag("ReferencedSegmentNumber"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,29 @@ class FrameGroups:
             if group.tag == tags[0] and group.values.get(tags):
                 return group.values[tags]
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An item of ReferencedSOPSequence: an instance, and its segments where some are meant."""
+
+    sop_instance_uid: str
+    segments: tuple[int, ...] = ()
+
+    @staticmethod
+    def of(item: Dataset) -> Reference:
+        """From a data set."""
+        given = item.get("ReferencedSegmentNumber")
+        numbers = (
+            [] if given is None else given if isinstance(given, MultiValue | list) else [given]
+        )
+        return Reference(str(item.ReferencedSOPInstanceUID), tuple(int(one) for one in numbers))
+
+
+def _referred(holding: Iterable[Dataset], through: str) -> Iterator[Dataset]:
+    for one in holding:
+        yield from one.get("ReferencedSOPSequence") or ()
+        yield from _referred(one.get(through) or (), through)
 
 
 def _tag(keyword: str) -> int:
@@ -93,6 +121,38 @@ class Written:
             raise GateRefused("object", (f"the functional groups: {fault}",)) from fault
         below = shared[0] if shared else ()
         return [FrameGroups(one, below) for one in own]
+
+    def referred(self, sequence: str, through: str) -> list[Reference]:
+        """What the items of ReferencedSOPSequence refer to that stand in a sequence of the object,
+        or in one of the sequences ``through`` below it."""
+        way = int(Tag(through))
+        try:
+            found = [
+                self._reference(inner)
+                for one in items(self._plain(Tag(sequence)))
+                for inner in below(one, _REFERENCES, way)
+            ]
+        except NotPlain:
+            holding = [*self.dataset.get(sequence, ())]
+            found = [Reference.of(one) for one in _referred(holding, through)]
+        return found
+
+    def _plain(self, tag: BaseTag) -> bytes:
+        """The value of a sequence. Raises ``NotPlain``."""
+        if self.dataset.original_encoding != (False, True):
+            raise NotPlain("the object is not in Explicit VR Little Endian")
+        raw = self.dataset.get_item(tag, keep_deferred=True)
+        if raw is not None and not isinstance(raw, RawDataElement):
+            raise NotPlain("the sequence has no length")
+        return self._raw(tag)
+
+    def _reference(self, item: bytes) -> Reference:
+        values = {
+            group.tag: group.values.get((group.tag,), b"") for group in self._reader.groups(item)
+        }
+        numbers = values.get(_SEGMENTS, b"")
+        uid = values.get(_INSTANCE, b"").rstrip(b" \0").decode("latin-1")
+        return Reference(uid, struct.unpack(f"<{len(numbers) // 2}H", numbers))
 
     def pixels(self, first: int, count: int) -> bytes:
         """So many bytes of native Pixel Data from ``first`` on; fewer where it has no more."""
@@ -142,7 +202,9 @@ class Written:
         except NotPlain:
             return list(dataset[tag].value)
         texts = dataset.original_character_set
-        return [self._reduced(_parsed(one, texts)) for one in reversed(found.values())]
+        return [
+            Example(self._reduced(_parsed(one, texts)), one) for one in reversed(found.values())
+        ]
 
     def _key(self, item: bytes) -> object:
         if _WITH_CONTENT in item:

@@ -27,6 +27,8 @@ RADIOGRAPH = "radiograph"
 """The name of a cut that is none: a projection."""
 BAR = 220
 """Pixels of the bar of a map's colours."""
+_COMPRESSION = 3
+"""Of zlib."""
 FILL = 0.22
 """Share of a structure's colour inside of its outline."""
 
@@ -106,7 +108,7 @@ def draw(
     _legend(pen, legend)
     if colours is not None:
         _scale(page, pen, colours, HEAD + HEIGHT + 8 + LEGEND_LINE * len(legend))
-    page.save(path, "PNG")
+    page.save(path, "PNG", compress_level=_COMPRESSION)
 
 
 def _fitting(pen: ImageDraw.ImageDraw, words: str, width: int) -> Any:

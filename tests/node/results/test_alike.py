@@ -9,12 +9,13 @@ from typing import Any
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
+from pydicom.uid import ImplicitVRLittleEndian
 
 from analyzers.contract import Findings
 from node.results import prepared
 from node.results.errors import GateRefused
 from node.results.gate import gate, required, wellformed
-from node.results.gate.written import Written
+from node.results.gate.written import Reference, Written
 from node.results.objects import seg
 from node.results.report import sr
 from node.results.report.sr import Made
@@ -196,3 +197,47 @@ def test_lengths_that_do_not_fit_are_refused(cut: int, sound: Path, tmp_path: Pa
     path.write_bytes(content[:at] + wrong.to_bytes(4, "little") + content[at + 4 :])
     with pytest.raises(GateRefused, match="functional groups"):
         gate.check_segmentation(path, lungs(), ct_source())
+
+
+# --- references -----------------------------------------------------------------------------------
+
+
+def referred(path: Path) -> tuple[list[Reference], list[Reference]]:
+    """What the report's items refer to, and its evidence."""
+    written = Written(path)
+    return (
+        written.referred("ContentSequence", "ContentSequence"),
+        written.referred("CurrentRequestedProcedureEvidenceSequence", "ReferencedSeriesSequence"),
+    )
+
+
+def parsed(path: Path) -> tuple[list[str], list[str]]:
+    """The same from whole data sets."""
+    dataset = pydicom.dcmread(path)
+    items = [str(one.ReferencedSOPInstanceUID) for one in gate.references_of(dataset)]
+    return items, list(gate.evidence_of(dataset))
+
+
+def test_references_are_read_as_they_lie_in_the_file(report: Path) -> None:
+    items, evidence = referred(report)
+    assert (
+        [one.sop_instance_uid for one in items],
+        [one.sop_instance_uid for one in evidence],
+    ) == (parsed(report))
+    assert {number for one in items for number in one.segments} == {1, 2}
+
+
+def test_references_are_read_from_any_encoding(report: Path, tmp_path: Path) -> None:
+    """Several in one item, and several segments of one, among them."""
+    dataset = pydicom.dcmread(report)
+    more = pydicom.Dataset()
+    more.ReferencedSOPClassUID, more.ReferencedSOPInstanceUID = "1.2", "1.2.3"
+    more.ReferencedSegmentNumber = [7, 8]
+    image(dataset).ReferencedSOPSequence.append(more)
+    dataset.save_as(tmp_path / "explicit.dcm", enforce_file_format=True)
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    dataset.save_as(tmp_path / "implicit.dcm", implicit_vr=True, enforce_file_format=True)
+    found = referred(tmp_path / "explicit.dcm")
+    assert found == referred(tmp_path / "implicit.dcm")
+    assert Reference("1.2.3", (7, 8)) in found[0]
+    assert len(found[0]) == len(referred(report)[0]) + 1

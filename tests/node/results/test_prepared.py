@@ -141,3 +141,10 @@ def test_prepared_frames_are_byte_for_byte_those_of_highdicom(
     assert len(ours) == len(theirs)
     assert pydicom.dcmread(io.BytesIO(ours)) == pydicom.dcmread(io.BytesIO(theirs))
     assert ours == theirs
+
+
+def test_sequences_that_are_bytes_already_are_written_without_being_read() -> None:
+    made = seg.build(ct_source(), lungs(), PROVENANCE, FIRST)
+    in_bytes(made)
+    for keyword in ("SourceImageSequence", "ReferencedSeriesSequence"):
+        assert made.get_item(keyword).is_raw

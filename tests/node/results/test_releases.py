@@ -19,6 +19,7 @@ from node.config.tables import WorkerSettings
 from node.results import kept, releases
 from node.results.errors import GateRefused
 from node.results.gate import gate
+from node.results.gate.written import Written
 from node.results.releases import CannotRelease, RefusedRun, Release
 from node.work import job
 from node.work.dispatcher import Dispatcher
@@ -112,9 +113,9 @@ def refuse_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports with a result, not those that there is none."""
     passes = gate.check_references
 
-    def refuse(path: Path, source: Any, made: Any) -> None:
-        passes(path, source, made)
-        if not str(pydicom.dcmread(path).SeriesDescription).startswith("FAILED"):
+    def refuse(written: Written, source: Any, made: Any) -> None:
+        passes(written, source, made)
+        if not str(written.dataset.SeriesDescription).startswith("FAILED"):
             raise GateRefused("sr", ("an item is odd",))
 
     monkeypatch.setattr(gate, "check_references", refuse)
