@@ -204,8 +204,8 @@ def _beside_mediastinum(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Sp
 def _left_mm(aerated: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
     """How far each column lies to the left of the middle between the lungs."""
     columns = np.flatnonzero(aerated.any(axis=(0, 1)))
-    left: NDArray[np.float64] = np.arange(aerated.shape[2]) - float(columns[[0, -1]].mean())
-    return left * spacing_mm[2]
+    middle = float(columns[[0, -1]].mean())
+    return np.asarray((np.arange(aerated.shape[2]) - middle) * spacing_mm[2], np.float64)
 
 
 def _above_lung(aerated: Mask, spacing_mm: Spacing) -> Mask:
