@@ -25,7 +25,7 @@ from node.dimse.entity import Entity
 from node.dimse.scu.folder import send_folder
 from node.dimse.scu.sender import Peer
 from node.work import processes
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
 
 LONGEST_S = 240

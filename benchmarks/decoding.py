@@ -57,7 +57,7 @@ def volume(slices: int) -> CtVolume:
 
 def prepare(folder: Path, slices: int) -> None:
     """The same series in every transfer syntax, sealed as the store seals it."""
-    from storage.seal import seal_file
+    from storage.files.seal import seal_file
 
     drawn = volume(slices)
     for name, syntax in SYNTAXES.items():
@@ -75,8 +75,8 @@ def read(folder: Path, how: str) -> None:
     if how != "plain":
         from node.series.decoded import Shelf
         from node.work.ahead import decode
-        from storage.blobs import Blob, Files
-        from storage.decoded_shelf import DecodedShelf
+        from storage.files.blobs import Blob, Files
+        from storage.files.decoded_shelf import DecodedShelf
 
         shelf = DecodedShelf(folder.parent / "shelf", SHELF_BYTES)
         blobs = tuple(Blob(Files(folder), path.name) for path in paths)

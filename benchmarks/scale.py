@@ -34,10 +34,10 @@ from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
 from node.web.app import WebContext, create_app
 from storage import ledger, outbox, schema, study_list
-from storage.archive import Archive
-from storage.blobs import Files
 from storage.database import Database, Transaction, open_database
-from storage.results import ResultStore
+from storage.files.archive import Archive
+from storage.files.blobs import Files
+from storage.files.results import ResultStore
 from storage.study_list import Asked, Wanted
 from storage.study_words import WordKind
 

@@ -17,8 +17,8 @@ from node.results.releases import RefusedRun, Release
 from node.wishes import DestinationTried, RefusedResult, RuleTried, Wish
 from storage import ledger
 from storage.database import Database, Transaction
+from storage.files.results import ResultStore
 from storage.restriction import Restriction, is_restricted
-from storage.results import ResultStore
 
 
 class NodeActions:

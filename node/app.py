@@ -49,14 +49,14 @@ from node.web.server import WebServer
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
-from storage.archive import Archive
 from storage.database import Transaction, open_database
 from storage.errors import DatabaseUnavailable, FolderTaken
-from storage.instances import InstanceStore
-from storage.kept_notes import NotesFolder
+from storage.files.archive import Archive
+from storage.files.instances import InstanceStore
+from storage.files.results import ResultStore
+from storage.people.kept_notes import NotesFolder
 from storage.quarantine import Refused
 from storage.records import InstanceRecord, Level, Topic
-from storage.results import ResultStore
 
 log = structlog.get_logger(__name__)
 

@@ -66,16 +66,16 @@ from node.work.ahead import Ahead
 from node.work.executor import Executor
 from node.work.stages import Stage
 from storage.abilities import KnownAbilities
-from storage.archive import Archive
 from storage.database import Database, Transaction
-from storage.decoded_shelf import DecodedShelf
+from storage.files.archive import Archive
+from storage.files.decoded_shelf import DecodedShelf
+from storage.files.instances import InstanceStore
+from storage.files.metadata_shelf import MetadataShelf
+from storage.files.port import Instances, Metadata, Results
+from storage.files.serial import serial_of
 from storage.index import OpenStudy
-from storage.instances import InstanceStore
 from storage.kinds import ObjectKind
-from storage.metadata_shelf import MetadataShelf
-from storage.port import Instances, Metadata, Results
 from storage.records import Job
-from storage.serial import serial_of
 
 COMPLETION_S = 0.25
 IDLE_S = 2.0

@@ -22,9 +22,9 @@ from node.observe.logs import study_digest
 from storage import audit, deletions, events, retention
 from storage.database import Database
 from storage.deletions import Deletion, DeletionState, DoomedFile, NewDeletion, Place, Scope
-from storage.disk import named_errors
-from storage.kept_notes import NotesFolder
-from storage.port import Instances, Metadata, Results
+from storage.files.disk import named_errors
+from storage.files.port import Instances, Metadata, Results
+from storage.people.kept_notes import NotesFolder
 from storage.records import Level, Topic
 from storage.retention import Kept, Usage
 

@@ -12,13 +12,13 @@ from datetime import datetime
 from itertools import groupby
 
 from storage import index, quarantine
-from storage.blobs import Blob
 from storage.database import Database
+from storage.files.blobs import Blob
+from storage.files.port import Blobs, Instances
+from storage.files.seal import dataset_digest
 from storage.index import CameBack
-from storage.port import Blobs, Instances
 from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceRecord
-from storage.seal import dataset_digest
 
 
 def enter(

@@ -25,7 +25,7 @@ _IN_LIMIT = 500
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One instance, and where its bytes lie (``storage.archive``)."""
+    """One instance, and where its bytes lie (``storage.files.archive``)."""
 
     id: int
     patient_id: str

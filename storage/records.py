@@ -153,7 +153,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class InstanceAttributes:
-    """What the index keeps of an instance; see ``storage.attributes.extract``."""
+    """What the index keeps of an instance; see ``storage.header.attributes.extract``."""
 
     sop_instance_uid: str
     sop_class_uid: str

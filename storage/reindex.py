@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from storage import index
-from storage.blobs import Blob, local_file, sha256_of
 from storage.database import Database
 from storage.errors import UnreadableInstance
-from storage.header import read_attributes
-from storage.port import Instances, JobPlace, Readable, Results
+from storage.files.blobs import Blob, local_file, sha256_of
+from storage.files.port import Instances, JobPlace, Readable, Results
+from storage.files.seal import contradicts_seal, dataset_digest
+from storage.header.reading import read_attributes
 from storage.records import FoundResults, InstanceRecord, Placement, PutOutcome, ResultObject
-from storage.seal import contradicts_seal, dataset_digest
 
 BATCH = 500
 

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom.dsutils import split_dataset
 
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 
 
 def make_dataset(seed: int = 1, rows: int = 64, **attributes: Any) -> Dataset:

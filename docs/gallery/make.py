@@ -35,8 +35,8 @@ from node.series.read import read_series
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.job import perform
 from storage import ledger
+from storage.files.results import JobFolder
 from storage.records import FindingRow, StoredSeries
-from storage.results import JobFolder
 
 HERE = Path(__file__).parent
 WIDTH, LINE, MOST_LINES = 860, 21, 9

@@ -16,8 +16,8 @@ from node.intake.corrections import Corrections
 from storage import quarantine
 from storage.database import visit_database
 from storage.errors import StorageError
-from storage.instances import InstanceStore
-from storage.metadata_shelf import MetadataShelf
+from storage.files.instances import InstanceStore
+from storage.files.metadata_shelf import MetadataShelf
 
 console = Console()
 

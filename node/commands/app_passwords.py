@@ -11,9 +11,9 @@ from node.config.load import load
 from node.errors import SettingsError
 from node.web.access.app_passwords import Wanted
 from node.web.access.app_passwords import make as made_of
-from storage import users
 from storage.database import visit_database
-from storage.users import Role
+from storage.people import users
+from storage.people.users import Role
 
 
 def make(path: Path, name: str, role: str, label: str, host: str, days: int) -> int:

@@ -141,7 +141,7 @@ def _ticket(
 ) -> Ticket:
     from node.work.executor import Ticket, inputs_of
     from storage import ledger
-    from storage.results import JobFolder
+    from storage.files.results import JobFolder
 
     key = ledger.job_key(
         ledger.joined_digest(

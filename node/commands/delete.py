@@ -18,11 +18,11 @@ from storage import deletions, index
 from storage.database import Database, Transaction, visit_database
 from storage.deletions import NewDeletion, Scope
 from storage.errors import NotFound, StorageError
-from storage.instances import InstanceStore
-from storage.kept_notes import NotesFolder
-from storage.metadata_shelf import MetadataShelf
+from storage.files.instances import InstanceStore
+from storage.files.metadata_shelf import MetadataShelf
+from storage.files.results import ResultStore
+from storage.people.kept_notes import NotesFolder
 from storage.records import StudyRow
-from storage.results import ResultStore
 
 console = Console()
 

@@ -268,11 +268,11 @@ def retry(path: Path, job_id: int) -> int:
 def reindex(path: Path) -> int:
     """Read every stored file into the index, then results and notes; 1 when some cannot be read."""
     from node.results import kept
-    from storage.instances import InstanceStore
-    from storage.kept_notes import NotesFolder
+    from storage.files.instances import InstanceStore
+    from storage.files.results import ResultStore
+    from storage.people.kept_notes import NotesFolder
     from storage.reindex import reindex as read_all
     from storage.reindex import reindex_results
-    from storage.results import ResultStore
 
     settings = load(path)
     database = _make(settings)

@@ -14,7 +14,7 @@ from node.config.load import load
 from node.results import releases
 from node.results.releases import Release
 from storage.database import visit_database
-from storage.results import ResultStore
+from storage.files.results import ResultStore
 
 console = Console()
 

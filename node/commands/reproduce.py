@@ -16,10 +16,10 @@ from node.results import kept
 from node.work import manifest, reproduction
 from node.work.reproduction import CannotReproduce, Stored
 from storage import commitment_requests
-from storage.blobs import Files
 from storage.database import visit_database
+from storage.files.blobs import Files
+from storage.files.results import JobFolder
 from storage.records import StoredInstance
-from storage.results import JobFolder
 
 if TYPE_CHECKING:
     from node.results.kept import Kept

@@ -18,9 +18,9 @@ from node.config.settings import Settings
 from node.errors import SettingsError
 from node.web.access import passwords
 from node.web.access.passwords import BadPassword
-from storage import sessions, users
 from storage.database import Transaction, open_database, visit_database
-from storage.users import Role, User
+from storage.people import sessions, users
+from storage.people.users import Role, User
 
 
 def add(path: Path, name: str, role: str) -> int:

@@ -24,10 +24,10 @@ from node.dimse.services import commitment
 from node.dimse.services.event_reports import Associations, EventReport
 from storage import announcements, commitment_requests
 from storage.announcements import NewAnnouncement
-from storage.archive import Archive
-from storage.blobs import sha256_of
 from storage.database import Database, Transaction
-from storage.port import Blobs, Instances
+from storage.files.archive import Archive
+from storage.files.blobs import sha256_of
+from storage.files.port import Blobs, Instances
 from storage.records import (
     AnnouncementKind,
     CheckedReference,

@@ -17,10 +17,10 @@ from node.delivery.targets.port import Target
 from node.dimse.scu.answers import SendResult, is_duplicate
 from storage import ledger, selection, successors
 from storage.abilities import KnownAbilities
-from storage.blobs import Blob
 from storage.database import Database, Transaction
+from storage.files.blobs import Blob
+from storage.files.port import Results
 from storage.kinds import ObjectKind
-from storage.port import Results
 from storage.records import Delivery, DeliveryState, Job, JobState
 
 _FORMS = frozenset(row.kind for row in ROWS if row.is_form)

@@ -24,10 +24,10 @@ from node.delivery.targets.port import Target
 from node.dimse.errors import PeerUnavailable, Unaskable
 from node.dimse.scu.answers import SendOutcome, SendResult
 from storage import abilities, events, outbox
-from storage.blobs import Blob, sha256_of
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
-from storage.port import Results
+from storage.files.blobs import Blob, sha256_of
+from storage.files.port import Results
 from storage.records import Delivery, Level, Topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

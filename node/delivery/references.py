@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from storage.port import Readable
+from storage.files.port import Readable
 
 _REFERENCED_SOP_INSTANCE_UID = 0x00081155
 _PREDECESSOR_DOCUMENTS_SEQUENCE = 0x0040A360

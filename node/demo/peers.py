@@ -12,7 +12,7 @@ from node.config.dimse import DimseSettings
 from node.dimse.association.server import AssociationServer
 from node.dimse.entity import Entity
 from node.errors import NodeError
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
 
 START_S = 60

@@ -16,9 +16,9 @@ import structlog
 from node.clock import Clock
 from node.observe.logs import study_digest
 from storage import commitment_requests, deletions, events, index, quarantine
-from storage.blobs import Blob
 from storage.database import Database
-from storage.port import Instances, Metadata
+from storage.files.blobs import Blob
+from storage.files.port import Instances, Metadata
 from storage.quarantine import Quarantined, RefusalKind, Refused
 from storage.records import InstanceRecord, Level, StoredInstance, Topic
 from storage.reindex import record_of

@@ -15,14 +15,15 @@ from dataclasses import dataclass
 import structlog
 from pydicom.dataset import Dataset
 
-from storage import index, values
-from storage.blobs import Blob
+from storage import index
 from storage.database import Database
 from storage.errors import UnreadableInstance
-from storage.guarded import guarded_header
-from storage.header import read_header
+from storage.files.blobs import Blob
+from storage.files.port import Blobs
+from storage.header import values
+from storage.header.guarded import guarded_header
+from storage.header.reading import read_header
 from storage.index import CountedSeries, OpenStudy
-from storage.port import Blobs
 
 log = structlog.get_logger(__name__)
 

@@ -14,12 +14,12 @@ import structlog
 
 from node.clock import Clock
 from storage import earlier_results, events, index
-from storage.blobs import Blob
 from storage.database import Database, Transaction
 from storage.earlier_results import Unentered
 from storage.errors import UnreadableInstance
-from storage.header import read_attributes
-from storage.port import Results
+from storage.files.blobs import Blob
+from storage.files.port import Results
+from storage.header.reading import read_attributes
 from storage.records import Level, ResultObject, Topic
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from storage.attributes import extract, readability
 from storage.errors import UnreadableInstance
-from storage.header import read_header
+from storage.header.attributes import extract, readability
+from storage.header.reading import read_header
 from storage.identity import disagreements
 from storage.records import InstanceAttributes, StoredInstance, StoredSeries
 

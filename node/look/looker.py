@@ -23,12 +23,12 @@ from node.look.stack import MOST_SLICES, Slice, Stack, stack_of
 from node.retrieve.frames import NoPixels, UnreadablePixels
 from node.retrieve.kept import KeptFrames
 from node.retrieve.opened import OpenFrames, open_frames
-from storage import values
-from storage.archive import Archive
 from storage.database import Database, Transaction
 from storage.errors import UnreadableInstance
-from storage.guarded import guarded_header
-from storage.header import read_header
+from storage.files.archive import Archive
+from storage.header import values
+from storage.header.guarded import guarded_header
+from storage.header.reading import read_header
 from storage.holdings import Held
 from storage.index import shown
 from storage.index.shown import Member, OwnResult, ShownSeries

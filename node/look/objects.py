@@ -15,7 +15,7 @@ from node.look.over.outlines import structures
 from node.look.over.port import Frames, Overlay
 from node.look.over.reports import regions
 from node.look.over.segments import Segments
-from storage import values
+from storage.header import values
 from storage.holdings import Held
 from storage.kinds import ObjectKind
 

@@ -14,7 +14,7 @@ from node.retrieve import grey
 from node.retrieve.grey import Line
 from node.retrieve.opened import OpenFrames
 from node.series.uptake import uptake
-from storage import values
+from storage.header import values
 
 SUV = "SUV"
 STORED = "(stored)"

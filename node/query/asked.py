@@ -19,9 +19,9 @@ from pydicom.multival import MultiValue
 from pydicom.tag import BaseTag, Tag
 
 from node.query.matching import PLAIN, Options, is_universal
-from storage.guarded import DAMAGED, GuardedItem
+from storage.header.guarded import DAMAGED, GuardedItem
+from storage.header.values import spelt
 from storage.query import Level
-from storage.values import spelt
 
 __all__ = ["BadIdentifier", "Key", "Level", "Options", "Query", "Root", "UnknownAttribute"]
 

@@ -10,7 +10,7 @@ from pydicom.filewriter import write_data_element, write_dataset
 from pydicom.uid import UID
 
 from node.query.answer import Elements, data_set
-from storage.elements import LONG_VRS
+from storage.header.elements import LONG_VRS
 
 _LONG = frozenset(one.decode() for one in LONG_VRS)
 MOST = 0xFFFE

@@ -17,11 +17,11 @@ from node.query.keys import Source
 from node.query.matching import MAX, MIN, parse_range, parse_span
 from node.query.plan import Field, Pair, Plan
 from storage import query as index
-from storage.archive import Archive
 from storage.database import Transaction
 from storage.errors import UnreadableInstance
-from storage.guarded import guarded_header
-from storage.header import read_header
+from storage.files.archive import Archive
+from storage.header.guarded import guarded_header
+from storage.header.reading import read_header
 from storage.query import Counts, Hit, Level, Sample
 
 _RETRIEVE_AE_TITLE = Tag(0x00080054)

@@ -11,8 +11,8 @@ from pydicom.tag import Tag
 
 from node.query.asked import Key
 from node.query.matching import Options, matches
-from storage.guarded import DAMAGED
-from storage.values import spelt
+from storage.header.guarded import DAMAGED
+from storage.header.values import spelt
 
 
 def element_of(holder: Dataset, tag: int, creator: str) -> DataElement | None:

@@ -7,7 +7,7 @@ from enum import Enum, auto
 from pydicom.datadict import tag_for_keyword
 
 from node.query.asked import Key
-from storage import attributes
+from storage.header import attributes
 from storage.query import Level
 
 ORDER = tuple(Level)

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from storage.header.values import at, parse_offset, parse_time
 from storage.names import normalised
-from storage.values import at, parse_offset, parse_time
 
 WILD = frozenset(("AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT"))
 """Representations with wild cards. PS3.4 C.2.2.2.4."""

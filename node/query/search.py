@@ -17,8 +17,8 @@ from node.query.found import Found, Page
 from node.query.narrowing import narrowing
 from node.query.plan import Plan
 from storage import query as index
-from storage.archive import Archive
 from storage.database import Database
+from storage.files.archive import Archive
 from storage.query import Hit, Narrowing
 
 FIRST_PAGE = 128

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pydicom.dataset import Dataset
 
 from node.receive.offer import Offer
-from storage import header
 from storage.errors import StoreUnavailable, UnreadableInstance
-from storage.port import Incoming
-from storage.quick_header import quick_extract
+from storage.files.port import Incoming
+from storage.header import reading as header
+from storage.header.quick import quick_extract
 from storage.records import InstanceAttributes
 
 

@@ -23,7 +23,7 @@ from storage import events, quarantine
 from storage.database import Database
 from storage.entering import enter
 from storage.errors import DatabaseUnavailable, StoreUnavailable, UnreadableInstance
-from storage.port import Blobs, Instances
+from storage.files.port import Blobs, Instances
 from storage.quarantine import Refused
 from storage.records import InstanceRecord, Level, Placement, Topic
 from storage.reindex import record_of

@@ -25,7 +25,7 @@ from node.receive.header import attributes_of
 from node.receive.offer import Offer
 from node.receive.statuses import Status
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable, UnreadableInstance
-from storage.port import Incoming, Instances
+from storage.files.port import Incoming, Instances
 from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceAttributes, InstanceRecord, Placement, PutOutcome
 

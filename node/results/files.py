@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 from node.errors import awaited
 from node.results import prepared
 from node.results.errors import GateRefused, ResultError
-from storage.attributes import extract
+from storage.header.attributes import extract
 from storage.kinds import ObjectKind
 from storage.records import ResultObject
 

@@ -16,8 +16,8 @@ from datetime import datetime
 from typing import Any
 
 from node.results import reported
+from storage.files.port import JobPlace
 from storage.kinds import ObjectKind
-from storage.port import JobPlace
 from storage.records import (
     FindingRow,
     FoundResults,

@@ -21,8 +21,8 @@ from node.results import kept, reported
 from node.results.kept import Kept
 from storage import ledger
 from storage.database import Database
+from storage.files.results import JobFolder, ResultStore
 from storage.records import JobResults
-from storage.results import JobFolder, ResultStore
 
 _FOLDER = re.compile(r"job-\d+-[0-9a-f]{8}")
 _PREFIX = "released-"

@@ -25,7 +25,7 @@ from analyzers.contract import (
     Segmentation,
 )
 from node.results.presence import present_segments
-from storage.port import Readable
+from storage.files.port import Readable
 
 NAME = "reported.json"
 

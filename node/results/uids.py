@@ -10,7 +10,7 @@ import hashlib
 from pydicom.uid import UID
 
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 FORM = "7"
 """Raised whenever the same findings are written otherwise: other bytes have another UID."""

@@ -24,8 +24,11 @@ from pydicom.uid import (
 from node.errors import NodeError
 from node.retrieve.frames import Span
 from node.retrieve.transcode import NotEncodable, encoded
-from storage.blobs import local_file
-from storage.elements import (
+from storage.errors import UnreadableInstance
+from storage.files.blobs import local_file
+from storage.files.port import Readable
+from storage.files.seal import PREAMBLE, dataset_offset
+from storage.header.elements import (
     ITEM,
     ITEM_END,
     SEQUENCE_END,
@@ -34,9 +37,6 @@ from storage.elements import (
     ElementReader,
     NotPlain,
 )
-from storage.errors import UnreadableInstance
-from storage.port import Readable
-from storage.seal import PREAMBLE, dataset_offset
 
 _PATH = re.compile(r"[0-9A-Fa-f]{8}(/\d{1,6}/[0-9A-Fa-f]{8}){0,32}")
 _RECODED = (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)

@@ -15,8 +15,8 @@ from pydicom.pixels.processing import apply_color_lut, convert_color_space
 from node.retrieve.frames import UnreadablePixels
 from node.retrieve.grey import groups_of
 from node.retrieve.samples import Samples
-from storage import values
-from storage.guarded import DAMAGED
+from storage.header import values
+from storage.header.guarded import DAMAGED
 
 Rgb = tuple[int, int, int]
 

@@ -23,7 +23,7 @@ from pydicom.pixels.decoders.base import get_decoder
 
 from node.series.codestreams import Sample, jpeg_has_end, sample_of
 from node.series.geometry import UndecodablePixels
-from storage import values
+from storage.header import values
 
 _PLUGINS = ("pylibjpeg", "pyjpegls", "gdcm", "pydicom")
 """pydicom's decoding plugins that keep all 16 bits, best first."""

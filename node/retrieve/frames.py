@@ -16,13 +16,20 @@ from typing import BinaryIO, NamedTuple
 from pydicom.uid import UID, ImplicitVRLittleEndian
 
 from node.errors import NodeError
-from storage import values
-from storage.blobs import local_file
-from storage.elements import ITEM, SEQUENCE_END, UNDEFINED_LENGTH, Element, ElementReader, NotPlain
 from storage.errors import UnreadableInstance
-from storage.header import read_header
-from storage.port import Readable
-from storage.seal import PREAMBLE, dataset_offset
+from storage.files.blobs import local_file
+from storage.files.port import Readable
+from storage.files.seal import PREAMBLE, dataset_offset
+from storage.header import values
+from storage.header.elements import (
+    ITEM,
+    SEQUENCE_END,
+    UNDEFINED_LENGTH,
+    Element,
+    ElementReader,
+    NotPlain,
+)
+from storage.header.reading import read_header
 
 
 class NoPixels(NodeError):

@@ -13,9 +13,9 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
 from node.errors import NodeError
-from storage import values
-from storage.guarded import DAMAGED
-from storage.values import Unknown
+from storage.header import values
+from storage.header.guarded import DAMAGED
+from storage.header.values import Unknown
 
 GREYS = 255
 

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 
 from node.retrieve.frames import EncapsulatedFrames, StoredFrames, stored_frames
-from storage.port import Readable
+from storage.files.port import Readable
 
 MOST_INSTANCES = 4096
 MOST_STARTS = 1 << 20

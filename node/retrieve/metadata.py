@@ -24,11 +24,11 @@ from pydicom.uid import (
 
 from node.observe.logs import study_digest
 from node.retrieve.dicom_json.data_set import Encoding, JsonWriter, Written
-from storage.blobs import local_file
 from storage.errors import UnreadableInstance
-from storage.header import inflated
-from storage.port import Readable
-from storage.seal import PREAMBLE, dataset_offset
+from storage.files.blobs import local_file
+from storage.files.port import Readable
+from storage.files.seal import PREAMBLE, dataset_offset
+from storage.header.reading import inflated
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

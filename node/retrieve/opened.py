@@ -26,9 +26,9 @@ from node.retrieve.kept import KeptFrames
 from node.retrieve.samples import Samples
 from node.retrieve.stored import frame_pieces
 from node.retrieve.transcode import NotEncodable, encoded
-from storage.guarded import guarded_header
-from storage.header import read_header
-from storage.port import Readable
+from storage.files.port import Readable
+from storage.header.guarded import guarded_header
+from storage.header.reading import read_header
 
 _RECODED = (DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian)
 """Frames do not stand in the file as they are to be given."""

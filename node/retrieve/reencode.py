@@ -16,7 +16,7 @@ import numpy as np
 from pydicom.datadict import dictionary_VR, private_dictionary_VR
 from pydicom.uid import UID
 
-from storage.elements import (
+from storage.header.elements import (
     ITEM,
     ITEM_END,
     LONG_VRS,

@@ -21,7 +21,7 @@ from node.retrieve.decode import (
 )
 from node.retrieve.frames import EncapsulatedFrames, NativeFrames, PixelForm, UnreadablePixels
 from node.series.geometry import UndecodablePixels
-from storage import values
+from storage.header import values
 
 DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
 _FLOAT, _DOUBLE = 0x7FE00008, 0x7FE00009

@@ -13,12 +13,12 @@ from io import BufferedReader
 
 from node.retrieve.metadata import FORM, Address, MetadataWriter, told_by
 from storage import holdings
-from storage.archive import Archive
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable, StoreUnavailable
+from storage.files.archive import Archive
+from storage.files.metadata_shelf import Shelved
+from storage.files.port import Adding, Metadata
 from storage.holdings import Held, Selection
-from storage.metadata_shelf import Shelved
-from storage.port import Adding, Metadata
 
 WORTH_INSTANCES = 16
 WORTH_BYTES = 16 * 1024 * 1024

@@ -20,7 +20,7 @@ from node.retrieve.series_metadata import (
 )
 from storage import holdings
 from storage.database import Database, Transaction
-from storage.port import Metadata
+from storage.files.port import Metadata
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -39,11 +39,11 @@ from node.retrieve.reencode import (
     head_bytes,
 )
 from node.series.geometry import UndecodablePixels
-from storage import values
-from storage.blobs import local_file
-from storage.guarded import guarded_header
-from storage.port import Readable
-from storage.seal import PREAMBLE, dataset_offset
+from storage.files.blobs import local_file
+from storage.files.port import Readable
+from storage.files.seal import PREAMBLE, dataset_offset
+from storage.header import values
+from storage.header.guarded import guarded_header
 
 DECODED = (str(ExplicitVRLittleEndian), str(ImplicitVRLittleEndian))
 """What everything can be encoded in, better first."""

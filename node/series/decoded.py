@@ -25,10 +25,10 @@ from node.series.pixels import (
     read_pixels,
     transfer_syntax,
 )
-from storage import values
-from storage.blobs import Blob
-from storage.decoded_shelf import DecodedShelf, MadeOf
-from storage.seal import seal_of
+from storage.files.blobs import Blob
+from storage.files.decoded_shelf import DecodedShelf, MadeOf
+from storage.files.seal import seal_of
+from storage.header import values
 
 RULES = "1"
 """Raised when ``node.series.pixels`` comes to other values of the same stream."""

@@ -9,9 +9,9 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import Subject
 from node.series.geometry import MixedPatients
-from storage import values
+from storage.header import values
+from storage.header.values import Unknown
 from storage.identity import IDENTITY, disagreements
-from storage.values import Unknown
 
 _AGE = re.compile(r"([0-9]{3})([DWMY])")
 _YEARS = {"D": 1 / 365.25, "W": 7 / 365.25, "M": 1 / 12, "Y": 1.0}

@@ -14,7 +14,7 @@ from pydicom.dataset import Dataset
 from analyzers.contract import Plane, SeriesFacts
 from node.series.frames import PROJECTIONS
 from node.series.geometry import distinct, nearest_plane
-from storage.attributes import instance_values, series_values
+from storage.header.attributes import instance_values, series_values
 from storage.records import Header, StoredSeries
 
 NO_AGENT = frozenset({"NO", "NONE", "N", "N/A", "NA", "NIL", "WITHOUT", "W/O", "UNENHANCED"})

@@ -12,8 +12,8 @@ from pydicom.dataset import Dataset
 
 from node.series.geometry import ImagePlane, NoGeometry, NonlinearValues, UnreadableHeader
 from node.series.source import Frame
-from storage import values
-from storage.values import Unknown
+from storage.header import values
+from storage.header.values import Unknown
 
 PROJECTIONS = frozenset({"CR", "DX", "RG", "IO", "PX"})
 """Modalities of single radiographs (PS3.3 C.7.3.1.1.1); not mammography, whose views differ."""

@@ -20,8 +20,8 @@ from pydicom.dataset import Dataset
 from scipy import ndimage
 
 from node.series.geometry import NothingMeasured, UnreadableHeader
-from storage import values
-from storage.values import Unknown
+from storage.header import values
+from storage.header.values import Unknown
 
 Mask = NDArray[np.bool_]
 

@@ -28,11 +28,11 @@ from pydicom.pixels.decoders.base import get_decoder
 from node.series.codestreams import Sample, jpeg_has_end, sample_of
 from node.series.frames import frame_count
 from node.series.geometry import NotGreyscale, UndecodablePixels, UnreadableHeader
-from storage import header as stored_header
-from storage import values
 from storage.errors import UnreadableInstance
-from storage.guarded import guarded_header
-from storage.port import Readable
+from storage.files.port import Readable
+from storage.header import reading as stored_header
+from storage.header import values
+from storage.header.guarded import guarded_header
 
 _PIXEL_DATA = b"\xe0\x7f\x10\x00"
 _PIXEL_TAG = 0x7FE00010

@@ -50,8 +50,8 @@ from node.series.pixels import (
 )
 from node.series.source import Frame, Source
 from node.series.uptake import Uptake, uptake
-from storage import values
-from storage.port import Readable
+from storage.files.port import Readable
+from storage.header import values
 
 MAX_PIXELS = 2**31
 """2048 slices of 1024×1024, 4 GiB at 16 bits: the largest CT there is, several times over."""

@@ -14,8 +14,8 @@ from pydicom.dataset import Dataset
 from analyzers.contract import FDG, Tracer
 from node.series import nuclides
 from node.series.nuclides import Nuclide
-from storage import values
-from storage.values import Unknown
+from storage.header import values
+from storage.header.values import Unknown
 
 NO_POSITRONS = (
     ("Lu-177", ("lu", "lutetium"), 574_300.0),

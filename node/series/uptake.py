@@ -20,8 +20,8 @@ from node.series import nuclides
 from node.series.examined import HEAVIEST_KG
 from node.series.nuclides import Nuclide
 from node.series.tracers import Contradiction, tracer_of
-from storage import values
-from storage.values import Moment, Unknown
+from storage.header import values
+from storage.header.values import Moment, Unknown
 
 PHILIPS_GROUP, PHILIPS = 0x7053, "Philips PET Private Group"
 PHILIPS_SUV, PHILIPS_ACTIVITY = 0x00, 0x09

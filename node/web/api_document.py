@@ -20,9 +20,9 @@ from node.web.api.routes import routes
 from node.web.context import WebContext
 from node.web.dicomweb import routes as dicomweb
 from node.web.dicomweb.document import TAG
-from storage.archive import Archive
 from storage.database import open_database
-from storage.results import ResultStore
+from storage.files.archive import Archive
+from storage.files.results import ResultStore
 
 DOCUMENT = Path("docs/api.md")
 _HEAD = """# The API

@@ -22,10 +22,10 @@ from node.web.acting import NO_ACTIONS
 from node.web.prospects import Expected, nothing_expected
 from node.wishes import Actions
 from node.work.executor import Progress
-from storage.archive import Archive
 from storage.database import Database
-from storage.kept_notes import NotesFolder
-from storage.port import Results
+from storage.files.archive import Archive
+from storage.files.port import Results
+from storage.people.kept_notes import NotesFolder
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 from node.results.modules.source import HierarchicalReference
 from node.results.study.members import Member, Selected
 from node.work.executor import Retraction, Summary
-from storage.blobs import Blob
-from storage.port import Blobs, Readable
+from storage.files.blobs import Blob
+from storage.files.port import Blobs, Readable
 from storage.records import JobState
 
 

@@ -18,10 +18,10 @@ from pydicom import uid
 from node.series.decoded import keep
 from node.work.worker import Allowance, Stop, Worker
 from storage import holdings
-from storage.blobs import Blob
 from storage.database import Database, Transaction
-from storage.decoded_shelf import DecodedShelf
-from storage.port import Blobs
+from storage.files.blobs import Blob
+from storage.files.decoded_shelf import DecodedShelf
+from storage.files.port import Blobs
 
 log = structlog.get_logger(__name__)
 

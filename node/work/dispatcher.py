@@ -31,10 +31,10 @@ from node.work.reasons import first_line, loggable
 from node.work.tickets import Tickets
 from storage import events, ledger, suspension
 from storage.database import Database, Transaction
-from storage.decoded_shelf import DecodedShelf
 from storage.errors import StorageError, StoreUnavailable
+from storage.files.decoded_shelf import DecodedShelf
+from storage.files.port import Instances, Results
 from storage.kinds import ObjectKind
-from storage.port import Instances, Results
 from storage.records import Job, JobResults, JobState, Level, Topic
 
 log = structlog.get_logger(__name__)

@@ -19,9 +19,9 @@ from node.errors import NodeError
 from node.results.modules.source import HierarchicalReference, Maker
 from node.results.study.members import Member, Selected
 from node.work.stages import Stage
-from storage.decoded_shelf import DecodedShelf
+from storage.files.decoded_shelf import DecodedShelf
+from storage.files.port import JobPlace, Readable
 from storage.kinds import ObjectKind
-from storage.port import JobPlace, Readable
 from storage.records import JobLine, JobResults, StoredInstance
 
 NOTICE_LIMITS = Limits()

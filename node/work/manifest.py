@@ -18,9 +18,9 @@ from node.results import identity
 from node.results.modules.source import HierarchicalReference, Maker
 from node.work import above
 from node.work.executor import Input, Notice, Ticket, Verdict
-from storage.blobs import Blob
+from storage.files.blobs import Blob
+from storage.files.port import Readable
 from storage.kinds import ObjectKind
-from storage.port import Readable
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ from node.results.kept import Kept
 from node.work import above, manifest
 from node.work.executor import Input, Outcome, Ticket
 from node.work.manifest import Manifest
-from storage.blobs import Blob
-from storage.port import Blobs, JobPlace
+from storage.files.blobs import Blob
+from storage.files.port import Blobs, JobPlace
 from storage.records import ResultObject, StoredInstance
 
 UNKNOWN = "nothing that is known differs: the analyzer does not answer twice the same"

@@ -20,10 +20,10 @@ from node.config.rules import FEWEST_SUMMED_UP, RuleSettings
 from node.results.modules.source import HierarchicalReference
 from node.results.study.members import Member
 from storage import ledger, own_jobs
-from storage.blobs import Blob
 from storage.database import Transaction
+from storage.files.blobs import Blob
+from storage.files.port import Blobs
 from storage.kinds import ObjectKind
-from storage.port import Blobs
 from storage.records import Job, JobResults, JobState, NewJob, ResultObject
 
 MOST_JOBS = 1000

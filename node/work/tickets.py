@@ -14,11 +14,11 @@ from node.results.modules.source import HierarchicalReference, Maker
 from node.work import incomplete, retractions, summaries
 from node.work.executor import Retraction, Summary, Ticket, Verdict, inputs_of
 from storage import ledger, own_jobs
-from storage.blobs import Blob
 from storage.database import Transaction
-from storage.decoded_shelf import DecodedShelf
+from storage.files.blobs import Blob
+from storage.files.decoded_shelf import DecodedShelf
+from storage.files.port import Instances, Results
 from storage.kinds import ObjectKind
-from storage.port import Instances, Results
 from storage.records import Job, JobState, StoredInstance
 
 

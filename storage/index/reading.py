@@ -9,9 +9,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from storage import schema
-from storage.attributes import readability
 from storage.database import Transaction
 from storage.errors import NotFound
+from storage.header.attributes import readability
 from storage.identity import IDENTITY, disagreements
 from storage.records import (
     Header,

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.dimse.scu.folder import send_folder
 from node.dimse.scu.sender import Peer
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.records import StudyState
 from tests.node.dimse.commitments import Requestor, ask
 from tests.node.dimse.test_mpps import begun, create, ended, set_

@@ -18,10 +18,10 @@ from node.dimse.errors import PeerUnavailable
 from node.dimse.scu.answers import SendResult
 from node.dimse.scu.sender import Peer, send
 from storage import holdings, index
-from storage.blobs import Blob, Files, sha256_of
 from storage.database import open_database
+from storage.files.blobs import Blob, Files, sha256_of
+from storage.files.instances import InstanceStore, dataset_digest
 from storage.holdings import Selection
-from storage.instances import InstanceStore, dataset_digest
 from storage.records import JobState
 from tests.node_process import Node, destination, rule
 from tests.peers import Orthanc, running_orthanc

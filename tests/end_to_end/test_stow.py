@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from node.dimse.scu.answers import SendResult
 from node.dimse.scu.sender import Peer, send
-from storage.instances import InstanceStore, dataset_digest
+from storage.files.instances import InstanceStore, dataset_digest
 from tests.end_to_end.test_sync_errors import failing_syncs
 from tests.instances import make_dataset, write_instance
 from tests.node.web.dicomweb.bodies import MULTIPART, file_of, multipart

@@ -19,8 +19,8 @@ from pydicom import Dataset
 from node.demo.ct_files import CtFiles, CtSeries
 from node.demo.phantom import ACQUISITIONS, ChestPhantom
 from node.dimse.scu.sender import Peer, send
+from storage.files.shelves import key_of
 from storage.records import DeliveryState, JobState
-from storage.shelves import key_of
 from tests.node_process import Node, State, destination, rule, running_node
 from tests.peers import Orthanc, dcmtk
 from tests.waiting import until

@@ -13,7 +13,7 @@ from pydicom import dcmread
 
 from node.dimse.scu.answers import SendResult
 from node.dimse.scu.sender import Peer, send
-from storage.instances import InstanceStore, dataset_digest
+from storage.files.instances import InstanceStore, dataset_digest
 from tests.instances import make_dataset, write_instance
 from tests.node_process import Node, running_node
 

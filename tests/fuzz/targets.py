@@ -16,7 +16,7 @@ from node.dimse.wire.pdus import PduFault, fragments
 from node.receive import statuses
 from node.receive.offer import Offer
 from node.receive.reception import Receiver
-from storage.instances import InstanceStore, dataset_digest
+from storage.files.instances import InstanceStore, dataset_digest
 
 ANSWERS = {
     statuses.SUCCESS, statuses.CANNOT_UNDERSTAND, statuses.SOP_CLASS_MISMATCH,

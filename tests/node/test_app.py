@@ -25,9 +25,9 @@ from node.errors import AlreadyRunning, SettingsError
 from node.web.server import CannotServe
 from storage import holdings, ledger
 from storage.database import open_database
+from storage.files.results import ResultStore
 from storage.holdings import Selection
 from storage.records import JobResults
-from storage.results import ResultStore
 from tests.node.intake.test_earlier_results import segmentation
 from tests.peers import free_port
 from tests.storage.samples import (

@@ -11,7 +11,7 @@ from node.errors import DATABASE, DEVICE_MEMORY, DISK, STORE, awaited
 from node.work import job, writing
 from node.work.executor import Ticket, Verdict
 from storage.errors import DatabaseUnavailable, OutOfSpace, StoreUnavailable
-from storage.results import JobFolder
+from storage.files.results import JobFolder
 from tests.node.work.test_dispatcher import START
 
 

@@ -14,10 +14,10 @@ from node.app import Node
 from node.commands import inspect
 from node.config.load import load
 from node.errors import AlreadyRunning
-from storage import folder_lock
 from storage.errors import FolderTaken
-from storage.instances import InstanceStore
-from tests.storage.test_instances import put
+from storage.files import folder_lock
+from storage.files.instances import InstanceStore
+from tests.storage.files.test_instances import put
 
 REPOSITORY = Path(storage.__file__ or "").parents[1]
 
@@ -111,7 +111,7 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     script = """
 import os, signal, sys
 from pathlib import Path
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 InstanceStore(Path(sys.argv[1]) / "i", Path(sys.argv[1]) / "q").lock()
 os.kill(os.getpid(), signal.SIGKILL)
 """

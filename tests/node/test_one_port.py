@@ -23,12 +23,12 @@ from node.retrieve.metadata import Address, MetadataWriter
 from node.retrieve.opened import open_frames
 from node.retrieve.transcode import encoded
 from node.series.read import read_series
-from storage.archive import Archive
-from storage.blobs import Blob, sha256_of
-from storage.header import read_attributes, read_header
-from storage.seal import dataset_digest
+from storage.files.archive import Archive
+from storage.files.blobs import Blob, sha256_of
+from storage.files.seal import dataset_digest
+from storage.header.reading import read_attributes, read_header
 from tests.peers import running_pacs
-from tests.storage.test_port import sources
+from tests.storage.files.test_port import sources
 
 PIXELS = TagPath((), 0x7FE00010)
 

@@ -16,13 +16,13 @@ from storage import deletions, events, holdings, index, ledger, outbox, quaranti
 from storage.database import Database, open_database
 from storage.deletions import DeletionState, NewDeletion, Scope
 from storage.errors import NotFound
+from storage.files.instances import InstanceStore
+from storage.files.metadata_shelf import MetadataShelf, Shelved
+from storage.files.results import ResultStore
 from storage.holdings import Selection
-from storage.instances import InstanceStore
-from storage.kept_notes import NotesFolder
-from storage.metadata_shelf import MetadataShelf, Shelved
+from storage.people.kept_notes import NotesFolder
 from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceRecord, PutOutcome, StudyState
-from storage.results import ResultStore
 from storage.retention import Usage
 from tests.storage.samples import NOON, enqueue, new_job, record, results
 

@@ -10,7 +10,7 @@ import pytest
 
 from storage import database as databases
 from storage.database import Database, open_database
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from tests import new_databases
 from tests.postgres import TEMPLATE, Postgres
 

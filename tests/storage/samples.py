@@ -13,22 +13,21 @@ from alembic.config import Config
 import storage.migrations
 from storage import (
     announcements,
-    app_passwords,
     commitment_requests,
-    familiar_hosts,
     gaps,
     index,
     ledger,
     outbox,
     result_commitments,
-    sessions,
-    users,
 )
 from storage.announcements import NewAnnouncement
-from storage.app_passwords import NewAppPassword
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable
-from storage.familiar_hosts import Familiar
+from storage.people import app_passwords, familiar_hosts, sessions, users
+from storage.people.app_passwords import NewAppPassword
+from storage.people.familiar_hosts import Familiar
+from storage.people.sessions import NewSession
+from storage.people.users import Role
 from storage.records import (
     AnnouncementKind,
     InstanceAttributes,
@@ -42,8 +41,6 @@ from storage.records import (
     ResultObject,
     StepStatus,
 )
-from storage.sessions import NewSession
-from storage.users import Role
 
 NOON = datetime(2030, 5, 4, 12, 0, tzinfo=UTC)
 

@@ -29,8 +29,6 @@ from storage import (
     fetches,
     index,
     ledger,
-    login_mistakes,
-    notes,
     quarantine,
     schema,
     suspension,
@@ -42,7 +40,8 @@ from storage.deletions import NewDeletion, Scope
 from storage.engines import SAFE_SQLITE
 from storage.errors import DatabaseUnavailable, SchemaMismatch
 from storage.fetches import FetchedStudy, NewFetch, Wanted
-from storage.login_mistakes import Mistakes, MistakesBy
+from storage.people import login_mistakes, notes
+from storage.people.login_mistakes import Mistakes, MistakesBy
 from storage.quarantine import RefusalKind, Refused
 from storage.records import JobLine, Level, Topic
 from tests.postgres import Postgres

@@ -7,8 +7,8 @@ from dataclasses import replace
 import sqlalchemy as sa
 
 from storage import holdings, index, ledger, schema
-from storage.archive import Archive
 from storage.database import Database
+from storage.files.archive import Archive
 from storage.holdings import Held, Selection
 from storage.records import JobResults, ResultObject, StudyState
 from tests.storage.samples import NOON, add_study, enqueue, new_job, record, result, with_study

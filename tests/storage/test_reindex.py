@@ -16,15 +16,15 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
 from storage import holdings, index, schema
-from storage.attributes import extract
-from storage.blobs import Blob, sha256_of
 from storage.database import Database, open_database
 from storage.errors import UnreadableInstance
+from storage.files.blobs import Blob, sha256_of
+from storage.files.instances import InstanceStore
+from storage.files.results import ResultStore
+from storage.header.attributes import extract
 from storage.holdings import Selection
-from storage.instances import InstanceStore
 from storage.records import FoundResults, InstanceRecord, Placement, ResultObject
 from storage.reindex import ReindexReport, record_of, reindex, reindex_results
-from storage.results import ResultStore
 from tests.storage.samples import NOON, result
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")

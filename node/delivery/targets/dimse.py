@@ -11,7 +11,7 @@ from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu import abilities, finder, sender
 from node.dimse.scu.answers import SendOutcome, SendResult
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts
-from storage.blobs import Blob
+from storage.files.blobs import Blob
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,9 @@ from node.delivery.targets.port import Abilities, Sink, Telling, Wanted, every
 from node.dimse.errors import PeerFault, PeerUnavailable
 from node.dimse.scu.answers import SendOutcome, SendResult
 from node.observe.redaction import study_digest
-from storage import values
-from storage.blobs import Blob, sha256_of
-from storage.disk import sync_folder
+from storage.files.blobs import Blob, sha256_of
+from storage.files.disk import sync_folder
+from storage.header import values
 
 _CHUNK = 1 << 20
 _DIGITS = 16

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pydicom import dcmread
 from pydicom.errors import InvalidDicomError
 
-from storage import values
-from storage.blobs import Blob
+from storage.files.blobs import Blob
+from storage.header import values
 
 _CHUNK = 1 << 18
 _KEYS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")

@@ -13,7 +13,7 @@ from typing import Protocol
 from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless
 
 from node.dimse.scu.answers import SendResult
-from storage.blobs import Blob
+from storage.files.blobs import Blob
 
 SYNTAXES = (ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless)
 """Those that results are sent in: a destination is asked which it takes."""

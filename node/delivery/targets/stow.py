@@ -27,7 +27,7 @@ from node.errors import SettingsError
 from node.web_client import client
 from node.web_client.authorization import authorization_of
 from node.web_client.matches import Asking, NoMatches
-from storage.blobs import Blob
+from storage.files.blobs import Blob
 
 TIMEOUT = httpx.Timeout(180.0, connect=10.0)
 """How long nothing may be heard: a service answers when all of a request is stored."""

@@ -40,7 +40,7 @@ from node.dimse.wire.negotiation import USER_NAME_AND_PASSCODE
 from node.dimse.wire.rejections import Rejection
 from node.receive.reception import QuarantineSink, Receiver, RecordSink
 from storage.errors import DatabaseUnavailable
-from storage.port import Instances
+from storage.files.port import Instances
 from storage.records import InstanceRecord
 
 __all__ = ["AssociationInfo", "AssociationServer", "Entity"]

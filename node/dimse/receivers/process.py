@@ -35,10 +35,10 @@ from node.dimse.session import AssociationInfo, Session
 from node.dimse.wire import rejections
 from node.dimse.wire.rejections import Rejection
 from node.errors import NodeError
-from storage.archive import Archive
 from storage.database import join_database
 from storage.errors import DatabaseUnavailable, StorageError
-from storage.instances import InstanceStore
+from storage.files.archive import Archive
+from storage.files.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import InstanceRecord
 

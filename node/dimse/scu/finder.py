@@ -16,7 +16,7 @@ from pynetdicom.presentation import build_context
 from node import statuses
 from node.dimse.errors import PeerFault, PeerUnavailable, Unaskable
 from node.dimse.scu.sender import DEFAULT_TIMEOUTS, Peer, Timeouts, associated
-from storage.port import Readable
+from storage.files.port import Readable
 
 STUDY_ROOT = UID("1.2.840.10008.5.1.4.1.2.2.1")
 PATIENT_ROOT = UID("1.2.840.10008.5.1.4.1.2.1.1")

@@ -16,7 +16,7 @@ from pydicom.uid import (
 )
 from pynetdicom.presentation import PresentationContext, build_context
 
-from storage.port import Readable
+from storage.files.port import Readable
 
 MAX_CONTEXTS = 128
 """Presentation context ids are the odd numbers of a byte. PS3.8 9.3.2.2."""

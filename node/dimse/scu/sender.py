@@ -33,7 +33,7 @@ from node.errors import SettingsError
 from node.identity import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from node.retrieve import transcode
 from node.retrieve.transcode import NotEncodable
-from storage.port import Readable
+from storage.files.port import Readable
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

@@ -25,9 +25,9 @@ from node.query.asked import LEVEL, BadIdentifier, Options, Query, Root, from_id
 from node.query.encoding import encoded
 from node.query.search import Answer, Limits, TooMuch, search
 from node.statuses import StatusRow, general
-from storage.archive import Archive
 from storage.database import Database
 from storage.errors import DatabaseUnavailable, Overloaded
+from storage.files.archive import Archive
 
 PATIENT_ROOT = "1.2.840.10008.5.1.4.1.2.1.1"
 STUDY_ROOT = "1.2.840.10008.5.1.4.1.2.2.1"

@@ -21,8 +21,8 @@ from node.dimse.services.requests import Operation, Service
 from node.dimse.services.retrieves import RetrieveService
 from node.receive import statuses as store_statuses
 from node.statuses import StatusRow, general
-from storage.archive import Archive
 from storage.database import Database
+from storage.files.archive import Archive
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,15 @@ from typing import Any, NamedTuple
 
 from pydicom.dataset import Dataset
 
-from storage.elements import ITEM, ITEM_END, SEQUENCE_END, UNDEFINED_LENGTH, Element, ElementReader
 from storage.errors import UnreadableInstance
+from storage.header.elements import (
+    ITEM,
+    ITEM_END,
+    SEQUENCE_END,
+    UNDEFINED_LENGTH,
+    Element,
+    ElementReader,
+)
 
 KEYWORDS = {0x00081198: "FailedSOPSequence", 0x00081199: "ReferencedSOPSequence"}
 _CLASS, _INSTANCE, _REASON = 0x00081150, 0x00081155, 0x00081197

@@ -38,9 +38,9 @@ from node.dimse.services.retrieving import Answers, Holdings, Retrieval, Tally
 from node.dimse.session import Session
 from node.dimse.wire.commands import Move
 from node.dimse.wire.retrieves import C_GET_RSP, C_MOVE_RSP, Asked
-from storage.archive import Archive
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
+from storage.files.archive import Archive
 
 ANSWER_S = 60.0
 """How long a C-STORE of a C-GET may take where ``dimse.network_timeout_s`` sets no limit."""

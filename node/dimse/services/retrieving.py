@@ -28,8 +28,8 @@ from node.dimse.wire.commands import p_data
 from node.dimse.wire.retrieves import Asked, Progress, answer, failed_list
 from node.query.asked import LEVEL, UNIQUE
 from storage import holdings
-from storage.archive import Archive
 from storage.database import Database
+from storage.files.archive import Archive
 from storage.holdings import Held, Selection
 
 _UNIQUE = {level.value: tag for level, tag in UNIQUE.items()}

@@ -18,7 +18,7 @@ from node.dimse.wire.commands import StoreAnswer
 from node.retrieve import transcode
 from node.retrieve.encoded import Encoded
 from node.retrieve.transcode import NotEncodable
-from storage.archive import Archive
+from storage.files.archive import Archive
 from storage.holdings import Held
 
 Settle = Callable[[Held, int | None], None]

@@ -34,8 +34,8 @@ from node.dimse.services.requests import (
     require_uid,
 )
 from node.dimse.session import Session
-from storage.elements import NotPlain
 from storage.errors import DatabaseUnavailable, UnreadableInstance
+from storage.header.elements import NotPlain
 
 LARGE_BYTES = 256 * 1024
 """Of a data set: beyond it, it costs memory to read."""

@@ -15,7 +15,7 @@ from node.look.over.port import Entry, Frames, Legend
 from node.look.over.shapes import Shape, points_of
 from node.look.stack import Slice, Stack
 from node.retrieve import colours
-from storage import values
+from storage.header import values
 from storage.holdings import Held
 
 _ALONE: Rgb = (255, 210, 60)

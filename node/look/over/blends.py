@@ -18,8 +18,8 @@ from node.look.stack import Slice, Stack
 from node.look.values_of import numbers_of
 from node.results.pictures import colour_map
 from node.retrieve import grey
-from storage import values
-from storage.guarded import DAMAGED
+from storage.header import values
+from storage.header.guarded import DAMAGED
 from storage.holdings import Held
 
 ENTRY = 1

@@ -11,7 +11,7 @@ from pydicom.dataset import Dataset
 
 from node.look.place import Place, place_of
 from node.look.stack import Slice
-from storage import values
+from storage.header import values
 
 _NEAR = 0.5
 """Of the distance between its planes: farther off, a frame lies on no slice."""

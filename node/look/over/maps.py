@@ -15,7 +15,7 @@ from node.look.values_of import scale_of
 from node.results.pictures import colour_map
 from node.retrieve import grey
 from node.retrieve.grey import Line
-from storage import values
+from storage.header import values
 from storage.holdings import Held
 
 ENTRY = 1

@@ -12,7 +12,7 @@ from node.look.over.marks import Marks
 from node.look.over.port import Entry, Frames, Legend
 from node.look.over.shapes import Shape, points_of
 from node.retrieve import colours
-from storage import values
+from storage.header import values
 from storage.holdings import Held
 
 

@@ -14,7 +14,7 @@ from node.look.over.segments import ABNORMAL
 from node.look.over.shapes import Shape, points_of
 from node.results.words.numbers import on_screen, shown, without_powers
 from node.retrieve import colours
-from storage import values
+from storage.header import values
 from storage.holdings import Held
 
 _GROUP, _FINDING, _CATEGORY = "125007", "121071", "276214006"

@@ -22,7 +22,7 @@ from node.look.stack import Slice, Stack
 from node.retrieve import colours
 from node.retrieve.frames import NativeFrames
 from node.retrieve.opened import OpenFrames
-from storage import values
+from storage.header import values
 from storage.holdings import Held
 
 ABNORMAL = "49755003"

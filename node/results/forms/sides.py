@@ -11,7 +11,7 @@ from node.results.report import places
 from node.results.words import numbers, sentences
 from node.series.geometry import nearest_plane
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 _PLANES = {
     Plane.AXIAL: sentences.PLANE_AXIAL,

@@ -16,7 +16,7 @@ from pydicom.tag import BaseTag
 from node.results.gate import inherited, sound
 from node.results.modules.subject import OPTIONAL_OF_SUBJECT, REQUIRED_OF_SUBJECT
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 _PATIENT = 0x0010
 _OF_REQUESTS = (

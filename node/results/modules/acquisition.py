@@ -14,7 +14,7 @@ from pydicom.multival import MultiValue
 from pydicom.uid import CTImageStorage, MRImageStorage, PositronEmissionTomographyImageStorage
 
 from node.results.modules import copied
-from storage import values
+from storage.header import values
 
 COMMON = (
     "BodyPartExamined",

@@ -17,8 +17,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 from pydicom.valuerep import STR_VR, format_number_as_ds, validate_value
 
-from storage import values
-from storage.guarded import undecoded
+from storage.header import values
+from storage.header.guarded import undecoded
 
 
 def of(header: Dataset, keyword: str) -> DataElement | None:

@@ -20,7 +20,7 @@ from node.results.modules.texts import concept, text
 from node.results.modules.times import local_time
 from node.results.words import sentences
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 MANUFACTURER = "Wetread"
 ACQUISITION_EQUIPMENT = Code("109101", "DCM", "Acquisition Equipment")

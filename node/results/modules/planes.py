@@ -21,8 +21,8 @@ from node.results import uids
 from node.results.modules import copied, provenance
 from node.results.prepared import Pattern, element, item, raw_sequence, sequence
 from node.series.source import Source
-from storage import values
-from storage.values import Unknown
+from storage.header import values
+from storage.header.values import Unknown
 
 SOURCE_PURPOSE = Code("121322", "DCM", "Source image for image processing operation")
 STAND_IN_ROOT = "2.25.1."

@@ -9,8 +9,8 @@ from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
 
 from node.results.modules import copied
-from storage import values
-from storage.guarded import undecoded
+from storage.header import values
+from storage.header.guarded import undecoded
 
 _DOCUMENTS = "1.2.840.10008.5.1.4.1.1.88."
 """What the UIDs of all SR and Key Object classes begin with (PS3.4 B.5)."""

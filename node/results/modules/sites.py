@@ -8,7 +8,7 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Detection, Segment
 from node.results.modules import copied
-from storage import values
+from storage.header import values
 
 ANATOMICAL_STRUCTURES = frozenset({"91723000", "123037004"})
 """SCT codes of the category Anatomical Structure: today's and the one before 2019."""

@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.valuerep import PersonName
 
 from node.results.words import sentences
-from storage import values
-from storage.guarded import TEXT, undecoded
+from storage.header import values
+from storage.header.guarded import TEXT, undecoded
 
 Charset = str | list[str] | None
 """Specific Character Set as it is declared: no term, one, or several."""

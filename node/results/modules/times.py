@@ -8,8 +8,8 @@ from pydicom.dataset import Dataset
 
 from node.results.modules.source import Provenance
 from node.series.source import Source
-from storage import values
-from storage.values import Unknown
+from storage.header import values
+from storage.header.values import Unknown
 
 
 def stamp(dataset: Dataset, source: Source, provenance: Provenance) -> None:

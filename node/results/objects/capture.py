@@ -19,7 +19,7 @@ from node.results.modules.acquisition import part_of_body
 from node.results.modules.source import Provenance
 from node.results.pictures.fonts import font
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 OWN_MODALITY = "OT"
 """PS3.3 C.7.3.1.1.1: no modality made these; hanging protocols for the originals pass them over."""

@@ -23,7 +23,7 @@ from node.results.objects import capture, derived
 from node.results.series_numbers import SeriesPlace
 from node.results.words import numbers, phrases, sentences
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 COMBINATION = Code("113062", "DCM", "Pixel by pixel addition")
 """CID 7203 Image Derivation."""

@@ -29,7 +29,7 @@ from node.results.pictures import colour_map
 from node.results.pictures.page import RADIOGRAPH, Box, Cut, Entry, Scale, draw
 from node.results.words.numbers import certainty_percent, on_screen
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 Window = tuple[float, float]
 """Centre and width, in the units of the values."""

@@ -15,7 +15,7 @@ from pydicom.dataset import Dataset
 
 from analyzers.contract import Volume
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 
 @dataclass(frozen=True, slots=True)

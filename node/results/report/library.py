@@ -25,7 +25,7 @@ from node.results import uids
 from node.results.modules import copied, planes, provenance, sites
 from node.results.modules.source import HierarchicalReference
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 LIBRARY = Code("111028", "DCM", "Image Library")
 GROUP = Code("126200", "DCM", "Image Library Group")

@@ -24,7 +24,7 @@ from node.results.modules import contours, planes, provenance
 from node.results.presence import areas
 from node.results.words import sentences
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 SOURCE_OF_MEASUREMENT = Code("121112", "DCM", "Source of Measurement")
 BRACKET = 20

@@ -12,7 +12,7 @@ from pydicom.dataset import Dataset
 
 from node.results.words import phrases, sentences
 from node.series.source import Source
-from storage import values
+from storage.header import values
 
 MAX_REASON = 300
 """Characters of a reason; what is longer was not written for a reader."""

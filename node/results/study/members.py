@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from node.results.modules.source import HierarchicalReference
-from storage.port import Readable
+from storage.files.port import Readable
 from storage.records import JobState
 
 

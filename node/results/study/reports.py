@@ -15,7 +15,7 @@ from node.results.modules.source import HierarchicalReference
 from node.results.report import content_items, groups
 from node.results.study.members import KeyImage, Member, Outcome
 from node.results.words import phrases
-from storage.port import Readable
+from storage.files.port import Readable
 from storage.records import JobState
 
 _TRACKING_UID = ("112040", "DCM")

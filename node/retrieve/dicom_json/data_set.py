@@ -15,7 +15,8 @@ from pydicom.datadict import dictionary_VR
 
 from node.retrieve.dicom_json.characters import Characters, characters
 from node.retrieve.dicom_json.values import VRS, attribute, bulk, is_bulk
-from storage.elements import (
+from storage.errors import UnreadableInstance
+from storage.header.elements import (
     ITEM,
     ITEM_END,
     LONG_VRS,
@@ -25,7 +26,6 @@ from storage.elements import (
     UNDEFINED_LENGTH,
     Buffer,
 )
-from storage.errors import UnreadableInstance
 
 KEPT_BYTES = 1024
 """Elements up to this length are converted once for all data sets of a writer."""

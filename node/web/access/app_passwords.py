@@ -29,11 +29,11 @@ from node.clock import Clock
 from node.config.values import is_local
 from node.web.access.roles import NOBODY, Role, Who
 from node.web.access.sessions import host_of
-from storage import app_passwords
-from storage.app_passwords import AppPassword, NewAppPassword
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable, StorageError
-from storage.users import User, folded
+from storage.people import app_passwords
+from storage.people.app_passwords import AppPassword, NewAppPassword
+from storage.people.users import User, folded
 
 log = structlog.get_logger(__name__)
 
@@ -74,7 +74,7 @@ class Made:
 
 
 def secret_hash(secret: str) -> str:
-    """What is kept. Fast on purpose: see ``storage.app_passwords``."""
+    """What is kept. Fast on purpose: see ``storage.people.app_passwords``."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

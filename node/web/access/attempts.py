@@ -19,9 +19,9 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from node.clock import Clock
-from storage import login_mistakes
 from storage.database import Database
-from storage.login_mistakes import Mistakes, MistakesBy
+from storage.people import login_mistakes
+from storage.people.login_mistakes import Mistakes, MistakesBy
 
 KEPT = 10_000
 """Of each kind; the oldest are forgotten."""

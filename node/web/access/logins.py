@@ -16,8 +16,8 @@ from node.web.access.rights import Rights
 from node.web.access.roles import NOBODY, Access, Who
 from node.web.access.sessions import Sessions
 from node.web.access.signing_in import SigningIn
-from storage import users
 from storage.database import Database
+from storage.people import users
 
 
 def logins(database: Database, settings: Settings, clock: Clock, trail: Trail) -> Logins:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from node.config.restrictions import RestrictionSettings
 from node.web.access.roles import Role, Who
+from storage.people.users import folded
 from storage.restriction import EVERYTHING, Origins, Restriction
-from storage.users import folded
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from fastapi import Depends, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from node.web.access import forgery, refusing, sight
+from storage.people.users import Role as Role
 from storage.restriction import EVERYTHING, NOTHING, Restriction
-from storage.users import Role as Role
 
 
 class Open(Enum):

@@ -18,12 +18,12 @@ from node.audit.trail import Trail
 from node.clock import Clock
 from node.web.access import cookies
 from node.web.access.roles import NOBODY, Role, Who
-from storage import familiar_hosts, sessions
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
-from storage.familiar_hosts import Familiar
-from storage.sessions import NewSession, Session
-from storage.users import User
+from storage.people import familiar_hosts, sessions
+from storage.people.familiar_hosts import Familiar
+from storage.people.sessions import NewSession, Session
+from storage.people.users import User
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()
 

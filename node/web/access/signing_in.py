@@ -15,9 +15,9 @@ from node.web.access import cookies, passwords
 from node.web.access.attempts import Attempts, Counted, Kind, network_of
 from node.web.access.passwords import Checking
 from node.web.access.sessions import Opened, Place, Sessions
-from storage import familiar_hosts, users
 from storage.database import Database
-from storage.users import User, folded
+from storage.people import familiar_hosts, users
+from storage.people.users import User, folded
 
 
 class WrongPassword(NodeError):

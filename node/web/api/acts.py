@@ -20,7 +20,6 @@ from storage import (
     abilities,
     index,
     ledger,
-    notes,
     quarantine,
     reading_state,
     retries,
@@ -29,7 +28,8 @@ from storage import (
     suspension,
 )
 from storage.errors import NotFound, StorageError
-from storage.notes import Note
+from storage.people import notes
+from storage.people.notes import Note
 from storage.records import JobState
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger()

@@ -12,7 +12,8 @@ from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.routers import Router
 from node.web.shapes.notes import NewNote, Note
-from storage import index, notes
+from storage import index
+from storage.people import notes
 
 _WRITING = [needs(Role.VIEWER), Depends(same_origin)]
 

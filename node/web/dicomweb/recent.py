@@ -1,7 +1,7 @@
 """Remembers the instances last asked for: viewers ask for the frames of a series one by one.
 
-Nothing stale is told: the seal of the file (``storage.seal``) says each time that these are still
-the bytes that the index spoke of. What bears none is looked up anew.
+Nothing stale is told: the seal of the file (``storage.files.seal``) says each time that these are
+still the bytes that the index spoke of. What bears none is looked up anew.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import threading
 from collections import OrderedDict
 
 from node.web.access import sight
-from storage.archive import Archive
+from storage.files.archive import Archive
+from storage.files.seal import read_seal
 from storage.holdings import Held, Selection
 from storage.restriction import Restriction
-from storage.seal import read_seal
 
 MOST = 4096
 _Question = tuple[Restriction, Selection]

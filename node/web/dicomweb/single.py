@@ -12,7 +12,7 @@ from node.retrieve.frames import Span
 from node.web.dicomweb.conditions import headers, part_of
 from node.web.dicomweb.room import Room
 from node.web.dicomweb.streams import Streamed, file_pieces
-from storage.blobs import Blob
+from storage.files.blobs import Blob
 
 
 def streamed(

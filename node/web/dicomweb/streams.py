@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from node.errors import NodeError
 from storage.errors import StorageError
-from storage.port import Readable
+from storage.files.port import Readable
 
 log = structlog.get_logger(__name__)
 

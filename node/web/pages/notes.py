@@ -14,7 +14,8 @@ from node.web.context import WebContext
 from node.web.forms import as_typed
 from node.web.frame.render import Render
 from node.web.routers import Router
-from storage import index, notes
+from storage import index
+from storage.people import notes
 
 
 def routes(context: WebContext, render: Render, changes: Changes) -> Router:

@@ -20,9 +20,10 @@ from node.web.pages import lines
 from node.web.pages.lines import StudyLine
 from node.web.routers import Router
 from node.web.viewer import links
-from storage import index, notes, reading_state
+from storage import index, reading_state
 from storage.index.shown import ShownSeries, series_shown
-from storage.notes import Note
+from storage.people import notes
+from storage.people.notes import Note
 from storage.reading_state import Reader
 
 

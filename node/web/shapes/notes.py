@@ -6,7 +6,7 @@ from pydantic import Field
 
 from node.web.access.roles import Who
 from node.web.shapes.base import Moment, Shape, Text
-from storage import notes
+from storage.people import notes
 
 
 class Note(Shape):

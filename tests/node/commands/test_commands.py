@@ -17,7 +17,7 @@ from node.dimse.association.server import AssociationServer
 from node.dimse.entity import Entity
 from storage import index
 from storage.database import open_database
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
 from tests.certificates import authority
 from tests.node.delivery.web_pacs import Fault, running_web_pacs

@@ -26,11 +26,11 @@ from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket
 from node.work.reproduction import UNKNOWN, CannotReproduce
 from storage import index, ledger, schema
-from storage.attributes import extract
 from storage.database import Database, open_database
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
+from storage.files.results import ResultStore
+from storage.header.attributes import extract
 from storage.records import InstanceRecord, NewJob, Priority
-from storage.results import ResultStore
 from tests.node.results.sources import ML, VOLUME
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -14,11 +14,11 @@ from node.audit.journal import decoded
 from node.errors import SettingsError
 from node.web.access.app_passwords import NotMade, secret_hash
 from node.web.access.passwords import BadPassword, is_right
-from storage import app_passwords, sessions, users
 from storage.database import open_database
 from storage.errors import NotFound
-from storage.sessions import NewSession
-from storage.users import LastAdministrator, Role
+from storage.people import app_passwords, sessions, users
+from storage.people.sessions import NewSession
+from storage.people.users import LastAdministrator, Role
 from tests.storage.samples import NOON, minutes
 
 

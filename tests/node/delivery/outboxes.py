@@ -24,8 +24,9 @@ from node.delivery.targets.port import Target, Telling
 from node.dimse.scu.sender import Peer, Timeouts
 from storage import abilities, events, index, ledger, outbox
 from storage.abilities import KnownAbilities
-from storage.attributes import extract
 from storage.database import Database, open_database
+from storage.files.results import ResultStore
+from storage.header.attributes import extract
 from storage.kinds import ObjectKind
 from storage.records import (
     Delivery,
@@ -40,7 +41,6 @@ from storage.records import (
     PutOutcome,
     ResultObject,
 )
-from storage.results import ResultStore
 from tests.instances import make_dataset, write_instance
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)

@@ -14,9 +14,10 @@ from node.dimse.scu.sender import Peer
 from node.dimse.services.event_reports import EventReport
 from node.news import News
 from storage import commitment_requests, index
-from storage.blobs import sha256_of
 from storage.database import Database, open_database
-from storage.instances import InstanceStore
+from storage.files.blobs import sha256_of
+from storage.files.instances import InstanceStore
+from storage.files.results import ResultStore
 from storage.records import (
     CommitmentState,
     InstanceAttributes,
@@ -25,7 +26,6 @@ from storage.records import (
     PutOutcome,
     Reference,
 )
-from storage.results import ResultStore
 from tests.storage.samples import result
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -19,9 +19,9 @@ from node.loop import Loop
 from node.observe.health import Heartbeat
 from storage import events, outbox
 from storage.errors import DatabaseUnavailable
-from storage.port import Blobs, JobPlace
+from storage.files.port import Blobs, JobPlace
+from storage.files.results import ResultStore
 from storage.records import DeliveryState, Level
-from storage.results import ResultStore
 from tests.node.delivery.outboxes import QUICK, Outbox, courier_to
 from tests.peers import FakePacs, Orthanc, free_port, running_pacs
 from tests.storage.samples import LosingAnswers

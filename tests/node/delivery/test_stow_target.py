@@ -21,7 +21,7 @@ from node.delivery.targets.port import Telling
 from node.delivery.targets.stow import StowTarget
 from node.dimse.errors import PeerUnavailable
 from node.errors import SettingsError
-from storage.blobs import Blob
+from storage.files.blobs import Blob
 from storage.records import DeliveryState
 from tests.certificates import authority
 from tests.node.delivery.outboxes import KINDS, Outbox, courier_of

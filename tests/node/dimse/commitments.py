@@ -29,10 +29,10 @@ from node.dimse.services.commitment import (
 from node.dimse.services.mpps import MPPS
 from node.dimse.services.offered import Means
 from storage import index
-from storage.archive import Archive
-from storage.blobs import Files
 from storage.database import Database, open_database
-from storage.instances import InstanceStore
+from storage.files.archive import Archive
+from storage.files.blobs import Files
+from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
 
 QUICK = Timeouts(connect_s=2, negotiation_s=3, response_s=3, network_s=3)

@@ -18,14 +18,14 @@ from node.dimse.association.server import AssociationServer
 from node.dimse.scu.sender import Peer, send
 from node.dimse.services.offered import Means, composites
 from storage import index
-from storage.archive import Archive
 from storage.database import Database, open_database
-from storage.header import read_attributes
+from storage.files.archive import Archive
+from storage.files.instances import InstanceStore
+from storage.files.results import ResultStore
+from storage.header.reading import read_attributes
 from storage.holdings import Selection, select
-from storage.instances import InstanceStore
 from storage.kinds import ObjectKind
 from storage.records import InstanceRecord, ResultObject
-from storage.results import ResultStore
 from tests.instances import write_instance
 from tests.node.dimse.receiving import entity
 

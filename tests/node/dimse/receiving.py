@@ -14,7 +14,7 @@ from node.dimse.entity import Entity
 from node.dimse.services.requests import Service
 from node.dimse.session import Session
 from node.dimse.wire.rejections import Rejection
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import InstanceRecord
 from tests.instances import dataset_bytes

@@ -23,7 +23,7 @@ from node.dimse.services import offered
 from node.dimse.services.find import PATIENT_ROOT, STUDY_ROOT
 from node.dimse.services.offered import Means
 from storage import index
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from tests.node.query.holding import Holding, holding, uid
 from tests.storage.samples import record
 

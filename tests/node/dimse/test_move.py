@@ -14,7 +14,7 @@ from pydicom.uid import ImplicitVRLittleEndian
 from node.config.dimse import PeerSettings
 from node.retrieve import transcode
 from node.retrieve.encoded import Encoded
-from storage.blobs import Blob
+from storage.files.blobs import Blob
 from tests.instances import dataset_bytes, make_dataset
 from tests.node.dimse.holding import running_holder
 from tests.node.dimse.retrieving import (

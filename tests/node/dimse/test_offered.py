@@ -27,9 +27,9 @@ from node.dimse.services.requests import Answer, Refusal, Request
 from node.receive import reception
 from node.receive import statuses as store_statuses
 from node.receive.statuses import Status
-from storage.archive import Archive
-from storage.blobs import Files
 from storage.database import open_database
+from storage.files.archive import Archive
+from storage.files.blobs import Files
 from tests.node.dimse.commitments import Requestor
 from tests.node.dimse.receiving import running_node
 

@@ -20,7 +20,7 @@ from node.dimse.wire.pdus import ConnectionLost, Fragment, PduFault, PduReader, 
 from node.receive.file_meta import file_header
 from node.receive.offer import Offer
 from node.receive.reception import Receiver
-from storage.instances import InstanceStore, dataset_digest
+from storage.files.instances import InstanceStore, dataset_digest
 from tests.fuzz import targets
 from tests.node.dimse.mutations import flipped
 from tests.node.dimse.raw_peer import image, pdv, store_command

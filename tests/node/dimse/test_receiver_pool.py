@@ -27,10 +27,10 @@ from node.dimse.tls import TlsFiles
 from node.dimse.wire import rejections
 from node.receive.indexer import recover
 from storage import index
-from storage.archive import Archive
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
-from storage.instances import InstanceStore
+from storage.files.archive import Archive
+from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
 from tests.certificates import authority
 from tests.instances import dataset_bytes, make_dataset, write_instance

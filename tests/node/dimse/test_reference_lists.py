@@ -21,8 +21,8 @@ from node.dimse.services.commitment import (
 )
 from node.dimse.services.reference_lists import Listed, Split, lists_of, split
 from node.dimse.services.requests import Answer, Request
-from storage.elements import NotPlain
 from storage.errors import UnreadableInstance
+from storage.header.elements import NotPlain
 from tests.node.dimse.raw_peer import (
     COMMAND,
     IMPLICIT,

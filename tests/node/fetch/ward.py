@@ -20,7 +20,7 @@ from node.receive.reception import Receiver
 from storage import fetches, index
 from storage.database import Database, open_database
 from storage.fetches import Fetch, FetchedStudy, NewFetch, Wanted
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
 
 QUICK = Timeouts(connect_s=2, negotiation_s=5, response_s=5, network_s=5)

@@ -15,8 +15,8 @@ from node.config.rules import RuleSettings
 from node.intake.companions import companions, in_order
 from node.intake.planning import Planner
 from storage import index, ledger
-from storage.attributes import extract
 from storage.database import Database
+from storage.header.attributes import extract
 from storage.records import InstanceRecord, Job, Placement, PutOutcome
 from tests.node.intake.test_routing import series
 

@@ -16,8 +16,8 @@ from node.intake.completion import Completion
 from node.intake.planning import Planner
 from node.news import News
 from storage import events, index, ledger
-from storage.attributes import extract
 from storage.database import Database, Transaction, open_database
+from storage.header.attributes import extract
 from storage.records import (
     InstanceRecord,
     Job,

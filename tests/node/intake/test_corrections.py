@@ -15,12 +15,12 @@ from node.intake.corrections import Corrections
 from storage import events, index, ledger, quarantine
 from storage.database import Database, open_database
 from storage.errors import NotFound
-from storage.header import read_attributes
-from storage.instances import InstanceStore
-from storage.metadata_shelf import MetadataShelf
+from storage.files.instances import InstanceStore
+from storage.files.metadata_shelf import MetadataShelf
+from storage.files.seal import dataset_digest, sealed_uid
+from storage.header.reading import read_attributes
 from storage.quarantine import NoCorrection, RefusalKind, Refused
 from storage.records import InstanceRecord, PutOutcome, StudyState
-from storage.seal import dataset_digest, sealed_uid
 from tests.storage.samples import enqueue, new_job
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -219,9 +219,10 @@ def test_a_correction_that_was_cut_short_goes_on(
     with monkeypatch.context() as patch:
         after: Callable[..., None] = kill
         patch.setattr(
-            *{"copied": ("storage.instances.seal_file", after), "moved": (index, "correct", after)}[
-                cut
-            ]
+            *{
+                "copied": ("storage.files.instances.seal_file", after),
+                "moved": (index, "correct", after),
+            }[cut]
         )
         with pytest.raises(Killed):
             ward.corrections().step()

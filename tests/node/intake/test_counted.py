@@ -15,9 +15,9 @@ from node.intake.completion import COUNTED, QUIET, Completion
 from node.intake.counted import Counted
 from node.intake.planning import Planner
 from storage import events, index
-from storage.attributes import extract
-from storage.blobs import Files
 from storage.database import Database, open_database
+from storage.files.blobs import Files
+from storage.header.attributes import extract
 from storage.records import InstanceRecord, Placement, PutOutcome, StudyState
 from tests.instances import make_dataset, write_instance
 

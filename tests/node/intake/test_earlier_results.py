@@ -15,9 +15,9 @@ from node.intake import earlier_results as module
 from node.intake.earlier_results import EarlierResults
 from storage import events, holdings, index, ledger, schema
 from storage.database import Database, open_database
+from storage.files.results import ResultStore
 from storage.holdings import Held, Selection
 from storage.records import JobResults, Level, StudyState
-from storage.results import ResultStore
 from tests.storage.samples import NOON, add_study, enqueue, minutes, new_job, result
 
 STUDY = "1.2.3"

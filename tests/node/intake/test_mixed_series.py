@@ -20,7 +20,7 @@ from node.work import job
 from node.work.executor import Ticket, Verdict
 from storage import events, index
 from storage.database import open_database
-from storage.results import JobFolder
+from storage.files.results import JobFolder
 from tests import spliced
 from tests.node.intake.test_completion import RULE, Ward
 

@@ -23,7 +23,7 @@ from node.receive.reception import Receiver
 from node.series.read import read_headers
 from storage import index
 from storage.database import Database
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
 from storage.reindex import record_of, reindex
 from tests.instances import dataset_bytes, make_dataset, write_instance
@@ -173,7 +173,7 @@ def test_a_worker_does_not_read_it_either(desk: Desk) -> None:
 def test_a_deflated_bomb_is_not_inflated_whole_by_whoever_reads_its_header(
     desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("storage.header.MAX_HEADER_BYTES", 1 << 20)
+    monkeypatch.setattr("storage.header.reading.MAX_HEADER_BYTES", 1 << 20)
     dataset = make_dataset(1)
     dataset.PixelData = bytes(32 << 20)
     raw = encoded(dataset, tmp_path, DeflatedExplicitVRLittleEndian)

@@ -15,10 +15,10 @@ from node.query.asked import Level, Options, Query, Root, from_identifier
 from node.query.matching import PLAIN
 from node.query.search import LIMITS, Limits, search
 from storage import index
-from storage.archive import Archive
-from storage.blobs import Files
 from storage.database import Database, open_database
-from storage.header import read_attributes
+from storage.files.archive import Archive
+from storage.files.blobs import Files
+from storage.header.reading import read_attributes
 from storage.records import InstanceAttributes, InstanceRecord, Placement, PutOutcome
 from tests.instances import make_dataset, write_instance
 

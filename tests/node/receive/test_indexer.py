@@ -17,10 +17,10 @@ from node.clock import system_clock
 from node.observe.health import Heartbeat
 from node.receive.indexer import Indexer, recover
 from storage import events, index, quarantine
-from storage.attributes import extract
 from storage.database import Database, Transaction, open_database
 from storage.errors import DatabaseUnavailable
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
+from storage.header.attributes import extract
 from storage.records import InstanceRecord, PutOutcome
 from tests.waiting import until
 

@@ -26,7 +26,7 @@ from node.receive.file_meta import file_header
 from node.receive.offer import Offer
 from node.receive.reception import Receiver
 from storage.errors import DatabaseUnavailable
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
 from storage.quarantine import Refused
 from storage.records import InstanceRecord, PutOutcome
 from tests.instances import dataset_bytes, incoming, make_dataset
@@ -226,7 +226,7 @@ def test_a_deflated_bomb_is_inflated_only_as_far_as_a_header_may_reach(
 ) -> None:
     dataset = make_dataset()
     dataset.PixelData = b"\0" * (8 << 20)
-    monkeypatch.setattr("storage.header.MAX_HEADER_BYTES", 1 << 16)
+    monkeypatch.setattr("storage.header.reading.MAX_HEADER_BYTES", 1 << 16)
     raw = encoded(dataset, DeflatedExplicitVRLittleEndian)
     assert len(raw) < 1 << 16
     status = desk.receiver.receive(offer(dataset, DeflatedExplicitVRLittleEndian), [raw])

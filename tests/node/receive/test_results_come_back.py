@@ -18,15 +18,15 @@ from node.receive.offer import Offer
 from node.receive.reception import Receiver, RecordSink
 from node.receive.statuses import Status
 from storage import events, holdings, index, quarantine
-from storage.archive import Archive
-from storage.blobs import sha256_of
 from storage.database import Database, open_database
+from storage.files.archive import Archive
+from storage.files.blobs import sha256_of
+from storage.files.instances import InstanceStore
+from storage.files.results import ResultStore
 from storage.holdings import Held, Selection
-from storage.instances import InstanceStore
 from storage.quarantine import RefusalKind
 from storage.records import Level, StudyState
 from storage.reindex import record_of
-from storage.results import ResultStore
 from tests.storage.samples import NOON, add_study, result
 
 SEG_UID, SERIES_UID, STUDY_UID = "9.1", "9.1.0", "1.2.3"

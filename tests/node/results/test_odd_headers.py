@@ -18,8 +18,8 @@ from node.series.geometry import UnsupportedSeries
 from node.series.read import read_series
 from node.work import job
 from node.work.executor import Outcome, Ticket, Verdict
+from storage.files.results import JobFolder
 from storage.kinds import REPORTS
-from storage.results import JobFolder
 from tests import spliced
 
 NAME = b"Jane"

@@ -24,9 +24,10 @@ from node.results.releases import CannotRelease, RefusedRun, Release
 from node.work import job
 from node.work.dispatcher import Dispatcher
 from storage import events, index, ledger, outbox
-from storage.attributes import extract
 from storage.database import Database, open_database
-from storage.instances import InstanceStore
+from storage.files.instances import InstanceStore
+from storage.files.results import JobFolder, ResultStore
+from storage.header.attributes import extract
 from storage.ledger import NotReleased
 from storage.records import (
     Delivery,
@@ -38,7 +39,6 @@ from storage.records import (
     NewJob,
     Priority,
 )
-from storage.results import JobFolder, ResultStore
 from tests.node.commands.test_reproduce import HereExecutor, Learner
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -25,9 +25,9 @@ from pydicom.uid import (
 from structlog.testing import capture_logs
 
 from node.retrieve.metadata import Address, MetadataWriter
-from storage.blobs import Blob, Files
-from storage.header import _plain_meta
-from storage.seal import dataset_offset
+from storage.files.blobs import Blob, Files
+from storage.files.seal import dataset_offset
+from storage.header.reading import _plain_meta
 
 ADDRESS = Address("1.2.3", "1.2.3.4", "1.2.3.4.5")
 BULK = "/dicom-web/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/bulkdata/"

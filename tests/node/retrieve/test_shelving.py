@@ -18,13 +18,13 @@ from node.retrieve import shelving
 from node.retrieve.series_metadata import WORTH_INSTANCES, SeriesMetadata, series_of
 from node.retrieve.shelving import BEHIND_S, Shelving
 from storage import deletions, index
-from storage.archive import Archive
-from storage.blobs import Files
 from storage.database import Database, open_database
 from storage.deletions import NewDeletion, Scope
-from storage.header import read_attributes
+from storage.files.archive import Archive
+from storage.files.blobs import Files
+from storage.files.metadata_shelf import MetadataShelf
+from storage.header.reading import read_attributes
 from storage.holdings import Held
-from storage.metadata_shelf import MetadataShelf
 from storage.records import InstanceRecord, Placement, PutOutcome
 from tests.instances import make_dataset, write_instance
 from tests.storage.samples import NOON

@@ -16,7 +16,7 @@ from pydicom import uid
 from node.demo.ct_files import CtFiles
 from node.demo.phantom import ChestPhantom
 from node.series.read import read_series
-from storage.header import META_BYTES, named_syntax
+from storage.header.reading import META_BYTES, named_syntax
 
 _seen: list[Counter[str]] = []
 

@@ -14,10 +14,10 @@ from node.delivery.prospects import prospects
 from node.observe.health import Health
 from node.web.app import WebContext, create_app
 from node.web.server import WebServer
-from storage.archive import Archive
-from storage.blobs import Files
 from storage.database import open_database
-from storage.results import ResultStore
+from storage.files.archive import Archive
+from storage.files.blobs import Files
+from storage.files.results import ResultStore
 from tests.node.web.sites import PARTS, START, Site
 from tests.trails import KeptTrail
 

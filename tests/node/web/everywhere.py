@@ -8,8 +8,9 @@ from pathlib import Path
 import pydicom
 from PIL import Image, ImageDraw
 
-from storage import index, ledger, notes
-from storage.attributes import extract
+from storage import index, ledger
+from storage.header.attributes import extract
+from storage.people import notes
 from storage.records import (
     FindingRow,
     InstanceRecord,

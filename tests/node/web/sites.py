@@ -22,10 +22,11 @@ from node.web.server import WebServer
 from node.work.executor import Progress
 from node.work.stages import Stage
 from storage import index, ledger, outbox
-from storage.archive import Archive
-from storage.attributes import extract
-from storage.blobs import Files
 from storage.database import Database
+from storage.files.archive import Archive
+from storage.files.blobs import Files
+from storage.files.results import ResultStore
+from storage.header.attributes import extract
 from storage.records import (
     FindingRow,
     InstanceRecord,
@@ -36,7 +37,6 @@ from storage.records import (
     PutOutcome,
     ResultObject,
 )
-from storage.results import ResultStore
 
 PARTS = ("database", "store", "listener", "dispatcher", "workers")
 

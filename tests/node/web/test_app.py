@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from node.web.server import CannotServe, WebServer
 from node.web.wording import masked
 from storage import events, index, ledger, outbox, quarantine
-from storage.attributes import extract
+from storage.header.attributes import extract
 from storage.quarantine import RefusalKind, Refused
 from storage.records import InstanceRecord, JobResults, Level, Placement, PutOutcome, Topic
 from tests.node.web.sites import PARTS, START, Site, finish, study_with_job

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.users import Role
+from storage.people.users import Role
 from tests.node.web.access.houses import House, open_house
 from tests.node.web.sites import Site, fail, finish, study_with_job
 

@@ -18,7 +18,7 @@ from analyzers.contract import Findings, Segment, Segmentation
 from node.look.looker import Looker
 from node.web.viewer.own import served
 from storage import schema
-from storage.blobs import Files
+from storage.files.blobs import Files
 from storage.index import shown
 from tests.node.look.studies import ANATOMY, LUNG, RED, Chest, chest, hold_found, hold_results
 from tests.node.web.sites import Site, study_with_job

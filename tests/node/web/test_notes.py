@@ -13,7 +13,7 @@ from node.audit.events import Accessed
 from node.web.access.roles import Role, Who
 from node.web.app import create_app
 from node.web.server import WebServer
-from storage.kept_notes import NotesFolder
+from storage.people.kept_notes import NotesFolder
 from tests.node.web.sites import Site, study_with_job
 from tests.trails import KeptTrail
 

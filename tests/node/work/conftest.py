@@ -12,7 +12,7 @@ import pytest
 from analyzers import registry
 from node.work.executor import Outcome, Ticket
 from node.work.local import LocalExecutor
-from storage.results import JobFolder
+from storage.files.results import JobFolder
 
 PLUGINS = Path(__file__).parents[2] / "plugins"
 WAIT_S = 100

@@ -19,10 +19,10 @@ from node.results.study.members import Member, Selected
 from node.work import above, job, manifest
 from node.work.executor import Retraction, Summary, Ticket, Verdict
 from storage import own_jobs
-from storage.blobs import Blob
+from storage.files.blobs import Blob
+from storage.files.results import JobFolder, ResultStore
 from storage.kinds import ObjectKind
 from storage.records import JobState
-from storage.results import JobFolder, ResultStore
 
 OBJECT = HierarchicalReference("1.2.3", "1.2.3.4", "1.2.840.10008.5.1.4.1.1.88.34", "1.2.3.4.5")
 MEMBERS = (

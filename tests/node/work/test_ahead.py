@@ -21,13 +21,13 @@ from node.series.read import read_series
 from node.work.ahead import AT_ONCE, UNUSED_STEPS, Ahead, decode
 from node.work.worker import Allowance, Done, Worker
 from storage import index
-from storage.blobs import Blob, Files
 from storage.database import Database, open_database
-from storage.decoded_shelf import PREFIX, DecodedShelf
-from storage.header import read_attributes
-from storage.metadata_shelf import MetadataShelf
+from storage.files.blobs import Blob, Files
+from storage.files.decoded_shelf import PREFIX, DecodedShelf
+from storage.files.metadata_shelf import MetadataShelf
+from storage.files.seal import read_seal, seal_file
+from storage.header.reading import read_attributes
 from storage.records import InstanceRecord, Placement, PutOutcome
-from storage.seal import read_seal, seal_file
 from tests.storage.samples import NOON
 
 MOST = 1 << 30

@@ -20,11 +20,12 @@ from node.news import NewsWatch
 from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Ticket, Verdict
 from storage import events, index, ledger, outbox, schema
-from storage.attributes import extract
-from storage.blobs import Blob
 from storage.database import Database, open_database
 from storage.errors import DatabaseUnavailable
-from storage.instances import InstanceStore
+from storage.files.blobs import Blob
+from storage.files.instances import InstanceStore
+from storage.files.results import ResultStore
+from storage.header.attributes import extract
 from storage.records import (
     DeliveryState,
     FindingRow,
@@ -38,7 +39,6 @@ from storage.records import (
     ResultObject,
     Topic,
 )
-from storage.results import ResultStore
 from tests.clocks import Clock
 from tests.storage.samples import LosingAnswers
 from tests.waiting import until

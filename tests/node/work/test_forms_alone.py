@@ -22,9 +22,9 @@ from node.work import cut_off, job
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.local import LocalExecutor
 from storage import events, ledger
+from storage.files.results import JobFolder
 from storage.kinds import ObjectKind
 from storage.records import JobState, Level
-from storage.results import JobFolder
 from tests.node.results.sources import ML, VOLUME
 from tests.node.work import test_dispatcher
 from tests.node.work.conftest import WAIT_S, ticket

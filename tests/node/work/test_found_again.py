@@ -23,7 +23,7 @@ from analyzers.contract import (
 from node.results import kept, reported
 from node.work import job
 from node.work.executor import Ticket, Verdict
-from storage.results import JobFolder
+from storage.files.results import JobFolder
 
 START = datetime(2026, 1, 2, 8, tzinfo=UTC)
 

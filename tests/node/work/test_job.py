@@ -21,7 +21,7 @@ from node.demo.ct_files import CtFiles
 from node.demo.phantom import ChestPhantom
 from node.work import job
 from node.work.executor import Ticket, Verdict
-from storage.results import JobFolder
+from storage.files.results import JobFolder
 
 
 class Quoting:

@@ -23,7 +23,7 @@ from node.demo.phantom import ChestPhantom
 from node.results import reported
 from node.work import job
 from node.work.executor import Ticket, Verdict
-from storage.results import JobFolder
+from storage.files.results import JobFolder
 
 COUNT, ONE = Code("COUNT", "99TEST", "Count"), Code("1", "UCUM", "no units")
 

@@ -22,10 +22,10 @@ from node.work.dispatcher import Dispatcher
 from node.work.executor import Outcome, Summary, Ticket, Verdict
 from storage import events, ledger, outbox, own_jobs, retries, suspension
 from storage.database import Database, Transaction, open_database
+from storage.files.results import JobFolder
 from storage.kinds import ObjectKind
 from storage.ledger import rows
 from storage.records import DeliveryState, Job, JobResults, JobState, Level, Topic
-from storage.results import JobFolder
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
     START,
     Bench,

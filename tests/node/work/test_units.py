@@ -19,7 +19,7 @@ from node.series.geometry import UnreadableHeader
 from node.series.read import read_series
 from node.work import job
 from node.work.executor import Outcome, Ticket, Verdict
-from storage.results import JobFolder
+from storage.files.results import JobFolder
 
 Change = Callable[[Dataset], None]
 

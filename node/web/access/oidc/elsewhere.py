@@ -20,9 +20,9 @@ from node.web.access.oidc.provider import Provider
 from node.web.access.oidc.rechecking import Rechecking
 from node.web.access.oidc.withdrawing import Withdrawing
 from node.web.access.sessions import Opened, Place, Sessions
-from storage import users
 from storage.database import Database
-from storage.users import LastAdministrator, User
+from storage.people import users
+from storage.people.users import LastAdministrator, User
 
 log = structlog.get_logger(__name__)
 

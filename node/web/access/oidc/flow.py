@@ -21,7 +21,7 @@ from node.web.access.oidc.errors import (
 from node.web.access.oidc.exchange import Asked, host_of
 from node.web.access.oidc.provider import Metadata, Provider
 from node.web.access.oidc.tokens import Expected, verified
-from storage.users import Role
+from storage.people.users import Role
 
 _AGAIN = "begin the login again"
 _LONGEST_NAME = 120

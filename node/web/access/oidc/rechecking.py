@@ -20,10 +20,10 @@ from node.web.access.oidc.exchange import host_of
 from node.web.access.oidc.flow import Flow, Identified
 from node.web.access.oidc.withdrawing import Withdrawing
 from node.web.access.sessions import Sessions
-from storage import sessions, users
 from storage.database import Database
-from storage.sessions import Session
-from storage.users import LastAdministrator, Role
+from storage.people import sessions, users
+from storage.people.sessions import Session
+from storage.people.users import LastAdministrator, Role
 
 log = structlog.get_logger(__name__)
 

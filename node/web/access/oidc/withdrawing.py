@@ -11,8 +11,8 @@ from node.audit.trail import Trail
 from node.config.oidc import OidcSettings
 from node.web.access.oidc.errors import NotAllowed
 from node.web.access.oidc.exchange import host_of
-from storage import app_passwords, users
 from storage.database import Database
+from storage.people import app_passwords, users
 
 log = structlog.get_logger(__name__)
 

@@ -16,10 +16,10 @@ from node.web.forms import words
 from node.web.frame.render import Render
 from node.web.pages.people import rights
 from node.web.routers import Router
-from storage import app_passwords, users
-from storage.app_passwords import AppPassword
 from storage.database import Transaction
 from storage.errors import NotFound
+from storage.people import app_passwords, users
+from storage.people.app_passwords import AppPassword
 
 PATH = "/app-passwords"
 

@@ -20,9 +20,9 @@ from node.web.forms import as_typed, words
 from node.web.frame.render import Render
 from node.web.pages.people import rights
 from node.web.routers import Router
-from storage import users
-from storage.sessions import Session
-from storage.users import BadName, User
+from storage.people import users
+from storage.people.sessions import Session
+from storage.people.users import BadName, User
 
 _FIRST = "the first administrator, by the code that the node printed"
 

@@ -18,8 +18,8 @@ from node.web.frame.render import Render
 from node.web.pages.people import rights
 from node.web.pages.people.login import entered
 from node.web.routers import Router
-from storage import users
-from storage.users import User
+from storage.people import users
+from storage.people.users import User
 
 
 def routes(logins: Logins, context: WebContext, render: Render) -> Router:

@@ -14,8 +14,8 @@ from node.web.context import WebContext
 from node.web.frame.render import Render
 from node.web.pages.people import rights
 from node.web.routers import Router
-from storage import sessions
-from storage.sessions import Session
+from storage.people import sessions
+from storage.people.sessions import Session
 
 
 def routes(logins: Logins, context: WebContext, render: Render) -> Router:

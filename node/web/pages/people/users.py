@@ -18,9 +18,9 @@ from node.web.forms import as_typed, words
 from node.web.frame.render import Render
 from node.web.pages.people import rights
 from node.web.routers import Router
-from storage import sessions, users
 from storage.database import Transaction
-from storage.users import BadName, LastAdministrator
+from storage.people import sessions, users
+from storage.people.users import BadName, LastAdministrator
 
 PATH = "/users"
 

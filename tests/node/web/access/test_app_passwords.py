@@ -15,7 +15,7 @@ from starlette.requests import Request
 from node.audit.events import Login, Outcome, RightsChanged
 from node.web.access.app_passwords import AppPasswords, NotMade, Wanted, is_from, make, secret_hash
 from node.web.access.roles import NOBODY, Role
-from storage import app_passwords, users
+from storage.people import app_passwords, users
 from tests.node.web.access.houses import House, token_of
 from tests.node.web.sites import Site
 

@@ -13,10 +13,10 @@ from node.config.settings import Settings
 from node.observe.health import Health
 from node.web.access.attempts import Attempts, Counted, Kind, network_of
 from node.web.access.logins import logins
-from storage import login_mistakes
 from storage.database import Database
 from storage.errors import DatabaseUnavailable
-from storage.users import Role
+from storage.people import login_mistakes
+from storage.people.users import Role
 from tests.node.web.access.houses import House, log_in
 from tests.node.web.test_many import statements
 from tests.storage.samples import NOON

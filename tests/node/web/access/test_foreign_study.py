@@ -25,7 +25,7 @@ from node.web.access.routes import NamedRoute, named
 from node.web.app import create_app
 from node.web.server import WebServer
 from storage import events, index, ledger, quarantine
-from storage.header import read_attributes
+from storage.header.reading import read_attributes
 from storage.quarantine import RefusalKind, Refused
 from storage.records import (
     InstanceRecord,

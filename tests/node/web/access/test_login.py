@@ -8,8 +8,8 @@ import pytest
 
 from node.audit.events import Login, Logout, Outcome, RightsChanged
 from node.web.access.wanted import local_place
-from storage import sessions, users
-from storage.users import Role
+from storage.people import sessions, users
+from storage.people.users import Role
 from tests.node.web.access.houses import PASSWORD, House, log_in, open_house, token_of
 from tests.node.web.sites import Site
 

@@ -17,8 +17,9 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from node.web.access.roles import Role
 from node.web.access.routes import NamedRoute, named
 from node.web.app import create_app
-from storage import attributes, events, index, ledger, outbox, quarantine
-from storage.header import read_attributes
+from storage import events, index, ledger, outbox, quarantine
+from storage.header import attributes
+from storage.header.reading import read_attributes
 from storage.quarantine import RefusalKind, Refused
 from storage.records import (
     FindingRow,

@@ -26,8 +26,8 @@ from node.web.access.sessions import Sessions
 from node.web.access.signing_in import SigningIn
 from node.web.app import create_app
 from node.web.server import WebServer
-from storage import users
-from storage.users import Role
+from storage.people import users
+from storage.people.users import Role
 from tests.node.web.access.houses import Told
 from tests.node.web.access.test_foreign_study import Foreign, enter_both
 from tests.node.web.sites import Site

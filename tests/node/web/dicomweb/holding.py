@@ -10,8 +10,8 @@ from pydicom.dataset import Dataset
 from pydicom.uid import ExplicitVRLittleEndian
 
 from storage import index
-from storage.blobs import Files
-from storage.header import read_attributes
+from storage.files.blobs import Files
+from storage.header.reading import read_attributes
 from storage.records import InstanceRecord, Placement, PutOutcome
 from tests.instances import write_instance
 from tests.node.web.sites import Site

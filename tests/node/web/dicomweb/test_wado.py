@@ -21,7 +21,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from storage.seal import dataset_digest, seal_file
+from storage.files.seal import dataset_digest, seal_file
 from tests.instances import make_dataset, write_instance
 from tests.node.web.dicomweb.holding import hold, series_url, study_url, url
 from tests.node.web.sites import Site

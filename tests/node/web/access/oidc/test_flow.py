@@ -18,7 +18,7 @@ from node.web.access.oidc.attempt import Attempt
 from node.web.access.oidc.errors import LoginFailed, NotAllowed, NotBelieved, ProviderAway
 from node.web.access.oidc.flow import Flow, Identified
 from node.web.access.oidc.provider import KEYS_EVERY_S, KEYS_S, METADATA_S, Provider
-from storage.users import Role
+from storage.people.users import Role
 from tests.node.web.access.oidc.hostile import CLIENT, Hostile, serving
 
 NOW = datetime(2030, 5, 4, 12, 0, tzinfo=UTC)

@@ -12,8 +12,8 @@ import structlog
 
 from node.audit.events import Login, Outcome
 from node.config.oidc import OidcSettings
-from storage import sessions, users
-from storage.users import Role
+from storage.people import sessions, users
+from storage.people.users import Role
 from tests.node.web.access.houses import House, log_in, open_house, token_of
 from tests.node.web.access.oidc.hostile import CLIENT, Hostile, serving
 from tests.node.web.sites import Site

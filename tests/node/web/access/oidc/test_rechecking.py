@@ -19,8 +19,8 @@ from node.web.access.oidc.flow import Flow
 from node.web.access.oidc.provider import Provider
 from node.web.access.oidc.rechecking import UNCHECKED, Rechecking
 from node.web.access.sessions import Place
-from storage import users
-from storage.users import Role
+from storage.people import users
+from storage.people.users import Role
 from tests.node.web.access.houses import House, open_house
 from tests.node.web.access.oidc.hostile import CLIENT, Hostile, serving
 from tests.node.web.access.oidc.test_flow import BACK, THEIRS, _answer_of

@@ -1,0 +1,1 @@
+"""Who may use the node, who is logged in, and what people write on studies."""
