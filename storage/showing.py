@@ -98,14 +98,17 @@ def of_job(tx: Transaction, job_id: int) -> Shown:
 def of_object(tx: Transaction, job_id: int, number: int) -> Shown:
     """One object of a job, counted from 0 in the order in which they were made.
 
+    What is not held any more keeps its number: none opens in the place of another.
+
     Raises
     ------
     NotFound
         There is none, or it was deleted.
     """
-    jobs, results = schema.jobs, schema.results
-    query = _results(tx, jobs.c.id == job_id).order_by(results.c.id).limit(1).offset(number)
-    row = tx.execute(query).one_or_none()
+    results = schema.results
+    made = sa.select(results.c.id).where(results.c.job_id == job_id).order_by(results.c.id)
+    wanted = made.limit(1).offset(number).scalar_subquery()
+    row = tx.execute(_results(tx, results.c.id == wanted)).one_or_none()
     if row is None:
         raise NotFound(f"job {job_id} has no object {number} any more")
     return _shown(row)

@@ -82,6 +82,21 @@ def test_every_object_of_a_job_can_be_opened_by_its_number(database: Database) -
             showing.of_object(tx, job, 3)
 
 
+def test_no_object_opens_in_the_place_of_one_that_is_not_held(database: Database) -> None:
+    with database.write() as tx:
+        job = done(tx, add_study(tx), "9.1", ("sr", "seg", "pr"))
+        second = ledger.results_of(tx, job).objects[1].sop_instance_uid
+        tx.execute(sa.delete(schema.instances).where(schema.instances.c.sop_instance_uid == second))
+        made = ledger.results_of(tx, job).objects
+    with database.look() as tx:
+        assert [showing.of_object(tx, job, at).kind for at in (0, 2)] == [
+            made[0].kind,
+            made[2].kind,
+        ]
+        with pytest.raises(NotFound, match="has no object 1 any more"):
+            showing.of_object(tx, job, 1)
+
+
 def test_what_was_deleted_is_not_opened(database: Database) -> None:
     with database.write() as tx:
         study = add_study(tx)
