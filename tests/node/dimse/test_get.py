@@ -260,10 +260,9 @@ def test_who_answers_a_c_store_in_an_odd_way_is_understood(holder: Holder) -> No
 
 def test_who_never_answers_a_c_store_is_given_up(tmp_path: Path, images: list[Path]) -> None:
     over = threading.Event()
-    limits = {"network_timeout_s": 0.5, "negotiation_timeout_s": 1}
-    with running_holder(tmp_path / "node", **limits) as holder:
+    with running_holder(tmp_path / "node", network_timeout_s=0.5) as holder:
         holder.put(images[:1])
-        asker = Requestor(on_store=lambda association, number: over.wait(100) or None)
+        asker = Requestor(on_store=lambda association, number: over.wait(30) or None)
         thread = threading.Thread(target=asker.get, args=(holder.port,), kwargs=ONE_STUDY)
         thread.start()
         until(lambda: asker.received)
