@@ -20,7 +20,7 @@ from analyzers.contract import (
     Segmentation,
     Volume,
 )
-from analyzers.segmentation.lungs import LungSegmentation
+from analyzers.segmentation.lungs import NOT_IN_VOLUMES, LungSegmentation
 
 SPACING = (5.0, 3.0, 3.0)
 SHAPE = (56, 90, 124)
@@ -139,7 +139,7 @@ def test_volumes_are_within_one_percent_of_the_ellipsoids() -> None:
     assert measured(segment(found, "right_lung"), codes.VOLUME) == pytest.approx(RIGHT_ML, rel=0.01)
     (both,) = [item for item in findings.items if isinstance(item, Measurement)]
     assert both.value == pytest.approx(LEFT_ML + RIGHT_ML, rel=0.01)
-    assert findings.remarks == ()
+    assert findings.remarks == (NOT_IN_VOLUMES,)
 
 
 def test_mean_attenuation_and_emphysema_index_are_those_of_the_lung() -> None:
