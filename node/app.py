@@ -50,7 +50,7 @@ from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
 from storage.database import Transaction, open_database
-from storage.errors import DatabaseUnavailable, FolderTaken
+from storage.errors import DatabaseUnavailable, FolderTaken, StoreUnavailable
 from storage.files.archive import Archive
 from storage.files.instances import InstanceStore
 from storage.files.results import ResultStore
@@ -476,7 +476,10 @@ class Node:
 
     def _recover(self) -> None:
         recover(self.database, self.store, results=self.results.blobs)
-        self._notes.renew_all(self.database)
+        try:
+            self._notes.renew_all(self.database)
+        except StoreUnavailable as error:  # a full disk, too: images are received without notes
+            log.warning("notes_not_kept", reason=str(error))
         now = self._clock()
         with self.database.write() as tx:
             jobs = ledger.release_running(tx, now)

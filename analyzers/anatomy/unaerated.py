@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from analyzers.anatomy.chest_air import enclosed_air
 from analyzers.grid.balls import Mask, Spacing, dilate, opened
-from analyzers.grid.binary import box_of
+from analyzers.grid.binary import box_of, sizes_of
 from analyzers.grid.hounsfield import Hounsfield
 from analyzers.grid.patient_grid import CoarseGrid, coarse_grid, reduce_to
 
@@ -116,13 +116,14 @@ def fluid(of: Space, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Fluid | None:
     found = opened(found, RADIUS_MM, grid.spacing_mm)
     wall = dilate(~of.inside, WALL_MM, grid.spacing_mm)
     labels = cc3d.connected_components(found, connectivity=6)
+    is_large = sizes_of(labels) * grid.voxel_ml >= LEAST_FLUID_ML
     at_back = np.unique(labels[:, middle:])
     kept = np.zeros_like(found)
     shares = []
-    for label in at_back[at_back > 0]:
+    for label in at_back[(at_back > 0) & is_large[at_back]]:
         body = labels == label
         share = _share_of_rim(body, wall, grid.spacing_mm)
-        if body.sum() * grid.voxel_ml >= LEAST_FLUID_ML and share >= LEAST_ON_WALL:
+        if share >= LEAST_ON_WALL:
             kept |= body
             shares.append(share)
     if not shares:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 from alembic import command
+from structlog.testing import capture_logs
 
 from analyzers import devices
 from node import proofs
@@ -27,6 +28,7 @@ from storage import holdings, ledger
 from storage.database import open_database
 from storage.files.results import ResultStore
 from storage.holdings import Selection
+from storage.people import notes
 from storage.records import JobResults
 from tests.node.intake.test_earlier_results import segmentation
 from tests.peers import free_port
@@ -67,6 +69,17 @@ def test_a_device_whose_driver_ends_the_process_that_asks_for_it_is_a_named_erro
     monkeypatch.setattr(devices, "resolve", dies)
     with pytest.raises(SettingsError, match=r"workers\.device: cuda: the process .* has died"):
         node_in(tmp_path, device="cuda")
+
+
+def test_a_node_starts_without_a_place_for_notes_and_says_so(tmp_path: Path) -> None:
+    node = node_in(tmp_path)
+    with node.database.write() as tx:
+        notes.write(tx, add_study(tx), "seen", "ann", NOON)
+    node.settings.notes_dir.write_text("no folder")
+    with capture_logs() as logged:
+        node.start()
+    node.stop()
+    assert [one["log_level"] for one in logged if one["event"] == "notes_not_kept"] == ["warning"]
 
 
 def names() -> set[str]:
