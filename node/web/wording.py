@@ -167,7 +167,18 @@ def reachable_host(host: str) -> str:
 
 def readable(text: str) -> str:
     """A text that may quote an image, with a word in the place of what does not decode."""
-    return _UNDECODED.sub(UNREADABLE, text) if not text.isascii() else text
+    return text if _is_decoded(text) else _UNDECODED.sub(UNREADABLE, text)
+
+
+def _is_decoded(text: str) -> bool:
+    """Whether every character of it is one; a page is asked this each time it is read."""
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return False
+    return "\ufffd" not in text
 
 
 def missing(said: str) -> str:

@@ -11,13 +11,14 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from node.config.values import is_local
 from node.web import badges, wording
-from node.web.access.roles import Role, who
+from node.web.access.roles import Role, Who, who
 from node.web.context import WebContext
 from node.web.frame import navigation
+from node.web.frame.navigation import Entry
 from node.web.named import Named
 from storage import events, gaps, suspension
 from storage.errors import StorageError
@@ -31,6 +32,7 @@ class Render:
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
+        self._entries: dict[Role | None, tuple[Entry, ...]] = {}
         self._templates = Environment(
             loader=FileSystemLoader(ROOM / "templates"),
             autoescape=True,
@@ -58,17 +60,27 @@ class Render:
         text = self._templates.get_template(name).render(**self._given(request), **values)
         return HTMLResponse(wording.readable(text), status)
 
+    def template(self, name: str) -> Template:
+        """A template that is rendered by itself, as a part of a page."""
+        return self._templates.get_template(name)
+
     def _given(self, request: Request) -> dict[str, Any]:
         person = who(request)
         return {
             "who": person,
             "path": request.url.path,
-            "pages": navigation.shown(person, request.app.state.routes),
+            "pages": self._pages(person, request),
             "alarm_count": self._alarms() if person.role else 0,
             "suspended": self._suspended() if person.role else "",
             "health": self._context.health.report(),
             "now": datetime.now(UTC),
         }
+
+    def _pages(self, person: Who, request: Request) -> tuple[Entry, ...]:
+        """Looked up once for each role: every read of a page asks."""
+        if person.role not in self._entries:
+            self._entries[person.role] = navigation.shown(person, request.app.state.routes)
+        return self._entries[person.role]
 
     def _alarms(self) -> int:
         """How many nobody has acknowledged; none are told of while that cannot be asked."""

@@ -15,6 +15,7 @@ from node.web.forms import words as form
 from node.web.frame.render import Render
 from node.web.pages import asked_studies, lines
 from node.web.pages.asked_studies import Search
+from node.web.pages.pieces import Beholder, Pieces
 from node.web.pages.searches import Searches
 from node.web.routers import Router
 from storage import events
@@ -36,15 +37,19 @@ def routes(context: WebContext, render: Render) -> Router:
         dependencies=[needs(Role.VIEWER)],
     )
     searches = Searches()
+    pieces = Pieces(render.template("line.html"))
 
     @router.get("/")
     def studies(request: Request, search: Asking) -> HTMLResponse:
         words = searches.words(search.key)
-        asked = _asked(search, words or "", who(request))
+        person = who(request)
+        asked = _asked(search, words or "", person)
+        found = context.shared.get(asked, lambda: _read(context, asked))
         return render(
             request,
             "studies.html",
-            found=context.shared.get(asked, lambda: _read(context, asked)),
+            found=found,
+            pieces=pieces.of(found.lines, Beholder.of(person), datetime.now(UTC)),
             counts=context.shared.get("counts", lambda: _count(context)),
             search=search,
             typed=words or "",
@@ -72,7 +77,7 @@ def _asked(search: Search, words: str, person: Who) -> Asked:
 
 def _read(context: WebContext, asked: Asked) -> lines.Lines:
     with context.database.look() as tx:
-        return lines.read(tx, asked, context.indexing)
+        return lines.read(tx, asked)
 
 
 def _count(context: WebContext) -> Counts:

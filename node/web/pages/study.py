@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
 from node.look.looker import is_of_images
+from node.web import views
 from node.web.access.roles import Role, needs, who
 from node.web.api.acts import Acts
 from node.web.api.changing import Changes
@@ -16,20 +17,20 @@ from node.web.asked import RowId
 from node.web.context import WebContext
 from node.web.forms import words
 from node.web.frame.render import Render
-from node.web.pages import lines
-from node.web.pages.lines import StudyLine
 from node.web.routers import Router
 from node.web.viewer import links
+from node.web.views import StudyView
 from storage import index, reading_state
 from storage.index.shown import ShownSeries, series_shown
 from storage.people import notes
 from storage.people.notes import Note
-from storage.reading_state import Reader
+from storage.reading_state import Reader, ReadingState
 
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    line: StudyLine
+    card: StudyView
+    state: ReadingState
     series: tuple[ShownSeries, ...]
     reader: Reader | None
     notes: tuple[Note, ...]
@@ -48,13 +49,13 @@ def routes(context: WebContext, render: Render, changes: Changes) -> Router:
         return render(
             request,
             "study.html",
-            line=shown.line,
-            card=shown.line.view,
+            card=shown.card,
+            state=shown.state,
             series=shown.series,
             is_of_images=is_of_images,
             reader=shown.reader,
             notes=shown.notes,
-            study=shown.line.study,
+            study=shown.card.study,
             seen=shown.seen,
             links=links,
             away=context.away(),
@@ -77,10 +78,11 @@ def routes(context: WebContext, render: Render, changes: Changes) -> Router:
 def _read(context: WebContext, study_id: int) -> _Shown:
     with context.database.look() as tx:
         found = index.get_study(tx, study_id)
-        (line,) = lines.of_studies(tx, [found], context.indexing)
+        (card,) = views.study_views(tx, [found], context.indexing)
         series = tuple(series_shown(tx, study_id))
         return _Shown(
-            line,
+            card,
+            reading_state.read(tx, [study_id])[study_id],
             series,
             reading_state.reader_of(tx, study_id),
             tuple(notes.of_study(tx, study_id)),
