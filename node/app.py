@@ -35,6 +35,7 @@ from node.news import NewsWatch
 from node.observe.durations import Timings
 from node.observe.health import Health
 from node.observe.metrics import IndexQueue, Metrics, ReceptionCounts
+from node.observe.rush import Rush
 from node.observe.shared import Shared
 from node.observe.tracing import both, tracing
 from node.ohif.installed import Viewer
@@ -339,6 +340,7 @@ class Node:
             wake=self._wake_all,
             expected=parts.expected(self.settings),
             metrics=self._metrics.text,
+            is_rushed=Rush(lambda: self._reception().stored).is_on,
             indexing=self._indexer.waiting_of,
             catch_up=self._indexer.catch_up,
             is_synced=self.settings.storage.sync,

@@ -54,6 +54,8 @@ class WebContext:
     expected: Expected = nothing_expected
     metrics: Callable[[], bytes] = bytes
     """All metrics in Prometheus' text format."""
+    is_rushed: Callable[[], bool] = lambda: False
+    """Whether images come so fast just now that what can wait should."""
     indexing: Callable[[str], int] = lambda study_instance_uid: 0
     """How many instances of a study are stored and not yet in the index."""
     catch_up: Callable[[str], None] = lambda study_instance_uid: None

@@ -15,6 +15,7 @@ let seen = new Date();
 let begun = 0;
 let timer = 0;
 let stream = null;
+const late = new Set();
 
 // Whether details are open is the person's; so is what he has begun to write.
 const keepsOpen = (name, node) => !(name === "open" && node.nodeName === "DETAILS");
@@ -34,7 +35,14 @@ function show(text) {
   if (state) document.getElementById("state").dataset.well = state.dataset.well;
   seen = new Date();
   offline.hidden = true;
+  askAgain();
   entitle(fresh.title);
+}
+
+// Pictures of the list are not drawn while images come fast; a refused one is asked for again with the page.
+function askAgain() {
+  for (const image of [...late]) if (image.isConnected) image.src = image.src;
+  late.clear();
 }
 
 // At most one at a time, not more often than once a second, and not all tabs in the same moment.
@@ -143,6 +151,8 @@ function enlarge(link) {
   enlarged.showModal();
 }
 
+document.addEventListener("error", ({ target }) => target.matches?.(".c-look img") && late.add(target), true);
+for (const image of document.querySelectorAll(".c-look img")) if (image.complete && !image.naturalWidth) late.add(image);
 document.addEventListener("submit", (event) => {
   const form = event.target;
   if (!form.matches("form.action")) return;

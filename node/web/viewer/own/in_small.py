@@ -1,10 +1,13 @@
 """Studies in small, for a list of them: what was found first, on its slice.
 
 A list asks for many at once and is asked for by many: each is drawn once, and one after the other,
-so that who receives images and who looks at one does not wait for them.
+so that who receives images and who looks at one does not wait for them. While images come fast none
+is drawn: what was drawn is shown, and of the others the page asks again when it is renewed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from fastapi import HTTPException
@@ -21,14 +24,16 @@ from storage.errors import NotFound
 
 KEPT_BYTES = 16 << 20
 """Of some thousands of studies."""
+AGAIN_S = 10
 _NOTHING = np.zeros((1, 1, 4), np.uint8)
 
 
 class StudiesInSmall:
     """All methods may be called from any thread."""
 
-    def __init__(self, looker: Looker) -> None:
+    def __init__(self, looker: Looker, is_rushed: Callable[[], bool]) -> None:
         self._looker = looker
+        self._is_rushed = is_rushed
         self._kept: Kept[bytes] = Kept(KEPT_BYTES, lambda one: 100 + len(one))
 
     def answer(self, study_id: int, known: Known) -> Response:
@@ -38,7 +43,7 @@ class StudiesInSmall:
         Raises
         ------
         HTTPException
-            404: there is no such study.
+            404: there is no such study. 503: images come fast, and it is not drawn yet.
         DatabaseUnavailable
         """
         try:
@@ -49,8 +54,14 @@ class StudiesInSmall:
         same = unchanged(known.request, tag)
         if same is not None:
             return same
-        made = self._kept.get((study_id, revision), lambda: self._drawn(study_id))
+        made = self._kept.get((study_id, revision), lambda: self._in_calm(study_id))
         return Response(made, 200, headers(tag), pictures.MEDIA_TYPES[pictures.WEBP])
+
+    def _in_calm(self, study_id: int) -> bytes:
+        if self._is_rushed():
+            headers = {"Retry-After": str(AGAIN_S)}
+            raise HTTPException(503, "images come: pictures of lists are drawn later", headers)
+        return self._drawn(study_id)
 
     def _drawn(self, study_id: int) -> bytes:
         try:

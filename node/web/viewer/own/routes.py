@@ -33,7 +33,7 @@ def routes(context: WebContext, render: Render) -> Router:
     router = Router(include_in_schema=False, dependencies=[needs(Role.VIEWER), IMAGES])
     looker = Looker(context.database, context.archive)
     drawing, drawing_for_lists = Drawing(), Drawing(1)
-    studies = StudiesInSmall(looker)
+    studies = StudiesInSmall(looker, context.is_rushed)
 
     @router.get("/studies/{study_id}/look")
     async def page(request: Request, study_id: RowId, asked: QueryOf) -> Response:
