@@ -31,9 +31,11 @@ OPTIONS = (
     "--disable-dev-shm-usage",
     "--disable-web-security",  # OHIF's files come from a server beside Orthanc
 )
-STILL_S = 60.0
+STILL_S = 30.0
 """For so long nothing at all happens in a page before its opening is given up."""
-HANGING_MS = 900_000
+GIVEN_UP_S = 90.0
+"""And so long it lasts at most, whatever happens."""
+HANGING_MS = 180_000
 """And so long a page may not answer."""
 WARMING = 3
 _WATCH = """
@@ -41,12 +43,15 @@ _WATCH = """
   const seen = (window.seen = { images: new Set(), longest: 0, last: performance.now() });
   const stir = () => { seen.last = performance.now(); };
   const mark = (name) => { seen[name] ??= performance.now(); stir(); };
-  seen.isOver = (still) => {
+  seen.isOver = (still, most) => {
     const names = seen.names.filter((name) => !seen[name]);
     if (!names.length) return true;
-    if (performance.now() - seen.last < still * 1000) return false;
+    const now = performance.now();
+    const isStill = now - seen.last >= still * 1000;
+    if (!isStill && now < most * 1000) return false;
+    const why = isStill ? `nothing happens for ${still} s` : `not over in ${most} s`;
     const images = `${seen.images.size} of ${seen.wanted} slices loaded`;
-    throw new Error(`nothing happens for ${still} s; missing: ${names}; ${images}`);
+    throw new Error(`${why}; missing: ${names}; ${images}`);
   };
   new PerformanceObserver(stir).observe({ type: 'resource' });
   const looked = [];
@@ -58,7 +63,8 @@ _WATCH = """
     for (const task of list.getEntries())
       seen.longest = Math.max(seen.longest, task.duration - own(task));
   }).observe({ type: 'longtask', buffered: true });
-  const small = new OffscreenCanvas(96, 64).getContext('2d', { willReadFrequently: true });
+  const [across, down] = [240, 160]; // OHIF may open a slice with a disc of 30 pixels on it
+  const small = new OffscreenCanvas(across, down).getContext('2d', { willReadFrequently: true });
   const look = () => {
     const canvas = document.querySelector('.cornerstone-canvas');
     if (!canvas?.width) return;
@@ -67,15 +73,15 @@ _WATCH = """
     looked.push({ at, took: performance.now() - at });
   };
   const judge = (canvas) => {
-    small.drawImage(canvas, 0, 0, 96, 64);
-    const { data } = small.getImageData(0, 0, 96, 64);
+    small.drawImage(canvas, 0, 0, across, down);
+    const { data } = small.getImageData(0, 0, across, down);
     let lit = 0, coloured = 0;
     for (let at = 0; at < data.length; at += 4) {
       const most = Math.max(data[at], data[at + 1], data[at + 2]);
       lit += most > 24;
       coloured += most - Math.min(data[at], data[at + 1], data[at + 2]) > 10;
     }
-    if (lit > 180) mark('first');
+    if (lit > 1100) mark('first');
     if (coloured > 12) mark('overlay');
   };
   const load = (event) => {
@@ -185,10 +191,10 @@ def _show(tab: Page, study: Study, page: str, names: list[str]) -> None:
     Raises
     ------
     playwright.sync_api.Error
-        Nothing happens any more, and what is missing.
+        Nothing happens any more, or it lasts too long; and what is missing.
     """
     told = {"series": study.series, "wanted": study.slices, "names": names}
     tab.add_init_script(f"Object.assign(seen, {json.dumps(told)});")
     tab.goto(study.address(page), wait_until="commit", timeout=STILL_S * 1000)
-    is_over = f"window.seen && seen.isOver({STILL_S})"
+    is_over = f"window.seen && seen.isOver({STILL_S}, {GIVEN_UP_S})"
     tab.wait_for_function(is_over, polling=100, timeout=HANGING_MS)

@@ -54,7 +54,12 @@ class Side:
 
     def cpu_s(self) -> float:
         """Seconds of CPU that it has taken until now, with its children."""
-        return _ticks(self.pid) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.pid)
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has taken until now, with its children."""
+    return _ticks(pid) / os.sysconf("SC_CLK_TCK")
 
 
 def _ticks(pid: int) -> int:

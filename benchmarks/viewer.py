@@ -23,13 +23,16 @@ from pathlib import Path
 
 from playwright.sync_api import Error, sync_playwright
 
-from benchmarks import ohif_page, transfers, viewer_objects
+from benchmarks import ohif_page, receivers, transfers, viewer_objects
 from benchmarks.archives import CACHE, Archive, orthanc, wetread
 from benchmarks.comparison import OURS, Goal, Table
 from benchmarks.opening import WARMING, Opened, Reader, Study
 from benchmarks.viewer_objects import Written
 
+IDLE_S = 4.0
+"""For so long a side has nothing left to do with what it received."""
 SHELVED_S = 60.0
+"""And so long nobody waits for that."""
 SOON = Goal(at_most=0.1)
 """Seconds that a person takes for at once."""
 
@@ -160,6 +163,16 @@ def prepare(side: Side, reader: Reader, studies: list[Written], warmings: int) -
         reader.warm(warming.study, warmings)
 
 
+def until_idle(pids: list[int]) -> None:
+    """Until these do next to nothing."""
+    ends = time.monotonic() + SHELVED_S
+    share = 1.0
+    while share > 0.05 and time.monotonic() < ends:
+        before, began = sum(map(receivers.cpu_s, pids)), time.monotonic()
+        time.sleep(IDLE_S)
+        share = (sum(map(receivers.cpu_s, pids)) - before) / (time.monotonic() - began)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="little of all: no figures")
@@ -187,7 +200,7 @@ def main() -> None:
             readers[side.archive.name] = reader
             prepare(side, reader, list(studies.values()), 0 if names == [OWN] else sizes.warmings)
         if not given.quick and names != [OWN]:
-            time.sleep(SHELVED_S)
+            until_idle([side.archive.pid for side in both])
         measuring = Measuring(readers, table, given.runs or sizes.runs)
         for case, what in made.items():
             measuring.measure(case, what)

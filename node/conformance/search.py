@@ -16,7 +16,8 @@ _NAMES = {Level.STUDY: "Study", Level.SERIES: "Series", Level.IMAGE: "Instance"}
 def text() -> str:
     """The paragraphs, in Markdown."""
     forms = ", ".join(f"`{one}`" for one in OFFERS)
-    return f"""Searches and metadata come as {forms}, packed by gzip for whoever takes it.
+    return f"""Searches and metadata come as {forms}, packed by gzip for whoever takes it;
+so are files of segmentations that are asked for as they are stored, without compression, and whole.
 
 Searches match as C-FIND does (Study Root), by keyword or tag of 8 hexadecimal digits, with full
 stops between those of sequences; UIDs are listed by commas or backslashes; one parameter several

@@ -24,8 +24,8 @@ def entity_tag(*parts: str) -> str:
 
 
 def headers(tag: str) -> dict[str, str]:
-    """What says how an answer may be kept. Accept decides about its form."""
-    kept = {"Cache-Control": PRIVATE, "Vary": "Accept"}
+    """What says how an answer may be kept. What is accepted decides about its form."""
+    kept = {"Cache-Control": PRIVATE, "Vary": "Accept, Accept-Encoding"}
     return {**kept, "ETag": tag} if tag else kept
 
 

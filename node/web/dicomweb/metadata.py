@@ -54,7 +54,7 @@ class _Metadata:
         tag = entity_tag(f"{FORM} {media_type} {form}", *(one.sha256 for one in held))
         if (same := unchanged(request, tag)) is not None:
             return same
-        head = {**headers(tag), "Content-Type": media_type, "Vary": "Accept, Accept-Encoding"}
+        head = {**headers(tag), "Content-Type": media_type}
         if form.is_packed:
             head["Content-Encoding"] = json_body.GZIP
         is_instance = "instance" in request.path_params

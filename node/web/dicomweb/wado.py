@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from node.retrieve.transcode import DECODED
 from node.web.access.roles import Role
-from node.web.dicomweb import zipped
+from node.web.dicomweb import packing, zipped
 from node.web.dicomweb.accept import AS_STORED, Chosen, Offer, choose
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.media_types import DICOM
@@ -18,7 +18,7 @@ from node.web.dicomweb.multipart import Multipart, Part, boundary_of
 from node.web.dicomweb.room import Holding, Room, find, selection
 from node.web.dicomweb.services import Service
 from node.web.dicomweb.single import single_part, streamed
-from node.web.dicomweb.streams import Pieces
+from node.web.dicomweb.streams import Pieces, file_pieces
 from node.web.dicomweb.whole import is_stored_so, whole_instance
 from storage.holdings import Held
 
@@ -45,11 +45,12 @@ class _Wado:
         """All instances of what the URL names, in the form that is accepted."""
         holding = find(self._room, selection(request))
         chosen = choose(request, _offers(holding))
-        tag = _tag(holding, chosen)
-        if (same := unchanged(request, tag)) is not None:
-            return same
         syntax = chosen.transfer_syntax
         is_plain = all(is_stored_so(one, syntax) for one in holding.first)
+        is_packed = is_plain and holding.is_whole and packing.pays(request, holding.first)
+        tag = _tag(holding, chosen, is_packed)
+        if (same := unchanged(request, tag)) is not None:
+            return same
         head = headers(tag)
         if chosen.offer.media_type == DICOM and not chosen.offer.multipart:
             return alone(self._room, request, holding.first[0], syntax, tag)
@@ -61,6 +62,8 @@ class _Wado:
             pieces, head["Content-Type"] = body.pieces(), body.content_type
             if is_plain and holding.is_whole:
                 head["Content-Length"] = str(body.length(self._sizes(holding)))
+            if is_packed:
+                pieces = packing.packed_file(pieces, head)
         room = self._room if is_plain else self._drawing
         return streamed(room, request, pieces, head)
 
@@ -83,7 +86,7 @@ class _Wado:
 
 
 def alone(room: Room, request: Request, held: Held, syntax: str, tag: str) -> Response:
-    """One instance as a single part; by ranges where it is stored so.
+    """One instance as a single part; by ranges where it is stored so, or packed.
 
     Raises
     ------
@@ -91,7 +94,11 @@ def alone(room: Room, request: Request, held: Held, syntax: str, tag: str) -> Re
     """
     if is_stored_so(held, syntax):
         blob = room.context.archive.blob(held)
-        return single_part(room, request, blob, _content_type(held.transfer_syntax_uid), tag)
+        content_type = _content_type(held.transfer_syntax_uid)
+        if not packing.pays(request, [held]):
+            return single_part(room, request, blob, content_type, tag)
+        head = {**headers(tag), "Content-Type": content_type}
+        return streamed(room, request, packing.packed_file(file_pieces(blob), head), head)
     head = {**headers(tag), "Content-Type": _content_type(syntax)}
     return streamed(room, request, _recoded(room, held, syntax), head)
 
@@ -115,11 +122,12 @@ def _content_type(syntax: str) -> str:
     return f"{DICOM}; transfer-syntax={syntax}"
 
 
-def _tag(holding: Holding, chosen: Chosen) -> str:
+def _tag(holding: Holding, chosen: Chosen, is_packed: bool) -> str:
     """Of as many as were looked up at once: to tell it of more would cost as much as to send.
 
     The same data set behind another head is another file: its size tells.
     """
     if not holding.is_whole:
         return ""
-    return entity_tag(str(chosen), *(f"{one.sha256} {one.size_bytes}" for one in holding.first))
+    form = f"{chosen} packed" if is_packed else str(chosen)
+    return entity_tag(form, *(f"{one.sha256} {one.size_bytes}" for one in holding.first))

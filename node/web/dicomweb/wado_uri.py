@@ -12,6 +12,7 @@ from node.retrieve.frames import NoPixels
 from node.retrieve.rendered import GIF, JPEG, PNG, View, Viewport, encoded, picture
 from node.retrieve.transcode import syntaxes_of
 from node.web.access.roles import Role
+from node.web.dicomweb import packing
 from node.web.dicomweb.accept import Chosen, Offer, choose_of
 from node.web.dicomweb.conditions import entity_tag, headers, unchanged
 from node.web.dicomweb.media_types import DICOM
@@ -44,7 +45,8 @@ class _WadoUri:
         uids = {name: asked.get(f"{key}UID", "") for name, key in _KEYS.items()}
         held = find(self._room, chosen_by(uids)).first[0]
         chosen = choose_of(asked.get("contentType") or self._usual(held), _offers(request, held))
-        tag = entity_tag(str(chosen), str(request.url.query), held.sha256)
+        form = f"{chosen} packed" if packing.pays(request, [held]) else str(chosen)
+        tag = entity_tag(form, str(request.url.query), held.sha256)
         if (same := unchanged(request, tag)) is not None:
             return same
         if chosen.offer.media_type == DICOM:
