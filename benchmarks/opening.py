@@ -3,7 +3,8 @@ when a segmentation lies on them, and how long the page stood still.
 
 The browser has OHIF's files in its cache, as whoever reads daily has, and nothing of the study.
 To look at the canvas waits for what the graphics still draw: that is no task of the page, and is
-not counted as one.
+not counted as one. It is looked at when OHIF has drawn, and no more once all is seen: by software a
+look may take a second, in which the page does nothing.
 """
 
 from __future__ import annotations
@@ -94,9 +95,15 @@ _WATCH = """
     if (!window.cornerstone?.eventTarget) return;
     clearInterval(start);
     window.cornerstone.eventTarget.addEventListener('CORNERSTONE_IMAGE_LOADED', load);
-    const drawn = () => { stir(); setTimeout(look); };
+    let isDue = false;
+    const due = () => {
+      if (isDue || seen.names.every((name) => seen[name])) return;
+      isDue = true;
+      setTimeout(() => { isDue = false; look(); });
+    };
+    const drawn = () => { stir(); due(); };
     document.addEventListener('CORNERSTONE_IMAGE_RENDERED', drawn, true);
-    setInterval(look, 500);
+    setInterval(due, 5000); // whatever OHIF says
   }, 10);
 })();
 """

@@ -106,39 +106,62 @@ const FOUR = Uint32Array.from({ length: 16 }, (_, four) =>
   [0, 1, 2, 3].reduce((sum, bit) => sum + ((four >> bit) & 1) * 2 ** (8 * bit), 0)
 );
 
-function openBits({ bytes, pixels }, frame) {
-  const opened = new Uint32Array(2 * Math.ceil(pixels / 8));
+// Four pixels a number, as many as a frame has and a few more.
+const emptyFrame = ({ pixels }) => new Uint32Array(2 * Math.ceil(pixels / 8));
+
+// Puts a segment where a frame has bits; false where another one is there already.
+function addBits({ bytes, pixels }, frame, segment, opened) {
   const [begin, shift] = [Math.floor((frame * pixels) / 8), (frame * pixels) % 8];
-  for (let at = 0; at < opened.length / 2; at++) {
+  const last = opened.length / 2 - 1;
+  const ofLast = (1 << (pixels % 8 || 8)) - 1; // behind them the next frame begins
+  for (let at = 0; at <= last; at++) {
     let eight = bytes[begin + at];
     if (shift) eight = ((eight >> shift) | (bytes[begin + at + 1] << (8 - shift))) & 255;
+    if (at === last) eight &= ofLast;
     if (!eight) continue;
-    opened[2 * at] = FOUR[eight & 15];
-    opened[2 * at + 1] = FOUR[eight >> 4];
+    const [low, high] = [FOUR[eight & 15], FOUR[eight >> 4]];
+    if ((opened[2 * at] & (255 * low)) | (opened[2 * at + 1] & (255 * high))) return false;
+    opened[2 * at] |= segment * low;
+    opened[2 * at + 1] |= segment * high;
   }
-  return new Uint8Array(opened.buffer, 0, pixels);
+  return true;
+}
+
+const inPixels = (opened, { pixels }) => new Uint8Array(opened.buffer, 0, pixels);
+
+function openBits(file, frame) {
+  const opened = emptyFrame(file);
+  addBits(file, frame, 1, opened);
+  return inPixels(opened, file);
 }
 
 // So long frames are opened without a pause in which the page answers.
 const AT_ONCE_MS = 20;
 let paused = 0;
 
+async function pause() {
+  if (performance.now() - paused <= AT_ONCE_MS) return;
+  await new Promise(done => setTimeout(done));
+  paused = performance.now();
+}
+
 async function openFrame(file, imageId) {
-  if (performance.now() - paused > AT_ONCE_MS) {
-    await new Promise(done => setTimeout(done));
-    paused = performance.now();
-  }
-  const labels = openBits(file, imageId.split('/frames/')[1] - 1);
+  await pause();
+  const frame = imageId.split('/frames/')[1] - 1;
+  const labels = file.labels ? file.labels[frame] : openBits(file, frame);
   return { imageId, sizeInBytes: labels.length, voxelManager: {}, getPixelData: () => labels };
 }
 
 function openFromFiles() {
-  const { cache } = window.cornerstone;
+  const { cache, metaData } = window.cornerstone;
   const kept = cache.getImageLoadObject.bind(cache);
+  const fileOfBits = id => filesOfBits.size && filesOfBits.get(`${id}`.split('/frames/')[0]);
   cache.getImageLoadObject = id => {
-    const file = filesOfBits.size && filesOfBits.get(id.split('/frames/')[0]);
+    const file = fileOfBits(id);
     return file ? { promise: openFrame(file, id) } : kept(id);
   };
+  const told = (type, id) => (type === 'instance' && fileOfBits(id)?.instance) || undefined;
+  metaData.addProvider(told, BEFORE_OHIF);
 }
 
 function readByBits({ retrieve }) {
@@ -148,7 +171,9 @@ function readByBits({ retrieve }) {
     const { BitsAllocated, Rows, Columns } = asked.instance || {};
     if (BitsAllocated !== 1 || !asked.imageId) return whole(asked);
     const key = asked.imageId.split('/frames/')[0];
-    const read = readBits(retrieve.getWadoDicomWebClient(), asked);
+    const read = readBits(retrieve.getWadoDicomWebClient(), asked).then(file =>
+      asLabels(file, asked.instance)
+    );
     const kept = read.then(file => filesOfBits.set(key, file) && true);
     const otherwise = () => (Rows * Columns) % 8 === 0 && whole(asked).done; // else frame by frame
     return { done: kept.catch(otherwise), cancel: () => filesOfBits.delete(key) };

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from node.web.viewer import configuration
 
@@ -144,12 +145,15 @@ def test_frames_of_bits_are_opened_from_the_file_whether_or_not_they_end_with_a_
 READING = """
   const asked = [];
   const file = Uint8Array.from([...new Array(20).fill(0), 0xe0, 0x7f, 0x10, 0, 79, 87, 0, 0,
-                                2, 0, 0, 0, 5, 0]).buffer;
+                                2, 0, 0, 0, given.byte ?? 5, 0]).buffer;
   globalThis.fetch = (address, { headers }) => {
     asked.push([address, headers]);
     return Promise.resolve({ ok: given.ok, arrayBuffer: () => file });
   };
-  window.cornerstone = { cache: { getImageLoadObject: () => 'of the cache' } };
+  window.cornerstone = {
+    cache: { getImageLoadObject: () => 'of the cache' },
+    metaData: { addProvider: (told) => { window.told = told; } },
+  };
   openFromFiles();
   const retrieve = {
     prefetchInstanceFrames: () => ({ done: Promise.resolve('by OHIF'), cancel: () => 0 }),
@@ -194,3 +198,96 @@ def test_what_cannot_be_read_so_is_left_to_ohif(
 ) -> None:
     steps = f"{READING} return retrieve.prefetchInstanceFrames({{ instance, imageId }}).done;"
     assert run(steps, {"ok": ok, "bits": bits, "columns": columns}) == done
+
+
+def told_of(frames: NDArray[np.uint8], places: list[int], **attributes: object) -> object:
+    """What OHIF is told of a segmentation while it reads it: the first frame of each slice, the
+    labels of each, some attributes; None: nothing. The segment of frame n is n + 1."""
+    bits = np.packbits(frames, axis=None, bitorder="little")
+    groups = [
+        {
+            "PlanePositionSequence": [{"ImagePositionPatient": [0, 0, place]}],
+            "SegmentIdentificationSequence": {"ReferencedSegmentNumber": number + 1},
+            "Frame": number,
+        }
+        for number, place in enumerate(places)
+    ]
+    instance = {
+        "SegmentationType": "BINARY",
+        "Kept": "yes",
+        "SharedFunctionalGroupsSequence": [{"PlaneOrientationSequence": {}}],
+        "PerFrameFunctionalGroupsSequence": groups,
+        **attributes,
+    }
+    given = {"bits": bits.tolist(), "pixels": frames.shape[1], "instance": instance}
+    steps = """
+      const file = { bytes: Uint8Array.from(given.bits), pixels: given.pixels };
+      return asLabels(file, given.instance).then(({ labels, instance: one }) => labels ? [
+        one.PerFrameFunctionalGroupsSequence.map(({ Frame }) => Frame),
+        labels.map((all) => [...all]),
+        [one.SegmentationType, one.BitsAllocated, one.NumberOfFrames, one.Kept],
+      ] : null);"""
+    return run(steps, given)
+
+
+APART = np.kron(np.eye(5, dtype=np.uint8), np.ones((1, 3), np.uint8))
+"""Five frames of 15 pixels, each with three of its own."""
+
+
+def test_what_lies_on_one_slice_is_read_as_one_frame_of_labels() -> None:
+    labels = [
+        [1] * 3 + [0] * 6 + [4] * 3 + [0] * 3,
+        [0] * 3 + [2] * 3 + [3] * 3 + [0] * 3 + [5] * 3,
+    ]
+    expected = [[0, 1], labels, ["LABELMAP", 8, 2, "yes"]]
+    assert told_of(APART, [7, 9, 9, 7, 9]) == expected
+
+
+def test_segments_that_share_a_pixel_stay_frames_of_their_own() -> None:
+    frames = APART.copy()
+    frames[2, 14] = 1
+    assert told_of(frames, [7, 9, 9, 7, 9]) is None
+    assert told_of(frames, [7, 9, 9, 7, 7]) is not None
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"SegmentationType": "FRACTIONAL"},
+        {"SharedFunctionalGroupsSequence": [{}]},
+        {"PerFrameFunctionalGroupsSequence": [{}, {}]},
+    ],
+    ids=["no bits", "turned frame by frame", "nothing known of frames"],
+)
+def test_what_is_not_known_to_lie_on_one_slice_stays_as_it_is(
+    attributes: dict[str, object],
+) -> None:
+    assert told_of(APART, [7, 9, 9, 7, 9]) is not None
+    assert told_of(APART, [7, 9, 9, 7, 9], **attributes) is None
+
+
+def test_a_frame_for_each_slice_stays_as_it_is() -> None:
+    assert told_of(APART, [1, 2, 3, 4, 5]) is None
+
+
+def test_ohif_is_told_of_labels_only_while_it_reads() -> None:
+    steps = f"""{READING}
+      const at = (number) => ({{
+        PlanePositionSequence: [{{ ImagePositionPatient: [0, 0, 1] }}],
+        SegmentIdentificationSequence: {{ ReferencedSegmentNumber: number }},
+      }});
+      Object.assign(instance, {{
+        SegmentationType: 'BINARY', PerFrameFunctionalGroupsSequence: [at(3), at(9)],
+        SharedFunctionalGroupsSequence: [{{ PlaneOrientationSequence: {{}} }}],
+      }});
+      const told = (id, type = 'instance') => window.told(type, id)?.NumberOfFrames ?? 'nothing';
+      const first = async () => [...(await get(imageId).promise).getPixelData()];
+      const reading = retrieve.prefetchInstanceFrames({{ instance, imageId }});
+      return reading.done.then(async () => {{
+        const others = [told('wadors:/4/frames/1'), told(imageId, 'plane')];
+        const found = [await first(), told(imageId), ...others];
+        reading.cancel();
+        return [...found, told(imageId), told(undefined)];
+      }});"""
+    found = run(steps, {"ok": True, "bits": 1, "columns": 1, "byte": 0b1001})
+    assert found == [[3, 9], 1, "nothing", "nothing", "nothing", "nothing"]
