@@ -31,10 +31,13 @@ def headers(tag: str) -> dict[str, str]:
 
 def unchanged(request: Request, tag: str) -> Response | None:
     """304 where the client has it already."""
+    return Response(None, 304, headers(tag)) if is_known(request, tag) else None
+
+
+def is_known(request: Request, tag: str) -> bool:
+    """Whether the client has what this tag stands for; what has none it never has."""
     known = request.headers.get("if-none-match", "")
-    if tag and (known.strip() == "*" or tag in _tags(known)):
-        return Response(None, 304, headers(tag))
-    return None
+    return bool(tag) and (known.strip() == "*" or tag in _tags(known))
 
 
 def _tags(text: str) -> Iterable[str]:

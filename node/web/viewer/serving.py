@@ -9,6 +9,7 @@ runs: they load from other hosts.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -22,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from node.ohif.installed import COMPRESSED, Installation, Viewer
 from node.web.access.roles import PUBLIC, Need, Role, admit, admit_to_images
+from node.web.dicomweb.conditions import entity_tag, is_known
 from node.web.viewer.configuration import app_config
 
 DOCUMENTS = frozenset(
@@ -40,7 +42,8 @@ ISOLATED = {
     "Cross-Origin-Embedder-Policy": "require-corp",
 }
 FOREVER = "private, max-age=31536000, immutable"
-SHORT = "private, max-age=60, stale-while-revalidate=604800"
+SHORT = "private, max-age=3600, stale-while-revalidate=604800"
+"""Of what is named alike after an update: an hour later a browser asks whether it is the same."""
 _NAMED_BY_CONTENT = re.compile(r"(?:^|[./])[0-9a-f]{16}\.(?:js|wasm|woff2)$")
 _TYPES = {
     "js": "text/javascript; charset=utf-8",
@@ -142,18 +145,32 @@ class ViewerFiles(_Route):
 
     def _of(self, found: Installation, request: Request, name: str) -> Response:
         if name == CONFIGURATION:
-            return _sent(self._configuration, "js", "no-cache")
-        return _sent(b"", "js", SHORT) if name in EMPTY else _file(request, found, name)
+            return _unless_known(request, _sent(self._configuration, "js", "no-cache"))
+        if name in EMPTY:
+            return _unless_known(request, _sent(b"", "js", SHORT))
+        is_kept_for_ever = _NAMED_BY_CONTENT.search(name)
+        answer = _file(request, found, name, FOREVER if is_kept_for_ever else SHORT)
+        return answer if is_kept_for_ever else _unless_known(request, answer)
 
 
-def _file(request: Request, found: Installation, name: str) -> Response:
+def _unless_known(request: Request, answer: Response) -> Response:
+    """304 where the browser has these very bytes."""
+    tag = entity_tag(hashlib.sha256(answer.body).hexdigest())
+    answer.headers["ETag"] = tag
+    if not is_known(request, tag):
+        return answer
+    about_the_body = ("content-length", "content-type", "content-encoding")
+    kept = {name: one for name, one in answer.headers.items() if name not in about_the_body}
+    return Response(None, 304, kept)
+
+
+def _file(request: Request, found: Installation, name: str, kept: str) -> Response:
     path = found.files[name]
     more = {"Vary": "Accept-Encoding"}
     if "gzip" in request.headers.get("accept-encoding", ""):
         compressed = path.with_name(path.name + COMPRESSED)
         if compressed.exists():
             path, more = compressed, {**more, "Content-Encoding": "gzip"}
-    kept = FOREVER if _NAMED_BY_CONTENT.search(name) else SHORT
     try:
         return _sent(path.read_bytes(), name.rpartition(".")[2], kept, more)
     except FileNotFoundError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
@@ -100,6 +101,31 @@ def test_files_go_compressed_and_stay_with_the_browser(client: httpx.Client) -> 
     assert "Content-Encoding" not in plain.headers
     unnamed = client.get("/app.bundle.css").headers
     assert "immutable" not in unnamed["Cache-Control"], "its name stays when its content changes"
+
+
+@pytest.mark.parametrize("name", ["app.bundle.css", "app-config.js", "init-service-worker.js"])
+def test_what_stays_named_alike_is_sent_again_only_when_it_has_changed(
+    client: httpx.Client, name: str
+) -> None:
+    first = client.get(f"/{name}")
+    known = {"If-None-Match": first.headers["ETag"]}
+    same = client.get(f"/{name}", headers=known)
+    assert (same.status_code, same.content) == (304, b"")
+    for header in ("Cache-Control", "Content-Security-Policy", "Cross-Origin-Embedder-Policy"):
+        assert same.headers[header] == first.headers[header]
+    other = client.get(f"/{name}", headers={"If-None-Match": '"of another version"'})
+    assert (other.status_code, other.content) == (200, first.content)
+
+
+def test_a_packed_file_is_another_one_than_the_same_unpacked(
+    client: httpx.Client, viewer: Viewer
+) -> None:
+    packed = gzip.compress(FILES["package/dist/app.bundle.css"])
+    (viewer.folder / "app.bundle.css.gz").write_bytes(packed)
+    first = client.get("/app.bundle.css")
+    assert first.headers["Content-Encoding"] == "gzip"
+    plain = {"Accept-Encoding": "identity", "If-None-Match": first.headers["ETag"]}
+    assert client.get("/app.bundle.css", headers=plain).status_code == 200
 
 
 @pytest.mark.parametrize(
