@@ -10,15 +10,16 @@ import contextvars
 import ctypes
 import faulthandler
 import logging
+import multiprocessing
 import os
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,19 +231,32 @@ def _prepare(output: Connection) -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(str(OOM_SCORE))
     logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    _forget_the_mould()
+    threading.Thread(target=_end_with_the_node, daemon=True).start()
 
 
 def _adopt_orphans() -> None:
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def _forget_the_mould() -> None:
+    """What a plugin starts is to descend from here, also by multiprocessing's fork server."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    forkserver._forkserver.__init__()  # type: ignore[misc]  # the copy of the node's is no use here
+
+
+def _prctl(option: int, value: int) -> None:
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
 
-def _end_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    processes.kill_family(os.getpid())
-    os._exit(1)
+def _end_with_the_node() -> None:
+    node = multiprocessing.parent_process()
+    if node is not None:
+        node.join()
+        processes.kill_family(os.getpid())
+        os._exit(1)

@@ -1,4 +1,4 @@
-"""The local executor: one spawned worker process a slot, kept warm, ended at its limits.
+"""The local executor: one worker process a slot, kept warm, ended at its limits.
 
 Each slot has a thread that gives its worker one task after the other, so that a crash, a hang or
 a kill meets nobody else. A worker that a job has spoilt is replaced before the next.
@@ -27,6 +27,7 @@ from node.work.worker import (
     Allowance,
     Died,
     Done,
+    MouldDied,
     OutOfMemory,
     OverMemory,
     OverTime,
@@ -87,6 +88,10 @@ class LocalExecutor:
             slot.join(STOP_TIME_S)
 
 
+Born = queue.SimpleQueue[Worker | Exception | None]
+"""Where a worker that was asked for comes out, or why there is none; None when the node stops."""
+
+
 class _Slot:
     """One worker process, the thread that serves it, and the ticket it holds."""
 
@@ -95,6 +100,7 @@ class _Slot:
         self._warm = list(warm)
         self._requests: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._worker: Worker | None = None
+        self._born: Born = queue.SimpleQueue()
         self._stopped = False
         self._changing = threading.Lock()
         """Held while the worker is replaced: a stop must not miss the new one."""
@@ -142,6 +148,7 @@ class _Slot:
     def stop(self) -> None:
         with self._changing:
             self._stopped = True
+            self._born.put(None)
             if self._worker is not None:
                 self._worker.kill()
         self._requests.put(lambda: None)
@@ -232,11 +239,34 @@ class _Slot:
             worker = None
         if worker is not None:
             return worker
+        made: Born = queue.SimpleQueue()
         with self._changing:
             if self._stopped:
                 raise Died("the node is stopping")
-            self._worker = Worker()
-            return self._worker
+            self._born = made
+        # The first is there when the mould is, after seconds: a stop does not wait for it.
+        threading.Thread(target=self._make, args=(made,), daemon=True).start()
+        born = made.get()
+        if born is None:
+            raise Died("the node is stopping")
+        if isinstance(born, Exception):
+            raise born
+        return born
+
+    def _make(self, born: Born) -> None:
+        made: Worker | Exception
+        try:
+            made = Worker()
+        except Exception as error:  # noqa: BLE001  raised where it is waited for
+            made = error
+        with self._changing:
+            if not self._stopped:
+                if isinstance(made, Worker):
+                    self._worker = made
+                born.put(made)
+                return
+        if isinstance(made, Worker):
+            made.close()
 
     def _give_up_worker(self) -> None:
         with self._changing:
@@ -316,7 +346,7 @@ def _outcome_of(stop: Stop) -> Outcome:
         Verdict.FAILED,
         reason=str(stop),
         traceback=stop.printed.fault(),
-        transient=isinstance(stop, OutOfMemory) or not stop.began,
+        transient=isinstance(stop, OutOfMemory | MouldDied) or not stop.began,
         told=_TOLD.get(type(stop), failures.STOPPED),
         printed=stop.printed.text,
     )

@@ -49,6 +49,12 @@ def family(pid: int) -> tuple[int, ...]:
     return tuple(sorted(found))
 
 
+def parent(pid: int | None) -> int | None:
+    """Who has started a process; None when it is gone, or nothing is known of it."""
+    found = None if pid is None else _status(PROC / str(pid))
+    return None if found is None else found.parent
+
+
 def kill_family(pid: int) -> None:
     """End what descends from a process."""
     for one in family(pid):
@@ -79,12 +85,17 @@ def kill(pid: int) -> None:
 
 def _all() -> Iterator[_Status]:
     for entry in PROC.iterdir() if PROC.is_dir() else ():
-        if not entry.name.isdigit():
-            continue
-        text = "".join(_lines(entry / "stat"))
-        state, *fields = text.rpartition(")")[2].split()[:4] or [""]
-        if len(fields) == 3 and state != "Z":
-            yield _Status(int(entry.name), int(fields[0]), int(fields[2]))
+        found = _status(entry) if entry.name.isdigit() else None
+        if found is not None:
+            yield found
+
+
+def _status(entry: Path) -> _Status | None:
+    text = "".join(_lines(entry / "stat"))
+    state, *fields = text.rpartition(")")[2].split()[:4] or [""]
+    if len(fields) != 3 or state == "Z":
+        return None
+    return _Status(int(entry.name), int(fields[0]), int(fields[2]))
 
 
 def _sum_mb(path: Path, names: tuple[str, ...]) -> int:

@@ -5,6 +5,7 @@ A task that does not answer comes back as a ``Stop`` that says why. Knows no job
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import signal
 import time
@@ -20,6 +21,9 @@ from node.work.output import Output, Printed
 from node.work.stages import Reached
 
 log = structlog.get_logger(__name__)
+
+_forking = multiprocessing.get_context("forkserver")
+_forking.set_forkserver_preload(["node.work.mould"])
 
 MEMORY_CHECK_S = 0.1
 FAMILY_CHECK_S = 1.0
@@ -51,6 +55,10 @@ class Died(Stop):
     """The process ended by itself, or was ended by somebody else."""
 
 
+class MouldDied(Died):
+    """The process that workers are copies of has ended, and all workers with it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """What a task may take: seconds, and MB beyond what the idle worker holds."""
@@ -76,20 +84,31 @@ class Done:
 
 
 class Worker:
-    """One process. ``ask`` is called by one thread; ``kill`` by any."""
+    """One process, a copy of ``node.work.mould``. ``ask`` is called by one thread; ``kill`` by any.
+
+    The first waits for the mould to be there: some seconds.
+
+    Raises
+    ------
+    OSError
+        No process can be started.
+    """
 
     def __init__(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, theirs = context.Pipe()
-        reader, writer = context.Pipe(duplex=False)
+        self._connection, theirs = _forking.Pipe()
+        reader, writer = _forking.Pipe(duplex=False)
         self.output = Output(reader)
-        self._process = context.Process(target=inside.serve, args=(theirs, writer), name="worker")
+        self._process = _forking.Process(target=inside.serve, args=(theirs, writer), name="worker")
         try:
             self._process.start()
+        except EOFError as error:
+            reason = "the process that workers are copies of has ended"
+            raise OSError(errno.ECONNABORTED, reason) from error
         finally:
             theirs.close()
             writer.close()
         self.pid = self._process.pid or 0
+        self._mould = processes.parent(self.pid)
         self.output.follow()
 
     def is_alive(self) -> bool:
@@ -164,6 +183,8 @@ class Worker:
                 "the machine had no memory left, and the system ended the worker process"
                 f" ({watch.words()})"
             )
+        elif code == _NOBODY_KNOWS and processes.parent(self._mould) is None:
+            stop = MouldDied("the process that all workers are copies of has ended")
         else:
             stop = Died(f"the worker process died: {_how(code)}")
         stop.began = watch.began
@@ -213,6 +234,10 @@ class _Watch:
             self._family_mb = processes.family_mb(self._pid)
             self._family_at = now
         return self._family_mb
+
+
+_NOBODY_KNOWS = 255
+"""The exit code that multiprocessing gives when the fork server is not there to tell it."""
 
 
 def _how(exit_code: int) -> str:

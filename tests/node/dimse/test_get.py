@@ -260,9 +260,14 @@ def test_who_answers_a_c_store_in_an_odd_way_is_understood(holder: Holder) -> No
 
 def test_who_never_answers_a_c_store_is_given_up(tmp_path: Path, images: list[Path]) -> None:
     over = threading.Event()
+
+    def say_nothing(association: Association, number: int) -> None:
+        over.wait(30)
+        association.acse_timeout = 0.1  # nobody will answer its release
+
     with running_holder(tmp_path / "node", network_timeout_s=0.5) as holder:
         holder.put(images[:1])
-        asker = Requestor(on_store=lambda association, number: over.wait(30) or None)
+        asker = Requestor(on_store=say_nothing)
         thread = threading.Thread(target=asker.get, args=(holder.port,), kwargs=ONE_STUDY)
         thread.start()
         until(lambda: asker.received)

@@ -82,6 +82,12 @@ def test_what_cannot_be_put_back_costs_the_worker_and_not_the_next_job(
     assert after.left == ()
 
 
+def test_what_comes_of_multiprocessings_fork_server_is_the_jobs_own(run: Run) -> None:
+    messy = run("messy", mess="fork server")
+    assert messy.left
+    assert messy.left[-1].endswith("running processes")
+
+
 def test_a_worker_in_which_jobs_leave_memory_taken_is_replaced(run: Run) -> None:
     before = pid(run)
     (left,) = run("messy", mess="memory").left

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from node.work import processes
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.local import LocalExecutor
 from tests.node.work.conftest import WAIT_S, numbers, ticket
+from tests.waiting import until
 
 
 def run(executor: LocalExecutor, one: Ticket) -> Outcome:
@@ -81,6 +83,34 @@ def test_a_full_disk_in_the_plugin_is_transient(
     one = ticket("flaky", tmp_path, phantom_paths, marker=marker)
     assert run(executor, one).transient
     assert run(executor, one).verdict is Verdict.DONE
+
+
+@pytest.mark.timeout(150)
+def test_workers_are_copies_of_one_process_that_has_imported_what_they_need(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    first = worker_pid(executor, tmp_path, phantom_paths)
+    mould = processes.parent(first)
+    assert mould != os.getpid()
+    assert "libtorch" in Path(f"/proc/{mould}/maps").read_text()
+    os.kill(first, signal.SIGKILL)
+    assert processes.parent(worker_pid(executor, tmp_path, phantom_paths)) == mould
+
+
+@pytest.mark.timeout(150)
+def test_a_job_whose_worker_ended_with_the_mould_may_be_tried_again(
+    executor: LocalExecutor, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    pid = worker_pid(executor, tmp_path, phantom_paths)
+    running = executor.submit(ticket("slow", tmp_path, phantom_paths))
+    until(executor.progress)
+    os.kill(processes.parent(pid) or 0, signal.SIGKILL)
+    met = running.result(timeout=WAIT_S)
+    assert met.transient
+    assert met.reason == "the process that all workers are copies of has ended"
+    until(lambda: not Path(f"/proc/{pid}").exists())
+    again = run(executor, ticket("counting", tmp_path, phantom_paths))
+    assert again.verdict is Verdict.DONE
 
 
 @pytest.mark.timeout(150)

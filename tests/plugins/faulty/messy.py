@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import random
 import signal
@@ -52,6 +53,11 @@ def _daemon() -> None:
     subprocess.run(["sh", "-c", "setsid sleep 600 >/dev/null 2>&1 &"], check=True)
 
 
+def _fork_server() -> None:
+    context = multiprocessing.get_context("forkserver")
+    context.Process(target=time.sleep, args=(600,), daemon=True).start()
+
+
 def _file() -> None:
     HELD.append(tempfile.TemporaryFile(prefix="DOE_JOHN"))  # noqa: SIM115 - it is left open
 
@@ -75,6 +81,7 @@ MESSES: dict[str, Callable[[], object]] = {
     "thread": _thread,
     "process": _process,
     "daemon": _daemon,
+    "fork server": _fork_server,
     "file": _file,
     "socket": _socket,
     "output": _close_output,
