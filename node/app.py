@@ -51,7 +51,7 @@ from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
 from storage.database import Transaction, open_database
-from storage.errors import DatabaseUnavailable, FolderTaken, StoreUnavailable
+from storage.errors import DatabaseUnavailable, FolderTaken
 from storage.files.archive import Archive
 from storage.files.instances import InstanceStore
 from storage.files.results import ResultStore
@@ -296,6 +296,7 @@ class Node:
             self._auditing.trail,
         )
         self._entering = parts.earlier_results(database, self.results, self.health, clock)
+        self._noting = parts.noted(database, self._notes, self.health)
         self._correcting = parts.corrections(
             database, self.store, self._shelf, self.health, clock, self._watch
         )
@@ -376,6 +377,7 @@ class Node:
             self._gaps,
             self._certificates,
             self._entering,
+            self._noting,
             self._correcting,
             self._shelving,
             *self._decoding,
@@ -478,10 +480,6 @@ class Node:
 
     def _recover(self) -> None:
         recover(self.database, self.store, results=self.results.blobs)
-        try:
-            self._notes.renew_all(self.database)
-        except StoreUnavailable as error:  # a full disk, too: images are received without notes
-            log.warning("notes_not_kept", reason=str(error))
         now = self._clock()
         with self.database.write() as tx:
             jobs = ledger.release_running(tx, now)

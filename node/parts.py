@@ -43,6 +43,7 @@ from node.fetch.web_source import WebSource
 from node.intake.corrections import Corrections
 from node.intake.counted import Counted
 from node.intake.earlier_results import EarlierResults
+from node.intake.noted import Noted
 from node.loop import Loop
 from node.news import LOOK_S, NewsWatch
 from node.observe import logs
@@ -75,6 +76,7 @@ from storage.files.port import Instances, Metadata, Results
 from storage.files.serial import serial_of
 from storage.index import OpenStudy
 from storage.kinds import ObjectKind
+from storage.people.kept_notes import NotesFolder
 from storage.records import Job
 
 COMPLETION_S = 0.25
@@ -460,6 +462,12 @@ def earlier_results(database: Database, results: Results, health: Health, clock:
     made = EarlierResults(database, results, clock)
     heartbeat = health.part("earlier results", fresh_s=EARLIER_S + 60)
     return Loop(made.step, heartbeat, EARLIER_S)
+
+
+def noted(database: Database, folder: NotesFolder, health: Health) -> Loop:
+    """Renews the files of notes after the start; then it has nothing to do."""
+    made = Noted(database, folder)
+    return Loop(made.step, health.part("notes", fresh_s=EARLIER_S + 60), EARLIER_S)
 
 
 def gap_watch(settings: Settings, database: Database, health: Health, clock: Clock) -> Loop:

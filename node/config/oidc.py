@@ -63,6 +63,10 @@ class OidcSettings(Table):
     role any more is logged out. It needs a refresh token (Entra ID gives one for the scope
     `offline_access`); a session without one ends after an hour. While the provider is away all stay
     logged in. 0: not asked again."""
+    app_passwords_rest_days: Annotated[int, Field(ge=1, le=730), example(90)] = 30
+    """So many days after the last login of an account its app passwords rest until the next: since
+    then nobody has asked what it may. Programs that work for somebody who logs in seldom need
+    more."""
     url: Annotated[str, example("https://wetread.example.org")] = ""
     """The node's own address, as browsers know it. Left out: as the browser asks for it."""
     ca: Annotated[Path | None, example(Path("tls/login.pem"))] = None

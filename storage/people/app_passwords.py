@@ -19,13 +19,14 @@ from storage.errors import NotFound
 from storage.people.users import Role
 
 UNSEEN = timedelta(days=30)
-"""So long the app passwords of somebody whom a provider knows outlast his last login."""
+"""So long the app passwords of somebody whom a provider knows outlast his last login, where nobody
+has said otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppPassword:
     """What it may, and from where. An owner who is locked, or may less by now, lends no more; nor
-    does one whom a provider knows and who has not logged in for ``UNSEEN``: nobody has asked since
+    does one whom a provider knows and who has not logged in for ``unseen``: nobody has asked since
     what he may.
 
     host: an address or a network; empty: anywhere.
@@ -56,15 +57,15 @@ class AppPassword:
         asked, owner = self.asked_role, self.owner_role
         return asked if owner.includes(asked) else owner
 
-    def is_good(self, at: datetime) -> bool:
+    def is_good(self, at: datetime, unseen: timedelta = UNSEEN) -> bool:
         """Whether it still lets anybody in."""
         is_over = self.ended_at is not None or at >= self.ends_at or self.is_owner_locked
-        return not is_over and not self.rests(at)
+        return not is_over and not self.rests(at, unseen)
 
-    def rests(self, at: datetime) -> bool:
+    def rests(self, at: datetime, unseen: timedelta = UNSEEN) -> bool:
         """Whether its owner has to log in before it lets anybody in again."""
         seen = self.owner_seen_at
-        return self.is_owner_elsewhere and (seen is None or at - seen >= UNSEEN)
+        return self.is_owner_elsewhere and (seen is None or at - seen >= unseen)
 
 
 @dataclass(frozen=True, slots=True)

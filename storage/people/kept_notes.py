@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from storage import events, index, reading_state, schema
 from storage.database import Database, Transaction
 from storage.files.disk import named_errors, sync_folder, write_whole
-from storage.people.notes import Note, of_study
+from storage.people.notes import Note, noted_studies, of_studies, of_study
 from storage.reading_state import Reader
 from storage.records import Level, Topic
 
@@ -68,19 +68,22 @@ class NotesFolder:
             with named_errors(_STORE):
                 self._put(study_instance_uid, said)
 
-    def renew_all(self, database: Database) -> None:
-        """The same of every study with notes: what was cut off between database and file.
+    def renew_some(self, database: Database, after: int, at_once: int) -> int | None:
+        """The same of the next studies with notes, by their rows: what was cut off between database
+        and file. Gives the last of them; None where there are no more.
 
         Raises
         ------
         DatabaseUnavailable, StoreUnavailable, OutOfSpace
         """
-        studies, notes = schema.studies, schema.study_notes
-        with database.read() as tx:
-            query = sa.select(studies.c.study_instance_uid).distinct()
-            noted = list(tx.scalars(query.join(notes, notes.c.study_id == studies.c.id)))
-        for uid in noted:
-            self.renew(database, uid)
+        with self._turn:
+            with database.read() as tx:
+                noted = noted_studies(tx, after, at_once)
+                said = _said_of(tx, noted)
+            with named_errors(_STORE):
+                for one in said:
+                    self._put(one.study_instance_uid, one)
+        return noted[-1] if noted else None
 
     def restore(self, database: Database) -> RestoredNotes:
         """Enter what the files have and the database lacks; after the studies. Twice is once.
@@ -126,6 +129,21 @@ def _said(tx: Transaction, study_instance_uid: str) -> KeptNotes | None:
         return None
     notes, reader = tuple(of_study(tx, study.id)), reading_state.reader_of(tx, study.id)
     return KeptNotes(study_instance_uid, notes, reader) if notes or reader else None
+
+
+def _said_of(tx: Transaction, study_ids: Sequence[int]) -> list[KeptNotes]:
+    """Of studies with notes; asks no more for many than for one."""
+    table = schema.studies
+    columns = (table.c.id, table.c.study_instance_uid, table.c.read_at, table.c.read_by)
+    notes = of_studies(tx, study_ids)
+    return [
+        KeptNotes(
+            row.study_instance_uid,
+            tuple(notes[row.id]),
+            None if row.read_at is None else Reader(row.read_at, row.read_by),
+        )
+        for row in tx.execute(sa.select(*columns).where(table.c.id.in_(study_ids)))
+    ]
 
 
 def _kept(content: dict[str, Any]) -> KeptNotes:

@@ -7,6 +7,7 @@ with who did it; it goes when the study is deleted.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,6 +51,24 @@ def of_study(tx: Transaction, study_id: int) -> list[Note]:
     query = sa.select(*_columns()).where(table.c.study_id == study_id)
     query = query.where(*only_seen(tx, table.c.study_id)).order_by(table.c.id)
     return [Note(*row) for row in tx.execute(query)]
+
+
+def of_studies(tx: Transaction, study_ids: Collection[int]) -> dict[int, list[Note]]:
+    """The same of some studies, by their rows."""
+    table = schema.study_notes
+    query = sa.select(table.c.study_id, *_columns()).where(table.c.study_id.in_(study_ids))
+    found: dict[int, list[Note]] = {one: [] for one in study_ids}
+    query = query.where(*only_seen(tx, table.c.study_id)).order_by(table.c.id)
+    for study_id, *row in tx.execute(query):
+        found[study_id].append(Note(*row))
+    return found
+
+
+def noted_studies(tx: Transaction, after: int, limit: int) -> list[int]:
+    """The rows of the next studies with notes, behind one."""
+    study = schema.study_notes.c.study_id
+    query = sa.select(study).distinct().where(study > after, *only_seen(tx, study))
+    return list(tx.scalars(query.order_by(study).limit(limit)))
 
 
 def write(tx: Transaction, study_id: int, text: str, author: str, at: datetime) -> Note:

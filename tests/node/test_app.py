@@ -25,10 +25,11 @@ from node.config.load import load
 from node.errors import AlreadyRunning, SettingsError
 from node.web.server import CannotServe
 from storage import holdings, ledger
-from storage.database import open_database
+from storage.database import Database, open_database
 from storage.files.results import ResultStore
 from storage.holdings import Selection
 from storage.people import notes
+from storage.people.kept_notes import NotesFolder
 from storage.records import JobResults
 from tests.node.intake.test_earlier_results import segmentation
 from tests.peers import free_port
@@ -78,8 +79,31 @@ def test_a_node_starts_without_a_place_for_notes_and_says_so(tmp_path: Path) -> 
     node.settings.notes_dir.write_text("no folder")
     with capture_logs() as logged:
         node.start()
-    node.stop()
+        until(lambda: any(one["event"] == "notes_not_kept" for one in logged))
+        node.stop()
     assert [one["log_level"] for one in logged if one["event"] == "notes_not_kept"] == ["warning"]
+
+
+def test_a_node_listens_while_files_of_notes_are_compared_and_stops_between_two_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, asked = threading.Event(), threading.Event(), list[int]()
+
+    def held(folder: NotesFolder, database: Database, after: int, at_once: int) -> int:
+        asked.append(after)
+        begun.set()
+        go_on.wait()
+        return after + at_once
+
+    monkeypatch.setattr(NotesFolder, "renew_some", held)
+    node = node_in(tmp_path)
+    node.start()  # it is back though the first step has not ended
+    begun.wait()
+    with socket.create_connection(("127.0.0.1", node.server.port)):
+        assert asked == [0]
+    go_on.set()
+    node.stop()
+    assert "notes" not in names()
 
 
 def names() -> set[str]:

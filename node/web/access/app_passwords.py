@@ -157,9 +157,19 @@ class _Known:
 
 
 class AppPasswords:
-    """Tells who asks by an app password."""
+    """Tells who asks by an app password.
 
-    def __init__(self, database: Database, clock: Clock, trail: Trail) -> None:
+    unseen: so long those of an account of a provider outlast its last login.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        trail: Trail,
+        unseen: timedelta = app_passwords.UNSEEN,
+    ) -> None:
+        self.unseen = unseen
         self._database = database
         self._clock = clock
         self._trail = trail
@@ -185,7 +195,11 @@ class AppPasswords:
         if request.url.scheme != "https" and not is_local(host):
             raise HTTPException(403, "passwords are taken over TLS alone: ask by https")
         found = await self._find(shown)
-        if found is None or not found.is_good(self._clock()) or found.owner != shown.name:
+        if (
+            found is None
+            or not found.is_good(self._clock(), self.unseen)
+            or found.owner != shown.name
+        ):
             self._tell(0, shown.name, host, Outcome.MINOR_FAILURE, "no such app password")
             return NOBODY
         if not is_from(host, found.host):

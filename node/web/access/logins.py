@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from starlette.requests import Request
 
 from node.audit.trail import Trail
 from node.clock import Clock
+from node.config.oidc import OidcSettings
 from node.config.settings import Settings
 from node.web.access.app_passwords import AppPasswords
 from node.web.access.first import FirstCode
@@ -18,6 +20,7 @@ from node.web.access.sessions import Sessions
 from node.web.access.signing_in import SigningIn
 from storage.database import Database
 from storage.people import users
+from storage.people.app_passwords import UNSEEN
 
 
 def logins(database: Database, settings: Settings, clock: Clock, trail: Trail) -> Logins:
@@ -37,10 +40,16 @@ def logins(database: Database, settings: Settings, clock: Clock, trail: Trail) -
         sessions,
         signing_in,
         first,
-        others=(AppPasswords(database, clock, trail),),
+        others=(lent(oidc, database, clock, trail),),
         elsewhere=Elsewhere(oidc, database, sessions, clock, trail) if oidc else None,
         rights=Rights(settings.http.names_for, settings.restrictions),
     )
+
+
+def lent(oidc: OidcSettings | None, database: Database, clock: Clock, trail: Trail) -> AppPasswords:
+    """What machines and desktop viewers are let in by."""
+    unseen = timedelta(days=oidc.app_passwords_rest_days) if oidc else UNSEEN
+    return AppPasswords(database, clock, trail, unseen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,8 +80,9 @@ def test_no_file_name_tells_the_study_and_a_broken_file_is_named(
 def test_what_was_cut_off_before_its_file_is_written_at_the_next_start(
     database: Database, folder: NotesFolder, tmp_path: Path
 ) -> None:
-    written(database)
-    folder.renew_all(database)
+    study = written(database)
+    assert folder.renew_some(database, 0, 10) == study
+    assert folder.renew_some(database, study, 10) is None
     with another(tmp_path) as rebuilt:
         assert folder.restore(rebuilt).notes == 2
 
@@ -96,3 +97,46 @@ def test_with_the_study_its_file_goes(database: Database, folder: NotesFolder) -
     assert folder.restore(database).without_study == 1
     folder.renew(database, STUDY)
     assert list(folder.root.iterdir()) == []
+
+
+def test_a_step_says_of_its_studies_what_each_is_told_alone_and_asks_no_more_for_many(
+    database: Database, folder: NotesFolder, tmp_path: Path
+) -> None:
+    ids = []
+    with database.write() as tx:
+        for number in range(5):
+            ids.append(add_study(tx, f"1.2.{number}"))
+            if number != 3:
+                notes.write(tx, ids[-1], f"note {number}", "ann", NOON)
+    seen = reading_state_of(database, ids[0])
+    with database.write() as tx:
+        reading_state.mark_read(tx, ids[0], LATER, "eve", seen)
+    with statements() as few:
+        assert folder.renew_some(database, 0, 1) == ids[0]
+    with statements() as many:
+        assert folder.renew_some(database, ids[0], 10) == ids[4]
+    assert len(many) == len(few)
+    apart = NotesFolder(tmp_path / "apart")
+    for number in range(5):
+        apart.renew(database, f"1.2.{number}")
+    said = {one.name: one.read_bytes() for one in folder.root.iterdir()}
+    assert len(said) == 4
+    assert said == {one.name: one.read_bytes() for one in apart.root.iterdir()}
+
+
+def reading_state_of(database: Database, study: int) -> str:
+    with database.read() as tx:
+        return reading_state.as_it_stands(tx, study)
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    asked: list[str] = []
+
+    def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+        if statement.startswith("SELECT"):
+            asked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", note)
+    yield asked
+    sa.event.remove(sa.Engine, "before_cursor_execute", note)

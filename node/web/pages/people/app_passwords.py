@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
@@ -19,7 +21,7 @@ from node.web.routers import Router
 from storage.database import Transaction
 from storage.errors import NotFound
 from storage.people import app_passwords, users
-from storage.people.app_passwords import AppPassword
+from storage.people.app_passwords import UNSEEN, AppPassword
 
 PATH = "/app-passwords"
 
@@ -67,9 +69,15 @@ class _Page:
             roles=[one for one in Role if asking.may(one)],
             everybody=asking.may(Role.ADMINISTRATOR),
             longest=LONGEST_DAYS,
+            unseen=self._unseen(),
             fault=fault,
             made=made,
             made_for=made_for,
+        )
+
+    def _unseen(self) -> timedelta:
+        return next(
+            (one.unseen for one in self._logins.others if isinstance(one, AppPasswords)), UNSEEN
         )
 
     def make(self, request: Request, given: dict[str, str]) -> Response:

@@ -13,9 +13,8 @@ import httpx
 from node.audit.events import AuditEvent
 from node.config.oidc import OidcSettings
 from node.web.access import passwords
-from node.web.access.app_passwords import AppPasswords
 from node.web.access.first import FirstCode
-from node.web.access.logins import Logins
+from node.web.access.logins import Logins, lent
 from node.web.access.oidc.elsewhere import Elsewhere
 from node.web.access.sessions import Sessions
 from node.web.access.signing_in import SigningIn
@@ -101,7 +100,7 @@ def open_house(site: Site, oidc: OidcSettings | None = None) -> Iterator[House]:
         sessions,
         SigningIn(site.database, sessions, clock, told),
         first,
-        others=(AppPasswords(site.database, clock, told),),
+        others=(lent(oidc, site.database, clock, told),),
         elsewhere=Elsewhere(oidc, site.database, sessions, clock, told) if oidc else None,
     )
     assert site.context is not None

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 import structlog
+from pydantic import ValidationError
 
 from node.audit.events import Logout, Right, RightsChanged
 from node.config.oidc import OidcSettings
@@ -273,6 +274,26 @@ def test_while_nobody_logs_in_they_rest_after_a_month(hospital: Hospital) -> Non
     hospital.provider.now = hospital.house.now
     hospital.logged_in()
     assert opens(hospital, secret)
+
+
+def test_how_long_they_go_on_alone_is_a_setting(site: Site) -> None:
+    provider = Hostile(House.now, refresh_token="first")
+    with serving(provider):
+        given = settings_of(provider.issuer, app_passwords_rest_days=3)
+        with open_house(site, given) as house:
+            hospital = Hospital(house, provider)
+            hospital.logged_in()
+            secret = lent(hospital)
+            house.pass_time(days=2)
+            assert opens(hospital, secret)
+            house.pass_time(days=1)
+            assert not opens(hospital, secret)
+
+
+@pytest.mark.parametrize("days", [0, -1, 731, "never"])
+def test_they_rest_some_time(days: object) -> None:
+    with pytest.raises(ValidationError, match="app_passwords_rest_days"):
+        settings_of("https://login.example.org", app_passwords_rest_days=days)
 
 
 @THEIRS
