@@ -19,6 +19,10 @@ from analyzers.fusion.gradients import Edges
 from analyzers.fusion.registration import Alignment, Measure, PyramidLevel, Task, climb
 from analyzers.fusion.scan import Scan
 
+MATERIAL_GAIN = 0.05
+"""Relative gain of mutual information that counts as one."""
+STEP_MM, MOST_STEPS = 2.5, 8
+"""Shifts that are tried, to learn how far mutual information does not change by that gain."""
 LEAST_POINTS = 200
 """In each half: with fewer no half is measured by itself."""
 
@@ -30,6 +34,8 @@ class Evidence:
     moved_mm: from the headers to what mutual information found. edges_mm, halves_mm: from there to
     where the edges, and either half alone, put the second series; no halves where they are too
     small. edges_agree: they run more alike at the place found than at the headers' place.
+    unseen_mm: so far the second series may be shifted along an axis of the patient while mutual
+    information stays within 5 % of what it was where it is highest: no such movement can be told.
     """
 
     moved_mm: float
@@ -37,6 +43,7 @@ class Evidence:
     edges_mm: float
     halves_mm: tuple[float, ...]
     edges_agree: bool
+    unseen_mm: float
 
     @property
     def doubt_mm(self) -> float:
@@ -59,7 +66,22 @@ def evidence(fixed: Scan, moving: Scan, found: Alignment, *, same_frame: bool) -
         edges_mm=_distance_mm(last, by_edges, pose, shown),
         halves_mm=_by_halves(tasks, levels, pose),
         edges_agree=edges[-1].score(pose) >= edges[-1].score(last.unmoved),
+        unseen_mm=_unseen_mm(last, pose),
     )
+
+
+def _unseen_mm(task: Task, pose: torch.Tensor) -> float:
+    """Of the six directions along the patient's axes, the one in which most is not seen."""
+    enough = task.mutual(pose) / (1 + MATERIAL_GAIN)
+    ways = torch.eye(6, dtype=pose.dtype, device=pose.device)[3:]
+    return STEP_MM * max(_steps_within(task, pose, way, enough) for way in (*ways, *-ways))
+
+
+def _steps_within(task: Task, pose: torch.Tensor, way: torch.Tensor, enough: float) -> int:
+    for step in range(1, MOST_STEPS + 1):
+        if task.mutual(pose + step * STEP_MM * way) < enough:
+            return step - 1
+    return MOST_STEPS
 
 
 def _climbed(

@@ -107,7 +107,7 @@ class Fusion:
     """
 
     name: ClassVar[str] = "fusion"
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "2.1.0"
     title: ClassVar[str] = "Fusion"
     about: ClassVar[About] = About(
         purpose="Lays PET, MR or CT of the study on this series.",

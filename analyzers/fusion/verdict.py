@@ -12,15 +12,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from analyzers.fusion.evidence import Evidence
+from analyzers.fusion.evidence import MATERIAL_GAIN, Evidence
 
-MATERIAL_GAIN = 0.05
-"""Relative gain of mutual information from which a frame of reference in common is corrected."""
 TIMES_UNCERTAIN = 2.0
 """How many times its uncertainty a movement must be: at twice, it cannot lead further from any
 truth within the uncertainty than the headers were."""
 DOUBTED_MM = 5.0
 """An uncertainty from which the first sentence says so: about a voxel of PET."""
+BLIND_MM = 10.0
+"""A shift that mutual information does not tell, from which headers that stay are in doubt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +131,14 @@ def _kept(before: float, after: float, told: Evidence, uncertain: float, against
             "In doubt: the images and the headers disagree by "
             f"{told.moved_mm:.0f} mm; compare bones and outline by eye.",
         )
+    elif told.unseen_mm >= BLIND_MM:
+        sentences.insert(
+            0,
+            f"In doubt: a movement of {max(told.unseen_mm, told.moved_mm):.0f} mm could not have "
+            "been told from these images, mutual information changes by less than 5 %; compare "
+            "bones and outline by eye.",
+        )
+        uncertain = max(uncertain, told.unseen_mm)
     return Verdict(False, max(uncertain, told.moved_mm), tuple(sentences))
 
 

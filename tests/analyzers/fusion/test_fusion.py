@@ -22,14 +22,14 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.fusion import picture, registration
-from analyzers.fusion.evidence import Evidence
+from analyzers.fusion.evidence import MOST_STEPS, STEP_MM, Evidence, evidence
 from analyzers.fusion.fusion import OVERLAP, Fusion, FusionParameters
 from analyzers.fusion.mutual_information import BINS, information, memberships
 from analyzers.fusion.registration import register
 from analyzers.fusion.resampling import resampled
 from analyzers.fusion.rigid import corners, inverse, moved, rigid
 from analyzers.fusion.scan import at, reduced, scan
-from analyzers.fusion.verdict import apart, verdict
+from analyzers.fusion.verdict import BLIND_MM, apart, verdict
 from analyzers.testing import AnalyzerSuite, examples
 
 FRAME = "frame"
@@ -239,7 +239,14 @@ def test_coarse_grids_keep_their_place(fixed: Volume) -> None:
     assert inside.tolist() == [1.0, 0.0]
 
 
-SURE = Evidence(moved_mm=12.0, turned_deg=3.0, edges_mm=0.4, halves_mm=(0.2, 0.5), edges_agree=True)
+SURE = Evidence(
+    moved_mm=12.0,
+    turned_deg=3.0,
+    edges_mm=0.4,
+    halves_mm=(0.2, 0.5),
+    edges_agree=True,
+    unseen_mm=2.5,
+)
 
 
 @pytest.mark.parametrize(
@@ -280,6 +287,30 @@ def test_where_measures_and_headers_disagree_the_first_sentence_says_so() -> Non
     assert kept.sentences[0].startswith("In doubt: the images and the headers disagree by 9 mm")
     unsure = apart(0.5, 0.9, replace(SURE, edges_mm=10.0), ("CT", "MR"))
     assert unsure.sentences[0] == "In doubt: the place is known to about 20 mm only."
+
+
+def test_where_a_movement_could_not_be_told_the_first_sentence_says_so() -> None:
+    kept = verdict(
+        ("MR", "MR"), 1.0, 1.04, replace(SURE, moved_mm=3.0, unseen_mm=15.0), always=False
+    )
+    assert not kept.accepted
+    assert kept.sentences[0].startswith("In doubt: a movement of 15 mm could not have been told")
+    assert kept.uncertain_mm == 15.0
+    seen = verdict(("MR", "MR"), 1.0, 1.04, replace(SURE, moved_mm=3.0), always=False)
+    assert seen.sentences[0].startswith("Both series share a frame of reference")
+
+
+def test_a_column_is_not_seen_to_slide_along_itself(fixed: Volume, other: Volume) -> None:
+    def unseen(one: Volume, another: Volume) -> float:
+        scans = scan(one, "cpu"), scan(another, "cpu")
+        found = register(*scans, same_frame=True)
+        return evidence(*scans, found, same_frame=True).unseen_mm
+
+    columns = [
+        replace(one, stored=np.repeat(one.stored[8:9], SHAPE[0], axis=0)) for one in (fixed, other)
+    ]
+    assert unseen(*columns) == STEP_MM * MOST_STEPS
+    assert unseen(fixed, other) < BLIND_MM
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
