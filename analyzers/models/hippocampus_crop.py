@@ -60,7 +60,10 @@ def crop_of(volume: Volume) -> Crop:
     atlas = hippocampus_atlas.stored()
     found = hippocampus_atlas.likeness(image, atlas)
     hippocampus_atlas.require_hippocampus(found)
-    cautions = (*hippocampus_atlas.cautions(image, atlas), *_of_side(volume, found.side))
+    cautions = (
+        *hippocampus_atlas.cautions(image, atlas, found.upright),
+        *_of_side(volume, found.side),
+    )
     return Crop(grid, resampling, image, measured_here(volume, grid), cautions, found.upright)
 
 

@@ -110,7 +110,7 @@ class Quality:
     """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1.4.0"
+    version: ClassVar[str] = "1.5.0"
     title: ClassVar[str] = "Image quality"
     about: ClassVar[About] = About(
         purpose="Judges whether a series is fit to be measured.",

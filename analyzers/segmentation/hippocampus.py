@@ -116,7 +116,7 @@ class HippocampusUNet(HippocampusNetwork):
     """A 3-D U-Net (10.1007/978-3-319-46723-8_49)."""
 
     name: ClassVar[str] = "hippocampus_unet"
-    version: ClassVar[str] = "1.3.0"
+    version: ClassVar[str] = "1.4.0"
     title: ClassVar[str] = "Hippocampus (3-D U-Net)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "
@@ -139,7 +139,7 @@ class HippocampusFPN(HippocampusNetwork):
     """A 3-D feature pyramid network (10.1109/CVPR.2017.106, 10.1109/CVPR.2019.00656)."""
 
     name: ClassVar[str] = "hippocampus_fpn"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Hippocampus (feature pyramid network)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, by "

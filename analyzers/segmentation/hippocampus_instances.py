@@ -52,7 +52,7 @@ class HippocampusMaskRcnn:
     """
 
     name: ClassVar[str] = "hippocampus_mask_rcnn"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Hippocampus (Mask R-CNN)"
     about: ClassVar[About] = About(
         purpose="Marks anterior and posterior part of the hippocampus on MR crops round it, as "

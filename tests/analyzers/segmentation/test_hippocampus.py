@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers import registry
@@ -270,3 +271,35 @@ def test_blur_and_noise_beyond_all_that_was_learned_are_said_first(
     signal += np.random.default_rng(4).normal(0, noise, signal.shape)
     cautions = crop_of(_placed(np.rint(signal).astype(np.int16), 25.0)).cautions
     assert [said in one for one in cautions] == ([True] if said else [])
+
+
+def _wrapped(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    low, high = image.min(), np.percentile(image, 97)
+    return (image - low) % (high - low)
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (_wrapped, "came out at its other end"),
+        (lambda image: -np.abs(image - np.percentile(image, 80)), "at the bright end"),
+        (lambda image: np.abs(image - np.percentile(image, 15)), "at the dark end"),
+        (lambda image: ndimage.zoom(image, 1.6, order=1), "1.6 times as large"),
+    ],
+)
+def test_grey_scales_and_voxels_that_are_not_as_said_are_doubted(
+    alter: Callable[[NDArray[np.float32]], NDArray[np.float32]], said: str
+) -> None:
+    values = _crop().values(np.float32)
+    assert crop_of(_placed(np.rint(values).astype(np.int16), 25.0)).cautions == ()
+    cautions = crop_of(_placed(np.rint(alter(values)).astype(np.int16), 25.0)).cautions
+    assert said in " ".join(cautions)
+    assert all(shown(one, "de").startswith("Achtung: ") for one in cautions)
+
+
+def test_a_place_is_looked_at_wherever_enough_of_the_atlas_lies_on_the_image() -> None:
+    atlas = hippocampus_atlas.stored()
+    padded = np.pad(atlas.mean, ((2, 9), (11, 3), (4, 6)), mode="edge").astype(np.float32)
+    assert hippocampus_atlas.likeness(padded, atlas).straight[()] == pytest.approx(1, abs=1e-6)
+    cut = atlas.mean[5:].astype(np.float32)
+    assert hippocampus_atlas.likeness(cut, atlas).straight[()] > 0.9
