@@ -207,5 +207,17 @@ def test_dcmtk_prints_the_report_for_a_reader(job: Job) -> None:
         assert line in printed.stdout
 
 
-def test_dciodvfy_is_found_where_it_is_installed() -> None:
-    assert validator.program() == tool("dciodvfy")
+def test_dciodvfy_is_found_where_it_is_installed_and_is_no_script() -> None:
+    tool("dciodvfy")
+    found = Path(validator.program() or "")
+    assert found.read_bytes()[:4] == b"\x7fELF"
+
+
+def test_without_its_package_dciodvfy_is_found_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dciodvfy").write_bytes(b"\x7fELF")
+    (tmp_path / "dciodvfy").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(validator, "find_spec", lambda name: None)
+    assert validator.program.__wrapped__() == str(tmp_path / "dciodvfy")
