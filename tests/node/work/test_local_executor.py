@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,16 @@ def test_a_job_for_another_version_is_refused_by_name(
 @pytest.mark.timeout(150)
 def test_idle_workers_prove_themselves(executor: LocalExecutor) -> None:
     executor.prove()
+
+
+@pytest.mark.timeout(150)
+def test_workers_that_are_stopped_while_they_load_are_not_called_silent(plugins: None) -> None:
+    one = LocalExecutor(slots=1, device="cpu", warm=("counting",))
+    with ThreadPoolExecutor(1) as thread:
+        proof = thread.submit(one.prove)
+        until(lambda: proof.running())
+        one.stop()
+        proof.result(timeout=WAIT_S)
 
 
 def worker_pid(executor: LocalExecutor, folder: Path, images: list[Path]) -> int:
