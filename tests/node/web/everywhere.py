@@ -40,6 +40,14 @@ _PEOPLE = (
 )  # fmt: skip
 
 
+STUDIES = len(_PEOPLE)
+
+
+def key_of(number: int) -> str:
+    """Where the index looks for the image of a study: nothing lies there."""
+    return f"k{number}"
+
+
 def fill(site: Site, template: Path, folder_name: str = "abc") -> None:
     """Five studies: found, unusual, failed, nothing to say, and one that is still coming."""
     folder = site.results.folder(folder_name)
@@ -54,7 +62,7 @@ def fill(site: Site, template: Path, folder_name: str = "abc") -> None:
         dataset.PatientName, dataset.PatientID = name, patient
         dataset.AccessionNumber, dataset.StudyDescription = accession, words
         dataset.StudyDate = f"2026030{number + 1}"
-        placement = Placement(PutOutcome.NEW, f"k{number}", 1, "s", "")
+        placement = Placement(PutOutcome.NEW, key_of(number), 1, "s", "")
         at = START - timedelta(hours=number)
         with site.database.write() as tx:
             index.add(tx, [InstanceRecord(extract(dataset), placement, at, "CT1")])
