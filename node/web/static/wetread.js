@@ -151,6 +151,15 @@ function enlarge(link) {
   enlarged.showModal();
 }
 
+// On a phone the pages' names stand in one line that scrolls: that of the page that is shown is in sight.
+function scrollToOwnName() {
+  const own = document.querySelector(".top nav a[aria-current]");
+  if (!own) return;
+  const names = own.closest("nav");
+  const [here, line] = [own.getBoundingClientRect(), names.getBoundingClientRect()];
+  names.scrollLeft += here.left - line.left - (line.width - here.width) / 2;
+}
+
 document.addEventListener("error", ({ target }) => target.matches?.(".c-look img") && late.add(target), true);
 for (const image of document.querySelectorAll(".c-look img")) if (image.complete && !image.naturalWidth) late.add(image);
 document.addEventListener("submit", (event) => {
@@ -186,5 +195,6 @@ document.addEventListener("visibilitychange", () => {
 addEventListener("pagehide", leave);
 document.documentElement.classList.add("live");
 entitle(document.title);
+scrollToOwnName();
 listen();
 setInterval(tick, 15000);

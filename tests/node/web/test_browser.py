@@ -174,6 +174,20 @@ def test_nothing_sticks_out_of_a_narrow_phone(
         assert page.run("document.documentElement.scrollWidth") == 360, query
 
 
+@pytest.mark.parametrize("path", ["", "audit"], ids=["the first", "the last"])
+def test_the_name_of_the_page_is_in_sight_on_a_narrow_phone(
+    site: Site, page: browser.Page, path: str
+) -> None:
+    page.resize(360, 740)
+    _show(page, site, path)
+    edges = """(() => {
+      const own = document.querySelector(".top nav a[aria-current]").getBoundingClientRect();
+      return [own.left, own.right];
+    })()"""
+    left, right = page.run(edges)
+    assert (left >= 0, right <= 360) == (True, True), f"from {left} to {right}"
+
+
 def test_files_and_archives_that_are_dropped_are_stored_and_each_says_what_became_of_it(
     counter: Counter, tmp_path: Path
 ) -> None:
