@@ -4,19 +4,24 @@
 
 FOLDER holds ``studies``, ``train/cxr_opacity``, ``train/hippocampus_mr`` and
 ``train/pneumoniamnist_dev.npz``. For each analyzer, for each kind of image: how many are refused,
-how many answered with a caution before the answer, how many without a word.
+how many answered with a caution before the answer, how many without a word. ``--write`` puts the
+table at the end of the model's card.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from functools import cache
 from pathlib import Path
+
+import numpy as np
 
 from analyzers import registry
 from analyzers.contract import Analyzer, NotApplicable
+from analyzers.models import stored_model
 from benchmarks import made_traps
 from benchmarks.made_traps import Given
 
@@ -29,6 +34,10 @@ FILM_MODELS = (
     "multimodal_classifier",
 )
 CROP_MODELS = ("hippocampus_fpn", "hippocampus_unet", "hippocampus_mask_rcnn")
+
+
+TITLE = "## What it did with what it was not made for"
+"""The last heading of a card; what stands below it is written by this program."""
 
 
 class Answer(IntEnum):
@@ -48,18 +57,43 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", default=(*FILM_MODELS, *CROP_MODELS))
     parser.add_argument("--each", type=int, default=made_traps.EACH, help="images a kind of trap")
+    parser.add_argument("--proper", type=int, help="proper images at most; all, if not said")
+    parser.add_argument("--write", action="store_true", help="into the models' cards as well")
     given = parser.parse_args()
     studies, train = given.folder / "studies", given.folder / "train"
     small = train / "pneumoniamnist_dev.npz"
-    for name in given.names:
-        if name in FILM_MODELS:
-            images = made_traps.films(train / "cxr_opacity", studies, small, given.each)
+
+    @cache
+    def images(of_films: bool) -> list[Given]:
+        if of_films:
+            made = made_traps.films(train / "cxr_opacity", studies, small, given.each)
         else:
-            images = made_traps.crops(train / "hippocampus_mr", studies, given.each)
-        print("\n".join(table(name, images)), flush=True)
+            made = made_traps.crops(train / "hippocampus_mr", studies, given.each)
+        return some(made, given.proper)
+
+    for name in given.names:
+        rows = list(table(name, images(name in FILM_MODELS)))
+        print("\n", "\n".join(rows), sep="", flush=True)
+        if given.write:
+            card = stored_model.SHIPPED / name / "CARD.md"
+            card.write_text(entered(card.read_text(encoding="utf-8"), rows), encoding="utf-8")
 
 
-def table(name: str, images: Iterator[Given]) -> Iterator[str]:
+def entered(card: str, rows: Iterable[str]) -> str:
+    """A card that ends with these rows, in the place of earlier ones."""
+    return "\n".join([card.partition(f"\n{TITLE}")[0].rstrip(), "", *rows, ""])
+
+
+def some(made: Iterable[Given], proper: int | None) -> list[Given]:
+    """All traps, and so many proper images, spread over all of them."""
+    kept = list(made)
+    fit = [one for one in kept if one.proper]
+    step = len(fit) / min(proper or len(fit), len(fit))
+    chosen = [fit[int(place)] for place in np.arange(0, len(fit), step)]
+    return [*chosen, *(one for one in kept if not one.proper)]
+
+
+def table(name: str, images: Iterable[Given]) -> Iterator[str]:
     """Rows of Markdown, one a kind, and a line of both sums."""
     analyzer = registry.load(name)("cpu")
     kinds: Counts = defaultdict(lambda: [0, 0, 0])
@@ -68,14 +102,16 @@ def table(name: str, images: Iterator[Given]) -> Iterator[str]:
         answer = answered(name, analyzer, one)
         kinds[one.what][answer] += 1
         sums[one.proper][answer] += 1
-    yield f"\n## {name} {analyzer.version}\n"
+    yield f"{TITLE} ({name} {analyzer.version})"
+    yield ""
     yield "| what was given | refused | answered with a caution | answered without a word |"
     yield "|---|---|---|---|"
     for what, counts in kinds.items():
         yield f"| {what} | {' | '.join(str(count) for count in counts)} |"
     traps, proper = sums[False], sums[True]
+    yield ""
     yield (
-        f"\nTraps refused or doubted: {traps[0] + traps[1]} of {sum(traps)}. Proper ones refused:"
+        f"Traps refused or doubted: {traps[0] + traps[1]} of {sum(traps)}. Proper ones refused:"
         f" {proper[0]} of {sum(proper)}, doubted {proper[1]}."
     )
 

@@ -40,6 +40,7 @@ CERTAINTY = Code("CERTAINPLACE", codes.PRIVATE_SCHEME, "Certainty of its place")
 LIKELY = Code("LIKELY", codes.PRIVATE_SCHEME, "Likely in the lung or the pleural space")
 POSSIBLE = Code("POSSIBLE", codes.PRIVATE_SCHEME, "Possible, may be of another organ")
 LIKELY_FROM = 0.5
+AS_DARK = "A very fatty liver is as dark as fluid and would be marked too."
 NOT_IN_VOLUMES = (
     "Tissue without air among the lungs, consolidation, mass or effusion, is not in their volumes; "
     "near the mediastinum and on the diaphragm only what has the density of fluid is told from "
@@ -63,7 +64,7 @@ class LungSegmentation:
     """
 
     name: ClassVar[str] = "lung_segmentation"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Lung segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the left and the right lung on chest CT, without airways.",
@@ -136,25 +137,27 @@ class LungSegmentation:
         where = space(hu, labels, grid.spacing_mm)
         if where is None:
             return (), NOT_LOOKED_FOR
-        segments = []
+        segments: list[tuple[str, int, NDArray[np.bool_], Code, tuple[str, ...]]] = []
         tissue, water = unaerated(where, hu, labels), fluid(where, hu, labels)
         if tissue is not None:
             share = (
                 f"{100 * tissue.enclosed:.0f} % of its surface is bounded by aerated lung or ribs"
             )
             answer = LIKELY if tissue.enclosed >= LIKELY_FROM else POSSIBLE
-            segments.append(("unaerated_tissue", UNAERATED_LABEL, tissue.mask, answer, share))
+            segments.append(("unaerated_tissue", UNAERATED_LABEL, tissue.mask, answer, (share,)))
         if water is not None:
             share = f"{100 * water.on_wall:.0f} % of its surface lies on the chest wall"
-            segments.append(("fluid_like_tissue", FLUID_LABEL, water.mask, POSSIBLE, share))
+            segments.append(
+                ("fluid_like_tissue", FLUID_LABEL, water.mask, POSSIBLE, (share, AS_DARK))
+            )
         found = []
-        for key, number, mask, answer, share in segments:
+        for key, number, mask, answer, reasons in segments:
             clear_padding(volume, grid, mask)
             mask &= labels == 0
             labels[mask] = number
             tally = tallied(hu, mask.view(np.uint8), (1,))[1]
             measurements = tally.volume_and_attenuation(volume.voxel_ml)
-            judged = Classification(CERTAINTY, answer, reasons=(share,))
+            judged = Classification(CERTAINTY, answer, reasons=reasons)
             found.append(structures.of(key).segment(number, measurements, (judged,)))
         return tuple(found), NOT_IN_VOLUMES
 

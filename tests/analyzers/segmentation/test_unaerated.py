@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from analyzers import registry
 from analyzers.anatomy.unaerated import Fluid, Unaerated, fluid, space, unaerated
+from analyzers.contract import Segmentation
+from analyzers.segmentation.lungs import AS_DARK, LungSegmentation
+from analyzers.testing import examples
+from node.results.words import phrases
 
 SPACING = (3.0, 3.0, 3.0)
 SHAPE = (60, 90, 120)
@@ -110,3 +115,17 @@ def test_an_effusion_on_the_diaphragm_is_found_with_its_size(hu_of_fluid: float)
 def test_what_is_as_dense_as_the_liver_is_no_fluid() -> None:
     drawn, _ = effusion(45.0)
     assert water(*drawn) is None
+
+
+def test_the_report_says_what_else_is_as_dark_as_fluid() -> None:
+    (hu, _), there = effusion(10.0)
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])[[2, 1, 0, 3]]
+    volume = examples.volume(hu, "CT", affine=affine)
+    findings = LungSegmentation("cpu").analyze(volume, registry.parameters("lung_segmentation", {}))
+    (found,) = (item for item in findings.items if isinstance(item, Segmentation))
+    (water,) = (one for one in found.segments if one.key == "fluid_like_tissue")
+    marked = found.labels == water.number
+    assert (marked & there).sum() > 0.6 * there.sum()
+    (judged,) = water.classifications
+    assert AS_DARK in judged.reasons
+    assert phrases.shown(AS_DARK, "de") != AS_DARK
