@@ -22,6 +22,8 @@ from analyzers.models.training.figures import (
     auc_interval,
     calibrate,
     operating_point,
+    plain_calibration,
+    reliability,
 )
 from analyzers.models.training.progress import Tell, after, silent
 
@@ -79,6 +81,7 @@ def train(
         baselines=baselines(data.images, seed),
         probability=probability,
         point=point,
+        bins=reliability(truth, all_scores, patient, plain_calibration),
         seed=seed,
     )
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")

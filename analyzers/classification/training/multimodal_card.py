@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from analyzers.classification.multimodal_input import VALUES
 from analyzers.classification.training.multimodal_data import MultimodalSet
-from analyzers.models.training.figures import Interval, Point, auc_gain, auc_interval
+from analyzers.models.training.figures import (
+    Bin,
+    Interval,
+    Point,
+    auc_gain,
+    auc_interval,
+    reliability_rows,
+)
 
 WHOLE, ALONE = "all that is there", "the radiograph alone"
 
@@ -18,7 +25,8 @@ WHOLE, ALONE = "all that is there", "the radiograph alone"
 @dataclass(frozen=True, slots=True, eq=False)
 class Card:
     """The facts of a card. known: images whose row gives the value; scores and reached: by what
-    was shown; probability: calibrated, of patients not seen."""
+    was shown; probability: calibrated, of patients not seen; bins: with the calibration itself
+    fitted to other patients."""
 
     name: str
     data: MultimodalSet
@@ -28,6 +36,7 @@ class Card:
     baselines: Mapping[str, Interval]
     probability: NDArray[np.float64]
     point: Point
+    bins: Sequence[Bin]
     seed: int
 
 
@@ -80,6 +89,11 @@ images: {gain(facts)}. {_said(facts)}
 **Operating point:** threshold {facts.point.threshold:.3f} on the probability: sensitivity
 {facts.point.sensitivity:.2f}, specificity {facts.point.specificity:.2f} (threshold cross-fitted by
 patient).
+
+**Calibration:** fifths of the images by probability, each by a sigmoid that was fitted to other
+patients (exact 95 % interval of the share):
+
+{reliability_rows(facts.bins)}
 
 **What it does on what it was not made for:** children by their age in the header, lateral views and
 other parts by the header, images that are upside down, turned, inverted, cut or very noisy, and

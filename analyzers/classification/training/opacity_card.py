@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from analyzers.models.training.figures import Bin, Interval, Point, auc_interval
+from analyzers.models.training.figures import (
+    Bin,
+    Interval,
+    Point,
+    auc_interval,
+    reliability_rows,
+)
 from analyzers.radiograph.training.opacity_data import OpacitySet
 
 SHOWN = 8
@@ -83,9 +89,7 @@ patient).
 **Calibration:** fifths of the images by probability, each by a sigmoid that was fitted to other
 patients (exact 95 % interval of the share):
 
-| images | mean probability | share with opacity |
-|---|---|---|
-{_calibration(facts)}
+{reliability_rows(facts.bins)}
 
 The slope of the sigmoid is the lower end of its 95 % interval, not the best estimate: the quarter
 of patients that no choice looked at is by chance the easier one (above), and probabilities of new
@@ -118,14 +122,6 @@ def _within(facts: Card, front: bool) -> str:
 def _of(facts: Card, here: NDArray[np.bool_]) -> Interval:
     data = facts.data
     return auc_interval(data.opacity[here], facts.probability[here], data.patient[here])
-
-
-def _calibration(facts: Card) -> str:
-    rows = [
-        f"| {one.images} | {one.said:.2f} | {one.true:.2f} ({one.low:.2f}–{one.high:.2f}) |"
-        for one in facts.bins
-    ]
-    return "\n".join(rows)
 
 
 def _importance(facts: Card) -> str:

@@ -33,6 +33,8 @@ from analyzers.models.training.figures import (
     auc_interval,
     calibrate,
     operating_point,
+    plain_calibration,
+    reliability,
 )
 from analyzers.models.training.progress import Tell, after, silent
 
@@ -195,6 +197,7 @@ def _card(data: ViewSet, result: CrossFit, seed: int, epochs: int) -> Card:
         present=present,
         image=operating_point(data.opacity, chance, data.patient),
         auc=auc_interval(data.opacity, best, data.patient),
+        bins=reliability(data.opacity, log_odds(best), data.patient, plain_calibration),
         parameters=sum(part.numel() for part in result.network.parameters()),
         seed=seed,
         epochs=epochs,

@@ -16,7 +16,7 @@ from analyzers.models.boxes import Boxes
 from analyzers.models.learners import Calibration
 from analyzers.models.training import detection_figures as figures
 from analyzers.models.training.detection_figures import BoxPoint, Judged
-from analyzers.models.training.figures import Interval, Point
+from analyzers.models.training.figures import Bin, Interval, Point, reliability_rows
 from analyzers.radiograph.training.opacity_data import is_untouched
 
 GAP = 8
@@ -29,7 +29,8 @@ class Card:
     """The facts of a card; found: marks of patients not seen, prior: those of the mean boxes.
 
     box: log odds of a score → chance that the mark is right; present: of the highest → chance that
-    the image shows an opacity; image: the threshold on that.
+    the image shows an opacity; image: the threshold on that; bins: that
+    chance with the sigmoid fitted to other patients.
     """
 
     data: ViewSet
@@ -41,6 +42,7 @@ class Card:
     present: Calibration
     image: Point
     auc: Interval
+    bins: Sequence[Bin]
     parameters: int
     seed: int
     epochs: int
@@ -103,6 +105,11 @@ Average precision over the {untouched.sum()} images of patients that no choice o
 {facts.image.threshold:.3f} on: sensitivity {facts.image.sensitivity:.2f}, specificity
 {facts.image.specificity:.2f}. Scores are turned into the chance that a mark is right by Platt's
 sigmoid on marks in patients not seen.
+
+**Calibration:** fifths of the images by probability, each by a sigmoid that was fitted to other
+patients (exact 95 % interval of the share):
+
+{reliability_rows(facts.bins)}
 
 **Failures:** {_failures(facts)}
 

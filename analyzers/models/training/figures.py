@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,16 +128,32 @@ class Bin:
     high: float
 
 
-def reliability(
+Fitted = Callable[
+    [NDArray[np.int64], NDArray[np.float64], NDArray[np.generic]],
+    Calibration,
+]
+"""Of truth, scores and patients."""
+
+
+def plain_calibration(
     truth: NDArray[np.int64], score: NDArray[np.float64], group: NDArray[np.generic]
+) -> Calibration:
+    """``calibrate``, whatever the patients."""
+    return calibrate(truth, score)
+
+
+def reliability(
+    truth: NDArray[np.int64],
+    score: NDArray[np.float64],
+    group: NDArray[np.generic],
+    fitted: Fitted = cautious_calibration,
 ) -> tuple[Bin, ...]:
     """Fifths of the images by a probability that was calibrated on other patients, and what was
     true of them with its exact 95 % interval."""
     said = np.zeros(len(truth))
     for train, test in GroupKFold(FIFTHS).split(score, groups=group):
-        said[test] = cautious_calibration(truth[train], score[train], group[train]).probability(
-            score[test]
-        )
+        calibration = fitted(truth[train], score[train], group[train])
+        said[test] = calibration.probability(score[test])
     bins = []
     for part in np.array_split(np.argsort(said, kind="stable"), FIFTHS):
         low, high = binomtest(int(truth[part].sum()), len(part)).proportion_ci()
@@ -151,6 +167,16 @@ def reliability(
             )
         )
     return tuple(bins)
+
+
+def reliability_rows(bins: Sequence[Bin]) -> str:
+    """The fifths as a table in Markdown."""
+    rows = [
+        f"| {one.images} | {one.said:.2f} | {one.true:.2f} ({one.low:.2f}–{one.high:.2f}) |"
+        for one in bins
+    ]
+    head = ["| images | mean probability | share with opacity |", "|---|---|---|"]
+    return "\n".join([*head, *rows])
 
 
 def operating_point(

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from analyzers.contract import Findings, InvalidParameters, NotApplicable, Segmentation
+from analyzers.contract import (
+    Findings,
+    InvalidParameters,
+    NotApplicable,
+    Segmentation,
+    Subject,
+)
 from analyzers.segmentation.body_composition import BodyComposition, BodyCompositionParameters
 from tests.analyzers.segmentation import bodies
 
@@ -113,3 +121,28 @@ def test_no_landmark_is_said(abdomen: bodies.Body) -> None:
 def test_parameters_out_of_range_are_refused_by_name(wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidParameters, match=next(iter(wrong))):
         BodyCompositionParameters(**wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+@pytest.mark.parametrize(
+    ("subject", "least"),
+    [
+        (Subject(age_years=50.0, sex="F"), 92.2),
+        (Subject(age_years=50.0, sex="M"), 144.3),
+        (Subject(age_years=50.0, sex="O"), None),
+        (Subject(age_years=12.0, sex="M"), None),
+        (Subject(sex="M"), None),
+    ],
+)
+def test_muscle_is_compared_with_that_of_adults_of_the_same_sex(
+    abdomen: bodies.Body, subject: Subject, least: float | None
+) -> None:
+    def references(parameters: BodyCompositionParameters) -> list[float | None]:
+        volume = replace(abdomen.volume(), subject=subject)
+        findings = BodyComposition("cpu").analyze(volume, parameters)
+        (found,) = [item for item in findings.items if isinstance(item, Segmentation)]
+        limits = [segment.measurements[0].reference for segment in found.segments]
+        return [None if one is None else one.low for one in limits]
+
+    assert references(BodyCompositionParameters()) == [least, None, None]
+    elsewhere = BodyCompositionParameters(z_mm=0.0)
+    assert references(elsewhere) == [None, None, None], "the limit is of L3"
