@@ -1,7 +1,7 @@
 // Segmentations of many segments: what lies on one slice is opened as one picture of labels.
 
-// OHIF opens each frame of bits as a picture as large as its slice, and looks at every pixel: with a
-// hundred segments that are a thousand million. While it reads such a segmentation it is told of one of
+// OHIF opens each frame of bits as a picture as large as its slice, and looks at every pixel, with a
+// hundred segments at some 900 million. While it reads such a segmentation it is told of one of
 // labels, with a frame for each slice, where no two segments share a pixel.
 
 const BEFORE_OHIF = 20000; // the priority of what tells it
