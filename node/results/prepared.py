@@ -65,6 +65,20 @@ def prepared(dataset: Dataset, last: BaseTag, tail: Callable[[], Iterable[bytes]
     return made
 
 
+def keep_ready(dataset: Dataset) -> None:
+    """Have pydicom write the ready elements of a data set as they are, not parsed again.
+
+    Each data set on the way to them is to be told, and none may have a value representation that
+    depends on other elements.
+    """
+    named = dataset.get("SpecificCharacterSet")
+    for tag in dataset.keys():  # noqa: SIM118 - elements stay as they are
+        if not isinstance(dataset.get_item(tag), ReadyElement):
+            dataset[tag]  # what is raw of other data sets is read, and written anew
+    texts = convert_encodings(named) if named else default_encoding
+    dataset.set_original_encoding(False, True, texts)
+
+
 # --- elements -------------------------------------------------------------------------------------
 
 

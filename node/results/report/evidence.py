@@ -6,10 +6,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import BaseTag, Tag
 from pydicom.uid import CTImageStorage
 
+from node.results import prepared
 from node.results.modules.source import HierarchicalReference
 from node.results.modules.subject import REQUIRED_OF_SUBJECT
+
+_EVIDENCE = Tag("CurrentRequestedProcedureEvidenceSequence")
+_STUDY, _SERIES = Tag("StudyInstanceUID"), Tag("SeriesInstanceUID")
+_OF_SERIES, _REFERENCES = Tag("ReferencedSeriesSequence"), Tag("ReferencedSOPSequence")
+_CLASS, _INSTANCE = Tag("ReferencedSOPClassUID"), Tag("ReferencedSOPInstanceUID")
 
 
 def asked_for(
@@ -60,6 +67,30 @@ def hierarchy(references: Iterable[HierarchicalReference]) -> Items:
         series = studies.setdefault(listed.study_instance_uid, {})
         series.setdefault(listed.series_instance_uid, []).append(item)
     return Items([_study_item(study, series) for study, series in studies.items()])
+
+
+def ready(references: Iterable[HierarchicalReference]) -> prepared.ReadyElement:
+    """The evidence of a document: its ``hierarchy`` as bytes, as a series has thousands."""
+    studies: dict[str, dict[str, list[bytes]]] = {}
+    for listed in references:
+        named = _uid(_CLASS, listed.sop_class_uid) + _uid(_INSTANCE, listed.sop_instance_uid)
+        series = studies.setdefault(listed.study_instance_uid, {})
+        series.setdefault(listed.series_instance_uid, []).append(prepared.item(named))
+    return prepared.raw_sequence(
+        _EVIDENCE, [_study_bytes(study, series) for study, series in studies.items()]
+    )
+
+
+def _study_bytes(study: str, series: Mapping[str, list[bytes]]) -> bytes:
+    inner = [
+        prepared.item(prepared.sequence(_REFERENCES, instances) + _uid(_SERIES, uid))
+        for uid, instances in series.items()
+    ]
+    return prepared.item(prepared.sequence(_OF_SERIES, inner) + _uid(_STUDY, study))
+
+
+def _uid(tag: BaseTag, uid: str) -> bytes:
+    return prepared.element(tag, "UI", uid.encode("ascii"))
 
 
 def _study_item(study: str, series: Mapping[str, list[Dataset]]) -> Dataset:

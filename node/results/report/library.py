@@ -13,6 +13,7 @@ import highdicom as hd
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence as Items
+from pydicom.tag import Tag
 from pydicom.uid import (
     ParametricMapStorage,
     SecondaryCaptureImageStorage,
@@ -21,7 +22,7 @@ from pydicom.uid import (
 
 from analyzers.codes import LEFT, MILLIMETER, PRIVATE_SCHEME, RIGHT
 from analyzers.contract import Code
-from node.results import uids
+from node.results import prepared, uids
 from node.results.modules import copied, planes, provenance, sites
 from node.results.modules.source import HierarchicalReference
 from node.series.source import Source
@@ -64,6 +65,8 @@ MODALITIES: Mapping[str, Code] = {
 _SIDES = {"L": LEFT, "R": RIGHT, "B": Code("51440002", "SCT", "Right and left")}
 _MADE_BY_OTHERS = frozenset({str(ParametricMapStorage), str(SecondaryCaptureImageStorage)})
 _OBJECTS = {str(SpatialRegistrationStorage): REGISTRATION}
+_CONTENT = Tag("ContentSequence")
+_CLASS, _INSTANCE = "ReferencedSOPClassUID", "ReferencedSOPInstanceUID"
 _CONTEXT = hd.sr.RelationshipTypeValues.HAS_ACQ_CONTEXT
 _CONTAINS = hd.sr.RelationshipTypeValues.CONTAINS
 
@@ -79,7 +82,9 @@ def add_images(
     groups = [_of_source(one) for one in sources if _images(one)]
     groups += [_of_made(series, sources) for series in _by_series(made)]
     if groups:
-        document.ContentSequence.append(_container(LIBRARY, groups))
+        container = _container(LIBRARY, groups)
+        prepared.keep_ready(container)
+        document.ContentSequence.append(container)
 
 
 def other_objects(made: Iterable[HierarchicalReference]) -> list[hd.sr.ContentItem]:
@@ -96,23 +101,19 @@ def other_objects(made: Iterable[HierarchicalReference]) -> list[hd.sr.ContentIt
 
 
 def _of_source(source: Source) -> hd.sr.ContainerContentItem:
-    references = [planes.instance_reference(header) for header in _images(source)]
-    entries = [_entry(SOURCE_IMAGE, reference) for reference in references]
-    return _container(GROUP, [*_descriptors(source), *entries])
+    uids_of = [(str(one.SOPClassUID), str(one.SOPInstanceUID)) for one in _images(source)]
+    return _group(_descriptors(source), SOURCE_IMAGE, uids_of)
 
 
 def _of_made(
     series: Sequence[HierarchicalReference], sources: Sequence[Source]
 ) -> hd.sr.ContainerContentItem:
     first = series[0]
-    entries = []
-    for made in series:
-        reference = Dataset()
-        reference.ReferencedSOPClassUID = made.sop_class_uid
-        reference.ReferencedSOPInstanceUID = made.sop_instance_uid
-        entries.append(_entry(DERIVED_IMAGE, reference))
     modality = _code(MODALITY, _modality_of(first, sources))
-    return _container(GROUP, [modality, _uid(SERIES_UID, first.series_instance_uid), *entries])
+    shared = [modality, _uid(SERIES_UID, first.series_instance_uid)]
+    return _group(
+        shared, DERIVED_IMAGE, [(made.sop_class_uid, made.sop_instance_uid) for made in series]
+    )
 
 
 def _modality_of(made: HierarchicalReference, sources: Sequence[Source]) -> Code:
@@ -191,11 +192,34 @@ def _container(name: Code, items: Iterable[Dataset]) -> hd.sr.ContainerContentIt
     return container
 
 
-def _entry(name: Code, reference: Dataset) -> Dataset:
+def _group(
+    shared: Iterable[hd.sr.ContentItem], name: Code, images: Iterable[tuple[str, str]]
+) -> hd.sr.ContainerContentItem:
+    """What a series shares, and its images (SOP class, SOP instance); of ASCII alone, as bytes."""
+    described = list(shared)
+    if not all(str(one).isascii() for one in described):
+        return _container(GROUP, [*described, *(_entry(name, *one) for one in images)])
+    pattern = prepared.Pattern(_entry(name, "", ""), frozenset({_CLASS, _INSTANCE}))
+    entries = (
+        pattern.fill({_CLASS: sop_class_uid.encode(), _INSTANCE: sop_instance_uid.encode()})
+        for sop_class_uid, sop_instance_uid in images
+    )
+    group = _container(GROUP, ())
+    group[_CONTENT] = prepared.raw_sequence(
+        _CONTENT, map(prepared.item, [*map(prepared.encoded, described), *entries])
+    )
+    prepared.keep_ready(group)
+    return group
+
+
+def _entry(name: Code, sop_class_uid: str, sop_instance_uid: str) -> Dataset:
     """An image without descriptors of its own (TID 1601).
 
     Not one of highdicom's, which know no private SOP class.
     """
+    reference = Dataset()
+    reference.ReferencedSOPClassUID = sop_class_uid
+    reference.ReferencedSOPInstanceUID = sop_instance_uid
     item = Dataset()
     item.RelationshipType = _CONTAINS.value
     item.ValueType = "IMAGE"

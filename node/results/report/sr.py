@@ -14,7 +14,7 @@ import highdicom as hd
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Code, Findings, Statement
-from node.results import uids
+from node.results import prepared, uids
 from node.results.modules import provenance
 from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.report import (
@@ -138,6 +138,7 @@ def build(
     document = _document(source, provenance_, report, objects, form=form)
     library.add_images(document, (source, *made.cited), made.images)
     document.CompletionFlag = "COMPLETE"
+    prepared.keep_ready(document)
     return document
 
 
@@ -159,6 +160,7 @@ def build_notice(
     document = _document(source, provenance_, report, [], role)
     library.add_images(document, (source,))
     document.CompletionFlag = "PARTIAL" if verdict is NoticeReason.FAILED else "COMPLETE"
+    prepared.keep_ready(document)
     return document
 
 
@@ -184,10 +186,10 @@ def _document(
         is_verified=False,
         series_description=_title(provenance_),
     )
-    document.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(listed)
     if provenance_.predecessor is not None:
         document.PredecessorDocumentsSequence = evidence.hierarchy([provenance_.predecessor])
     provenance.stamp(document, source, provenance_)
+    document["CurrentRequestedProcedureEvidenceSequence"] = evidence.ready(listed)
     return document
 
 

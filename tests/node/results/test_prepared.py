@@ -9,13 +9,16 @@ from collections.abc import Callable
 import numpy as np
 import pydicom
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
-from analyzers.contract import Segment, Segmentation
+from analyzers.contract import Findings, Segment, Segmentation
 from node.results import prepared
 from node.results.modules import planes
+from node.results.modules.source import HierarchicalReference
 from node.results.objects import seg
 from node.results.presence import present_segments
+from node.results.report import evidence, sr
 from node.series.source import Source
 from tests.node.results import sources
 from tests.node.results.sources import FIRST, PROVENANCE, ct_source, enhanced_source, lungs, single
@@ -148,3 +151,52 @@ def test_sequences_that_are_bytes_already_are_written_without_being_read() -> No
     in_bytes(made)
     for keyword in ("SourceImageSequence", "ReferencedSeriesSequence"):
         assert made.get_item(keyword).is_raw
+
+
+# --- reports --------------------------------------------------------------------------------------
+
+
+def read_and_written(content: bytes) -> bytes:
+    """What pydicom writes of what it has read, element by element."""
+    read = pydicom.dcmread(io.BytesIO(content))
+    for _ in read.iterall():
+        pass
+    read.set_original_encoding(None, None)
+    return in_bytes(read)
+
+
+REGION = "AnatomicRegionSequence"
+
+
+@pytest.mark.parametrize("meaning", ["Head", "Schädel"])
+@pytest.mark.parametrize("make", [ct_source, enhanced_source, radiograph])
+def test_a_report_is_what_pydicom_writes_of_it(make: Callable[[], Source], meaning: str) -> None:
+    source = make()
+    for header in source.headers:
+        header.SpecificCharacterSet = "ISO_IR 192"
+        header[REGION] = DataElement(REGION, "SQ", [region(meaning)])
+    report = sr.build(source, Findings(()), sr.Made(), PROVENANCE)
+    written = in_bytes(report)
+    assert meaning.encode() in written
+    assert read_and_written(written) == written
+    kept = report.get_item("CurrentRequestedProcedureEvidenceSequence")
+    assert isinstance(kept, prepared.ReadyElement)
+
+
+def region(meaning: str) -> Dataset:
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = "69536005", "SCT", meaning
+    return code
+
+
+def test_evidence_in_bytes_is_what_pydicom_writes() -> None:
+    listed = [
+        HierarchicalReference(f"1.2.{n % 2}", f"1.2.{n % 2}.{n % 3}", "1.2.840.1", f"1.2.3.{10**n}")
+        for n in range(9)
+    ]
+    by_pydicom = Dataset()
+    by_pydicom.CurrentRequestedProcedureEvidenceSequence = evidence.hierarchy(listed)
+    ready = evidence.ready(listed)
+    assert prepared.header(ready.tag, "SQ", ready.length) + ready.value == prepared.encoded(
+        by_pydicom
+    )
