@@ -7,6 +7,7 @@ a kill meets nobody else. A worker that a job has spoilt is replaced before the 
 from __future__ import annotations
 
 import atexit
+import errno
 import queue
 import threading
 import traceback
@@ -249,7 +250,12 @@ class _Slot:
             self._born = made
         # The first is there when the mould is, after seconds: a stop does not wait for it.
         threading.Thread(target=self._make, args=(made,), daemon=True).start()
-        born = made.get()
+        try:
+            born = made.get(timeout=LOADING_TIME_S)
+        except queue.Empty:
+            self._born = queue.SimpleQueue()
+            reason = f"no worker process was there after {LOADING_TIME_S:g} s"
+            raise OSError(errno.ETIMEDOUT, reason) from None
         if born is None:
             raise Died("the node is stopping")
         if isinstance(born, Exception):
@@ -263,7 +269,7 @@ class _Slot:
         except Exception as error:  # noqa: BLE001  raised where it is waited for
             made = error
         with self._changing:
-            if not self._stopped:
+            if self._born is born and not self._stopped:  # it is waited for
                 if isinstance(made, Worker):
                     self._worker = made
                 born.put(made)

@@ -72,7 +72,7 @@ def test_receiver_processes_report_over_the_association_that_asked(
         assert event_type == 1
         assert len(report.ReferencedSOPSequence) == len(images)
         node.wait(lambda state: [one.instances for one in state.studies] == [len(images)])
-        assert node.get("/health").status_code == 200, node.get("/health").text
+        until(lambda: node.get("/health").is_success, told=lambda: node.get("/health").text)
         assert node.stop() == 0
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from node.work import processes
+from node.work import local, processes
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.local import LocalExecutor
 from tests.node.work.conftest import WAIT_S, numbers, ticket
@@ -148,6 +149,29 @@ def test_workers_that_are_stopped_while_they_load_are_not_called_silent(plugins:
         until(lambda: proof.running())
         one.stop()
         proof.result(timeout=WAIT_S)
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_that_never_comes_is_waited_for_no_longer_than_loading_may_take(
+    plugins: None, tmp_path: Path, phantom_paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    class Never(local.Worker):
+        def __init__(self) -> None:
+            over.wait()
+            raise OSError
+
+    monkeypatch.setattr(local, "Worker", Never)
+    monkeypatch.setattr(local, "LOADING_TIME_S", 0.1)
+    one = LocalExecutor(slots=1, device="cpu")
+    try:
+        met = run(one, ticket("counting", tmp_path, phantom_paths))
+        assert met.transient
+        assert met.reason.endswith("no worker process was there after 0.1 s")
+    finally:
+        over.set()
+        one.stop()
 
 
 def worker_pid(executor: LocalExecutor, folder: Path, images: list[Path]) -> int:
