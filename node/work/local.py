@@ -138,16 +138,17 @@ class _Slot:
         return None if ticket is None or reached is None else (ticket.job_id, reached)
 
     def answers(self, within_s: float) -> bool:
-        """Whether the worker does something in time. One that loads or just took a job is busy.
-
-        Of one that is stopped meanwhile nobody wants to know.
+        """Whether the worker does something in time. One that loads or just took a job is busy; how
+        long it may load is limited elsewhere. Of one that is stopped nobody wants to know.
         """
+        if self._is_loading:
+            return True
         done: Future[bool] = Future()
         self._requests.put(lambda: done.set_result(self._has_answered()))
         try:
             return done.result(timeout=within_s) or self._stopped
         except FutureTimeout:
-            return self.ticket is not None or self._is_loading or self._stopped
+            return self.ticket is not None or self._stopped
 
     def stop(self) -> None:
         with self._changing:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import socket
+import tempfile
 import threading
 import time
 from collections import deque
@@ -50,6 +52,9 @@ def _watch(event, arguments, folder=os.environ["WATCHED_FOLDER"], report=os.envi
 sys.addaudithook(_watch)
 """
 """Loaded by the node's interpreter at its start: writes down what is written elsewhere."""
+
+MOULD = re.compile(rf"(open|os\.mkdir) {tempfile.gettempdir()}/(pymp-)?[a-z0-9_]{{8}}")
+"""The folder of the socket over which workers are made, and whether one can be made at all."""
 
 
 @dataclass
@@ -189,7 +194,8 @@ def run(folder: Path, wanted: int, every_s: float = 5.0) -> tuple[Tally, Node]:
             thread.join()
         assert node.process is not None and node.process.poll() is None, "the node has ended"
         assert node.get("/health").status_code == 200, node.get("/health").text
-        elsewhere = report.read_text().splitlines() if report.exists() else []
+        written = report.read_text().splitlines() if report.exists() else []
+        elsewhere = [line for line in written if not MOULD.fullmatch(line)]
         tally.faults += [f"written elsewhere: {line}" for line in sorted(set(elsewhere))]
     finally:
         node.kill()

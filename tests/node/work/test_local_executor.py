@@ -142,12 +142,21 @@ def test_idle_workers_prove_themselves(executor: LocalExecutor) -> None:
 
 
 @pytest.mark.timeout(150)
-def test_workers_that_are_stopped_while_they_load_are_not_called_silent(plugins: None) -> None:
+def test_workers_that_load_are_busy_and_those_that_are_stopped_are_not_called_silent(
+    plugins: None, tmp_path: Path, phantom_paths: list[Path]
+) -> None:
     one = LocalExecutor(slots=1, device="cpu", warm=("counting",))
+    one.prove()
+    assert run(one, ticket("counting", tmp_path, phantom_paths)).verdict is Verdict.DONE
+    (slot,) = one._slots
+    go_on = threading.Event()
+    slot._requests.put(lambda: go_on.wait() and None)
     with ThreadPoolExecutor(1) as thread:
         proof = thread.submit(one.prove)
-        until(lambda: proof.running())
-        one.stop()
+        until(lambda: not slot._requests.empty())
+        threading.Thread(target=one.stop).start()
+        until(lambda: slot._stopped)
+        go_on.set()
         proof.result(timeout=WAIT_S)
 
 
