@@ -26,6 +26,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,7 @@ def dcmqi(source: Source, item: Segmentation, case: Case, out: Path) -> Callable
     image.SetDirection(directions[:, ::-1].ravel().tolist())
     SimpleITK.WriteImage(image, str(out / "labels.nrrd"), useCompression=False)
     (out / "meta.json").write_text(json.dumps(_metadata(item)))
-    command = [str(Path(sys.executable).parent / "itkimage2segimage")]
+    command = [str(files("dcmqi") / "bin" / "itkimage2segimage")]  # not by way of Python
     command += ["--inputImageList", str(out / "labels.nrrd"), "--outputDICOM", str(out / "q.dcm")]
     command += ["--inputDICOMDirectory", str(out.parent / "images")]
     command += ["--inputMetadata", str(out / "meta.json")]

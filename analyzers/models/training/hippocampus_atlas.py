@@ -21,6 +21,7 @@ from analyzers.models.hippocampus_atlas import (
     LEAST_CORRELATION,
     NAME,
     Atlas,
+    Likeness,
     Side,
     cautions,
     detail_of,
@@ -152,17 +153,20 @@ def table(cases: Sequence[Case], atlas: Atlas) -> list[str]:
 
 
 def _row(way: str, images: Sequence[Image], atlas: Atlas) -> str:
-    refused = right = 0
-    for image in images:
-        found = likeness(image, atlas)
-        try:
-            require_hippocampus(found)
-        except NotApplicable:
-            refused += 1
-        else:
-            right += found.side is Side.RIGHT
-    said = _share(refused, len(images))
-    return f"| {way} | {said} | {right} of {len(images) - refused} |"
+    taken = [found for image in images if (found := _taken(image, atlas))]
+    right = sum(found.side is Side.RIGHT for found in taken)
+    said = _share(len(images) - len(taken), len(images))
+    return f"| {way} | {said} | {right} of {len(taken)} |"
+
+
+def _taken(image: Image, atlas: Atlas) -> Likeness | None:
+    """How it is like a hippocampus; None where it is refused."""
+    found = likeness(image, atlas)
+    try:
+        require_hippocampus(found)
+    except NotApplicable:
+        return None
+    return found
 
 
 def doubts(cases: Sequence[Case], atlas: Atlas) -> list[str]:
@@ -173,17 +177,11 @@ def doubts(cases: Sequence[Case], atlas: Atlas) -> list[str]:
 
 
 def _doubted(way: str, images: Sequence[Image], atlas: Atlas) -> str:
-    refused = doubted = 0
-    for image in images:
-        found = likeness(image, atlas)
-        try:
-            require_hippocampus(found)
-        except NotApplicable:
-            refused += 1
-        else:
-            doubted += bool(cautions(image, atlas, found.upright))
-    silent = len(images) - refused - doubted
-    return f"| {way} | {refused} | {doubted} | {_share(silent, len(images))} |"
+    met = [(image, _taken(image, atlas)) for image in images]
+    taken = [(image, found) for image, found in met if found]
+    doubted = sum(bool(cautions(image, atlas, found.upright)) for image, found in taken)
+    silent = _share(len(taken) - doubted, len(images))
+    return f"| {way} | {len(images) - len(taken)} | {doubted} | {silent} |"
 
 
 def _share(count: int, of: int) -> str:
