@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -113,6 +115,38 @@ def test_a_job_whose_worker_ended_with_the_mould_may_be_tried_again(
     until(lambda: not Path(f"/proc/{pid}").exists())
     again = run(executor, ticket("counting", tmp_path, phantom_paths))
     assert again.verdict is Verdict.DONE
+
+
+BUSY = """
+import sys, time
+from pathlib import Path
+from node.work.worker import Worker
+
+def sleeps(began):
+    Path(sys.argv[1]).touch()
+    time.sleep(600)
+
+if __name__ == "__main__":
+    worker = Worker()
+    print(worker.pid, worker._mould, flush=True)
+    worker._connection.send((sleeps, ()))
+    time.sleep(600)
+"""
+"""A node of which only the worker is there; it works on what does not end."""
+
+
+@pytest.mark.timeout(150)
+def test_a_worker_amid_a_task_ends_with_a_node_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(BUSY)
+    began = tmp_path / "began"
+    command = [sys.executable, str(tmp_path / "busy.py"), str(began)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as node:
+        assert node.stdout is not None
+        started = [int(word) for word in node.stdout.readline().split()]
+        until(began.exists)
+        assert all(processes.parent(one) for one in started)
+        node.kill()
+    until(lambda: not any(processes.parent(one) for one in started))
 
 
 @pytest.mark.timeout(150)
