@@ -134,9 +134,10 @@ def _files() -> frozenset[int]:
 
 
 def _is_file(descriptor: int) -> bool:
-    if not _is_open(descriptor):  # the one that read the folder
+    found = _status(descriptor)
+    if found is None:  # the one that read the folder, or another thread has closed it since
         return False
-    mode = os.fstat(descriptor).st_mode
+    mode = found.st_mode
     return stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
 
 
@@ -215,16 +216,16 @@ def _restore_niceness(wanted: int) -> None:
 
 def _streams() -> tuple[tuple[int, int], ...]:
     """Which files standard output and error are."""
-    found = [os.fstat(descriptor) for descriptor in (1, 2) if _is_open(descriptor)]
-    return tuple((one.st_dev, one.st_ino) for one in found)
+    found = [_status(descriptor) for descriptor in (1, 2)]
+    return tuple((one.st_dev, one.st_ino) for one in found if one is not None)
 
 
-def _is_open(descriptor: int) -> bool:
+def _status(descriptor: int) -> os.stat_result | None:
+    """Asked once: other threads may close it between two questions."""
     try:
-        os.fstat(descriptor)
+        return os.fstat(descriptor)
     except OSError:
-        return False
-    return True
+        return None
 
 
 def _cannot(_: object) -> None:

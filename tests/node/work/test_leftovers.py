@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from structlog.testing import capture_logs
 
-from analyzers import registry
+from analyzers import leftovers, registry
 from node.work.executor import Verdict
 from node.work.output import KEPT_BYTES
 from tests.node.work.conftest import Run, numbers
@@ -141,3 +142,21 @@ def test_what_a_library_is_told_by_the_environment_when_it_is_loaded_stays(run: 
     for _ in range(2):
         ended = run("imported")
         assert (ended.verdict, ended.left, ended.results.remarks) == (Verdict.DONE, (), ("1",))
+
+
+def test_a_file_that_another_thread_closes_while_they_are_counted_is_not_stumbled_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    others = (tmp_path / "others").open("w")
+    fstat = os.fstat
+
+    def closed_once_seen(descriptor: int) -> os.stat_result:
+        found = fstat(descriptor)
+        if not others.closed and descriptor == others.fileno():
+            others.close()
+        return found
+
+    monkeypatch.setattr(os, "fstat", closed_once_seen)
+    then = leftovers.before()
+    assert others.closed, "it was seen"
+    assert not leftovers.cleared(then)
