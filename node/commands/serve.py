@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
-from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -75,22 +75,25 @@ def _show_code(node: Node, page: str) -> None:
 class Signals:
     """SIGTERM and SIGINT: the first ends the wait, the second the process.
 
-    A handler runs amid whatever the main thread does, its wait too: who sets an Event there that
-    the thread is about to wait for waits for its lock, for ever. This queue takes none in ``put``.
+    The interpreter writes a byte the moment one comes, and that is waited for. A wait for a lock or
+    a queue is only interrupted: a signal in the moment before it would be noted, and the wait go on
+    until the next. A handler sets no Event either, for it runs amid whatever the main thread does.
     """
 
     def __init__(self) -> None:
-        self._told: SimpleQueue[int] = SimpleQueue()
         self._is_told = False
+        self._heard, told = os.pipe()
+        os.set_blocking(told, False)
+        signal.set_wakeup_fd(told, warn_on_full_buffer=False)
         signal.signal(signal.SIGTERM, self._tell)
         signal.signal(signal.SIGINT, self._tell)
 
     def wait(self) -> None:
         """Until the first has come."""
-        self._told.get()
+        while not self._is_told:
+            os.read(self._heard, 1)
 
     def _tell(self, number: int, frame: FrameType | None) -> None:
         if self._is_told:
             sys.exit(1)
         self._is_told = True
-        self._told.put(number)

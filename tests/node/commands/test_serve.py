@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 import threading
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from node.commands.serve import Signals
+from tests.waiting import until
 
 EVENTS = 12
 """More than a wait has before it blocks."""
@@ -19,7 +21,9 @@ EVENTS = 12
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
     kept = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    waking = signal.set_wakeup_fd(-1)
     yield
+    signal.set_wakeup_fd(waking)
     for number, handler in kept.items():
         signal.signal(number, handler)
 
@@ -62,6 +66,22 @@ def test_a_signal_amid_the_wait_ends_it(nth: int) -> None:
     signals = Signals()
     with signalled_at(nth):
         signals.wait()
+
+
+@pytest.mark.timeout(30)
+def test_a_signal_that_interrupts_no_call_ends_the_wait() -> None:
+    """As one does that comes after the interpreter looked for signals and before it waits."""
+    signals = Signals()
+    mine = threading.main_thread().ident or 0
+
+    def note_signal() -> None:
+        until(lambda: sys._current_frames()[mine].f_code is Signals.wait.__code__)
+        _thread.interrupt_main(signal.SIGTERM)
+
+    other = threading.Thread(target=note_signal)
+    other.start()
+    signals.wait()
+    other.join()
 
 
 def test_one_that_came_before_the_wait_ends_it_too() -> None:
