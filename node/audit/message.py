@@ -1,6 +1,7 @@
 """An event as the XML of PS3.15 A.5.1, filled as A.5.3 says: one message a study.
 
-Values are anything that others sent: what XML cannot hold is replaced, what is long is cut.
+Values are anything that others sent: what XML cannot hold is replaced, what is long is cut, and
+what would break or reorder the line that shows it is written as a reference.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from ipaddress import ip_address
 from xml.etree.ElementTree import Element, SubElement, tostring
+from xml.sax.saxutils import escape
 
 from node.audit import codes
 from node.audit.codes import Code
@@ -19,9 +21,15 @@ from node.audit.events import Actor, Outcome, Subject
 
 _LONGEST = 1024
 """Characters of one value."""
+_LONGEST_WRITTEN = 2048
+"""Bytes of one as it stands in the message: with all of them a message still fits a datagram of UDP
+(RFC 5426 3.2), or a text made up of quotation marks would hold up the trail."""
 _LONGEST_QUERY = 8192
 """Bytes of a query."""
 _MOST_CLASSES = 100
+_UNSEEN = re.compile("[\t\n\r\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+"""Breaks of lines, control characters (ECMA-48), marks of direction (Unicode UAX 9)."""
+_QUOTED = {'"': "&quot;"}
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -79,7 +87,11 @@ def xml(told: Told, at: datetime, source: Source) -> str:
     root.extend(_participant(part) for part in told.parts)
     root.append(_source(source))
     root.extend(_thing(thing) for thing in told.things)
-    return tostring(root, encoding="unicode").replace("\n", " ").replace("\r", " ")
+    return _visible(tostring(root, encoding="unicode"))
+
+
+def _visible(text: str) -> str:
+    return _UNSEEN.sub(lambda one: f"&#{ord(one[0])};", text)
 
 
 def _identification(told: Told, at: datetime) -> Element:
@@ -176,7 +188,10 @@ def _base64(value: bytes) -> str:
 
 def _plain(text: str) -> str:
     """What XML can hold of a text, and no more than is sensible."""
-    return _NO_XML.sub("\ufffd", text)[:_LONGEST]
+    plain = _NO_XML.sub("\ufffd", text)[:_LONGEST]
+    while len(_visible(escape(plain, _QUOTED)).encode()) > _LONGEST_WRITTEN:
+        plain = plain[: len(plain) * 3 // 4]
+    return plain
 
 
 # --- things that many events are about ------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 
 from node.observe.log_handlers import Console, LogFile
+from node.observe.one_line import as_json, in_words
 from node.observe.redaction import redact
 from node.observe.redaction import study_digest as study_digest
 
@@ -67,21 +68,22 @@ def _console() -> Console:
     renderer = structlog.dev.ConsoleRenderer(
         colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
     )
-    console.setFormatter(_formatter(renderer))
+    console.setFormatter(_formatter(in_words, renderer))
     return console
 
 
 def _file(path: Path, max_bytes: int, kept_files: int) -> LogFile:
     path.parent.mkdir(parents=True, exist_ok=True)
     file = LogFile(path, maxBytes=max_bytes, backupCount=kept_files, encoding="utf-8")
-    file.setFormatter(_formatter(structlog.processors.JSONRenderer(ensure_ascii=False)))
+    file.setFormatter(_formatter(structlog.processors.JSONRenderer(as_json)))
     return file
 
 
-def _formatter(renderer: Any) -> logging.Formatter:
+def _formatter(*steps: Any) -> logging.Formatter:
+    """``steps``: processors, of which the last one renders."""
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=_SHARED,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *steps],
     )
 
 

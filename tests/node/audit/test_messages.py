@@ -5,16 +5,30 @@ from __future__ import annotations
 import shutil
 import subprocess
 from base64 import b64decode
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
 from node.audit import message, telling
-from node.audit.events import Accessed, Actor, AuditEvent, Query, Subject
+from node.audit.events import (
+    Accessed,
+    Actor,
+    AuditEvent,
+    Login,
+    OfClass,
+    Outcome,
+    Query,
+    Refused,
+    Right,
+    Subject,
+)
 from node.audit.journal import decoded, encoded
 from node.audit.message import Source
+from tests.hostile import FORGED, HOSTILE, found_in
 from tests.node.audit.conftest import EVERY, NODE, PERSON, SCHEMA
 
 AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -69,6 +83,23 @@ def test_a_message_is_one_line_and_holds_what_xml_can_hold() -> None:
     assert (patient.findtext("ParticipantObjectName") or "").startswith("<script>")
 
 
+def test_breaks_and_marks_are_references_which_give_the_text_back() -> None:
+    subject = Subject(HOSTILE, HOSTILE, HOSTILE, HOSTILE)
+    actor = Actor(HOSTILE, HOSTILE, is_ae=True)
+    for event in (
+        Accessed(actor, (subject,), HOSTILE),
+        Login(actor, Outcome.SERIOUS_FAILURE, HOSTILE),
+        Query(actor, HOSTILE, HOSTILE.encode(), HOSTILE),
+        Refused(actor, HOSTILE, HOSTILE, is_node=True),
+    ):
+        (text,) = messages(event)
+        assert found_in(text) == []
+        assert len(text.splitlines()) == 1
+        user = fromstring(text).find("ActiveParticipant[@UserIsRequestor='true']")
+        assert user is not None
+        assert user.get("UserID", "").startswith(f"\n{FORGED}\n")
+
+
 def test_each_study_has_a_message_with_its_patient() -> None:
     both = Accessed(PERSON, (Subject("1.2", "p1", "A"), Subject("1.3", "p2", "B")), "page")
     told = [fromstring(text) for text in messages(both)]
@@ -101,3 +132,36 @@ def test_what_is_very_long_is_cut() -> None:
     long = Subject("1.2.3", "p" * 100_000, "n" * 100_000)
     assert len(messages(Accessed(PERSON, (long,)))[0]) < 10_000
     assert len(messages(Query(PERSON, "/studies", b"q" * 100_000))[0]) < 20_000
+
+
+DATAGRAM_BYTES = 65_507 - 200
+"""Of UDP over IPv4, less the head of syslog."""
+
+
+@pytest.mark.parametrize("one", ["\u2028", '"', "a", "\U0001f600"])
+def test_the_longest_message_fits_a_datagram(one: str) -> None:
+    for event in EVERY:
+        longest = replace(
+            event, **{of.name: _long(getattr(event, of.name), one * 20_000) for of in fields(event)}
+        )
+        for text in messages(longest):
+            assert len(text.encode()) < DATAGRAM_BYTES, type(event)
+
+
+def _long(value: object, text: str) -> Any:
+    """The same with this in the place of every text."""
+    match value:
+        case Right():
+            return value
+        case str():
+            return text
+        case bytes():
+            return text.encode()
+        case Actor():
+            return Actor(text, text, value.is_person, is_ae=True)
+        case Subject():
+            classes = (OfClass("1" * 64, 10**6),) * 200
+            return Subject("1" * 64, text, text, text, classes)
+        case tuple():
+            return tuple(_long(each, text) for each in value)
+    return value

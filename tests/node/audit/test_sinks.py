@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from node.audit import message, telling
+from node.audit.events import Actor, Login, Outcome
 from node.audit.handing_over import HandingOver, begin
 from node.audit.journal import Journal
+from node.audit.message import Source
 from node.audit.sinks import syslog
 from node.audit.sinks.file import FileSink
 from node.audit.sinks.port import RepositoryAway
@@ -30,6 +33,7 @@ from storage.database import Database
 from storage.records import Topic
 from tests.certificates import Authority, authority
 from tests.clocks import Clock
+from tests.hostile import HOSTILE, found_in
 from tests.node.audit.conftest import EVERY
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -187,6 +191,26 @@ def test_messages_have_their_length_in_bytes_before_them(sink: TlsSink, receiver
     batch = kept(1, 2, text="<A n='ü'/>")
     sink.send(batch)
     assert receiver.messages == [syslog.line(one, "n") for one in batch]
+
+
+def test_no_text_of_others_is_taken_for_another_message(
+    sink: TlsSink, receiver: Receiver, tmp_path: Path
+) -> None:
+    file = FileSink(tmp_path / "audit.log", 10**6, own_host="n")
+    login = Login(Actor(HOSTILE, HOSTILE), Outcome.SERIOUS_FAILURE, HOSTILE)
+    (said,) = telling.lines(login, Actor(HOSTILE))
+    batch = kept(1, 2, 3, text=message.xml(said.told, AT, Source(HOSTILE)))
+    sink.send(batch)
+    file.send(batch)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 0))
+        UdpSink("u", "127.0.0.1", listening.getsockname()[1], "n").send(batch)
+        datagrams = [listening.recv(65536) for _ in batch]
+    assert receiver.messages == datagrams == [syslog.line(one, "n") for one in batch]
+    written = file.path.read_text("utf-8")
+    assert found_in(written) == []
+    assert len(written.splitlines()) == len(batch)
+    assert numbers(file.path) == ["1", "2", "3"]
 
 
 def test_what_was_cut_off_has_not_arrived(sink: TlsSink, receiver: Receiver) -> None:

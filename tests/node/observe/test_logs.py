@@ -15,6 +15,7 @@ import pytest
 import structlog
 
 from node.observe import logs
+from tests.hostile import HOSTILE, found_in
 
 
 @pytest.fixture(autouse=True)
@@ -110,3 +111,31 @@ def test_the_file_is_rotated_and_old_ones_go(tmp_path: Path) -> None:
     assert names == ["wetread.log", "wetread.log.1", "wetread.log.2"]
     assert max(path.stat().st_size for path in tmp_path.iterdir()) <= 2000
     assert _lines(tmp_path)[-1]["number"] == 99
+
+
+def test_no_text_of_others_becomes_a_line_or_moves_the_cursor(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.configure(tmp_path)
+    structlog.get_logger("node").warning("refused", calling_ae=HOSTILE, of={"a": [HOSTILE]})
+    structlog.get_logger("node").warning(HOSTILE)
+    logging.getLogger("pynetdicom.acse").warning("no %s", HOSTILE)
+    try:
+        raise ValueError(HOSTILE)
+    except ValueError:
+        structlog.get_logger("node").exception("failed")
+    console = capsys.readouterr().err
+    assert found_in(console) == []
+    assert [one for one in console.split("\n") if one.startswith("2")] == [
+        one for one in console.split("\n") if one and not one.startswith(" ")
+    ]
+    written = (tmp_path / "wetread.log").read_text("utf-8")
+    assert found_in(written) == []
+    refused, said, of_library, failed = _lines(tmp_path)
+    assert (refused["calling_ae"], refused["of"]["a"], said["event"]) == (
+        HOSTILE,
+        [HOSTILE],
+        HOSTILE,
+    )
+    assert of_library["event"] == f"no {HOSTILE}"
+    assert HOSTILE in failed["exception"]
