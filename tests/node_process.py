@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import httpx
 from storage import events, index, ledger, outbox
 from storage.database import open_database
 from storage.records import Delivery, DeliveryState, Event, Job, JobState, StudyRow
-from tests import new_databases
+from tests import forked, new_databases
 from tests.peers import free_port
 from tests.waiting import until
 
@@ -38,13 +37,15 @@ class Node:
     """URL; empty for the SQLite file in ``var``."""
     dimse: str = ""
     """Further lines of its ``[dimse]`` table."""
+    is_alone: bool = False
+    """Begun by the interpreter, and not as a copy: see ``tests.forked``."""
     port: int = field(default_factory=free_port)
     http_port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.config = self.folder / "config.toml"
-        self.process: subprocess.Popen[str] | None = None
+        self.process: subprocess.Popen[str] | forked.Process | None = None
         self.config.write_text(
             f"[dimse]\nport = {self.port}\n{self.dimse}\n[http]\nport = {self.http_port}\n"
             f"[completion]\nquiet_period_s = {self.quiet_period_s}\n"
@@ -59,14 +60,13 @@ class Node:
     def start(self, plugins: bool = False) -> Node:
         path = os.pathsep.join([str(PLUGINS)] if plugins else [])
         self._lay_database()
+        arguments = ["serve", "--config", str(self.config)]
+        environment = {
+            **os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **self.environment,
+        }  # fmt: skip
+        begin = forked.start_alone if self.is_alone else forked.start
         with (self.folder / "stderr.log").open("a") as errors:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "node", "serve", "--config", str(self.config)],
-                stdout=subprocess.PIPE,
-                stderr=errors,
-                text=True,
-                env={**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", **self.environment},
-            )
+            self.process = begin(arguments, environment, stderr=errors.fileno())
         assert self.process.stdout is not None
         for line in self.process.stdout:
             if re.search(r"receives on \S+:\d+, status page https?://", line):

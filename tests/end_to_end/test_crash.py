@@ -164,7 +164,7 @@ def check_pacs(pacs: Orthanc, number_of_studies: int) -> None:
 def crash_run(tmp_path: Path, pacs: Orthanc, kills: int, slices: int, modalities: int) -> int:
     """One study for each modality; gives how many kills met the node at work."""
     text = destination(pacs.port) + rule("lung_segmentation")
-    node = Node(tmp_path / "node", text, quiet_period_s=QUIET_S)
+    node = Node(tmp_path / "node", text, quiet_period_s=QUIET_S, is_alone=True)
     files = studies(tmp_path / "studies", modalities, slices)
     node.start()
     enough = threading.Event()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from pysqlite3 import dbapi2 as sqlite
 from node.dimse.scu.folder import send_folder
 from node.dimse.scu.sender import Peer
 from storage.records import Delivery, DeliveryState, JobState
-from tests.node_process import Node, destination, rule, running_node
+from tests import forked
+from tests.node_process import PLUGINS, Node, destination, rule, running_node
 from tests.peers import FakePacs, free_port, running_pacs
 from tests.postgres import Postgres
 
@@ -41,15 +41,8 @@ def ended(deliveries: Sequence[Delivery]) -> set[DeliveryState]:
 
 
 def command(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "node", *arguments, "--config", str(node.config)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env={"PYTHONPATH": str(Path(__file__).parents[1] / "plugins"), "PATH": "/usr/bin:/bin"},
-        cwd=Path(__file__).parents[2],
-    )
+    environment = {"PYTHONPATH": str(PLUGINS), "PATH": "/usr/bin:/bin"}
+    return forked.run([*arguments, "--config", str(node.config)], environment)
 
 
 @pytest.mark.timeout(300)

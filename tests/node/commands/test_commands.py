@@ -19,6 +19,7 @@ from storage import index
 from storage.database import open_database
 from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
+from tests import forked
 from tests.certificates import authority
 from tests.node.delivery.web_pacs import Fault, running_web_pacs
 from tests.peers import free_port, running_pacs
@@ -27,15 +28,8 @@ REPOSITORY = Path(__file__).parents[3]
 
 
 def wetread(*arguments: object, expect: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "node", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=100,
-        check=False,
-        cwd=REPOSITORY,
-        env={"COLUMNS": "200", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
-    )
+    environment = {"COLUMNS": "200", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+    done = forked.run([*map(str, arguments)], environment, folder=REPOSITORY)
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout + done.stderr
 

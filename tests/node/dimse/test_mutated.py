@@ -168,7 +168,7 @@ def run(folder: Path, wanted: int, every_s: float = 5.0) -> tuple[Tally, Node]:
         "WATCH_FILE": str(report),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    node = Node(folder / "node", SETTINGS, environment=environment)
+    node = Node(folder / "node", SETTINGS, environment=environment, is_alone=True)
     tally, stop = Tally(), threading.Event()
     node.start()
     try:

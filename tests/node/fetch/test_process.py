@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from node.config.load import load
 from node.dimse.scu.sender import Peer, send
 from storage.database import open_database
 from storage.fetches import Wanted
+from tests import forked
 from tests.instances import write_instance
 from tests.node.fetch.archives import FakeArchive, running_archive, study
 from tests.node_process import Node, running_node
@@ -44,8 +44,7 @@ def node(archive: FakeArchive, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 def wetread(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "node", "fetch", "--config", str(node.config), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return forked.run(["fetch", "--config", str(node.config), *arguments])
 
 
 def filled(node: Node, **values: str) -> dict[str, str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import ssl
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests import certificates
+from tests import certificates, forked
 from tests.node.web.access.houses import PAGE, PASSWORD
 from tests.node_process import Node
 from tests.waiting import until
@@ -77,5 +75,5 @@ def test_a_node_that_is_killed_knows_its_users_and_sessions_when_it_starts_again
 
 
 def wetread(node: Node, *words: str) -> None:
-    command = [sys.executable, "-m", "node", "user", *words, "--config", str(node.config)]
-    subprocess.run(command, input=f"{PASSWORD}\n", text=True, check=True, timeout=60)
+    arguments = ["user", *words, "--config", str(node.config)]
+    forked.run(arguments, given=f"{PASSWORD}\n").check_returncode()
