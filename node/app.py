@@ -362,7 +362,9 @@ class Node:
         )
         http = self.settings.http
         tls = ServerTls(tls_in_use.files_of_web(http.tls)) if http.tls else None
-        return WebServer(create_app(context), http.host, http.port, tls, http.trusted_proxy)
+        return WebServer(
+            create_app(context), http.host, http.port, tls, http.trusted_proxy, http.max_connections
+        )
 
     def _loops(self) -> list[Loop]:
         return [

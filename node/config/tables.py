@@ -69,6 +69,9 @@ class HttpSettings(Table):
     answered."""
     tls: HttpTlsSettings | None = None
     """Needed beyond this machine, unless a `trusted_proxy` encrypts."""
+    max_connections: Annotated[int, Field(ge=10, le=10_000), example(1000)] = 500
+    """So many are open at once. Beyond it, whoever has been connected longest without having asked
+    gives way; where all are being answered, who comes is answered 503."""
     names_for: Annotated[tuple[RoleName, ...], example(["operator"])] = ("viewer", "operator")
     """Who sees patients' names and IDs on pages; to others they are masked. Of viewers and
     operators only these have images (viewers, pictures of findings, DICOMweb), which may say

@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from node.dimse.tls import ServerTls
 from node.errors import NodeError
 from node.web.behind import Behind
-from node.web.patience import Impatient
+from node.web.patience import MOST_CONNECTIONS, Impatient
 
 START_S = 10.0
 STOP_S = 5.0
@@ -35,7 +35,7 @@ class WebServer:
 
     tls: what is shown to whoever connects; without, nothing is encrypted.
     proxies: addresses and networks whose X-Forwarded-For and -Proto are believed; without ``tls``
-    nobody else beyond this machine is answered then.
+    nobody else beyond this machine is answered then. most_connections: open at once.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class WebServer:
         port: int,
         tls: ServerTls | None = None,
         proxies: Sequence[str] = (),
+        most_connections: int = MOST_CONNECTIONS,
     ) -> None:
         self._host = host
         self._port = port
@@ -55,7 +56,7 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            http=Impatient,
+            http=Impatient.limited(most_connections),
             reset_contextvars=True,  # what one request may see is nothing to the next
             ws="none",
             lifespan="off",

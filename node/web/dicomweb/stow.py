@@ -47,6 +47,9 @@ AT_ONCE = 32
 """Requests whose body is read at a time; others wait, and their bodies with them."""
 FEEDERS = 8
 """Portions of bodies that are read at a time: a slow sender holds no thread."""
+SLOWEST_BYTES_S = 1000.0
+"""Who sends slower is not waited for much longer than if he sent nothing: a place of ``AT_ONCE`` is
+not held for ever by a byte now and then."""
 WAIT_S = 20.0
 """How long they do, until they are asked to come again."""
 RETRY_AFTER_S = 10
@@ -168,7 +171,10 @@ class StoreService:
         except TooMuch as error:
             status, reason = 413, str(error)
         except TimeoutError:
-            status, reason = 408, f"nothing came for {self._uploads.silence_s:g} s"
+            status, reason = (
+                408,
+                f"nothing, or hardly anything, came for {self._uploads.silence_s:g} s",
+            )
         except ClientDisconnect:
             status, reason = 400, "the sender has gone"
         except BaseException:  # the node stops, or a fault of its own
@@ -186,11 +192,15 @@ class StoreService:
 
     async def _chunks(self, request: Request) -> AsyncIterator[bytes]:
         """Raises TimeoutError, ClientDisconnect."""
-        chunks = request.stream()
+        chunks, now = request.stream(), asyncio.get_running_loop().time
+        silence_s = left_s = self._uploads.silence_s
         with suppress(StopAsyncIteration):
             while True:
-                async with asyncio.timeout(self._uploads.silence_s):
+                began = now()
+                async with asyncio.timeout(left_s):
                     chunk = await anext(chunks)
+                earned_s = len(chunk) / SLOWEST_BYTES_S
+                left_s = min(left_s - (now() - began) + earned_s, silence_s)
                 yield chunk
 
     async def _in_thread(self, step: Callable[[], T]) -> T:

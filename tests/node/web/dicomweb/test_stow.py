@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import threading
 import tracemalloc
@@ -412,6 +413,26 @@ def test_a_sender_that_keeps_silent_is_answered_408_and_holds_nothing(
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert counter.stored() == {ONE.SOPInstanceUID}
     assert counter.desk.files() == counter.placed()
+    assert counter.uploads.live() == 0
+
+
+def test_a_body_that_comes_a_byte_at_a_time_holds_no_place(
+    open_counter: Callable[..., Counter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stow, "SLOWEST_BYTES_S", 1e9)
+    counter = open_counter(silence_s=0.3)
+    body = multipart(file_of(ONE), file_of(make_dataset(2)))
+    with counter.connect() as sender:
+        sender.sendall(head(len(body)) + body[: len(body) - 4000])
+        rest = iter(body[-4000:])
+        while not select.select([sender], [], [], 0.01)[0]:
+            sender.sendall(bytes([next(rest)]))
+        answer = b""
+        while b"}" not in answer:
+            answer += sender.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"hardly anything" in answer
+    assert counter.stored() == {ONE.SOPInstanceUID}
     assert counter.uploads.live() == 0
 
 
