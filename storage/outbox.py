@@ -371,7 +371,9 @@ def next_due(tx: Transaction, destination: str) -> datetime | None:
     table = schema.deliveries
     found: datetime | None = tx.scalar(
         sa.select(sa.func.min(table.c.not_before)).where(
-            table.c.destination == destination, table.c.state == DeliveryState.PENDING.value
+            table.c.destination == destination,
+            table.c.state == DeliveryState.PENDING.value,
+            *only_of_seen_jobs(tx, table.c.job_id),
         )
     )
     return found

@@ -24,7 +24,7 @@ from storage.records import (
     ResultObject,
     Topic,
 )
-from storage.restriction import only_seen
+from storage.restriction import only_of_seen_jobs, only_seen
 
 _AT_ONCE = 2000
 """Row numbers in one statement."""
@@ -195,7 +195,11 @@ def troubled() -> sa.Select[Any]:
 def why_put_off(tx: Transaction, destination: str) -> str:
     """Why the object that is due next at a destination was not taken; empty when none was tried."""
     table = schema.deliveries
-    pending = (table.c.destination == destination, table.c.state == DeliveryState.PENDING.value)
+    pending = (
+        table.c.destination == destination,
+        table.c.state == DeliveryState.PENDING.value,
+        *only_of_seen_jobs(tx, table.c.job_id),
+    )
     ends = (table.c.not_before, table.c.not_before.desc())
     for order in ends:
         query = sa.select(table.c.reason).where(*pending).order_by(order).limit(1)

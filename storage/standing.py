@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from storage import outbox, schema, successors
 from storage.database import Transaction
 from storage.records import DeliveryState, Level
+from storage.restriction import only_of_seen_jobs
 
 OPEN = (DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.FAILED)
 _AT_ONCE = 1000
@@ -35,6 +36,7 @@ def numbers(tx: Transaction, destination: str) -> dict[DeliveryState, int]:
         sa.select(table.c.state, sa.func.count())
         .where(table.c.destination == destination)
         .where(table.c.state.in_([one.value for one in OPEN]))
+        .where(*only_of_seen_jobs(tx, table.c.job_id))
         .group_by(table.c.state)
     )
     found = {state: number for state, number in tx.execute(query)}
@@ -78,7 +80,11 @@ def _alike(tx: Transaction, destination: str, state: DeliveryState, limit: int) 
 def _chosen(tx: Transaction, destination: str, state: DeliveryState, limit: int) -> list[int]:
     """The jobs that are shown, along ``ix_deliveries_next`` where many may wait."""
     table = schema.deliveries
-    there = (table.c.destination == destination, table.c.state == state.value)
+    there = (
+        table.c.destination == destination,
+        table.c.state == state.value,
+        *only_of_seen_jobs(tx, table.c.job_id),
+    )
     if state is DeliveryState.FAILED:
         newest = sa.select(table.c.job_id).distinct().where(*there)
         return list(tx.scalars(newest.order_by(table.c.job_id.desc()).limit(limit)))
@@ -96,6 +102,7 @@ def restart_failed(tx: Transaction, destination: str, at: datetime, said_by: str
         sa.select(table.c.id, table.c.job_id)
         .where(table.c.destination == destination)
         .where(table.c.state == DeliveryState.FAILED.value)
+        .where(*only_of_seen_jobs(tx, table.c.job_id))
         .order_by(table.c.job_id.desc())
         .limit(_AT_ONCE)
     )

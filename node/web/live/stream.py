@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from node.web.access.roles import Role, Who, needs, who
 from node.web.access.sessions import BACKGROUND
-from node.web.live.watch import Listener, TooMany, Watch
+from node.web.live.watch import Listener, Regular, TooMany, Watch
 from node.web.routers import Router
 from storage.errors import StorageError
 from storage.revisions import Watched
@@ -38,7 +38,7 @@ def routes(watch: Watch) -> Router:
 
     @router.get(PATH, dependencies=[needs(Role.VIEWER)])
     async def events(request: Request) -> Response:
-        listener = Listener()
+        listener = Listener() if who(request).restriction.any_of is None else Regular()
         try:
             watch.listen(listener)
         except TooMany as error:

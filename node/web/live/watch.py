@@ -29,6 +29,8 @@ LONGEST_S = 15.0
 """After it was told of something, a page rests for so long for each that listens, on average at
 most for this: a page that is told is read again, and many that look must not slow what is
 received."""
+REGULARLY_S = 10.0
+"""So often pages of those are read again who see some studies only."""
 RECENT_S = 5.0
 """A page is at most so old when it begins to listen, or what it shows came by a slow line."""
 
@@ -66,6 +68,19 @@ class Listener:
     def _take(self, topics: frozenset[Watched]) -> None:
         self._pending |= topics
         self._is_new.set()
+
+
+class Regular(Listener):
+    """A page of whoever sees some studies only. When something changes would tell him of the
+    others': he is told of everything, so often, whether anything has changed or not."""
+
+    def told(self, topics: frozenset[Watched]) -> None:
+        """It is kept from him."""
+
+    async def changes(self, at_most_s: float) -> frozenset[Watched]:
+        """Everything, after a while."""
+        await asyncio.sleep(min(REGULARLY_S, at_most_s))
+        return frozenset(Watched)
 
 
 class Watch:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from node.web.live import stream
 from node.web.live import watch as module
-from node.web.live.watch import Listener, TooMany, Watch
+from node.web.live.watch import Listener, Regular, TooMany, Watch
 from storage import events
 from storage.records import Level, Topic
 from storage.revisions import Watched
@@ -147,6 +147,30 @@ def test_fifty_pages_are_watched_for_by_one_and_ask_nothing_themselves(site: Sit
         assert await pages[0].changes(0.01) == frozenset()
         for one in pages:
             watch.leave(one)
+
+    asyncio.run(listen())
+    until(lambda: watchers() == 0)
+
+
+def test_who_sees_some_studies_only_is_not_told_when_something_changes(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def listen() -> None:
+        watch = Watch(site.database, every_s=0.02)
+        sees_all, sees_some = Listener(), Regular()
+        watch.listen(sees_some)
+        watch.listen(sees_all)
+        monkeypatch.setattr(module, "REGULARLY_S", 3600.0)
+        waits = asyncio.create_task(sees_some.changes(3600.0))
+        assert await sees_all.changes(60) == frozenset(Watched)
+        await asyncio.to_thread(alarm, site)
+        assert await sees_all.changes(60)
+        assert not waits.done()
+        waits.cancel()
+        monkeypatch.setattr(module, "REGULARLY_S", 0.0)
+        assert await sees_some.changes(60) == frozenset(Watched)  # nothing has changed again
+        watch.leave(sees_all)
+        watch.leave(sees_some)
 
     asyncio.run(listen())
     until(lambda: watchers() == 0)
