@@ -46,7 +46,7 @@ from node.web.access.logins import Logins, logins
 from node.web.access.no_login import NoLogin
 from node.web.app import WebContext, create_app
 from node.web.context import Away
-from node.web.server import WebServer
+from node.web.server import WebServer, provide_files
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
@@ -124,6 +124,7 @@ class Node:
         try:
             self.web.start()
             self.server.start()
+            provide_files(self.settings.http.max_connections)  # beside those for associations
         except NodeError:
             self.stop()  # what was begun ends in order: no delivery is cut off
             raise

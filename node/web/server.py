@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import ssl
 import threading
@@ -115,6 +116,19 @@ class WebServer:
         # Connections inherit it: else an answer's body waits 40 ms for a client that has its head.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
+
+
+def provide_files(connections: int) -> None:
+    """Let this process open so many files more, as far as the system grants them: idle connections
+    take none of those that images, the database and modalities need."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = resource.RLIM_INFINITY
+    if soft == unlimited:
+        return
+    wanted = soft + connections
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (wanted if hard == unlimited else min(wanted, hard), hard)
+    )
 
 
 class _Server(uvicorn.Server):

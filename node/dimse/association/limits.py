@@ -19,9 +19,8 @@ MOST_WAITING_PER_HOST = 64
 """The same for one host: beyond it the one that has been silent longest is closed."""
 FILES_PER_CONNECTION = 4
 """Open at once for one: its socket, its bell, its instance's file, the folder that is synced."""
-FILES_BESIDE = 256 + 500
-"""Open for everything else: files made ready, database, logs, senders, libraries; and the
-connections of browsers (``http.max_connections``)."""
+FILES_BESIDE = 256
+"""Open for everything else: files made ready, database, logs, HTTP, senders, libraries."""
 
 TOO_MANY = "too many connections that have not asked for an association"
 TOO_MANY_FROM_HOST = "too many connections from one host that have not asked for an association"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import resource
 import socket
 
 import httpx
@@ -10,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse
 
-from node.web.server import CannotServe, WebServer
+from node.web.server import CannotServe, WebServer, provide_files
 
 MUCH = 64 << 20
 """Bytes, more than the buffers of a connection take."""
@@ -61,6 +62,20 @@ def test_who_does_not_take_his_answer_is_cut_off_when_it_stops() -> None:
             taken += len(part)
     assert taken < MUCH
     gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [((1024, 4096), (1524, 4096)), ((4000, 4096), (4096, 4096)), ((1024, -1), (1524, -1))],
+)
+def test_connections_take_none_of_the_files_of_others(
+    monkeypatch: pytest.MonkeyPatch, given: tuple[int, int], asked: tuple[int, int]
+) -> None:
+    seen = []
+    monkeypatch.setattr(resource, "getrlimit", lambda which: given)
+    monkeypatch.setattr(resource, "setrlimit", lambda which, limits: seen.append(limits))
+    provide_files(500)
+    assert seen == [asked]
 
 
 @pytest.mark.parametrize("host", ["203.0.113.7", "no.such.host.invalid"])
