@@ -3,8 +3,9 @@
     python -m benchmarks.analysis ANALYZER FOLDER
 
 Started by ``benchmarks.earlier`` for an earlier checkout it is that one's analyzer which works:
-nothing but the contract's volume is needed. FOLDER holds ``stored.npy`` and ``volume.json``. A
-little of the series is analyzed first, so that what is imported and loaded once is not counted.
+nothing but the contract's volume is needed, and freed memory is handled as in that one's workers.
+FOLDER holds ``stored.npy`` and ``volume.json``. A little of the series is analyzed first, so that
+what is imported and loaded once is not counted.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import json
 import resource
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from analyzers.contract import NotApplicable, SeriesFacts, Volume
 
 def main() -> None:
     name, folder = sys.argv[1], Path(sys.argv[2])
+    with contextlib.suppress(ModuleNotFoundError):
+        import_module("analyzers.freed").give_back()
     volume = loaded(folder)
     analyzer = registry.load(name)("cpu")
     parameters = registry.parameters(name, {})
@@ -106,6 +110,8 @@ def _words(found: Any) -> str:
     if isinstance(found, np.ndarray):
         digest = hashlib.sha256(np.ascontiguousarray(found)).hexdigest()
         return f"{found.dtype}{found.shape}{digest}"
+    if isinstance(found, bytes):
+        return f"{len(found)} bytes {hashlib.sha256(found).hexdigest()}"
     if dataclasses.is_dataclass(found):
         fields = (
             f"{one.name}={_words(getattr(found, one.name))}" for one in dataclasses.fields(found)

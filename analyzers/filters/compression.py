@@ -162,20 +162,20 @@ def _encoded(
     valid: NDArray[np.bool_] | None,
 ) -> tuple[list[bytes], Fidelity]:
     from analyzers.filters import frame_codecs
-    from analyzers.filters.fidelity import compared
+    from analyzers.filters.fidelity import Comparison
 
     require_fit(stored, method)
     options = frame_codecs.Options(parameters.ratio, parameters.quality, parameters.largest_error)
     codec = frame_codecs.CODECS[method.value]
     frames = [b""] * len(stored)
-    decoded = np.empty_like(stored)
+    comparison = Comparison(stored, valid)
 
     def frame(index: int) -> None:
         frames[index] = codec.encode(np.ascontiguousarray(stored[index]), options)
-        decoded[index] = codec.decode(frames[index], stored.dtype)
+        comparison.add(index, codec.decode(frames[index], stored.dtype))
 
     for_each(frame, range(len(stored)))
-    return frames, compared(stored, decoded, valid)
+    return frames, comparison.found
 
 
 def require_fit(stored: NDArray[Any], method: Method) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import cv2
@@ -34,25 +35,49 @@ def compared(
     source: NDArray[Any], other: NDArray[Any], valid: NDArray[np.bool_] | None = None
 ) -> Fidelity:
     """Both ``(slice, row, column)`` of one shape and dtype. valid: what was measured; None: all."""
-    if np.array_equal(source, other):
-        return Fidelity(0.0, None, 1.0)
-    counted = source if valid is None else source[valid]
-    span = float(counted.max()) - float(counted.min()) or 1.0
-    seen = [slice(None) if valid is None else valid[index] for index in range(len(source))]
-    largest, squares, ssims = ([0.0] * len(source) for _ in range(3))
+    comparison = Comparison(source, valid)
+    for_each(lambda z: comparison.add(z, other[z]), range(len(source)))
+    return comparison.found
 
-    def plane(index: int) -> None:
-        one, two = source[index].astype(np.float64), other[index].astype(np.float64)
+
+class Comparison:
+    """As ``compared``, of slices that come one at a time, in any order and from any thread."""
+
+    def __init__(self, source: NDArray[Any], valid: NDArray[np.bool_] | None = None) -> None:
+        self._source, self._valid = source, valid
+        self._largest, self._squares, self._ssims = ([0.0] * len(source) for _ in range(3))
+
+    def add(self, z: int, other: NDArray[Any]) -> None:
+        """other: what has become of the slice."""
+        valid = None if self._valid is None else self._valid[z]
+        source = self._source[z]
+        if np.array_equal(source, other):
+            self._ssims[z] = 1.0 if valid is None or valid.any() else math.nan
+            return
+        seen = slice(None) if valid is None else valid
+        one, two = source.astype(np.float64), other.astype(np.float64)
         error = one - two
-        largest[index] = float(np.abs(error[seen[index]]).max(initial=0.0))
-        squares[index] = float(np.square(error[seen[index]]).sum())
-        ssims[index] = ssim(one, two, span, None if valid is None else valid[index])
+        self._largest[z] = float(np.abs(error[seen]).max(initial=0.0))
+        self._squares[z] = float(np.square(error[seen]).sum())
+        self._ssims[z] = ssim(one, two, self._span, valid)
 
-    for_each(plane, range(len(source)))
-    mean_square = float(np.sum(squares)) / counted.size
-    if not mean_square:
-        return Fidelity(0.0, None, 1.0)
-    return Fidelity(max(largest), 10 * math.log10(span**2 / mean_square), float(np.nanmean(ssims)))
+    @property
+    def found(self) -> Fidelity:
+        """When every slice has come."""
+        total = float(np.sum(self._squares))
+        if not total:
+            return Fidelity(0.0, None, 1.0)
+        count = self._source.size if self._valid is None else np.count_nonzero(self._valid)
+        decibels = 10 * math.log10(self._span**2 / (total / count))
+        return Fidelity(max(self._largest), decibels, float(np.nanmean(self._ssims)))
+
+    @cached_property
+    def _span(self) -> float:
+        """Of the values that were measured; 1 where they are all the same."""
+        source, valid = self._source, True if self._valid is None else self._valid
+        highest = source.max(where=valid, initial=source.min())
+        lowest = source.min(where=valid, initial=source.max())
+        return float(highest) - float(lowest) or 1.0
 
 
 def ssim(

@@ -137,7 +137,7 @@ def estimated_noise(values: Floats) -> float:
     middle = values[len(values) // 2][None]
     if min(middle.shape[1:]) < 4:
         return 0.0
-    coefficients = decomposed(torch.from_numpy(middle), "db2", [1, 2])
+    coefficients = decomposed(torch.from_numpy(middle), "db2", [1, 2], "cpu").values
     rows, columns = (length // 2 for length in coefficients.shape[1:])
     return noise_deviation(coefficients[:, rows:, columns:])
 

@@ -10,8 +10,9 @@ The transform is that of ``wavelet_transform``, on the CPU and on CUDA.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
 
@@ -29,6 +30,10 @@ from analyzers.contract import (
 from analyzers.filters import derived
 from analyzers.filters.derived import Floats
 from analyzers.threads import bands, for_each
+
+if TYPE_CHECKING:
+    from analyzers.filters.wavelet_transform import Image
+    from analyzers.grid.field import MirroredPlanes
 
 MEDIAN_OF_NORMAL = 0.6744897501960817
 """Median of the absolute value of a standard normal variable."""
@@ -82,20 +87,15 @@ class WaveletDenoise:
         NotApplicable
             The series holds no image.
         """
-        from analyzers.filters.slabs import in_slabs
         from analyzers.grid.field import MirroredPlanes
+        from analyzers.grid.whole_values import Gathered
 
         derived.require_image(volume)
-        values = in_slabs(
-            volume,
-            MirroredPlanes(volume),
-            lambda image: denoised(image, parameters, self.device),
-            reach=0 if parameters.dimensions == "2d" else volume.shape[0],
-            device=self.device,
-        )
+        out = Gathered(volume)
+        denoise(MirroredPlanes(volume), parameters, self.device, out.put)
         return derived.derived(
             volume,
-            values,
+            out.values,
             f"Wavelet denoised {parameters.wavelet} {parameters.dimensions}",
             codes.SMOOTHING,
             f"Wavelet denoising, BayesShrink, soft threshold, wavelet {parameters.wavelet}, at "
@@ -105,45 +105,84 @@ class WaveletDenoise:
 
 def denoised(values: Floats, parameters: WaveletParameters, device: str) -> Floats:
     """Denoise a C-contiguous float32 volume in place and return it."""
-    import torch
-
-    def part(places: slice) -> None:
-        image = torch.from_numpy(values[places]).to(device)
-        _denoise(image, parameters)
-        values[places] = image.cpu().numpy()
-
-    step = 1 if parameters.dimensions == "2d" else len(values)
-    for_each(part, bands(len(values), step), torch_on_device=device)
+    denoise(values, parameters, device, values.__setitem__)
     return values
 
 
-def _denoise(image: Any, parameters: WaveletParameters) -> None:
+def denoise(
+    slices: Floats | MirroredPlanes,
+    parameters: WaveletParameters,
+    device: str,
+    put: Callable[[slice, Floats], object],
+) -> None:
+    """Of the volume only the coefficients are held. put: takes some slices, from any thread."""
+    depth, height, width = slices.shape
+
+    def part(places: slice) -> None:
+        def put_plane(z: int, plane: Any) -> None:
+            place = places.start + z
+            put(slice(place, place + 1), plane.cpu().numpy()[None])
+
+        shape = (places.stop - places.start, height, width)
+        _denoise(_Sent(slices, places.start, shape, device), parameters, device, put_plane)
+
+    step = 1 if parameters.dimensions == "2d" else max(depth, 1)
+    for_each(part, bands(depth, step), torch_on_device=device)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """Slices, from the first one on, as tensors on the device."""
+
+    slices: Floats | MirroredPlanes
+    first: int
+    shape: tuple[int, int, int]
+    device: str
+
+    def __getitem__(self, z: int, /) -> Any:
+        from torch import from_numpy
+
+        return from_numpy(self.slices[self.first + z]).to(self.device)
+
+
+def _denoise(
+    image: Image, parameters: WaveletParameters, device: str, put: Callable[[int, Any], object]
+) -> None:
     import pywt
 
-    shape = tuple(image.shape)
+    shape = image.shape
     axes = [axis for axis in range(3) if shape[axis] >= pywt.Wavelet(parameters.wavelet).dec_len]
     if not axes:
+        for z in range(shape[0]):
+            put(z, image[z])
         return
     deepest = pywt.dwtn_max_level(shape, parameters.wavelet, axes)
     levels = min(parameters.levels, max(deepest, 1))
-    _denoise_level(image, axes, parameters.wavelet, levels, parameters.sigma or None)
+    shrinking = _Shrinking(parameters.wavelet, axes, device)
+    shrinking.level(image, levels, parameters.sigma or None, put)
 
 
-def _denoise_level(
-    image: Any, axes: list[int], wavelet: str, levels: int, sigma: float | None
-) -> None:
-    """Transform, shrink the detail bands, go on with the coarse band, transform back in place."""
-    from analyzers.filters.wavelet_transform import decomposed, reconstruct
+@dataclass(frozen=True, slots=True)
+class _Shrinking:
+    wavelet: str
+    axes: list[int]
+    device: str
 
-    bands = decomposed(image, wavelet, axes)
-    coarse, *details = _bands(bands, axes)
-    if sigma is None:
-        sigma = noise_deviation(details[-1])
-    for band in details:
-        _shrink(band, sigma**2)
-    if levels > 1:
-        _denoise_level(coarse, axes, wavelet, levels - 1, sigma)
-    reconstruct(bands, wavelet, axes, image)
+    def level(
+        self, image: Image, levels: int, sigma: float | None, put: Callable[[int, Any], object]
+    ) -> None:
+        """Transform, shrink the detail bands, go on with the coarse band, transform back."""
+        from analyzers.filters.wavelet_transform import decomposed, reconstruct
+
+        coefficients = decomposed(image, self.wavelet, self.axes, self.device)
+        coarse, *details = _bands(coefficients.values, self.axes)
+        if sigma is None:
+            sigma = noise_deviation(details[-1])
+        for band in details:
+            _shrink(band, sigma**2)
+        if levels > 1:
+            self.level(coarse, levels - 1, sigma, coarse.__setitem__)
+        reconstruct(coefficients, self.wavelet, self.axes, image.shape, put)
 
 
 def _bands(coefficients: Any, axes: list[int]) -> list[Any]:
@@ -162,8 +201,13 @@ def noise_deviation(diagonal: Any) -> float:
     Coefficients of exactly 0 come from padding and are not counted.
     """
     found = np.abs(diagonal.cpu().numpy())
-    found = found[found > 0]
-    return float(np.median(found)) / MEDIAN_OF_NORMAL if found.size else 0.0
+    flat, count = found.reshape(-1), 0
+    for plane in found:
+        counted = plane[plane > 0]
+        flat[count : count + counted.size] = counted
+        count += counted.size
+    middle = np.median(flat[:count], overwrite_input=True) if count else 0.0
+    return float(middle) / MEDIAN_OF_NORMAL
 
 
 def _shrink(band: Any, noise_variance: float) -> None:

@@ -3,15 +3,19 @@
 The transform of an axis is linear, so PyWavelets' answer to the identity is its matrix, edges
 included; only the blocks of it that are not zero are multiplied. That runs at the speed of the
 BLAS along every axis, on the CPU and on CUDA alike, where strided filtering does not.
-Coefficients along an axis of length n: first the coarse half, then the fine half.
+Coefficients along an axis of length n: first the coarse half, then the fine half. They are all of
+the volume that is held: the image comes and goes slice by slice.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
+import mmap
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pywt
@@ -21,7 +25,7 @@ from analyzers.threads import bands, for_each
 
 BLOCK = 64
 """Outputs a block: enough for the BLAS, few enough to skip most zeros."""
-STRIP = 2048
+STRIP = 512
 """Columns at once along the slices."""
 
 
@@ -36,31 +40,83 @@ class Blocks:
     blocks: tuple[NDArray[np.float32], ...]
 
 
-def decomposed(image: Any, wavelet: str, axes: list[int]) -> Any:
-    """Coefficients of a float32 tensor ``(slice, row, column)`` along the axes."""
-    import torch
+class Image(Protocol):
+    """Gives slices ``(row, column)`` as float32 tensors on the device that is worked on."""
 
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __getitem__(self, z: int, /) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coefficients:
+    """values: a float32 tensor ``(slice, row, column)``, by ``decomposed``."""
+
+    values: Any
+    pages: mmap.mmap | None
+    """Where the values lie on the CPU."""
+
+    def spend(self, z: int) -> None:
+        """Give the memory of a slice back; its values are lost."""
+        if self.pages is None:
+            return
+        size = self.values[0].numel() * self.values.element_size()
+        first = -(-z * size // mmap.PAGESIZE) * mmap.PAGESIZE
+        whole = ((z + 1) * size - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        if whole > 0:
+            self.pages.madvise(mmap.MADV_DONTNEED, first, whole)
+
+
+def decomposed(image: Image, wavelet: str, axes: list[int], device: str) -> Coefficients:
+    """Coefficients of an image along the axes."""
     matrices = {axis: _forward(image.shape[axis], wavelet) for axis in axes}
     shape = [
         matrices[axis].length if axis in matrices else length
         for axis, length in enumerate(image.shape)
     ]
-    out = torch.empty(shape, dtype=image.dtype, device=image.device)
-    _within_slices(image, out, matrices)
+    out = _room(shape, device)
+
+    def plane(z: int) -> None:
+        out.values[z] = _within_slice(image[z], matrices)
+
+    for_each(plane, range(image.shape[0]), torch_on_device=device)
     if 0 in matrices:
-        _along_slices(out, matrices[0], len(image))
+        _along_slices(out.values, matrices[0], image.shape[0])
     return out
 
 
-def reconstruct(coefficients: Any, wavelet: str, axes: list[int], out: Any) -> None:
-    """Write the image from its coefficients to ``out``, which has its shape.
+def reconstruct(
+    coefficients: Coefficients,
+    wavelet: str,
+    axes: list[int],
+    shape: tuple[int, ...],
+    put: Callable[[int, Any], object],
+) -> None:
+    """Make an image of this shape from its coefficients, which are spent.
 
-    The coefficients are spent: no second copy of the volume is needed.
+    put: takes the number of a slice and the slice, in any order and from any thread.
     """
-    matrices = {axis: _backward(out.shape[axis], wavelet) for axis in axes}
+    matrices = {axis: _backward(shape[axis], wavelet) for axis in axes}
+    values = coefficients.values
     if 0 in matrices:
-        _along_slices(coefficients, matrices[0], len(coefficients))
-    _within_slices(coefficients[: len(out)], out, matrices)
+        _along_slices(values, matrices[0], len(values))
+
+    def plane(z: int) -> None:
+        put(z, _within_slice(values[z], matrices))
+        coefficients.spend(z)
+
+    for_each(plane, range(shape[0]), torch_on_device=values.device.type)
+
+
+def _room(shape: list[int], device: str) -> Coefficients:
+    import torch
+
+    count = math.prod(shape)
+    if device.startswith("cuda") or not count:
+        return Coefficients(torch.empty(shape, device=device), None)
+    pages = mmap.mmap(-1, 4 * count, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return Coefficients(torch.frombuffer(pages, dtype=torch.float32).view(shape), pages)
 
 
 @lru_cache(maxsize=64)
@@ -92,18 +148,13 @@ def _blocks(matrix: NDArray[np.float64], borders: list[int]) -> Blocks:
     return Blocks(len(matrix), tuple(rows), tuple(columns), tuple(blocks))
 
 
-def _within_slices(image: Any, out: Any, matrices: dict[int, Blocks]) -> None:
-    """Apply the matrices of rows and columns to every slice."""
-
-    def plane(index: int) -> None:
-        part = image[index]
-        if 1 in matrices:
-            part = _product(matrices[1], part)
-        if 2 in matrices:
-            part = _product(matrices[2], part.T).T
-        out[index] = part
-
-    for_each(plane, range(len(image)), torch_on_device=image.device.type)
+def _within_slice(plane: Any, matrices: dict[int, Blocks]) -> Any:
+    """Apply the matrices of rows and columns to a slice."""
+    if 1 in matrices:
+        plane = _product(matrices[1], plane)
+    if 2 in matrices:
+        plane = _product(matrices[2], plane.T).T
+    return plane
 
 
 def _along_slices(image: Any, matrix: Blocks, used: int) -> None:

@@ -106,7 +106,7 @@ def two_phases(of: Scene, parameters: ChanVeseParameters, device: str) -> NDArra
                 outer = outer.clamp_(0.0, 1 - LEAST_INNER)
             cost = (y - inner).square_().sub_((y - outer).square_())
             cost[outside] = 1.0
-            del inner, outer  # made anew in each turn, as wide as the image
+            del inner, outer, u  # made anew in each turn, as wide as the image
             u = least_surface(cost, None, parameters.smoothness_mm, of.spacing_mm, STEPS)
         found: NDArray[np.float32] = u.cpu().numpy()
     return found

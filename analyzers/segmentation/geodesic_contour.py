@@ -84,7 +84,7 @@ class GeodesicContour:
 
 
 def shortest_contour(of: Scene, parameters: GeodesicParameters, device: str) -> NDArray[np.float32]:
-    """Membership on the working grid, 0–1."""
+    """Membership on the working grid, 0–1. That of the scene is spent."""
     import torch
 
     from analyzers.segmentation.variational import Quadratic, least_surface, model_image, slope

@@ -13,6 +13,7 @@ from analyzers.contract import About, Code, Findings, InputContract, Limits, Par
 from analyzers.segmentation.target import Scene, TargetParameters, scene
 
 SEED_TRUST = 1e3
+"""A number that sixteen bits hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,18 +75,17 @@ class RandomWalker:
 
 
 def walked(of: Scene, parameters: RandomWalkerParameters, device: str) -> NDArray[np.float32]:
-    """The probability of the inside on the working grid, 0–1."""
+    """The probability of the inside on the working grid, 0–1. The membership is spent."""
     import torch
 
     from analyzers.segmentation.variational import Quadratic, edge_weights, model_image
 
     with torch.inference_mode():
-        y = torch.from_numpy(of.membership).to(device)
+        observed = torch.from_numpy(of.membership).to(device)
         core, outside = (torch.from_numpy(mask).to(device) for mask in (of.core, of.outside))
-        weights = edge_weights(y, parameters.contrast)
-        trust = torch.ones_like(y)
+        weights = edge_weights(observed, parameters.contrast)
+        trust = torch.ones_like(observed, dtype=torch.float16)
         trust[core | outside] = SEED_TRUST
-        observed = y.clone()
         observed[outside] = 0.0
         observed[core] = 1.0
         energy = Quadratic(observed, trust, parameters.walk_mm**2, weights)

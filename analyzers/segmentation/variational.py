@@ -6,12 +6,14 @@ smooths; with w falling at edges, and d large on seeds, it is the random walker.
 set u > ½ is a minimal surface (Chan, Esedoglu, Nikolova, DOI 10.1137/040615286).
 
 Arrays are float32 tensors (z, y, x); gradients are forward differences in 1/mm, and
-nothing flows over the edge of the array.
+nothing flows over the edge of the array. What is needed for a step alone is made for some planes
+at a time.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -21,13 +23,15 @@ from analyzers.grid.balls import Spacing
 
 RELATIVE_RESIDUAL = 1e-3
 LEAST_WEIGHT = 1e-6
+VOXELS_AT_ONCE = 2**18
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Quadratic:
     """The energy of ``model_image``. weights: one tensor for each axis; None: 1 everywhere.
 
-    Element i of a weight stands for the edge between voxel i and i + 1 along its axis.
+    Element i of a weight stands for the edge between voxel i and i + 1 along its axis. trust: of
+    any float type; None: 1 everywhere.
     """
 
     observed: Tensor
@@ -37,25 +41,28 @@ class Quadratic:
 
 
 def model_image(energy: Quadratic, spacing_mm: Spacing, steps: int = 60) -> Tensor:
-    """The minimiser f, started from the observed image; stops at a relative residual of 1e-3."""
+    """The minimiser f, started from the observed image; stops at a relative residual of 1e-3.
+
+    f takes the place of the observed image, which is spent.
+    """
     diagonal = _diagonal(energy, spacing_mm)
-    f = energy.observed.clone()
-    image, spare = torch.empty_like(f), torch.empty_like(f)
-    residual = f.clone() if energy.trust is None else energy.trust * f
-    torch.div(residual, diagonal, out=spare)
-    enough = RELATIVE_RESIDUAL**2 * max(_dot(residual, spare, image), 1e-20)
-    residual.sub_(_normal(energy, spacing_mm, f, image, spare))
+    f = energy.observed
+    image, residual = torch.empty_like(f), torch.empty_like(f)
+    _trusted(energy, f, residual)
+    torch.div(residual, diagonal, out=image)
+    enough = RELATIVE_RESIDUAL**2 * max(_dot(residual, image), 1e-20)
+    residual.sub_(_normal(energy, spacing_mm, f, image))
     direction = residual / diagonal
-    product = _dot(residual, direction, image)
+    product = _dot(residual, direction)
     for _ in range(steps):
         if product <= enough:
             break
-        _normal(energy, spacing_mm, direction, image, spare)
-        length = product / max(_dot(direction, image, spare), 1e-30)
+        _normal(energy, spacing_mm, direction, image)
+        length = product / max(_dot(direction, image), 1e-30)
         f.add_(direction, alpha=length)
         residual.sub_(image, alpha=length)
-        preconditioned = torch.div(residual, diagonal, out=spare)
-        following = _dot(residual, preconditioned, image)
+        preconditioned = torch.div(residual, diagonal, out=image)
+        following = _dot(residual, preconditioned)
         direction.mul_(following / product).add_(preconditioned)
         product = following
     return f
@@ -110,14 +117,14 @@ def slope(image: Tensor, spacing_mm: Spacing) -> Tensor:
         count = image.shape[axis]
         if count > 1:
             both.narrow(axis, 1, count - 1).add_(ahead.narrow(axis, 0, count - 1))
-        total.add_((both / 2) ** 2)
+        total.add_(both.div_(2).square_())
     return total.sqrt_()
 
 
 def edge_weights(image: Tensor, contrast: float) -> tuple[Tensor, Tensor, Tensor]:
     """exp(-(difference / contrast)²) between neighbours along each axis (random walker)."""
     one, two, three = (
-        torch.exp(-((forward(image, axis, 1.0) / contrast) ** 2)).clamp_(min=1e-4)
+        forward(image, axis, 1.0).div_(contrast).square_().neg_().exp_().clamp_(min=1e-4)
         for axis in range(3)
     )
     return one, two, three
@@ -128,48 +135,50 @@ def forward(image: Tensor, axis: int, step_mm: float) -> Tensor:
     out = torch.zeros_like(image)
     count = image.shape[axis] - 1
     if count > 0:
-        difference = image.narrow(axis, 1, count) - image.narrow(axis, 0, count)
-        out.narrow(axis, 0, count).copy_(difference.div_(step_mm))
+        difference = out.narrow(axis, 0, count)
+        torch.sub(image.narrow(axis, 1, count), image.narrow(axis, 0, count), out=difference)
+        difference.div_(step_mm)
     return out
 
 
-def _normal(
-    energy: Quadratic, spacing_mm: Spacing, f: Tensor, out: Tensor, spare: Tensor
-) -> Tensor:
-    """(d + λ ∇ᵀ w ∇) f, written to ``out``; spare: a buffer."""
+def _normal(energy: Quadratic, spacing_mm: Spacing, f: Tensor, out: Tensor) -> Tensor:
+    """(d + λ ∇ᵀ w ∇) f, written to ``out``."""
+    _trusted(energy, f, out)
+    for axis, step in enumerate(spacing_mm):
+        rate = energy.penalty_mm2 / step**2
+        along = [] if energy.weights is None else [_ends(energy.weights[axis], axis)[0]]
+        for here, ahead, low, high, *weight in _some_planes(
+            *_ends(f, axis), *_ends(out, axis), *along
+        ):
+            flow = ahead - here
+            for one in weight:
+                flow.mul_(one)
+            low.sub_(flow, alpha=rate)
+            high.add_(flow, alpha=rate)
+    return out
+
+
+def _trusted(energy: Quadratic, f: Tensor, out: Tensor) -> None:
+    """d f, written to ``out``."""
     if energy.trust is None:
         out.copy_(f)
-    else:
-        torch.mul(energy.trust, f, out=out)
-    for axis, step in enumerate(spacing_mm):
-        count = f.shape[axis] - 1
-        if count <= 0:
-            continue
-        ahead, here = f.narrow(axis, 1, count), f.narrow(axis, 0, count)
-        flow = torch.sub(ahead, here, out=spare.view(-1)[: here.numel()].view(here.shape))
-        if energy.weights is not None:
-            flow.mul_(energy.weights[axis].narrow(axis, 0, count))
-        rate = energy.penalty_mm2 / step**2
-        out.narrow(axis, 0, count).sub_(flow, alpha=rate)
-        out.narrow(axis, 1, count).add_(flow, alpha=rate)
-    return out
+        return
+    for trust, here, made in _some_planes(energy.trust, f, out):
+        torch.mul(trust, here, out=made)
 
 
 def _diagonal(energy: Quadratic, spacing_mm: Spacing) -> Tensor:
     """The diagonal of the normal equations, for Jacobi preconditioning."""
     f = energy.observed
-    out = torch.ones_like(f) if energy.trust is None else energy.trust.clone()
+    out = torch.ones_like(f) if energy.trust is None else energy.trust.to(f.dtype, copy=True)
     for axis, step in enumerate(spacing_mm):
-        count = f.shape[axis] - 1
-        if count <= 0:
-            continue
         rate = energy.penalty_mm2 / step**2
-        for first in (0, 1):
-            part = out.narrow(axis, first, count)
+        for end in _ends(out, axis):
             if energy.weights is None:
-                part.add_(rate)
-            else:
-                part.add_(energy.weights[axis].narrow(axis, 0, count) * rate)
+                end.add_(rate)
+                continue
+            for part, weight in _some_planes(end, _ends(energy.weights[axis], axis)[0]):
+                part.add_(weight * rate)
     return out.clamp_(min=1e-12)
 
 
@@ -183,5 +192,21 @@ def _shorten(flows: list[Tensor], limit: Tensor | float, length: Tensor) -> None
         flow.div_(length)
 
 
-def _dot(one: Tensor, other: Tensor, spare: Tensor) -> float:
-    return float(torch.mul(one, other, out=spare).sum(dtype=torch.float64))
+def _dot(one: Tensor, other: Tensor) -> float:
+    products = (torch.mul(*part).sum(dtype=torch.float64) for part in _some_planes(one, other))
+    return float(torch.stack(list(products)).sum())
+
+
+def _ends(image: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+    """Views of the voxels at the beginnings and at the ends of the edges along an axis."""
+    count = image.shape[axis] - 1
+    return image.narrow(axis, 0, count), image.narrow(axis, 1, count)
+
+
+def _some_planes(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Parts of tensors of one shape, the last planes first; on CUDA all at once."""
+    first = tensors[0]
+    if first.device.type == "cuda":
+        return iter((tensors,))
+    planes = max(1, VOXELS_AT_ONCE // max(first.shape[1:].numel(), 1))
+    return zip(*(reversed(torch.split(one, planes)) for one in tensors), strict=True)

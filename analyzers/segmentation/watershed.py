@@ -70,7 +70,7 @@ class Watershed:
 
 
 def flooded(of: Scene, parameters: WatershedParameters, device: str) -> NDArray[np.float32]:
-    """1 inside, 0 outside, on the working grid."""
+    """1 inside, 0 outside, on the working grid. The membership is spent."""
     import torch
     from skimage.segmentation import watershed
 

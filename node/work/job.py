@@ -16,7 +16,7 @@ from pathlib import Path
 
 import structlog
 
-from analyzers import answer, borders, devices, registry, repeatability
+from analyzers import answer, borders, devices, freed, registry, repeatability
 from analyzers.contract import Analyzer, AnalyzerError, Findings, NotApplicable, Reported, Volume
 from analyzers.preload import preload
 from node.errors import awaited, is_transient
@@ -75,6 +75,7 @@ def perform(ticket: Ticket, device: str, began: Callable[[], None] = lambda: Non
 
 def prepare() -> None:
     """Load what every job needs, so that it is no job's memory."""
+    freed.give_back()
     load_tables()
 
 

@@ -78,14 +78,38 @@ def test_the_transform_is_that_of_pywavelets_and_comes_back(wavelet: str) -> Non
     import torch
 
     values = noise((13, 70, 151))
-    found = decomposed(torch.from_numpy(values), wavelet, [0, 1, 2])
+    coefficients = decomposed(torch.from_numpy(values), wavelet, [0, 1, 2], "cpu")
+    found = coefficients.values
     bands = pywt.dwtn(values.astype(np.float64), wavelet)
     half = [length // 2 for length in found.shape]
     np.testing.assert_allclose(found[: half[0], half[1] :, : half[2]], bands["ada"], atol=0.01)
     np.testing.assert_allclose(found[half[0] :, half[1] :, half[2] :], bands["ddd"], atol=0.01)
     back = torch.empty(values.shape)
-    reconstruct(found, wavelet, [0, 1, 2], back)
+    reconstruct(coefficients, wavelet, [0, 1, 2], values.shape, back.__setitem__)
     np.testing.assert_allclose(back, values, atol=0.01)
+
+
+def test_memory_of_a_slice_is_given_back_without_touching_another() -> None:
+    import torch
+
+    coefficients = decomposed(torch.from_numpy(noise((9, 70, 151))), "haar", [0, 1, 2], "cpu")
+    before = coefficients.values.clone()
+    coefficients.spend(4)
+    others = [z for z in range(len(before)) if z != 4]
+    assert torch.equal(coefficients.values[others], before[others])
+    assert (coefficients.values[4] == 0).float().mean() > 0.7
+
+
+@pytest.mark.parametrize("dimensions", ["2d", "3d"])
+def test_slices_that_come_and_go_one_at_a_time_are_denoised_as_an_array_is(
+    dimensions: str,
+) -> None:
+    of = volume(np.rint(noise((13, 70, 151))).astype(np.int16))
+    parameters = WaveletParameters(dimensions=dimensions)
+    (found,) = WaveletDenoise("cpu").analyze(of, parameters).items
+    assert isinstance(found, DerivedImage)
+    whole = denoised(of.values(np.float32), parameters, "cpu")
+    np.testing.assert_array_equal(found.values, np.rint(whole))
 
 
 def test_noise_is_taken_away_and_an_edge_stays() -> None:

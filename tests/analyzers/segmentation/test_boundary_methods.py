@@ -11,6 +11,7 @@ import torch
 from analyzers import registry
 from analyzers.contract import InvalidParameters, NotApplicable, Segmentation, Volume
 from analyzers.grid.balls import Spacing
+from analyzers.segmentation import variational
 from analyzers.segmentation.variational import Quadratic, least_surface, model_image
 from tests.analyzers.segmentation import bodies
 
@@ -133,7 +134,8 @@ def test_the_model_image_solves_the_normal_equations_of_its_energy() -> None:
 
 def test_a_constant_image_is_its_own_model_image() -> None:
     y = torch.full((4, 5, 6), 0.37)
-    torch.testing.assert_close(model_image(Quadratic(y, None, 50.0), (2.0, 1.0, 1.0)), y)
+    found = model_image(Quadratic(y.clone(), None, 50.0), (2.0, 1.0, 1.0))
+    torch.testing.assert_close(found, y)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (3.0, 1.0, 1.0)])
@@ -161,3 +163,21 @@ def test_cuda_and_cpu_agree(name: str) -> None:
         (one,) = [item for item in findings.items if isinstance(item, Segmentation)]
         found.append(one.labels)
     assert bodies.dice(*found) > 0.999
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_model_image_is_the_same_however_many_planes_are_worked_on_at_once(
+    axis: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of an image that is a plane thick."""
+    shape = [9, 12, 11]
+    shape[axis] = 1
+    rng = np.random.default_rng(5)
+    y, one, two, three = torch.tensor(rng.random((4, *shape)), dtype=torch.float32)
+    trust = torch.tensor(rng.choice([1.0, 1000.0], shape), dtype=torch.float16)
+    found = []
+    for voxels in (2**18, 1):
+        monkeypatch.setattr(variational, "VOXELS_AT_ONCE", voxels)
+        energy = Quadratic(y.clone(), trust, 4.0, (one, two, three))
+        found.append(model_image(energy, (2.0, 1.0, 0.7), 200))
+    torch.testing.assert_close(found[1], found[0], rtol=0, atol=1e-6)
