@@ -49,6 +49,8 @@ class Shown:
     """Of the result."""
     samples: int = 0
     """Rows × Columns × frames of the result; 0 where it has none."""
+    series_id: int = 0
+    """The row of a series that is asked for by itself and is no result; 0: none is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,28 @@ def of_object(tx: Transaction, job_id: int, number: int) -> Shown:
     if row is None:
         raise NotFound(f"job {job_id} has no object {number} any more")
     return _shown(row)
+
+
+def of_series(tx: Transaction, study_instance_uid: str, series_instance_uid: str) -> Shown | None:
+    """A series of a study, both by UID: the first result in it, else its images; None where it is
+    not here."""
+    results, series = schema.results, schema.series
+    made = _results(tx, results.c.series_instance_uid == series_instance_uid)
+    made = made.where(schema.studies.c.study_instance_uid == study_instance_uid)
+    row = tx.execute(made.order_by(results.c.id).limit(1)).one_or_none()
+    if row is not None:
+        return _shown(row)
+    studies = schema.studies
+    query = sa.select(studies.c.id, series.c.id.label("series_id")).join(series)
+    query = query.where(
+        studies.c.study_instance_uid == study_instance_uid,
+        series.c.series_instance_uid == series_instance_uid,
+    )
+    found = tx.execute(query.where(*only_seen(tx, studies.c.id))).one_or_none()
+    if found is None:
+        return None
+    uids = {"series_instance_uid": series_instance_uid, "series_id": found.series_id}
+    return Shown(found.id, study_instance_uid, **uids)
 
 
 def report_beside(tx: Transaction, shown: Shown) -> Shown:

@@ -84,7 +84,7 @@ def create_app(context: WebContext) -> FastAPI:
         app.router.routes.extend(router.routes)
     _describe(app)
     if context.viewer is not None:
-        app.router.routes.extend(serving.routes(context.viewer))
+        app.router.routes.extend(serving.routes(context, context.viewer))
     app.state.routes = named_routes.named(app)
     return app
 

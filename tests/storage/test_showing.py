@@ -120,12 +120,34 @@ def test_a_study_is_found_by_uid_and_by_accession_number(database: Database) -> 
         assert showing.by_accession(tx, "") == [], "studies without one are not meant"
 
 
+def test_a_series_that_a_viewer_opens_is_a_result_or_its_images(database: Database) -> None:
+    with database.write() as tx:
+        study = add_study(tx)
+        done(tx, study, "9.1", ("seg",))
+        images = tx.scalar(sa.select(schema.series.c.id).where(_is(SOURCE)))
+    with database.look() as tx:
+        made = showing.of_series(tx, "1.2.3", "9.1.0.0")
+        assert made is not None
+        assert (made.kind, made.sop_instance_uid) == (ObjectKind.SEGMENTATION, "9.1.0")
+        plain = showing.of_series(tx, "1.2.3", SOURCE)
+        assert plain == Shown(study, "1.2.3", None, SOURCE, series_id=images)
+        assert showing.of_series(tx, "1.2.4", SOURCE) is None, "it is of another study"
+        assert showing.of_series(tx, "1.2.4", "9.1.0.0") is None
+        assert showing.of_series(tx, "1.2.3", "1.2.3.99") is None
+
+
+def _is(series_instance_uid: str) -> sa.ColumnElement[bool]:
+    return schema.series.c.series_instance_uid == series_instance_uid
+
+
 def test_who_may_not_see_a_study_opens_nothing_of_it(database: Database) -> None:
     with database.write() as tx:
         study = add_study(tx)
         job = done(tx, study, "9.1", ("seg",))
     with database.seen_by(lambda: NOTHING).look() as tx:
         assert showing.by_uid(tx, "1.2.3") == []
+        assert showing.of_series(tx, "1.2.3", "9.1.0.0") is None
+        assert showing.of_series(tx, "1.2.3", SOURCE) is None
         for refused in (
             lambda: showing.of_study(tx, study),
             lambda: showing.of_job(tx, job),

@@ -17,7 +17,6 @@ from node.web.access.sessions import BACKGROUND
 from node.web.live.watch import Listener, Regular, TooMany, Watch
 from node.web.routers import Router
 from storage.errors import StorageError
-from storage.revisions import Watched
 
 PATH = "/events"
 SIGN_OF_LIFE_S = 20.0
@@ -68,17 +67,18 @@ class _Stream(Response):
             self._watch.leave(self._listener)
 
     async def _tell(self, send: Send) -> None:
-        text, topics = f"retry: {AGAIN_MS}\n\n", frozenset[Watched]()
+        clock = asyncio.get_running_loop()
+        text, rests_until = f"retry: {AGAIN_MS}\n\n", clock.time() + self._watch.rest_s()
         while True:
             body = {"type": "http.response.body", "body": text.encode(), "more_body": True}
             await asyncio.wait_for(send(body), PATIENCE_S)
-            if topics:
-                await asyncio.sleep(self._watch.rest_s())
-            topics = await self._listener.changes(SIGN_OF_LIFE_S)
+            topics = await self._listener.changes(SIGN_OF_LIFE_S, rests_until)
             if not await self._goes_on():
                 await send({"type": "http.response.body", "body": b"event: over\ndata:\n\n"})
                 return
             said = " ".join(sorted(topics))
+            if topics:
+                rests_until = clock.time() + self._watch.rest_s()
             text = f"event: revision\ndata: {said}\n\n" if topics else ": here\n\n"
 
     async def _goes_on(self) -> bool:

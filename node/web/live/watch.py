@@ -26,9 +26,9 @@ MOST = 500
 """Listeners at once."""
 EACH_S = 0.3
 LONGEST_S = 15.0
-"""After it was told of something, a page rests for so long for each that listens, on average at
-most for this: a page that is told is read again, and many that look must not slow what is
-received."""
+"""After it was drawn, or told of something, a page rests for so long for each that listens, on
+average at most for this: a page that is told is read again, and many that look must not slow what
+is received."""
 REGULARLY_S = 10.0
 """So often pages of those are read again who see some studies only."""
 RECENT_S = 5.0
@@ -54,12 +54,16 @@ class Listener:
         except RuntimeError:
             return  # the loop has ended, and the listener with it
 
-    async def changes(self, at_most_s: float) -> frozenset[Watched]:
-        """What has changed since it was asked last; nothing where that takes longer."""
+    async def changes(self, at_most_s: float, rests_until: float = 0.0) -> frozenset[Watched]:
+        """What has changed since it was asked last; nothing where that takes longer.
+
+        rests_until: on the clock of the loop; what changes before is said then, all together.
+        """
         try:
             await asyncio.wait_for(self._is_new.wait(), at_most_s)
         except TimeoutError:
             return frozenset()
+        await asyncio.sleep(max(0.0, rests_until - self._loop.time()))
         found = frozenset(self._pending)
         self._pending.clear()
         self._is_new.clear()
@@ -77,9 +81,10 @@ class Regular(Listener):
     def told(self, topics: frozenset[Watched]) -> None:
         """It is kept from him."""
 
-    async def changes(self, at_most_s: float) -> frozenset[Watched]:
+    async def changes(self, at_most_s: float, rests_until: float = 0.0) -> frozenset[Watched]:
         """Everything, after a while."""
-        await asyncio.sleep(min(REGULARLY_S, at_most_s))
+        rest_s = rests_until - self._loop.time()
+        await asyncio.sleep(max(rest_s, min(REGULARLY_S, at_most_s)))
         return frozenset(Watched)
 
 
@@ -126,8 +131,8 @@ class Watch:
                 self._thread.start()
 
     def rest_s(self) -> float:
-        """How long a listener that was told rests; half as long up to half as long again, else all
-        read at once."""
+        """How long a listener rests after it was told, and after it came: its page was just drawn.
+        Half as long up to half as long again, else all read at once."""
         with self._lock:
             together = min(EACH_S * len(self._listeners), LONGEST_S)
         return together * random.uniform(0.5, 1.5)

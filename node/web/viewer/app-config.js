@@ -96,6 +96,7 @@ const wetread = {
     useOneContext();
     forgetScrollsOfReplaced();
     openFromFiles();
+    untilSegmentationIsDrawn();
   },
   getHangingProtocolModule: () => [{ name: beside.id, protocol: beside }],
   onModeEnter({ servicesManager, extensionManager }) {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-PARTS = ("segmentations.js", "labels.js", "maps.js", "app-config.js")
+PARTS = ("segmentations.js", "labels.js", "maps.js", "first_picture.js", "app-config.js")
 """One script in several files, in this order."""
 
 

@@ -73,8 +73,18 @@ def is_seen(kind: ObjectKind) -> bool:
 
 def own_view(shown: Shown) -> str:
     """The node's own view, which needs no scripts."""
-    asked = f"?object={shown.instance_id}" if shown.instance_id else ""
-    return f"/studies/{shown.study_id}/look{asked}"
+    return f"/studies/{shown.study_id}/look{_asked(shown)}"
+
+
+def first_picture(shown: Shown) -> str:
+    """What that view opens with, as a picture."""
+    return f"/studies/{shown.study_id}/look/first.webp{_asked(shown)}"
+
+
+def _asked(shown: Shown) -> str:
+    if shown.instance_id:
+        return f"?object={shown.instance_id}"
+    return f"?series={shown.series_id}" if shown.series_id else ""
 
 
 def is_shown_by_ohif(shown: Shown) -> bool:

@@ -23,7 +23,9 @@ from starlette.types import Receive, Scope, Send
 
 from node.ohif.installed import COMPRESSED, Installation, Viewer
 from node.web.access.roles import PUBLIC, Need, Role, admit, admit_to_images
+from node.web.context import WebContext
 from node.web.dicomweb.conditions import entity_tag, is_known
+from node.web.viewer import first_picture
 from node.web.viewer.configuration import app_config
 
 DOCUMENTS = frozenset(
@@ -60,9 +62,9 @@ _TYPES = {
 }
 
 
-def routes(viewer: Viewer) -> list[BaseRoute]:
+def routes(context: WebContext, viewer: Viewer) -> list[BaseRoute]:
     """They come last: they are asked for what nothing else has."""
-    return [ViewerDocuments(viewer), ViewerFiles(viewer)]
+    return [ViewerDocuments(context, viewer), ViewerFiles(viewer)]
 
 
 def content_policy(installation: Installation) -> str:
@@ -121,11 +123,16 @@ class ViewerDocuments(_Route):
     needs = MappingProxyType({"GET": Role.VIEWER})
     shows_images = True
 
+    def __init__(self, context: WebContext, viewer: Viewer) -> None:
+        super().__init__(viewer)
+        self._context = context
+
     def _has(self, name: str) -> bool:
         return name.partition("/")[0] in DOCUMENTS
 
     def _of(self, found: Installation, request: Request, name: str) -> Response:
-        return _sent(found.document, "html", "no-cache")
+        document = first_picture.in_document(self._context, found.document, request.query_params)
+        return _sent(document, "html", "no-cache")
 
 
 class ViewerFiles(_Route):

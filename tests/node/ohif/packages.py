@@ -12,7 +12,8 @@ from node.ohif.pinned import Package
 
 DOCUMENT = (
     b"<!doctype html><html><head><script>window.PUBLIC_URL='/'</script>"
-    b'<script src="/app-config.js"></script><script>let x = 1</script></head></html>'
+    b'<script src="/app-config.js"></script><script>let x = 1</script></head>'
+    b'<body><div id="root"></div></body></html>'
 )
 BUNDLE = "app.bundle.0123456789abcdef.js"
 FILES = {

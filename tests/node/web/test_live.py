@@ -236,3 +236,18 @@ def test_the_more_listen_the_longer_each_rests_after_it_was_told(site: Site) -> 
 
     asyncio.run(listen())
     until(lambda: watchers() == 0)
+
+
+def test_what_changes_while_a_page_rests_is_told_to_it_together_afterwards() -> None:
+    async def listen() -> frozenset[Watched]:
+        one = Listener()
+        resting = asyncio.create_task(one.changes(60, asyncio.get_running_loop().time() + 3600))
+        for topic in (Watched.ALARMS, Watched.STUDIES):
+            one.told(frozenset({topic}))
+            for _ in range(10):
+                await asyncio.sleep(0)
+        assert not resting.done()
+        resting.cancel()
+        return await one.changes(60)
+
+    assert asyncio.run(listen()) == {Watched.ALARMS, Watched.STUDIES}

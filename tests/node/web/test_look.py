@@ -157,6 +157,18 @@ def test_a_series_in_small_shows_what_was_found_and_is_drawn_anew_when_the_study
     assert site.client.get("/studies/1/look/99/thumbnail.webp").status_code == 404
 
 
+@pytest.mark.parametrize("asked", ["", "?series={made}", "?series={images}"])
+def test_the_first_picture_is_what_the_page_opens_with(site: Site, one: Chest, asked: str) -> None:
+    with site.database.look() as tx:
+        (made,) = [each.id for each in shown.series_shown(tx, 1) if each.modality == "SEG"]
+    query = asked.format(made=made, images=one.series_id)
+    first = pixels(site.client.get(f"/studies/1/look/first.webp{query}"))
+    assert max(first.shape) == 900
+    assert is_red(first).mean() > 0.005, "what was found lies on it"
+    page_of = pixels(site.client.get(drawn(page(site, query))))
+    assert np.abs(first.astype(int) - page_of).mean() < 2, "in another form, it is the same"
+
+
 def test_the_list_shows_a_study_in_small_with_what_was_found_and_draws_it_once(
     site: Site, one: Chest, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def desk(looker: Looker, study_id: int, asked: Asked) -> Desk:
 
 def _desk(looker: Looker, study_id: int, asked: Asked) -> Desk:
     study = looker.study(study_id)
+    asked = _of_images(study, asked)
     series = _series(looker, study, asked)
     stack = looker.stack(study, series.id)
     over = looker.over(study, series)
@@ -98,6 +99,14 @@ def _desk(looker: Looker, study_id: int, asked: Asked) -> Desk:
     objects = tuple(row for row in objects if row in known)
     filled = replace(asked, series=series.id, slice=index + 1, objects=objects)
     return Desk(study, series, stack, index, tuple(over), filled, _beside(looker, study, filled))
+
+
+def _of_images(study: Study, asked: Asked) -> Asked:
+    """Who asks for the series of a segmentation or a report asks for what it lies over."""
+    rows = [one.held.id for one in study.over if one.series_id == asked.series]
+    if not rows or any(one.id == asked.series for one in study.series):
+        return asked
+    return replace(asked, series=None, objects=asked.objects or (rows[0],))
 
 
 def _beside(looker: Looker, study: Study, asked: Asked) -> Stack | None:

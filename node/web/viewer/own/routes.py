@@ -8,6 +8,7 @@ from typing import Annotated
 from fastapi import Path, Query, Request
 from fastapi.responses import Response
 
+from node.look import pictures
 from node.look.looker import Looker
 from node.web.access.roles import IMAGES, Role, needs
 from node.web.asked import RowId
@@ -32,7 +33,17 @@ _SERIES = "/studies/{study_id}/look/{series_id}"
 def routes(context: WebContext, render: Render) -> Router:
     router = Router(include_in_schema=False, dependencies=[needs(Role.VIEWER), IMAGES])
     looker = Looker(context.database, context.archive)
-    drawing, drawing_for_lists = Drawing(), Drawing(1)
+    drawing = Drawing()
+    _add_of_studies(router, looker, drawing, context, render)
+    _add_of_series(router, looker, drawing, context.version)
+    return router
+
+
+def _add_of_studies(
+    router: Router, looker: Looker, drawing: Drawing, context: WebContext, render: Render
+) -> None:
+    """The page, and what is drawn of a study without naming a series."""
+    drawing_for_lists = Drawing(1)
     studies = StudiesInSmall(looker, context.is_rushed)
 
     @router.get("/studies/{study_id}/look")
@@ -50,9 +61,20 @@ def routes(context: WebContext, render: Render) -> Router:
         known = served.Known(request, context.version)
         return await drawing_for_lists.answered(request, lambda: studies.answer(study_id, known))
 
+    @router.get("/studies/{study_id}/look/first.webp")
+    async def first(request: Request, study_id: RowId, asked: QueryOf) -> Response:
+        return await drawing.answered(
+            request,
+            lambda: served.picture(looker, study_id, asked, pictures.WEBP, served.PICTURE_PX),
+        )
+
     @router.get("/studies/{study_id}/look/scale.png")
     async def scale(study_id: RowId) -> Response:
         return served.scale()
+
+
+def _add_of_series(router: Router, looker: Looker, drawing: Drawing, version: str) -> None:
+    """What the page's script asks for."""
 
     @router.get(f"{_SERIES}/stack")
     async def stack(
@@ -63,7 +85,7 @@ def routes(context: WebContext, render: Render) -> Router:
 
     @router.get(f"{_SERIES}/thumbnail.webp")
     async def thumbnail(request: Request, study_id: RowId, series_id: RowId) -> Response:
-        known = served.Known(request, context.version)
+        known = served.Known(request, version)
         asked = Asked(series=series_id)
         return await drawing.answered(
             request, lambda: served.thumbnail(looker, study_id, asked, known)
@@ -92,5 +114,3 @@ def routes(context: WebContext, render: Render) -> Router:
         return await drawing.answered(
             request, lambda: served.picture(looker, study_id, one, form, longest)
         )
-
-    return router

@@ -13,7 +13,10 @@ from numpy.typing import NDArray
 from node.web.viewer import configuration
 
 SCRIPT = configuration.app_config("bitmap")
-PAGE = "globalThis.location = { search: '' }; globalThis.window = globalThis;"
+PAGE = (
+    "globalThis.location = { search: '' }; globalThis.window = globalThis;"
+    "globalThis.addEventListener = () => {};"
+)
 
 
 def run(steps: str, given: object) -> object:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import httpx
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom import Dataset, dcmread
 
 from node.demo.ct_files import CtSeries
@@ -24,8 +26,12 @@ from tests.node.web.viewer.ohif import Shown
 from tests.node_process import Node, rule, running_node
 from tests.peers import dcmtk
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
+
+_PICTURED = "document.querySelector('#first-picture img')?.naturalWidth > 0"
 TURNED = {"coronal": CORONAL, "sagittal": SAGITTAL, "oblique": OBLIQUE, "feet first": FEET_FIRST}
-PLANES = {"axial": SUPINE, **TURNED}
+PLANES = {"axial": SUPINE, "at the start": SUPINE, **TURNED}
 
 
 @dataclass(frozen=True)
@@ -195,6 +201,32 @@ def test_the_list_leads_to_the_lungs_on_the_image_and_asks_no_other_host(
     study = answer.headers["Location"].partition("StudyInstanceUIDs=")[2].partition("&")[0]
     assert study
     assert not [one for one in log if one.is_file() and study in one.read_text()]
+
+
+@pytest.mark.interop
+@pytest.mark.timeout(300)
+def test_the_finding_is_seen_before_ohif_has_started_and_makes_room_for_it(
+    node: Node, shown: Shown, tmp_path: Path
+) -> None:
+    known = analyzed(node, tmp_path, "at the start")
+    held: list[Route] = []
+    shown.page.route("**/app.bundle.*.js", lambda one: held.append(one))
+    shown.page.goto(f"http://{shown.host}{links.of_job(known.job)}", wait_until="commit")
+    shown.page.wait_for_function(_PICTURED, timeout=ohif.PATIENCE_MS)
+    assert held, "OHIF itself has not begun"
+    assert shown.page.locator("#first-picture").screenshot(path=tmp_path / "first.png")
+    assert_lungs_have_colour(tmp_path / "first.png")
+    for one in held:
+        one.continue_()
+    shown.until_coloured()
+    shown.page.wait_for_selector("#first-picture", state="detached", timeout=ohif.PATIENCE_MS)
+    assert shown.complaints == []
+
+
+def assert_lungs_have_colour(path: Path) -> None:
+    pixels = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    coloured = pixels.max(2) - pixels.min(2) > 25
+    assert 0.01 < coloured.mean() < 0.5
 
 
 @pytest.mark.slow

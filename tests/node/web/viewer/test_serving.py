@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
+from pydicom import dcmread
 from starlette.requests import Request
 
 from node.ohif.install import install, remove
@@ -20,7 +22,7 @@ from node.web.app import create_app
 from node.web.server import WebServer
 from node.web.viewer.links import BESIDE_PROTOCOL
 from tests.node.ohif.packages import BUNDLE, DOCUMENT, FILES, packed
-from tests.node.web.sites import Site
+from tests.node.web.sites import Site, study_with_job
 
 
 @pytest.fixture
@@ -45,6 +47,46 @@ def test_a_path_at_which_images_are_shown_is_the_document(client: httpx.Client, 
     answer = client.get(path)
     assert answer.content == DOCUMENT
     assert answer.headers["Referrer-Policy"] == "no-referrer", "its URL names a study"
+
+
+@pytest.mark.parametrize("is_series_named", [False, True])
+def test_what_it_opens_stands_in_the_document_until_it_has_started(
+    site: Site, client: httpx.Client, phantom_paths: list[Path], is_series_named: bool
+) -> None:
+    study_with_job(site, phantom_paths[0])
+    header = dcmread(phantom_paths[0], stop_before_pixels=True)
+    asked = {"StudyInstanceUIDs": str(header.StudyInstanceUID)}
+    if is_series_named:
+        asked["initialSeriesInstanceUID"] = str(header.SeriesInstanceUID)
+    answer = client.get("/viewer", params=asked)
+    start, end = DOCUMENT.split(b"</body>")
+    assert answer.content.startswith(start) and answer.content.endswith(b"</body>" + end)
+    put = answer.text[len(start) : -len(b"</body>" + end)]
+    assert header.StudyInstanceUID not in put and "Doe" not in put
+    (picture,) = re.findall(r'<img src="([^"]+)"', put)
+    assert picture == f"/studies/1/look/first.webp{'?series=1' if is_series_named else ''}"
+    drawn = client.get(picture)
+    assert (drawn.status_code, drawn.headers["content-type"]) == (200, "image/webp")
+    (own,) = re.findall(r'<a href="([^"]+)"', put)
+    assert client.get(own, headers={"Accept": "text/html"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "StudyInstanceUIDs=1.2.3.4.5",
+        "StudyInstanceUIDs=%22%3E%3Cscript%3E",
+        "StudyInstanceUIDs={study},1.2.3",
+        "StudyInstanceUIDs={study}&initialSeriesInstanceUID=1.2.3",
+        "StudyInstanceUIDs={study}&initialSeriesInstanceUID=%3Cb%3E",
+    ],
+)
+def test_a_document_of_what_is_not_known_stays_as_it_is(
+    site: Site, client: httpx.Client, phantom_paths: list[Path], asked: str
+) -> None:
+    study_with_job(site, phantom_paths[0])
+    study = dcmread(phantom_paths[0], stop_before_pixels=True).StudyInstanceUID
+    assert client.get(f"/viewer?{asked.format(study=study)}").content == DOCUMENT
 
 
 def test_who_is_not_shown_names_is_not_led_to_images_there_either(
