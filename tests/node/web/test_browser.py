@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from storage import events
-from storage.records import Level, Topic
+from storage.records import FindingRow, Level, Topic
 from tests.instances import make_dataset
 from tests.node.web import browser
 from tests.node.web.dicomweb.bodies import file_of
 from tests.node.web.dicomweb.test_stow import Counter, counter, open_counter
-from tests.node.web.sites import PARTS, START, Site, fail, finish, study_with_job
+from tests.node.web.sites import LUNG, PARTS, START, Site, fail, finish, study_with_job
 from tests.node.web.test_many import fill
 from tests.zips import zipped
 
@@ -161,6 +161,30 @@ def test_what_comes_from_images_is_never_run(
     assert page.run("document.querySelector('#s1 .c-what').textContent").endswith(HOSTILE)
     assert page.run("window.struck") is None
     assert page.complaints == []
+
+
+def test_on_a_phone_values_are_in_sight_beside_the_longest_words(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    long = FindingRow(
+        "Knochenmineraldichteverteilungskoeffizient",
+        "Wahrscheinlichkeit der Lumbalwirbelkörperkompressionsfraktur",
+        1695.4,
+        "mL",
+        reference="1200 – 3200 mL",
+        is_unusual=True,
+    )
+    finish(site, study_with_job(site, phantom_paths[0]), (long, LUNG))
+    page.resize(360, 800)
+    for path in ("studies/1", "jobs/1"):
+        _show(page, site, path)
+        ends = page.run(
+            "[...document.querySelectorAll('.findings td')].filter((one) => one.textContent)"
+            ".map((one) => one.getBoundingClientRect().right)"
+        )
+        assert len(ends) == 9
+        assert max(ends) <= 360
+        assert page.run("document.documentElement.scrollWidth") <= 360
 
 
 def test_nothing_sticks_out_of_a_narrow_phone(
