@@ -39,8 +39,10 @@ def _like(example: str) -> str:
 def main() -> None:
     """Run the command; a fault that a person can mend is said in its own words, without a trace."""
     from node.errors import NodeError
+    from node.settling import end_at_once
     from storage.errors import StorageError
 
+    end_at_once()
     try:
         app(prog_name="wetread")
     except (NodeError, StorageError) as error:

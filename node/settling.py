@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,3 +21,10 @@ def settling() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+def end_at_once() -> None:
+    """At this process's end, too, nobody looks through what is there: it would take a fifth of the
+    time of a short command, and the memory is given back whole.
+    """
+    atexit.register(gc.freeze)

@@ -11,20 +11,22 @@ import gc
 import signal
 from importlib import import_module
 
-from analyzers import leftovers  # noqa: F401
-from analyzers.preload import preload
-from node.work import (
-    inside,  # noqa: F401
-    job,
-)
+from node.settling import settling
 
 WHAT_IMPORTS_MOST = ("analyzers.segmentation.lungs", "analyzers.quality.quality")
 """Analyzers that import nearly all that others do: torch, SciPy, scikit-image, cc3d."""
 
-job.prepare()
-for name in WHAT_IMPORTS_MOST:
-    preload(import_module(name).__name__)
-gc.collect()
-gc.freeze()  # a collection in a worker then writes to no page that it shares
+with settling():  # what is frozen no collection in a worker writes to, and its pages stay shared
+    from analyzers import leftovers  # noqa: F401
+    from analyzers.preload import preload
+    from node.work import (
+        inside,  # noqa: F401
+        job,
+    )
+
+    job.prepare()
+    for name in WHAT_IMPORTS_MOST:
+        preload(import_module(name).__name__)
+    gc.collect()
 # A service manager's SIGTERM reaches every process; the node ends its workers itself.
 signal.signal(signal.SIGTERM, lambda number, frame: None)
