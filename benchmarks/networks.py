@@ -121,14 +121,14 @@ def _radiograph(device: str) -> Iterator[Row]:
         lambda: member_logits(members, x.to(on)),
     )
     arrays = dict(stored_model.load("opacity_faster_rcnn").arrays)
-    del arrays["mean_chest"]  # no part of the network
-    detector = fitted(arrays, on)
+    del arrays["mean_chest"]  # no part of the networks
+    detectors = fitted(arrays, on)
     view = torch.from_numpy(_image((2, DETECTED_SIDE, DETECTED_SIDE)))
     yield Row(
         "opacity_faster_rcnn",
-        f"{DETECTED_SIDE}×{DETECTED_SIDE}, mirrored too",
+        f"{DETECTED_SIDE}×{DETECTED_SIDE}, {len(detectors)} members, mirrored too",
         "float32",
-        lambda: marks(detector, view.to(on)),
+        lambda: marks(detectors, view.to(on)),
     )
 
 

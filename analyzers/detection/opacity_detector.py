@@ -5,7 +5,7 @@ The trunk is opacity_cnn's, with one halving more. Knows no analyzer and no file
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,10 +15,11 @@ from torch.nn import functional
 from torchvision.models.detection import FasterRCNN
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.rpn import AnchorGenerator
-from torchvision.ops import MultiScaleRoIAlign, box_iou
+from torchvision.ops import MultiScaleRoIAlign
 
 from analyzers.detection.opacity_window import SIDE
-from analyzers.models.boxes import Boxes
+from analyzers.models.boxes import Boxes, overlaps
+from analyzers.models.stored_model import part_of
 from analyzers.radiograph.opacity_network import WIDTH, Trunk
 
 FEATURES = WIDTH * 4
@@ -31,7 +32,7 @@ LEAST_SCORE = 0.01
 MOST_BOXES = 8
 OVERLAP = 0.3
 SAME = 0.4
-"""Intersection over union from which boxes of an image and its mirror image are one."""
+"""Intersection over union from which boxes of two looks at an image are one."""
 
 
 class Backbone(Trunk):
@@ -70,54 +71,92 @@ def detector() -> FasterRCNN:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Marks:
-    """boxes: in pixels of the view; score: 0–1, the highest first; spread: half the difference of
-    the scores in the view and in its mirror image."""
+    """boxes: in pixels of the view; score: 0–1, the highest first; spread: standard deviation of
+    the scores over the networks, each in the view and in its mirror image."""
 
     boxes: Boxes
     score: NDArray[np.float64]
     spread: NDArray[np.float64]
 
 
-def marks(network: FasterRCNN, x: torch.Tensor) -> Marks:
-    """What a fitted detector marks on one input ``(2, 256, 256)`` and its mirror image together."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one network marks on one view: boxes in pixels of the view, scores 0–1."""
+
+    boxes: Boxes
+    score: NDArray[np.float64]
+
+
+def marks(networks: Sequence[FasterRCNN], x: torch.Tensor) -> Marks:
+    """What fitted detectors mark on one input ``(2, 256, 256)`` and its mirror image together."""
+    seen: list[Seen] = []
     with torch.inference_mode():
-        straight, mirrored = network([x, x.flip(2)])
-    turned = mirrored["boxes"][:, [2, 1, 0, 3]] * torch.tensor([-1.0, 1.0, -1.0, 1.0]).to(x)
-    turned = turned + torch.tensor([SIDE, 0.0, SIDE, 0.0]).to(x)
-    return _merged(straight["boxes"], straight["scores"], turned, mirrored["scores"])
+        for network in networks:
+            straight, mirrored = (_seen(one) for one in network([x, x.flip(2)]))
+            turned = mirrored.boxes[:, [2, 1, 0, 3]] * [-1, 1, -1, 1] + [SIDE, 0, SIDE, 0]
+            seen += [straight, Seen(turned, mirrored.score)]
+    return fused(seen)
 
 
-def _merged(
-    boxes: torch.Tensor, scores: torch.Tensor, other: torch.Tensor, others: torch.Tensor
-) -> Marks:
-    """Boxes of two views paired by overlap; a box without a partner has score 0 in the other."""
-    free = torch.ones(len(other), dtype=torch.bool)
-    overlap = box_iou(boxes, other).cpu()
-    boxes, scores, other, others = (part.double().cpu() for part in (boxes, scores, other, others))
-    found: list[tuple[torch.Tensor, float, float]] = []
-    for index, (box, score) in enumerate(zip(boxes, scores.tolist(), strict=True)):
-        near = overlap[index] * free
-        if len(near) and near.max() >= SAME:
-            partner = int(near.argmax())
-            free[partner] = False
-            second = float(others[partner])
-            joined = (box * score + other[partner] * second) / (score + second)
-            found.append((joined, (score + second) / 2, abs(score - second) / 2))
-        else:
-            found.append((box, score / 2, score / 2))
-    alone = zip(other[free], others[free].tolist(), strict=True)
-    found += [(box, score / 2, score / 2) for box, score in alone]
-    found.sort(key=lambda one: -one[1])
-    found = found[:MOST_BOXES]
-    return Marks(
-        np.array([one[0].numpy() for one in found]).reshape(-1, 4),
-        np.array([one[1] for one in found]),
-        np.array([one[2] for one in found]),
-    )
+def fused(seen: Sequence[Seen]) -> Marks:
+    """The marks of several looks at one view as one set (weighted boxes fusion, Solovyev et al.
+    2021, DOI 10.1016/j.imavis.2021.104117).
+
+    From the highest score down a box joins the mark that it overlaps most, if none of its own look
+    is there yet. A mark is the mean of its boxes by score; a look that does not have it counts 0.
+    """
+    looks = [(look, at) for look, one in enumerate(seen) for at in range(len(one.score))]
+    looks.sort(key=lambda place: -seen[place[0]].score[place[1]])
+    found: list[_Mark] = []
+    for look, at in looks:
+        box, score = seen[look].boxes[at], float(seen[look].score[at])
+        near = _nearest(found, box, look)
+        if near is None:
+            near = _Mark(np.zeros(4), np.zeros(len(seen)))
+            found.append(near)
+        near.weighted += box * score
+        near.scores[look] = score
+    found.sort(key=lambda mark: -mark.scores.sum())
+    scores = np.array([mark.scores for mark in found[:MOST_BOXES]]).reshape(-1, max(len(seen), 1))
+    boxes = np.array([mark.box for mark in found[:MOST_BOXES]]).reshape(-1, 4)
+    return Marks(boxes, scores.mean(1), scores.std(1))
 
 
-def fitted(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> FasterRCNN:
-    """A detector with stored weights, ready to answer."""
+def fitted(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> list[FasterRCNN]:
+    """The detectors of a stored model (``0.``, ``1.``, … before their weights' names), ready to
+    answer."""
+    numbers = sorted({key.split(".")[0] for key in arrays})
+    return [_restored(part_of(arrays, f"{number}."), device) for number in numbers]
+
+
+@dataclass(slots=True, eq=False)
+class _Mark:
+    """weighted: sum of the boxes times their scores; scores: of each look."""
+
+    weighted: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    @property
+    def box(self) -> NDArray[np.float64]:
+        mean: NDArray[np.float64] = self.weighted / self.scores.sum()
+        return mean
+
+
+def _nearest(found: Sequence[_Mark], box: NDArray[np.float64], look: int) -> _Mark | None:
+    """The mark that a box of a look belongs to."""
+    free = [mark for mark in found if not mark.scores[look]]
+    if not free:
+        return None
+    overlap = overlaps(box[None], np.array([mark.box for mark in free]))[0]
+    return free[int(overlap.argmax())] if overlap.max() >= SAME else None
+
+
+def _seen(answer: Mapping[str, torch.Tensor]) -> Seen:
+    boxes, score = (answer[key].cpu().numpy().astype(np.float64) for key in ("boxes", "scores"))
+    return Seen(boxes, score)
+
+
+def _restored(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> FasterRCNN:
     network = detector()
     network.load_state_dict({key: torch.from_numpy(np.array(v)) for key, v in arrays.items()})
     return network.eval().to(device)

@@ -45,7 +45,7 @@ OPACITY = Code("112001", "DCM", "Opacity")
 LEAST_MEASURED = 0.5
 """Part of a box that must be no padding."""
 SCORE_SPREAD = Code(
-    "SCORESPREAD", codes.PRIVATE_SCHEME, "Spread of the score between image and mirror image"
+    "SCORESPREAD", codes.PRIVATE_SCHEME, "Spread of the score over networks and mirror images"
 )
 
 
@@ -65,11 +65,12 @@ class OpacityBoxParameters(Parameters):
 
 
 class OpacityFasterRcnn:
-    """Boxes round opacities, each with the chance that it is right and how far the image and its
-    mirror image disagree; whether there is an opacity at all; a map of what the marks rest on."""
+    """Boxes round opacities, each with the chance that it is right and how far the networks, each
+    on the image and its mirror image, disagree; whether there is an opacity at all; a map of what
+    the surest mark rests on."""
 
     name: ClassVar[str] = "opacity_faster_rcnn"
-    version: ClassVar[str] = "1.2.0"
+    version: ClassVar[str] = "2.0.0"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
     about: ClassVar[About] = About(
         purpose="Draws boxes round lung opacities on frontal chest radiographs.",
@@ -99,7 +100,7 @@ class OpacityFasterRcnn:
         self.model = stored_model.load(self.name)
         arrays = dict(self.model.arrays)
         self.mean = np.asarray(arrays.pop("mean_chest"), np.float32)
-        self.network = fitted(arrays, self.device)
+        self.networks = fitted(arrays, self.device)
 
     def analyze(self, volume: Volume, parameters: OpacityBoxParameters) -> Findings:
         """Raises NotApplicable when it is no frontal chest radiograph."""
@@ -115,7 +116,7 @@ class OpacityFasterRcnn:
         place = window(chest.frame, shape)
         view = place.view(repeated_values(volume)[0])
         x = torch.from_numpy(channels(view)).to(self.device)
-        found = marks(self.network, x)
+        found = marks(self.networks, x)
         threshold = parameters.threshold or self.model.number("box_point", "threshold")
         boxes = [
             box
@@ -124,7 +125,8 @@ class OpacityFasterRcnn:
         ]
         items: list[Finding] = [self._verdict(found, boxes), *boxes]
         if parameters.evidence == "grad_cam":
-            items.append(_map(grad_cam(self.network, x), place, volume))
+            surest = found.boxes[0] if len(found.boxes) else np.zeros(4)
+            items.append(_map(grad_cam(self.networks, x, surest), place, volume))
         return Findings(tuple(items), (self._remark(threshold),), chest.cautions)
 
     def _verdict(self, found: Marks, boxes: list[Detection]) -> Finding:

@@ -1,15 +1,15 @@
 """Trains, evaluates and describes ``opacity_faster_rcnn``.
 
 It learns from a folder with ``labels.csv`` and ``images/``. What is stored is fitted to all images;
-every figure comes from detectors that did not see the patient: neither they nor the networks of
-opacity_cnn that their trunks begin at.
+every figure comes from as many detectors that did not see the patient: neither they nor the
+networks of opacity_cnn that their trunks begin at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import csv
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import cv2
@@ -32,28 +32,37 @@ from analyzers.models.training.figures import (
     Interval,
     auc_interval,
     calibrate,
+    cautious_calibration,
     operating_point,
-    plain_calibration,
     reliability,
 )
 from analyzers.models.training.progress import Tell, after, silent
+from analyzers.radiograph.training.opacity_data import FOLDS
 
 NAME = "opacity_faster_rcnn"
 START = "opacity_cnn"
 SEED = 20261123
 """That of opacity_cnn's folds, too: a fold's trunk begins at the network of the same fold."""
+NETWORKS = 3
+"""Alike but for their seed. How good one becomes is luck: joined, they differ less."""
+SEEDS_APART = 1000
 RATE = 0.5
 """False marks per image that the stored threshold allows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossFit:
-    """The detector fitted to all; marks of each image by a detector that never saw its patient."""
+    """The detectors fitted to all; marks of each image by detectors that never saw its patient."""
 
-    network: FasterRCNN
+    networks: tuple[FasterRCNN, ...]
     marks: tuple[Marks, ...]
+    single: tuple[tuple[Marks, ...], ...]
+    """What each detector marks by itself."""
     prior: tuple[Marks, ...]
     """What the mean boxes of the other patients mark."""
+
+
+_NOTHING = Marks(np.zeros((0, 4)), np.zeros(0), np.zeros(0))
 
 
 def train(
@@ -66,10 +75,11 @@ def train(
     epochs: int = EPOCHS,
     device: str = "cpu",
 ) -> Path:
-    """Fit the detector to the set in ``folder``; the folder of the stored model.
+    """Fit the detectors to the set in ``folder``; the folder of the stored model.
 
     ``tell`` hears of every epoch of every fold. What lies finished in ``checkpoints`` is not fitted
-    again.
+    again; ``unseen.csv`` there holds each image's highest score by detectors that never saw its
+    patient.
 
     Raises
     ------
@@ -79,9 +89,15 @@ def train(
     if name != NAME:
         raise ValueError(f"no model is called {name!r}; there is: {NAME}")
     data = read(folder)
-    result = cross_fit(data, checkpoints or out / name / "checkpoints", seed, tell, epochs, device)
+    kept = checkpoints or out / name / "checkpoints"
+    result = cross_fit(data, kept, seed, tell, epochs, device)
+    _write_unseen(kept / "unseen.csv", data, result)
     facts = _card(data, result, seed, epochs)
-    arrays = {key: value.numpy() for key, value in result.network.state_dict().items()}
+    arrays = {
+        f"{number}.{key}": value.numpy()
+        for number, network in enumerate(result.networks)
+        for key, value in network.state_dict().items()
+    }
     home = stored_model.save(name, {**arrays, "mean_chest": data.mean}, _facts(facts), out)
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")
     cv2.imwrite(str(home / "failures.png"), picture(facts))
@@ -91,10 +107,10 @@ def train(
 def evaluate(
     name: str, folder: Path, models: Path = stored_model.SHIPPED
 ) -> tuple[Interval, Interval]:
-    """Average precision on a set of the same form, of the stored detector and of that set's own
+    """Average precision on a set of the same form, of the stored detectors and of that set's own
     mean boxes, with 95 % intervals over patients.
 
-    The stored detector saw all patients of its training set: use another one.
+    The stored detectors saw all patients of their training set: use another one.
     """
     stored = stored_model.load(name, models)
     arrays = dict(stored.arrays)
@@ -111,37 +127,26 @@ def evaluate(
 def cross_fit(
     data: ViewSet, checkpoints: Path, seed: int, tell: Tell, epochs: int, device: str
 ) -> CrossFit:
-    """One detector per fold for the figures, one of all images to keep."""
+    """``NETWORKS`` detectors per fold for the figures, as many of all images to keep."""
     checkpoints.mkdir(parents=True, exist_ok=True)
-    begin = _begin(data, seed)
-    folds = data.folds(seed)
-    total = (len(folds) + 1) * epochs
-    found: list[Marks | None] = [None] * len(data.views)
-    prior: list[Marks | None] = [None] * len(data.views)
-    one = partial(_fitted, data=data, epochs=epochs, device=device)
-    for number, (train, test) in enumerate(folds):
-        kept = checkpoints / f"fold_{number}.safetensors"
-        told = after(number * epochs, total, tell)
-        start = stored_model.part_of(begin, f"{number}.")
-        network = one(kept, train, seed=seed + number, start=start, tell=told)
-        for index, mark in zip(test, marked(network, data, test), strict=True):
-            found[index] = mark
+    fits = _Fits(data, checkpoints, seed, _begin(data, seed), epochs, device, tell)
+    views = len(data.views)
+    found = [[_NOTHING] * views for _ in range(NETWORKS + 1)]
+    prior = [_NOTHING] * views
+    for fold, (train, test) in enumerate(data.folds(seed)):
+        networks = fits.networks(fold, train)
+        for row, several in zip(found, (networks, *([one] for one in networks)), strict=True):
+            for index, mark in zip(test, marked(several, data, test), strict=True):
+                row[index] = mark
         for index in test:
             prior[index] = mean_boxes([data.boxes[i] for i in train])
-    everything = np.arange(len(data.views))
-    told = after(len(folds) * epochs, total, tell)
-    kept = checkpoints / "all.safetensors"
-    network = one(kept, everything, seed=seed, start=stored_model.part_of(begin, "0."), tell=told)
-    return CrossFit(
-        network,
-        tuple(mark for mark in found if mark is not None),
-        tuple(mark for mark in prior if mark is not None),
-    )
+    joined, *single = (tuple(row) for row in found)
+    return CrossFit(fits.networks(FOLDS, np.arange(views)), joined, tuple(single), tuple(prior))
 
 
-def marked(network: FasterRCNN, data: ViewSet, which: Iterable[int]) -> list[Marks]:
-    """What a detector marks on some of the views."""
-    return [marks(network, torch.from_numpy(channels(data.views[index]))) for index in which]
+def marked(networks: Sequence[FasterRCNN], data: ViewSet, which: Iterable[int]) -> list[Marks]:
+    """What detectors mark together on some of the views."""
+    return [marks(networks, torch.from_numpy(channels(data.views[index]))) for index in which]
 
 
 def judged(found: Sequence[Marks], data: ViewSet) -> list[figures.Judged]:
@@ -157,31 +162,57 @@ def _begin(data: ViewSet, seed: int) -> Arrays:
     return stored.arrays if same and stored.number("training", "images") == len(data.views) else {}
 
 
-def _fitted(
-    kept: Path,
-    which: NDArray[np.int64],
-    *,
-    data: ViewSet,
-    seed: int,
-    start: Arrays,
-    epochs: int,
-    device: str,
-    tell: Callable[[int, float], None],
-) -> FasterRCNN:
-    if kept.exists():
-        network = detector()
-        network.load_state_dict(load_file(kept))
-        return network.eval()
-    views, boxes = data.views[which], [data.boxes[index] for index in which]
-    network = fit(views, boxes, seed, start, epochs, device, tell)
-    save_file(network.state_dict(), kept)
-    return network
+@dataclass(frozen=True, slots=True, eq=False)
+class _Fits:
+    """How detectors are fitted: to what, from which start, where they are kept."""
+
+    data: ViewSet
+    checkpoints: Path
+    seed: int
+    begin: Arrays
+    epochs: int
+    device: str
+    tell: Tell
+
+    def networks(self, fold: int, which: NDArray[np.int64]) -> tuple[FasterRCNN, ...]:
+        """Those of a fold, fitted to ``which`` of the images; fold ``FOLDS``: those of all."""
+        return tuple(self._network(number, fold, which) for number in range(NETWORKS))
+
+    def _network(self, number: int, fold: int, which: NDArray[np.int64]) -> FasterRCNN:
+        of_all = fold == FOLDS
+        name = f"{number}_all" if of_all else f"{number}_fold_{fold}"
+        kept = self.checkpoints / f"{name}.safetensors"
+        if kept.exists():
+            network = detector()
+            network.load_state_dict(load_file(kept))
+            return network.eval()
+        done = (fold * NETWORKS + number) * self.epochs
+        network = fit(
+            self.data.views[which],
+            [self.data.boxes[index] for index in which],
+            self.seed + SEEDS_APART * number + (0 if of_all else fold),
+            stored_model.part_of(self.begin, f"{number if of_all else fold}."),
+            self.epochs,
+            self.device,
+            after(done, NETWORKS * (FOLDS + 1) * self.epochs, self.tell),
+        )
+        save_file(network.state_dict(), kept)
+        return network
+
+
+def _write_unseen(path: Path, data: ViewSet, result: CrossFit) -> None:
+    """A row an image: its file, whether there is an opacity, the highest score."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("file", "opacity", "score"))
+        best = (mark.score.max(initial=0.0) for mark in result.marks)
+        rows.writerows(zip(data.files, data.opacity.tolist(), best, strict=True))
 
 
 def _card(data: ViewSet, result: CrossFit, seed: int, epochs: int) -> Card:
     found, prior = judged(result.marks, data), judged(result.prior, data)
     best = np.array([mark.score.max(initial=0.0) for mark in result.marks])
-    present = calibrate(data.opacity, log_odds(best))
+    present = cautious_calibration(data.opacity, log_odds(best), data.patient)
     chance = present.probability(log_odds(best))
     right = np.concatenate([one.right for one in found]).astype(np.int64)
     score = np.concatenate([one.score for one in found])
@@ -197,8 +228,9 @@ def _card(data: ViewSet, result: CrossFit, seed: int, epochs: int) -> Card:
         present=present,
         image=operating_point(data.opacity, chance, data.patient),
         auc=auc_interval(data.opacity, best, data.patient),
-        bins=reliability(data.opacity, log_odds(best), data.patient, plain_calibration),
-        parameters=sum(part.numel() for part in result.network.parameters()),
+        bins=reliability(data.opacity, log_odds(best), data.patient),
+        parameters=sum(part.numel() for part in result.networks[0].parameters()),
+        single=tuple(judged(one, data) for one in result.single),
         seed=seed,
         epochs=epochs,
         begun=bool(_begin(data, seed)),
@@ -210,7 +242,7 @@ def _facts(facts: Card) -> dict[str, dict[str, stored_model.Plain]]:
     evaluated = f"{images} images of {patients} patients, 5-fold cross-validation by patient"
     precision = facts.interval(facts.found, figures.average_precision)
     return {
-        "model": {"name": NAME},
+        "model": {"name": NAME, "networks": NETWORKS},
         "training": {
             "seed": facts.seed,
             "images": images,

@@ -22,7 +22,7 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
-from analyzers.detection.opacity_detector import detector, marks
+from analyzers.detection.opacity_detector import Seen, detector, fused, marks
 from analyzers.detection.opacity_evidence import grad_cam
 from analyzers.detection.opacity_faster_rcnn import OpacityBoxParameters, OpacityFasterRcnn
 from analyzers.detection.opacity_window import SIDE, Window, channels, window
@@ -92,6 +92,27 @@ def test_boxes_move_with_the_pixels() -> None:
         np.testing.assert_allclose(box.numpy(), edges, atol=3)
 
 
+# --- several looks joined -------------------------------------------------------------------------
+
+
+def test_boxes_of_several_looks_become_one_mark_with_the_mean_of_their_scores() -> None:
+    one = Seen(np.array([[0.0, 0, 10, 20], [50, 50, 80, 90]]), np.array([0.9, 0.4]))
+    other = Seen(np.array([[2.0, 0, 12, 20]]), np.array([0.3]))
+    found = fused([one, other, Seen(np.zeros((0, 4)), np.zeros(0))])
+    np.testing.assert_allclose(found.boxes, [[0.5, 0, 10.5, 20], [50, 50, 80, 90]])
+    np.testing.assert_allclose(found.score, [1.2 / 3, 0.4 / 3])
+    np.testing.assert_allclose(found.spread, [np.std([0.9, 0.3, 0]), np.std([0.4, 0, 0])])
+
+
+def test_two_boxes_of_one_look_stay_two_marks() -> None:
+    near = Seen(np.array([[0.0, 0, 10, 20], [1, 0, 11, 20]]), np.array([0.9, 0.8]))
+    other = Seen(np.array([[1.0, 0, 11, 20]]), np.array([0.5]))
+    found = fused([near, other])
+    np.testing.assert_allclose(found.score, [0.65, 0.45])
+    np.testing.assert_allclose(found.boxes[0], [1, 0, 11, 20])
+    assert fused([]).boxes.shape == (0, 4)
+
+
 # --- figures --------------------------------------------------------------------------------------
 
 
@@ -134,10 +155,10 @@ def test_training_repeats_itself_and_a_detector_answers() -> None:
     for key, value in first.state_dict().items():
         assert torch.equal(value, second.state_dict()[key]), key
     x = torch.from_numpy(channels(views[0]))
-    found = marks(first, x)
+    found = marks([first], x)
     assert (np.diff(found.score) <= 0).all()
     assert found.boxes.shape == (len(found.score), 4)
-    np.testing.assert_allclose(marks(first, x.flip(2)).score, found.score, atol=1e-5)
+    np.testing.assert_allclose(marks([first], x.flip(2)).score, found.score, atol=1e-5)
 
 
 def excerpt(folder: Path, of: Path, opacities: int, others: int) -> Path:
@@ -165,13 +186,16 @@ def test_the_script_goes_on_from_finished_folds_and_stores_a_model_with_its_card
     finished = tmp_path / "finished"
     finished.mkdir()
     shipped = {k: v for k, v in stored_model.load(opacity.NAME).arrays.items() if k != "mean_chest"}
-    for name in ("all", *(f"fold_{number}" for number in range(5))):
-        save_file(shipped, finished / f"{name}.safetensors")
+    for number in range(opacity.NETWORKS):
+        arrays = dict(stored_model.part_of(shipped, f"{number}."))
+        for name in ("all", *(f"fold_{fold}" for fold in range(5))):
+            save_file(arrays, finished / f"{number}_{name}.safetensors")
     run = Run(tmp_path / "out", finished, lambda _: ())
     home = trainable(opacity.NAME).train(opacity.NAME, folder, run, lambda *_: None)
     card = (home / "CARD.md").read_text()
     assert "mean box" in card
     assert "18 radiographs of" in card
+    assert len((finished / "unseen.csv").read_text().splitlines()) == 19
     assert (home / "failures.png").stat().st_size > 10_000
     stored = stored_model.load(opacity.NAME, tmp_path / "out").arrays
     assert all(np.array_equal(stored[key], value) for key, value in shipped.items())
@@ -224,7 +248,7 @@ def test_the_report_holds_the_marks_of_the_network_on_the_pixels_and_the_right_s
         path = test_data / "train/cxr_opacity/images" / seen.files[index]
         grey = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)).astype(np.uint16)
         found = boxes_of(analyzed(grey[None], threshold=0.05, evidence="none"))
-        direct = marks(analyzer.network, torch.from_numpy(channels(seen.views[index])))
+        direct = marks(analyzer.networks, torch.from_numpy(channels(seen.views[index])))
         wanted = seen.windows[index].outward(direct.boxes[direct.score >= 0.05])
         got = [[b.first[2], b.first[1], b.last[2] + 1, b.last[1] + 1] for b in found]
         assert len(got) == len(wanted)
@@ -256,13 +280,13 @@ def test_real_radiographs_with_opacity_get_the_higher_probability(test_data: Pat
 
 def test_evidence_lies_in_the_surest_mark(seen: opacity_views.ViewSet) -> None:
     torch.set_num_threads(1)
-    network = OpacityFasterRcnn("cpu").network
+    networks = OpacityFasterRcnn("cpu").networks
     for view in seen.views[np.flatnonzero(seen.opacity)[:4]]:
         x = torch.from_numpy(channels(view))
-        left, top, right, bottom = np.rint(marks(network, x).boxes[0]).astype(int)
+        left, top, right, bottom = np.rint(box := marks(networks, x).boxes[0]).astype(int)
         inside = np.zeros((SIDE, SIDE), np.bool_)
         inside[top:bottom, left:right] = True
-        chart = grad_cam(network, x)
+        chart = grad_cam(networks, x, box)
         assert chart.max() <= 1
         assert chart[inside].mean() > 3 * chart[~inside].mean()
 
@@ -270,4 +294,5 @@ def test_evidence_lies_in_the_surest_mark(seen: opacity_views.ViewSet) -> None:
 def test_without_a_mark_there_is_no_evidence() -> None:
     network = detector().eval()
     network.roi_heads.score_thresh = 1.1
-    assert not grad_cam(network, torch.zeros(2, SIDE, SIDE)).any()
+    x, anywhere = torch.zeros(2, SIDE, SIDE), np.array([0.0, 0, SIDE, SIDE])
+    assert not grad_cam([network], x, anywhere).any()
