@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 import threading
@@ -14,6 +15,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import httpx
+import pydicom.config
 import pytest
 from pydicom import Dataset
 from pydicom.uid import DigitalXRayImageStorageForPresentation
@@ -468,3 +470,21 @@ def test_a_node_that_stops_takes_nothing_new(counter: Counter) -> None:
     counter.uploads.close(timeout_s=1)
     answer = counter.post(multipart(file_of(ONE)))
     assert (answer.status_code, "the node stops" in answer.json()["error"]) == (503, True)
+
+
+HOSTILE_UID = '\r\nSet-Cookie: a=b"\xe9\r'
+
+
+@pytest.mark.parametrize("named", [b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.5.1.4.1.1.2\0"])
+def test_no_uid_of_a_file_becomes_a_header_of_the_answer(
+    counter: Counter, named: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = pydicom.config.settings
+    monkeypatch.setattr(settings, "reading_validation_mode", pydicom.config.IGNORE)  # as a node has
+    hostile = HOSTILE_UID.encode("latin-1")[: len(named)].ljust(len(named))
+    file = file_of(ONE)
+    assert named in file
+    answer = counter.post(multipart(file.replace(named, hostile)))
+    assert answer.status_code == 409, answer.text
+    assert "set-cookie" not in answer.headers
+    assert not re.search(r"[^ -~]", answer.headers["warning"])
