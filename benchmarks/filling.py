@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.archives import wetread
 from benchmarks.many import Study, Template
 from benchmarks.transfers import send
-from storage.header.attributes import patient_key
+from storage.header.told import patient_key
 
 _TABLES = {
     "patients": (),

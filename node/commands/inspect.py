@@ -13,13 +13,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
-from analyzers import registry
 from node import exposure
-from node.cautions import cautions
 from node.config.load import load
 from node.config.settings import Settings
 from node.errors import AlreadyRunning, NodeError, SettingsError
-from node.intake.routing import Decision
 from storage import events, index, retries
 from storage.database import Database, open_database, visit_database
 from storage.errors import StorageError
@@ -27,6 +24,7 @@ from storage.records import Event
 
 if TYPE_CHECKING:
     from node.delivery.targets.port import Target
+    from node.intake.routing import Decision
     from node.web.views import DeliveryView, StudyView
 
 console = Console()
@@ -42,6 +40,8 @@ def show_settings(path: Path) -> int:
 
     1 when the node would not start, with them or with its TLS files, or one of those is silent.
     """
+    from node.cautions import cautions
+
     settings = load(path)
     settings.database_url()
     console.print(f"[bold]{path.resolve()}[/] is valid. In force:", soft_wrap=True)
@@ -167,6 +167,7 @@ def _try_repositories(settings: Settings) -> int:
 
 def show_routing(path: Path, folder: Path) -> int:
     """Show which rules would fire on a folder, and why not; 1 when none does."""
+    from analyzers import registry
     from node.intake.folder import read_folder
     from node.intake.routing import route
 

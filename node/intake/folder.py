@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storage.errors import UnreadableInstance
-from storage.header.attributes import extract, readability
+from storage.header.attributes import extract
 from storage.header.reading import read_header
+from storage.header.told import readability
 from storage.identity import disagreements
 from storage.records import InstanceAttributes, StoredInstance, StoredSeries
 

@@ -9,7 +9,6 @@ import re
 import struct
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from hashlib import sha256
 from typing import Any
 
 from pydicom.datadict import dictionary_VR
@@ -20,7 +19,7 @@ from pydicom.sequence import Sequence as PydicomSequence
 from pydicom.valuerep import PersonName
 
 from storage.errors import UnreadableInstance
-from storage.records import Header, InstanceAttributes
+from storage.records import InstanceAttributes
 
 STUDY = (
     "PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "PatientSex",
@@ -98,23 +97,6 @@ def instance_values(dataset: Dataset, keywords: Iterable[str] = INSTANCE) -> dic
     keywords: those that are wanted, where that is not all; an Enhanced image's places always are.
     """
     return _values(dataset, keywords) | _frames(dataset)
-
-
-_CAPTURES = ("1.2.840.10008.5.1.4.1.1.7", "1.2.840.10008.5.1.4.1.1.66")
-"""Secondary captures; raw data, segmentations and the like."""
-
-
-def readability(instance: Header) -> int:
-    """How likely an analyzer can read an image, by its ``InstanceAttributes.instance``.
-
-    2: grey, and with a place in space; 1: grey; 0: colour, a capture of a screen, or no image.
-    """
-    grey = str(instance.get("PhotometricInterpretation", "")).startswith("MONOCHROME")
-    captured = str(instance.get("SOPClassUID", "")).startswith(_CAPTURES)
-    if not grey or captured or "Rows" not in instance:
-        return 0
-    placed = instance.get("ImagePositionPatient") or instance.get("FramePositions")
-    return 2 if placed else 1
 
 
 def _uid(dataset: Dataset, keyword: str) -> str:
@@ -225,11 +207,3 @@ def _items(dataset: Dataset, keyword: str) -> list[Dataset]:
     except _MALFORMED:
         return []
     return list(value) if isinstance(value, PydicomSequence) else []
-
-
-def patient_key(study: Header, study_instance_uid: str) -> str:
-    """What makes two studies one patient's: ID and issuer; without an ID, the study alone."""
-    identifier = study.get("PatientID", "")
-    issuer = study.get("IssuerOfPatientID", "")
-    text = f"{issuer}\0{identifier}" if identifier else f"study {study_instance_uid}"
-    return sha256(text.encode()).hexdigest()

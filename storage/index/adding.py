@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from storage import events, reading_state, schema, study_words
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.header.attributes import patient_key
+from storage.header.told import patient_key
 from storage.index import batches, reading
 from storage.names import component_groups
 from storage.records import (

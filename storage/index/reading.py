@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from storage import schema
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.header.attributes import readability
+from storage.header.told import readability
 from storage.identity import IDENTITY, disagreements
 from storage.records import (
     Header,

@@ -19,7 +19,7 @@ from storage import index
 from storage.database import open_database
 from storage.files.instances import InstanceStore
 from storage.records import InstanceRecord
-from tests import forked
+from tests import forked, new_databases
 from tests.certificates import authority
 from tests.node.delivery.web_pacs import Fault, running_web_pacs
 from tests.peers import free_port, running_pacs
@@ -55,6 +55,20 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     shown = wetread("--help")
     for name in ("serve", "check", "status", "retry", "reindex", "analyzers", "analyze", "send"):
         assert name in shown
+
+
+def test_what_only_looks_at_the_database_imports_nothing_that_reads_images(tmp_path: Path) -> None:
+    config, database = tmp_path / "config.toml", tmp_path / "var" / "wetread.db"
+    config.touch()
+    database.parent.mkdir()
+    database.write_bytes(new_databases.empty())
+    code = (
+        "import sys; from node.cli import app\n"
+        f"app(['status', '--json', '--config', {str(config)!r}], standalone_mode=False)\n"
+        "print([m for m in ('pydicom', 'pynetdicom', 'fastapi') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_analyzers_are_listed_for_people_and_for_programs() -> None:

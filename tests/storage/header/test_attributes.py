@@ -14,7 +14,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 
 from storage.errors import UnreadableInstance
-from storage.header.attributes import MAX_FRAMES, extract, patient_key
+from storage.header.attributes import MAX_FRAMES, extract
+from storage.header.told import patient_key
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
 
