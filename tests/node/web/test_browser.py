@@ -163,6 +163,21 @@ def test_what_comes_from_images_is_never_run(
     assert page.complaints == []
 
 
+def test_a_name_that_turns_the_direction_turns_nothing_beside_it(
+    site: Site, page: browser.Page, phantom_paths: list[Path]
+) -> None:
+    study_with_job(site, phantom_paths[0])
+    for path in ("jobs/1", "rules?study=1"):
+        _show(page, site, path)
+        ends = page.run(
+            "(() => { const name = document.querySelector('.patient');"
+            " name.textContent = '\\u202eDoe, Jane';"
+            " const id = name.parentNode.querySelector('.patient-id');"
+            " return [name.getBoundingClientRect().right, id.getBoundingClientRect().left]; })()"
+        )
+        assert ends[0] <= ends[1]
+
+
 def test_on_a_phone_values_are_in_sight_beside_the_longest_words(
     site: Site, page: browser.Page, phantom_paths: list[Path]
 ) -> None:
