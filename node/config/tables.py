@@ -69,7 +69,7 @@ class HttpSettings(Table):
     answered."""
     tls: HttpTlsSettings | None = None
     """Needed beyond this machine, unless a `trusted_proxy` encrypts."""
-    max_connections: Annotated[int, Field(ge=10, le=10_000), example(1000)] = 500
+    max_connections: Annotated[int, Field(ge=10, le=10_000), example(2000)] = 1000
     """So many are open at once. Beyond it, whoever has been connected longest without having asked
     gives way; where all are being answered, who comes is answered 503."""
     names_for: Annotated[tuple[RoleName, ...], example(["operator"])] = ("viewer", "operator")

@@ -19,7 +19,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 20.0
 """From connecting, or from its first byte, to the end of the head of a request."""
-MOST_CONNECTIONS = 500
+MOST_CONNECTIONS = 1000
+"""Twice as many as pages may listen for events (``live.watch.MOST``): there is room beside them."""
 MOST_REFUSED = 16
 """Connections beside them, each of which is told so when it asks."""
 RETRY_AFTER_S = 5
