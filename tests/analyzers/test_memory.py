@@ -51,7 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_analyzer_holds_little_more_than_the_volume_twice(
     name: str, most: float, folder: Path
 ) -> None:
-    """Before: 2.5, 5.2, 2.7 and 4.9."""
+    """On a CT of 160×512×512 it was 1.9, 5.0, 2.7 and 5.0, and is 0.4, 2.2, 2.3 and 2.6."""
     done = subprocess.run(
         [sys.executable, "-c", ON_ONE_CORE, name, str(folder)],
         check=True,
