@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
@@ -39,25 +40,25 @@ _LONGEST_REQUEST = 1 << 20
 
 
 class Process:
-    """A started node or command; has what ``Popen`` has of the tests' interest."""
+    """A started node or command; has what ``Popen`` has of the tests' interest. For any thread."""
 
     def __init__(self, connection: socket.socket, stdout: IO[str] | None) -> None:
-        self._connection = connection
-        self._said = connection.makefile("r")
-        self.pid = int(self._said.readline())
+        said = connection.makefile("r")
+        self.pid = int(said.readline())
         self.returncode: int | None = None
         self.stdout = stdout
+        self._has_ended = threading.Event()
+        threading.Thread(target=self._listen, args=(connection, said), daemon=True).start()
+
+    def _listen(self, connection: socket.socket, said: IO[str]) -> None:
+        with connection, said:
+            self.returncode = int(said.readline() or -signal.SIGKILL)  # what forks is gone
+        self._has_ended.set()
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit status; that of a signal is negative."""
-        if self.returncode is None:
-            with selectors.DefaultSelector() as ready:
-                ready.register(self._connection, selectors.EVENT_READ)
-                if not ready.select(timeout):
-                    raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
-            self.returncode = int(self._said.readline())
-            self._said.close()
-            self._connection.close()
+        if not self._has_ended.wait(timeout) or self.returncode is None:
+            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout or 0)
         return self.returncode
 
     def poll(self) -> int | None:
