@@ -36,6 +36,7 @@ IMPORTED = (
     "node.commands.fetch", "node.commands.inspect", "node.commands.jobs",
     "node.commands.quarantine", "node.commands.serve", "node.commands.users",
 )  # fmt: skip
+TERMINAL = frozenset(("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"))
 _LONGEST_REQUEST = 1 << 20
 
 
@@ -164,10 +165,15 @@ def _original() -> Path:
             stdin=subprocess.PIPE,
             pass_fds=[listening.fileno()],
             cwd=REPOSITORY,
-            env={**os.environ, "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
+            env={**_without_terminal(), "PYTHONPATH": "", "OMP_NUM_THREADS": "1"},
         )
     atexit.register(_end, process, path)
     return path
+
+
+def _without_terminal() -> dict[str, str]:
+    """What is imported may keep these: they are to be those of each copy."""
+    return {name: value for name, value in os.environ.items() if name not in TERMINAL}
 
 
 def _end(process: subprocess.Popen[bytes], path: Path) -> None:
