@@ -268,3 +268,12 @@ def test_nobody_logs_in_under_a_name_by_which_the_node_is_not_asked(site: Site) 
         assert log_in(rebound, "ann").status_code == 400
         with house.site.database.read() as tx:
             assert sessions.all_sessions(tx) == []
+
+
+def test_this_machine_reads_metrics_and_health_in_detail_without_a_login(house: House) -> None:
+    monitor = house.browser()
+    answer = monitor.get("/metrics")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert "checks" in monitor.get("/health").json()
+    assert monitor.get("/", follow_redirects=False).status_code == 303, "pages need one"
