@@ -59,7 +59,12 @@ def create_app(context: WebContext) -> FastAPI:
     NamesNoRole
         A route can be reached that names no role.
     """
-    watch = Watch(context.database, lambda: _health(context), on_changed=context.shared.forget)
+    watch = Watch(
+        context.database,
+        lambda: _health(context),
+        on_changed=context.shared.forget,
+        is_rushed=context.is_rushed,
+    )
     context = _as_it_is_seen(context)
     app = Application(title=context.title, version=context.version, openapi_url=None)
     app.state.access = context.access

@@ -31,6 +31,8 @@ average at most for this: a page that is told is read again, and many that look 
 is received."""
 REGULARLY_S = 10.0
 """So often pages of those are read again who see some studies only."""
+RUSHED = 2
+"""So many times as long they rest while images come fast."""
 RECENT_S = 5.0
 """A page is at most so old when it begins to listen, or what it shows came by a slow line."""
 
@@ -97,12 +99,15 @@ class Watch:
         health: Callable[[], Values] = tuple,
         every_s: float = EVERY_S,
         on_changed: Callable[[], None] = lambda: None,
+        is_rushed: Callable[[], bool] = lambda: False,
     ) -> None:
-        """``on_changed``: called before listeners are told, so that nobody shows them what was."""
+        """``on_changed``: called before listeners are told, so that nobody shows them what was.
+        ``is_rushed``: whether images come fast."""
         self._database = database
         self._health = health
         self._every_s = every_s
         self._on_changed = on_changed
+        self._is_rushed = is_rushed
         self._before: dict[Watched, Values] = {}
         self._changed_at: dict[Watched, float] = {}
         self._lock = threading.Lock()
@@ -135,7 +140,7 @@ class Watch:
         Half as long up to half as long again, else all read at once."""
         with self._lock:
             together = min(EACH_S * len(self._listeners), LONGEST_S)
-        return together * random.uniform(0.5, 1.5)
+        return together * (RUSHED if self._is_rushed() else 1) * random.uniform(0.5, 1.5)
 
     def leave(self, listener: Listener) -> None:
         """Tell it no more; with the last one the watcher ends."""

@@ -224,13 +224,16 @@ def test_the_stream_is_over_when_nobody_has_done_anything_for_long(
 
 def test_the_more_listen_the_longer_each_rests_after_it_was_told(site: Site) -> None:
     async def listen() -> None:
-        watch = Watch(site.database, every_s=0.02)
+        is_rushed = False
+        watch = Watch(site.database, every_s=0.02, is_rushed=lambda: is_rushed)
         listeners = [Listener() for _ in range(50)]
         watch.listen(listeners[0])
         assert 0.15 <= watch.rest_s() <= 0.45
         for one in listeners[1:]:
             watch.listen(one)
         assert 7.5 <= watch.rest_s() <= 22.5, "50 pages are read three times a second, all together"
+        is_rushed = True
+        assert 15 <= watch.rest_s() <= 45, "images come first"
         for one in listeners:
             watch.leave(one)
 
