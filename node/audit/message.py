@@ -18,6 +18,7 @@ from xml.sax.saxutils import escape
 from node.audit import codes
 from node.audit.codes import Code
 from node.audit.events import Actor, Outcome, Subject
+from node.observe.one_line import UNSEEN
 
 _LONGEST = 1024
 """Characters of one value."""
@@ -27,8 +28,7 @@ _LONGEST_WRITTEN = 2048
 _LONGEST_QUERY = 8192
 """Bytes of a query."""
 _MOST_CLASSES = 100
-_UNSEEN = re.compile("[\t\n\r\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-"""Breaks of lines, control characters (ECMA-48), marks of direction (Unicode UAX 9)."""
+_UNSEEN = re.compile(f"[{UNSEEN}]")
 _QUOTED = {'"': "&quot;"}
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -175,3 +175,11 @@ def test_no_secret_is_shown() -> None:
     assert tables["[node]"]["ae_title"].value == "OTHER"
     assert not tables["[node]"]["ae_title"].is_default
     assert tables["[storage]"]["database_password_env"].value == "PGPASSWORD"
+
+
+@pytest.mark.parametrize("path", ["/rules?study=1", "/studies/1/analyze", "/studies/1/notes"])
+def test_a_description_that_turns_the_direction_turns_nothing_beside_it(
+    site: Site, phantom_paths: list[Path], path: str
+) -> None:
+    study_with_job(site, phantom_paths[0], "\u202eThorax")
+    assert "<bdi>\u202eThorax</bdi>" in site.client.get(path, headers={"accept": "text/html"}).text
