@@ -4,7 +4,8 @@ Attenuation cannot tell it from the chest wall, heart or liver; its place can, i
 inside the ribs, beside the mediastinum, and above aerated lung: heart, liver and spleen stand on
 the floor of the chest and have no lung below them. What lies on the floor too, as most effusions
 do, is told from them only where it has the attenuation of water, which gathers at the back on the
-chest wall: liver, spleen and muscle are denser. Axes (z, y, x).
+chest wall: liver, spleen and muscle are denser. A very fatty liver is not: it has lung behind it,
+as free fluid has not, and no denser liver is in view beside it. Axes (z, y, x).
 """
 
 from __future__ import annotations
@@ -43,6 +44,12 @@ FLUID_HU = (-10.0, 32.0)
 """Effusions have 0 to 25; liver, spleen, muscle and blood 35 and more. Means of several mm."""
 FLUID_EDGE_HU = 45.0
 LEAST_FLUID_ML, LEAST_ON_WALL, WALL_MM = 50.0, 0.2, 6.0
+MOST_LUNG_BEHIND = 0.5
+"""Of what lies free at the back, less has aerated lung straight behind it."""
+LIVER_HU, LEAST_LIVER_MM = (35.0, 180.0), 18.0
+LIVER_RIGHT_MM, LIVER_BACK_MM, LIVER_HIGH_MM = (35.0, 115.0), 20.0, 60.0
+"""Where the largest ball in a liver has its middle: to the right of the middle, no farther behind
+it, and so near to the lowest aerated plane. Heart, kidney and arm lie elsewhere."""
 GAUSSIAN_REACH = 4.0
 """Standard deviations from its middle at which a Gaussian is cut."""
 
@@ -74,6 +81,15 @@ class Fluid:
     on_wall: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Dark:
+    """What is as dark as water. fluid: None where there is no 50 mL of it. untold_ml: how much more
+    may be a liver as well as fluid."""
+
+    fluid: Fluid | None
+    untold_ml: float = 0.0
+
+
 def space(hu: Hounsfield, lungs: NDArray[np.uint8], spacing_mm: Spacing) -> Space | None:
     """The space of the lungs that ``lungs`` labels; None where slices are too thick to look in it,
     or nothing is aerated."""
@@ -102,9 +118,9 @@ def unaerated(of: Space, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Unaerated 
     return Unaerated(_fine(found, grid, hu, lungs), enclosed)
 
 
-def fluid(of: Space, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Fluid | None:
+def fluid(of: Space, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Dark:
     """What has the attenuation of water and lies at the back on the chest wall, and where it goes
-    on from there beside heart and pericardium; None where there is no 50 mL of it."""
+    on from there beside heart and pericardium; apart from it what may be liver."""
     grid = of.grid
     rows = np.flatnonzero(of.aerated.any(axis=(0, 2)))
     middle = int(rows[[0, -1]].mean())
@@ -119,18 +135,50 @@ def fluid(of: Space, hu: Hounsfield, lungs: NDArray[np.uint8]) -> Fluid | None:
     is_large = sizes_of(labels) * grid.voxel_ml >= LEAST_FLUID_ML
     at_back = np.unique(labels[:, middle:])
     kept = np.zeros_like(found)
-    shares = []
+    shares, untold_ml = [], 0.0
     for label in at_back[(at_back > 0) & is_large[at_back]]:
         body = labels == label
         share = _share_of_rim(body, wall, grid.spacing_mm)
-        if share >= LEAST_ON_WALL:
-            kept |= body
-            shares.append(share)
+        if share < LEAST_ON_WALL:
+            continue
+        if _may_be_liver(body, of, middle):
+            untold_ml += float(body.sum()) * grid.voxel_ml
+            continue
+        kept |= body
+        shares.append(share)
     if not shares:
-        return None
+        return Dark(None, untold_ml)
     soft &= (of.mean > SOFT_HU[0]) & (of.mean < FLUID_EDGE_HU)
     kept |= soft & dilate(kept, RADIUS_MM, grid.spacing_mm)
-    return Fluid(_fine(kept, grid, hu, lungs), min(shares))
+    return Dark(Fluid(_fine(kept, grid, hu, lungs), min(shares)), untold_ml)
+
+
+def _may_be_liver(body: Mask, of: Space, middle: int) -> bool:
+    """Whether a dark body has aerated lung behind it, or lies on the right where no denser liver
+    is seen."""
+    behind = np.cumsum(of.aerated[:, ::-1], axis=1, dtype=np.uint16)[:, ::-1] > 0
+    if behind[body].mean() >= MOST_LUNG_BEHIND:
+        return True
+    left = _left_mm(of.inside, of.grid.spacing_mm)  # a lung may be gone
+    is_right = float(np.broadcast_to(left, body.shape)[body].mean()) < 0
+    return is_right and not _dense_liver(of, left, middle)
+
+
+def _dense_liver(of: Space, left: NDArray[np.float64], middle: int) -> bool:
+    """Whether an even ball of denser tissue lies where the liver does."""
+    spacing_mm = of.grid.spacing_mm
+    lowest = int(np.flatnonzero(of.aerated.any(axis=(1, 2)))[0])
+    reach = round(LIVER_HIGH_MM / spacing_mm[0])
+    planes = slice(max(lowest - reach, 0), lowest + reach + 1)
+    dense = np.zeros_like(of.aerated)
+    dense[planes] = True
+    _keep_soft(dense, of.mean, LIVER_HU, NOISE_MM, spacing_mm)
+    depth = ndimage.distance_transform_edt(dense[planes], sampling=spacing_mm)
+    near, far = LIVER_RIGHT_MM
+    depth[:, :, (left > -near) | (left < -far)] = 0
+    depth[:, middle + round(LIVER_BACK_MM / spacing_mm[1]) :] = 0
+    depth[np.cumsum(of.aerated, axis=0, dtype=np.uint16)[planes] > 0] = 0
+    return bool(depth.max(initial=0.0) >= LEAST_LIVER_MM)
 
 
 def _is_any(labels: NDArray[np.uint8]) -> Mask:
@@ -202,11 +250,11 @@ def _beside_mediastinum(mean: NDArray[np.float32], aerated: Mask, spacing_mm: Sp
     return beside
 
 
-def _left_mm(aerated: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
-    """How far each column lies to the left of the middle between the lungs."""
-    columns = np.flatnonzero(aerated.any(axis=(0, 1)))
+def _left_mm(mask: Mask, spacing_mm: Spacing) -> NDArray[np.float64]:
+    """How far each column lies to the left of the middle of the lungs, or of what else is given."""
+    columns = np.flatnonzero(mask.any(axis=(0, 1)))
     middle = float(columns[[0, -1]].mean())
-    return np.asarray((np.arange(aerated.shape[2]) - middle) * spacing_mm[2], np.float64)
+    return np.asarray((np.arange(mask.shape[2]) - middle) * spacing_mm[2], np.float64)
 
 
 def _above_lung(aerated: Mask, spacing_mm: Spacing) -> Mask:

@@ -40,7 +40,10 @@ CERTAINTY = Code("CERTAINPLACE", codes.PRIVATE_SCHEME, "Certainty of its place")
 LIKELY = Code("LIKELY", codes.PRIVATE_SCHEME, "Likely in the lung or the pleural space")
 POSSIBLE = Code("POSSIBLE", codes.PRIVATE_SCHEME, "Possible, may be of another organ")
 LIKELY_FROM = 0.5
-AS_DARK = "A very fatty liver is as dark as fluid and would be marked too."
+UNTOLD = (
+    "About {volume} mL inside the ribs are as dark as fluid and may be fluid, a very fatty liver "
+    "or another organ: they lie as a liver does, or no denser liver is seen. They are not marked."
+)
 NOT_IN_VOLUMES = (
     "Tissue without air among the lungs, consolidation, mass or effusion, is not in their volumes; "
     "near the mediastinum and on the diaphragm only what has the density of fluid is told from "
@@ -64,7 +67,7 @@ class LungSegmentation:
     """
 
     name: ClassVar[str] = "lung_segmentation"
-    version: ClassVar[str] = "1.3.0"
+    version: ClassVar[str] = "1.4.0"
     title: ClassVar[str] = "Lung segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the left and the right lung on chest CT, without airways.",
@@ -124,21 +127,22 @@ class LungSegmentation:
         one_more()
         segmentation = Segmentation(grid.restore(labels), (*sides, *others), title="Lungs")
         both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
-        return Findings((segmentation, both), (*_missing(sides), limits), little_lung(total_ml))
+        return Findings((segmentation, both), (*_missing(sides), *limits), little_lung(total_ml))
 
     @staticmethod
     def _without_air(
         volume: Volume, grid: PatientGrid, hu: Hounsfield, labels: NDArray[np.uint8]
-    ) -> tuple[tuple[Segment, ...], str]:
+    ) -> tuple[tuple[Segment, ...], tuple[str, ...]]:
         """The segments of what has no air, entered into ``labels``, and what is not among them."""
         from analyzers.anatomy.unaerated import fluid, space, unaerated
         from analyzers.grid.patient_grid import clear_padding
 
         where = space(hu, labels, grid.spacing_mm)
         if where is None:
-            return (), NOT_LOOKED_FOR
+            return (), (NOT_LOOKED_FOR,)
         segments: list[tuple[str, int, NDArray[np.bool_], Code, tuple[str, ...]]] = []
-        tissue, water = unaerated(where, hu, labels), fluid(where, hu, labels)
+        tissue, dark = unaerated(where, hu, labels), fluid(where, hu, labels)
+        water = dark.fluid
         if tissue is not None:
             share = (
                 f"{100 * tissue.enclosed:.0f} % of its surface is bounded by aerated lung or ribs"
@@ -147,9 +151,7 @@ class LungSegmentation:
             segments.append(("unaerated_tissue", UNAERATED_LABEL, tissue.mask, answer, (share,)))
         if water is not None:
             share = f"{100 * water.on_wall:.0f} % of its surface lies on the chest wall"
-            segments.append(
-                ("fluid_like_tissue", FLUID_LABEL, water.mask, POSSIBLE, (share, AS_DARK))
-            )
+            segments.append(("fluid_like_tissue", FLUID_LABEL, water.mask, POSSIBLE, (share,)))
         found = []
         for key, number, mask, answer, reasons in segments:
             clear_padding(volume, grid, mask)
@@ -159,7 +161,8 @@ class LungSegmentation:
             measurements = tally.volume_and_attenuation(volume.voxel_ml)
             judged = Classification(CERTAINTY, answer, reasons=reasons)
             found.append(structures.of(key).segment(number, measurements, (judged,)))
-        return tuple(found), NOT_IN_VOLUMES
+        untold = (UNTOLD.format(volume=f"{dark.untold_ml:.0f}"),) if dark.untold_ml else ()
+        return tuple(found), (*untold, NOT_IN_VOLUMES)
 
 
 def _is_sagittal_strip(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> bool:

@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzers import registry
-from analyzers.anatomy.unaerated import Fluid, Unaerated, fluid, space, unaerated
+from analyzers.anatomy.unaerated import Dark, Fluid, Unaerated, fluid, space, unaerated
 from analyzers.contract import Segmentation
-from analyzers.segmentation.lungs import AS_DARK, LungSegmentation
+from analyzers.segmentation.lungs import LungSegmentation
 from analyzers.testing import examples
 from node.results.words import phrases
 
@@ -43,10 +43,22 @@ def tissue(hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Unaerated | None:
     return unaerated(of, hu, lungs)
 
 
-def water(hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Fluid | None:
+def dark(hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Dark:
     of = space(hu, lungs, SPACING)
     assert of is not None
     return fluid(of, hu, lungs)
+
+
+def water(hu: NDArray[np.int16], lungs: NDArray[np.uint8]) -> Fluid | None:
+    return dark(hu, lungs).fluid
+
+
+def fatty(drawn: Chest, hu_of_liver: float) -> Chest:
+    """The same chest with its liver, and nothing else, as dark as that."""
+    hu, lungs = drawn
+    liver = ((x + 75) / 62) ** 2 + (y / 80) ** 2 + ((z + 85) / 35) ** 2 <= 1
+    altered = np.where(liver & (lungs == 0) & (hu > 25), hu + hu_of_liver - 40, hu)
+    return altered.astype(np.int16), lungs
 
 
 def effusion(hu_of_fluid: float) -> tuple[Chest, NDArray[np.bool_]]:
@@ -117,15 +129,46 @@ def test_what_is_as_dense_as_the_liver_is_no_fluid() -> None:
     assert water(*drawn) is None
 
 
-def test_the_report_says_what_else_is_as_dark_as_fluid() -> None:
-    (hu, _), there = effusion(10.0)
+@pytest.mark.parametrize("hu_of_liver", [0.0, 10.0, 20.0])
+def test_a_fatty_liver_is_no_fluid(hu_of_liver: float) -> None:
+    found = dark(*fatty(chest(), hu_of_liver))
+    assert found.fluid is None
+    assert found.untold_ml > 50
+
+
+def test_fluid_beside_a_liver_as_dark_is_not_told_from_it() -> None:
+    drawn, there = effusion(10.0)
+    found = dark(*fatty(drawn, 10.0))
+    assert found.fluid is None
+    assert found.untold_ml > 0.6 * there.sum() * 0.027
+
+
+def test_fluid_on_the_left_is_told_whatever_the_liver_is() -> None:
+    _, before = chest()
+    there = (before == 2) & (y - 0.5 * z > 60)
+    hu, lungs = chest(there)
+    found = water(*fatty((np.where(there, 10, hu).astype(np.int16), lungs), 10.0))
+    assert found is not None
+    assert 2 * (found.mask & there).sum() / (found.mask.sum() + there.sum()) > 0.75
+
+
+def reported(hu: NDArray[np.int16]) -> tuple[Segmentation, tuple[str, ...]]:
     affine = np.diag([3.0, 3.0, 3.0, 1.0])[[2, 1, 0, 3]]
     volume = examples.volume(hu, "CT", affine=affine)
     findings = LungSegmentation("cpu").analyze(volume, registry.parameters("lung_segmentation", {}))
     (found,) = (item for item in findings.items if isinstance(item, Segmentation))
+    return found, findings.remarks
+
+
+def test_the_report_marks_fluid_and_not_a_liver_as_dark() -> None:
+    drawn, there = effusion(10.0)
+    found, remarks = reported(drawn[0])
     (water,) = (one for one in found.segments if one.key == "fluid_like_tissue")
     marked = found.labels == water.number
     assert (marked & there).sum() > 0.6 * there.sum()
-    (judged,) = water.classifications
-    assert AS_DARK in judged.reasons
-    assert phrases.shown(AS_DARK, "de") != AS_DARK
+    assert not any("as dark as fluid" in one for one in remarks)
+
+    found, remarks = reported(fatty(drawn, 10.0)[0])
+    assert "fluid_like_tissue" not in [one.key for one in found.segments]
+    (said,) = (one for one in remarks if "as dark as fluid" in one)
+    assert phrases.shown(said, "de").startswith("Etwa ")
