@@ -20,12 +20,14 @@ from analyzers.classification.opacity_ensemble import MEMBERS, OpacityEnsemble
 from analyzers.classification.training import opacity_classic as classic
 from analyzers.classification.training import opacity_cnn, opacity_ensemble
 from analyzers.classification.training.opacity_baselines import baselines
-from analyzers.classification.training.opacity_card import Card, card
+from analyzers.classification.training.opacity_card import BySeed, Card, card
 from analyzers.classification.training.opacity_cnn_fit import EPOCHS
 from analyzers.models import stored_model
 from analyzers.models.learners import Calibration, Forest, SupportVectors
 from analyzers.models.training.figures import (
     Interval,
+    auc,
+    auc_gain,
     auc_interval,
     cautious_calibration,
     operating_point,
@@ -43,7 +45,8 @@ NAMES = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensembl
 class Trained:
     """arrays to store, facts of the model, scores of patients not seen, what weighs most.
 
-    members: the parts of an ensemble, each with its calibration and its scores.
+    members: the parts of an ensemble, each with its calibration and its scores. single: scores of
+    learners that are alike but for their seed, ``(n, k)``, if there are several.
     """
 
     arrays: Mapping[str, NDArray[np.generic]]
@@ -52,6 +55,7 @@ class Trained:
     method: str
     importance: Mapping[str, float]
     members: Mapping[str, tuple[Calibration, NDArray[np.float64]]] = field(default_factory=dict)
+    single: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,7 @@ def train(
             member: auc_interval(data.opacity, scores, data.patient)
             for member, (_, scores) in trained.members.items()
         },
+        by_seed=_by_seed(data, trained),
     )
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")
     return home
@@ -159,6 +164,18 @@ def evaluate(name: str, folder: Path, models: Path = stored_model.SHIPPED) -> In
 def trivial(folder: Path, seed: int = SEED) -> dict[str, Interval]:
     """What trivial answers reach on a set of the same form."""
     return baselines(read(folder), seed)
+
+
+def _by_seed(data: OpacitySet, trained: Trained) -> BySeed | None:
+    """What those of one seed reach alone, in all patients and in those that may choose."""
+    if trained.single is None:
+        return None
+    here = ~data.untouched
+    return BySeed(
+        alone=tuple(auc(data.opacity, one) for one in trained.single.T),
+        choosing=tuple(auc(data.opacity[here], one[here]) for one in trained.single.T),
+        gain=auc_gain(data.opacity, trained.scores, trained.single, data.patient),
+    )
 
 
 def _fitted(name: str, data: OpacitySet, seed: int, kept: Kept, tell: Tell) -> Trained:
@@ -223,18 +240,17 @@ def _joined(data: OpacitySet, seed: int, tell: Tell) -> Trained:
 
 
 def _network(data: OpacitySet, seed: int, kept: Kept, tell: Tell) -> Trained:
-    networks, scores = opacity_cnn.cross_fit(data, kept.folder, seed, epochs=kept.epochs, tell=tell)
+    result = opacity_cnn.cross_fit(data, kept.folder, seed, epochs=kept.epochs, tell=tell)
     arrays = {
         f"{number}.{key}": value.numpy()
-        for number, network in enumerate(networks)
+        for number, network in enumerate(result.networks)
         for key, value in network.state_dict().items()
     }
     return Trained(
         arrays=arrays,
-        model={"networks": len(networks)},
-        scores=scores,
-        method=f"{len(networks)} residual networks of 96×96 pixels that learn the boxes and the "
-        "reading, one per fold; together they answer with their mean logit over the image and "
-        "its mirror image. The figures are those of single networks on their own fold",
+        model={"networks": len(result.networks)},
+        scores=result.scores,
+        method=opacity_cnn.METHOD,
         importance={},
+        single=result.single,
     )

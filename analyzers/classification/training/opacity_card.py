@@ -20,6 +20,17 @@ from analyzers.radiograph.training.opacity_data import OpacitySet
 SHOWN = 8
 
 
+@dataclass(frozen=True, slots=True)
+class BySeed:
+    """alone: AUC of the learners of each seed by themselves over all images; choosing: over those
+    of patients that choices of method looked at; gain: what all together have over the mean of
+    ``alone``."""
+
+    alone: Sequence[float]
+    choosing: Sequence[float]
+    gain: Interval
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Card:
     """The facts of a card. probability: calibrated, of patients not seen; bins: with the
@@ -38,6 +49,7 @@ class Card:
     seed: int
     members: Mapping[str, Interval] = field(default_factory=dict)
     """What the parts of an ensemble reach alone."""
+    by_seed: BySeed | None = None
 
 
 def card(facts: Card) -> str:
@@ -73,7 +85,7 @@ model is fitted to all images; no figure here is of a patient that the judging l
 | what | AUC (95 % by bootstrap over patients) |
 |---|---|
 {chr(10).join(rows)}
-
+{_luck(facts.by_seed)}
 **Shortcuts:** the patient number and the view alone already tell something (see above): sicker
 patients are taken lying (AP). The classifier sees neither, but the view shows in the image.
 
@@ -135,6 +147,23 @@ def _importance(facts: Card) -> str:
 |---|---|
 {chr(10).join(lines)}
 """
+
+
+def _luck(by_seed: BySeed | None) -> str:
+    if by_seed is None:
+        return ""
+    return f"""
+**Luck of one training:** {len(by_seed.alone)} trainings that differ in their seed alone reach
+{_spread(by_seed.alone)} over all images,
+{_spread(by_seed.choosing)} over those of the other patients. Joined they gain
+{by_seed.gain} on the mean of one (95 % by bootstrap over patients, all images).
+"""
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Each value, their mean and standard deviation."""
+    each = ", ".join(f"{value:.3f}" for value in values)
+    return f"{each} (mean {np.mean(values):.3f}, standard deviation {np.std(values, ddof=1):.3f})"
 
 
 def _failures(facts: Card) -> str:

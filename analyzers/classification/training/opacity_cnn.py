@@ -1,11 +1,13 @@
-"""Trains and evaluates the networks of opacity_cnn: one per fold, which together are the ensemble.
+"""Trains and evaluates the networks of opacity_cnn: ``NETWORKS`` per fold, which together are the
+ensemble.
 
-Each network never saw the patients of its own fold, so their answers there are honest; they
-calibrate the probability and give the figures of the card.
+Each network never saw the patients of its own fold, so the answers there of those that share a fold
+are honest; they calibrate the probability and give the figures of the card.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +18,33 @@ from safetensors.torch import load_file, save_file
 from analyzers.classification.training.opacity_cnn_fit import EPOCHS, fit
 from analyzers.models.training.progress import Tell, after, silent
 from analyzers.radiograph.opacity_network import OpacityNetwork, network_input
-from analyzers.radiograph.training.opacity_data import OpacitySet
+from analyzers.radiograph.training.opacity_data import FOLDS, OpacitySet
 
 SEED = 20261123
+NETWORKS = 3
+"""Of each fold, alike but for their seed: how good one becomes is luck."""
+SEEDS_APART = 1000
+METHOD = (
+    f"{NETWORKS * FOLDS} residual networks of 96×96 pixels that learn the boxes and the reading, "
+    f"{NETWORKS} per fold, alike but for their seed; together they answer with their mean logit "
+    f"over the image and its mirror image. The figures are those of the {NETWORKS} that did not "
+    "see the image's patient"
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CrossFit:
+    """networks: those of the first seed by fold, then those of the next; single: the logit of each
+    image by the network of each seed that never saw its patient, ``(n, NETWORKS)``."""
+
+    networks: tuple[OpacityNetwork, ...]
+    single: NDArray[np.float64]
+
+    @property
+    def scores(self) -> NDArray[np.float64]:
+        """What those that never saw an image's patient say together, ``(n,)``."""
+        mean: NDArray[np.float64] = self.single.mean(1)
+        return mean
 
 
 def cross_fit(
@@ -28,36 +54,35 @@ def cross_fit(
     device: str = "cpu",
     epochs: int = EPOCHS,
     tell: Tell = silent,
-) -> tuple[list[OpacityNetwork], NDArray[np.float64]]:
-    """One network per fold and the logit of each image by the network that never saw its patient.
+) -> CrossFit:
+    """Fit the networks of every fold.
 
-    A fold that lies finished in ``checkpoints`` is not trained again; ``tell`` hears of every
-    epoch.
+    One that lies finished in ``checkpoints`` is not trained again; ``tell`` hears of every epoch.
     """
     checkpoints.mkdir(parents=True, exist_ok=True)
-    logits = np.zeros(len(data.opacity))
+    single = np.zeros((len(data.opacity), NETWORKS))
     networks = []
-    folds = data.folds(seed)
-    for number, (train, test) in enumerate(folds):
-        kept = checkpoints / f"fold_{number}.safetensors"
-        if kept.exists():
-            network = OpacityNetwork()
-            network.load_state_dict(load_file(kept))
-            network.eval()
-        else:
-            network = fit(
-                data.framed[train],
-                data.boxes[train],
-                data.opacity[train],
-                seed=seed + number,
-                epochs=epochs,
-                device=device,
-                tell=after(number * epochs, len(folds) * epochs, tell),
-            )
-            save_file(network.state_dict(), kept)
-        logits[test] = logits_of(network, data.framed[test])
-        networks.append(network)
-    return networks, logits
+    for number in range(NETWORKS):
+        for fold, (train, test) in enumerate(data.folds(seed)):
+            kept = checkpoints / f"{number}_fold_{fold}.safetensors"
+            if kept.exists():
+                network = OpacityNetwork()
+                network.load_state_dict(load_file(kept))
+                network.eval()
+            else:
+                network = fit(
+                    data.framed[train],
+                    data.boxes[train],
+                    data.opacity[train],
+                    seed=seed + SEEDS_APART * number + fold,
+                    epochs=epochs,
+                    device=device,
+                    tell=after(len(networks) * epochs, NETWORKS * FOLDS * epochs, tell),
+                )
+                save_file(network.state_dict(), kept)
+            single[test, number] = logits_of(network, data.framed[test])
+            networks.append(network)
+    return CrossFit(tuple(networks), single)
 
 
 def logits_of(network: OpacityNetwork, framed: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -62,10 +62,15 @@ def auc_gain(
     group: NDArray[np.generic],
     seed: int = 0,
 ) -> Interval:
-    """AUC of ``score`` less that of ``other``, with 95 % interval over the same patients."""
+    """AUC of ``score`` less that of ``other``, with 95 % interval over the same patients.
+
+    other: ``(n,)``, or ``(n, k)``: less the mean AUC of its columns.
+    """
+    others = other.reshape(len(other), -1).T
 
     def gain(pick: NDArray[np.int64]) -> float:
-        return auc(truth[pick], score[pick]) - auc(truth[pick], other[pick])
+        usual = np.mean([auc(truth[pick], one[pick]) for one in others])
+        return auc(truth[pick], score[pick]) - float(usual)
 
     return _interval(truth, group, gain, seed)
 

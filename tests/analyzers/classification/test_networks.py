@@ -13,7 +13,14 @@ from analyzers.classification.network_evidence import contributions, grad_cam, o
 from analyzers.classification.training import medmnist, medmnist_data
 from analyzers.classification.training.opacity_cnn_fit import augmented, fit
 from analyzers.radiograph.opacity import on_frame
-from analyzers.radiograph.opacity_network import CROP, OpacityNetwork, network_input
+from analyzers.radiograph.opacity_network import (
+    CROP,
+    REACH,
+    SIDE,
+    OpacityNetwork,
+    channels,
+    network_input,
+)
 
 
 def spotted(count: int, seed: int) -> tuple[NDArray[np.float32], ...]:
@@ -69,6 +76,20 @@ def test_covering_the_spot_costs_the_score_and_covering_what_is_usual_does_not(
 def _grain() -> NDArray[np.float32]:
     """A mean chest for images of noise: as rough, and without a spot."""
     return np.random.default_rng(7).normal(0.3, 0.05, (240, 240)).astype(np.float32)
+
+
+def test_a_place_is_compared_with_the_mean_and_spread_of_its_surroundings() -> None:
+    rng = np.random.default_rng(11)
+    x = torch.from_numpy(rng.random((2, 1, SIDE, SIDE), np.float32))
+    plain, compared = channels(x).split(1, 1)
+    assert torch.equal(plain, (x - 0.5) / 0.25)
+    wide = np.pad(x.numpy(), ((0, 0), (0, 0), (REACH, REACH), (REACH, REACH)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, (2 * REACH + 1,) * 2, axis=(2, 3))
+    from_mean = x.numpy() - windows.mean((4, 5))
+    around = np.pad(from_mean, ((0, 0), (0, 0), (REACH, REACH), (REACH, REACH)), mode="reflect")
+    squares = np.lib.stride_tricks.sliding_window_view(around**2, (2 * REACH + 1,) * 2, axis=(2, 3))
+    wanted = from_mean / np.sqrt(squares.mean((4, 5)) + 1e-3)
+    np.testing.assert_allclose(compared.numpy(), wanted, atol=1e-4)
 
 
 def test_training_repeats_itself_from_its_seed() -> None:
