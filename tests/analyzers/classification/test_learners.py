@@ -20,6 +20,8 @@ from analyzers.classification.training.opacity_ensemble import linear, stored_li
 from analyzers.models import stored_model
 from analyzers.models.learners import Calibration, Forest, Linear, SupportVectors
 from analyzers.models.training.figures import (
+    auc,
+    auc_gain,
     auc_interval,
     best_threshold,
     calibrate,
@@ -142,6 +144,19 @@ def test_repeated_images_of_few_patients_widen_the_interval() -> None:
     by_patient = auc_interval(truth, score, np.repeat(np.arange(30), 10))
     assert by_patient.high - by_patient.low > 2 * (alone.high - alone.low)
     assert alone.low < alone.value < alone.high
+
+
+def test_a_gain_on_several_scores_is_that_on_the_mean_of_their_figures() -> None:
+    rng = np.random.default_rng(5)
+    truth = np.arange(60) % 2
+    single = truth[:, None] + rng.normal(0, 1.5, (60, 3))
+    joined, person = single.mean(1), np.arange(60)
+    gain = auc_gain(truth, joined, single, person)
+    usual = np.mean([auc(truth, one) for one in single.T])
+    assert gain.value == pytest.approx(auc(truth, joined) - usual)
+    assert gain.low < gain.value < gain.high
+    alone = auc_gain(truth, joined, single[:, 0], person)
+    assert alone.value == pytest.approx(auc(truth, joined) - auc(truth, single[:, 0]))
 
 
 def test_a_model_comes_back_as_it_was_stored(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from analyzers.classification.network_evidence import contributions, grad_cam, occlusion
-from analyzers.classification.training import medmnist, medmnist_data
+from analyzers.classification.training import medmnist, medmnist_data, opacity_cnn
 from analyzers.classification.training.opacity_cnn_fit import augmented, fit
 from analyzers.radiograph.opacity import on_frame
 from analyzers.radiograph.opacity_network import (
@@ -21,6 +21,7 @@ from analyzers.radiograph.opacity_network import (
     channels,
     network_input,
 )
+from analyzers.radiograph.training.opacity_data import FOLDS, OpacitySet
 
 
 def spotted(count: int, seed: int) -> tuple[NDArray[np.float32], ...]:
@@ -76,6 +77,55 @@ def test_covering_the_spot_costs_the_score_and_covering_what_is_usual_does_not(
 def _grain() -> NDArray[np.float32]:
     """A mean chest for images of noise: as rough, and without a spot."""
     return np.random.default_rng(7).normal(0.3, 0.05, (240, 240)).astype(np.float32)
+
+
+def test_several_networks_answer_for_patients_that_none_of_them_saw_and_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first pixel of an image is its patient; each answers with the number of its seed."""
+    count = 40
+    patient = np.arange(count) // 2
+    images = np.repeat(patient, 240 * 240).reshape(count, 240, 240).astype(np.float32)
+    fitted: list[tuple[int, set[float]]] = []
+
+    def remember(
+        framed: NDArray[np.float32], boxes: object, opacity: object, seed: int, **options: object
+    ) -> OpacityNetwork:
+        fitted.append((seed, set(framed[:, 0, 0].tolist())))
+        torch.manual_seed(seed)
+        return OpacityNetwork().eval()
+
+    def number(network: OpacityNetwork, framed: NDArray[np.float32]) -> NDArray[np.float64]:
+        index = len(asked)
+        asked.append(set(framed[:, 0, 0].tolist()))
+        return np.full(len(framed), float(index // FOLDS))
+
+    asked: list[set[float]] = []
+    monkeypatch.setattr(opacity_cnn, "fit", remember)
+    monkeypatch.setattr(opacity_cnn, "logits_of", number)
+    data = OpacitySet(
+        images=images,
+        framed=images,
+        boxes=np.zeros_like(images),
+        frames=(),
+        mean=images[0],
+        opacity=(patient % 2).astype(np.int64),
+        patient=patient.astype(str),
+        view_ap=np.zeros(count, np.bool_),
+        untouched=np.zeros(count, np.bool_),
+    )
+    found = opacity_cnn.cross_fit(data, tmp_path)
+    wanted = opacity_cnn.NETWORKS * FOLDS
+    assert len(found.networks) == len({seed for seed, _ in fitted}) == wanted > FOLDS
+    for (_, learned), unseen in zip(fitted, asked, strict=True):
+        assert learned.isdisjoint(unseen)
+        assert learned | unseen == set(patient.tolist())
+    np.testing.assert_array_equal(found.single, [list(range(opacity_cnn.NETWORKS))] * count)
+    np.testing.assert_allclose(found.scores, (opacity_cnn.NETWORKS - 1) / 2)
+    again = opacity_cnn.cross_fit(data, tmp_path)
+    assert len(fitted) == wanted
+    for one, other in zip(found.networks, again.networks, strict=True):
+        assert torch.equal(one.answer.weight, other.answer.weight)
 
 
 def test_a_place_is_compared_with_the_mean_and_spread_of_its_surroundings() -> None:
