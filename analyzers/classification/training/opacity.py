@@ -45,8 +45,9 @@ NAMES = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensembl
 class Trained:
     """arrays to store, facts of the model, scores of patients not seen, what weighs most.
 
-    members: the parts of an ensemble, each with its calibration and its scores. single: scores of
-    learners that are alike but for their seed, ``(n, k)``, if there are several.
+    members: the parts of an ensemble, each with its calibration and its scores. by_seed:
+    scores of trainings that are alike but for their seed, ``(n, k)``, if there are several; the
+    first is what is stored.
     """
 
     arrays: Mapping[str, NDArray[np.generic]]
@@ -55,7 +56,7 @@ class Trained:
     method: str
     importance: Mapping[str, float]
     members: Mapping[str, tuple[Calibration, NDArray[np.float64]]] = field(default_factory=dict)
-    single: NDArray[np.float64] | None = None
+    by_seed: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def train(
             member: auc_interval(data.opacity, scores, data.patient)
             for member, (_, scores) in trained.members.items()
         },
-        by_seed=_by_seed(data, trained),
+        by_seed=None if trained.by_seed is None else _by_seed(data, trained.by_seed),
     )
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")
     return home
@@ -166,15 +167,14 @@ def trivial(folder: Path, seed: int = SEED) -> dict[str, Interval]:
     return baselines(read(folder), seed)
 
 
-def _by_seed(data: OpacitySet, trained: Trained) -> BySeed | None:
-    """What those of one seed reach alone, in all patients and in those that may choose."""
-    if trained.single is None:
-        return None
+def _by_seed(data: OpacitySet, scores: NDArray[np.float64]) -> BySeed:
+    """What trainings that differ in their seed reach, in all patients and in those that may choose,
+    and what they gain when they are joined."""
     here = ~data.untouched
     return BySeed(
-        alone=tuple(auc(data.opacity, one) for one in trained.single.T),
-        choosing=tuple(auc(data.opacity[here], one[here]) for one in trained.single.T),
-        gain=auc_gain(data.opacity, trained.scores, trained.single, data.patient),
+        each=tuple(auc(data.opacity, one) for one in scores.T),
+        choosing=tuple(auc(data.opacity[here], one[here]) for one in scores.T),
+        gain=auc_gain(data.opacity, scores.mean(1), scores, data.patient),
     )
 
 
@@ -249,8 +249,10 @@ def _network(data: OpacitySet, seed: int, kept: Kept, tell: Tell) -> Trained:
     return Trained(
         arrays=arrays,
         model={"networks": len(result.networks)},
-        scores=result.scores,
-        method=opacity_cnn.METHOD,
+        scores=result.logits[:, 0],
+        method=f"{len(result.networks)} residual networks of 96×96 pixels that learn the boxes and "
+        "the reading, one per fold; together they answer with their mean logit over the image and "
+        "its mirror image. The figures are those of single networks on their own fold",
         importance={},
-        single=result.single,
+        by_seed=result.logits,
     )

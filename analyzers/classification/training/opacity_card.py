@@ -18,15 +18,15 @@ from analyzers.models.training.figures import (
 from analyzers.radiograph.training.opacity_data import OpacitySet
 
 SHOWN = 8
+TRIED = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BySeed:
-    """alone: AUC of the learners of each seed by themselves over all images; choosing: over those
-    of patients that choices of method looked at; gain: what all together have over the mean of
-    ``alone``."""
+    """each: AUC of each training over all images; choosing: over those of patients that choices of
+    method looked at; gain: what all of them joined have over the mean of ``each``."""
 
-    alone: Sequence[float]
+    each: Sequence[float]
     choosing: Sequence[float]
     gain: Interval
 
@@ -152,11 +152,13 @@ def _importance(facts: Card) -> str:
 def _luck(by_seed: BySeed | None) -> str:
     if by_seed is None:
         return ""
+    gain = by_seed.gain
     return f"""
-**Luck of one training:** {len(by_seed.alone)} trainings that differ in their seed alone reach
-{_spread(by_seed.alone)} over all images,
-{_spread(by_seed.choosing)} over those of the other patients. Joined they gain
-{by_seed.gain} on the mean of one (95 % by bootstrap over patients, all images).
+**Luck of one training:** {len(by_seed.each)} trainings that differ in their seed alone reach an AUC
+of {_spread(by_seed.each)} over all images,
+{_spread(by_seed.choosing)} over those of the other patients. The first is stored:
+joined, they gain {gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}) on the mean of one.
+{TRIED}
 """
 
 

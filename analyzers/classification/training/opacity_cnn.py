@@ -1,8 +1,8 @@
-"""Trains and evaluates the networks of opacity_cnn: ``NETWORKS`` per fold, which together are the
-ensemble.
+"""Trains and evaluates the networks of opacity_cnn: one per fold, which together are the ensemble.
 
-Each network never saw the patients of its own fold, so the answers there of those that share a fold
-are honest; they calibrate the probability and give the figures of the card.
+Each network never saw the patients of its own fold, so their answers there are honest; they
+calibrate the probability and give the figures of the card. As many are trained again from other
+seeds, to tell how much of a figure is luck.
 """
 
 from __future__ import annotations
@@ -21,30 +21,19 @@ from analyzers.radiograph.opacity_network import OpacityNetwork, network_input
 from analyzers.radiograph.training.opacity_data import FOLDS, OpacitySet
 
 SEED = 20261123
-NETWORKS = 3
-"""Of each fold, alike but for their seed: how good one becomes is luck."""
+TRAININGS = 3
+"""Alike but for their seed. The networks of the first are kept: joined with those of the others
+they answer no better."""
 SEEDS_APART = 1000
-METHOD = (
-    f"{NETWORKS * FOLDS} residual networks of 96×96 pixels that learn the boxes and the reading, "
-    f"{NETWORKS} per fold, alike but for their seed; together they answer with their mean logit "
-    f"over the image and its mirror image. The figures are those of the {NETWORKS} that did not "
-    "see the image's patient"
-)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossFit:
-    """networks: those of the first seed by fold, then those of the next; single: the logit of each
-    image by the network of each seed that never saw its patient, ``(n, NETWORKS)``."""
+    """networks: of the first training, by fold; logits: of each image by the network of each
+    training that never saw its patient, ``(n, TRAININGS)``."""
 
     networks: tuple[OpacityNetwork, ...]
-    single: NDArray[np.float64]
-
-    @property
-    def scores(self) -> NDArray[np.float64]:
-        """What those that never saw an image's patient say together, ``(n,)``."""
-        mean: NDArray[np.float64] = self.single.mean(1)
-        return mean
+    logits: NDArray[np.float64]
 
 
 def cross_fit(
@@ -55,14 +44,14 @@ def cross_fit(
     epochs: int = EPOCHS,
     tell: Tell = silent,
 ) -> CrossFit:
-    """Fit the networks of every fold.
+    """Fit a network to every fold, in every training.
 
     One that lies finished in ``checkpoints`` is not trained again; ``tell`` hears of every epoch.
     """
     checkpoints.mkdir(parents=True, exist_ok=True)
-    single = np.zeros((len(data.opacity), NETWORKS))
+    logits = np.zeros((len(data.opacity), TRAININGS))
     networks = []
-    for number in range(NETWORKS):
+    for number in range(TRAININGS):
         for fold, (train, test) in enumerate(data.folds(seed)):
             kept = checkpoints / f"{number}_fold_{fold}.safetensors"
             if kept.exists():
@@ -77,12 +66,12 @@ def cross_fit(
                     seed=seed + SEEDS_APART * number + fold,
                     epochs=epochs,
                     device=device,
-                    tell=after(len(networks) * epochs, NETWORKS * FOLDS * epochs, tell),
+                    tell=after(len(networks) * epochs, TRAININGS * FOLDS * epochs, tell),
                 )
                 save_file(network.state_dict(), kept)
-            single[test, number] = logits_of(network, data.framed[test])
+            logits[test, number] = logits_of(network, data.framed[test])
             networks.append(network)
-    return CrossFit(tuple(networks), single)
+    return CrossFit(tuple(networks[:FOLDS]), logits)
 
 
 def logits_of(network: OpacityNetwork, framed: NDArray[np.float32]) -> NDArray[np.float64]:

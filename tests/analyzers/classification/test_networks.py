@@ -79,7 +79,7 @@ def _grain() -> NDArray[np.float32]:
     return np.random.default_rng(7).normal(0.3, 0.05, (240, 240)).astype(np.float32)
 
 
-def test_several_networks_answer_for_patients_that_none_of_them_saw_and_are_kept(
+def test_of_several_trainings_none_answers_for_patients_it_saw_and_the_first_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first pixel of an image is its patient; each answers with the number of its seed."""
@@ -115,13 +115,17 @@ def test_several_networks_answer_for_patients_that_none_of_them_saw_and_are_kept
         untouched=np.zeros(count, np.bool_),
     )
     found = opacity_cnn.cross_fit(data, tmp_path)
-    wanted = opacity_cnn.NETWORKS * FOLDS
-    assert len(found.networks) == len({seed for seed, _ in fitted}) == wanted > FOLDS
+    wanted = opacity_cnn.TRAININGS * FOLDS
+    assert len({seed for seed, _ in fitted}) == wanted > FOLDS
     for (_, learned), unseen in zip(fitted, asked, strict=True):
         assert learned.isdisjoint(unseen)
         assert learned | unseen == set(patient.tolist())
-    np.testing.assert_array_equal(found.single, [list(range(opacity_cnn.NETWORKS))] * count)
-    np.testing.assert_allclose(found.scores, (opacity_cnn.NETWORKS - 1) / 2)
+    np.testing.assert_array_equal(found.logits, [list(range(opacity_cnn.TRAININGS))] * count)
+    kept = [network.answer.weight for network in found.networks]
+    assert len(kept) == FOLDS
+    for (seed, _), weight in zip(fitted[:FOLDS], kept, strict=True):
+        torch.manual_seed(seed)
+        assert torch.equal(weight, OpacityNetwork().answer.weight)
     again = opacity_cnn.cross_fit(data, tmp_path)
     assert len(fitted) == wanted
     for one, other in zip(found.networks, again.networks, strict=True):
