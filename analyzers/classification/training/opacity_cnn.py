@@ -50,7 +50,7 @@ def cross_fit(
     """
     checkpoints.mkdir(parents=True, exist_ok=True)
     logits = np.zeros((len(data.opacity), TRAININGS))
-    networks = []
+    networks: list[OpacityNetwork] = []
     for number in range(TRAININGS):
         for fold, (train, test) in enumerate(data.folds(seed)):
             kept = checkpoints / f"{number}_fold_{fold}.safetensors"

@@ -36,7 +36,8 @@ def fit(
     torch.manual_seed(seed)
     images, marks = network_input(framed), network_input(boxes)
     target = torch.from_numpy(np.where(opacity > 0, SMOOTHED[1], SMOOTHED[0])).float()
-    network = OpacityNetwork().to(device, memory_format=torch.channels_last)
+    network = OpacityNetwork().to(device)
+    network.to(memory_format=torch.channels_last)
     steps = len(images) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), RATE / 2, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps * epochs)
@@ -52,7 +53,8 @@ def fit(
             optimizer.step()
             schedule.step()
         tell(epoch + 1, float(loss.detach()))
-    return network.eval().to("cpu", memory_format=torch.contiguous_format)
+    network.to(memory_format=torch.contiguous_format)
+    return network.eval().cpu()
 
 
 def augmented(x: torch.Tensor, marks: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
