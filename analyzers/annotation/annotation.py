@@ -9,8 +9,10 @@ from typing import Annotated, ClassVar
 from analyzers import families
 from analyzers.annotation.engine import conclude
 from analyzers.annotation.rules import BrokenRules, RuleSet, load_file, load_shipped, shipped
+from analyzers.codes import PRIVATE_SCHEME
 from analyzers.contract import (
     About,
+    Classification,
     Code,
     Findings,
     InputContract,
@@ -21,6 +23,10 @@ from analyzers.contract import (
     Parameters,
     Volume,
 )
+
+ASKED = Code("RULES", PRIVATE_SCHEME, "Conclusion by written rules")
+NONE = Code("RULES-NONE", PRIVATE_SCHEME, "No rule applies")
+"""That is said of the rules: the images may show whatever they do not speak of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class RuleAnnotation:
     """Applies rule sets to the findings of a study and states each conclusion with its reasons."""
 
     name: ClassVar[str] = "rule_annotation"
-    version: ClassVar[str] = "1.1.0"
+    version: ClassVar[str] = "1.2.0"
     title: ClassVar[str] = "Rule-based annotation"
     about: ClassVar[About] = About(
         purpose="Draws conclusions by written rules from what the other analyzers reported.",
@@ -90,8 +96,5 @@ class RuleAnnotation:
         found = conclude(sets, volume)
         if not volume.reported or not found.considered:
             raise NotApplicable("No analyzer has reported anything that these rules speak about.")
-        rules = sum(len(one.rules) for one in sets)
-        nothing = (f"None of {rules} rules applies to the findings.",)
-        said = (*found.left_out, *found.undecided)
-        remarks = said if found.statements else (*nothing, *said)
-        return Findings(found.statements, remarks)
+        items = found.statements or (Classification(ASKED, NONE, reasons=found.considered),)
+        return Findings(items, (*found.left_out, *found.undecided))

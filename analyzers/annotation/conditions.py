@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Protocol
 
 from analyzers.annotation.units import UnknownUnit, UnlikeUnits, convert
+from analyzers.borders import CUT, EXTENT
 from analyzers.contract import Classification, Measurement, Reported, Volume
 
 SUBJECT_UNITS = {"age_years": "a", "weight_kg": "kg", "height_m": "m"}
@@ -141,6 +142,17 @@ class AnswerIs:
 
 
 @dataclass(frozen=True, slots=True)
+class IsWhole:
+    """The structure in question is shown whole: no border of the images cuts it."""
+
+    def judge(self, scene: Scene) -> Judgement:
+        cut = [one for one, it in scene.answers(EXTENT.value) if it.answer == CUT]
+        if not cut:
+            return Judgement(Truth.MET, "shown whole")
+        return Judgement(Truth.UNKNOWN, f"a border of the images cuts the {_place(cut[0])}")
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectIs:
     """Age, weight or height of the person lies within bounds."""
 
@@ -207,7 +219,14 @@ def _any(judgements: list[Judgement], missing: str) -> Judgement:
 
 
 def _named(one: Reported, meaning: str) -> str:
-    return f"{meaning} ({one.structure.replace('_', ' ')})" if one.structure else meaning
+    place = _place(one)
+    return f"{meaning} ({place})" if place else meaning
+
+
+def _place(one: Reported) -> str:
+    """The structure and the series, as far as they are known."""
+    series = f"series {one.series}" if one.series else ""
+    return ", ".join(part for part in (one.structure.replace("_", " "), series) if part)
 
 
 def _spoken(unit: str) -> str:

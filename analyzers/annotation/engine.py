@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analyzers.annotation.certainty import differing, left_out
 from analyzers.annotation.conditions import Scene, Truth
@@ -15,28 +15,32 @@ from analyzers.contract import Statement, Volume
 class Conclusions:
     """statements: what holds. undecided: sentences on rules that lacked a fact.
 
-    considered: how often a rule found all it looks at reported. left_out: sentences on marks that
-    were not certain enough to count.
+    considered: titles of the sets of which a rule found all it looks at reported. left_out:
+    sentences on marks that were not certain enough to count.
     """
 
     statements: tuple[Statement, ...]
     undecided: tuple[str, ...]
-    considered: int
+    considered: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
 
 def conclude(sets: Iterable[RuleSet], volume: Volume) -> Conclusions:
     """All conclusions of the rule sets for what is reported of a study, in the order of the files.
 
+    What was found on images of another modality is not looked at.
+
     A rule is passed over in silence when a condition is unmet or speaks of what nobody reported;
     one that only lacks a fact (the age, say) is named as undecided. Where a set counts certain
     marks only, what all marks together would lead to follows as what holds if they are right.
     """
+    near = tuple(one for one in volume.reported if one.modality in ("", volume.modality))
+    volume = replace(volume, reported=near)
     found = [_of_set(one, volume) for one in sets]
     return Conclusions(
         tuple(each for one in found for each in one.statements),
         tuple(dict.fromkeys(each for one in found for each in one.undecided)),
-        sum(one.considered for one in found),
+        tuple(dict.fromkeys(each for one in found for each in one.considered)),
         tuple(each for one in found for each in one.left_out),
     )
 
@@ -59,20 +63,21 @@ def _of_set(one: RuleSet, volume: Volume) -> Conclusions:
 def _applied(one: RuleSet, volume: Volume) -> Conclusions:
     statements: list[Statement] = []
     undecided: list[str] = []
-    considered = 0
+    is_considered = False
     for rule in one.rules:
         for scene in _scenes(rule, volume):
             judgements = [condition.judge(scene) for condition in rule.when]
             truths = {judgement.truth for judgement in judgements}
             if Truth.ABSENT in truths:
                 continue
-            considered += 1
+            is_considered = True
             because = tuple(judgement.because for judgement in judgements)
             if truths == {Truth.MET}:
                 statements.append(_statement(one, rule, because))
             elif truths == {Truth.MET, Truth.UNKNOWN}:
                 gaps = [each.because for each in judgements if each.truth is Truth.UNKNOWN]
                 undecided.append(f"{one.title}, {rule.name}: not decided, {', '.join(gaps)}.")
+    considered = (one.title,) if is_considered else ()
     return Conclusions(tuple(statements), tuple(undecided), considered)
 
 

@@ -23,6 +23,7 @@ from analyzers.annotation.conditions import (
     Bounds,
     Condition,
     CountIs,
+    IsWhole,
     MeasurementIs,
     SeriesIs,
     SexIs,
@@ -32,7 +33,7 @@ from analyzers.annotation.units import UnknownUnit, require_known
 from analyzers.contract import AnalyzerError, Code
 
 _LIMITS = ("at_least", "above", "at_most", "below")
-_KINDS = ("measurement", "answer_to", "subject", "series", "count")
+_KINDS = ("measurement", "answer_to", "subject", "series", "count", "shown")
 
 
 class BrokenRules(AnalyzerError):
@@ -211,6 +212,7 @@ def _condition(table: _Table) -> Condition:
         "subject": _subject,
         "series": _series,
         "count": _count,
+        "shown": _shown,
     }
     condition = readers[kinds[0]](table)
     table.finish()
@@ -247,6 +249,12 @@ def _series(table: _Table) -> Condition:
 
 def _count(table: _Table) -> Condition:
     return CountIs(table.text("count"), _bounds(table, "1"))
+
+
+def _shown(table: _Table) -> Condition:
+    if table.text("shown") != "whole":
+        raise table.fault('shown can only be "whole"')
+    return IsWhole()
 
 
 def _bounds(table: _Table, unit: str) -> Bounds:

@@ -25,11 +25,15 @@ class Reported:
     """A number or an answer that another analyzer gave for the same study.
 
     structure: the key of the segment or detection it belongs to; empty: the whole series.
+    modality, series: of the images it was found on, and the number of their series; empty: not
+        known.
     """
 
     analyzer: str
     structure: str
     finding: Measurement | Classification
+    modality: str = ""
+    series: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +55,8 @@ class Volume:
     frame_of_reference: a name; coordinates of series with the same one can be compared. Empty: the
         header gives none.
     companions: other series of the study by the role that ``Analyzer.companions`` gives them.
-    reported: what the analyzers named in ``Analyzer.after`` said of this study.
+    reported: what the analyzers named in ``Analyzer.after`` said of this study: each of them of
+        this series, or else of the one that comes nearest to it.
     valid: ``(slice, row, column)``, the voxels that were measured; None: all. The others are
         padding: no tissue, no part of any number; no segment, box or mark covers them.
     """

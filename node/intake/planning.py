@@ -143,7 +143,7 @@ class Planner:
         info = self._installed[decision.analyzer]
         series, refusals = _inputs(decision)
         beside = {} if refusals else companions(study, series, info, known)
-        waits_for = () if refusals else _heard(earlier, series, study)
+        waits_for = () if refusals else _heard(earlier, decision.rule, series, study)
         parameters = self._parameters_of(decision)
         return NewJob(
             inputs_digest=ledger.joined_digest(
@@ -207,11 +207,35 @@ def tells_not_applicable(rules: Sequence[RuleSettings], named: str) -> bool:
 
 
 def _heard(
-    earlier: Sequence[NewJob], series: StoredSeries, study: Sequence[StoredSeries]
+    earlier: Sequence[NewJob],
+    rule: RuleSettings,
+    series: StoredSeries,
+    study: Sequence[StoredSeries],
 ) -> tuple[str, ...]:
-    """The keys of the jobs whose findings are wanted: those on series of the same patient."""
-    same = {one.id for one in study if one.id == series.id or same_patient(one, series)}
-    return tuple(ledger.key_of(job) for job in earlier if job.series_id in same)
+    """The keys of the jobs whose findings are wanted, one of each analyzer.
+
+    That on the series itself where there is one; else on another of the patient's, of the same
+    modality rather than another. Of several the rule's own, then that of the most images. Findings
+    of two series in one heap would be one another's: the left lung would have two volumes.
+    """
+    known = {one.id: one for one in study if one.id == series.id or same_patient(one, series)}
+    modality = series.header.get("Modality")
+
+    def nearness(job: NewJob) -> tuple[bool | int, ...]:
+        return (
+            not job.refusals,
+            job.series_id == series.id,
+            known[job.series_id].header.get("Modality") == modality,
+            job.rule == rule.name,
+            len(job.instance_ids),
+        )
+
+    nearest: dict[str, NewJob] = {}
+    for job in earlier:
+        if job.series_id in known:
+            best = nearest.setdefault(job.analyzer, job)
+            nearest[job.analyzer] = max(best, job, key=nearness)
+    return tuple(ledger.key_of(job) for job in nearest.values())
 
 
 def merged(jobs: Iterable[NewJob]) -> list[NewJob]:

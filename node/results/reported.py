@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from pydicom.dataset import Dataset
+
 from analyzers.contract import (
     Classification,
     Code,
@@ -30,10 +32,18 @@ from storage.files.port import Readable
 NAME = "reported.json"
 
 
-def write(findings: Findings, folder: Path) -> Path:
-    """Write what the findings report into ``folder``; gives the file."""
+def write(findings: Findings, header: Dataset, folder: Path) -> Path:
+    """Write what the findings report into ``folder``; gives the file.
+
+    header: of an image that they were found on.
+    """
     path = folder / NAME
-    records = [_record(structure, finding) for structure, finding in _findings(findings)]
+    number = header.get("SeriesNumber")
+    of = {
+        "modality": str(header.get("Modality") or ""),
+        "series": "" if number is None else str(number),
+    }
+    records = [_record(structure, finding) | of for structure, finding in _findings(findings)]
     with path.open("w", encoding="utf-8") as file:
         json.dump(records, file, ensure_ascii=False, sort_keys=True, indent=1)
     return path
@@ -52,7 +62,16 @@ def read(analyzer: str, file: Readable) -> tuple[Reported, ...]:
             records = json.load(opened)
     except FileNotFoundError:
         return ()
-    return tuple(Reported(analyzer, str(one["structure"]), _finding(one)) for one in records)
+    return tuple(
+        Reported(
+            analyzer,
+            str(one["structure"]),
+            _finding(one),
+            one.get("modality", ""),  # older files have neither
+            one.get("series", ""),
+        )
+        for one in records
+    )
 
 
 def _findings(findings: Findings) -> Iterator[tuple[str, Measurement | Classification]]:

@@ -56,7 +56,7 @@ def _all(ticket: Ticket, run: Run, folder: Path) -> JobResults:
     record.unlink(missing_ok=True)  # of a run that was cut off
 
     def keep(made: JobResults) -> None:
-        reported.write(run.findings, folder)
+        reported.write(run.findings, run.source.headers[0], folder)
         if ticket.is_kept and ticket.forms:
             went_in = made_from(ticket, run.provenance.device, identity.decoders(run.source))
             known = Kept(Verdict.DONE, ("",), made, went_in, run.said)
@@ -67,7 +67,7 @@ def _all(ticket: Ticket, run: Run, folder: Path) -> JobResults:
             run.source, run.findings, run.provenance, folder, ticket.forms, keep
         )
     except GateRefused:
-        reported.write(run.findings, folder)  # with what is set aside
+        reported.write(run.findings, run.source.headers[0], folder)  # with what is set aside
         raise
     record.unlink(missing_ok=True)
     return results

@@ -146,6 +146,69 @@ def test_an_analyzer_waits_for_those_that_are_routed_and_hears_of_new_ones(
     assert [job.analyzer for job in waited] == ["fusion", "lungs"]
 
 
+def series_heard(database: Database, *rules: RuleSettings) -> dict[int, list[int]]:
+    """Of each series that "rules" runs on, by its count of images: of what series it hears."""
+    with database.write() as tx:
+        (study,) = index.list_studies(tx)
+        Planner(rules, {}).plan(tx, study.id, NOON).enter(tx)
+
+        def images(job: Job) -> int:
+            return len(ledger.input_instances(tx, job.id))
+
+        return {
+            images(job): [images(one) for one in ledger.waited_for(tx, job.id)]
+            for job in ledger.list_jobs(tx)
+            if job.analyzer == "rules"
+        }
+
+
+@pytest.fixture
+def three_series(
+    installed: None, database: Database, phantom_paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CT of 3 images, a PET of 4 and a CT of 2; "lungs" and "rules" take them all."""
+    inputs = InputContract(modalities=frozenset({"CT", "PT"}))
+    known = {
+        one.name: dataclasses.replace(one, inputs=inputs)
+        for one in (analyzer("rules", "lungs"), analyzer("lungs"))
+    }
+    monkeypatch.setattr(registry, "info", known.__getitem__)
+    receive(database, phantom_paths, 0, 3, "CT")
+    receive(database, phantom_paths, 3, 4, "PT")
+    receive_further(database, phantom_paths, range(7, 9))
+
+
+@pytest.mark.usefixtures("three_series")
+def test_each_series_hears_what_was_found_on_itself(database: Database) -> None:
+    both = {"analyzers": ("lungs", "rules"), "series": "all"}
+    of_ct = RuleSettings(name="a", when={"Modality": "CT"}, **both)
+    of_pet = RuleSettings(name="b", when={"Modality": "PT"}, **both)
+    assert series_heard(database, of_ct, of_pet) == {3: [3], 4: [4], 2: [2]}
+
+
+@pytest.mark.usefixtures("three_series")
+def test_where_nothing_was_looked_for_in_a_series_its_own_modality_comes_next(
+    database: Database,
+) -> None:
+    further = RuleSettings(name="a", when={"SeriesNumber": 77}, analyzers=("lungs",))
+    of_pet = RuleSettings(name="b", when={"Modality": "PT"}, analyzers=("lungs",))
+    rules = RuleSettings(name="c", when={"Modality": "CT"}, analyzers=("rules",), series="all")
+    assert series_heard(database, further, of_pet, rules) == {3: [2], 2: [2]}
+
+
+def receive_further(database: Database, paths: list[Path], numbers: range) -> None:
+    """A further CT of the same patient, series 77."""
+    records = []
+    for number in numbers:
+        header = pydicom.dcmread(paths[number], stop_before_pixels=True)
+        header.SeriesNumber = 77
+        header.SeriesInstanceUID = f"{header.SeriesInstanceUID}.8"
+        placement = Placement(PutOutcome.NEW, f"key{number}", 1, f"{number:064d}", "")
+        records.append(InstanceRecord(extract(header), placement, NOON, "CT1"))
+    with database.write() as tx:
+        index.add(tx, records)
+
+
 def receive_as(database: Database, paths: list[Path], numbers: range, modality: str) -> None:
     """Images of another patient in a series of their own, under the same study."""
     records = []

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Measurement, Reported
 from node.results import reported
@@ -53,7 +54,7 @@ def test_numbers_of_other_structures_names_and_units_are_not_compared() -> None:
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_a_report_and_its_rows_say_what_was_before(language: str, tmp_path: Path) -> None:
-    reported.write(Findings((dataclasses.replace(WHOLE, value=5000.0),)), tmp_path)
+    reported.write(Findings((dataclasses.replace(WHOLE, value=5000.0),)), Dataset(), tmp_path)
     then = reported.read("lungs", tmp_path / reported.NAME)
     run = dataclasses.replace(PROVENANCE, earlier=then, maker=Maker(language=language))
     results = write_results(ct_source(), Findings((WHOLE,)), run, tmp_path / "job")

@@ -9,6 +9,7 @@ from typing import Any
 import highdicom as hd
 import pydicom
 import pytest
+from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Measurement, Reference
 from node.results import reported
@@ -109,7 +110,7 @@ def test_without_range_or_number_nothing_is_said_of_it(value: float) -> None:
 
 
 def test_a_range_comes_back_to_the_analyzers_after_it(tmp_path: Path) -> None:
-    path = reported.write(Findings((measured(2.5),)), tmp_path)
+    path = reported.write(Findings((measured(2.5),)), Dataset(), tmp_path)
     (found,) = reported.read("x", path)
     assert found.finding == measured(2.5)
 
