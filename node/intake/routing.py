@@ -25,9 +25,10 @@ class SeriesVerdict:
     def sentence(self) -> str:
         """The verdict in words that name the series by number, never by UID or patient."""
         number = self.series.header.get("SeriesNumber", "without number")
-        images = len(self.series.instances)
+        count = len(self.series.instances)
+        images = f"{count} image{'' if count == 1 else 's'}"
         reasons = "; ".join(self.reasons) or "accepted"
-        return f"series {number} ({images} images): {reasons}"
+        return f"series {number} ({images}): {reasons}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,8 @@ class SeveralVolumes(UnsupportedSeries):
     slices: int
 
     def __str__(self) -> str:
-        return f"the series holds {self.volumes} volumes of {self.slices} slices, one is needed"
+        slices = f"{self.slices} slice{'' if self.slices == 1 else 's'}"
+        return f"the series holds {self.volumes} volumes of {slices}, one is needed"
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from importlib.metadata import version
 
 import structlog
 
@@ -26,6 +27,8 @@ from storage.records import Job, JobResults, JobState
 
 log = structlog.get_logger(__name__)
 
+MAKER = "wetread"
+"""Stands where a report names its algorithm, in one that speaks for several analyzers."""
 MOST_JOBS = 1000
 """Of a study: enough for every analyzer and rule that anybody has."""
 LONGEST_RETRY_S = 3600.0
@@ -43,6 +46,10 @@ class Due:
     def reasons(self, title_of: Callable[[str], str]) -> tuple[str, ...]:
         """A sentence an analyzer."""
         return tuple(f"{title_of(job.analyzer)}: {job.reason}" for job in self.silent)
+
+    @property
+    def is_of_several(self) -> bool:
+        return len({job.analyzer for job in self.silent}) > 1
 
     def titles(self, title_of: Callable[[str], str]) -> str:
         return ", ".join(dict.fromkeys(title_of(job.analyzer) for job in self.silent))
@@ -147,6 +154,9 @@ class Notices:
                 return None  # a job of the rule runs again, or nobody wants the report now
             ticket = self._tickets.of(tx, job)
         told = replace(ticket, notices=True, title=found.titles(title_of), predecessor=None)
+        if found.is_of_several:
+            told = replace(told, analyzer=MAKER, analyzer_version=version("wetread"))
+            told = replace(told, parameters={}, family=None, weights="")
         return job, told.as_notice(Verdict.NOT_APPLICABLE, found.reasons(title_of))
 
     def enter(self, job: Job, report: Outcome, is_stopping: bool) -> bool:

@@ -152,7 +152,7 @@ def build_notice(
     language = provenance_.maker.language
     given = reasons_.texts(source, reasons, language)
     concluded = statements.notice(verdict, given, provenance_)
-    said = [content_items.text_item(content_items.COMMENT, statements.method(provenance_))]
+    said = [content_items.text_item(content_items.COMMENT, statements.noticed(provenance_))]
     role, title = ":".join((verdict, *reasons)), statements.notice_title(verdict, language)
     provenance_ = replace(provenance_, outcome=title)
     shown = groups.whole_image(groups.Context(source, provenance_, {}))

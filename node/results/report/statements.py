@@ -23,6 +23,7 @@ from analyzers.contract import (
     Statement,
 )
 from node.results import certainty, outcome
+from node.results.modules.equipment import MANUFACTURER
 from node.results.modules.source import Provenance
 from node.results.presence import Presence
 from node.results.report import ranges
@@ -219,9 +220,15 @@ def method(provenance: Provenance) -> str:
     """How the report came about, and that nobody has verified it."""
     return sentences.MADE_BY(
         provenance.maker.language,
-        analyzer=provenance.analyzer_title,
+        maker=provenance.analyzer_title,
         version=provenance.analyzer_version,
     )
+
+
+def noticed(provenance: Provenance) -> str:
+    """The same of a report that there is no result: the node writes it."""
+    language, version = provenance.maker.language, provenance.node_version
+    return sentences.MADE_BY(language, maker=MANUFACTURER, version=version)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,18 @@ class KeyImage:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """What an analysis answered to a question about a series; several where it gave several."""
+
+    series_instance_uid: str
+    question: tuple[str, str]
+    """Value and scheme of its code."""
+    asked: str
+    answers: tuple[str, ...]
+    """In words, as the question is."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What an analysis came to."""
 
@@ -56,6 +68,7 @@ class Outcome:
     """The conclusion of its report; else why there is none."""
     refers_to: tuple[HierarchicalReference, ...]
     key_images: tuple[KeyImage, ...]
+    answered: tuple[Answered, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

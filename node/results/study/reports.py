@@ -13,7 +13,7 @@ from pydicom.dataset import Dataset
 
 from node.results.modules.source import HierarchicalReference
 from node.results.report import content_items, groups
-from node.results.study.members import KeyImage, Member, Outcome
+from node.results.study.members import Answered, KeyImage, Member, Outcome
 from node.results.words import phrases
 from storage.files.port import Readable
 from storage.records import JobState
@@ -21,6 +21,7 @@ from storage.records import JobState
 _TRACKING_UID = ("112040", "DCM")
 _FINDING = (groups.FINDING.value, groups.FINDING.scheme)
 _CONCLUSION = (content_items.CONCLUSION.value, content_items.CONCLUSION.scheme)
+_SERIES_UID = (groups.SERIES_UID.value, groups.SERIES_UID.scheme)
 _GROUP = ("125007", "DCM")
 """Measurement Group. PS3.16 TID 1410, 1411, 1501."""
 
@@ -29,10 +30,12 @@ def outcome(member: Member, reasons: tuple[str, ...], language: str) -> Outcome:
     """What a member came to, by its report; ``reasons`` are said where that concludes nothing."""
     texts: tuple[str, ...] = ()
     places: tuple[KeyImage, ...] = ()
+    answered: tuple[Answered, ...] = ()
     if member.report is not None:
         report = _read(member.report)
         texts = _conclusion(report)
-        places = tuple(_key_images(report)) if member.state is JobState.DONE else ()
+        if member.state is JobState.DONE:
+            places, answered = tuple(_key_images(report)), tuple(_answers(report, language))
     return Outcome(
         title=phrases.shown(member.title, language),
         analyzer=member.analyzer,
@@ -41,6 +44,7 @@ def outcome(member: Member, reasons: tuple[str, ...], language: str) -> Outcome:
         texts=texts if member.state is JobState.DONE and texts else reasons,
         refers_to=member.refers_to,
         key_images=places,
+        answered=answered,
     )
 
 
@@ -95,6 +99,34 @@ def _evidence(report: Dataset) -> Iterator[HierarchicalReference]:
                     str(one.ReferencedSOPClassUID),
                     str(one.ReferencedSOPInstanceUID),
                 )
+
+
+def _answers(report: Dataset, language: str) -> Iterator[Answered]:
+    """What is answered of whole series: in groups that name one and no finding."""
+    for group in _below(report):
+        series = "" if _name(group) != _GROUP or _has(group, _FINDING) else _series(group)
+        given: dict[tuple[str, str], list[str]] = {}
+        asked: dict[tuple[str, str], str] = {}
+        for item in group.ContentSequence if series else ():
+            if item.ValueType == "CODE" and item.RelationshipType == content_items.CONTAINS.value:
+                question = _name(item)
+                asked[question] = _meaning(item.ConceptNameCodeSequence[0], language)
+                answer = _meaning(item.ConceptCodeSequence[0], language)
+                given.setdefault(question, []).append(answer)
+        for question, answers in given.items():
+            yield Answered(series, question, asked[question], tuple(answers))
+
+
+def _series(group: Dataset) -> str:
+    """The series that a group is about; empty where it names none."""
+    for item in group.get("ContentSequence") or ():
+        if item.ValueType == "UIDREF" and _name(item) == _SERIES_UID:
+            return str(item.UID)
+    return ""
+
+
+def _meaning(code: Dataset, language: str) -> str:
+    return phrases.shown(str(code.get("CodeMeaning") or ""), language)
 
 
 def _tracked(group: Dataset) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, combinations
 
 import highdicom as hd
 import numpy as np
@@ -24,7 +24,7 @@ from node.results.modules.source import HierarchicalReference, Provenance
 from node.results.report import content_items, evidence, groups, procedures
 from node.results.report.sr import LANGUAGES, QUALITATIVE_EVALUATIONS, name_every_item
 from node.results.series_numbers import ABOVE, Block, SeriesNumbers
-from node.results.study.members import KeyImage, Outcome
+from node.results.study.members import Answered, KeyImage, Outcome
 from node.results.words import sentences
 from node.series.source import Source
 from storage.records import JobState
@@ -136,6 +136,8 @@ def _sentences(outcomes: Sequence[Outcome], language: str) -> Iterator[hd.sr.Con
     """First of all how the analyses ended, then each; the method last."""
     ends = sentences.ANALYSES(language, count=len(outcomes), ends=_ends(outcomes, language))
     yield content_items.text_item(content_items.CONCLUSION, ends)
+    for said in disagreements(outcomes, language):
+        yield content_items.text_item(content_items.CONCLUSION, said)
     for one in outcomes:
         text = " ".join(one.texts)
         said = _CAME_TO[one.state](language, title=one.title, text=text).strip()
@@ -145,6 +147,30 @@ def _sentences(outcomes: Sequence[Outcome], language: str) -> Iterator[hd.sr.Con
             item.ContentSequence = hd.sr.ContentSequence(below)
         yield item
     yield content_items.text_item(content_items.COMMENT, sentences.SUMMED_UP(language))
+
+
+def disagreements(outcomes: Sequence[Outcome], language: str) -> list[str]:
+    """A sentence a question to which analyses of one series gave answers that exclude each other.
+
+    Each answer is right by its own method; whoever reads only the first would not know.
+    """
+    asked: dict[tuple[str, tuple[str, str]], list[tuple[Outcome, Answered]]] = {}
+    for one in outcomes:
+        for it in one.answered:
+            asked.setdefault((it.series_instance_uid, it.question), []).append((one, it))
+    return [
+        sentences.DISAGREE(
+            language,
+            question=given[0][1].asked,
+            answers="; ".join(f"{one.title}: {', '.join(it.answers)}" for one, it in given),
+        )
+        for given in asked.values()
+        if _exclude_each_other([it.answers for _, it in given])
+    ]
+
+
+def _exclude_each_other(answers: Sequence[tuple[str, ...]]) -> bool:
+    return any(set(one).isdisjoint(other) for one, other in combinations(answers, 2))
 
 
 def _reference(referred: HierarchicalReference) -> hd.sr.ContentItem:

@@ -25,6 +25,7 @@ from node.results.series_numbers import ABOVE, Block, SeriesNumbers
 from node.results.study import key_objects, summary
 from node.results.study.members import Member, Outcome, Selected
 from node.results.study.reports import outcome
+from node.results.words import sentences
 from node.results.write import quiet
 from node.series.source import Source
 from storage.kinds import ObjectKind
@@ -59,7 +60,11 @@ def write_summary(
             _write(document, "key-objects.dcm", ObjectKind.KEY_OBJECTS, source, files)
         if ObjectKind.DOCUMENT in forms:
             _write_document(source, report, provenance, files)
-    return _judged(files, tuple(map(_row, outcomes)))
+    unlike = [
+        FindingRow(sentences.SUMMARY(language), "disagreement", None, "", said)
+        for said in summary.disagreements(outcomes, language)
+    ]
+    return _judged(files, (*unlike, *map(_row, outcomes)))
 
 
 def write_retraction(

@@ -92,8 +92,8 @@ PATH_REMOVED = Said("[path]", "[Pfad]")
 # --- method and limits ----------------------------------------------------------------------------
 
 MADE_BY = Said(
-    "Made automatically by {analyzer} {version}; not verified by a person.",
-    "Automatisch erstellt von {analyzer} {version}; von keinem Menschen geprüft.",
+    "Made automatically by {maker} {version}; not verified by a person.",
+    "Automatisch erstellt von {maker} {version}; von keinem Menschen geprüft.",
 )
 RUN_BY = Said(
     "{analyzer}, run by Wetread {version} on {device}",
@@ -189,6 +189,10 @@ CAME_TO_CANCELLED = Said(
 CAME_TO_NOT_APPLICABLE = Said(
     "{title}: NOT APPLICABLE, the images were not analyzed. {text}",
     "{title}: NICHT ANWENDBAR, die Bilder wurden nicht ausgewertet. {text}",
+)
+DISAGREE = Said(
+    "The analyses disagree. {question}: {answers}.",
+    "Die Auswertungen sind sich nicht einig. {question}: {answers}.",
 )
 SUMMED_UP = Said(
     "Made automatically from the reports referred to; not verified by a person.",

@@ -56,7 +56,10 @@ def test_nothing_is_sent_of_what_did_not_apply_unless_it_is_wanted(
 def test_one_report_speaks_of_all_that_did_not_apply(bench: Bench) -> None:  # noqa: F811
     ids, executor = run(bench, wanted=True)
     assert sorted(bench.deliveries()) == ["seg", "sr"]
-    (notice,) = [one.notice for one in executor.tickets if one.notice and one.notices]
+    (ticket,) = [one for one in executor.tickets if one.notices]
+    assert (ticket.analyzer, ticket.parameters) == ("wetread", {})  # and none of the three
+    notice = ticket.notice
+    assert notice is not None
     assert notice.verdict is Verdict.NOT_APPLICABLE
     assert [reason.partition(": ")[2] for reason in notice.reasons] == [
         f"the gantry is tilted ({name})" for name in NAMES[:3]

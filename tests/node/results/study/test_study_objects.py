@@ -14,7 +14,7 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from analyzers.contract import Findings
+from analyzers.contract import Classification, Code, Findings
 from node.results.modules.source import HierarchicalReference, Maker, Provenance
 from node.results.study.members import Member, Selected
 from node.results.study.write import write_retraction, write_summary
@@ -29,6 +29,9 @@ from tests.node.results.sources import ct_source, enhanced_source, lungs
 SUMMARY = replace(
     sources.PROVENANCE, analyzer=own_jobs.SUMMARY, analyzer_title="Summary", parameters={}
 )
+OPACITY = Code("OPACITY", "99TEST", "Opacity")
+ABSENT = Code("272519000", "SCT", "Absent")
+PRESENT = Code("52101004", "SCT", "Present")
 FAILED = Member("Bones", "bones", "1", JobState.FAILED, "it ran out of memory", None, ())
 UNFIT = Member("Airways", "airways", "1", JobState.NOT_APPLICABLE, "3 slices", None, ())
 
@@ -119,6 +122,26 @@ def test_a_summary_refers_to_each_report_and_shows_where_its_first_finding_lies(
     image = region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPInstanceUID
     largest = int(np.argmax((sources.labels() == 2).sum(axis=(1, 2))))
     assert image == source.headers[largest].SOPInstanceUID
+
+
+def answering(source: Source, folder: Path, name: str, answer: Code) -> Member:
+    found = Findings((Classification(OPACITY, answer, 0.6),))
+    return replace(analyzed(source, folder, found), title=name, analyzer=name)
+
+
+def test_a_summary_says_where_analyses_of_a_series_disagree(source: Source, tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / name).mkdir()
+    one = answering(source, tmp_path / "one", "Forest", ABSENT)
+    two = answering(source, tmp_path / "two", "Network", PRESENT)
+    results, made = written(source, tmp_path / "out", one, two)
+    said = [str(it.TextValue) for it in below(made[ObjectKind.SUMMARY], "TEXT")]
+    unlike = "The analyses disagree. Opacity: Forest: Absent; Network: Present."
+    assert said.index(unlike) == said.index("2 analyses: 2 done.") + 1
+    assert (results.findings[0].name, results.findings[0].text) == ("disagreement", unlike)
+    three = answering(source, tmp_path / "three", "Vectors", ABSENT)
+    results, _ = written(source, tmp_path / "alike", one, three)
+    assert [it.name for it in results.findings] == ["done", "done"]
 
 
 def test_readers_that_know_no_segments_have_a_summary_of_the_reports_that_they_get(
