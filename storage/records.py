@@ -211,6 +211,8 @@ class StoredSeries:
     header: Header
     instances: tuple[StoredInstance, ...]
     disagreements: tuple[str, ...] = ()
+    is_part: bool = False
+    """Whether it is one image of a series whose images are looked at one by one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from node.config.nearest import nearest
 from node.config.rules import RuleSettings
 from node.errors import NotPossible
 from node.intake.planning import Plan, Planner
+from node.intake.radiographs import image_part
 from node.observe.logs import study_digest
 from node.wishes import BY_HAND, Wish
 from storage import announcements, events, index, ledger, own_jobs, successors
@@ -176,22 +177,29 @@ def _series_of(tx: Transaction, job: Job) -> int:
 
 
 def _wanted(plan: Plan, wish: Wish) -> NewJob:
-    """The job of the wish among all that would be planned now."""
-    for job in plan.jobs:
-        if job.analyzer == wish.analyzer and f", {BY_HAND}, " in f", {job.rule}, ":
-            if job.refusals:
-                raise NotPossible("; ".join(job.refusals))
-            variant = _beside(wish) if wish.beside else wish.variant
-            return replace(
-                job,
-                rule=wish.rule,
-                variant=variant,
-                every_series=True,
-                destinations=wish.destinations,
-                priority=wish.priority,
-                notices=True,
-            )
-    raise NotPossible("the study has no series from outside that could be analyzed")
+    """The job of the wish among all that would be planned now; of several radiographs in a series
+    that on the same one, or else the first that fits."""
+    found = [
+        job
+        for job in plan.jobs
+        if job.analyzer == wish.analyzer and f", {BY_HAND}, " in f", {job.rule}, "
+    ]
+    if not found:
+        raise NotPossible("the study has no series from outside that could be analyzed")
+    image = image_part(wish.variant)
+    job = next((one for one in found if image_part(one.variant) == image), found[0])
+    if job.refusals:
+        raise NotPossible("; ".join(job.refusals))
+    own = image_part(job.variant)
+    return replace(
+        job,
+        rule=wish.rule,
+        variant=f"{_beside(wish)}{own}" if wish.beside else wish.variant or own,
+        every_series=True,
+        destinations=wish.destinations,
+        priority=wish.priority,
+        notices=True,
+    )
 
 
 def _beside(wish: Wish) -> str:

@@ -28,8 +28,8 @@ def companions(
 
 
 def _is_beside(other: StoredSeries, chosen: StoredSeries) -> bool:
-    """Whether another series shows the same patient."""
-    return other.id != chosen.id and same_patient(other, chosen)
+    """Whether another series, or another radiograph of the same one, shows the same patient."""
+    return other.instances != chosen.instances and same_patient(other, chosen)
 
 
 def same_patient(one: StoredSeries, other: StoredSeries) -> bool:

@@ -7,24 +7,32 @@ from node.series.facts import facts
 from storage import ledger
 from storage.records import StoredSeries
 
+_Key = tuple[str, str]
+
 
 class Descriptions:
     """Facts and digests of series, kept for as long as a study is planned."""
 
     def __init__(self) -> None:
-        self._facts: dict[str, SeriesFacts] = {}
-        self._digests: dict[str, str] = {}
+        self._facts: dict[_Key, SeriesFacts] = {}
+        self._digests: dict[_Key, str] = {}
 
     def of(self, series: StoredSeries) -> SeriesFacts:
         """What the index knows of a series."""
-        uid = series.series_instance_uid
-        if uid not in self._facts:
-            self._facts[uid] = facts(series)
-        return self._facts[uid]
+        key = _key(series)
+        if key not in self._facts:
+            self._facts[key] = facts(series)
+        return self._facts[key]
 
     def digest(self, series: StoredSeries) -> str:
         """Digest of all instances of a series."""
-        uid = series.series_instance_uid
-        if uid not in self._digests:
-            self._digests[uid] = ledger.inputs_digest(series.instances)
-        return self._digests[uid]
+        key = _key(series)
+        if key not in self._digests:
+            self._digests[key] = ledger.inputs_digest(series.instances)
+        return self._digests[key]
+
+
+def _key(series: StoredSeries) -> _Key:
+    """The series, and the image where it is one of them."""
+    image = series.instances[0].sop_instance_uid if series.is_part else ""
+    return series.series_instance_uid, image

@@ -17,6 +17,7 @@ from analyzers.contract import AnalyzerInfo, ParameterValues
 from node.config.rules import RuleSettings
 from node.intake.companions import companions, in_order, same_patient
 from node.intake.descriptions import Descriptions
+from node.intake.radiographs import one_by_one, variant_of
 from node.intake.routing import Decision, SeriesVerdict, is_foreign, mixed_patients, route
 from node.intake.rules import unmet
 from storage import events, index, ledger, outbox
@@ -82,7 +83,7 @@ class Planner:
 
         missing: what the study lacks, as ``NewJob`` has it. only_series: no other is analyzed.
         """
-        series, known = index.series_of(tx, study_id), Descriptions()
+        series, known = one_by_one(index.series_of(tx, study_id)), Descriptions()
         asked = [one for one in series if only_series in (None, one.id)]
         decisions = route(asked, self._rules, self._installed, known)
         fired = [decision for decision in decisions if decision.fired]
@@ -92,7 +93,7 @@ class Planner:
             sum(len(one.instances) for one in series),
             tuple(self._jobs(study_id, series, fired, known, missing)),
             "" if fired else _why_nothing(decisions),
-            tuple(_alarm(one) for one in series if one.disagreements and is_foreign(one)),
+            tuple(dict.fromkeys(map(_alarm, filter(_is_mixed, series)))),
         )
 
     def urgencies(self, tx: Transaction, study_ids: Sequence[int]) -> dict[int, int]:
@@ -168,7 +169,7 @@ class Planner:
             },
             waits_for=waits_for,
             weights=info.weights,
-            variant=self._variant(decision),
+            variant=self._variant(decision) + variant_of(series),
             every_series=decision.rule.series == "all",
         )
 
@@ -197,6 +198,10 @@ def _of_incomplete(job: NewJob, missing: str) -> NewJob:
     return dataclasses.replace(job, inputs_digest=digest, missing=missing)
 
 
+def _is_mixed(series: StoredSeries) -> bool:
+    return bool(series.disagreements) and is_foreign(series)
+
+
 def _alarm(series: StoredSeries) -> str:
     return f"{SeriesVerdict(series, (mixed_patients(series),)).sentence()}: it is not analyzed"
 
@@ -220,11 +225,13 @@ def _heard(
     """
     known = {one.id: one for one in study if one.id == series.id or same_patient(one, series)}
     modality = series.header.get("Modality")
+    own = tuple(instance.id for instance in series.instances)
 
     def nearness(job: NewJob) -> tuple[bool | int, ...]:
         return (
             not job.refusals,
             job.series_id == series.id,
+            job.instance_ids == own,
             known[job.series_id].header.get("Modality") == modality,
             job.rule == rule.name,
             len(job.instance_ids),
@@ -263,7 +270,8 @@ def _inputs(decision: Decision) -> tuple[StoredSeries, tuple[str, ...]]:
     if decision.chosen is not None:
         return decision.chosen, ()
     largest = max(decision.refused, key=lambda verdict: len(verdict.series.instances))
-    return largest.series, tuple(verdict.sentence() for verdict in decision.refused)
+    said = (verdict.sentence() for verdict in decision.refused)
+    return largest.series, tuple(dict.fromkeys(said))
 
 
 def _why_nothing(decisions: tuple[Decision, ...]) -> str:

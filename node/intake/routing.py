@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from analyzers.contract import AnalyzerInfo
 from node.config.rules import RuleSettings
 from node.intake.descriptions import Descriptions
+from node.intake.radiographs import one_by_one
 from node.intake.rules import unmet
 from storage.records import StoredSeries
 
@@ -27,6 +28,8 @@ class SeriesVerdict:
         number = self.series.header.get("SeriesNumber", "without number")
         count = len(self.series.instances)
         images = f"{count} image{'' if count == 1 else 's'}"
+        if self.series.is_part and self.series.header.get("InstanceNumber") is not None:
+            images = f"image {self.series.header['InstanceNumber']}"
         reasons = "; ".join(self.reasons) or "accepted"
         return f"series {number} ({images}): {reasons}"
 
@@ -61,12 +64,12 @@ def route(
     described: Descriptions | None = None,
 ) -> tuple[Decision, ...]:
     """One decision for each rule and each of its analyzers, in the order of the rules; of a rule
-    that wants all series one for each that fits.
+    that wants all series one for each that fits, and of several radiographs in a series one each.
 
     Series that the node made itself are never routed: a PACS that sends everything back would
     close a loop.
     """
-    foreign = [one for one in series if is_foreign(one)]
+    foreign = [one for one in one_by_one(series) if is_foreign(one)]
     known = described or Descriptions()
     return tuple(
         decision
@@ -110,7 +113,12 @@ def _decide(
         unmatched=tuple(verdict for verdict in by_rule if verdict.reasons),
         refused=tuple(verdict for verdict in by_contract if verdict.reasons),
     )
-    if rule.series == "all":
-        others = (replace(first, chosen=one, unmatched=(), refused=()) for one in accepted[1:])
-        return (first, *others)
-    return (replace(first, fitting=tuple(accepted[1:])),)
+    taken = accepted if rule.series == "all" else _of_the_same(accepted)
+    others = (replace(first, chosen=one, unmatched=(), refused=()) for one in taken[1:])
+    fitting = tuple(one for one in accepted if one not in taken)
+    return (replace(first, fitting=fitting), *others)
+
+
+def _of_the_same(accepted: Sequence[StoredSeries]) -> list[StoredSeries]:
+    """The first and, where it is one image of a series, the others of that."""
+    return [one for one in accepted if one.series_instance_uid == accepted[0].series_instance_uid]

@@ -43,7 +43,7 @@ INSTANCE = (
     "BitsStored", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
     "SliceThickness", "SpacingBetweenSlices", "SliceLocation", "GantryDetectorTilt",
     "AcquisitionNumber", "AcquisitionTime", "ContentTime", "TemporalPositionIdentifier",
-    "EchoTime", "EchoNumbers", "RepetitionTime", "LossyImageCompression",
+    "EchoTime", "EchoNumbers", "RepetitionTime", "LossyImageCompression", "ViewPosition",
 )  # fmt: skip
 
 _UNDECODED = re.compile("[\ud800-\udfff]")
