@@ -24,7 +24,7 @@ from analyzers.contract import (
     Volume,
 )
 
-ASKED = Code("RULES", PRIVATE_SCHEME, "Conclusion by written rules")
+ASKED = Code("RULES", PRIVATE_SCHEME, "Written rules")
 NONE = Code("RULES-NONE", PRIVATE_SCHEME, "No rule applies")
 """That is said of the rules: the images may show whatever they do not speak of."""
 
