@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from functools import cache
@@ -12,6 +13,7 @@ from typing import Any
 
 import httpx
 import httpx._transports.default as httpx_transports
+import jinja2
 import pytest
 from pynetdicom.association import Association
 
@@ -19,7 +21,7 @@ from node.demo.phantom import ChestPhantom
 from node.dimse.wakeups import Pause
 from storage import database as databases
 from storage.database import Database, open_database
-from tests import log_lines, longest, new_databases
+from tests import log_lines, longest, new_databases, templates
 from tests.peers import Orthanc, running_orthanc
 
 pytest_plugins = ("pytester", "tests.postgres")
@@ -29,6 +31,14 @@ UNPACK = REPOSITORY.parent / "shared" / "data" / "unpack"
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 """Tests start hundreds of processes: each would compile the project anew, half a second of CPU."""
+
+MEMORY = Path("/dev/shm")
+ENOUGH_BYTES = 4 << 30
+"""Free: a run leaves some hundred MB there till its end, and a test of its own as much."""
+
+if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES:
+    # Making an instance store takes a tenth of the CPU there, and no name waits for the disk.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 gc.set_threshold(20_000, 20, 50)
 """A quarter of the time of tests of pages went into looking through all of torch for garbage."""
@@ -51,6 +61,13 @@ def authorities_are_read_once() -> Iterator[None]:
     """Every client of httpx reads all of this machine's, also where nothing is encrypted."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(httpx_transports, "create_ssl_context", cache(httpx.create_ssl_context))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def templates_are_compiled_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(jinja2.Environment, "compile", templates.compile_once)
         yield
 
 

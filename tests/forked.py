@@ -192,11 +192,24 @@ def main() -> None:
     with settling():
         for name in (*IMPORTED, *(one.module for one in entry_points(group="wetread.analyzers"))):
             import_module(name)
+    _compile_templates()
     path = sys.path[1:]  # the first is the folder in which this was started
     asked = _forks(socket.socket(fileno=int(sys.argv[1])))
     if asked is not None:
         _become(asked, path)
         runpy.run_module("node", run_name="__main__", alter_sys=True)
+
+
+def _compile_templates() -> None:
+    import jinja2
+
+    from node.web.frame import render
+    from tests import templates
+
+    jinja2.Environment.compile = templates.compile_once  # type: ignore[assignment, method-assign]
+    pages = render.templates()
+    for name in pages.list_templates():
+        pages.get_template(name)
 
 
 def _forks(listening: socket.socket) -> dict[str, Any] | None:

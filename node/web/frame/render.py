@@ -27,20 +27,25 @@ ROOM = Path(__file__).parent.parent
 STATIC = ROOM / "static"
 
 
+def templates() -> Environment:
+    """Those of all pages, without what they ask of a node."""
+    return Environment(
+        loader=FileSystemLoader(ROOM / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+
+
 class Render:
     """Renders templates. ``render(request, "jobs.html", jobs=…)`` is the whole page."""
 
     def __init__(self, context: WebContext) -> None:
         self._context = context
         self._entries: dict[Role | None, tuple[Entry, ...]] = {}
-        self._templates = Environment(
-            loader=FileSystemLoader(ROOM / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
+        self._templates = templates()
         self._templates.globals.update(
             node=context,
             words=wording,

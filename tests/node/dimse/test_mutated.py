@@ -43,7 +43,8 @@ def _watch(event, arguments, folder=os.environ["WATCHED_FOLDER"], report=os.envi
     for path in paths:
         path = os.path.abspath(os.fsdecode(path))
         own = (folder, report, "/proc/self/oom_score_adj")  # the last by workers
-        if path.startswith((folder + os.sep, "/dev/")) or path in own:
+        is_device = path.startswith("/dev/") and not path.startswith("/dev/shm/")
+        if path.startswith(folder + os.sep) or is_device or path in own:
             continue
         descriptor = os.open(report, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.write(descriptor, f"{event} {path}\\n".encode())

@@ -25,13 +25,12 @@ REPOSITORY = Path(storage.__file__ or "").parents[1]
 @pytest.fixture
 def other_disk(tmp_path: Path) -> Iterator[Path]:
     """A folder on another file system than ``tmp_path``."""
-    shared_memory = Path("/dev/shm")
-    if not os.access(shared_memory, os.W_OK):
-        pytest.skip("/dev/shm is not there: a second file system is not tested")
-    folder = Path(tempfile.mkdtemp(prefix="wetread-", dir=shared_memory))
-    if folder.stat().st_dev == tmp_path.stat().st_dev:
-        folder.rmdir()
-        pytest.skip("/dev/shm is no other file system here: a second one is not tested")
+    own = tmp_path.stat().st_dev
+    places = [one for one in ("/dev/shm", tempfile.gettempdir()) if os.access(one, os.W_OK)]
+    other = next((one for one in places if Path(one).stat().st_dev != own), None)
+    if other is None:
+        pytest.skip(f"{' and '.join(places)} are no other file system: a second one is not tested")
+    folder = Path(tempfile.mkdtemp(prefix="wetread-", dir=other))
     yield folder
     shutil.rmtree(folder)
 
