@@ -11,13 +11,13 @@ import time
 from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
 from analyzers import devices
 from analyzers.contract import AnalyzerError
 from node import exposure, parts, proofs
-from node.actions import NodeActions
 from node.auditing import Auditing
 from node.cautions import cautions
 from node.clock import Clock, system_clock
@@ -42,22 +42,24 @@ from node.ohif.installed import Viewer
 from node.receive.indexer import Indexer, recover
 from node.retention import Folders
 from node.retrieve.series_metadata import SeriesMetadata
-from node.web.access.logins import Logins, logins
-from node.web.access.no_login import NoLogin
-from node.web.app import WebContext, create_app
-from node.web.context import Away
 from node.web.server import WebServer, provide_files
 from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
 from storage.database import Transaction, open_database
-from storage.errors import DatabaseUnavailable, FolderTaken
+from storage.errors import DatabaseUnavailable, FolderTaken, StorageError
 from storage.files.archive import Archive
 from storage.files.instances import InstanceStore
 from storage.files.results import ResultStore
 from storage.people.kept_notes import NotesFolder
 from storage.quarantine import Refused
 from storage.records import InstanceRecord, Level, Topic
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from node.web.access.logins import Logins
+    from node.web.context import Away
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +69,7 @@ SHOWN_FOR_S = 1.0
 
 
 class Node:
-    """A running node. ``start`` gives once it listens; ``stop`` drains and ends it."""
+    """A running node. ``start`` gives once it listens and answers; ``stop`` drains and ends it."""
 
     def __init__(
         self,
@@ -104,8 +106,8 @@ class Node:
         self._make_delivery()
         self._make_fetching()
         self._make_watches()
-        self.logins = self._make_logins()
-        self._of_logins = parts.of_logins(self.logins, self.health)
+        self.logins: Logins | None = None
+        self._of_logins: list[Loop] = []
         self.web = self._make_web()
         self._proofs = proofs.loops(self._what_proves(), self.health, prove_every_s)
 
@@ -114,6 +116,11 @@ class Node:
         return self.settings.node.ae_title
 
     def start(self) -> None:
+        """Listen, and answer over the web."""
+        self.listen()
+        self.answer()
+
+    def listen(self) -> None:
         """Recover what an abrupt end left, then start every stage, the listener last."""
         self._recover()
         self._auditing.start()
@@ -122,7 +129,7 @@ class Node:
             loop.start()
         self._dispatching.start()
         try:
-            self.web.start()
+            self.web.listen()
             self.server.start()
             provide_files(self.settings.http.max_connections)  # beside those for associations
         except NodeError:
@@ -133,6 +140,17 @@ class Node:
         for caution in self._cautions:
             log.warning("caution", what=caution)
         log.info("node_listens", ae_title=self.title, port=self.server.port, http=self.web.port)
+
+    def answer(self) -> None:
+        """Answer over the web. What is read for it – half a second of imports – is wanted by no
+        modality: whoever connects meanwhile waits."""
+        try:
+            self.web.start()
+        except (NodeError, StorageError):
+            self.stop()
+            raise
+        for loop in self._of_logins:
+            loop.start()
 
     def stop(self) -> None:
         """Refuse new associations, let running ones end, then end every stage."""
@@ -317,12 +335,26 @@ class Node:
             self._ahead.counts.numbers,
         )
 
-    def _make_logins(self) -> Logins | None:
-        if not self.settings.http.asks_login:
-            return None
-        return logins(self.database, self.settings, self._clock, self._auditing.trail)
-
     def _make_web(self) -> WebServer:
+        http = self.settings.http
+        tls = ServerTls(tls_in_use.files_of_web(http.tls)) if http.tls else None
+        return WebServer(
+            self._make_application,
+            http.host,
+            http.port,
+            tls,
+            http.trusted_proxy,
+            http.max_connections,
+        )
+
+    def _make_application(self) -> FastAPI:
+        """Who reaches the node by browser, and what he gets."""
+        from node.actions import NodeActions
+        from node.web.access.no_login import NoLogin
+        from node.web.app import WebContext, create_app
+
+        self.logins = self._make_logins()
+        self._of_logins = parts.of_logins(self.logins, self.health)
         context = WebContext(
             database=self.database,
             results=self.results,
@@ -361,11 +393,14 @@ class Node:
             timings=self._timings,
             disk=lambda: self._retention.forecast.in_words() if self._retention.forecast else "",
         )
-        http = self.settings.http
-        tls = ServerTls(tls_in_use.files_of_web(http.tls)) if http.tls else None
-        return WebServer(
-            create_app(context), http.host, http.port, tls, http.trusted_proxy, http.max_connections
-        )
+        return create_app(context)
+
+    def _make_logins(self) -> Logins | None:
+        from node.web.access.logins import logins
+
+        if not self.settings.http.asks_login:
+            return None
+        return logins(self.database, self.settings, self._clock, self._auditing.trail)
 
     def _loops(self) -> list[Loop]:
         return [
@@ -411,6 +446,8 @@ class Node:
 
     def _away(self) -> dict[str, Away]:
         """The destinations that do not answer."""
+        from node.web.context import Away
+
         down = {name: (one.down_since, one.probe_at) for name, one in self._circuits.items()}
         return {name: Away(since, again) for name, (since, again) in down.items() if since}
 

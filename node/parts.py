@@ -6,6 +6,7 @@ import functools
 import threading
 from collections.abc import Callable, Mapping, Sequence, Set
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from pydicom.uid import MediaStorageDirectoryStorage
 
@@ -62,7 +63,6 @@ from node.retention import Folders, Retention
 from node.retrieve.series_metadata import SeriesMetadata
 from node.retrieve.shelving import Shelving
 from node.statuses import SOP_CLASS_NOT_SUPPORTED
-from node.web.access.logins import Logins
 from node.work.ahead import Ahead
 from node.work.executor import Executor
 from node.work.stages import Stage
@@ -78,6 +78,9 @@ from storage.index import OpenStudy
 from storage.kinds import ObjectKind
 from storage.people.kept_notes import NotesFolder
 from storage.records import Job
+
+if TYPE_CHECKING:
+    from node.web.access.logins import Logins
 
 COMPLETION_S = 0.25
 IDLE_S = 2.0

@@ -35,6 +35,7 @@ IMPORTED = (
     "node.commands.delete", "node.commands.describe", "node.commands.destinations",
     "node.commands.fetch", "node.commands.inspect", "node.commands.jobs",
     "node.commands.quarantine", "node.commands.serve", "node.commands.users",
+    "node.actions", "node.web.app", "node.web.running",
 )  # fmt: skip
 TERMINAL = frozenset(("COLUMNS", "LINES", "FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE"))
 _LONGEST_REQUEST = 1 << 20

@@ -30,18 +30,17 @@ def serve(path: Path) -> None:
         The database or a folder cannot be used.
     """
     with settling():
-        settings, signals, node = _started(path)
-    page = f"{node.web.scheme}://{_named(settings)}:{node.web.port}/"
-    print(
-        f"{node.title} receives on {settings.dimse.host}:{node.server.port}, status page {page}",
-        flush=True,
-    )
+        settings, signals, node = _listening(path)
+        page = f"{node.web.scheme}://{_named(settings)}:{node.web.port}/"
+        where = f"{settings.dimse.host}:{node.server.port}"
+        print(f"{node.title} receives on {where}, status page {page}", flush=True)
+        node.answer()
     _show_code(node, page)
     signals.wait()
     node.stop()
 
 
-def _started(path: Path) -> tuple[Settings, Signals, Node]:
+def _listening(path: Path) -> tuple[Settings, Signals, Node]:
     settings = load(path)
     try:
         logs.configure(settings.logs_dir, settings.node.log_level)
@@ -51,7 +50,7 @@ def _started(path: Path) -> tuple[Settings, Signals, Node]:
 
     signals = Signals()
     node = Node(settings)
-    node.start()
+    node.listen()
     return settings, signals, node
 
 

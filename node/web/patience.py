@@ -19,8 +19,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEAD_S = 20.0
 """From connecting, or from its first byte, to the end of the head of a request."""
-MOST_CONNECTIONS = 1000
-"""Twice as many as pages may listen for events (``live.watch.MOST``): there is room beside them."""
 MOST_REFUSED = 16
 """Connections beside them, each of which is told so when it asks."""
 RETRY_AFTER_S = 5
@@ -39,7 +37,7 @@ class Impatient(H11Protocol):
     """
 
     head_s = HEAD_S
-    most: ClassVar[int] = MOST_CONNECTIONS
+    most: ClassVar[int]
     _limit: asyncio.TimerHandle | None = None
     _since = 0.0
     _has_begun = False

@@ -1,30 +1,29 @@
-"""Runs the web application in a thread of the node's process."""
+"""Runs the web application in a thread of the node's process.
+
+The port is there at once; FastAPI and uvicorn are read when the application is made, behind it.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import resource
 import socket
-import ssl
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-
-import uvicorn
-from fastapi import FastAPI
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from node.dimse.tls import ServerTls
 from node.errors import NodeError
-from node.web.behind import Behind
-from node.web.patience import MOST_CONNECTIONS, Impatient
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from node.web.running import Running
 
 START_S = 10.0
 STOP_S = 5.0
-
-
-CLOCK_S = 1.0
-"""How old the Date of an answer may be. RFC 9110 6.6.1 counts in seconds."""
+MOST_CONNECTIONS = 1000
+"""Twice as many as pages may listen for events (``live.watch.MOST``): there is room beside them."""
 
 
 class CannotServe(NodeError):
@@ -34,6 +33,7 @@ class CannotServe(NodeError):
 class WebServer:
     """Serves an application on a host and port; port 0 takes a free one.
 
+    make: the application, made by ``start``.
     tls: what is shown to whoever connects; without, nothing is encrypted.
     proxies: addresses and networks whose X-Forwarded-For and -Proto are believed; without ``tls``
     nobody else beyond this machine is answered then. most_connections: open at once.
@@ -41,36 +41,41 @@ class WebServer:
 
     def __init__(
         self,
-        app: FastAPI,
+        make: Callable[[], FastAPI],
         host: str,
         port: int,
         tls: ServerTls | None = None,
         proxies: Sequence[str] = (),
         most_connections: int = MOST_CONNECTIONS,
     ) -> None:
+        self._make = make
         self._host = host
         self._port = port
-        config = uvicorn.Config(
-            Behind(app, proxies, only=tls is None) if proxies else app,
-            ssl_context_factory=None if tls is None else lambda config, usual: _shown_by(tls),
-            proxy_headers=False,  # else this machine's were believed
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            http=Impatient.limited(most_connections),
-            reset_contextvars=True,  # what one request may see is nothing to the next
-            ws="none",
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-        )
-        self._server = _Server(config)
+        self._tls = tls
+        self._proxies = proxies
+        self._most_connections = most_connections
+        self._running: Running | None = None
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
 
     @property
     def port(self) -> int:
-        """The real port, once started."""
+        """The real port, once it listens."""
         return self._port
+
+    @property
+    def scheme(self) -> str:
+        return "https" if self._tls else "http"
+
+    def listen(self) -> None:
+        """Take the port: who connects is answered once it has started.
+
+        Raises
+        ------
+        CannotServe
+        """
+        self._socket = self._listening()
+        self._port = int(self._socket.getsockname()[1])
 
     def start(self) -> None:
         """Serve; requests are answered when this returns.
@@ -79,14 +84,19 @@ class WebServer:
         ------
         CannotServe
         """
-        self._socket = self._listen()
-        self._port = int(self._socket.getsockname()[1])
+        from node.web.running import Running, configured
+
+        if self._socket is None:
+            self.listen()
+        app = self._make()
+        config = configured(app, self._tls, self._proxies, self._most_connections)
+        self._running = Running(config)
         self._thread = threading.Thread(
-            target=self._server.run, args=([self._socket],), name="http", daemon=True
+            target=self._running.run, args=([self._socket],), name="http", daemon=True
         )
         self._thread.start()
         deadline = time.monotonic() + START_S
-        while not self._server.started:
+        while not self._running.started:
             if not self._thread.is_alive() or time.monotonic() > deadline:
                 self.stop()
                 raise CannotServe("the web server did not start: see the log")
@@ -94,17 +104,14 @@ class WebServer:
 
     def stop(self) -> None:
         """Let running answers end, then free the port."""
-        self._server.end()
+        if self._running is not None:
+            self._running.end()
         if self._thread is not None:
             self._thread.join(timeout=STOP_S)
         if self._socket is not None:
             self._socket.close()
 
-    @property
-    def scheme(self) -> str:
-        return "https" if self._server.config.is_ssl else "http"
-
-    def _listen(self) -> socket.socket:
+    def _listening(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
         try:
             listening = socket.create_server((self._host, self._port), family=family)
@@ -129,51 +136,3 @@ def provide_files(connections: int) -> None:
     resource.setrlimit(
         resource.RLIMIT_NOFILE, (wanted if hard == unlimited else min(wanted, hard), hard)
     )
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's, which looks ten times a second whether it is to end; this one is told."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self._is_told = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    async def main_loop(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        while not await self.on_tick(0):
-            timer = self._loop.call_later(CLOCK_S, self._is_told.set)
-            await self._is_told.wait()
-            timer.cancel()
-            self._is_told.clear()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """As uvicorn's; who still has not taken his answer is cut off then."""
-        await super().shutdown(sockets)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(0)  # only then their sockets are closed
-
-    def end(self) -> None:
-        """Let running answers end. From any thread."""
-        self.should_exit = True
-        loop = self._loop
-        if loop is not None:
-            with suppress(RuntimeError):  # it has ended already
-                loop.call_soon_threadsafe(self._is_told.set)
-
-
-def _shown_by(tls: ServerTls) -> ssl.SSLContext:
-    """A context that shows each connection the certificate that is there when it begins."""
-
-    def current() -> ssl.SSLContext:
-        context = tls.context()
-        context.set_alpn_protocols(["http/1.1"])
-        return context
-
-    def show(connection: ssl.SSLObject, name: str | None, of: ssl.SSLContext) -> None:
-        connection.context = current()
-
-    listening = current()
-    listening.sni_callback = show
-    return listening

@@ -51,7 +51,7 @@ def served(tmp_path: Path) -> Iterator[Site]:
         expected=lambda able: prospects(able, AUTO),
         audit=KeptTrail(),
     )
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         made.append(Site(client, server, database, results, context.archive, health, parts, woken))

@@ -72,7 +72,7 @@ def acting(site: Site) -> Iterator[Site]:
         actions=NodeActions(settings, site.database, site.results, lambda: START),
         progress=lambda: {1: Progress(Stage.ANALYZING, START, 0.25)},
     )
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield replace(site, client=client, server=server, context=context)

@@ -167,7 +167,7 @@ def test_patient_ids_are_masked(identifier: str, shown: str) -> None:
 
 def test_a_port_that_is_taken_is_a_named_error(site: Site) -> None:
     with pytest.raises(CannotServe, match=r"http\.port .* cannot be had"):
-        WebServer(FastAPI(), "127.0.0.1", site.server.port).start()
+        WebServer(FastAPI, "127.0.0.1", site.server.port).start()
 
 
 def test_a_study_is_deleted_through_the_api_unless_something_holds_it(

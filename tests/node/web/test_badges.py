@@ -164,7 +164,7 @@ def test_programs_are_told_the_kind_of_a_destination_and_since_when_it_is_silent
     finish(site, study_with_job(site, phantom_paths[0]))
     now = datetime.now(UTC)
     away = {"pacs": Away(now - timedelta(minutes=20), None)}
-    server = WebServer(create_app(context_of(site, away, "folder")), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context_of(site, away, "folder")), "127.0.0.1", 0)
     server.start()
     try:
         (one,) = httpx.get(f"http://127.0.0.1:{server.port}/api/destinations").json()

@@ -48,7 +48,7 @@ class Rushed:
     def serving(self, site: Site) -> Iterator[Site]:
         assert site.context is not None
         context = replace(site.context, is_rushed=self)
-        server = WebServer(create_app(context), "127.0.0.1", 0)
+        server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
         server.start()
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
             yield replace(site, client=client, server=server, context=context)

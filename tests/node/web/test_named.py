@@ -46,7 +46,8 @@ def test_pages_say_titles_in_the_language_of_the_results(
     fail(site, study_with_job(site, phantom_paths[0]))
     assert site.context is not None
     for settings, said in ((None, ">Lung segmentation<"), (GERMAN, ' lang="de">Lungensegmen')):
-        server = WebServer(create_app(replace(site.context, settings=settings)), "127.0.0.1", 0)
+        app = create_app(replace(site.context, settings=settings))
+        server = WebServer(lambda app=app: app, "127.0.0.1", 0)
         server.start()
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
             text = client.get(path, headers={"Accept": "text/html"}).text

@@ -36,7 +36,7 @@ def house(site: Site, phantom_paths: list[Path], tmp_path: Path) -> Iterator[htt
     study_with_job(site, phantom_paths[0])
     assert site.context is not None
     named = replace(site.context, access=_Named(), notes=NotesFolder(tmp_path / "notes"))
-    server = WebServer(create_app(named), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(named), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield client

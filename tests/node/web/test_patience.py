@@ -97,7 +97,7 @@ def test_a_form_that_comes_a_byte_at_a_time_is_answered_408(
 def _room_for(site: Site, most: int) -> Iterator[int]:
     """A node with so many connections at once; gives its port."""
     assert site.context is not None
-    server = WebServer(create_app(site.context), "127.0.0.1", 0, most_connections=most)
+    server = WebServer(lambda: create_app(site.context), "127.0.0.1", 0, most_connections=most)
     server.start()
     yield server.port
     server.stop()

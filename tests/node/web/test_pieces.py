@@ -61,7 +61,7 @@ class _Counted:
 def _asking(site: Site) -> Iterator[tuple[httpx.Client, _Changing]]:
     access = _Changing()
     assert site.context is not None
-    server = WebServer(create_app(replace(site.context, access=access)), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(replace(site.context, access=access)), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield client, access

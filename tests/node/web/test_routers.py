@@ -11,7 +11,7 @@ from tests.node.web.sites import Site
 
 def read(site: Site) -> set[str]:
     """The paths of what has been read."""
-    routes = site.server._server.config.app.router.routes  # type: ignore[union-attr]
+    routes = site.server._running.config.app.router.routes  # type: ignore[union-attr]
     return {one.path for one in routes if isinstance(one, Route) and "app" in vars(one)}
 
 

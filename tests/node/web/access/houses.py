@@ -106,7 +106,7 @@ def open_house(site: Site, oidc: OidcSettings | None = None) -> Iterator[House]:
     assert site.context is not None
     made.append(House(site, logins, first, told))
     context = replace(site.context, access=logins, logins=logins, audit=told)
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     made[0].port = server.port
     yield made[0]

@@ -105,7 +105,7 @@ def asked(site: Site) -> Iterator[httpx.Client]:
     assert site.context is not None
     access = _Always(Rights(restrictions=RULES)(Who("ann", Role.OPERATOR)))
     context = replace(site.context, access=access, max_answers=MOST_ANSWERS)
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield client

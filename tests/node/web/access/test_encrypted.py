@@ -33,7 +33,7 @@ def served(tls: ServerTls | None = None, proxies: Sequence[str] = ()) -> Iterato
         assert request.client is not None
         return {"client": request.client.host, "scheme": request.url.scheme}
 
-    server = WebServer(app, "127.0.0.1", 0, tls, proxies)
+    server = WebServer(lambda: app, "127.0.0.1", 0, tls, proxies)
     server.start()
     yield server
     server.stop()

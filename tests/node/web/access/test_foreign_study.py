@@ -145,7 +145,7 @@ def _asking(site: Site, rights: Rights) -> Iterator[Asked]:
     assert site.context is not None
     access = _Always(rights(Who("ann", Role.OPERATOR)))
     app = create_app(replace(site.context, access=access))
-    server = WebServer(app, "127.0.0.1", 0)
+    server = WebServer(lambda: app, "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield client, named(app)
@@ -243,7 +243,7 @@ def _said(path: str) -> Iterator[str]:
 def test_who_is_not_shown_names_has_no_images(site: Site, foreign: Foreign) -> None:
     assert site.context is not None
     access = _Always(Rights(names_for=("operator",))(Who("vic", Role.VIEWER)))
-    server = WebServer(create_app(replace(site.context, access=access)), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(replace(site.context, access=access)), "127.0.0.1", 0)
     server.start()
     base = f"http://127.0.0.1:{server.port}"
     refused = site.client.get(f"{base}/dicom-web/studies")

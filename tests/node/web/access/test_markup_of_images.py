@@ -104,7 +104,7 @@ def _served(site: Site) -> Iterator[Site]:
     assert site.context is not None
     actions = NodeActions(settings, site.database, site.results, lambda: START)
     context = replace(site.context, settings=settings, actions=actions)
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         yield replace(site, client=client, server=server, context=context)

@@ -58,7 +58,7 @@ def client(site: Site, house: House, tmp_path: Path) -> Iterator[httpx.Client]:
         viewer=Viewer(tmp_path),
     )
     app = create_app(context)
-    server = WebServer(app, "127.0.0.1", 0)
+    server = WebServer(lambda: app, "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as made:
         made.routes = named(app)  # type: ignore[attr-defined]

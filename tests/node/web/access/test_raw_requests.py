@@ -49,7 +49,9 @@ def status(answer: bytes) -> int:
 def _named(site: Site, hosts: tuple[str, ...]) -> Iterator[int]:
     """A node that is asked by these names alone; gives its port."""
     assert site.context is not None
-    server = WebServer(create_app(replace(site.context, allowed_hosts=hosts)), "127.0.0.1", 0)
+    server = WebServer(
+        lambda: create_app(replace(site.context, allowed_hosts=hosts)), "127.0.0.1", 0
+    )
     server.start()
     yield server.port
     server.stop()

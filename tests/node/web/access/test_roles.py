@@ -92,7 +92,9 @@ class _Always:
 
 def _served(site: Site, asking: Who) -> WebServer:
     assert site.context is not None
-    server = WebServer(create_app(replace(site.context, access=_Always(asking))), "127.0.0.1", 0)
+    server = WebServer(
+        lambda: create_app(replace(site.context, access=_Always(asking))), "127.0.0.1", 0
+    )
     server.start()
     return server
 

@@ -101,7 +101,7 @@ def asked(site: Site) -> Iterator[Asked]:
     assert site.context is not None
     app = create_app(replace(site.context, access=logins, logins=logins, audit=told))
     watched = Watched(app, tuple(one.encode() for one in foreign.marks))
-    server = WebServer(watched, "127.0.0.1", 0)  # type: ignore[arg-type]
+    server = WebServer(lambda: watched, "127.0.0.1", 0)  # type: ignore[arg-type]
     server.start()
     yield Asked(f"http://127.0.0.1:{server.port}", watched, secrets)
     server.stop()

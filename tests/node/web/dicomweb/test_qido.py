@@ -205,7 +205,7 @@ def test_where_there_are_more_than_are_given_at_once_a_warning_says_so(
     site: Site, held: list[Dataset]
 ) -> None:
     assert site.context is not None
-    server = WebServer(create_app(replace(site.context, max_answers=2)), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(replace(site.context, max_answers=2)), "127.0.0.1", 0)
     server.start()
     try:
         studies = f"http://127.0.0.1:{server.port}{STUDIES}"
@@ -226,7 +226,7 @@ def test_a_search_that_would_read_too_many_files_is_refused(
 ) -> None:
     assert site.context is not None
     context = replace(site.context, max_answers=max_answers, search_limits=Limits(headers=1))
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     try:
         studies = f"http://127.0.0.1:{server.port}{STUDIES}"

@@ -96,7 +96,7 @@ def open_counter(tmp_path: Path, site: Site) -> Iterator[Callable[..., Counter]]
             uploads=uploads,
             audit=trail,
         )
-        server = WebServer(create_app(context), "127.0.0.1", 0)
+        server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
         server.start()
         client = httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60)
         made.append(Counter(desk, uploads, server, client, trail))

@@ -33,7 +33,7 @@ def client(site: Site, tmp_path: Path) -> Iterator[httpx.Client]:
     install(tmp_path / "viewer", tarball, lambda step: None, package)
     assert site.context is not None
     context = replace(site.context, viewer=Viewer(tmp_path / "viewer"), sources=("archive",))
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as made:
         yield made

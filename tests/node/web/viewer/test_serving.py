@@ -35,7 +35,7 @@ def viewer(tmp_path: Path) -> Viewer:
 @pytest.fixture
 def client(site: Site, viewer: Viewer) -> Iterator[httpx.Client]:
     assert site.context is not None
-    server = WebServer(create_app(replace(site.context, viewer=viewer)), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(replace(site.context, viewer=viewer)), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as made:
         yield made
@@ -94,7 +94,7 @@ def test_who_is_not_shown_names_is_not_led_to_images_there_either(
 ) -> None:
     assert site.context is not None
     context = replace(site.context, viewer=viewer, access=_NoNames())
-    server = WebServer(create_app(context), "127.0.0.1", 0)
+    server = WebServer(lambda: create_app(context), "127.0.0.1", 0)
     server.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", timeout=60) as client:
         refused = client.get("/viewer", headers={"Accept": "text/html"})
