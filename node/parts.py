@@ -40,7 +40,6 @@ from node.fetch.dimse_source import DimseSource
 from node.fetch.fetching import Fetching
 from node.fetch.source import Source
 from node.fetch.told import Told
-from node.fetch.web_source import WebSource
 from node.intake.corrections import Corrections
 from node.intake.counted import Counted
 from node.intake.earlier_results import EarlierResults
@@ -244,7 +243,10 @@ def fetchers(
         DimseSource(peers.destination_peer(one, title), title, receiver)
         for one in settings.entities
     ]
-    found += [WebSource(one, receiver, refusal) for one in settings.web_services]
+    if settings.web_services:
+        from node.fetch.web_source import WebSource
+
+        found += [WebSource(one, receiver, refusal) for one in settings.web_services]
     loops = []
     for source in found:
         heartbeat = health.part(f"fetching from {source.name}", works_s=TRANSFER_S)

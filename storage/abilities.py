@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import schema
 from storage.database import Transaction
+from storage.upsert import insert
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ def put(tx: Transaction, known: KnownAbilities) -> None:
         "accepted": sorted(map(list, known.accepted)),
         "refused": sorted(known.refused),
     }
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    query = dialect.insert(schema.abilities).values(destination=known.destination, **values)
+    new = insert(tx.dialect.name, schema.abilities)
+    query = new.values(destination=known.destination, **values)
     tx.execute(query.on_conflict_do_update(index_elements=["destination"], set_=values))
 
 

@@ -38,8 +38,6 @@ from storage.errors import DatabaseUnavailable, NoDatabase, Overloaded, SchemaMi
 from storage.faults import is_refused
 
 if TYPE_CHECKING:
-    from alembic.script import ScriptDirectory
-
     from storage.restriction import Restriction
 
 Transaction = sa.Connection
@@ -48,6 +46,8 @@ BUSY_S = 10
 """How long a writer waits for another before the database counts as unavailable."""
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+_REVISIONS = "alembic_version"
+"""The table in which alembic keeps which one the schema has."""
 
 ENOUGH = 10_000
 """From so many instances on statistics are kept: those of a few rows mislead."""
@@ -330,16 +330,13 @@ def _existing(url: URL, read_only: bool) -> Database:
 
 
 def _compare_schema(tx: Transaction) -> None:
-    from alembic.runtime.migration import MigrationContext
-
-    found = set(MigrationContext.configure(tx).get_current_heads())
+    found = _revision(tx)
     if not found:
         raise NoDatabase("no node here: the database holds no tables of one")
-    revisions = _revisions()
-    if found == set(revisions.get_heads()):
+    known = _known_revisions()
+    if found == known[-1]:
         return
-    known = {one.revision for one in revisions.walk_revisions()}
-    if found <= known:
+    if found in known:
         raise SchemaMismatch(
             "the schema of the database is older than this version's: it is brought up to date"
             " when the node is started with this version"
@@ -350,10 +347,18 @@ def _compare_schema(tx: Transaction) -> None:
     )
 
 
-def _revisions() -> ScriptDirectory:
-    from alembic.script import ScriptDirectory
+def _revision(tx: Transaction) -> str:
+    """That of the schema; empty without one. Nothing of alembic is read for it: a database is
+    migrated once a version, and opened often."""
+    if not sa.inspect(tx).has_table(_REVISIONS):
+        return ""
+    return ",".join(sorted(tx.scalars(sa.text(f"SELECT version_num FROM {_REVISIONS}"))))
 
-    return ScriptDirectory(str(MIGRATIONS))
+
+def _known_revisions() -> list[str]:
+    """Those of this version, the newest last: each is the number its file begins with."""
+    found = (MIGRATIONS / "versions").glob("[0-9]*_*.py")
+    return sorted(path.name.partition("_")[0] for path in found)
 
 
 def join_database(url: str) -> Database:
@@ -410,29 +415,28 @@ def _migrate(url: URL) -> None:
 
 
 def _upgrade(tx: Transaction) -> None:
+    before = _revision(tx)
+    if before == _known_revisions()[-1]:
+        return
     from alembic import command
     from alembic.config import Config
-    from alembic.runtime.migration import MigrationContext
     from alembic.util import CommandError
 
     if tx.dialect.name == "postgresql":
         tx.exec_driver_sql("SET LOCAL statement_timeout = 0")  # a large table takes its time
     tables = set(sa.inspect(tx).get_table_names())
-    if "alembic_version" not in tables and tables & schema.metadata.tables.keys():
+    if _REVISIONS not in tables and tables & schema.metadata.tables.keys():
         raise SchemaMismatch("the database holds tables of another program")
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = tx
-    context = MigrationContext.configure(tx)
-    before = context.get_current_heads()
     try:
         command.upgrade(config, "head")
     except CommandError as error:
         raise SchemaMismatch(
             f"the database was made by a newer version of this node, or by another program: {error}"
         ) from error
-    changed = context.get_current_heads() != before
-    if changed and tx.dialect.name == "sqlite" and _has_orphans(tx):
+    if _revision(tx) != before and tx.dialect.name == "sqlite" and _has_orphans(tx):
         raise SchemaMismatch("after the migration a row refers to one that is not there")
 
 

@@ -13,13 +13,13 @@ from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import events, schema
 from storage.database import Transaction
 from storage.errors import NotFound, StorageError
 from storage.records import Level, Topic
 from storage.restriction import only_of_seen_uids
+from storage.upsert import insert
 
 _QUARANTINED = "quarantined"
 _AT_ONCE = 500
@@ -122,9 +122,8 @@ def _count(tx: Transaction, at: datetime, refused: Refused) -> None:
         "first_seen_at": at,
         "last_seen_at": at,
     }
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
     again = {"count": table.c["count"] + 1, "last_seen_at": at, "calling_ae": refused.calling_ae}
-    statement = dialect.insert(table).values(row)
+    statement = insert(tx.dialect.name, table).values(row)
     tx.execute(statement.on_conflict_do_update(index_elements=[table.c.key], set_=again))
 
 

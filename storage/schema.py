@@ -324,8 +324,8 @@ jobs = sa.Table(
     sa.UniqueConstraint("inputs_digest", "analyzer", "analyzer_version", "parameters_digest"),
     sa.Index("ix_jobs_next", "state", "rank_at", "id", "not_before"),
     sa.Index("ix_jobs_state_id", "state", "id"),
-    sa.Index("ix_jobs_cancel_wish", "id", sqlite_where=IS_UNWANTED, postgresql_where=IS_UNWANTED),
-    sa.Index("ix_jobs_owes_notice", "id", sqlite_where=OWES_NOTICE, postgresql_where=OWES_NOTICE),
+    sa.Index("ix_jobs_cancel_wish", "id", sqlite_where=IS_UNWANTED),
+    sa.Index("ix_jobs_owes_notice", "id", sqlite_where=OWES_NOTICE),
 )
 
 job_lines = sa.Table(

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from cryptography import x509
-
 WARN_BEFORE = timedelta(days=30)
 SHARE = 0.25
 """Of what lives for a short time the last quarter counts, should that be less than 30 days."""
@@ -50,6 +48,8 @@ def validities(path: Path) -> list[Validity]:
     ValueError
         What it holds cannot be parsed.
     """
+    from cryptography import x509
+
     text = path.read_bytes()
     has_any = b"-----BEGIN CERTIFICATE-----" in text
     found = [

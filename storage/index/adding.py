@@ -24,6 +24,7 @@ from storage.records import (
     Topic,
 )
 from storage.restriction import OriginKind, normal
+from storage.upsert import insert_missing
 
 
 def add(tx: Transaction, records: Sequence[InstanceRecord]) -> int:
@@ -269,7 +270,7 @@ def _patient_of(tx: Transaction, header: Header, study_instance_uid: str) -> int
         "patient_birth_date": _text(header, "PatientBirthDate"),
         "patient_sex": _text(header, "PatientSex"),
     }
-    tx.execute(batches.insert_missing(tx.dialect.name, table), [values])
+    tx.execute(insert_missing(tx.dialect.name, table), [values])
     return int(tx.execute(sa.select(table.c.id).where(table.c.key == key)).scalar_one())
 
 

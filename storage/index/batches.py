@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import schema
 from storage.database import Transaction
@@ -16,6 +15,7 @@ from storage.index.reading import SeriesHead
 from storage.listed import each
 from storage.prepared import Prepared
 from storage.records import Header, StudyState
+from storage.upsert import insert_missing
 
 _UIDS = "uids"
 
@@ -27,13 +27,6 @@ class StudyHead(NamedTuple):
     state: str
     header: Header
     last_received_at: datetime
-
-
-def insert_missing(dialect: str, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-    """An insert that leaves out what is there."""
-    if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def known_uids(tx: Transaction, uids: Sequence[str]) -> set[str]:

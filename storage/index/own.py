@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from storage import schema
 from storage.database import Transaction
 from storage.index.adding import add, enter_series, instance_row, raise_revision
 from storage.index.batches import known_uids
 from storage.records import InstanceRecord, Placement, PutOutcome, ResultObject
+from storage.upsert import insert_missing
 
 _IN_LIMIT = 500
 
@@ -123,6 +123,5 @@ def _retire_series(tx: Transaction, study_id: int) -> None:
     chosen = (series.c.study_id == study_id, series.c.own, is_empty)
     columns = ["study_id", "series_instance_uid"]
     rows = sa.select(*(series.c[name] for name in columns)).where(*chosen)
-    dialect = postgresql if tx.dialect.name == "postgresql" else sqlite
-    tx.execute(dialect.insert(retired).from_select(columns, rows).on_conflict_do_nothing())
+    tx.execute(insert_missing(tx.dialect.name, retired).from_select(columns, rows))
     tx.execute(sa.delete(series).where(*chosen))

@@ -14,12 +14,20 @@ COMPUTES = (
     "torch", "torchvision", "scipy", "skimage", "sklearn", "cv2", "cc3d", "pywt", "safetensors",
 )  # fmt: skip
 
+LATER = (
+    "fastapi", "starlette", "uvicorn", "jinja2", "httpx", "authlib", "cryptography", "alembic",
+    "opentelemetry", "sqlalchemy.dialects.postgresql",
+)  # fmt: skip
+"""What a node that listens needs not yet, or never with its settings."""
+
 AS_SERVE_DOES = """
 import json, sys
 from pathlib import Path
 from node.config.load import load
 settings = load(Path(sys.argv[1]))
 import node.app
+from storage.database import open_database
+open_database(settings.database_url()).close()
 from analyzers import registry
 from node.intake.planning import Planner
 Planner(settings.rules, settings.analyzers)
@@ -30,13 +38,26 @@ print(json.dumps(sorted(sys.modules)))
 """
 
 
+def loaded_by_a_start(folder: Path) -> list[str]:
+    settings = folder / "config.toml"
+    place = f'[node]\ndata_dir = "{folder}"\n'
+    settings.write_text(place + rule(*registry.names(), to=""))
+    run = [sys.executable, "-c", AS_SERVE_DOES, str(settings)]
+    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
+    loaded: list[str] = json.loads(said)
+    assert "node.app" in loaded
+    return loaded
+
+
 def test_the_main_process_knows_every_analyzer_without_loading_what_they_compute_with(
     tmp_path: Path,
 ) -> None:
-    settings = tmp_path / "config.toml"
-    settings.write_text(rule(*registry.names(), to=""))
-    run = [sys.executable, "-c", AS_SERVE_DOES, str(settings)]
-    said = subprocess.run(run, capture_output=True, text=True, check=True).stdout
-    loaded = json.loads(said)
-    assert "node.app" in loaded
-    assert [name for name in COMPUTES if name in loaded] == []
+    assert [name for name in COMPUTES if name in loaded_by_a_start(tmp_path)] == []
+
+
+def test_a_node_that_is_not_the_first_here_listens_before_it_loads_pages_clients_and_migrations(
+    tmp_path: Path,
+) -> None:
+    assert "alembic" in loaded_by_a_start(tmp_path)
+    loaded = loaded_by_a_start(tmp_path)
+    assert [name for name in LATER if name in loaded] == []

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import IntegrityError
 
@@ -123,6 +124,15 @@ def test_the_migrations_make_the_tables_that_the_schema_describes(database: Data
         defaults = tx.dialect.name == "postgresql"  # SQLite's are not compared soundly by alembic
         context = MigrationContext.configure(tx, opts={"compare_server_default": defaults})
         assert compare_metadata(context, schema.metadata) == []
+
+
+def test_the_newest_migration_has_the_highest_number(database: Database) -> None:
+    """What tells without alembic whether a schema is the newest goes by it."""
+    with database.read() as tx:
+        scripts = ScriptDirectory.from_config(alembic_config(tx))
+    known = module._known_revisions()
+    assert {one.revision for one in scripts.walk_revisions()} == set(known)
+    assert scripts.get_heads() == [known[-1]]
 
 
 def test_no_number_of_an_audit_message_is_given_again_after_a_migration(database: Database) -> None:

@@ -11,10 +11,8 @@ from node.config.destinations import (
 from node.delivery.targets.dimse import DimseTarget
 from node.delivery.targets.folder import FolderTarget
 from node.delivery.targets.port import Target
-from node.delivery.targets.stow import StowTarget
 from node.dimse.scu import peers
 from node.dimse.tls import TlsFiles, client_context
-from node.web_client.authorization import check_secrets
 
 
 def target_of(destination: AnyDestination, ae_title: str) -> Target:
@@ -31,6 +29,9 @@ def target_of(destination: AnyDestination, ae_title: str) -> Target:
         case FolderDestinationSettings():
             return FolderTarget(destination.name, destination.path, destination.template)
         case StowDestinationSettings():
+            from node.delivery.targets.stow import StowTarget
+            from node.web_client.authorization import check_secrets
+
             check_secrets(destination)
             client_context(TlsFiles(destination.certificate, destination.key, destination.ca))
             return StowTarget(destination)
