@@ -1,8 +1,9 @@
 """What the node costs while nothing happens, and what its start costs: an earlier commit, and now.
 
 Each side starts in turn, with a folder of its own that has been started on once, every installed
-analyzer in its rules. Seconds and CPU to the line that says it listens; then, when it calls itself
-well, memory and CPU of the main process with and without associations that nobody speaks on.
+analyzer in its rules. Seconds and CPU to the line that says it listens, seconds to the first answer
+over the web; then, when it calls itself well, memory and CPU of the main process with and without
+associations that nobody speaks on.
 
     python -m benchmarks.idle --commit 5d2b375 --rounds 3
 """
@@ -39,6 +40,7 @@ class Cost:
 
     ready_s: float
     ready_cpu_s: float
+    answers_s: float
     resident_mb: float
     proportional_mb: float
     all_mb: float
@@ -49,6 +51,7 @@ class Cost:
 COLUMNS = (
     ("ready", "s"),
     ("its CPU", "s"),
+    ("first answer", "s"),
     ("RSS", "MB"),
     ("PSS", "MB"),
     ("PSS of all", "MB"),
@@ -66,6 +69,7 @@ class Started:
     page: str
     ready_s: float
     ready_cpu_s: float
+    answers_s: float
 
 
 def main() -> None:
@@ -117,7 +121,8 @@ def _cost(side: Side, folder: Path, watch_s: float) -> Cost:
             associated = _share(node.pid, watch_s)
             memory = _memory_mb(node.pid, "Rss"), _memory_mb(node.pid, "Pss")
             everything = sum(_memory_mb(pid, "Pss") for pid in _tree(node.pid))
-        return Cost(node.ready_s, node.ready_cpu_s, *memory, everything, idle, associated)
+        times = node.ready_s, node.ready_cpu_s, node.answers_s
+        return Cost(*times, *memory, everything, idle, associated)
 
 
 def _environment(side: Side) -> dict[str, str]:
@@ -147,8 +152,11 @@ def _listens(process: subprocess.Popen[str], began: float) -> Started:
     for line in process.stdout or ():
         found = re.search(r"receives on \S+:(\d+), status page (\S+)", line)
         if found:
-            ready_s = time.monotonic() - began
-            return Started(process.pid, int(found[1]), found[2], ready_s, _cpu_s(process.pid))
+            ready = time.monotonic() - began, _cpu_s(process.pid)
+            with suppress(urllib.error.HTTPError):  # not well yet: it answers
+                urllib.request.urlopen(f"{found[2]}health", timeout=WELL_S).close()
+            answers_s = time.monotonic() - began
+            return Started(process.pid, int(found[1]), found[2], *ready, answers_s)
     raise SystemExit("the node did not start")
 
 
