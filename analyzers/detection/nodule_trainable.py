@@ -12,11 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
+from analyzers.anatomy.little_lung import LITTLE_ML
+from analyzers.anatomy.lung_masks import lung_masks
+from analyzers.contract import Volume
 from analyzers.detection import nodule_model
+from analyzers.detection.lung_nodule import LungNodule
 from analyzers.detection.nodule_card import card
 from analyzers.detection.nodule_training import KnownNodule, evaluate, train
+from analyzers.grid.patient_grid import hounsfield, patient_grid
 from analyzers.models.trainables import CannotTrain, FoundVolume, Run, Tell, refuse
 
+COARSEST_MM = LungNodule.inputs.max_spacing_mm
 SEED = 20
 EVALUATION_SEED = 21
 
@@ -78,7 +84,22 @@ def known(found: FoundVolume) -> tuple[KnownNodule, ...]:
 
 
 def _volumes(data: Path, run: Run) -> Sequence[FoundVolume]:
+    """Those in which the analyzer would look for nodules."""
     found = run.volumes(data)
     if not found:
         raise CannotTrain(f"{data} holds no CT series that is a volume")
-    return found
+    fit = [one for one in found if _shows_lungs(one.volume)]
+    if not fit:
+        raise CannotTrain(
+            f"{data} holds no chest CT with slices of at most {COARSEST_MM:g} mm and "
+            f"{LITTLE_ML:.0f} mL of lung; {len(found)} other CT series were looked at"
+        )
+    return fit
+
+
+def _shows_lungs(volume: Volume) -> bool:
+    grid = patient_grid(volume)
+    if max(grid.spacing_mm) > COARSEST_MM or len(volume.stored) < LungNodule.inputs.min_slices:
+        return False
+    lungs = lung_masks(hounsfield(volume, grid), grid.spacing_mm)
+    return float((lungs > 0).sum()) * volume.voxel_ml >= LITTLE_ML

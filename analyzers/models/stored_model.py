@@ -47,6 +47,10 @@ class StoredModel:
             raise BrokenModel(f"model.toml has no number {section}.{key}")
         return float(value)
 
+    def learnt_from(self, digest: str) -> bool:
+        """Whether the model was fitted to the set of that digest."""
+        return self.facts.get("training", {}).get("set") == digest
+
     def operating_point(self) -> OperatingPoint:
         """The threshold and what it reached, from the section ``operating_point``."""
         section = "operating_point"

@@ -7,6 +7,7 @@ process of its own: one that fails ends no other.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from analyzers.models import stored_model
 from analyzers.models.trainables import TRAINABLES
 
 ALL = "all"
@@ -55,8 +57,9 @@ JUDGES: Mapping[str, Judge] = {
     "body_composition": Judge(_TRAPS, arguments=("body_composition",)),
     "bone_segmentation": Judge(_TRAPS, arguments=("bone_segmentation",)),
     "airway_segmentation": Judge(_REPEATED, arguments=("airway_segmentation",)),
+    "model_traps": Judge("benchmarks.model_traps"),
 }
-"""Name of a method by rules → what judges it; all of them read DICOM studies."""
+"""Name of a method by rules → what judges it; all but the last read DICOM studies."""
 
 SETS: Mapping[str, str] = {
     **dict.fromkeys(
@@ -71,8 +74,24 @@ SETS: Mapping[str, str] = {
     "pneumoniamnist": "train/pneumoniamnist_dev.npz",
     "breastmnist": "train/breastmnist_dev.npz",
     **dict.fromkeys(("lung_nodule", *JUDGES), STUDIES),
+    "model_traps": "",
 }
 """Name → its part of a collection, as ``wetread evaluate all`` looks for it."""
+
+
+_FIGURE = re.compile(r"\d+\.\d{3} \(\d+\.\d{3}–\d+\.\d{3}\)")
+
+
+def beside_card(name: str, lines: Sequence[str]) -> str:
+    """How many of the figures with an interval that were found stand in the shipped card as well;
+    "" where there are none."""
+    found = _FIGURE.findall("\n".join(lines))
+    try:
+        card = (stored_model.SHIPPED / name / "CARD.md").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    alike = sum(one in card for one in found)
+    return f"{alike} of {len(found)} figures stand in the card" if found else ""
 
 
 def judge(name: str, data: Path) -> int:
@@ -96,19 +115,33 @@ def judge_all(data: Path, models: Path | None) -> int:
     """
     outcomes: dict[str, str] = {}
     rows = []
-    for name in (*TRAINABLES, *JUDGES):
-        needed = data / SETS[name]
+    every = (*TRAINABLES, *JUDGES)
+    for number, name in enumerate(every, start=1):
+        needed, card = data / SETS[name], ""
         started = time.monotonic()
         if not needed.exists() and not (name in JUDGES and not JUDGES[name].needs_data):
             outcomes[name] = f"not judged, {SETS[name]} is missing in the collection"
             print(f"\n# {name}: {outcomes[name]}", flush=True)
         else:
-            print(f"\n# {name}", flush=True)
-            ended = subprocess.run(_again(name, needed, models), check=False).returncode
+            print(f"\n# {name} ({number} of {len(every)})", flush=True)
+            ended, said = _told(_again(name, needed, models))
             outcomes[name] = f"failed ({ended}), the message stands above" if ended else JUDGED
-        rows.append(f"| {name} | {outcomes[name]} | {time.monotonic() - started:.0f} |")
-    print("\n| method | outcome | s |\n|---|---|---|", *rows, sep="\n", flush=True)
+            card = "" if models else beside_card(name, said)
+            print(f"{name}: {outcomes[name]}; {time.monotonic() - started:.0f} s", flush=True)
+        rows.append(f"| {name} | {outcomes[name]} | {card} | {time.monotonic() - started:.0f} |")
+    print("\n| method | outcome | card | s |\n|---|---|---|---|", *rows, sep="\n", flush=True)
     return _status(list(outcomes.values()))
+
+
+def _told(command: Sequence[str]) -> tuple[int, list[str]]:
+    """Run a command whose output goes on to this one's at once. Exit status, lines of output."""
+    lines = []
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, encoding="utf-8") as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return running.returncode, lines
 
 
 def _status(outcomes: Sequence[str]) -> int:

@@ -26,6 +26,7 @@ from analyzers.models.training.figures import (
     reliability,
 )
 from analyzers.models.training.progress import Tell, after, silent
+from analyzers.radiograph.training.opacity_data import digest
 
 NAME = "multimodal_classifier"
 SEED = 20261123
@@ -68,7 +69,7 @@ def train(
     home = stored_model.save(
         NAME,
         {**projection.arrays(), **arrays, "mean_chest": data.images.mean},
-        _facts(data, cases, point, reached["all that is there"], seed)
+        _facts(folder, data, cases, point, reached["all that is there"], seed)
         | {"calibration": {"slope": calibration.slope, "offset": calibration.offset}},
         out,
     )
@@ -130,13 +131,18 @@ def _networks(
 
 
 def _facts(
-    data: MultimodalSet, cases: Inputs, point: Point, reached: Interval, seed: int
+    folder: Path, data: MultimodalSet, cases: Inputs, point: Point, reached: Interval, seed: int
 ) -> dict[str, dict[str, stored_model.Plain]]:
     images, patients = len(data.table), len(np.unique(data.images.patient))
     learnt = [name for name, known in zip(VALUES, cases.known.any(0), strict=True) if known]
     return {
         "model": {"name": NAME, "networks": NETWORKS, "values_learnt": learnt},
-        "training": {"seed": seed, "images": images, "patients": patients},
+        "training": {
+            "seed": seed,
+            "images": images,
+            "patients": patients,
+            "set": digest(folder),
+        },
         "operating_point": {
             "threshold": point.threshold,
             "sensitivity": point.sensitivity,

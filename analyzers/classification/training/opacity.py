@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -35,7 +36,7 @@ from analyzers.models.training.figures import (
 )
 from analyzers.models.training.progress import Tell, silent
 from analyzers.radiograph.opacity_features import KINDS, traits
-from analyzers.radiograph.training.opacity_data import OpacitySet, read
+from analyzers.radiograph.training.opacity_data import OpacitySet, digest, read
 
 SEED = 20261123
 NAMES = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensemble")
@@ -101,7 +102,12 @@ def train(
         {**trained.arrays, "mean_chest": data.mean},
         {
             "model": {"name": name, **trained.model},
-            "training": {"seed": seed, "images": images, "patients": patients},
+            "training": {
+                "seed": seed,
+                "images": images,
+                "patients": patients,
+                "set": digest(folder),
+            },
             "calibration": {"slope": calibration.slope, "offset": calibration.offset},
             "operating_point": {
                 "threshold": point.threshold,
@@ -159,6 +165,14 @@ def evaluate(name: str, folder: Path, models: Path = stored_model.SHIPPED) -> In
         table = classic.table_of(framed, kinds)
         learner = Forest if name == "opacity_random_forest" else SupportVectors
         scores = learner.of(stored.arrays).decide(table)
+    return auc_interval(data.opacity, scores, data.patient)
+
+
+def cross_validated(name: str, folder: Path, seed: int, epochs: int = EPOCHS) -> Interval:
+    """AUC of learners that never saw the patient, fitted anew as for the card."""
+    data = read(folder)
+    with TemporaryDirectory() as kept:
+        scores = _fitted(name, data, seed, Kept(Path(kept), epochs), silent).scores
     return auc_interval(data.opacity, scores, data.patient)
 
 

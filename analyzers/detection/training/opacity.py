@@ -37,7 +37,7 @@ from analyzers.models.training.figures import (
     reliability,
 )
 from analyzers.models.training.progress import Tell, after, silent
-from analyzers.radiograph.training.opacity_data import FOLDS
+from analyzers.radiograph.training.opacity_data import FOLDS, digest
 
 NAME = "opacity_faster_rcnn"
 START = "opacity_cnn"
@@ -98,7 +98,7 @@ def train(
         for number, network in enumerate(result.networks)
         for key, value in network.state_dict().items()
     }
-    home = stored_model.save(name, {**arrays, "mean_chest": data.mean}, _facts(facts), out)
+    home = stored_model.save(name, {**arrays, "mean_chest": data.mean}, _facts(folder, facts), out)
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")
     cv2.imwrite(str(home / "failures.png"), picture(facts))
     return home
@@ -237,7 +237,7 @@ def _card(data: ViewSet, result: CrossFit, seed: int, epochs: int) -> Card:
     )
 
 
-def _facts(facts: Card) -> dict[str, dict[str, stored_model.Plain]]:
+def _facts(folder: Path, facts: Card) -> dict[str, dict[str, stored_model.Plain]]:
     images, patients = len(facts.found), len(np.unique(facts.data.patient))
     evaluated = f"{images} images of {patients} patients, 5-fold cross-validation by patient"
     precision = facts.interval(facts.found, figures.average_precision)
@@ -248,6 +248,7 @@ def _facts(facts: Card) -> dict[str, dict[str, stored_model.Plain]]:
             "images": images,
             "patients": patients,
             "epochs": facts.epochs,
+            "set": digest(folder),
         },
         "calibration": _calibration(facts.present),
         "box_calibration": _calibration(facts.box),

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from analyzers.classification.training.trainables import kept
 from analyzers.detection.training import opacity
 from analyzers.detection.training.opacity_fit import EPOCHS
 from analyzers.models import stored_model
 from analyzers.models.trainables import Run, Tell, refuse
+from analyzers.radiograph.training import opacity_data
 
 
 class OpacityBoxes:
@@ -28,6 +30,9 @@ class OpacityBoxes:
         )
 
     def evaluate(self, name: str, data: Path, models: Path | None, run: Run) -> Sequence[str]:
+        stored = stored_model.load(name, models or stored_model.SHIPPED)
+        if stored.learnt_from(opacity_data.digest(data)):
+            return kept(stored, "average_precision", "Average precision at IoU 0.4", name)
         found, prior = opacity.evaluate(name, data, models or stored_model.SHIPPED)
         return (
             "Average precision at IoU 0.4 (95 % interval over patients)",

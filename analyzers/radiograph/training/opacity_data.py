@@ -91,6 +91,13 @@ def readings(folder: Path) -> dict[str, list[dict[str, str]]]:
     return found
 
 
+def digest(folder: Path) -> str:
+    """Which images of which patients with which readings a set holds, in whatever order."""
+    rows = (row for several in readings(folder).values() for row in several)
+    said = sorted({f"{row['file']}\0{row['patient']}\0{row['opacity']}" for row in rows})
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
+
+
 def _grey(path: Path) -> NDArray[np.float32]:
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
     if image is None:

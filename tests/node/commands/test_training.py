@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -10,12 +11,16 @@ import numpy as np
 import pytest
 import torch
 
-from analyzers.classification.training import medmnist
+from analyzers.classification.training import medmnist, opacity, trainables
+from analyzers.models import stored_model
 from analyzers.models.trainables import TRAINABLES, FoundVolume, trainable
 from analyzers.models.training import figures
+from analyzers.radiograph.training import opacity_data
 from node.commands import judging, training
 from node.commands.judging import Judge
 from node.demo.phantom import ChestPhantom
+
+FILM_MODELS = ("opacity_svm", "opacity_random_forest", "opacity_cnn", "opacity_ensemble")
 
 
 @pytest.mark.parametrize("name", TRAINABLES)
@@ -59,13 +64,55 @@ def test_judging_all_ends_with_a_table_whatever_fails(
     (tmp_path / "studies").mkdir()
 
     def ends(name: str, *_: object) -> list[str]:
-        return [sys.executable, "-c", f"raise SystemExit({3 if name == 'pet_tumour' else 0})"]
+        return [
+            sys.executable,
+            "-c",
+            f"print('Made.'); raise SystemExit({3 if name == 'pet_tumour' else 0})",
+        ]
 
     monkeypatch.setattr(judging, "_again", ends)
     assert training.evaluate("all", tmp_path, None) == 1
     said = capfd.readouterr().out
+    assert "# fusion (3 of 3)\nMade.\nfusion: judged; " in said
     assert "| pet_tumour | failed (3), the message stands above |" in said
     assert "| fusion | judged |" in said
+
+
+def test_figures_are_compared_with_those_of_the_card() -> None:
+    card = (stored_model.SHIPPED / "breastmnist" / "CARD.md").read_text(encoding="utf-8")
+    (figure,) = re.findall(r"this ensemble \| (\S+ \S+) \|", card)
+    compared = judging.beside_card("breastmnist", [f"AUC {figure}", "AUC 0.111 (0.100–0.122)"])
+    assert compared == "1 of 2 figures stand in the card"
+    assert judging.beside_card("breastmnist", ["nothing measured"]) == ""
+    assert judging.beside_card("fusion", [f"AUC {figure}"]) == ""
+
+
+@pytest.mark.parametrize("name", [*FILM_MODELS, "opacity_faster_rcnn", "multimodal_classifier"])
+def test_on_its_own_set_a_model_is_not_judged_by_what_it_learnt(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "labels.csv").write_text("file,patient,opacity,x\na.png,1,1,5\na.png,1,1,9\n")
+    stored = stored_model.load(name)
+    own = {**stored.facts["training"], "set": opacity_data.digest(tmp_path)}
+    learnt = dataclasses.replace(stored, facts={**stored.facts, "training": own})
+    monkeypatch.setattr(stored_model, "load", lambda *_: learnt)
+    monkeypatch.setattr(trainables, "_beside", lambda data: [])
+    monkeypatch.setattr(opacity, "cross_validated", lambda *_: "0.123 (0.100–0.200)")
+    first, second = trainable(name).evaluate(name, tmp_path, None, None)
+    assert "fitted to" in first
+    figures = stored.facts["figures"]
+    value = figures.get("auc", figures.get("average_precision"))
+    said = "0.123" if name in trainables.ANEW else f"{value:.3f}"
+    assert said in second
+
+
+def test_a_set_is_known_by_its_readings_in_any_order(tmp_path: Path) -> None:
+    head, one, two = "file,patient,opacity\n", "a.png,1,1\n", "b.png,2,0\n"
+    digests = []
+    for rows in (one + two, two + one, one):
+        (tmp_path / "labels.csv").write_text(head + rows)
+        digests.append(opacity_data.digest(tmp_path))
+    assert digests[0] == digests[1] != digests[2]
 
 
 def test_a_method_by_rules_is_judged_by_its_program(
