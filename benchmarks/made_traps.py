@@ -26,8 +26,8 @@ from analyzers.radiograph.training.opacity_data import is_untouched, readings
 from benchmarks.repeatability import volumes
 
 ADULT, CHILD = Subject(age_years=55.0, sex="F"), Subject(age_years=6.0, sex="F")
-SEED, EACH = 11, 8
-"""So many images are altered in each way."""
+SEED, EACH, PROPER = 11, 8, 200
+"""So many images are altered in each way; so many proper ones there are at most."""
 CROP_MM = (36, 50, 36)
 LOUD = 2.0
 """Noise added to a crop, in standard deviations of its values."""
@@ -54,6 +54,48 @@ class Given:
 # --- radiographs ----------------------------------------------------------------------------------
 
 
+def _tilted(image: Floats, rng: np.random.Generator) -> Floats:
+    size = image.shape[::-1]
+    turn = cv2.getRotationMatrix2D((size[0] / 2, size[1] / 2), rng.uniform(-5, 5), 1)
+    return np.asarray(cv2.warpAffine(image, turn, size, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _quantum(image: Floats, rng: np.random.Generator) -> Floats:
+    return image + rng.normal(0, 4, image.shape).astype(np.float32)
+
+
+def _collimated(image: Floats, rng: np.random.Generator) -> Floats:
+    top, bottom, left, right = (round(share * len(image)) for share in rng.uniform(0, 0.04, 4))
+    return image[top : len(image) - bottom, left : image.shape[1] - right]
+
+
+def _reduced(image: Floats, rng: np.random.Generator) -> Floats:
+    share = rng.uniform(0.6, 0.9)
+    return np.asarray(cv2.resize(image, None, fx=share, fy=share, interpolation=cv2.INTER_AREA))
+
+
+def _windowed(image: Floats, rng: np.random.Generator) -> Floats:
+    bright: Floats = 255 * (np.clip(image, 0, 255) / 255) ** np.exp(rng.uniform(-0.25, 0.25))
+    return bright
+
+
+ROOMS: Mapping[str, Callable[[Floats, np.random.Generator], Floats]] = {
+    "proper, turned by up to 5°": _tilted,
+    "proper, noise of 4 of 255 greys": _quantum,
+    "proper, each edge cut by up to 4 %": _collimated,
+    "proper, 0.6–0.9 times the pixels": _reduced,
+    "proper, other brightness": _windowed,
+}
+"""What another room or reader makes of a radiograph that is none the worse for it."""
+
+
+def in_turn(count: int, ways: int, most: int) -> Iterator[tuple[int, int]]:
+    """Image and way of each proper variation, so many that ``most`` are proper in all: each image
+    is altered in one way before any is altered in a second."""
+    for number in range(max(0, min(most - count, count * ways))):
+        yield number % count, (number % count + number // count) % ways
+
+
 def films(radiographs: Path, studies: Path, small: Path, each: int = EACH) -> Iterator[Given]:
     """Radiographs of patients that took no part in a fit, the same altered, and others.
 
@@ -66,6 +108,10 @@ def films(radiographs: Path, studies: Path, small: Path, each: int = EACH) -> It
     images = [_grey(radiographs / "images" / name) for name in names]
     yield from (Given("as it should", film(image), proper=True) for image in images)
     rng = np.random.default_rng(SEED)
+    rooms = tuple(ROOMS.items())
+    for image, way in in_turn(len(images), len(rooms), PROPER):
+        what, alter = rooms[way]
+        yield Given(what, film(alter(images[image], rng)), proper=True)
     for what, spoil in SPOILT.items():
         if what != "as it should":
             for image in rng.permutation(len(images))[:each]:
@@ -160,12 +206,45 @@ CROP_WAYS: Mapping[str, Callable[[Floats], Floats]] = {
 """Of normalised crops."""
 
 
+def _bent(image: Floats, rng: np.random.Generator) -> Floats:
+    axes = ((1, 2), (0, 2), (0, 1))[rng.integers(3)]
+    angle = rng.uniform(-5, 5)
+    return np.asarray(ndimage.rotate(image, angle, axes, reshape=False, order=1, mode="nearest"))
+
+
+def _noisier(image: Floats, rng: np.random.Generator) -> Floats:
+    return image + rng.normal(0, 0.08, image.shape).astype(np.float32)
+
+
+def _narrower(image: Floats, rng: np.random.Generator) -> Floats:
+    first = rng.integers(0, 3, 3)
+    last = np.array(image.shape) - rng.integers(0, 3, 3)
+    return image[tuple(slice(a, b) for a, b in zip(first, last, strict=True))]
+
+
+def _brighter(image: Floats, rng: np.random.Generator) -> Floats:
+    return np.asarray(image * rng.uniform(0.7, 1.4) + rng.uniform(-0.5, 0.5), np.float32)
+
+
+SCANS: Mapping[str, Callable[[Floats, np.random.Generator], Floats]] = {
+    "proper, turned by up to 5°": _bent,
+    "proper, noise of 0.08 standard deviations": _noisier,
+    "proper, up to 2 mm cut from each face": _narrower,
+    "proper, other gain and offset": _brighter,
+}
+"""What another scan or another hand makes of a crop that is none the worse for it."""
+
+
 def crops(cases: Path, studies: Path, each: int = EACH) -> Iterator[Given]:
     """Crops that took no part in a fit, the same altered, and crops of other parts of the body."""
     data = hippocampus_data.read(cases)
     held = (*data.validation, *data.test)
     yield from (Given("as it should", crop(case.image), proper=True) for case in held)
     rng = np.random.default_rng(SEED)
+    scans = tuple(SCANS.items())
+    for place, way in in_turn(len(held), len(scans), PROPER):
+        name, change = scans[way]
+        yield Given(name, crop(change(held[place].image, rng)), proper=True)
     for what, alter in CROP_WAYS.items():
         for place in rng.permutation(len(held))[:each]:
             yield Given(what, crop(alter(held[place].image)))

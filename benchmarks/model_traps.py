@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import binomtest
 
 from analyzers import registry
 from analyzers.contract import Analyzer, NotApplicable
@@ -111,9 +112,17 @@ def table(name: str, images: Iterable[Given]) -> Iterator[str]:
     traps, proper = sums[False], sums[True]
     yield ""
     yield (
-        f"Traps refused or doubted: {traps[0] + traps[1]} of {sum(traps)}. Proper ones refused:"
-        f" {proper[0]} of {sum(proper)}, doubted {proper[1]}."
+        f"Traps refused or doubted: {_share(traps[0] + traps[1], sum(traps))}. Proper ones refused:"
+        f" {_share(proper[0], sum(proper))}, doubted {proper[1]}."
     )
+
+
+def _share(count: int, of: int) -> str:
+    """With its exact 95 % interval; several images may be of one patient."""
+    if not of:
+        return "0 of 0"
+    low, high = binomtest(count, of).proportion_ci()
+    return f"{count} of {of} (95 % {low:.3f}–{high:.3f})"
 
 
 def answered(name: str, analyzer: Analyzer, given: Given) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import shutil
 import sys
 from collections.abc import Sequence
@@ -101,7 +100,6 @@ def evaluate(name: str, data: Path, models: Path | None) -> int:
 
 def ct_volumes(folder: Path) -> Sequence[FoundVolume]:
     """The CT series below a folder that are volumes on a regular grid."""
-    logging.getLogger("pydicom").setLevel(logging.ERROR)  # it warns of every file
     from analyzers.models.trainables import FoundVolume
     from node.intake.folder import read_folder
     from node.series.geometry import UnsupportedSeries

@@ -58,9 +58,14 @@ def configure(
         root.addHandler(handler)
     root.setLevel(logging.WARNING)  # libraries
     logging.captureWarnings(True)
-    logging.getLogger("pydicom").setLevel(logging.ERROR)  # its warnings quote header values
+    logging.getLogger("pydicom").addFilter(_is_error)  # its warnings quote header values
     for package in ("node", "storage", "analyzers"):
         logging.getLogger(package).setLevel(level.upper())
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    """A level would not do: pydicom sets its own when it is imported."""
+    return record.levelno >= logging.ERROR
 
 
 def _console() -> Console:

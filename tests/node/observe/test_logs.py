@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pydicom.config
 import pytest
 import structlog
 
@@ -22,6 +23,7 @@ from tests.hostile import HOSTILE, found_in
 def logging_as_it_was() -> Iterator[None]:
     level = logging.getLogger().level
     logging.captureWarnings(False)
+    logging.getLogger("pydicom").removeFilter(logs._is_error)
     yield
     for handler in logs._configured_handlers:
         logging.getLogger().removeHandler(handler)
@@ -85,6 +87,15 @@ def test_warnings_of_pydicom_keep_their_values_to_themselves(tmp_path: Path) -> 
     (line,) = _lines(tmp_path)
     assert line["event"].endswith(": UserWarning")
     assert "Jane" not in json.dumps(line)
+
+
+def test_the_log_of_pydicom_says_errors_only_whenever_it_is_imported(tmp_path: Path) -> None:
+    logs.configure(tmp_path)
+    pydicom.config.debug(debug_on=False)  # as its import does: the level is WARNING again
+    pydicom.config.logger.warning("Invalid value for VR LO: 'Jane'")
+    pydicom.config.logger.error("cannot be read")
+    (line,) = _lines(tmp_path)
+    assert line["event"] == "cannot be read"
 
 
 def test_without_a_folder_only_stderr_is_written(capsys: pytest.CaptureFixture[str]) -> None:
