@@ -22,7 +22,7 @@ from analyzers.detection.nodule_training import KnownNodule, evaluate, train
 from analyzers.grid.patient_grid import hounsfield, patient_grid
 from analyzers.models.trainables import CannotTrain, FoundVolume, Run, Tell, refuse
 
-COARSEST_MM = LungNodule.inputs.max_spacing_mm
+COARSEST_MM = LungNodule.inputs.max_spacing_mm or float("inf")
 SEED = 20
 EVALUATION_SEED = 21
 
