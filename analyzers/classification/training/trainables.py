@@ -9,12 +9,10 @@ from analyzers.classification.training import medmnist, multimodal, opacity
 from analyzers.classification.training.multimodal_fit import STEPS
 from analyzers.classification.training.opacity_cnn_fit import EPOCHS
 from analyzers.models import stored_model
-from analyzers.models.stored_model import StoredModel
 from analyzers.models.trainables import Run, Tell, refuse
+from analyzers.models.training.own_set import FITTED, kept
 from analyzers.radiograph.training import opacity_data
 
-FITTED = "This is the set that the model was fitted to, so it is judged on patients left out."
-"""Said first; the answers of the model itself to these images would say nothing of others."""
 ANEW = ("opacity_svm", "opacity_random_forest", "opacity_ensemble")
 """Models that are fitted anew for their cross-validation; with the others it takes hours."""
 
@@ -88,16 +86,6 @@ class Multimodal:
             return [*kept(stored, "auc", "AUC", name), *_beside(data)]
         found = multimodal.evaluate(data, models or stored_model.SHIPPED)
         return [f"AUC (95 % interval over patients) {found}", *_beside(data)]
-
-
-def kept(stored: StoredModel, key: str, what: str, name: str) -> list[str]:
-    """The cross-validated figure that the model was stored with."""
-    low, high = (f"{float(one):.3f}" for one in stored.facts["figures"][f"{key}_95"])  # type: ignore
-    return [
-        FITTED,
-        f"{what} when it was stored (95 %) {stored.number('figures', key):.3f} ({low}–{high}); "
-        f"not fitted anew, `wetread train {name}` does that",
-    ]
 
 
 def _beside(data: Path) -> list[str]:

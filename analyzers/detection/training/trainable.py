@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from analyzers.classification.training.trainables import kept
 from analyzers.detection.training import opacity
 from analyzers.detection.training.opacity_fit import EPOCHS
 from analyzers.models import stored_model
 from analyzers.models.trainables import Run, Tell, refuse
+from analyzers.models.training.own_set import kept
 from analyzers.radiograph.training import opacity_data
 
 
