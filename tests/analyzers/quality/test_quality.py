@@ -25,6 +25,7 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.grid.value_planes import ValuePlanes
+from analyzers.quality import words
 from analyzers.quality.measures import displaced_slices, noise_level
 from analyzers.quality.quality import Quality, QualityParameters
 from analyzers.quality.text import text_rows
@@ -202,6 +203,7 @@ def test_a_tesseract_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pa
     program.write_text("#!/bin/sh\nexit 3\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    monkeypatch.setattr(words, "engine", lambda: None)
     image = np.random.default_rng(4).integers(0, 120, (64, 64)).astype(np.float32)
     remarks = Quality("cpu").analyze(ct(image[None]), QualityParameters()).remarks
     assert any("Tesseract failed (CalledProcessError)" in one for one in remarks)
