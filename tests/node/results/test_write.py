@@ -54,12 +54,22 @@ def contents(folder: Path) -> dict[str, str]:
     return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(folder.iterdir())}
 
 
-def test_every_object_is_written_and_accounted_for(tmp_path: Path) -> None:
-    results = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "job1")
-    kinds = [item.kind for item in results.objects]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where ``first`` is written, in ``job1``. Shared: do not write to it."""
+    return tmp_path_factory.mktemp("first")
+
+
+@pytest.fixture(scope="module")
+def first(folder: Path) -> JobResults:
+    return write_results(ct_source(), everything(), PROVENANCE, folder / "job1")
+
+
+def test_every_object_is_written_and_accounted_for(first: JobResults, folder: Path) -> None:
+    kinds = [item.kind for item in first.objects]
     assert kinds == ["seg", "seg", *["image"] * sources.SHAPE[0], "sr"]
-    for item in results.objects:
-        path = tmp_path / item.key
+    for item in first.objects:
+        path = folder / item.key
         assert item.key.startswith("job1/")
         assert path.stat().st_size == item.size_bytes
         assert hashlib.sha256(path.read_bytes()).hexdigest() == item.sha256
@@ -68,18 +78,17 @@ def test_every_object_is_written_and_accounted_for(tmp_path: Path) -> None:
         assert dataset.SOPClassUID == item.sop_class_uid
         assert dataset.SeriesInstanceUID == item.series_instance_uid
         assert dataset.file_meta.TransferSyntaxUID == item.transfer_syntax_uid
-    assert all((tmp_path / key).read_bytes().startswith(b"\x89PNG") for key in results.previews)
-    written = {path.name for path in (tmp_path / "job1").iterdir()}
-    assert written == {Path(i.key).name for i in results.objects} | {
-        Path(key).name for key in results.previews
+    assert all((folder / key).read_bytes().startswith(b"\x89PNG") for key in first.previews)
+    written = {path.name for path in (folder / "job1").iterdir()}
+    assert written == {Path(i.key).name for i in first.objects} | {
+        Path(key).name for key in first.previews
     }
 
 
-def test_a_repeat_gives_the_same_bytes(tmp_path: Path) -> None:
-    first = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "a" / "job")
-    second = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "b" / "job")
+def test_a_repeat_gives_the_same_bytes(first: JobResults, folder: Path, tmp_path: Path) -> None:
+    second = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "job1")
     assert first == second
-    assert contents(tmp_path / "a" / "job") == contents(tmp_path / "b" / "job")
+    assert contents(folder / "job1") == contents(tmp_path / "job1")
 
 
 def test_who_reads_an_object_while_it_is_made_again_reads_it_whole(tmp_path: Path) -> None:
@@ -94,29 +103,27 @@ def test_who_reads_an_object_while_it_is_made_again_reads_it_whole(tmp_path: Pat
     assert [one.name for one in path.parent.iterdir()] == ["report.dcm"]
 
 
-def test_a_repeat_on_another_card_gives_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("first")
+def test_a_repeat_on_another_card_gives_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     other = dataclasses.replace(PROVENANCE, device="cuda:0")
-    write_results(ct_source(), everything(), PROVENANCE, tmp_path / "a")
     write_results(ct_source(), everything(), other, tmp_path / "b")
-    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert contents(folder / "job1") == contents(tmp_path / "b")
 
 
-def test_another_job_shares_no_uid(tmp_path: Path) -> None:
+def test_another_job_shares_no_uid(first: JobResults, tmp_path: Path) -> None:
     def uids(results: JobResults) -> set[str]:
         return {i.sop_instance_uid for i in results.objects} | {
             i.series_instance_uid for i in results.objects
         }
 
     other = dataclasses.replace(PROVENANCE, key="cd" * 32)
-    first = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "a")
     second = write_results(ct_source(), everything(), other, tmp_path / "b")
     assert not uids(first) & uids(second)
 
 
-def test_all_objects_belong_to_the_study_and_patient(tmp_path: Path) -> None:
-    results = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "job")
-    for item in results.objects:
-        dataset = pydicom.dcmread(tmp_path / item.key)
+def test_all_objects_belong_to_the_study_and_patient(first: JobResults, folder: Path) -> None:
+    for item in first.objects:
+        dataset = pydicom.dcmread(folder / item.key)
         assert dataset.StudyInstanceUID == "2.25.71"
         assert str(dataset.PatientName) == "Müller^Jürgen"
         assert (dataset.PatientID, dataset.AccessionNumber) == ("4711-0815", "ACC77")
@@ -141,15 +148,14 @@ def test_where_no_structure_has_a_voxel_there_is_a_report_and_no_segmentation(
     assert results.previews == ()
 
 
-def test_findings_are_listed_for_people(tmp_path: Path) -> None:
-    results = write_results(ct_source(), everything(), PROVENANCE, tmp_path / "j")
-    lines = {(row.structure, row.name): row for row in results.findings}
+def test_findings_are_listed_for_people(first: JobResults) -> None:
+    lines = {(row.structure, row.name): row for row in first.findings}
     assert lines[("Right lung", "Volume")].value == 1234.57
     assert lines[("Right lung", "Attenuation Coefficient (mean)")].unit == "HU"
     assert lines[("Liver", "Presence")].text == "looked for, not found"
     assert lines[("Nodule, right", "Certainty")].value == 87
     assert lines[("", "Emphysema")].text == "Present (certainty 90%)"
-    assert results.remarks == ("The apices are cut off.",)
+    assert first.remarks == ("The apices are cut off.",)
 
 
 @pytest.mark.parametrize("verdict", ["not applicable", "failed"])
