@@ -47,7 +47,7 @@ from node.work.dispatcher import Dispatcher
 from node.work.local import LocalExecutor
 from storage import events, ledger, outbox, quarantine
 from storage.database import Transaction, open_database
-from storage.errors import DatabaseUnavailable, FolderTaken, StorageError
+from storage.errors import DatabaseUnavailable, FolderTaken
 from storage.files.archive import Archive
 from storage.files.instances import InstanceStore
 from storage.files.results import ResultStore
@@ -146,7 +146,7 @@ class Node:
         modality: whoever connects meanwhile waits."""
         try:
             self.web.start()
-        except (NodeError, StorageError):
+        except BaseException:  # whatever it is: nothing is received without a page that tells of it
             self.stop()
             raise
         for loop in self._of_logins:

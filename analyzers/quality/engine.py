@@ -11,8 +11,8 @@ import ctypes
 import os
 import subprocess
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 
 TESSERACT, LEPTONICA = "libtesseract.so.5", "liblept.so.5"
@@ -95,18 +95,18 @@ def engine() -> Engine | None:
     return None
 
 
-class _one_thread:  # noqa: N801
+@contextmanager
+def _one_thread() -> Iterator[None]:
     """What is loaded meanwhile has one thread of OpenMP: it reads the variable then."""
-
-    def __enter__(self) -> None:
-        self._before = os.environ.get("OMP_THREAD_LIMIT")
-        os.environ["OMP_THREAD_LIMIT"] = "1"
-
-    def __exit__(self, *error: object) -> None:
-        if self._before is None:
+    before = os.environ.get("OMP_THREAD_LIMIT")
+    os.environ["OMP_THREAD_LIMIT"] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
             del os.environ["OMP_THREAD_LIMIT"]
         else:
-            os.environ["OMP_THREAD_LIMIT"] = self._before
+            os.environ["OMP_THREAD_LIMIT"] = before
 
 
 _FUNCTIONS: dict[str, tuple[tuple[object, ...], object]] = {

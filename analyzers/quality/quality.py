@@ -134,6 +134,9 @@ class Quality:
 
     def __init__(self, device: str) -> None:
         """device: accepted for the contract's sake; the work is done on the CPU."""
+        from analyzers.quality import words
+
+        words.prepare()
         self.device = device
 
     def analyze(self, volume: Volume, parameters: QualityParameters) -> Findings:

@@ -45,6 +45,12 @@ def can_read() -> bool:
     return shutil.which(PROGRAM) is not None
 
 
+def prepare() -> None:
+    """Load what reads, so that it is not the first image's time."""
+    if can_read():
+        engine()
+
+
 def words_in(planes: Sequence[NDArray[Any]]) -> int:
     """The most words of three letters or more that are read in a slice ``(row, column)``.
 
