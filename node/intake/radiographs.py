@@ -14,7 +14,7 @@ from storage.records import Header, StoredInstance, StoredSeries
 
 _IMAGE = "image "
 _OF_ONE = ("ViewPosition",)
-"""What the header of the series says of one of its images, and of the others perhaps not."""
+"""What an older index has of the series, as one of its images said it."""
 
 
 def one_by_one(series: Iterable[StoredSeries]) -> list[StoredSeries]:

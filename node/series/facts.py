@@ -21,7 +21,7 @@ NO_AGENT = frozenset({"NO", "NONE", "N", "N/A", "NA", "NIL", "WITHOUT", "W/O", "
 """What people write into Contrast/Bolus Agent where there was none."""
 _OF_IMAGES = (
     *("ImageType", "Rows", "NumberOfFrames", "SliceThickness"),
-    *("ImagePositionPatient", "ImageOrientationPatient"),
+    *("ImagePositionPatient", "ImageOrientationPatient", "ViewPosition"),
 )
 """What is asked of each image."""
 
@@ -52,7 +52,7 @@ def _facts(series: Header, headers: Sequence[Header]) -> SeriesFacts:
         image_type=_image_type(headers),
         body_part=_text(series, "BodyPartExamined"),
         description=_text(series, "SeriesDescription"),
-        view=_text(series, "ViewPosition").upper(),
+        view=(_text(headers[0], "ViewPosition") or _text(series, "ViewPosition")).upper(),
     )
 
 

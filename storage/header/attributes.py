@@ -34,7 +34,7 @@ SERIES = (
     "InstitutionalDepartmentName", "ContrastBolusAgent", "ContrastBolusRoute",
     "ConvolutionKernel", "ScanOptions", "ScanningSequence", "SequenceVariant", "SequenceName",
     "MRAcquisitionType", "MagneticFieldStrength", "KVP", "FrameOfReferenceUID", "Units",
-    "ViewPosition", "PerformedProcedureStepDescription", "RequestedProcedureDescription",
+    "PerformedProcedureStepDescription", "RequestedProcedureDescription",
     "BurnedInAnnotation", "PresentationIntentType",
 )  # fmt: skip
 INSTANCE = (
