@@ -199,8 +199,10 @@ def test_the_script_goes_on_from_finished_folds_and_stores_a_model_with_its_card
     assert (home / "failures.png").stat().st_size > 10_000
     stored = stored_model.load(opacity.NAME, tmp_path / "out").arrays
     assert all(np.array_equal(stored[key], value) for key, value in shipped.items())
-    said = trainable(opacity.NAME).evaluate(opacity.NAME, folder, tmp_path / "out", run)
-    assert "mean boxes" in said[-1]
+    model, out = trainable(opacity.NAME), tmp_path / "out"
+    assert "when it was stored" in model.evaluate(opacity.NAME, folder, out, run)[-1]
+    others = excerpt(tmp_path / "others", test_data / "train/cxr_opacity", 3, 3)
+    assert "mean boxes" in model.evaluate(opacity.NAME, others, out, run)[-1]
     with pytest.raises(ValueError, match="no model is called"):
         opacity.train("other", folder)
 

@@ -113,7 +113,7 @@ def test_a_rendered_report_begins_with_the_answer_and_names_every_number(
     assert written.SeriesDescription == TITLES[case][sentences.LANGUAGES.index(language)]
     for name, value in numbers_in(written):
         assert re.search(rf"{re.escape(name)}[\s:=]+{re.escape(value)}\b", page), (name, value)
-    last = page.index(sentences.MADE_BY(language, analyzer="", version="1.2.0")[-20:])
+    last = page.index(sentences.MADE_BY(language, maker="", version="1.2.0")[-20:])
     assert page.index("Conclusion:\n") < page.index("Measurement Group") < last
 
 
