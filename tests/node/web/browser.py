@@ -21,6 +21,10 @@ OPTIONS = (
     "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
 
+_STATE = """JSON.stringify([document.visibilityState, document.hasFocus(),
+  {...document.getElementById("look")?.dataset},
+  [...document.querySelectorAll(".fault, [role=alert]")].map((one) => one.textContent.trim())])"""
+
 
 class Page:
     """One tab. ``complaints`` holds what the page logged or threw: it should stay empty."""
@@ -75,7 +79,12 @@ class Page:
 
     def wait(self, condition: str) -> None:
         """Until an expression holds."""
-        until(lambda: self.run(condition), told=lambda: condition)
+        until(lambda: self.run(condition), told=lambda: f"{condition} {self._state()}")
+
+    def _state(self) -> str:
+        """What the page says of itself, for who reads why a test failed."""
+        said = self.run(_STATE)
+        return f"{said} {self.complaints[-3:]}"
 
     def press(self, key: str) -> None:
         """A key of the page's own: nothing that the browser itself would act on."""
