@@ -1,4 +1,4 @@
-"""Tesseract kept in this process: reading a film takes a fifth of what starting the program does.
+"""Tesseract kept in this process: nothing has to be started for a film.
 
 Its C API (``tesseract/capi.h``, version 5) reads as the program with ``--psm 11 … tsv``. The engine
 is made by the first reading and stays, some 40 MB. A process of its own is what there is without.
@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 
-TESSERACT, LEPTONICA = "libtesseract.so.5", "liblept.so.5"
+TESSERACT, LEPTONICA, OPENMP = "libtesseract.so.5", "liblept.so.5", "libgomp.so.1"
 _SPARSE_TEXT = 11
 _ONE = threading.Lock()
 """One reads at a time: an engine holds one image."""
@@ -27,8 +27,8 @@ class Engine:
 
     def __init__(self) -> None:
         self._images = ctypes.CDLL(LEPTONICA)
-        with _one_thread():
-            self._library = ctypes.CDLL(TESSERACT)
+        self._library = ctypes.CDLL(TESSERACT)
+        self._openmp = ctypes.CDLL(OPENMP)
         self._declare()
         self._api = self._library.TessBaseAPICreate()
         atexit.register(self._end)
@@ -45,7 +45,7 @@ class Engine:
         subprocess.SubprocessError
             A page cannot be read, or takes longer than ``timeout_s``.
         """
-        with _ONE:
+        with _ONE, self._one_thread():
             self._library.TessBaseAPIClearAdaptiveClassifier(self._api)  # as one that begins
             return [self._page(page, timeout_s) for page in pages]
 
@@ -72,6 +72,17 @@ class Engine:
         finally:
             self._library.TessDeleteText(text)
 
+    @contextmanager
+    def _one_thread(self) -> Iterator[None]:
+        """Tesseract asks for four and turns no number down, but opens none where no level of them
+        may be active. The library may be that which PyTorch computes with: for this while alone."""
+        before = self._openmp.omp_get_max_active_levels()
+        self._openmp.omp_set_max_active_levels(0)
+        try:
+            yield
+        finally:
+            self._openmp.omp_set_max_active_levels(before)
+
     def _declare(self) -> None:
         self._images.pixReadMemTiff.argtypes = (_TEXT, ctypes.c_size_t, _NUMBER)
         self._images.pixReadMemTiff.restype = _POINTER
@@ -93,20 +104,6 @@ def engine() -> Engine | None:
     with suppress(OSError):
         return Engine()
     return None
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """What is loaded meanwhile has one thread of OpenMP: it reads the variable then."""
-    before = os.environ.get("OMP_THREAD_LIMIT")
-    os.environ["OMP_THREAD_LIMIT"] = "1"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["OMP_THREAD_LIMIT"]
-        else:
-            os.environ["OMP_THREAD_LIMIT"] = before
 
 
 _FUNCTIONS: dict[str, tuple[tuple[object, ...], object]] = {

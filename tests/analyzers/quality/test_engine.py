@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import cv2
@@ -52,6 +53,14 @@ def test_it_leaves_no_file_open_and_the_environment_as_it_was() -> None:
     before = dict(os.environ), len(list(Path("/proc/self/fd").iterdir()))
     Engine().read([words._pages([PLANES[0]])], timeout_s=60)
     assert (dict(os.environ), len(list(Path("/proc/self/fd").iterdir()))) == before
+
+
+def test_it_computes_in_its_own_thread_alone(engine: Engine) -> None:
+    page = [words._pages([PLANES[0]])]
+    engine.read(page, 60)
+    before = time.process_time(), time.thread_time()
+    engine.read(page * 3, 60)
+    assert time.process_time() - before[0] < 1.2 * (time.thread_time() - before[1])
 
 
 def test_a_page_that_takes_too_long_or_is_none_is_an_error(engine: Engine) -> None:
