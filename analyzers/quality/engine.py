@@ -1,7 +1,7 @@
 """Tesseract kept in this process: nothing has to be started for a film.
 
 Its C API (``tesseract/capi.h``, version 5) reads as the program with ``--psm 11 … tsv``. The engine
-is made by the first reading and stays, some 40 MB. A process of its own is what there is without.
+is made once and stays. A process of its own is what there is without.
 """
 
 from __future__ import annotations

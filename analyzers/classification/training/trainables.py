@@ -14,7 +14,7 @@ from analyzers.models.training.own_set import FITTED, kept
 from analyzers.radiograph.training import opacity_data
 
 ANEW = ("opacity_svm", "opacity_random_forest", "opacity_ensemble")
-"""Models that are fitted anew for their cross-validation; with the others it takes hours."""
+"""Models that are fitted anew for their cross-validation; the others are trained far longer."""
 
 
 class Opacity:

@@ -172,6 +172,19 @@ def test_of_a_cut_lung_no_extent_is_told() -> None:
     assert "in the part that is shown" in said.text
 
 
+def test_a_hippocampus_that_is_cut_by_the_images_is_not_called_small() -> None:
+    volume = Code("HIPPOVOL", "99WETREAD", "Volume of one hippocampus")
+    small = [
+        Reported(name, "", Measurement(volume, 1.9, ML))
+        for name in ("hippocampus_fpn", "hippocampus_unet")
+    ]
+    assert meanings(annotate(series(*small))) == ["HIPPO-SMALL"]
+    cut = Reported("hippocampus_fpn", "anterior_hippocampus", Classification(EXTENT, CUT))
+    found = annotate(series(*small, cut))
+    assert meanings(found) == []
+    assert found.remarks[0].endswith("a border of the images cuts the anterior hippocampus.")
+
+
 def test_what_was_found_on_images_of_another_modality_does_not_count() -> None:
     of_mr = dataclasses.replace(emphysema("left_lung", 20.0), modality="MR")
     with pytest.raises(NotApplicable, match="No analyzer has reported"):
