@@ -36,8 +36,10 @@ WARN = Code("QUALITY-WARN", codes.PRIVATE_SCHEME, "Accepted with warnings")
 REFUSE = Code("QUALITY-REFUSE", codes.PRIVATE_SCHEME, "Refused")
 NOISE = Code("NOISE", codes.PRIVATE_SCHEME, "Image noise: most frequent local standard deviation")
 SNR = Code("SNR", codes.PRIVATE_SCHEME, "Median signal over image noise")
-EDGE_WIDTH = Code("EDGEWIDTH", codes.PRIVATE_SCHEME, "Width of the body outline")
-SATURATED = Code("SATURATED", codes.PRIVATE_SCHEME, "Share of the body at the brightest value")
+EDGE_WIDTH = Code("EDGEWIDTH", codes.PRIVATE_SCHEME, "Width of the body outline (blur)")
+SATURATED = Code(
+    "SATURATED", codes.PRIVATE_SCHEME, "Share of the body at the brightest value (clipping)"
+)
 METAL = Code("METALVOL", codes.PRIVATE_SCHEME, "Volume of metal above 2500 Hounsfield units")
 LIKENESS = Code(
     "LIKENESS", codes.PRIVATE_SCHEME, "Correlation with the mean of the images that models know"
@@ -110,7 +112,7 @@ class Quality:
     """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1.5.0"
+    version: ClassVar[str] = "1.5.1"
     title: ClassVar[str] = "Image quality"
     about: ClassVar[About] = About(
         purpose="Judges whether a series is fit to be measured.",
@@ -242,7 +244,7 @@ class _Check:
             return
         self._measured(EDGE_WIDTH, width, codes.MILLIMETER)
         limits = (self._limits.edge_warn_mm, self._limits.edge_refuse_mm)
-        yield from _above("Width of the body outline (blur)", width, limits, "mm")
+        yield from _above(EDGE_WIDTH.meaning, width, limits, "mm")
 
     def _motion(self) -> Iterator[Reason]:
         from analyzers.quality import measures
@@ -261,9 +263,7 @@ class _Check:
         share = measures.saturated_share(self._values, self._body)
         self._measured(SATURATED, 100 * share, codes.PERCENT)
         limits = (100 * self._limits.saturated_warn, 100 * self._limits.saturated_refuse)
-        yield from _above(
-            "Share of the body at the brightest value (clipping)", 100 * share, limits, "%"
-        )
+        yield from _above(SATURATED.meaning, 100 * share, limits, "%")
 
     def _metal(self) -> Iterator[Reason]:
         from analyzers.quality import measures

@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from node.series.source import Source
 from storage.header import values
 
-FORM = "7"
+FORM = "8"
 """Raised whenever the same findings are written otherwise: other bytes have another UID."""
 
 

@@ -100,7 +100,7 @@ def _lacks_some(outcomes: Sequence[Outcome]) -> bool:
 def _content(
     source: Source, outcomes: Sequence[Outcome], provenance_: Provenance
 ) -> hd.sr.MeasurementReport:
-    placed = [_place(source, one) for one in outcomes if one.key_images]
+    placed = list(_places(source, outcomes))
     language = LANGUAGES[provenance_.maker.language]
     report = hd.sr.MeasurementReport(
         observation_context=hd.sr.ObservationContext(observer_device_context=device(provenance_)),
@@ -182,11 +182,22 @@ def _reference(referred: HierarchicalReference) -> hd.sr.ContentItem:
     )
 
 
-def _place(source: Source, one: Outcome) -> groups.Group:
+def _places(source: Source, outcomes: Sequence[Outcome]) -> Iterator[groups.Group]:
+    """A place each. An analyzer may have looked at several series, or images of one: each place
+    is followed up by itself."""
+    before: Counter[tuple[str, str]] = Counter()
+    for one in outcomes:
+        if one.key_images:
+            series = one.key_images[0].image.series_instance_uid
+            before[one.analyzer, series] += 1
+            yield _place(source, one, f"{series}:{before[one.analyzer, series]}")
+
+
+def _place(source: Source, one: Outcome, which: str) -> groups.Group:
     """Where the first finding of an analysis is looked at: viewers jump there."""
     text = content_items.text_item(content_items.COMMENT, one.title)
     group = hd.sr.PlanarROIMeasurementsAndQualitativeEvaluations(
-        tracking_identifier=_tracking(source, one.analyzer),
+        tracking_identifier=_tracking(source, one.analyzer, which),
         referenced_region=_region(one.key_images[0]),
         algorithm_id=hd.sr.AlgorithmIdentification(
             name=one.analyzer, version=one.version, manufacturer=provenance.MANUFACTURER
@@ -203,10 +214,9 @@ def _placeholder(source: Source) -> groups.Group:
     )
 
 
-def _tracking(source: Source, analyzer: str) -> hd.sr.TrackingIdentifier:
-    return hd.sr.TrackingIdentifier(
-        uid=uids.tracking_uid(source, "summary", analyzer), identifier=f"summary:{analyzer}"
-    )
+def _tracking(source: Source, analyzer: str, which: str = "") -> hd.sr.TrackingIdentifier:
+    uid = uids.tracking_uid(source, "summary", f"{analyzer}\0{which}")
+    return hd.sr.TrackingIdentifier(uid=uid, identifier=f"summary:{analyzer}")
 
 
 def _region(key: KeyImage) -> hd.sr.ImageRegion:

@@ -124,6 +124,19 @@ def test_a_summary_refers_to_each_report_and_shows_where_its_first_finding_lies(
     assert image == source.headers[largest].SOPInstanceUID
 
 
+def test_places_of_several_series_or_images_are_followed_up_each_by_itself(
+    source: Source, member: Member, tmp_path: Path
+) -> None:
+    def tracked(*members: Member, folder: str) -> list[str]:
+        _, made = written(source, tmp_path / folder, *members)
+        return [str(one.UID) for one in below(made[ObjectKind.SUMMARY], "UIDREF")[-len(members) :]]
+
+    (alone,) = tracked(member, folder="alone")
+    several = tracked(member, replace(member, title="Second view"), folder="several")
+    assert several[0] == alone
+    assert len(set(several)) == 2
+
+
 def answering(source: Source, folder: Path, name: str, answer: Code) -> Member:
     found = Findings((Classification(OPACITY, answer, 0.6),))
     return replace(analyzed(source, folder, found), title=name, analyzer=name)
