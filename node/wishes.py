@@ -42,7 +42,7 @@ class SeriesTried:
 
     series_id: int
     words: str
-    """Which it is: its number and how many images it has."""
+    """Which it is: its number and how many images it has, or which part of it."""
     outcome: str
     reasons: tuple[str, ...] = ()
 

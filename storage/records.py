@@ -211,8 +211,10 @@ class StoredSeries:
     header: Header
     instances: tuple[StoredInstance, ...]
     disagreements: tuple[str, ...] = ()
-    is_part: bool = False
-    """Whether it is one image of a series whose images are looked at one by one."""
+    part: str = ""
+    """What tells it from other parts of the same series; empty where it is the whole series."""
+    part_name: str = ""
+    """What people call the part: "image 2"; empty where it has no name."""
 
 
 @dataclass(frozen=True, slots=True)

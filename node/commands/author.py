@@ -49,6 +49,7 @@ def analyze(
     from node.intake.folder import read_folder
     from node.results.modules.source import Maker
     from node.results.words.sentences import LANGUAGES
+    from node.series.parts import divided
     from node.work.executor import Verdict
 
     if language not in LANGUAGES:
@@ -64,11 +65,12 @@ def analyze(
     if contents.skipped:
         first = contents.skipped[0]
         console.print(f"{len(contents.skipped)} files skipped, {first.path.name}: {first.reason}")
-    series = _best(contents.series, info)
+    parts = divided(contents.series)
+    series = _best(parts, info)
     if series is None:
         console.print(f"[red]no series in {folder} fits {name}[/]")
         return 3
-    beside = companions(contents.series, series, info)
+    beside = companions(parts, series, info)
     with console.status(f"{name} on {len(series.instances)} images"):
         ticket = _ticket(series, beside, info, parameters, out)
         made_by = Maker(serial=serial, language=language)
@@ -117,16 +119,16 @@ def read_parameters(assignments: Sequence[str]) -> dict[str, Any]:
     return given
 
 
-def _best(series: tuple[StoredSeries, ...], info: AnalyzerInfo) -> StoredSeries | None:
+def _best(series: Sequence[StoredSeries], info: AnalyzerInfo) -> StoredSeries | None:
+    from node.intake.routing import in_words
     from node.series.facts import facts
 
     accepted = []
     for one in series:
         found = facts(one)
         refusals = info.inputs.refusals(found)
-        number = one.header.get("SeriesNumber", "?")
         verdict = "; ".join(refusals) or "accepted"
-        console.print(f"series {number}, {len(one.instances)} images: {verdict}")
+        console.print(f"{in_words(one)}: {verdict}")
         if not refusals:
             accepted.append((info.inputs.preference(found), one.series_instance_uid, one))
     return min(accepted, key=lambda entry: entry[:2])[2] if accepted else None
@@ -168,6 +170,7 @@ def _ticket(
         title=info.title,
         family=info.family,
         weights=info.weights,
+        part=series.part_name,
         inputs=inputs_of({role: one.instances for role, one in {"": series, **beside}.items()}),
         is_kept=False,  # what lies there may be of other images, or of other code
         companions={

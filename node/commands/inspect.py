@@ -186,11 +186,11 @@ def show_routing(path: Path, folder: Path) -> int:
 
 
 def _show_decision(decision: Decision) -> None:
+    from node.intake.routing import in_words
+
     title = f"rule {decision.rule.name!r} → {decision.analyzer}"
     if decision.chosen is not None:
-        number = decision.chosen.header.get("SeriesNumber", "without number")
-        images = len(decision.chosen.instances)
-        console.print(f"[green]✓[/] {title}: runs on series {number} ({images} images)")
+        console.print(f"[green]✓[/] {title}: runs on {in_words(decision.chosen)}")
     elif decision.refused:
         console.print(f"[yellow]–[/] {title}: fires, but no series fits: not applicable")
     else:

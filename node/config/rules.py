@@ -68,7 +68,8 @@ class RuleSettings(Table):
     analyzers: Annotated[tuple[str, ...], example(["lung_segmentation"])] = Field(min_length=1)
     """Names of `wetread analyzers`."""
     series: Annotated[Which, example("all")] = "best"
-    """Of the series that fit, an analyzer gets the one that suits it best, or each."""
+    """Of the series that fit, an analyzer gets the one that suits it best, or each. So it is with
+    several volumes in one series; of several radiographs in one each is looked at either way."""
     parameters: Annotated[dict[str, dict[str, Any]], example({"lung_segmentation": {}})] = Field(
         default_factory=dict
     )

@@ -21,8 +21,8 @@ from node.config.nearest import nearest
 from node.config.rules import RuleSettings
 from node.errors import NotPossible
 from node.intake.planning import Plan, Planner
-from node.intake.radiographs import image_part
 from node.observe.logs import study_digest
+from node.series.parts import part_in
 from node.wishes import BY_HAND, Wish
 from storage import announcements, events, index, ledger, own_jobs, successors
 from storage.database import Database, Transaction
@@ -177,7 +177,7 @@ def _series_of(tx: Transaction, job: Job) -> int:
 
 
 def _wanted(plan: Plan, wish: Wish) -> NewJob:
-    """The job of the wish among all that would be planned now; of several radiographs in a series
+    """The job of the wish among all that would be planned now; of several parts of a series
     that on the same one, or else the first that fits."""
     found = [
         job
@@ -186,11 +186,11 @@ def _wanted(plan: Plan, wish: Wish) -> NewJob:
     ]
     if not found:
         raise NotPossible("the study has no series from outside that could be analyzed")
-    image = image_part(wish.variant)
-    job = next((one for one in found if image_part(one.variant) == image), found[0])
+    part = part_in(wish.variant)
+    job = next((one for one in found if part_in(one.variant) == part), found[0])
     if job.refusals:
         raise NotPossible("; ".join(job.refusals))
-    own = image_part(job.variant)
+    own = part_in(job.variant)
     return replace(
         job,
         rule=wish.rule,

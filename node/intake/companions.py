@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from analyzers.contract import AnalyzerInfo, InputContract
 from node.intake.descriptions import Descriptions
 from node.intake.routing import is_foreign
+from node.series.parts import is_volume
 from storage.identity import disagreements
 from storage.records import StoredSeries
 
@@ -28,8 +29,13 @@ def companions(
 
 
 def _is_beside(other: StoredSeries, chosen: StoredSeries) -> bool:
-    """Whether another series, or another radiograph of the same one, shows the same patient."""
-    return other.instances != chosen.instances and same_patient(other, chosen)
+    """Whether another series, or another radiograph of the same one, shows the same patient.
+
+    Another volume of the same series shows what the chosen one does.
+    """
+    if other.instances == chosen.instances or (other.id == chosen.id and is_volume(other)):
+        return False
+    return same_patient(other, chosen)
 
 
 def same_patient(one: StoredSeries, other: StoredSeries) -> bool:

@@ -33,6 +33,5 @@ class Descriptions:
 
 
 def _key(series: StoredSeries) -> _Key:
-    """The series, and the image where it is one of them."""
-    image = series.instances[0].sop_instance_uid if series.is_part else ""
-    return series.series_instance_uid, image
+    """The series, and which part of it."""
+    return series.series_instance_uid, series.part

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from analyzers import registry
 from analyzers.contract import ParameterValues
 from node.config.rules import RuleSettings
-from node.intake.routing import Decision, SeriesVerdict, is_foreign, route
+from node.intake.routing import Decision, SeriesVerdict, in_words, is_foreign, route
 from node.wishes import RuleTried, SeriesTried
 from storage import index
 from storage.database import Transaction
@@ -67,14 +67,14 @@ def _tried(
         fires=first.fired,
         words=_outcome(first, chosen),
         series=(
-            *(SeriesTried(one.id, words(one), "runs on it") for one in chosen),
+            *(SeriesTried(one.id, in_words(one), "runs on it") for one in chosen),
             *(
-                SeriesTried(one.id, words(one), "fits; another suits the analyzer better")
+                SeriesTried(one.id, in_words(one), "fits; another suits the analyzer better")
                 for one in first.fitting
             ),
             *(_refused(one, "meets the rule, but not the analyzer") for one in first.refused),
             *(_refused(one, "does not meet the rule") for one in first.unmatched),
-            *(SeriesTried(one.id, words(one), "made by a node like this one") for one in own),
+            *(SeriesTried(one.id, in_words(one), "made by a node like this one") for one in own),
         ),
         destinations=first.rule.destinations,
         parameters=parameters,
@@ -83,18 +83,11 @@ def _tried(
 
 def _outcome(first: Decision, chosen: Sequence[StoredSeries]) -> str:
     if chosen:
-        return f"runs on {', '.join(words(one) for one in chosen)}"
+        return f"runs on {', '.join(in_words(one) for one in chosen)}"
     if first.refused:
         return "fires, but no series fits the analyzer: it would end as not applicable"
     return "does not fire"
 
 
-def words(series: StoredSeries) -> str:
-    """A series by its number, never by UID or description."""
-    number = series.header.get("SeriesNumber", "without number")
-    images = len(series.instances)
-    return f"series {number} ({images} {'image' if images == 1 else 'images'})"
-
-
 def _refused(verdict: SeriesVerdict, outcome: str) -> SeriesTried:
-    return SeriesTried(verdict.series.id, words(verdict.series), outcome, verdict.reasons)
+    return SeriesTried(verdict.series.id, in_words(verdict.series), outcome, verdict.reasons)

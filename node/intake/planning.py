@@ -17,9 +17,9 @@ from analyzers.contract import AnalyzerInfo, ParameterValues
 from node.config.rules import RuleSettings
 from node.intake.companions import companions, in_order, same_patient
 from node.intake.descriptions import Descriptions
-from node.intake.radiographs import one_by_one, variant_of
 from node.intake.routing import Decision, SeriesVerdict, is_foreign, mixed_patients, route
 from node.intake.rules import unmet
+from node.series.parts import divided
 from storage import events, index, ledger, outbox
 from storage.database import Transaction
 from storage.records import Level, NewJob, Priority, StoredSeries, StudyState, Topic
@@ -83,7 +83,7 @@ class Planner:
 
         missing: what the study lacks, as ``NewJob`` has it. only_series: no other is analyzed.
         """
-        series, known = one_by_one(index.series_of(tx, study_id)), Descriptions()
+        series, known = divided(index.series_of(tx, study_id)), Descriptions()
         asked = [one for one in series if only_series in (None, one.id)]
         decisions = route(asked, self._rules, self._installed, known)
         fired = [decision for decision in decisions if decision.fired]
@@ -169,7 +169,7 @@ class Planner:
             },
             waits_for=waits_for,
             weights=info.weights,
-            variant=self._variant(decision) + variant_of(series),
+            variant=self._variant(decision) + series.part,
             every_series=decision.rule.series == "all",
         )
 

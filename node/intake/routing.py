@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from analyzers.contract import AnalyzerInfo
 from node.config.rules import RuleSettings
 from node.intake.descriptions import Descriptions
-from node.intake.radiographs import one_by_one
 from node.intake.rules import unmet
+from node.series.parts import divided, is_volume
 from storage.records import StoredSeries
 
 
@@ -25,13 +25,7 @@ class SeriesVerdict:
 
     def sentence(self) -> str:
         """The verdict in words that name the series by number, never by UID or patient."""
-        number = self.series.header.get("SeriesNumber", "without number")
-        count = len(self.series.instances)
-        images = f"{count} image{'' if count == 1 else 's'}"
-        if self.series.is_part and self.series.header.get("InstanceNumber") is not None:
-            images = f"image {self.series.header['InstanceNumber']}"
-        reasons = "; ".join(self.reasons) or "accepted"
-        return f"series {number} ({images}): {reasons}"
+        return f"{in_words(self.series)}: {'; '.join(self.reasons) or 'accepted'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +59,12 @@ def route(
 ) -> tuple[Decision, ...]:
     """One decision for each rule and each of its analyzers, in the order of the rules; of a rule
     that wants all series one for each that fits, and of several radiographs in a series one each.
+    Of several volumes in one place only such a rule has more than one analyzed.
 
     Series that the node made itself are never routed: a PACS that sends everything back would
     close a loop.
     """
-    foreign = [one for one in one_by_one(series) if is_foreign(one)]
+    foreign = [one for one in divided(series) if is_foreign(one)]
     known = described or Descriptions()
     return tuple(
         decision
@@ -77,6 +72,14 @@ def route(
         for name in rule.analyzers
         for decision in _decide(foreign, rule, installed[name], known)
     )
+
+
+def in_words(series: StoredSeries) -> str:
+    """A series, or a part of it, by its number, never by UID or description."""
+    number = series.header.get("SeriesNumber", "without number")
+    count = len(series.instances)
+    images = series.part_name or f"{count} image{'' if count == 1 else 's'}"
+    return f"series {number} ({images})"
 
 
 def is_foreign(series: StoredSeries) -> bool:
@@ -120,5 +123,7 @@ def _decide(
 
 
 def _of_the_same(accepted: Sequence[StoredSeries]) -> list[StoredSeries]:
-    """The first and, where it is one image of a series, the others of that."""
+    """The first and, where it is one radiograph of a series, the others of that."""
+    if any(map(is_volume, accepted[:1])):
+        return list(accepted[:1])
     return [one for one in accepted if one.series_instance_uid == accepted[0].series_instance_uid]

@@ -126,6 +126,8 @@ class Ticket:
     """Further forms of the findings that some destination wants; see ``node.results.forms``."""
     missing: str = ""
     """What the study lacked when a person wanted it analyzed, as ``NewJob`` has it."""
+    part: str = ""
+    """What people call the part of its series that it is given (``node.series.parts.named``)."""
     is_further: bool = False
     """Whether its objects were made before, and further forms of them are all that is wanted."""
     is_kept: bool = True

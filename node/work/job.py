@@ -28,6 +28,7 @@ from node.results.kept import Kept
 from node.results.modules.source import Provenance
 from node.results.study.write import write_retraction, write_summary
 from node.results.write import load_tables, write_notice
+from node.series import parts
 from node.series.decoded import Shelf
 from node.series.examined import require_one_patient
 from node.series.geometry import UndecodablePixels, UnsupportedSeries
@@ -186,13 +187,11 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         alone = read_series(ticket.instances, shelf)
         source = replace(alone, companions=_companions(ticket, alone, shelf))
         findings = _analyze(analyzer, source, ticket)
-        said = incomplete.sentences(ticket.missing)
-        findings = replace(findings, remarks=(*said, *findings.remarks))
+        findings = replace(findings, remarks=(*_said_first(ticket), *findings.remarks))
     except UndecodablePixels as error:
         return _failed(str(error), traceback.format_exc(), waits_for=awaited(error))
     except (UnsupportedSeries, NotApplicable) as error:
-        reasons = (*incomplete.sentences(ticket.missing), str(error))
-        return _not_applicable(ticket, device, reasons)
+        return _not_applicable(ticket, device, (*_said_first(ticket), str(error)))
     stages.enter(Stage.WRITING)
     provenance = replace(_provenance(ticket, found), earlier=_earlier(ticket))
     run = Run(source, findings, provenance, identity.digest_of(findings))
@@ -205,6 +204,11 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
         return _refused(ticket, error)
     except SaidOtherwise as error:
         return _failed(str(error))
+
+
+def _said_first(ticket: Ticket) -> tuple[str, ...]:
+    """What was analyzed, where that is not all that one would think."""
+    return (*incomplete.sentences(ticket.missing), *parts.sentences(ticket.part))
 
 
 def _refused(ticket: Ticket, error: GateRefused) -> Outcome:

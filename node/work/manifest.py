@@ -64,6 +64,7 @@ class Manifest:
     decoders: tuple[str, ...]
     writers: tuple[str, ...]
     missing: str = ""
+    part: str = ""
     above: Mapping[str, Any] = field(default_factory=dict)
     """What the node itself was to write of a study (``node.work.above``)."""
 
@@ -103,6 +104,7 @@ def of(ticket: Ticket, device: str, decoders: tuple[str, ...]) -> Manifest:
         decoders=decoders,
         writers=identity.writers(),
         missing=ticket.missing,
+        part=ticket.part,
         above=above.content(ticket.above),
     )
 
@@ -114,7 +116,7 @@ def _heard(analyzer: str, file: Readable) -> Heard:
 def read(content: Mapping[str, Any]) -> Manifest | None:
     """From the record; None where it was written by a node that kept none, or is damaged."""
     try:
-        since = {"missing": "", "above": {}}  # what an older node did not keep
+        since = {"missing": "", "part": "", "above": {}}  # what an older node did not keep
         names = Manifest.__dataclass_fields__.keys() - since.keys()
         given = {name: content[name] for name in names}
         given |= {name: content.get(name, usual) for name, usual in since.items()}

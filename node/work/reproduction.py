@@ -99,6 +99,7 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
         weights=made.weights,
         forms=made.forms,
         missing=made.missing,
+        part=made.part,
         above=wanted,
         is_kept=False,
     )

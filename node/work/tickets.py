@@ -11,9 +11,10 @@ from node.clock import Clock
 from node.config.rules import RuleSettings
 from node.results import reported
 from node.results.modules.source import HierarchicalReference, Maker
+from node.series import parts
 from node.work import incomplete, retractions, summaries
 from node.work.executor import Retraction, Summary, Ticket, Verdict, inputs_of
-from storage import ledger, own_jobs
+from storage import index, ledger, own_jobs
 from storage.database import Transaction
 from storage.files.blobs import Blob
 from storage.files.decoded_shelf import DecodedShelf
@@ -66,6 +67,7 @@ class Tickets:
             is_further=job.is_further,
             forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
             missing=job.missing,
+            part=_part(tx, job),
             decoded=self._decoded,
         )
         above = self._above(tx, job)
@@ -123,6 +125,14 @@ def installed_info(analyzer: str) -> AnalyzerInfo | None:
         return registry.info(analyzer)
     except AnalyzerError:
         return None
+
+
+def _part(tx: Transaction, job: Job) -> str:
+    """What people call the volume that it is given, of a series that holds several."""
+    if not parts.part_in(job.variant):
+        return ""
+    study = index.series_of(tx, job.study_id)
+    return parts.named(study, job.series_instance_uid, job.variant)
 
 
 def _predecessor(tx: Transaction, job: Job) -> HierarchicalReference | None:

@@ -204,7 +204,7 @@ def test_analyze_writes_what_the_node_would_send(phantom_folder: Path, tmp_path:
     out = tmp_path / "out"
     arguments = ("--analyzer", "gaussian_filter", "--set", "sigma_mm=4", "--out", out)
     shown = wetread("analyze", phantom_folder, *arguments)
-    assert "series 2, 30 images: accepted" in shown
+    assert "series 2 (30 images): accepted" in shown
     assert len(list(out.glob("image-0-*.dcm"))) == 30
     assert (out / "report.dcm").exists()
 

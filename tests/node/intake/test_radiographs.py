@@ -14,7 +14,7 @@ from analyzers.contract import AnalyzerInfo, InputContract, Limits
 from node.config.rules import RuleSettings
 from node.intake.by_hand import ByHand
 from node.intake.planning import Planner
-from node.intake.radiographs import one_by_one
+from node.series.parts import divided
 from storage import index, ledger
 from storage.database import Database
 from storage.header.attributes import extract
@@ -151,4 +151,4 @@ def test_a_person_has_one_of_them_analyzed_again(database: Database) -> None:
 def test_slices_and_images_of_many_frames_stay_together() -> None:
     slices = series(1)
     cine = series(2, Modality="DX", NumberOfFrames=20)
-    assert one_by_one([slices, cine]) == [slices, cine]
+    assert divided([slices, cine]) == [slices, cine]

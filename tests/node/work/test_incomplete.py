@@ -1,4 +1,4 @@
-"""What the results of a study say that was analyzed before it was complete."""
+"""What results say first: of a study that was not complete, and of one volume of several."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pydicom
 import pytest
 
 from node.results.words import phrases
+from node.series import parts
 from node.work import incomplete, job
 from node.work.executor import Verdict
 from tests.node.work.conftest import ticket
@@ -49,3 +50,15 @@ def test_a_report_that_nothing_applies_says_it_too(
     outcome = job.perform(replace(asked, notices=True), "cpu")
     assert outcome.verdict is Verdict.NOT_APPLICABLE
     assert outcome.reason.startswith(incomplete.sentences("?")[0])
+
+
+def test_the_report_says_which_volume_of_its_series_it_is_of(
+    tmp_path: Path, phantom_paths: list[Path]
+) -> None:
+    name = "volume 2 of 3, by Echo Time"
+    asked = replace(ticket("window_presets", tmp_path, phantom_paths), part=name)
+    outcome = job.perform(asked, "cpu")
+    assert outcome.results.remarks[0] == parts.sentences(name)[0]
+    refused = replace(ticket("hippocampus_unet", tmp_path, phantom_paths), part=name)
+    outcome = job.perform(replace(refused, notices=True), "cpu")
+    assert outcome.reason.startswith(parts.sentences(name)[0])
