@@ -62,13 +62,18 @@ def is_volume(series: StoredSeries) -> bool:
 
 
 def named(series: Iterable[StoredSeries], series_instance_uid: str, variant: str) -> str:
-    """What people call the volume that a job of this variant was given: "volume 2 of 3, by Content
-    Time"; empty where it was given none, or the series has it no longer."""
+    """What people call the part that a job of this variant was given: "volume 2 of 3, by Content
+    Time", "image 2"; empty where it was given no part, or the series has it no longer."""
     part = part_in(variant)
-    if not part.startswith(_VOLUME):
+    if not part:
         return ""
     own = (one for one in series if one.series_instance_uid == series_instance_uid)
     return next((one.part_name for one in divided(own) if one.part == part), "")
+
+
+def in_short(name: str) -> str:
+    """The name of a part without what tells it apart: "volume 2 of 3"."""
+    return name.partition(_BY)[0]
 
 
 def sentences(name: str) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ def read(kept: Mapping[str, Any], results: Blobs) -> Summary | Retraction | None
 def _member(one: Member) -> dict[str, Any]:
     return {
         "title": one.title,
+        "place": one.place,
         "analyzer": one.analyzer,
         "version": one.version,
         "state": one.state.value,
@@ -64,4 +65,5 @@ def _again(kept: Mapping[str, Any], results: Blobs) -> Member:
         report=Blob(results, str(kept["report"])) if kept["report"] else None,
         refers_to=tuple(HierarchicalReference(**one) for one in kept["refers_to"]),
         regions=tuple(HierarchicalReference(**one) for one in kept["regions"]),
+        place=str(kept.get("place", "")),  # an older node kept none
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -19,16 +20,17 @@ from datetime import datetime
 from node.config.rules import FEWEST_SUMMED_UP, RuleSettings
 from node.results.modules.source import HierarchicalReference
 from node.results.study.members import Member
-from storage import ledger, own_jobs
+from node.series import parts
+from storage import index, ledger, own_jobs
 from storage.database import Transaction
 from storage.files.blobs import Blob
 from storage.files.port import Blobs
 from storage.kinds import ObjectKind
-from storage.records import Job, JobResults, JobState, NewJob, ResultObject
+from storage.records import Job, JobResults, JobState, NewJob, ResultObject, StoredSeries
 
 MOST_JOBS = 1000
 """Of a study: enough for every analyzer and rule that anybody has."""
-VERSION = "1"
+VERSION = "2"
 _OPEN = frozenset({JobState.PENDING, JobState.RUNNING})
 
 
@@ -154,7 +156,29 @@ def told(
     jobs = ledger.waited_for(tx, job.id)
     rule = next((one for one in rules if one.name == job.rule), None)
     ordered = _members(rule, jobs) if rule else jobs
-    return tuple(_member(one, ledger.results_of(tx, one.id), blobs, title_of) for one in ordered)
+    places = _places(tx, ordered)
+    return tuple(
+        replace(_member(one, ledger.results_of(tx, one.id), blobs, title_of), place=place)
+        for one, place in zip(ordered, places, strict=True)
+    )
+
+
+def _places(tx: Transaction, jobs: Sequence[Job]) -> list[str]:
+    """Which images each looked at, where its analyzer looked at several series or parts of one."""
+    times = Counter(one.analyzer for one in jobs)
+    if all(count == 1 for count in times.values()):
+        return [""] * len(jobs)
+    study = index.series_of(tx, jobs[0].study_id)
+    return [_place(study, one) if times[one.analyzer] > 1 else "" for one in jobs]
+
+
+def _place(study: Sequence[StoredSeries], job: Job) -> str:
+    uid = job.series_instance_uid
+    number = next(
+        (one.header.get("SeriesNumber") for one in study if one.series_instance_uid == uid), None
+    )
+    part = parts.in_short(parts.named(study, uid, job.variant))
+    return ", ".join(filter(None, ("" if number is None else f"series {number}", part)))
 
 
 def _member(job: Job, results: JobResults, blobs: Blobs, title_of: Callable[[str], str]) -> Member:

@@ -29,6 +29,8 @@ class Member:
     report: Readable | None
     refers_to: tuple[HierarchicalReference, ...]
     regions: tuple[HierarchicalReference, ...] = ()
+    place: str = ""
+    """Which images it looked at ("series 3, image 2"), where it looked at others too."""
 
 
 @dataclass(frozen=True, slots=True)

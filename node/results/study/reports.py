@@ -6,6 +6,7 @@ what they say.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pydicom
@@ -15,9 +16,11 @@ from node.results.modules.source import HierarchicalReference
 from node.results.report import content_items, groups
 from node.results.study.members import Answered, KeyImage, Member, Outcome
 from node.results.words import phrases
+from node.results.words.sentences import GERMAN
 from storage.files.port import Readable
 from storage.records import JobState
 
+_GERMAN_PLACES = {"series": "Serie", "image": "Bild", "volume": "Volumen", "of": "von"}
 _TRACKING_UID = ("112040", "DCM")
 _FINDING = (groups.FINDING.value, groups.FINDING.scheme)
 _CONCLUSION = (content_items.CONCLUSION.value, content_items.CONCLUSION.scheme)
@@ -37,7 +40,7 @@ def outcome(member: Member, reasons: tuple[str, ...], language: str) -> Outcome:
         if member.state is JobState.DONE:
             places, answered = tuple(_key_images(report)), tuple(_answers(report, language))
     return Outcome(
-        title=phrases.shown(member.title, language),
+        title=_title(member, language),
         analyzer=member.analyzer,
         version=member.version,
         state=member.state,
@@ -46,6 +49,17 @@ def outcome(member: Member, reasons: tuple[str, ...], language: str) -> Outcome:
         key_images=places,
         answered=answered,
     )
+
+
+def _title(member: Member, language: str) -> str:
+    title = phrases.shown(member.title, language)
+    return f"{title} ({_place(member.place, language)})" if member.place else title
+
+
+def _place(place: str, language: str) -> str:
+    if language != GERMAN:
+        return place
+    return re.sub("[a-z]+", lambda word: _GERMAN_PLACES.get(word[0], word[0]), place)
 
 
 def _read(report: Readable) -> Dataset:

@@ -112,6 +112,18 @@ def test_a_summary_is_made_once_when_all_jobs_of_the_rule_have_ended(
     assert sorted(bench.deliveries()) == ["sr", "summary"]
 
 
+def test_several_jobs_of_one_analyzer_are_told_apart_by_what_they_looked_at(
+    bench: Bench,  # noqa: F811
+) -> None:
+    for place in ("a", "b"):
+        bench.enter(NAMES[0], notices=False, inputs_digest=place, every_series=True, variant=place)
+    bench.enter(NAMES[1], notices=False)
+    site = Site(bench, ScriptedExecutor(ends()))
+    site.run()
+    (told,) = site.told()
+    assert [one.place for one in told.members] == ["series 2", "series 2", ""]
+
+
 def test_a_rule_of_which_one_analyzer_ran_has_no_summary_nor_one_that_wants_none(
     bench: Bench,  # noqa: F811
 ) -> None:

@@ -72,6 +72,20 @@ def below(item: Dataset, kind: str) -> list[Dataset]:
     return found
 
 
+@pytest.mark.parametrize(
+    ("language", "begin"),
+    [("en", "Lungs (series 3, volume 2 of 3): "), ("de", "Lungen (Serie 3, Volumen 2 von 3): ")],
+)
+def test_a_summary_says_what_each_looked_at_where_one_analyzer_looked_at_several(
+    source: Source, member: Member, tmp_path: Path, language: str, begin: str
+) -> None:
+    placed = replace(member, place="series 3, volume 2 of 3")
+    spoken = replace(SUMMARY, maker=replace(SUMMARY.maker, language=language))
+    _, objects = written(source, tmp_path, placed, provenance=spoken)
+    said = [one.TextValue for one in below(objects[ObjectKind.SUMMARY], "TEXT")]
+    assert any(text.startswith(begin) for text in said)
+
+
 def test_a_summary_says_first_how_the_analyses_ended_then_what_each_came_to(
     source: Source, member: Member, tmp_path: Path
 ) -> None:
