@@ -254,7 +254,7 @@ class Dispatcher:
         except Exception as error:  # border: one job must not hold up the others
             log.exception("outcome_not_recorded", job=job.id)
             if notices.is_one(ticket):
-                self._notices.settle(job.id)
+                self._notices.give_up(job.id, type(error).__name__)
                 return
             reason = f"the outcome cannot be recorded: {type(error).__name__}"
             failure = Outcome(Verdict.FAILED, reason=reason, traceback=traceback.format_exc())
@@ -394,8 +394,10 @@ class Dispatcher:
                 self._notices.owe_due(tx, job)
         except StorageError:
             raise
-        except Exception:  # border: what stands above jobs must not keep one from ending
+        except Exception as error:  # border: what stands above jobs must not keep one from ending
             log.exception("summary_not_entered", job=job.id)
+            reason = f"the summary above it cannot be entered: {type(error).__name__}"
+            events.record(tx, self._clock(), Level.ALARM, Topic.JOB, job.id, "", "", reason)
 
     def _write_notices(self) -> None:
         """Begin the reports that are owed, on slots that are free."""

@@ -20,10 +20,10 @@ from node.config.tables import WorkerSettings
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.reasons import loggable
 from node.work.tickets import Tickets, title_of
-from storage import ledger, own_jobs
+from storage import events, ledger, own_jobs
 from storage.database import Database, Transaction
 from storage.errors import DatabaseUnavailable, NotFound, StoreUnavailable
-from storage.records import Job, JobResults, JobState
+from storage.records import Job, JobResults, JobState, Level, Topic
 
 log = structlog.get_logger(__name__)
 
@@ -136,9 +136,10 @@ class Notices:
             begun = self._begin(job_id)
         except (DatabaseUnavailable, StoreUnavailable):
             raise
-        except Exception:  # border: one report must not hold up the jobs
+        except Exception as error:  # border: one report must not hold up the jobs
             log.exception("notice_not_made", job=job_id)
-            begun = None
+            self.give_up(job_id, type(error).__name__)
+            return None
         if begun is None:
             self.settle(job_id)
         else:
@@ -169,7 +170,7 @@ class Notices:
         may_pass = report.transient or bool(report.waits_for)
         if not may_pass or not self._again(job.id, counts=not report.waits_for):
             log.error("notice_not_made", job=job.id, reason=loggable(report))
-            self.settle(job.id)
+            self.give_up(job.id, loggable(report))
         return False
 
     def _again(self, job_id: int, counts: bool) -> bool:
@@ -181,6 +182,15 @@ class Notices:
         delay_s = doubled(first_s, tries, max(LONGEST_RETRY_S, first_s))
         self._not_before[job_id] = self._clock() + timedelta(seconds=delay_s)
         return True
+
+    def give_up(self, job_id: int, why: str) -> None:
+        """Owe it no more, and have a person told: nobody misses what he never saw. Of a job that
+        was deleted meanwhile nothing is to be told."""
+        with suppress(NotFound), self._database.write() as tx:
+            ledger.get(tx, job_id)
+            reason = f"the report that it does not apply cannot be made: {why}"
+            events.record(tx, self._clock(), Level.ALARM, Topic.JOB, job_id, "", "", reason)
+        self.settle(job_id)
 
     def settle(self, job_id: int, results: JobResults | None = None) -> None:
         """Owe it no more. results: the report; not entered where its job runs again, or is deleted,

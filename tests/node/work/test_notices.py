@@ -13,10 +13,10 @@ from node.errors import SettingsError
 from node.intake.planning import tells_not_applicable
 from node.work.executor import Outcome, Ticket, Verdict
 from node.work.tickets import Tickets
-from storage import ledger, schema
+from storage import events, ledger, schema
 from storage.database import Transaction
 from storage.errors import NotFound
-from storage.records import Job, JobState
+from storage.records import Job, JobState, Level
 from tests.node.work.test_dispatcher import (  # noqa: F401 - the fixture is used by its name
     Bench,
     ScriptedExecutor,
@@ -123,6 +123,13 @@ def test_a_report_that_can_never_be_written_is_given_up(bench: Bench) -> None:  
     bench.run(bench.dispatcher(executor, tells="rule"), rounds=12)
     bench.run(bench.dispatcher(executor, tells="rule"))
     assert sum(one.notices for one in executor.tickets) == 1
+    assert "no report can be built" in alarm(bench)
+
+
+def alarm(bench: Bench) -> str:  # noqa: F811
+    with bench.database.read() as tx:
+        (one,) = [one for one in events.list_events(tx) if one.level is Level.ALARM]
+    return one.reason
 
 
 def test_no_report_is_entered_with_a_job_that_runs_again_meanwhile(
@@ -168,6 +175,7 @@ def test_a_report_whose_job_has_lost_its_images_holds_up_no_other_job(
     later = bench.enter("median_filter", rule="another")
     bench.run(dispatcher)
     assert bench.job(later).state is JobState.NOT_APPLICABLE
+    assert "NotFound" in alarm(bench)
 
 
 def test_a_report_on_a_study_that_is_deleted_meanwhile_stops_nobody(

@@ -293,7 +293,10 @@ def test_a_summary_that_the_database_refuses_keeps_no_job_from_ending(
             Site(bench, ScriptedExecutor(ends())).run()
             assert bench.job(job_id).state is JobState.DONE
             with database.read() as tx:
-                assert "half of it" not in [one.reason for one in events.list_events(tx)]
+                told = {one.reason: one.level for one in events.list_events(tx)}
+            assert "half of it" not in told
+            (alarm,) = [reason for reason, level in told.items() if level is Level.ALARM]
+            assert alarm.startswith("the summary above it cannot be entered: ")
 
 
 @pytest.mark.interop
