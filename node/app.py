@@ -224,7 +224,7 @@ class Node:
         self._completing = Loop(
             self._complete,
             heartbeat,
-            parts.COMPLETION_S,
+            self._completion.rest_s,
             news=self._watch.news(self._completion.is_settled),
         )
         self._telling = parts.telling(self._told, self.health)

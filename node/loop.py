@@ -34,6 +34,7 @@ class Loop:
 
     step: gives True when there is more to do at once; else the loop rests for ``pause_s``, or until
         it is woken.
+    pause_s: asked after the step where it is a function: what is to come may be known by then.
     stopping: set when the loop is told to stop, for steps that have threads of their own.
     news: tells that a step would find nothing: then it is left out, unless the loop was woken.
     """
@@ -42,13 +43,13 @@ class Loop:
         self,
         step: Callable[[], object],
         heartbeat: Heartbeat,
-        pause_s: float,
+        pause_s: float | Callable[[], float],
         stopping: threading.Event | None = None,
         news: News | None = None,
     ) -> None:
         self._step = step
         self._heartbeat = heartbeat
-        self._pause_s = pause_s
+        self._pause_s = pause_s if callable(pause_s) else lambda: pause_s
         self._stopping = stopping or threading.Event()
         self._wake = threading.Event()
         self._news = news
@@ -124,7 +125,7 @@ class Loop:
 
     def _rest_s(self) -> float:
         if not self._failures:
-            return self._pause_s
+            return self._pause_s()
         return doubled(RETRY_S, self._failures, RETRY_MAX_S)
 
 

@@ -81,7 +81,6 @@ from storage.records import Job
 if TYPE_CHECKING:
     from node.web.access.logins import Logins
 
-COMPLETION_S = 0.25
 IDLE_S = 2.0
 """How long what delivers rests when it is not woken."""
 REPORTS_S = 0.5

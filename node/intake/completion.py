@@ -38,6 +38,8 @@ QUIET = "associations ended, quiet period over"
 
 AT_ONCE = 20
 """So many studies are planned before it is looked what has become due, and is more urgent."""
+LOOK_S, LEAST_S = 0.25, 0.02
+"""So long is the rest between two steps at most, and at least."""
 ROUNDS = 50
 """So often in one step: whoever watches over it sees that it goes on."""
 
@@ -74,6 +76,7 @@ class Completion:
         self._started_at = clock()
         self._passed = passed
         self._urgency: dict[tuple[int, int], int] = {}
+        self._quiet_at: datetime | None = None
 
     def step(self) -> int:
         """Complete every study that is due; gives how many jobs were entered.
@@ -90,6 +93,13 @@ class Completion:
                 break
         return entered
 
+    def rest_s(self) -> float:
+        """How long the next step may wait: no study becomes due meanwhile by what the last saw."""
+        at, self._quiet_at = self._quiet_at, None  # for one rest: a step may be left out
+        if at is None:
+            return LOOK_S
+        return min(max((at - self._clock()).total_seconds(), LEAST_S), LOOK_S)
+
     def is_settled(self, tx: Transaction) -> bool:
         """Whether no study is open, and no announcement holds one open."""
         return not announcements.is_anything_open(tx)
@@ -99,6 +109,8 @@ class Completion:
         now = self._clock()
         quiet = timedelta(seconds=self._settings.quiet_period_s)
         word = self._announced.step(now)
+        ends = [one.last_received_at + quiet for one in word.open if not _is_quiet(one, now, quiet)]
+        self._quiet_at = min(ends, default=None)
         vouched = [_Due(study, EVIDENCE) for study in word.vouched]
         for word_of, words in ((self._told, TOLD), (self._counted, COUNTED)):
             done = {one.study.id for one in vouched}

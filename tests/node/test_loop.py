@@ -23,7 +23,9 @@ WAIT_S = 60.0
 
 
 @contextmanager
-def running(step: Callable[[], object], pause_s: float) -> Iterator[tuple[Loop, Heartbeat]]:
+def running(
+    step: Callable[[], object], pause_s: float | Callable[[], float]
+) -> Iterator[tuple[Loop, Heartbeat]]:
     heartbeat = Heartbeat("part", system_clock)
     loop = Loop(step, heartbeat, pause_s)
     loop.start()
@@ -64,6 +66,14 @@ def test_a_loop_rests_until_it_is_woken() -> None:
         steps.wait_for(1)
         loop.wake()
         steps.wait_for(2)
+
+
+def test_a_loop_asks_after_each_step_how_long_to_rest() -> None:
+    pauses = iter((0.0, 0.0))
+    steps = Steps()
+    with running(steps, lambda: next(pauses, 3600)):
+        steps.wait_for(3)
+        assert next(pauses, None) is None
 
 
 def test_a_loop_does_not_rest_while_there_is_more_to_do() -> None:

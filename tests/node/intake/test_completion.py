@@ -12,7 +12,7 @@ import pytest
 
 from node.config.rules import RuleSettings
 from node.config.tables import CompletionSettings
-from node.intake.completion import Completion
+from node.intake.completion import LEAST_S, LOOK_S, Completion
 from node.intake.planning import Planner
 from node.news import News
 from storage import events, index, ledger
@@ -95,6 +95,23 @@ def test_a_study_is_complete_after_the_quiet_period_and_its_jobs_are_entered(war
     assert completion.step() == 1
     assert ward.study.state is StudyState.COMPLETE
     assert [job.analyzer for job in ward.jobs] == ["gaussian_filter"]
+
+
+def test_the_next_step_waits_for_the_end_of_a_quiet_period_and_no_longer(ward: Ward) -> None:
+    completion = ward.completion(RULE)
+    completion.step()
+    assert completion.rest_s() == LOOK_S
+    ward.receive(0)
+    ward.pass_s(4.9)
+    completion.step()
+    assert completion.rest_s() == pytest.approx(0.1)
+    assert completion.rest_s() == LOOK_S  # the step that follows may be left out
+    completion.step()
+    ward.pass_s(0.2)
+    assert completion.rest_s() == LEAST_S
+    ward.sending.add(ward.study.study_instance_uid)
+    completion.step()
+    assert completion.rest_s() == LOOK_S  # nobody knows when its sender goes
 
 
 def test_a_sender_that_stays_connected_keeps_its_study_open_for_longer(ward: Ward) -> None:
