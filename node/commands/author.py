@@ -141,14 +141,17 @@ def _ticket(
     parameters: dict[str, Any],
     out: Path,
 ) -> Ticket:
+    from node.intake.descriptions import Descriptions
+    from node.series.parts import frames_in
     from node.work.executor import Ticket, inputs_of
     from storage import ledger
     from storage.files.results import JobFolder
 
+    known = Descriptions()
     key = ledger.job_key(
         ledger.joined_digest(
-            ledger.inputs_digest(series.instances),
-            {role: ledger.inputs_digest(one.instances) for role, one in beside.items()},
+            known.digest(series),
+            {role: known.digest(one) for role, one in beside.items()},
             (),
         ),
         info.name,
@@ -171,6 +174,7 @@ def _ticket(
         family=info.family,
         weights=info.weights,
         part=series.part_name,
+        volume_of=frames_in(series.part),
         inputs=inputs_of({role: one.instances for role, one in {"": series, **beside}.items()}),
         is_kept=False,  # what lies there may be of other images, or of other code
         companions={

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from analyzers.contract import AnalyzerInfo, InputContract
 from node.intake.descriptions import Descriptions
 from node.intake.routing import is_foreign
-from node.series.parts import is_volume
+from node.series.parts import frames_in, is_volume
 from storage.identity import disagreements
 from storage.records import StoredSeries
 
@@ -31,9 +31,12 @@ def companions(
 def _is_beside(other: StoredSeries, chosen: StoredSeries) -> bool:
     """Whether another series, or another radiograph of the same one, shows the same patient.
 
-    Another volume of the same series shows what the chosen one does.
+    Another volume of the same series shows what the chosen one does, and of an image that holds
+    several none can be given beside.
     """
-    if other.instances == chosen.instances or (other.id == chosen.id and is_volume(other)):
+    if other.instances == chosen.instances or frames_in(other.part):
+        return False
+    if other.id == chosen.id and is_volume(other):
         return False
     return same_patient(other, chosen)
 

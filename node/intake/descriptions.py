@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from analyzers.contract import SeriesFacts
 from node.series.facts import facts
+from node.series.parts import frames_in
 from storage import ledger
 from storage.records import StoredSeries
 
@@ -25,10 +26,12 @@ class Descriptions:
         return self._facts[key]
 
     def digest(self, series: StoredSeries) -> str:
-        """Digest of all instances of a series."""
+        """Digest of all instances of a series; of some frames of one, of which they are, too."""
         key = _key(series)
         if key not in self._digests:
-            self._digests[key] = ledger.inputs_digest(series.instances)
+            own = {"part": series.part} if frames_in(series.part) else {}
+            images = ledger.inputs_digest(series.instances)
+            self._digests[key] = ledger.joined_digest(images, own, ())
         return self._digests[key]
 
 

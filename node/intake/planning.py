@@ -19,7 +19,7 @@ from node.intake.companions import companions, in_order, same_patient
 from node.intake.descriptions import Descriptions
 from node.intake.routing import Decision, SeriesVerdict, is_foreign, mixed_patients, route
 from node.intake.rules import unmet
-from node.series.parts import divided
+from node.series.parts import divided, part_in
 from storage import events, index, ledger, outbox
 from storage.database import Transaction
 from storage.records import Level, NewJob, Priority, StoredSeries, StudyState, Topic
@@ -231,6 +231,7 @@ def _heard(
         return (
             not job.refusals,
             job.series_id == series.id,
+            part_in(job.variant) == series.part,
             job.instance_ids == own,
             known[job.series_id].header.get("Modality") == modality,
             job.rule == rule.name,

@@ -5,12 +5,13 @@ Owns the refusals of a series, each with its numbers. Reads no files and decodes
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analyzers.contract import Plane
 
@@ -306,6 +307,29 @@ def distinct(depths: NDArray[np.float64]) -> NDArray[np.float64]:
     ordered = np.sort(depths)
     first: NDArray[np.float64] = ordered[np.diff(ordered, prepend=-np.inf) > SAME_POSITION_MM]
     return first
+
+
+def turns(positions: ArrayLike, orientation: Sequence[float]) -> list[int]:
+    """Of images in this order the how-manieth each is in its place along their normal, from 1.
+
+    positions: (images, 3) in mm; orientation: six direction cosines that all share.
+    """
+    depths = np.asarray(positions, np.float64) @ np.cross(orientation[:3], orientation[3:6])
+    seen: Counter[int] = Counter()
+    found = []
+    for level in levels(depths):
+        seen[level] += 1
+        found.append(seen[level])
+    return found
+
+
+def levels(depths: NDArray[np.float64]) -> list[int]:
+    """Numbers that are equal where depths in mm are, and rise with them."""
+    order = np.argsort(depths, kind="stable")
+    found = np.empty(len(depths), int)
+    found[order] = np.cumsum(np.diff(depths[order], prepend=-np.inf) > SAME_POSITION_MM)
+    listed: list[int] = found.tolist()
+    return listed
 
 
 def _common_orientation(planes: Sequence[ImagePlane]) -> Vectors:

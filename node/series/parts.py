@@ -7,6 +7,7 @@ of several time points, echoes, b-values or Dixon images hold every slice severa
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from itertools import combinations
 import numpy as np
 
 from node.series.frames import PROJECTIONS
-from node.series.geometry import SAME_POSITION_MM
+from node.series.geometry import levels, turns
 from storage.records import Header, StoredInstance, StoredSeries
 
 MOST_VOLUMES = 24
@@ -35,6 +36,9 @@ _TELL_APART = {
 }
 """What may tell volumes apart, the surest first, and what people call it."""
 
+_FRAMES = "frames "
+_PART = re.compile(rf"(?:{_IMAGE}|{_VOLUME})[0-9a-f]{{16}}$|{_VOLUME}{_FRAMES}\d+/\d+$")
+_OF_FRAMES = re.compile(rf"{_VOLUME}{_FRAMES}(\d+)/(\d+)$")
 _Groups = dict[Hashable, list[StoredInstance]]
 
 
@@ -49,11 +53,14 @@ def divided(series: Iterable[StoredSeries]) -> list[StoredSeries]:
 
 def part_in(variant: str) -> str:
     """Of a job's variant what names the part of the series that it was given."""
-    for kind in (_IMAGE, _VOLUME):
-        _, found, digest = variant.rpartition(kind)
-        if found:
-            return found + digest
-    return ""
+    found = _PART.search(variant)
+    return found[0] if found else ""
+
+
+def frames_in(variant: str) -> tuple[int, int] | None:
+    """Of a job's variant which volume it was given, of how many that one image holds."""
+    found = _OF_FRAMES.search(variant)
+    return (int(found[1]), int(found[2])) if found else None
 
 
 def is_volume(series: StoredSeries) -> bool:
@@ -90,8 +97,10 @@ def sentences(name: str) -> tuple[str, ...]:
 
 
 def _parts(series: StoredSeries) -> list[StoredSeries]:
-    if series.part or len(series.instances) < 2:
+    if series.part:
         return []
+    if len(series.instances) == 1:
+        return _volumes_of_frames(series, series.instances[0])
     if series.header.get("Modality") in PROJECTIONS and all(map(_is_radiograph, series.instances)):
         return _radiographs(series)
     return _volumes(series)
@@ -154,6 +163,30 @@ def _volumes(series: StoredSeries) -> list[StoredSeries]:
     ]
 
 
+def _volumes_of_frames(series: StoredSeries, image: StoredInstance) -> list[StoredSeries]:
+    """Of an image that holds every slice several times: the first in each place, the second …"""
+    corners, cosines = _corners(image.header), _orientation(image.header)
+    if len(corners) < 2 or len(corners) != _frames(image.header):
+        return []
+    turn = turns(corners, cosines)
+    if len(set(Counter(turn).values())) != 1 or not 1 < (count := max(turn)) <= MOST_VOLUMES:
+        return []
+    found = []
+    for number in range(1, count + 1):
+        own = [corner for corner, one in zip(corners, turn, strict=True) if one == number]
+        header = {**image.header, "FramePositions": own}
+        found.append(
+            replace(
+                series,
+                header={**series.header, **header},
+                instances=(replace(image, header=header),),
+                part=f"{_VOLUME}{_FRAMES}{number}/{count}",
+                part_name=f"{_VOLUME}{number}{_OF}{count}{_BY}the order of their frames",
+            )
+        )
+    return found
+
+
 def _places(images: Sequence[StoredInstance]) -> dict[int, Hashable]:
     """Where each image lies, by its id; equal for those in the same place. Empty where one of them
     has no place."""
@@ -168,10 +201,7 @@ def _places(images: Sequence[StoredInstance]) -> dict[int, Hashable]:
             for corner in own
         ]
     )
-    order = np.argsort(depths, kind="stable")
-    levels = np.empty(len(depths), int)
-    levels[order] = np.cumsum(np.diff(depths[order], prepend=-np.inf) > SAME_POSITION_MM)
-    level = iter(levels.tolist())
+    level = iter(levels(depths))
     return {
         one.id: (cosines, tuple(next(level) for _ in own))
         for one, own, cosines in zip(images, corners, orientations, strict=True)

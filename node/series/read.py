@@ -6,7 +6,7 @@ The way: headers, one regular grid, pixels. Every condition is checked before a 
 from __future__ import annotations
 
 import warnings
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,6 +38,7 @@ from node.series.geometry import (
     TooLarge,
     UnreadableHeader,
     arrange,
+    turns,
 )
 from node.series.padding import measured_voxels, padding_of
 from node.series.pixels import (
@@ -67,10 +68,15 @@ PET_UNITS: Mapping[str, Code] = {
 """Units (0054,1001) that have a UCUM code of their own (PS3.3 C.8.9.1.1.3, PS3.16 CID 84)."""
 
 
-def read_series(files: Sequence[Readable], shelf: Shelf | None = None) -> Source:
+def read_series(
+    files: Sequence[Readable],
+    shelf: Shelf | None = None,
+    volume_of: tuple[int, int] | None = None,
+) -> Source:
     """The volume of a series and the headers of its images, in slice order.
 
-    ``shelf``: where pixels may lie that were decoded before.
+    shelf: where pixels may lie that were decoded before. volume_of: the how-manieth volume of how
+    many, where each place has so many frames (``node.series.parts``).
 
     Raises
     ------
@@ -85,6 +91,7 @@ def read_series(files: Sequence[Readable], shelf: Shelf | None = None) -> Source
         form = _common_format(images)
         projection = bool(images) and all(is_projection(image.header) for image in images)
         frames = [_radiograph(images)] if projection else _placed_frames(images)
+        frames = _frames_of_one(frames, volume_of) if volume_of else frames
         grid = arrange([frame.plane for frame in frames])
         ordered = [frames[i] for i in grid.order]
         stored, decoder = _read_stored(images, ordered, form, shelf or Shelf())
@@ -155,6 +162,16 @@ def _placed_frames(images: Sequence[ImageFile]) -> list[PlacedFrame]:
     if len(spaces) > 1:
         raise MixedFramesOfReference(len(spaces))
     return [frame for i, image in enumerate(images) for frame in frames_of(image.header, header=i)]
+
+
+def _frames_of_one(frames: list[PlacedFrame], volume_of: tuple[int, int]) -> list[PlacedFrame]:
+    """Those of one volume; all where the places have not so many each, so that it is told."""
+    number, count = volume_of
+    positions = [placed.plane.position for placed in frames]
+    turn = turns(positions, frames[0].plane.orientation)
+    if set(Counter(turn).values()) != {len(frames) // count}:
+        return frames
+    return [placed for placed, one in zip(frames, turn, strict=True) if one == number]
 
 
 # --- pixels ---------------------------------------------------------------------------------------

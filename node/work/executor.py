@@ -128,6 +128,8 @@ class Ticket:
     """What the study lacked when a person wanted it analyzed, as ``NewJob`` has it."""
     part: str = ""
     """What people call the part of its series that it is given (``node.series.parts.named``)."""
+    volume_of: tuple[int, int] | None = None
+    """The how-manieth volume of how many in its one image, where that holds several."""
     is_further: bool = False
     """Whether its objects were made before, and further forms of them are all that is wanted."""
     is_kept: bool = True

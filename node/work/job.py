@@ -184,7 +184,7 @@ def _analysis(analyzer: Analyzer, ticket: Ticket, device: str) -> Outcome:
     stages.enter(Stage.READING)
     try:
         shelf = Shelf(ticket.decoded)
-        alone = read_series(ticket.instances, shelf)
+        alone = read_series(ticket.instances, shelf, ticket.volume_of)
         source = replace(alone, companions=_companions(ticket, alone, shelf))
         findings = _analyze(analyzer, source, ticket)
         findings = replace(findings, remarks=(*_said_first(ticket), *findings.remarks))

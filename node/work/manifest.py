@@ -65,6 +65,7 @@ class Manifest:
     writers: tuple[str, ...]
     missing: str = ""
     part: str = ""
+    volume_of: tuple[int, int] | None = None
     above: Mapping[str, Any] = field(default_factory=dict)
     """What the node itself was to write of a study (``node.work.above``)."""
 
@@ -105,6 +106,7 @@ def of(ticket: Ticket, device: str, decoders: tuple[str, ...]) -> Manifest:
         writers=identity.writers(),
         missing=ticket.missing,
         part=ticket.part,
+        volume_of=ticket.volume_of,
         above=above.content(ticket.above),
     )
 
@@ -113,13 +115,16 @@ def _heard(analyzer: str, file: Readable) -> Heard:
     return Heard(analyzer, file.key if isinstance(file, Blob) else "", digest_of(file))
 
 
+_SINCE: Mapping[str, Any] = {"missing": "", "part": "", "volume_of": None, "above": {}}
+"""What an older node did not keep."""
+
+
 def read(content: Mapping[str, Any]) -> Manifest | None:
     """From the record; None where it was written by a node that kept none, or is damaged."""
     try:
-        since = {"missing": "", "part": "", "above": {}}  # what an older node did not keep
-        names = Manifest.__dataclass_fields__.keys() - since.keys()
+        names = Manifest.__dataclass_fields__.keys() - _SINCE.keys()
         given = {name: content[name] for name in names}
-        given |= {name: content.get(name, usual) for name, usual in since.items()}
+        given |= {name: content.get(name, usual) for name, usual in _SINCE.items()}
         return Manifest(**{**given, **_typed(given)})
     except (KeyError, TypeError, ValueError):
         return None
@@ -134,6 +139,7 @@ def _typed(given: Mapping[str, Any]) -> dict[str, Any]:
         "heard": tuple(Heard(**one) for one in given["heard"]),
         "started_at": datetime.fromisoformat(given["started_at"]),
         "predecessor": HierarchicalReference(**before) if before else None,
+        "volume_of": tuple(given["volume_of"]) if given["volume_of"] else None,
         "earlier": Heard(**given["earlier"]) if given["earlier"] else None,
         "maker": Maker(**given["maker"]),
         "notice": Notice(Verdict(notice["verdict"]), tuple(notice["reasons"])) if notice else None,

@@ -100,6 +100,7 @@ def ticket_of(made: Manifest, stored: Stored, place: JobPlace) -> Ticket:
         forms=made.forms,
         missing=made.missing,
         part=made.part,
+        volume_of=made.volume_of,
         above=wanted,
         is_kept=False,
     )

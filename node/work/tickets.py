@@ -68,6 +68,7 @@ class Tickets:
             forms=tuple(dict.fromkeys((*job.forms, *self._forms(tx, job)))),
             missing=job.missing,
             part=_part(tx, job),
+            volume_of=parts.frames_in(job.variant),
             decoded=self._decoded,
         )
         above = self._above(tx, job)

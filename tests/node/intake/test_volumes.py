@@ -42,24 +42,25 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def receive(database: Database, *points: int) -> None:
     """The volumes of these time points, all of one series."""
-    records = []
-    for point in points:
-        for place in range(SLICES):
-            number = (point - 1) * SLICES + place + 1
-            made = Dataset()
-            made.file_meta = FileMetaDataset()
-            made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-            made.SOPClassUID, made.SOPInstanceUID = MRImageStorage, f"1.2.3.{number}"
-            made.StudyInstanceUID, made.SeriesInstanceUID = "1.2", "1.2.3"
-            made.Modality, made.PatientID, made.SeriesNumber = "MR", "A", 7
-            made.InstanceNumber, made.Rows, made.Columns = number, 64, 64
-            made.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-            made.ImagePositionPatient = [0, 0, 3 * place]
-            made.TemporalPositionIdentifier = point
-            placement = Placement(PutOutcome.NEW, f"key{number}", 1, f"{number:064d}", "")
-            records.append(InstanceRecord(extract(made), placement, NOON, "MR1"))
+    numbers = [(point - 1) * SLICES + place + 1 for point in points for place in range(SLICES)]
     with database.write() as tx:
-        index.add(tx, records)
+        index.add(tx, [record(number) for number in numbers])
+
+
+def record(number: int) -> InstanceRecord:
+    """One image, which lies where every fifth lies."""
+    made = Dataset()
+    made.file_meta = FileMetaDataset()
+    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    made.SOPClassUID, made.SOPInstanceUID = MRImageStorage, f"1.2.3.{number}"
+    made.StudyInstanceUID, made.SeriesInstanceUID = "1.2", "1.2.3"
+    made.Modality, made.PatientID, made.SeriesNumber = "MR", "A", 7
+    made.InstanceNumber, made.Rows, made.Columns = number, 64, 64
+    made.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    made.ImagePositionPatient = [0, 0, 3 * ((number - 1) % SLICES)]
+    made.TemporalPositionIdentifier = (number - 1) // SLICES + 1
+    placement = Placement(PutOutcome.NEW, f"key{number}", 1, f"{number:064d}", "")
+    return InstanceRecord(extract(made), placement, NOON, "MR1")
 
 
 def plan(database: Database, rule: RuleSettings = RULE) -> list[Job]:
@@ -117,6 +118,19 @@ def test_what_a_rule_would_do_names_each(database: Database) -> None:
         "series 7 (volume 1 of 2, by Temporal Position)",
         "series 7 (volume 2 of 2, by Temporal Position)",
     ]
+
+
+def test_volumes_of_one_image_have_jobs_of_their_own(database: Database) -> None:
+    places = [[0.0, 0.0, 3.0 * place] for place in range(SLICES)] * 2
+    given = replace(record(1), attributes=replace(record(1).attributes, instance={
+        **record(1).attributes.instance, "FramePositions": places, "NumberOfFrames": len(places),
+    }))  # fmt: skip
+    with database.write() as tx:
+        index.add(tx, [given])
+    jobs = plan(database, RULE.model_copy(update={"series": "all"}))
+    assert [parts.frames_in(job.variant) for job in jobs] == [(1, 2), (2, 2)]
+    assert len({job.key for job in jobs}) == 2
+    assert plan(database) == []
 
 
 def test_another_volume_of_the_same_series_plays_no_role() -> None:

@@ -98,16 +98,40 @@ def test_images_of_many_frames_that_each_hold_the_volume() -> None:
     assert numbers(given) == [[1], [2], [3]]
 
 
+@pytest.mark.parametrize("order", [[0, 0, 1, 1, 2, 2], [0, 1, 2, 0, 1, 2]])
+def test_frames_of_one_image_that_holds_the_volume_twice(order: list[int]) -> None:
+    places = [[0.0, 0.0, 2.0 * place] for place in order]
+    whole = of([image(1, 0.0, FramePositions=places, NumberOfFrames=6)])
+    found = parts.divided([whole])
+    assert [parts.frames_in(f"a rule{one.part}") for one in found] == [(1, 2), (2, 2)]
+    assert [one.part_name for one in found][1] == "volume 2 of 2, by the order of their frames"
+    assert [one.header["FramePositions"] for one in found] == [
+        [*places[:1], [0, 0, 2.0], [0, 0, 4]]
+    ] * 2
+    assert parts.named([whole], "1.2", found[1].part) == found[1].part_name
+    assert parts.frames_in(parts.divided([repeated([{}, {}])])[0].part) is None
+
+
 @pytest.mark.parametrize(
     "whole",
     [
         of([image(number, 2.0 * number) for number in range(1, 6)]),
         of([*(image(number, 2.0 * number) for number in range(1, 6)), image(6, 2.0)]),
         of([image(1, 0.0), image(2, 0.0, ImagePositionPatient=None)]),
+        of([image(1, 0.0, FramePositions=[[0, 0, 0], [0, 0, 2], [0, 0, 0]], NumberOfFrames=3)]),
+        of([image(1, 0.0, FramePositions=[[0, 0, 0], [0, 0, 0]], NumberOfFrames=4)]),
         of([image(1, 0.0), image(2, 0.0, ImageOrientationPatient=[1.0, 0, 0, 0, 0, -1.0])]),
         repeated([{"AcquisitionNumber": n} for n in range(parts.MOST_VOLUMES + 1)]),
     ],
-    ids=["one volume", "one slice twice", "without a place", "planes that cross", "too many"],
+    ids=[
+        "one volume",
+        "one slice twice",
+        "without a place",
+        "one frame twice",
+        "frames unknown",
+        "planes that cross",
+        "too many",
+    ],
 )
 def test_what_does_not_hold_whole_volumes_stays_together(whole: StoredSeries) -> None:
     assert parts.divided([whole]) == [whole]

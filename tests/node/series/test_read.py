@@ -17,7 +17,7 @@ from analyzers.codes import HOUNSFIELD_UNIT
 from analyzers.contract import Volume
 from node.demo.ct_files import CtFiles
 from node.demo.phantom import ACQUISITIONS, ANATOMY_ORIGIN_MM, ChestPhantom
-from node.series.geometry import UndecodablePixels
+from node.series.geometry import SeveralVolumes, UndecodablePixels
 from node.series.read import read_headers, read_series
 from node.series.source import Frame
 
@@ -156,6 +156,40 @@ def test_an_enhanced_ct_gives_the_volume_of_its_single_frame_twin(
         float(groups[n - 1].PlanePositionSequence[0].ImagePositionPatient[2]) for n in numbers
     ]
     assert heights == sorted(heights)
+
+
+@pytest.mark.parametrize("in_turn", [True, False], ids=["slice by slice", "volume by volume"])
+def test_an_image_that_holds_two_volumes_gives_either(
+    in_turn: bool, phantom: ChestPhantom, tmp_path: Path
+) -> None:
+    (path,) = phantom.write(tmp_path, CtFiles(multiframe=True))
+    path = doubled(path, in_turn)
+    with pytest.raises(SeveralVolumes):
+        read_series([path])
+    first, second = (read_series([path], volume_of=(number, 2)) for number in (1, 2))
+    assert first.volume is not None
+    assert second.volume is not None
+    np.testing.assert_array_equal(first.volume.values(), phantom.truth.hu)
+    np.testing.assert_array_equal(second.volume.stored, first.volume.stored + 7)
+    numbers = sorted(frame.number or 0 for frame in (*first.frames, *second.frames))
+    assert numbers == list(range(1, 61))
+    with pytest.raises(SeveralVolumes):
+        read_series([path], volume_of=(1, 3))
+
+
+def doubled(path: Path, in_turn: bool) -> Path:
+    """The image with each of its frames twice, the second time with 7 more everywhere."""
+    image = pydicom.dcmread(path)
+    frames, count = image.pixel_array, image.NumberOfFrames
+    places = [one for n in range(count) for one in (n, n + count)]
+    order = places if in_turn else range(2 * count)
+    both = np.concatenate([frames, frames + 7])
+    groups = list(image.PerFrameFunctionalGroupsSequence)
+    image.PerFrameFunctionalGroupsSequence = [groups[one % count] for one in order]
+    image.NumberOfFrames = 2 * count
+    image.PixelData = np.stack([both[one] for one in order]).tobytes()
+    image.save_as(path.parent / "doubled.dcm")
+    return path.parent / "doubled.dcm"
 
 
 CODECS = {

@@ -8,10 +8,14 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from node.demo.ct_files import CtFiles
+from node.demo.phantom import ChestPhantom
+from node.results import kept
 from node.results.words import phrases
 from node.series import parts
-from node.work import incomplete, job
+from node.work import incomplete, job, manifest
 from node.work.executor import Verdict
+from tests.node.series.test_read import doubled
 from tests.node.work.conftest import ticket
 
 
@@ -62,3 +66,23 @@ def test_the_report_says_which_volume_of_its_series_it_is_of(
     refused = replace(ticket("hippocampus_unet", tmp_path, phantom_paths), part=name)
     outcome = job.perform(replace(refused, notices=True), "cpu")
     assert outcome.reason.startswith(parts.sentences(name)[0])
+
+
+def test_results_of_a_volume_of_an_image_refer_to_its_frames_alone(
+    tmp_path: Path, phantom: ChestPhantom
+) -> None:
+    (path,) = phantom.write(tmp_path, CtFiles(multiframe=True))
+    asked = ticket("bone_segmentation", tmp_path, [doubled(path, in_turn=True)])
+    assert job.perform(asked, "cpu").verdict is Verdict.NOT_APPLICABLE
+    outcome = job.perform(replace(asked, volume_of=(2, 2)), "cpu")
+    assert outcome.verdict is Verdict.DONE, outcome.reason
+    (found,) = [one for one in outcome.results.objects if one.kind == "seg"]
+    content = pydicom.dcmread(tmp_path / "bone_segmentation" / Path(found.key).name)
+    frames = {int(one.value) for one in content.iterall() if one.keyword == "ReferencedFrameNumber"}
+    assert frames
+    assert all(number % 2 == 0 for number in frames)
+    known = kept.last(asked.place)
+    assert known is not None
+    made = manifest.read(known.made_from)
+    assert made is not None
+    assert made.volume_of == (2, 2)
