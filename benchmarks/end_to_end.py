@@ -1,6 +1,7 @@
 """From the last image to the results in the PACS: an earlier commit and this checkout, in turn.
 
-    python -m benchmarks.end_to_end [--runs 3] [--only DX] [--study FOLDER] [--commit 5d2b375]
+    python -m benchmarks.end_to_end [--runs 3] [--only DX] [--study FOLDER] [--film IMAGE]
+        [--commit 5d2b375]
 
 Both nodes run beside each other, each with workers that are warm; a study is sent to one of them,
 then to the other. **SEG**, **SR**: seconds from the acknowledgement of the last image until the
@@ -25,6 +26,9 @@ from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
+import numpy as np
+from pydicom.dataset import Dataset
 from pydicom.uid import Comprehensive3DSRStorage, SegmentationStorage
 
 from analyzers import devices, registry
@@ -100,6 +104,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", default="")
     parser.add_argument("--commit", default=earlier.EARLIER, help="the earlier side")
     parser.add_argument("--study", type=Path, help="a folder with one CT series, not the phantom")
+    parser.add_argument("--film", type=Path, help="a PNG or JPEG for the DX, which is noise else")
     return parser.parse_args()
 
 
@@ -115,8 +120,19 @@ def _images(case: Case, folder: Path, options: argparse.Namespace) -> Path:
         ChestPhantom((options.slices, 512, 512), (thickness_mm, 0.75, 0.75)).write(images)
     else:
         images.mkdir()
-        drawn.radiograph((512, 512)).save_as(images / "0.dcm", enforce_file_format=True)
+        _radiograph(options.film).save_as(images / "0.dcm", enforce_file_format=True)
     return images
+
+
+def _radiograph(film: Path | None) -> Dataset:
+    image = drawn.radiograph((512, 512))
+    if film is not None:
+        pixels = cv2.imread(str(film), cv2.IMREAD_GRAYSCALE)
+        if pixels is None:
+            sys.exit(f"{film} is no image that can be read")
+        pixels = cv2.resize(pixels, (512, 512), interpolation=cv2.INTER_AREA)
+        image.PixelData = (pixels.astype(np.uint16) * 16).tobytes()
+    return image
 
 
 def _config(pacs_port: int, device: str) -> str:

@@ -61,8 +61,16 @@ LOOK_S = 5.0
 class Database:
     """An open database. All methods may be called from any thread."""
 
-    def __init__(self, engine: sa.Engine, looking: sa.Engine, lock_file: Path | None) -> None:
+    def __init__(
+        self,
+        engine: sa.Engine,
+        looking: sa.Engine,
+        lock_file: Path | None,
+        busy_s: float = BUSY_S,
+    ) -> None:
         self._engine = engine
+        self._busy_s = busy_s
+        self._writing = threading.Lock()
         self._looking = looking
         self._change = Change(engine)
         self._lock_file = lock_file
@@ -123,8 +131,23 @@ class Database:
         ------
         DatabaseUnavailable
         """
-        with self._transaction(self._engine, options(self._engine, write=True)) as tx:
+        with self._turn(), self._transaction(self._engine, options(self._engine, write=True)) as tx:
             yield tx
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Who waits for a writer of this process goes on when that has ended. SQLite sleeps, up to
+        a tenth of a second, and looks again: left to it is who waits for another process, or for
+        too long."""
+        if self._engine.dialect.name != "sqlite":
+            yield
+            return
+        is_mine = self._writing.acquire(timeout=self._busy_s)
+        try:
+            yield
+        finally:
+            if is_mine:
+                self._writing.release()
 
     def mark(self) -> object:
         """See ``Change.mark``.
@@ -385,7 +408,8 @@ def _database(url: URL, busy_s: float = BUSY_S, foreign_keys: bool = True) -> Da
     if url.get_backend_name() == "sqlite":
         lock_file = _sqlite_folder(url)
         working = sqlite_engine(url, busy_s, foreign_keys)
-        return Database(working, sqlite_engine(url, busy_s, foreign_keys, LOOK), lock_file)
+        looking = sqlite_engine(url, busy_s, foreign_keys, LOOK)
+        return Database(working, looking, lock_file, busy_s)
     return Database(server_engine(url, busy_s), server_engine(url, busy_s, LOOK), None)
 
 

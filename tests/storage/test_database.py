@@ -393,6 +393,27 @@ def test_writers_in_many_threads_wait_for_each_other(database: Database) -> None
         assert tx.scalar(sa.select(sa.func.count()).select_from(schema.heartbeat)) == 40
 
 
+def test_writers_of_one_process_are_not_left_to_sqlite_which_sleeps(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'w.db'}")
+
+    def does_not_wait(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("PRAGMA busy_timeout = 0")
+
+    sa.event.listen(database._engine, "begin", does_not_wait, insert=True)
+    written: list[bool] = []
+
+    def write() -> None:
+        written.extend(can_write(database) for _ in range(10))
+
+    threads = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert written == [True] * 40
+    database.close()
+
+
 @pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 @pytest.mark.interop
 def test_a_lost_server_connection_is_replaced(database: Database) -> None:
