@@ -1,13 +1,15 @@
 """A series as a stack of slices, in the order in which they are looked through.
 
 The order is that of their places: from head to feet, from front to back, from right to left,
-however the patient lay and whatever the images are numbered. Images without a place follow their
+however the patient lay and whatever the images are numbered. Where a series holds a volume several
+times (time points, echoes …), one comes after the other. Images without a place follow their
 numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,8 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from node.look.place import PARALLEL, Place, place_of
+from node.series import parts
+from node.series.geometry import turns
 from storage.holdings import Held
 from storage.index.shown import Member
+from storage.records import Header
 
 MOST_SLICES = 20_000
 _SAME_DIRECTION = 0.999
@@ -102,7 +107,7 @@ def stack_of(series_id: int, members: Sequence[Member], series: dict[str, Any]) 
         series_id,
         str(series.get("Modality", "")),
         str(series.get("FrameOfReferenceUID", "")),
-        tuple(_ordered(slices)),
+        tuple(_ordered(slices, {one.held.id: one.header for one in members})),
     )
 
 
@@ -135,7 +140,7 @@ def _whole(value: object) -> int | None:
     return int(value) if isinstance(value, int | float) else None
 
 
-def _ordered(slices: list[Slice]) -> list[Slice]:
+def _ordered(slices: list[Slice], headers: Mapping[int, Header]) -> list[Slice]:
     """Planes of one direction stay together, in the order of their first images."""
     groups: list[tuple[Place | None, list[Slice]]] = []
     for one in sorted(slices, key=_by_number):
@@ -145,7 +150,42 @@ def _ordered(slices: list[Slice]) -> list[Slice]:
                 break
         else:
             groups.append((one.place, [one]))
-    return [one for place, group in groups for one in _by_depth(place, group)]
+    return [
+        one
+        for place, group in groups
+        for volume in (_volumes(group, headers) if place else [group])
+        for one in _by_depth(place, volume)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Indexed:
+    """An image of slices, as ``node.series.parts`` has it."""
+
+    id: int
+    header: Header
+
+
+def _volumes(group: list[Slice], headers: Mapping[int, Header]) -> list[list[Slice]]:
+    """Slices in one direction, volume by volume."""
+    ids = dict.fromkeys(one.held.id for one in group)
+    if len(ids) == 1:
+        return _volumes_of_frames(group)
+    found = parts.in_volumes([_Indexed(one, headers[one]) for one in ids])
+    place = {image.id: number for number, volume in enumerate(found) for image in volume}
+    return [[one for one in group if place[one.held.id] == number] for number in range(len(found))]
+
+
+def _volumes_of_frames(group: list[Slice]) -> list[list[Slice]]:
+    """Frames of one image: the first in each place, the second …"""
+    places = [one.place for one in group if one.place is not None]
+    turn = turns(np.array([one.position @ places[0].normal for one in places]))
+    if len(set(Counter(turn).values())) != 1:
+        return [group]
+    return [
+        [one for one, own in zip(group, turn, strict=True) if own == number]
+        for number in range(1, max(turn) + 1)
+    ]
 
 
 def _is_like(place: Place | None, other: Place | None) -> bool:

@@ -309,12 +309,14 @@ def distinct(depths: NDArray[np.float64]) -> NDArray[np.float64]:
     return first
 
 
-def turns(positions: ArrayLike, orientation: Sequence[float]) -> list[int]:
-    """Of images in this order the how-manieth each is in its place along their normal, from 1.
+def depths_of(positions: ArrayLike, orientation: Sequence[float]) -> NDArray[np.float64]:
+    """How far along their normal positions lie, (images, 3) in mm; they share the six cosines."""
+    normal = np.cross(orientation[:3], orientation[3:6])
+    return np.asarray(np.asarray(positions, np.float64) @ normal, np.float64)
 
-    positions: (images, 3) in mm; orientation: six direction cosines that all share.
-    """
-    depths = np.asarray(positions, np.float64) @ np.cross(orientation[:3], orientation[3:6])
+
+def turns(depths: NDArray[np.float64]) -> list[int]:
+    """Of images in this order the how-manieth each is in its place, from 1."""
     seen: Counter[int] = Counter()
     found = []
     for level in levels(depths):

@@ -10,13 +10,14 @@ import hashlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
 from node.series.frames import PROJECTIONS
-from node.series.geometry import levels, turns
+from node.series.geometry import depths_of, levels, turns
 from storage.records import Header, StoredInstance, StoredSeries
 
 MOST_VOLUMES = 24
@@ -39,7 +40,18 @@ _TELL_APART = {
 _FRAMES = "frames "
 _PART = re.compile(rf"(?:{_IMAGE}|{_VOLUME})[0-9a-f]{{16}}$|{_VOLUME}{_FRAMES}\d+/\d+$")
 _OF_FRAMES = re.compile(rf"{_VOLUME}{_FRAMES}(\d+)/(\d+)$")
-_Groups = dict[Hashable, list[StoredInstance]]
+
+
+class Placed(Protocol):
+    """An image as the index has it."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def header(self) -> Header: ...
+
+
+_Image = TypeVar("_Image", bound=Placed)
 
 
 def divided(series: Iterable[StoredSeries]) -> list[StoredSeries]:
@@ -144,23 +156,44 @@ def _numbered(header: Header) -> str:
 # --- volumes --------------------------------------------------------------------------------------
 
 
+def in_volumes(images: Sequence[_Image]) -> list[list[_Image]]:
+    """The images volume by volume, where every place has as many of them; else all together."""
+    found = _volumes_among(images)
+    return [members for _, members in found.volumes] if found else [list(images)]
+
+
 def _volumes(series: StoredSeries) -> list[StoredSeries]:
-    places = _places(series.instances)
-    copies = set(Counter(places.values()).values())
-    if len(copies) != 1 or not 1 < (count := copies.pop()) <= MOST_VOLUMES:
+    found = _volumes_among(series.instances)
+    if found is None or len(found.volumes) > MOST_VOLUMES:
         return []
-    told_by, groups = _told_apart(series.instances, places, count)
-    ordered = sorted(groups.items(), key=lambda one: (min(map(_number, one[1])), str(one[0])))
     return [
         replace(
             series,
             header={**series.header, **members[0].header},
             instances=tuple(members),
-            part=_VOLUME + _digest(f"{told_by} {value}"),
-            part_name=f"{_VOLUME}{number}{_OF}{count}{_BY}{told_by}",
+            part=_VOLUME + _digest(f"{found.told_by} {value}"),
+            part_name=f"{_VOLUME}{number}{_OF}{len(found.volumes)}{_BY}{found.told_by}",
         )
-        for number, (value, members) in enumerate(ordered, 1)
+        for number, (value, members) in enumerate(found.volumes, 1)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Volumes(Generic[_Image]):
+    """Volumes in their order, each with what its images have in common of ``told_by``."""
+
+    told_by: str
+    volumes: list[tuple[Hashable, list[_Image]]]
+
+
+def _volumes_among(images: Sequence[_Image]) -> _Volumes[_Image] | None:
+    places = _places(images)
+    copies = set(Counter(places.values()).values())
+    if len(copies) != 1 or (count := copies.pop()) == 1:
+        return None
+    told_by, groups = _told_apart(images, places, count)
+    ordered = sorted(groups.items(), key=lambda one: (min(map(_number, one[1])), str(one[0])))
+    return _Volumes(told_by, ordered)
 
 
 def _volumes_of_frames(series: StoredSeries, image: StoredInstance) -> list[StoredSeries]:
@@ -168,7 +201,7 @@ def _volumes_of_frames(series: StoredSeries, image: StoredInstance) -> list[Stor
     corners, cosines = _corners(image.header), _orientation(image.header)
     if len(corners) < 2 or len(corners) != _frames(image.header):
         return []
-    turn = turns(corners, cosines)
+    turn = turns(depths_of(corners, cosines))
     if len(set(Counter(turn).values())) != 1 or not 1 < (count := max(turn)) <= MOST_VOLUMES:
         return []
     found = []
@@ -187,7 +220,7 @@ def _volumes_of_frames(series: StoredSeries, image: StoredInstance) -> list[Stor
     return found
 
 
-def _places(images: Sequence[StoredInstance]) -> dict[int, Hashable]:
+def _places(images: Sequence[Placed]) -> dict[int, Hashable]:
     """Where each image lies, by its id; equal for those in the same place. Empty where one of them
     has no place."""
     corners = [_corners(one.header) for one in images]
@@ -223,11 +256,11 @@ def _orientation(header: Header) -> tuple[float, ...]:
 
 
 def _told_apart(
-    images: Sequence[StoredInstance], places: Mapping[int, Hashable], count: int
-) -> tuple[str, _Groups]:
+    images: Sequence[_Image], places: Mapping[int, Hashable], count: int
+) -> tuple[str, dict[Hashable, list[_Image]]]:
     """The images of each volume, and what tells them apart; a volume has every place once."""
     for words in _tries():
-        groups: _Groups = defaultdict(list)
+        groups: defaultdict[Hashable, list[_Image]] = defaultdict(list)
         for one in images:
             groups[tuple(str(one.header.get(word)) for word in words)].append(one)
         if len(groups) == count and all(_is_whole(own, places) for own in groups.values()):
@@ -241,15 +274,17 @@ def _tries() -> Iterator[tuple[str, ...]]:
         yield from combinations(_TELL_APART, together)
 
 
-def _is_whole(images: Sequence[StoredInstance], places: Mapping[int, Hashable]) -> bool:
+def _is_whole(images: Sequence[Placed], places: Mapping[int, Hashable]) -> bool:
     """Whether no two lie in one place. As many groups as there are images in each place are then
     all whole."""
     return len({places[one.id] for one in images}) == len(images)
 
 
-def _in_turn(images: Sequence[StoredInstance], places: Mapping[int, Hashable]) -> _Groups:
+def _in_turn(
+    images: Sequence[_Image], places: Mapping[int, Hashable]
+) -> dict[Hashable, list[_Image]]:
     """The first image in each place, the second in each …, by Instance Number."""
-    groups: _Groups = defaultdict(list)
+    groups: defaultdict[Hashable, list[_Image]] = defaultdict(list)
     seen: Counter[Hashable] = Counter()
     for one in sorted(images, key=lambda one: (_number(one), one.id)):
         seen[places[one.id]] += 1
@@ -257,6 +292,6 @@ def _in_turn(images: Sequence[StoredInstance], places: Mapping[int, Hashable]) -
     return groups
 
 
-def _number(image: StoredInstance) -> float:
+def _number(image: Placed) -> float:
     found = image.header.get("InstanceNumber")
     return float(found) if isinstance(found, int) else np.inf

@@ -38,6 +38,7 @@ from node.series.geometry import (
     TooLarge,
     UnreadableHeader,
     arrange,
+    depths_of,
     turns,
 )
 from node.series.padding import measured_voxels, padding_of
@@ -168,7 +169,7 @@ def _frames_of_one(frames: list[PlacedFrame], volume_of: tuple[int, int]) -> lis
     """Those of one volume; all where the places have not so many each, so that it is told."""
     number, count = volume_of
     positions = [placed.plane.position for placed in frames]
-    turn = turns(positions, frames[0].plane.orientation)
+    turn = turns(depths_of(positions, frames[0].plane.orientation))
     if set(Counter(turn).values()) != {len(frames) // count}:
         return frames
     return [placed for placed, one in zip(frames, turn, strict=True) if one == number]

@@ -47,6 +47,33 @@ def test_stacks_go_from_head_to_feet_from_front_to_back_and_from_right_to_left(
     assert order(*members) == [2, 1]
 
 
+@pytest.mark.parametrize("in_turn", [True, False], ids=["slice by slice", "volume by volume"])
+def test_of_several_volumes_one_comes_after_the_other(in_turn: bool) -> None:
+    images = [(place, time) for place in (0, 2, 4) for time in (1, 2)]
+    images.sort(key=lambda image: image if in_turn else image[::-1])
+    members = [
+        member(
+            number,
+            InstanceNumber=number,
+            ImagePositionPatient=[0, 0, -place],
+            ImageOrientationPatient=AXIAL,
+            TemporalPositionIdentifier=time,
+        )
+        for number, (place, time) in enumerate(images, 1)
+    ]
+    looked_through = [images[number - 1] for number in order(*members)]
+    assert looked_through == [(place, time) for time in (1, 2) for place in (0, 2, 4)]
+
+
+@pytest.mark.parametrize("depths", [[0, 0, 2, 2, 4, 4], [0, 2, 4, 0, 2, 4]])
+def test_of_several_volumes_in_one_image_one_comes_after_the_other(depths: list[float]) -> None:
+    places = [[0, 0, -depth] for depth in depths]
+    image = member(1, FramePositions=places, ImageOrientationPatient=AXIAL, NumberOfFrames=6)
+    frames = [one.frame for one in stack_of(1, [image], {}).slices]
+    assert [depths[frame - 1] for frame in frames] == [0, 2, 4, 0, 2, 4]
+    assert sorted(frames) == [1, 2, 3, 4, 5, 6]
+
+
 def test_images_without_a_place_follow_their_numbers() -> None:
     assert order(member(1, InstanceNumber=3), member(2, InstanceNumber=1), member(3)) == [2, 1, 3]
 
