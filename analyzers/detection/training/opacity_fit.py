@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,10 +20,21 @@ EPOCHS = 16
 BATCH = 8
 RATE = 1.5e-3
 DECAY = 3e-2
+MEMORY = 0.99
+"""How much of the mean weights each step keeps: they follow the last hundred steps."""
 LEAST_LEFT = 0.4
 """Share of a box that must stay in the moved view."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """One training: the detector of its last step, and the one of the mean weights of its last
+    steps (Polyak & Juditsky 1992, DOI 10.1137/0330046)."""
+
+    last: FasterRCNN
+    mean: FasterRCNN
 
 
 def fit(
@@ -32,8 +45,8 @@ def fit(
     epochs: int = EPOCHS,
     device: str = "cpu",
     tell: Callable[[int, float], None] = lambda epochs, loss: None,
-) -> FasterRCNN:
-    """A detector fitted to views ``(n, 256, 256)`` and their boxes; its trunk begins at ``start``.
+) -> Fitted:
+    """Detectors fitted to views ``(n, 256, 256)`` and their boxes; the trunk begins at ``start``.
 
     ``tell`` hears of every epoch and its mean loss.
     """
@@ -42,7 +55,8 @@ def fit(
     wanted = [torch.from_numpy(one).float() for one in boxes]
     network = detector()
     begin_at(network, start)
-    network.to(device).train()
+    network.to(device, memory_format=torch.channels_last).train()
+    mean = deepcopy(network)
     steps = len(x) // BATCH
     optimizer = torch.optim.AdamW(network.parameters(), RATE / 2, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=steps * epochs)
@@ -52,15 +66,36 @@ def fit(
         for step in range(steps):
             pick = order[step * BATCH : (step + 1) * BATCH]
             batch, targets = augmented(x[pick], [wanted[i] for i in pick.tolist()])
-            loss = sum(network(list(batch.to(device)), _targets(targets, device)).values())
+            loss = sum(
+                network(
+                    list(batch.to(device, memory_format=torch.channels_last)),
+                    _targets(targets, device),
+                ).values()
+            )
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
             optimizer.step()
             schedule.step()
+            _follow(mean, network)
             total += float(loss.detach())
         tell(epoch + 1, total / steps)
-    return network.eval().cpu()
+    last, mean = (
+        one.to("cpu", memory_format=torch.contiguous_format).eval() for one in (network, mean)
+    )
+    return Fitted(last, mean)
+
+
+def _follow(mean: FasterRCNN, network: FasterRCNN) -> None:
+    """Bring the mean weights one step on; counts are those of the network."""
+    with torch.no_grad():
+        for kept, new in zip(
+            mean.state_dict().values(), network.state_dict().values(), strict=True
+        ):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - MEMORY)
+            else:
+                kept.copy_(new)
 
 
 def begin_at(network: FasterRCNN, start: Arrays) -> None:
