@@ -6,7 +6,7 @@ The trunk is opacity_cnn's, with one halving more. Knows no analyzer and no file
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torchvision.ops import MultiScaleRoIAlign
 from analyzers.detection.opacity_window import SIDE
 from analyzers.models.boxes import Boxes, overlaps
 from analyzers.models.stored_model import part_of
+from analyzers.radiograph.opacity_features import Kind
 from analyzers.radiograph.opacity_network import WIDTH, Trunk
 
 FEATURES = WIDTH * 4
@@ -31,6 +32,10 @@ RATIOS = (1.0, 1.5, 2.2)
 LEAST_SCORE = 0.01
 MOST_BOXES = 8
 OVERLAP = 0.3
+WHOLE = 0.75
+"""How much the log odds of the whole image weigh beside those of a mark."""
+SEEN: tuple[Kind, ...] = ("edges", "density")
+"""Features of the whole image that are weighed."""
 SAME = 0.4
 """Intersection over union from which boxes of two looks at an image are one."""
 
@@ -62,7 +67,7 @@ def detector() -> FasterRCNN:
         box_roi_pool=MultiScaleRoIAlign(["0"], POOLED, 2),
         box_head=TwoMLPHead(FEATURES * POOLED**2, HIDDEN),
         box_predictor=FastRCNNPredictor(HIDDEN, 2),
-        box_batch_size_per_image=48,
+        box_batch_size_per_image=24,
         box_score_thresh=LEAST_SCORE,
         box_nms_thresh=OVERLAP,
         box_detections_per_img=MOST_BOXES,
@@ -120,6 +125,13 @@ def fused(seen: Sequence[Seen]) -> Marks:
     scores = np.array([mark.scores for mark in found[:MOST_BOXES]]).reshape(-1, max(len(seen), 1))
     boxes = np.array([mark.box for mark in found[:MOST_BOXES]]).reshape(-1, 4)
     return Marks(boxes, scores.mean(1), scores.std(1))
+
+
+def weighed(found: Marks, whole: float) -> Marks:
+    """The marks in the light of the whole image: ``whole``, the log odds that it shows an opacity,
+    raises or lowers those of each mark. Their order stays."""
+    odds = log_odds(found.score) + WHOLE * whole
+    return replace(found, score=1 / (1 + np.exp(-odds)))
 
 
 def fitted(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> list[FasterRCNN]:

@@ -23,7 +23,7 @@ from analyzers.contract import (
     ParametricMap,
     Volume,
 )
-from analyzers.models.learners import Calibration
+from analyzers.models.learners import Calibration, Linear
 from analyzers.radiograph import concepts
 from analyzers.radiograph.opacity import (
     FITNESS_MODEL,
@@ -31,6 +31,7 @@ from analyzers.radiograph.opacity import (
     LIMITS,
     calibration_of,
     framed_chest,
+    in_words,
     verdict,
 )
 
@@ -67,10 +68,13 @@ class OpacityBoxParameters(Parameters):
 class OpacityFasterRcnn:
     """Boxes round opacities, each with the chance that it is right and how far the networks, each
     on the image and its mirror image, disagree; whether there is an opacity at all; a map of what
-    the surest mark rests on."""
+    the surest mark rests on.
+
+    What edges and density of the whole chest say weighs in each score.
+    """
 
     name: ClassVar[str] = "opacity_faster_rcnn"
-    version: ClassVar[str] = "2.0.0"
+    version: ClassVar[str] = "3.0.0"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
     about: ClassVar[About] = About(
         purpose="Draws boxes round lung opacities on frontal chest radiographs.",
@@ -100,52 +104,63 @@ class OpacityFasterRcnn:
         self.model = stored_model.load(self.name)
         arrays = dict(self.model.arrays)
         self.mean = np.asarray(arrays.pop("mean_chest"), np.float32)
+        self.whole = Linear.of(stored_model.part_of(arrays, "whole."))
         self.networks = fitted(arrays, self.device)
 
     def analyze(self, volume: Volume, parameters: OpacityBoxParameters) -> Findings:
         """Raises NotApplicable when it is no frontal chest radiograph."""
         import torch
 
-        from analyzers.detection.opacity_detector import marks
+        from analyzers.detection.opacity_detector import SEEN, marks, weighed
         from analyzers.detection.opacity_evidence import grad_cam
         from analyzers.detection.opacity_window import channels, window
         from analyzers.grid.field import repeated_values
+        from analyzers.radiograph.opacity_features import features
 
         chest = framed_chest(volume, self.mean)
         shape = (volume.shape[1], volume.shape[2])
         place = window(chest.frame, shape)
         view = place.view(repeated_values(volume)[0])
         x = torch.from_numpy(channels(view)).to(self.device)
-        found = marks(self.networks, x)
+        whole = self._log_odds(features(chest.framed, SEEN))
+        found = weighed(marks(self.networks, x), whole)
         threshold = parameters.threshold or self.model.number("box_point", "threshold")
         boxes = [
             box
             for box in self._detections(found, place, shape, threshold)
             if volume.valid is None or _measured_share(box, volume.valid) >= LEAST_MEASURED
         ]
-        items: list[Finding] = [self._verdict(found, boxes), *boxes]
+        items: list[Finding] = [self._verdict(found, boxes, whole), *boxes]
         if parameters.evidence == "grad_cam":
             surest = found.boxes[0] if len(found.boxes) else np.zeros(4)
             items.append(_map(grad_cam(self.networks, x, surest), place, volume))
         return Findings(tuple(items), (self._remark(threshold),), chest.cautions)
 
-    def _verdict(self, found: Marks, boxes: list[Detection]) -> Finding:
-        from analyzers.detection.opacity_detector import log_odds
+    def _log_odds(self, row: NDArray[np.float64]) -> float:
+        """That the whole image shows an opacity, from its features."""
+        decided = self.whole.decide(row[None])
+        return float(self._calibration("whole_calibration").log_odds(decided)[0])
+
+    def _calibration(self, section: str) -> Calibration:
+        return Calibration(
+            self.model.number(section, "slope"), self.model.number(section, "offset")
+        )
+
+    def _verdict(self, found: Marks, boxes: list[Detection], whole: float) -> Finding:
+        from analyzers.detection.opacity_detector import WHOLE, log_odds
 
         best = log_odds(np.array([found.score.max(initial=0.0)]))
         probability = float(calibration_of(self.model).probability(best)[0])
-        reasons = tuple(f"{box.key.replace('_', ' ')}: score {box.score:.2f}" for box in boxes)
-        return verdict(self.model, probability, reasons[:3])
+        reasons = [f"{box.key.replace('_', ' ')}: score {box.score:.2f}" for box in boxes[:2]]
+        added = in_words({"edges and density of the whole chest": WHOLE * whole})
+        return verdict(self.model, probability, (*reasons, *added))
 
     def _detections(
         self, found: Marks, place: Window, shape: tuple[int, int], threshold: float
     ) -> list[Detection]:
         from analyzers.detection.opacity_detector import log_odds
 
-        section = "box_calibration"
-        calibration = Calibration(
-            self.model.number(section, "slope"), self.model.number(section, "offset")
-        )
+        calibration = self._calibration("box_calibration")
         chance = calibration.probability(log_odds(found.score))
         evaluated = np.array([self.model.number("box_point", "threshold")])
         point = float(calibration.probability(log_odds(evaluated))[0])

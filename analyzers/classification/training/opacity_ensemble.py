@@ -12,11 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.decomposition import PCA
 from sklearn.ensemble import ExtraTreesClassifier
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from analyzers.classification import opacity_places
 from analyzers.classification.opacity_ensemble import KINDS
@@ -26,9 +22,8 @@ from analyzers.models.learners import Calibration, Linear
 from analyzers.models.training.figures import calibrate
 from analyzers.models.training.progress import Tell, silent
 from analyzers.radiograph.training.opacity_data import OpacitySet
+from analyzers.radiograph.training.opacity_linear import linear, stored_linear
 
-STRENGTH = 0.01
-"""Inverse of the penalty on the weights of the components, each of spread 1."""
 TREES = 80
 LEAST_PLACES = 20
 COVERED = 0.5
@@ -120,23 +115,6 @@ def joined(
     parts = [one.log_odds(single[:, column]) for column, one in enumerate(calibrations)]
     mean: NDArray[np.float64] = np.mean(parts, axis=0)
     return mean
-
-
-def linear() -> Any:
-    """Logistic regression on components of spread 1; weak ones weigh as much as strong ones."""
-    return make_pipeline(
-        StandardScaler(),
-        PCA(0.9, svd_solver="full"),
-        StandardScaler(),
-        LogisticRegression(C=STRENGTH),
-    )
-
-
-def stored_linear(fitted: Any) -> Linear:
-    """A fitted ``linear`` as one weight a feature."""
-    scaler, pca, spread, judge = (step for _, step in fitted.steps)
-    weights = (judge.coef_[0] / spread.scale_) @ pca.components_ / scaler.scale_
-    return Linear(scaler.mean_, weights, float(judge.intercept_[0]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,8 +1,8 @@
 """Trains, evaluates and describes ``opacity_faster_rcnn``.
 
 It learns from a folder with ``labels.csv`` and ``images/``. What is stored is fitted to all images;
-every figure comes from as many detectors that did not see the patient: neither they nor the
-networks of opacity_cnn that their trunks begin at.
+every figure comes from detectors, and from a judge of the whole image, that did not see the
+patient: neither they nor the networks of opacity_cnn that their trunks begin at.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 from torchvision.models.detection import FasterRCNN
 
-from analyzers.detection.opacity_detector import Marks, detector, fitted, log_odds, marks
+from analyzers.detection.opacity_detector import Marks, fitted, log_odds, marks, weighed
 from analyzers.detection.opacity_window import channels
 from analyzers.detection.training.opacity_baseline import mean_boxes
 from analyzers.detection.training.opacity_card import Card, card, picture
 from analyzers.detection.training.opacity_fit import EPOCHS, Arrays, fit
 from analyzers.detection.training.opacity_views import ViewSet, read
 from analyzers.models import stored_model
-from analyzers.models.learners import Calibration
+from analyzers.models.learners import Calibration, Linear
 from analyzers.models.training import detection_figures as figures
 from analyzers.models.training.figures import (
     Interval,
@@ -38,27 +38,32 @@ from analyzers.models.training.figures import (
 )
 from analyzers.models.training.progress import Tell, after, silent
 from analyzers.radiograph.training.opacity_data import FOLDS, digest
+from analyzers.radiograph.training.opacity_linear import linear, stored_linear
 
 NAME = "opacity_faster_rcnn"
 START = "opacity_cnn"
 SEED = 20261123
 """That of opacity_cnn's folds, too: a fold's trunk begins at the network of the same fold."""
-NETWORKS = 3
-"""Alike but for their seed. How good one becomes is luck: joined, they differ less."""
-SEEDS_APART = 1000
+NETWORKS = 2
+"""Of one training: the weights of its last step, and the mean of its last steps."""
 RATE = 0.5
 """False marks per image that the stored threshold allows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CrossFit:
-    """The detectors fitted to all; marks of each image by detectors that never saw its patient."""
+    """What is fitted to all; marks of each image by what never saw its patient."""
 
-    networks: tuple[FasterRCNN, ...]
-    marks: tuple[Marks, ...]
-    single: tuple[tuple[Marks, ...], ...]
-    """What each detector marks by itself."""
-    prior: tuple[Marks, ...]
+    networks: Sequence[FasterRCNN]
+    whole: Linear
+    sureness: Calibration
+    """Of the judge of the whole image."""
+    marks: Sequence[Marks]
+    unweighed: Sequence[Marks]
+    """What the detectors mark without the judge of the whole image."""
+    single: Sequence[Sequence[Marks]]
+    """What each detector marks by itself, without it."""
+    prior: Sequence[Marks]
     """What the mean boxes of the other patients mark."""
 
 
@@ -93,12 +98,10 @@ def train(
     result = cross_fit(data, kept, seed, tell, epochs, device)
     _write_unseen(kept / "unseen.csv", data, result)
     facts = _card(data, result, seed, epochs)
-    arrays = {
-        f"{number}.{key}": value.numpy()
-        for number, network in enumerate(result.networks)
-        for key, value in network.state_dict().items()
-    }
-    home = stored_model.save(name, {**arrays, "mean_chest": data.mean}, _facts(folder, facts), out)
+    arrays = named(result.networks)
+    arrays |= {f"whole.{key}": value for key, value in result.whole.arrays().items()}
+    told = _facts(folder, facts) | {"whole_calibration": _calibration(result.sureness)}
+    home = stored_model.save(name, {**arrays, "mean_chest": data.mean}, told, out)
     (home / "CARD.md").write_text(card(facts), encoding="utf-8")
     cv2.imwrite(str(home / "failures.png"), picture(facts))
     return home
@@ -115,7 +118,12 @@ def evaluate(
     stored = stored_model.load(name, models)
     arrays = dict(stored.arrays)
     data = read(folder, np.asarray(arrays.pop("mean_chest"), np.float32))
-    found = marked(fitted(arrays, torch.device("cpu")), data, range(len(data.views)))
+    judge = Linear.of(stored_model.part_of(arrays, "whole."))
+    odds = Calibration(
+        stored.number("whole_calibration", "slope"), stored.number("whole_calibration", "offset")
+    ).log_odds(judge.decide(data.features))
+    seen = marked(fitted(arrays, torch.device("cpu")), data, range(len(data.views)))
+    found = [weighed(one, float(whole)) for one, whole in zip(seen, odds, strict=True)]
     prior = [mean_boxes(data.boxes)] * len(data.views)
     of_found, of_prior = (
         figures.interval(judged(one, data), data.patient, figures.average_precision)
@@ -127,7 +135,7 @@ def evaluate(
 def cross_fit(
     data: ViewSet, checkpoints: Path, seed: int, tell: Tell, epochs: int, device: str
 ) -> CrossFit:
-    """``NETWORKS`` detectors per fold for the figures, as many of all images to keep."""
+    """Detectors and a judge of the whole image per fold for the figures, and of all to keep."""
     checkpoints.mkdir(parents=True, exist_ok=True)
     fits = _Fits(data, checkpoints, seed, _begin(data, seed), epochs, device, tell)
     views = len(data.views)
@@ -140,8 +148,29 @@ def cross_fit(
                 row[index] = mark
         for index in test:
             prior[index] = mean_boxes([data.boxes[i] for i in train])
-    joined, *single = (tuple(row) for row in found)
-    return CrossFit(fits.networks(FOLDS, np.arange(views)), joined, tuple(single), tuple(prior))
+    joined, *single = found
+    scores, odds = judged_whole(data, seed)
+    return CrossFit(
+        networks=fits.networks(FOLDS, np.arange(views)),
+        whole=stored_linear(linear().fit(data.features, data.opacity)),
+        sureness=calibrate(data.opacity, scores),
+        marks=[weighed(one, float(whole)) for one, whole in zip(joined, odds, strict=True)],
+        unweighed=joined,
+        single=single,
+        prior=prior,
+    )
+
+
+def judged_whole(data: ViewSet, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What linear judges of the whole image that never saw the patient say, and as log odds that
+    were calibrated on the other folds."""
+    scores, odds, folds = np.zeros(len(data.views)), np.zeros(len(data.views)), data.folds(seed)
+    for train, test in folds:
+        judge = linear().fit(data.features[train], data.opacity[train])
+        scores[test] = judge.decision_function(data.features[test])
+    for train, test in folds:
+        odds[test] = calibrate(data.opacity[train], scores[train]).log_odds(scores[test])
+    return scores, odds
 
 
 def marked(networks: Sequence[FasterRCNN], data: ViewSet, which: Iterable[int]) -> list[Marks]:
@@ -174,30 +203,33 @@ class _Fits:
     device: str
     tell: Tell
 
-    def networks(self, fold: int, which: NDArray[np.int64]) -> tuple[FasterRCNN, ...]:
+    def networks(self, fold: int, which: NDArray[np.int64]) -> Sequence[FasterRCNN]:
         """Those of a fold, fitted to ``which`` of the images; fold ``FOLDS``: those of all."""
-        return tuple(self._network(number, fold, which) for number in range(NETWORKS))
-
-    def _network(self, number: int, fold: int, which: NDArray[np.int64]) -> FasterRCNN:
         of_all = fold == FOLDS
-        name = f"{number}_all" if of_all else f"{number}_fold_{fold}"
-        kept = self.checkpoints / f"{name}.safetensors"
+        kept = self.checkpoints / ("all.safetensors" if of_all else f"fold_{fold}.safetensors")
         if kept.exists():
-            network = detector()
-            network.load_state_dict(load_file(kept))
-            return network.eval()
-        done = (fold * NETWORKS + number) * self.epochs
-        network = fit(
+            return fitted(load_file(kept), torch.device("cpu"))
+        begun = 0 if of_all else fold
+        networks = fit(
             self.data.views[which],
             [self.data.boxes[index] for index in which],
-            self.seed + SEEDS_APART * number + (0 if of_all else fold),
-            stored_model.part_of(self.begin, f"{number if of_all else fold}."),
+            self.seed + begun,
+            stored_model.part_of(self.begin, f"{begun}."),
             self.epochs,
             self.device,
-            after(done, NETWORKS * (FOLDS + 1) * self.epochs, self.tell),
+            after(fold * self.epochs, (FOLDS + 1) * self.epochs, self.tell),
         )
-        save_file(network.state_dict(), kept)
-        return network
+        save_file(named(networks), kept)
+        return networks
+
+
+def named(networks: Sequence[FasterRCNN]) -> dict[str, NDArray[np.generic]]:
+    """The weights of several detectors as one model: ``0.`` before the names of the first."""
+    return {
+        f"{number}.{key}": value.numpy()
+        for number, network in enumerate(networks)
+        for key, value in network.state_dict().items()
+    }
 
 
 def _write_unseen(path: Path, data: ViewSet, result: CrossFit) -> None:
@@ -230,7 +262,8 @@ def _card(data: ViewSet, result: CrossFit, seed: int, epochs: int) -> Card:
         auc=auc_interval(data.opacity, best, data.patient),
         bins=reliability(data.opacity, log_odds(best), data.patient),
         parameters=sum(part.numel() for part in result.networks[0].parameters()),
-        single=tuple(judged(one, data) for one in result.single),
+        unweighed=judged(result.unweighed, data),
+        single=[judged(one, data) for one in result.single],
         seed=seed,
         epochs=epochs,
         begun=bool(_begin(data, seed)),

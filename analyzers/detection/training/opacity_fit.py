@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,19 +21,17 @@ RATE = 1.5e-3
 DECAY = 3e-2
 MEMORY = 0.99
 """How much of the mean weights each step keeps: they follow the last hundred steps."""
+JOINED = 0.35
+"""Share of the images that get the right half of another one."""
+MIDDLE = SIDE // 2
+SEAM = 16
+"""Pixels over which one half goes over into the other."""
+CROSSED = 12
+"""Pixels that a box reaches over the middle before it counts as lying across."""
 LEAST_LEFT = 0.4
 """Share of a box that must stay in the moved view."""
 
 Arrays = Mapping[str, NDArray[np.generic]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fitted:
-    """One training: the detector of its last step, and the one of the mean weights of its last
-    steps (Polyak & Juditsky 1992, DOI 10.1137/0330046)."""
-
-    last: FasterRCNN
-    mean: FasterRCNN
 
 
 def fit(
@@ -45,8 +42,10 @@ def fit(
     epochs: int = EPOCHS,
     device: str = "cpu",
     tell: Callable[[int, float], None] = lambda epochs, loss: None,
-) -> Fitted:
-    """Detectors fitted to views ``(n, 256, 256)`` and their boxes; the trunk begins at ``start``.
+) -> tuple[FasterRCNN, FasterRCNN]:
+    """Two detectors of one training on views ``(n, 256, 256)`` and their boxes: that of the last
+    step, and that of the mean weights of the last steps (Polyak & Juditsky 1992, DOI
+    10.1137/0330046). Their trunk begins at ``start``.
 
     ``tell`` hears of every epoch and its mean loss.
     """
@@ -83,7 +82,7 @@ def fit(
     last, mean = (
         one.to("cpu", memory_format=torch.contiguous_format).eval() for one in (network, mean)
     )
-    return Fitted(last, mean)
+    return last, mean
 
 
 def _follow(mean: FasterRCNN, network: FasterRCNN) -> None:
@@ -108,31 +107,59 @@ def begin_at(network: FasterRCNN, start: Arrays) -> None:
 def augmented(
     x: torch.Tensor, boxes: list[torch.Tensor]
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
-    """Moved, scaled, mirrored; another exposure, contrast and noise. Boxes go with the pixels."""
+    """Halves of two chests joined; moved, turned, scaled, mirrored; another exposure, contrast and
+    noise. Boxes go with the pixels and stay upright."""
+    x, boxes = joined_halves(x, boxes)
     n = len(x)
-    scale = torch.exp(torch.randn(n, 2) * 0.1)
-    shift = torch.randn(n, 2) * 0.06
+    turn = torch.randn(n) * 0.05
+    scale = torch.exp(torch.randn(n, 2) * 0.07 + torch.randn(n, 1) * 0.1)
+    shift = torch.randn(n, 2) * 0.07
     mirror = torch.where(torch.rand(n) < 0.5, -1.0, 1.0)
-    theta = torch.zeros(n, 2, 3)
-    theta[:, 0, 0] = scale[:, 0] * mirror
-    theta[:, 1, 1] = scale[:, 1]
-    theta[:, :, 2] = shift
+    turned = torch.zeros(n, 2, 2)
+    turned[:, 0, 0] = scale[:, 0] * turn.cos() * mirror
+    turned[:, 0, 1] = -scale[:, 1] * turn.sin()
+    turned[:, 1, 0] = scale[:, 0] * turn.sin() * mirror
+    turned[:, 1, 1] = scale[:, 1] * turn.cos()
+    theta = torch.cat([turned, shift[:, :, None]], 2)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     x = functional.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    x = x * torch.exp(torch.randn(n, 2, 1, 1) * 0.12) + torch.randn(n, 2, 1, 1) * 0.12
+    shade = (x[:, :1] * 0.25 + 0.5).clamp(0, 1) ** torch.exp(torch.randn(n, 1, 1, 1) * 0.25)
+    x = torch.cat([(shade - 0.5) / 0.25, x[:, 1:]], 1)
+    x = x * torch.exp(torch.randn(n, 2, 1, 1) * 0.15) + torch.randn(n, 2, 1, 1) * 0.12
     x = x + torch.randn_like(x) * 0.12 * torch.rand(n, 1, 1, 1)
-    return x, [_moved(one, part) for one, part in zip(boxes, theta, strict=True)]
+    moves = zip(boxes, theta, scale, strict=True)
+    return x, [_moved(one, part, factor) for one, part, factor in moves]
 
 
-def _moved(boxes: torch.Tensor, theta: torch.Tensor) -> torch.Tensor:
+def joined_halves(
+    x: torch.Tensor, boxes: list[torch.Tensor]
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """Of some of the images only the left half, the right one from another image of the batch.
+
+    Windows lie on the mean chest, so halves fit. An image with a box across the middle stays whole.
+    """
+    ramp = torch.clamp((torch.arange(SIDE) - MIDDLE) / SEAM + 0.5, 0, 1)
+    whole = [
+        bool(((b[:, 0] < MIDDLE - CROSSED) & (b[:, 2] > MIDDLE + CROSSED)).any()) for b in boxes
+    ]
+    mixed, both = x.clone(), list(boxes)
+    for left, right in enumerate(torch.randperm(len(x)).tolist()):
+        if left == right or torch.rand(1) > JOINED or whole[left] or whole[right]:
+            continue
+        mixed[left] = x[left] * (1 - ramp) + x[right] * ramp
+        sides = [(one[:, 0] + one[:, 2]) / 2 < MIDDLE for one in (boxes[left], boxes[right])]
+        both[left] = torch.cat([boxes[left][sides[0]], boxes[right][~sides[1]]])
+    return mixed, both
+
+
+def _moved(boxes: torch.Tensor, theta: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
     """``theta`` maps places of the new view to the old one; boxes go the other way."""
-    factor, offset = theta.diagonal(), theta[:, 2]
-    corners = (boxes.reshape(-1, 2, 2) * 2 / SIDE - 1 - offset) / factor
-    corners = ((corners + 1) * SIDE / 2).sort(1).values
-    whole = (corners[:, 1] - corners[:, 0]).prod(1)
-    cut = corners.clamp(0, SIDE)
-    left = (cut[:, 1] - cut[:, 0]).prod(1)
-    return cut[left >= LEAST_LEFT * whole].reshape(-1, 4)
+    middle = (boxes[:, :2] + boxes[:, 2:]) / 2 * 2 / SIDE - 1 - theta[:, 2]
+    middle = (middle @ torch.linalg.inv(theta[:, :2]).T + 1) * SIDE / 2
+    size = (boxes[:, 2:] - boxes[:, :2]) / scale
+    cut = torch.cat([middle - size / 2, middle + size / 2], 1).clamp(0, SIDE)
+    left = (cut[:, 2:] - cut[:, :2]).prod(1)
+    return cut[left >= LEAST_LEFT * size.prod(1)]
 
 
 def _targets(boxes: list[torch.Tensor], device: str) -> list[dict[str, torch.Tensor]]:

@@ -15,15 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from analyzers.detection.opacity_detector import SEEN
 from analyzers.detection.opacity_window import Window, window
 from analyzers.models.boxes import Boxes
 from analyzers.radiograph.chest_frame import Image, mean_chest, register, standardised
+from analyzers.radiograph.opacity_features import features
 from analyzers.radiograph.training.opacity_data import FOLDS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ViewSet:
-    """views: ``(n, 256, 256)``, 0–1; boxes: of each view, in its pixels; mean: the mean chest."""
+    """views: ``(n, 256, 256)``, 0–1; boxes: of each view, in its pixels; mean: the mean chest;
+    features: edges and density of each chest laid on it."""
 
     files: tuple[str, ...]
     views: NDArray[np.float32]
@@ -31,6 +34,7 @@ class ViewSet:
     windows: tuple[Window, ...]
     patient: NDArray[np.str_]
     mean: Image
+    features: NDArray[np.float64]
 
     @property
     def opacity(self) -> NDArray[np.int64]:
@@ -58,9 +62,10 @@ def read(folder: Path, mean: Image | None = None, limit: int | None = None) -> V
     shades = [_grey(folder / "images" / name) for name in rows]
     images = [standardised(shade) for shade in shades]
     laid = mean_chest(images) if mean is None else mean
+    frames = [register(image, laid) for image in images]
     windows = [
-        window(register(image, laid), (shade.shape[0], shade.shape[1]))
-        for image, shade in zip(images, shades, strict=True)
+        window(frame, (shade.shape[0], shade.shape[1]))
+        for frame, shade in zip(frames, shades, strict=True)
     ]
     boxes = tuple(one.inward(_boxes(row)) for one, row in zip(windows, rows.values(), strict=True))
     return ViewSet(
@@ -70,6 +75,9 @@ def read(folder: Path, mean: Image | None = None, limit: int | None = None) -> V
         windows=tuple(windows),
         patient=np.array([row[0]["patient"] for row in rows.values()]),
         mean=laid,
+        features=np.array(
+            [features(f.lay(image), SEEN) for f, image in zip(frames, images, strict=True)]
+        ),
     )
 
 

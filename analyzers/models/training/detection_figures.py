@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from analyzers.models.training.figures import Interval
 OVERLAP = 0.4
 """Intersection over union from which a mark is right, as in the RSNA challenge's lowest step."""
 DRAWS = 1000
+Item = TypeVar("Item")
 RATES = (0.125, 0.25, 0.5, 1.0)
 """False marks per image at which sensitivity is read."""
 
@@ -81,12 +83,15 @@ def sensitivity_at(images: Sequence[Judged], rate: float) -> float:
 
 
 def interval(
-    images: Sequence[Judged],
+    images: Sequence[Item],
     patient: NDArray[np.str_],
-    figure: Callable[[Sequence[Judged]], float],
+    figure: Callable[[Sequence[Item]], float],
     seed: int = 0,
 ) -> Interval:
-    """A figure with its 95 % interval; whole patients are drawn, with replacement."""
+    """A figure with its 95 % interval; whole patients are drawn, with replacement.
+
+    images: what is judged of each, or pairs of it for the figure of a difference.
+    """
     rng = np.random.default_rng(seed)
     members = [np.flatnonzero(patient == one) for one in np.unique(patient)]
     drawn = []

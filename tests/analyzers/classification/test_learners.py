@@ -16,7 +16,6 @@ from analyzers.classification.training.opacity_classic import (
     support_vectors,
     svm,
 )
-from analyzers.classification.training.opacity_ensemble import linear, stored_linear
 from analyzers.models import stored_model
 from analyzers.models.learners import Calibration, Forest, Linear, SupportVectors
 from analyzers.models.training.figures import (
@@ -29,6 +28,7 @@ from analyzers.models.training.figures import (
     operating_point,
     reliability,
 )
+from analyzers.radiograph.training.opacity_linear import linear, stored_linear
 
 Table = tuple[NDArray[np.float64], NDArray[np.int64]]
 
