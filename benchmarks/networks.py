@@ -120,9 +120,7 @@ def _radiograph(device: str) -> Iterator[Row]:
         "float32",
         lambda: member_logits(members, x.to(on)),
     )
-    arrays = dict(stored_model.load("opacity_faster_rcnn").arrays)
-    del arrays["mean_chest"]  # no part of the networks
-    detectors = fitted(arrays, on)
+    detectors = fitted(stored_model.load("opacity_faster_rcnn").arrays, on)
     view = torch.from_numpy(_image((2, DETECTED_SIDE, DETECTED_SIDE)))
     yield Row(
         "opacity_faster_rcnn",

@@ -135,9 +135,9 @@ def weighed(found: Marks, whole: float) -> Marks:
 
 
 def fitted(arrays: Mapping[str, NDArray[np.generic]], device: torch.device) -> list[FasterRCNN]:
-    """The detectors of a stored model (``0.``, ``1.``, … before their weights' names), ready to
-    answer."""
-    numbers = sorted({key.split(".")[0] for key in arrays})
+    """The detectors of a stored model (``0.``, ``1.``, … before their weights' names; whatever has
+    no such number is left out), ready to answer."""
+    numbers = sorted({key.split(".")[0] for key in arrays if key[0].isdigit()})
     return [_restored(part_of(arrays, f"{number}."), device) for number in numbers]
 
 

@@ -102,8 +102,8 @@ class OpacityFasterRcnn:
 
         self.device = torch.device(device)
         self.model = stored_model.load(self.name)
-        arrays = dict(self.model.arrays)
-        self.mean = np.asarray(arrays.pop("mean_chest"), np.float32)
+        arrays = self.model.arrays
+        self.mean = np.asarray(arrays["mean_chest"], np.float32)
         self.whole = Linear.of(stored_model.part_of(arrays, "whole."))
         self.networks = fitted(arrays, self.device)
 

@@ -116,8 +116,8 @@ def evaluate(
     The stored detectors saw all patients of their training set: use another one.
     """
     stored = stored_model.load(name, models)
-    arrays = dict(stored.arrays)
-    data = read(folder, np.asarray(arrays.pop("mean_chest"), np.float32))
+    arrays = stored.arrays
+    data = read(folder, np.asarray(arrays["mean_chest"], np.float32))
     judge = Linear.of(stored_model.part_of(arrays, "whole."))
     odds = Calibration(
         stored.number("whole_calibration", "slope"), stored.number("whole_calibration", "offset")

@@ -38,6 +38,7 @@ from analyzers.detection.training import opacity, opacity_views
 from analyzers.detection.training.opacity_baseline import mean_boxes
 from analyzers.detection.training.opacity_fit import augmented, fit, joined_halves
 from analyzers.models import stored_model
+from analyzers.models.learners import Calibration
 from analyzers.models.trainables import Run, trainable
 from analyzers.models.training import detection_figures as figures
 from analyzers.radiograph import concepts
@@ -125,7 +126,8 @@ def test_the_whole_image_raises_and_lowers_scores_but_not_their_order() -> None:
     found = fused([Seen(np.array([[0.0, 0, 10, 20], [50, 50, 80, 90]]), np.array([0.9, 0.4]))])
     for whole in (-2.0, 0.0, 2.0):
         score = weighed(found, whole).score
-        np.testing.assert_allclose(log_odds(score) - log_odds(found.score), WHOLE * whole)
+        moved = log_odds(score) - log_odds(found.score)
+        np.testing.assert_allclose(moved, WHOLE * whole, atol=1e-9)
         assert score[0] > score[1]
 
 
@@ -283,7 +285,11 @@ def test_the_report_holds_the_marks_of_the_network_on_the_pixels_and_the_right_s
         path = test_data / "train/cxr_opacity/images" / seen.files[index]
         grey = np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)).astype(np.uint16)
         found = boxes_of(analyzed(grey[None], threshold=0.05, evidence="none"))
-        direct = marks(analyzer.networks, torch.from_numpy(channels(seen.views[index])))
+        section = "whole_calibration"
+        sure = Calibration(*(analyzer.model.number(section, n) for n in ("slope", "offset")))
+        whole = sure.log_odds(analyzer.whole.decide(seen.features[[index]]))
+        alone = marks(analyzer.networks, torch.from_numpy(channels(seen.views[index])))
+        direct = weighed(alone, float(whole[0]))
         wanted = seen.windows[index].outward(direct.boxes[direct.score >= 0.05])
         got = [[b.first[2], b.first[1], b.last[2] + 1, b.last[1] + 1] for b in found]
         assert len(got) == len(wanted)
