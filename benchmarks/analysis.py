@@ -4,8 +4,9 @@
 
 Started by ``benchmarks.earlier`` for an earlier checkout it is that one's analyzer which works:
 nothing but the contract's volume is needed, and freed memory is handled as in that one's workers.
-FOLDER holds ``stored.npy`` and ``volume.json``. A little of the series is analyzed first, so that
-what is imported and loaded once is not counted.
+FOLDER holds what ``kept`` wrote: a series, with its companions below it. What is imported and loaded
+once is not counted: a little of the series is analyzed first. Memory is the most that was held above
+what was held before, in MB and over the size of the stored images, companions among them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,17 @@ from typing import Any
 import numpy as np
 
 from analyzers import contract, registry
-from analyzers.contract import NotApplicable, SeriesFacts, Volume
+from analyzers.contract import NotApplicable, SeriesFacts, Subject, Volume
+
+WORDS = (
+    "modality",
+    "projection",
+    "frame_of_reference",
+    "units_reason",
+    "suv_factor",
+    "suv_reason",
+)
+"""Fields of a volume that are written as they are."""
 
 
 def main() -> None:
@@ -31,16 +42,22 @@ def main() -> None:
     with contextlib.suppress(ModuleNotFoundError):
         import_module("analyzers.freed").give_back()
     volume = loaded(folder)
-    analyzer = registry.load(name)("cpu")
+    kind = registry.load(name)
+    with contextlib.suppress(ModuleNotFoundError):
+        import_module("analyzers.preload").preload(kind.__module__)
+    analyzer = kind("cpu")
     parameters = registry.parameters(name, {})
     with contextlib.suppress(NotApplicable):
         analyzer.analyze(_little(volume), parameters)
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
     held, before = _memory_kb("VmRSS"), _cpu_s()
     found = _found(analyzer, volume, parameters)
+    cpu_s, memory_b = _cpu_s() - before, (_memory_kb("VmHWM") - held) * 1024
+    images = (volume, *volume.companions.values())
     told = {
-        "cpu_s": _cpu_s() - before,
-        "memory_share": (_memory_kb("VmHWM") - held) * 1024 / volume.stored.nbytes,
+        "cpu_s": cpu_s,
+        "memory_share": memory_b / sum(one.stored.nbytes for one in images),
+        "memory_mb": memory_b / 1e6,
         "digest": hashlib.sha256(found.encode()).hexdigest(),
         "found": found[:4000],
     }
@@ -50,25 +67,36 @@ def main() -> None:
 def loaded(folder: Path) -> Volume:
     """What ``kept`` wrote; of the header's facts those that this checkout knows."""
     told = json.loads((folder / "volume.json").read_text("utf-8"))
-    known = {field.name for field in dataclasses.fields(SeriesFacts)}
-    facts = {
-        key: tuple(value) if isinstance(value, list) else value
-        for key, value in told["facts"].items()
-        if key in known
-    }
     stored = np.load(folder / "stored.npy")
     stored.setflags(write=False)
     valid = folder / "valid.npy"
-    has_padding = valid.exists() and any(one.name == "valid" for one in dataclasses.fields(Volume))
+    words = {key: told[key] for key in WORDS}
+    words["facts"] = _record(SeriesFacts, told["facts"])
+    words["subject"] = _record(Subject, told["subject"])
+    if tracer := getattr(contract, "Tracer", None):
+        words["tracer"] = _record(tracer, told["tracer"])
+    if valid.exists():
+        words["valid"] = np.load(valid)
+    known = {field.name for field in dataclasses.fields(Volume)}
     return Volume(
         stored=stored,
         affine=np.array(told["affine"]),
-        modality=told["modality"],
         slope=np.array(told["slope"]),
         intercept=np.array(told["intercept"]),
         units=contract.Code(*told["units"]) if told["units"] else None,
-        facts=SeriesFacts(**facts),
-        **({"valid": np.load(valid)} if has_padding else {}),
+        companions={role: loaded(folder / role) for role in told["companions"]},
+        **{key: value for key, value in words.items() if key in known},
+    )
+
+
+def _record(kind: Any, told: dict[str, Any]) -> Any:
+    known = {field.name for field in dataclasses.fields(kind)}
+    return kind(
+        **{
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in told.items()
+            if key in known
+        }
     )
 
 
@@ -80,22 +108,30 @@ def kept(volume: Volume, folder: Path) -> None:
         np.save(folder / "valid.npy", volume.valid)
     units = volume.units
     told = {
+        **{key: getattr(volume, key) for key in WORDS},
         "affine": volume.affine.tolist(),
-        "modality": volume.modality,
         "slope": volume.slope.tolist(),
         "intercept": volume.intercept.tolist(),
         "units": [units.value, units.scheme, units.meaning] if units else None,
         "facts": dataclasses.asdict(volume.facts) if volume.facts else {},
+        "subject": dataclasses.asdict(volume.subject),
+        "tracer": dataclasses.asdict(volume.tracer),
+        "companions": list(volume.companions),
     }
     (folder / "volume.json").write_text(json.dumps(told), "utf-8")
+    for role, companion in volume.companions.items():
+        kept(companion, folder / role)
 
 
 def _little(volume: Volume) -> Volume:
-    """Every eighth voxel along the rows and columns: enough to load what is loaded once."""
-    scale = np.diag([1.0, 8.0, 8.0, 1.0])
+    """Every eighth voxel along the rows and columns, of a radiograph every second: enough to load
+    what is loaded once."""
+    step = 2 if volume.projection else 8
+    scale = np.diag([1.0, step, step, 1.0])
     parts = {"stored": volume.stored, "valid": getattr(volume, "valid", None)}
-    cut = {name: one[:, ::8, ::8].copy() for name, one in parts.items() if one is not None}
-    return dataclasses.replace(volume, affine=volume.affine @ scale, **cut)
+    cut = {name: one[:, ::step, ::step].copy() for name, one in parts.items() if one is not None}
+    fewer = {role: _little(one) for role, one in volume.companions.items()}
+    return dataclasses.replace(volume, affine=volume.affine @ scale, companions=fewer, **cut)
 
 
 def _found(analyzer: Any, volume: Volume, parameters: Any) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analyzers.contract import Volume
 from analyzers.filters.derived import Floats
 from analyzers.grid.field import LEAST_WEIGHT
-from analyzers.grid.value_planes import ValuePlanes
+from analyzers.grid.value_planes import ValuePlanes, at_once
 from analyzers.grid.whole_values import Gathered
 from analyzers.threads import bands
 
@@ -44,8 +44,8 @@ def in_slabs(
     """
     count = slices.shape[0]
     out = Gathered(volume)
-    step = count if device.startswith("cuda") else max(SLICES_AT_ONCE, 2 * reach)
-    for place in bands(count, step):
+    is_one = device.startswith("cuda")
+    for place in bands(count, count if is_one else at_once(count, reach, SLICES_AT_ONCE)):
         first = max(place.start - reach, 0)
         made = work(slices[first : place.stop + reach])[place.start - first :]
         out.put(place, made[: place.stop - place.start])

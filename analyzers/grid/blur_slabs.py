@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from analyzers.contract import Volume
 from analyzers.grid.blur import COLUMNS_AT_ONCE, gaussian_kernel
 from analyzers.grid.field import LEAST_WEIGHT
-from analyzers.grid.value_planes import raw_planes
+from analyzers.grid.value_planes import at_once, raw_planes
 from analyzers.grid.whole_values import has_whole_values
 from analyzers.threads import bands, for_each
 
@@ -68,7 +68,7 @@ class _Blurring:
         self._volume, self._middle = volume, middle
         self._across, self._down, self._along = (gaussian_kernel(sigma) for sigma in sigmas)
         self._reach = self._across.size // 2
-        self.step = max(PLANES_AT_ONCE, 2 * self._reach)
+        self.step = at_once(len(volume.stored), self._reach, PLANES_AT_ONCE)
         self.out = np.empty(volume.shape, np.int16)
         self._begin, self._end = 0, 0
         """The planes that are held, blurred within themselves."""

@@ -13,6 +13,16 @@ from analyzers.contract import AIR_HU, Volume
 
 Mask = NDArray[np.bool_]
 Floats = NDArray[np.float32]
+LEAST_PARTS = 6
+"""A series is worked on in so many parts, however few its slices are."""
+
+
+def at_once(count: int, reach: int, most: int) -> int:
+    """How many of ``count`` slices are made in one go, where each looks ``reach`` slices far.
+
+    Those that are looked at are part of what is held; but no more is looked at twice than once.
+    """
+    return max(min(most, count // LEAST_PARTS - 2 * reach), 2 * reach, 1)
 
 
 def raw_planes(volume: Volume, place: slice) -> Floats:
