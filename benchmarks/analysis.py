@@ -4,9 +4,9 @@
 
 Started by ``benchmarks.earlier`` for an earlier checkout it is that one's analyzer which works:
 nothing but the contract's volume is needed, and freed memory is handled as in that one's workers.
-FOLDER holds what ``kept`` wrote: a series, with its companions below it. What is imported and loaded
-once is not counted: a little of the series is analyzed first. Memory is the most that was held above
-what was held before, in MB and over the size of the stored images, companions among them.
+FOLDER holds what ``kept`` wrote: a series, with its companions below it. What is imported and
+loaded once is not counted: a little of the series is analyzed first. Memory is the most that was
+held above what was held before, in MB and over the size of the stored images, companions too.
 """
 
 from __future__ import annotations

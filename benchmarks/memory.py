@@ -95,7 +95,8 @@ def row(case: Case, name: str, place: str, sides: list[Side], rounds: int) -> st
     images = (case.volume, *case.volume.companions.values())
     size = ", ".join("×".join(map(str, one.shape)) for one in images)
     stored_mb = sum(one.stored.nbytes for one in images) / 1e6
-    return f"| {case.name}: {size} | {stored_mb:.1f} | {name}{refused} | {' | '.join(cells)} | {same} |"
+    words = (f"{case.name}: {size}", f"{stored_mb:.1f}", f"{name}{refused}", *cells, same)
+    return f"| {' | '.join(words)} |"
 
 
 # --- cases ----------------------------------------------------------------------------------------
@@ -142,9 +143,7 @@ def finer(volume: Volume) -> Volume:
         slope=volume.slope[source],
         intercept=volume.intercept[source],
         facts=facts
-        and replace(
-            facts, slices=len(stored), spacing_mm=float(np.linalg.norm(affine[:3, 0]))
-        ),
+        and replace(facts, slices=len(stored), spacing_mm=float(np.linalg.norm(affine[:3, 0]))),
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analyzers import families
 from analyzers.contract import (
@@ -105,11 +106,25 @@ def _known(volume: Volume) -> dict[str, Shades]:
         return dict(CT_HU)
     if volume.modality == "PT":
         return _of_pet(volume)
-    values = volume.values(np.float32)
-    finite = values[volume.measured(np.isfinite(values))]
+    finite = _finite(volume)
     if finite.size == 0 or finite.min() == finite.max():
         raise NotApplicable("All voxels have the same value: there is no contrast to be shown.")
     return {name: _percentiles(finite, share) for name, share in MR_PERCENT.items()}
+
+
+def _finite(volume: Volume) -> NDArray[np.float32]:
+    """The measured values, one after the other: no copy of all that was not is held."""
+    from analyzers.grid.value_planes import ValuePlanes
+
+    found, count = np.empty(volume.stored.size, np.float32), 0
+    for z, plane in enumerate(ValuePlanes(volume)):
+        wanted = np.isfinite(plane)
+        if volume.valid is not None:
+            wanted &= volume.valid[z]
+        values = plane[wanted]
+        found[count : count + values.size] = values
+        count += values.size
+    return found[:count]
 
 
 def _of_pet(volume: Volume) -> dict[str, Shades]:
@@ -119,6 +134,8 @@ def _of_pet(volume: Volume) -> dict[str, Shades]:
     return {name: Shades(suv.low * one, suv.high * one) for name, suv in PET_SUV.items()}
 
 
-def _percentiles(values: np.ndarray[tuple[int], np.dtype[np.float32]], share: Shades) -> Shades:
-    low, high = (float(v) for v in np.percentile(values, (share.low, share.high)))
+def _percentiles(values: NDArray[np.float32], share: Shades) -> Shades:
+    """The values lie in another order then."""
+    found = np.percentile(values, (share.low, share.high), overwrite_input=True)
+    low, high = (float(v) for v in found)
     return Shades(low, high if high > low else float(values.max()))

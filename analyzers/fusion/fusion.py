@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from analyzers import codes, families
 from analyzers.contract import (
@@ -29,10 +30,11 @@ from analyzers.contract import (
     Volume,
 )
 from analyzers.fusion import picture
-from analyzers.grid.whole_values import has_whole_values, whole
+from analyzers.grid.whole_values import Gathered, has_whole_values
 
 if TYPE_CHECKING:
     from analyzers.fusion.registration import Alignment
+    from analyzers.fusion.rigid import Matrix
     from analyzers.fusion.scan import Scan
     from analyzers.fusion.verdict import Verdict
 
@@ -143,22 +145,20 @@ class Fusion:
         NotApplicable
             There is no second series, it is the same images, or the two share no place or content.
         """
-        from analyzers.fusion.resampling import background, resampled
+        from analyzers.fusion.resampling import background
         from analyzers.grid.patient_grid import require_extent
 
         require_extent(volume, LEAST_EXTENT_MM)
         role, moving = _companion(volume, parameters)
         found, judged = _aligned(volume, moving, parameters, self.device)
         sentences = judged.sentences if judged else (NOT_REGISTERED,)
-        values, covered = resampled(moving, volume, found.matrix, self.device)
-        if has_whole_values(moving):
-            values = whole(values)
         how = _blending(volume, moving, role, parameters)
+        values, colours = _laid(moving, volume, found.matrix, how, self.device)
         named = f"{ROLES[role]} over {volume.modality}"
         remarks = " ".join(sentences)
         return Findings(
             (
-                ColorImage(picture.blended(volume, values, covered, how), named, BLENDED, remarks),
+                ColorImage(colours, named, BLENDED, remarks),
                 DerivedImage(
                     values,
                     f"{ROLES[role]} on the grid of the {volume.modality}",
@@ -253,6 +253,22 @@ def _registered(
     always = parameters.registration == "always"
     judged = verdict(modalities, found.before, found.after, told, always=always)
     return (found if judged.accepted else measure(*scans)), judged
+
+
+def _laid(
+    moving: Volume, volume: Volume, matrix: Matrix, how: Blending, device: str
+) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """The second series on the grid of the first, and both in colour; of neither more is held."""
+    from analyzers.fusion.resampling import planes
+
+    out = Gathered(moving, volume.shape)
+    colours = np.empty((*volume.shape, 3), np.uint8)
+    for index, (values, covered) in enumerate(planes(moving, volume, matrix, device)):
+        out.put(slice(index, index + 1), values[None])
+        if has_whole_values(moving):
+            np.rint(values, out=values)
+        colours[index] = picture.blended(volume, index, values, covered, how)
+    return out.values, colours
 
 
 # --- what is reported -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The palettes are those of PS3.6 Annex B (Hot Iron, PET), and one from black over
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,12 +57,12 @@ def usual_shades(volume: Volume) -> Shades:
     """What is shown as the darkest and the brightest where nobody asks for another window."""
     if volume.modality == "CT":
         return SOFT_TISSUE_HU
-    values = np.nan_to_num(volume.values(np.float32))
+    values = np.nan_to_num(volume.values(np.float32), copy=False)
     if volume.valid is not None:
         values = values[volume.valid]
     if volume.modality == "PT":
-        return _apart(0.0, float(np.percentile(values, PET_PERCENTILE)))
-    low, high = (float(value) for value in np.percentile(values, PERCENTILES))
+        return _apart(0.0, float(np.percentile(values, PET_PERCENTILE, overwrite_input=True)))
+    low, high = (float(one) for one in np.percentile(values, PERCENTILES, overwrite_input=True))
     return _apart(low, high)
 
 
@@ -70,22 +71,22 @@ def _apart(low: float, high: float) -> Shades:
 
 
 def blended(
-    under: Volume, above: NDArray[np.float32], covered: NDArray[np.bool_], how: Blending
+    under: Volume, index: int, above: NDArray[Any], covered: NDArray[np.bool_], how: Blending
 ) -> NDArray[np.uint8]:
-    """sRGB ``(slice, row, column, 3)``; grey alone where the companion has no values."""
-    out = np.empty((*under.shape, 3), np.uint8)
-    opacity = np.float32(how.opacity)
-    for index, plane in enumerate(under.stored):
-        values = plane.astype(np.float32) * np.float32(under.slope[index])
-        values += np.float32(under.intercept[index])
-        shade = _shade(values, how.under)
-        if under.valid is not None:
-            shade[~under.valid[index]] = 0
-        grey = np.repeat(shade[..., None], 3, axis=-1).astype(np.float32)
-        colour = how.palette[_shade(above[index], how.above)]
-        share = np.where(covered[index], opacity, np.float32(0))[..., None]
-        out[index] = np.rint(grey * (1 - share) + colour * share)
-    return out
+    """sRGB ``(row, column, 3)`` of one slice; grey alone where the companion has no values.
+
+    above, covered: ``(row, column)``.
+    """
+    values = under.stored[index].astype(np.float32) * np.float32(under.slope[index])
+    values += np.float32(under.intercept[index])
+    shade = _shade(values, how.under)
+    if under.valid is not None:
+        shade[~under.valid[index]] = 0
+    grey = np.repeat(shade[..., None], 3, axis=-1).astype(np.float32)
+    colour = how.palette[_shade(above, how.above)]
+    share = np.where(covered, np.float32(how.opacity), np.float32(0))[..., None]
+    made: NDArray[np.uint8] = np.rint(grey * (1 - share) + colour * share).astype(np.uint8)
+    return made
 
 
 def _shade(values: NDArray[np.float32], shades: Shades) -> NDArray[np.uint8]:

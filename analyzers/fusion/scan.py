@@ -15,6 +15,7 @@ from torch.nn import functional
 from analyzers.contract import Volume
 from analyzers.fusion.rigid import Matrix
 from analyzers.grid.patient_grid import patient_grid
+from analyzers.grid.value_planes import ValuePlanes
 
 CT_WINDOW_HU = (-300.0, 500.0)
 """From fat to dense bone: what CT shares with the other modalities."""
@@ -73,29 +74,35 @@ def scan(volume: Volume, device: str) -> Scan:
         if flip:
             affine[:3, 3] += affine[:3, axis] * (volume.shape[stored] - 1)
             affine[:3, axis] *= -1
-    values = np.ascontiguousarray(grid.view(normal(volume)))
+    values = np.empty([volume.shape[axis] for axis in grid.order], np.float32)
+    make_normal(volume, grid.stored_view(values))
     return Scan(torch.from_numpy(values).to(device), affine)
 
 
-def normal(volume: Volume) -> NDArray[np.float32]:
-    """Values from 0 to 1. PET by its square root: most of what tells organs apart is faint."""
-    values: NDArray[np.float32] = np.nan_to_num(
-        volume.values(np.float32), nan=0.0, posinf=0.0, neginf=0.0
-    )
-    low, high = _range(values if volume.valid is None else values[volume.valid], volume.modality)
-    values -= low
-    values /= np.maximum(high - low, np.float32(1e-12))
-    np.clip(values, 0, 1, out=values)
-    return np.sqrt(values) if volume.modality == "PT" else values
+def make_normal(volume: Volume, values: NDArray[np.float32]) -> None:
+    """Write values from 0 to 1 into an array of the volume's shape. PET by its square root: most
+    of what tells organs apart is faint."""
+    low, high = _range(volume)
+    for index, plane in enumerate(ValuePlanes(volume)):
+        np.nan_to_num(plane, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+        plane -= low
+        plane /= np.maximum(high - low, np.float32(1e-12))
+        np.clip(plane, 0, 1, out=plane)
+        values[index] = np.sqrt(plane) if volume.modality == "PT" else plane
 
 
-def _range(values: NDArray[np.float32], modality: str) -> tuple[np.float32, np.float32]:
-    if modality == "CT":
+def _range(volume: Volume) -> tuple[np.float32, np.float32]:
+    if volume.modality == "CT":
         return np.float32(CT_WINDOW_HU[0]), np.float32(CT_WINDOW_HU[1])
-    if modality == "PT":
-        return np.float32(0.0), np.float32(np.quantile(values, PET_PERCENTILE / 100))
-    low, high = (float(value) for value in np.percentile(values, PERCENTILES))
-    return np.float32(low), np.float32(high)
+    values: NDArray[np.float32] = volume.values(np.float32)
+    np.nan_to_num(values, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    if volume.valid is not None:
+        values = values[volume.valid]
+    if volume.modality == "PT":
+        share = PET_PERCENTILE / 100
+        return np.float32(0.0), np.float32(np.quantile(values, share, overwrite_input=True))
+    found = np.percentile(values, PERCENTILES, overwrite_input=True)
+    return np.float32(float(found[0])), np.float32(float(found[1]))
 
 
 def reduced(fine: Scan, aim_mm: float) -> Scan:

@@ -30,10 +30,13 @@ def whole(values: NDArray[Any]) -> NDArray[Any]:
 class Gathered:
     """The slices of a result, which come some at a time, in any order and from any thread."""
 
-    def __init__(self, volume: Volume) -> None:
-        """Whole numbers where those of the volume are, as ``whole`` makes them; else float32."""
+    def __init__(self, volume: Volume, shape: tuple[int, int, int] | None = None) -> None:
+        """Whole numbers where those of the volume are, as ``whole`` makes them; else float32.
+
+        shape: None: that of the volume.
+        """
         kind = np.int16 if has_whole_values(volume) else np.float32
-        self.values: NDArray[Any] = np.empty(volume.shape, kind)
+        self.values: NDArray[Any] = np.empty(shape or volume.shape, kind)
         self._turn = Lock()
 
     def put(self, place: slice, made: NDArray[np.float32]) -> None:

@@ -67,12 +67,14 @@ def _outline(suv: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
     """Whatever takes up more than air, without what is small and apart; holes are body."""
     from scipy import ndimage
 
+    from analyzers.grid.binary import sizes_of
+
     size = [max(1, 2 * round(4.0 / step) + 1) for step in spacing_mm]
     body: Mask = ndimage.uniform_filter(suv, size, mode="nearest") > OUTLINE_SUV
     labels, count = ndimage.label(body)
     if count == 0:
         return body
-    sizes = np.bincount(labels.ravel())
+    sizes = sizes_of(labels)
     sizes[0] = 0
     body = labels == int(sizes.argmax())
     return np.stack([ndimage.binary_fill_holes(plane) for plane in body])

@@ -85,10 +85,11 @@ def delineate(
     import cc3d
     from scipy import ndimage
 
+    from analyzers.grid.binary import sizes_of
+
     least = start.least_ml * 1000.0 / float(np.prod(spacing_mm))
-    hot = cc3d.connected_components(suv >= start.level, connectivity=18)
-    labels = parted(suv, hot, least)
-    counts = np.bincount(labels.ravel())
+    labels = parted(suv, cc3d.connected_components(suv >= start.level, connectivity=18), least)
+    counts = sizes_of(labels)
     found: list[Focus] = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if counts[label] < least:

@@ -124,6 +124,8 @@ HEAD_CM2 = 420.0
 """No head is larger, with hair and arms apart."""
 SCALP_MM = 60.0
 """So near above the brain the body ends."""
+GROWN_MM = 12.0
+"""From the core that is left of a brain to its border."""
 ENDS = 0.1
 """Share of the columns over the brain that may still hold body there: a tilted head."""
 
@@ -154,13 +156,28 @@ def _head_filled(joined: NDArray[np.bool_], body: Body) -> NDArray[np.bool_] | N
         extent = [(p.stop - p.start) * s + 16 for p, s in zip(box, body.spacing_mm, strict=True)]
         if not all(BRAIN_MM[0] <= one <= BRAIN_MM[1] for one in extent):
             continue
-        core = labels == number
-        grown = ndimage.distance_transform_edt(~core, sampling=body.spacing_mm) <= 12.0
+        grown = _grown(labels == number, box, body)
         part = grown & joined
         volume_ml = float(np.count_nonzero(part)) * voxel_ml
         if BRAIN_ML[0] <= volume_ml <= BRAIN_ML[1] and _is_head(part, body):
-            return np.asarray(grown)
+            return grown
     return None
+
+
+def _grown(core: NDArray[np.bool_], box: tuple[slice, ...], body: Body) -> NDArray[np.bool_]:
+    """What is at most ``GROWN_MM`` from a core that lies in a box: farther off nothing is held."""
+    from scipy import ndimage
+
+    near = tuple(
+        slice(max(part.start - reach, 0), part.stop + reach)
+        for part, reach in (
+            (part, int(GROWN_MM / step) + 1)
+            for part, step in zip(box, body.spacing_mm, strict=True)
+        )
+    )
+    grown = np.zeros(core.shape, bool)
+    grown[near] = ndimage.distance_transform_edt(~core[near], sampling=body.spacing_mm) <= GROWN_MM
+    return grown
 
 
 def _is_head(part: NDArray[np.bool_], body: Body) -> bool:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from analyzers.grid.balls import Mask, Spacing, erode
+from analyzers.grid.binary import sizes_of
 
 RADIUS_MM = 15.0
 LIVER_SUV = (1.0, 4.0)
@@ -97,7 +98,7 @@ def liver_of(suv: NDArray[np.float32], spacing_mm: Spacing) -> Liver | None:
     middle = float(np.median(np.nonzero(body)[2]))
     even = _even_uptake(suv, spacing_mm) & (np.arange(suv.shape[2]) < middle)
     labels = cc3d.connected_components(erode(even, 5.0, spacing_mm), connectivity=6)
-    counts = np.bincount(labels.ravel())
+    counts = sizes_of(labels)
     counts[0] = 0
     if not counts.any():
         return None
@@ -146,9 +147,12 @@ def _even_uptake(suv: NDArray[np.float32], spacing_mm: Spacing) -> Mask:
     """Where a 2 cm box has a liver-like mean and little spread round it."""
     size = [max(3, 2 * round(10.0 / step) + 1) for step in spacing_mm]
     mean = ndimage.uniform_filter(suv, size, mode="nearest")
-    square = ndimage.uniform_filter(suv * suv, size, mode="nearest")
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
-    even: Mask = (mean > LIVER_SUV[0]) & (mean < LIVER_SUV[1])
-    even &= spread < LARGEST_VARIATION * mean
-    even &= np.abs(suv - mean) < LEVEL_WINDOW * mean
+    square = np.square(suv)
+    ndimage.uniform_filter(square, size, output=square, mode="nearest")
+    even = np.empty(suv.shape, bool)
+    for here, level, power, values in zip(even, mean, square, suv, strict=True):
+        spread = np.sqrt(np.maximum(power - level * level, 0))
+        here[:] = (level > LIVER_SUV[0]) & (level < LIVER_SUV[1])
+        here &= spread < LARGEST_VARIATION * level
+        here &= np.abs(values - level) < LEVEL_WINDOW * level
     return even
