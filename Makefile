@@ -18,7 +18,7 @@ OCR := tesseract-ocr
 PEERS ?= $(HOME)/.cache/wetread-peers
 AXE := 4.10.3
 
-.PHONY: venv demo test test-slow lint format bench bench-receive bench-people bench-query bench-ct bench-results bench-written bench-day bench-viewer bench-idle docs peers pictures gallery lock notice clean
+.PHONY: venv demo test test-slow lint format bench bench-receive bench-people bench-query bench-ct bench-results bench-written bench-day bench-viewer bench-idle bench-memory docs peers pictures gallery lock notice clean
 
 venv: $(VENV)/.installed
 
@@ -97,6 +97,9 @@ bench-scale: venv
 
 bench-ct: venv
 	$(BIN)/python -m benchmarks.ct_analyzers $(ARGS)
+
+bench-memory: venv
+	$(BIN)/python -m benchmarks.memory $(ARGS)
 
 bench-results: venv
 	$(BIN)/python -m benchmarks.results $(ARGS)

@@ -50,9 +50,9 @@ def main() -> None:
     with contextlib.suppress(NotApplicable):
         analyzer.analyze(_little(volume), parameters)
     Path("/proc/self/clear_refs").write_text("5")  # the high-water mark begins anew
-    held, before = _memory_kb("VmRSS"), _cpu_s()
+    held, before = memory_kb("VmRSS"), _cpu_s()
     found = _found(analyzer, volume, parameters)
-    cpu_s, memory_b = _cpu_s() - before, (_memory_kb("VmHWM") - held) * 1024
+    cpu_s, memory_b = _cpu_s() - before, (memory_kb("VmHWM") - held) * 1024
     images = (volume, *volume.companions.values())
     told = {
         "cpu_s": cpu_s,
@@ -167,7 +167,7 @@ def _cpu_s() -> float:
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
 
 
-def _memory_kb(key: str) -> int:
+def memory_kb(key: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{key}:"))
 
