@@ -4,8 +4,8 @@
 
 FOLDER holds the files of one series. Each job runs in a process of its own, forked, as workers are,
 from one that has imported what jobs need; a job on the middle quarter of the slices goes first, so
-that what is loaded once is not counted. Given is the most that was held above what was held before, after each
-step: reading, the analysis, writing the results with their checks.
+that what is loaded once is not counted. Given is the most that was held above what was held before,
+after each step: reading, the analysis, writing the results with their checks.
 """
 
 from __future__ import annotations
