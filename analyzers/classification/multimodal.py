@@ -60,7 +60,7 @@ class MultimodalClassifier:
     """
 
     name: ClassVar[str] = "multimodal_classifier"
-    version: ClassVar[str] = "1.2.1"
+    version: ClassVar[str] = "1.2.2"
     title: ClassVar[str] = "Lung opacity (images and header)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, with a second "

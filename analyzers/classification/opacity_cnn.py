@@ -57,7 +57,7 @@ class OpacityCnn:
     mirror image, a map of the evidence, and the zones that weigh most."""
 
     name: ClassVar[str] = "opacity_cnn"
-    version: ClassVar[str] = "2.4.0"
+    version: ClassVar[str] = "2.4.1"
     title: ClassVar[str] = "Lung opacity (neural network)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by neural networks.",

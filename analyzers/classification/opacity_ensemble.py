@@ -52,7 +52,7 @@ class OpacityEnsemble:
     """
 
     name: ClassVar[str] = "opacity_ensemble"
-    version: ClassVar[str] = "1.3.0"
+    version: ClassVar[str] = "1.3.1"
     title: ClassVar[str] = "Lung opacity (ensemble)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by an ensemble "

@@ -43,7 +43,7 @@ class OpacityRandomForest:
     """
 
     name: ClassVar[str] = "opacity_random_forest"
-    version: ClassVar[str] = "1.4.0"
+    version: ClassVar[str] = "1.4.1"
     title: ClassVar[str] = "Lung opacity (random forest)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by a random forest.",

@@ -32,7 +32,7 @@ class OpacitySvm:
     """
 
     name: ClassVar[str] = "opacity_svm"
-    version: ClassVar[str] = "1.4.0"
+    version: ClassVar[str] = "1.4.1"
     title: ClassVar[str] = "Lung opacity (support vector machine)"
     about: ClassVar[About] = About(
         purpose="Says whether a frontal chest radiograph shows a lung opacity, by a support "

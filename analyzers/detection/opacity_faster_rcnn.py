@@ -74,7 +74,7 @@ class OpacityFasterRcnn:
     """
 
     name: ClassVar[str] = "opacity_faster_rcnn"
-    version: ClassVar[str] = "3.0.0"
+    version: ClassVar[str] = "3.0.1"
     title: ClassVar[str] = "Lung opacities (Faster R-CNN)"
     about: ClassVar[About] = About(
         purpose="Draws boxes round lung opacities on frontal chest radiographs.",

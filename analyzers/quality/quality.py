@@ -112,7 +112,7 @@ class Quality:
     """Noise, sharpness, motion, clipping, coverage, metal, gaps, contrast agent and lettering."""
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[str] = "1.5.1"
+    version: ClassVar[str] = "1.5.2"
     title: ClassVar[str] = "Image quality"
     about: ClassVar[About] = About(
         purpose="Judges whether a series is fit to be measured.",

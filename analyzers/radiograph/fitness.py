@@ -40,6 +40,10 @@ _WHY = {
     "noise": "The radiograph is too noisy to be judged.",
     **dict.fromkeys(PARTS, "The radiograph seems to show a part of the chest only."),
 }
+UNSURE = (
+    "Caution: the image looks less like a whole, upright frontal chest than nearly all that the"
+    " method knows. Look at it before you rely on the answer."
+)
 HEART = (
     "Caution: the heart lies on the other side than usual. The image may be mirrored, or the person"
     " has dextrocardia; sides may be swapped, and the method knows no such chest."
@@ -57,14 +61,15 @@ class FitnessModel:
     """lying: weights ``(features, LYINGS)``, added to ``bias``; heart: weights ``(features,)`` of
     the framed image less its mirror image, above 0: on the usual side.
 
-    least_upright: probability of ``UPRIGHT`` below which an image is refused. least_heart, noise,
-    detail: beyond them stands a caution; detail is the least ``noise_of``.
+    least_upright: probability of ``UPRIGHT`` below which an image is refused. sure_upright,
+    least_heart, noise, detail: beyond them stands a caution; detail is the least ``noise_of``.
     """
 
     lying: NDArray[np.float32]
     bias: NDArray[np.float32]
     heart: NDArray[np.float32]
     least_upright: float
+    sure_upright: float
     least_heart: float
     noise: float
     detail: float
@@ -75,10 +80,8 @@ class FitnessModel:
         lying, bias, heart = (
             np.asarray(stored.arrays[name], np.float32) for name in ("lying", "bias", "heart")
         )
-        upright, side, noise, detail = (
-            stored.number("limit", name) for name in ("least_upright", "heart", "noise", "detail")
-        )
-        return cls(lying, bias, heart, upright, side, noise, detail)
+        names = ("least_upright", "sure_upright", "heart", "noise", "detail")
+        return cls(lying, bias, heart, *(stored.number("limit", name) for name in names))
 
     def lyings(self, seen: NDArray[np.floating]) -> NDArray[np.float64]:
         """The probability of each of ``LYINGS`` for rows of features ``(n, features)``."""
@@ -132,8 +135,9 @@ def require_kind(volume: Volume, contract: InputContract) -> None:
         raise NotApplicable(f"By its header the radiograph shows another part: {said[0]}.")
 
 
-def require_upright(image: Image, model: FitnessModel | None = None) -> None:
-    """A standardised radiograph is a whole frontal chest, head up, bone bright.
+def require_upright(image: Image, model: FitnessModel | None = None) -> tuple[str, ...]:
+    """A standardised radiograph is a whole frontal chest, head up, bone bright; a caution where
+    that is not sure.
 
     Raises
     ------
@@ -142,8 +146,10 @@ def require_upright(image: Image, model: FitnessModel | None = None) -> None:
     """
     found = shipped() if model is None else model
     shares = found.lyings(features(image, KINDS)[None])[0]
-    if shares[: len(UPRIGHT)].sum() < found.least_upright:
+    upright = shares[: len(UPRIGHT)].sum()
+    if upright < found.least_upright:
         raise NotApplicable(_WHY[LYINGS[len(UPRIGHT) + int(shares[len(UPRIGHT) :].argmax())]])
+    return (UNSURE,) if upright < found.sure_upright else ()
 
 
 def cautions(image: Image, framed: Image, model: FitnessModel | None = None) -> tuple[str, ...]:

@@ -33,8 +33,9 @@ SEED = 20261127
 COMPONENTS, STRENGTH = 150, 0.1
 HEART_COMPONENTS, HEART_STRENGTH = 80, 0.01
 FOLDS = 5
-REFUSED, DOUBTED = 2.0, 1.5
-"""Per cent of left-out proper images that may be refused, and doubted for the heart's side."""
+REFUSED, UNSURE, DOUBTED = 1.0, 2.0, 1.5
+"""Per cent of left-out proper images that may be refused, that may be refused or doubted for how
+they lie, and that may be doubted for the heart's side."""
 NOISE_ROOM = 2.0
 """Of the noise of the noisiest training image."""
 DETAIL_ROOM = 0.6
@@ -165,24 +166,26 @@ def _moved(framed: Image, rng: np.random.Generator) -> Image:
 
 def fitted(shown: Spoilt, seen: Hearts) -> FitnessModel:
     """Both linear models, with limits from images whose patient took no part in a fit."""
-    least, heart = _limits(shown, seen)
+    least, sure, heart = _limits(shown, seen)
     lying, bias = _lying(shown)
     noise = NOISE_ROOM * float(seen.noise.max())
     detail = DETAIL_ROOM * float(seen.noise.min())
-    return FitnessModel(lying, bias, _heart(seen), least, heart, noise, detail)
+    return FitnessModel(lying, bias, _heart(seen), least, sure, heart, noise, detail)
 
 
-def _limits(shown: Spoilt, seen: Hearts) -> tuple[float, float]:
+def _limits(shown: Spoilt, seen: Hearts) -> tuple[float, float, float]:
+    """Of ``least_upright``, ``sure_upright`` and ``least_heart``."""
     upright = np.zeros(len(shown.lying))
     for train, test in GroupKFold(FOLDS).split(shown.features, groups=shown.patient):
         lying, bias = _lying(shown.only(train))
-        blank = FitnessModel(lying, bias, np.zeros(0, np.float32), 0, 0, 0, 0)
+        blank = FitnessModel(lying, bias, np.zeros(0, np.float32), 0, 0, 0, 0, 0)
         upright[test] = blank.lyings(shown.features[test])[:, : len(UPRIGHT)].sum(axis=1)
     side = np.zeros(len(seen.straight))
     for train, test in GroupKFold(2 * FOLDS).split(seen.straight, groups=seen.patient):
         side[test] = seen.straight[test] @ _heart(seen.only(train))
     proper = upright[shown.lying == 0]
-    return float(np.percentile(proper, REFUSED)), float(np.percentile(side, DOUBTED))
+    least, sure = np.percentile(proper, (REFUSED, UNSURE))
+    return float(least), float(sure), float(np.percentile(side, DOUBTED))
 
 
 def _lying(shown: Spoilt) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

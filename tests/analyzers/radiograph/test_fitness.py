@@ -16,8 +16,8 @@ import pytest
 from analyzers import registry
 from analyzers.contract import NotApplicable, SeriesFacts, Volume
 from analyzers.models import stored_model
-from analyzers.radiograph import fitness
-from analyzers.radiograph.chest_frame import Image
+from analyzers.radiograph import fitness, opacity
+from analyzers.radiograph.chest_frame import Image, standardised
 from analyzers.radiograph.opacity import INPUTS, framed_chest
 from analyzers.radiograph.training.trainable import read
 from analyzers.testing import examples
@@ -93,6 +93,22 @@ def test_what_lies_wrong_is_named(
     said = [judged(altered(image), mean) for image in chests]
     assert sum(bool(one) for one in said) >= len(said) - 1
     assert sum(why in one for one in said) >= 0.7 * len(said)
+
+
+def test_what_is_hardly_a_chest_is_answered_with_one_caution(
+    chests: list[Image], mean: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = standardised(chests[0])
+    assert fitness.require_upright(image) == ()
+    strict = dataclasses.replace(fitness.shipped(), least_upright=0.0, sure_upright=1.1)
+    assert fitness.require_upright(image, strict) == (fitness.UNSURE,)
+    monkeypatch.setattr(opacity, "SURE_AGREEMENT", 1.0)
+    assert framed_chest(film(chests[0]), mean).cautions == (fitness.UNSURE,)
+    monkeypatch.setattr(fitness, "shipped", lambda: strict)
+    assert framed_chest(film(chests[0]), mean).cautions == (fitness.UNSURE,)
+    monkeypatch.setattr(opacity, "LEAST_AGREEMENT", 1.0)
+    with pytest.raises(NotApplicable, match="does not look like"):
+        framed_chest(film(chests[0]), mean)
 
 
 @pytest.mark.parametrize(
