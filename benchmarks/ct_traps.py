@@ -34,8 +34,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*", default=NAMES)
     given = parser.parse_args()
-    for where, volume in volumes("lung_segmentation", given.folder):
-        print(f"\n## {where.name}: {volume.shape[0]} slices\n")
+    for number, (_, volume) in enumerate(volumes("lung_segmentation", given.folder), 1):
+        print(f"\n## {titled(number, volume)}\n")
         print(
             f"| images | {' | '.join(given.names)} |\n|---|{'---|' * len(given.names)}", flush=True
         )
@@ -43,6 +43,14 @@ def main() -> None:
             altered = change(volume)
             said = [_said(name, altered) for name in given.names]
             print(f"| {title} | {' | '.join(said)} |", flush=True)
+
+
+def titled(number: int, volume: Volume) -> str:
+    """By what series are told apart that says nothing of a person: folders may bear names."""
+    (slices, rows, columns), (apart, _, wide) = volume.shape, volume.spacing_mm
+    return (
+        f"CT {number}: {slices} slices of {apart:.3g} mm, {rows}×{columns} pixels of {wide:.2g} mm"
+    )
 
 
 def _said(name: str, volume: Volume) -> str:

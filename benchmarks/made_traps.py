@@ -266,6 +266,104 @@ def crop(image: NDArray[np.floating]) -> Volume:
     )
 
 
+# --- chests on CT ---------------------------------------------------------------------------------
+
+
+def _of_values(volume: Volume, values: Floats) -> Volume:
+    count = len(values)
+    stored = np.clip(np.rint(values), -2048, 30000).astype(np.int16)
+    return replace(
+        volume, stored=stored, slope=np.ones(count), intercept=np.zeros(count), valid=None
+    )
+
+
+def _wide(volume: Volume, factor: float) -> Volume:
+    affine = volume.affine.copy()
+    affine[:3, :3] *= factor
+    return replace(volume, affine=affine)
+
+
+def _planes(volume: Volume, first: float, last: float) -> Volume:
+    """The slices from one share of them to another, in their place."""
+    start, stop = (round(share * len(volume.stored)) for share in (first, last))
+    affine = volume.affine.copy()
+    affine[:3, 3] += start * affine[:3, 0]
+    values = volume.values()[start:stop]
+    return _of_values(replace(volume, affine=affine), values)
+
+
+def _spread(volume: Volume, spread: float) -> Volume:
+    noise = np.random.default_rng(SEED).normal(0, spread, volume.shape).astype(np.float32)
+    return _of_values(volume, volume.values() + noise)
+
+
+CHEST_SCANS: Mapping[str, Callable[[Volume], Volume]] = {
+    "proper, noise of 15 HU added": lambda volume: _spread(volume, 15.0),
+    "proper, 8 % of the slices cut at each end": lambda volume: _planes(volume, 0.08, 0.92),
+    "proper, smoothed by 0.7 pixels": lambda volume: _of_values(
+        volume, ndimage.gaussian_filter(volume.values(), (0, 0.7, 0.7))
+    ),
+    "proper, a person 0.93 times as wide": lambda volume: _wide(volume, 0.93),
+}
+CHEST_WAYS: Mapping[str, Callable[[Volume], Volume]] = {
+    "upside down": lambda volume: _of_values(volume, volume.values()[::-1]),
+    "back to front": lambda volume: _of_values(volume, volume.values()[:, ::-1]),
+    "mirrored": lambda volume: _of_values(volume, volume.values()[..., ::-1]),
+    "axes in another order": lambda volume: _of_values(
+        volume, np.ascontiguousarray(np.moveaxis(volume.values(), 1, 2))
+    ),
+    "inverted": lambda volume: _of_values(volume, -volume.values()),
+    "noise of 300 HU added": lambda volume: _spread(volume, 300.0),
+    "noise alone": lambda volume: _of_values(
+        volume, np.random.default_rng(SEED).normal(-500, 400, volume.shape).astype(np.float32)
+    ),
+    "values 1024 too high, as stored": lambda volume: _of_values(volume, volume.values() + 1024),
+    "blurred by 4 mm": lambda volume: _of_values(
+        volume, ndimage.gaussian_filter(volume.values(), 4.0 / np.array(volume.spacing_mm))
+    ),
+    "left half of each slice": lambda volume: _of_values(
+        volume, volume.values()[..., volume.shape[2] // 2 :]
+    ),
+    "lowest fifth of the slices": lambda volume: _planes(volume, 0.0, 0.2),
+    "uppermost fifth of the slices": lambda volume: _planes(volume, 0.8, 1.0),
+    "voxels said half as wide": lambda volume: _wide(volume, 0.5),
+    "voxels said twice as wide": lambda volume: _wide(volume, 2.0),
+    "a child by its age": lambda volume: replace(volume, subject=CHILD),
+}
+"""Of a chest on CT."""
+
+
+def chests(studies: Path) -> Iterator[Given]:
+    """CT that show lungs in slices thin enough, the same altered, and images of other parts."""
+    for _, volume in volumes("lung_nodule", studies):
+        yield Given("as it should", volume, proper=True)
+        for what, alter in CHEST_SCANS.items():
+            yield Given(what, alter(volume), proper=True)
+        for what, alter in CHEST_WAYS.items():
+            yield Given(what, alter(volume))
+    for what, analyzer in (("CT of another part, or slices too thick", "lung_segmentation"),):
+        for _, volume in volumes(analyzer, studies):
+            if volume.spacing_mm[0] > THIN_MM:
+                yield Given(what, volume)
+                yield Given("the same, said to be thin", _thinner(volume))
+    for _, volume in volumes("hippocampus_fpn", studies):
+        if min(volume.shape) > 60:
+            values = volume.values()
+            scaled = values * (1500 / float(np.percentile(values, 99))) - 1000
+            yield Given("MR sent as CT", replace(_of_values(volume, scaled), modality="CT"))
+
+
+THIN_MM = 2.5
+
+
+def _thinner(volume: Volume) -> Volume:
+    """Slices said to lie 2.5 mm apart."""
+    affine = volume.affine.copy()
+    affine[:3, 0] *= THIN_MM / volume.spacing_mm[0]
+    facts = volume.facts and replace(volume.facts, spacing_mm=THIN_MM)
+    return replace(volume, affine=affine, facts=facts)
+
+
 def _elsewhere(where: Path, volume: Volume, rng: np.random.Generator) -> Iterator[Given]:
     """Crops at random from a series that is larger than a crop, with voxels of 1 mm."""
     grid = patient_grid(volume)

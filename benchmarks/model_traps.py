@@ -11,6 +11,7 @@ table at the end of the model's card.
 from __future__ import annotations
 
 import argparse
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
@@ -20,8 +21,9 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
-from analyzers import registry
-from analyzers.contract import Analyzer, NotApplicable
+from analyzers import borders, registry
+from analyzers.anatomy import standing
+from analyzers.contract import Analyzer, NotApplicable, Volume
 from analyzers.models import stored_model
 from benchmarks import made_traps
 from benchmarks.made_traps import Given
@@ -35,7 +37,8 @@ FILM_MODELS = (
     "multimodal_classifier",
 )
 CROP_MODELS = ("hippocampus_fpn", "hippocampus_unet", "hippocampus_mask_rcnn")
-
+CHEST_MODELS = ("lung_nodule",)
+NUMBERS = re.compile(r"\d+(?:\.\d+)?")
 
 TITLE = "## What it did with what it was not made for"
 """The last heading of a card; what stands below it is written by this program."""
@@ -56,7 +59,7 @@ Counts = dict[str, list[int]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("names", nargs="*", default=(*FILM_MODELS, *CROP_MODELS))
+    parser.add_argument("names", nargs="*", default=(*FILM_MODELS, *CROP_MODELS, *CHEST_MODELS))
     parser.add_argument("--each", type=int, default=made_traps.EACH, help="images a kind of trap")
     parser.add_argument("--proper", type=int, help="proper images at most; all, if not said")
     parser.add_argument("--write", action="store_true", help="into the models' cards as well")
@@ -65,15 +68,18 @@ def main() -> None:
     small = train / "pneumoniamnist_dev.npz"
 
     @cache
-    def images(of_films: bool) -> list[Given]:
-        if of_films:
+    def images(models: tuple[str, ...]) -> list[Given]:
+        if models == CHEST_MODELS:
+            return some(made_traps.chests(studies), given.proper)
+        if models == FILM_MODELS:
             made = made_traps.films(train / "cxr_opacity", studies, small, given.each)
         else:
             made = made_traps.crops(train / "hippocampus_mr", studies, given.each)
         return some(made, given.proper)
 
     for name in given.names:
-        rows = list(table(name, images(name in FILM_MODELS)))
+        kind = next(one for one in (FILM_MODELS, CROP_MODELS, CHEST_MODELS) if name in one)
+        rows = list(table(name, images(kind)))
         print("\n", "\n".join(rows), sep="", flush=True)
         if given.write:
             card = stored_model.SHIPPED / name / "CARD.md"
@@ -95,12 +101,20 @@ def some(made: Iterable[Given], proper: int | None) -> list[Given]:
 
 
 def table(name: str, images: Iterable[Given]) -> Iterator[str]:
-    """Rows of Markdown, one a kind, and a line of both sums."""
+    """Rows of Markdown, one a kind, and a line of both sums.
+
+    A trap counts as doubted where a caution is said that no proper image was given.
+    """
     analyzer = registry.load(name)("cpu")
     kinds: Counts = defaultdict(lambda: [0, 0, 0])
     sums = {False: [0, 0, 0], True: [0, 0, 0]}
+    usual: frozenset[str] = frozenset()
     for one in images:
-        answer = answered(name, analyzer, one)
+        answer, said = answered(name, analyzer, one)
+        if one.proper:
+            usual |= said
+        elif said and said <= usual:
+            answer = Answer.SILENT
         kinds[one.what][answer] += 1
         sums[one.proper][answer] += 1
     yield f"{TITLE} ({name} {analyzer.version})"
@@ -125,13 +139,24 @@ def _share(count: int, of: int) -> str:
     return f"{count} of {of} (95 % {low:.3f}–{high:.3f})"
 
 
-def answered(name: str, analyzer: Analyzer, given: Given) -> Answer:
-    """What the analyzer itself makes of an image, the choice of series left aside."""
+def answered(name: str, analyzer: Analyzer, given: Given) -> tuple[Answer, frozenset[str]]:
+    """What comes of an image in a job of its own, and the cautions said, their numbers left out."""
+    volume = given.volume
     try:
-        findings = analyzer.analyze(given.volume, registry.parameters(name, {}))
+        _require(analyzer, volume)
+        findings = analyzer.analyze(volume, registry.parameters(name, {}))
     except NotApplicable:
-        return Answer.REFUSED
-    return Answer.DOUBTED if findings.cautions else Answer.SILENT
+        return Answer.REFUSED, frozenset()
+    said = standing.told(borders.told(findings, volume), volume).cautions
+    return Answer.DOUBTED if said else Answer.SILENT, frozenset(NUMBERS.sub("", it) for it in said)
+
+
+def _require(analyzer: Analyzer, volume: Volume) -> None:
+    """Raises NotApplicable where the header says what the input contract refuses."""
+    unmet = analyzer.inputs.refusals(volume.facts) if volume.facts else ()
+    if unmet:
+        raise NotApplicable(unmet[0])
+    analyzer.inputs.require_age(volume)
 
 
 if __name__ == "__main__":

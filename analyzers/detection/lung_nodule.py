@@ -82,7 +82,7 @@ class LungNodule:
     """
 
     name: ClassVar[str] = "lung_nodule"
-    version: ClassVar[str] = "1.2.1"
+    version: ClassVar[str] = "1.3.0"
     title: ClassVar[str] = "Lung nodules"
     about: ClassVar[About] = About(
         purpose="Finds solid nodules in the lungs.",
@@ -96,7 +96,7 @@ class LungNodule:
     family: ClassVar[Code] = families.ARTIFICIAL_INTELLIGENCE
     models: ClassVar[tuple[str, ...]] = ("models/weights/lung_nodule/model.toml",)
     inputs: ClassVar[InputContract] = InputContract(
-        modalities=frozenset({"CT"}), min_slices=20, max_spacing_mm=2.5
+        modalities=frozenset({"CT"}), min_slices=20, max_spacing_mm=2.5, youngest_years=18
     )
     limits: ClassVar[Limits] = Limits(time_s=600.0, memory_mb=8192)
     parameters: ClassVar[type[NoduleParameters]] = NoduleParameters
@@ -118,6 +118,7 @@ class LungNodule:
         """
         from analyzers.anatomy.little_lung import little_lung
         from analyzers.anatomy.lung_masks import lung_masks
+        from analyzers.detection import nodule_fitness
         from analyzers.detection.nodule_candidates import lung_grid
         from analyzers.detection.nodule_masses import masses
         from analyzers.grid.hounsfield import hounsfield_planes
@@ -137,6 +138,7 @@ class LungNodule:
         if lungs_ml < LEAST_LUNG_ML:
             raise NotApplicable("The images show no aerated lung.")
         grid = lung_grid(hu, lungs, patient.spacing_mm)
+        doubts = (*little_lung(lungs_ml), *nodule_fitness.cautions(hu, lungs, patient.spacing_mm))
         large = tuple(one.words() for one in masses(grid, hu, lungs, patient.spacing_mm))
         found = self._nodules(hu, lungs, grid, patient.spacing_mm, parameters)
         labels = np.zeros(hu.shape, np.uint8)
@@ -152,7 +154,7 @@ class LungNodule:
         ] or [_nothing()]
         marks = Segmentation(patient.restore(labels), tuple(segments), title="Lung nodules")
         remarks = (*(() if found else (_none_found(parameters),)), _not_looked_for())
-        return Findings((marks,), remarks, (*little_lung(lungs_ml), *large))
+        return Findings((marks,), remarks, (*doubts, *large))
 
     def _point(self, parameters: NoduleParameters) -> OperatingPoint | None:
         return None if parameters.threshold else self.model.operating_point

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
 
-from benchmarks import made_traps, model_traps
+import numpy as np
+import pytest
+
+from analyzers.contract import Findings, InputContract, NotApplicable, Volume
+from analyzers.testing import examples
+from benchmarks import ct_traps, made_traps, model_traps
 from benchmarks.made_traps import Given
 
 
@@ -30,3 +35,41 @@ def test_as_many_proper_images_are_taken_as_asked_for_and_all_traps() -> None:
     assert [one.what for one in chosen] == ["0", "3", "6", "trap"]
     assert model_traps.some([*proper, trap], None) == [*proper, trap]
     assert len(model_traps.some([*proper, trap], 50)) == 10
+
+
+class Scripted:
+    """Says of a volume what its first value stands for."""
+
+    version = "1"
+    inputs = InputContract(modalities=frozenset({"DX"}), youngest_years=18)
+
+    def analyze(self, volume: Volume, parameters: object) -> Findings:
+        first = int(volume.stored.flat[0])
+        if first == 9:
+            raise NotApplicable("no chest")
+        return Findings(
+            (), (), (f"About {first} mL of tissue.",) if first == 1 else ("Odd.",)[:first]
+        )
+
+
+def test_what_is_said_of_proper_images_too_is_no_doubt_of_a_trap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(model_traps.registry, "load", lambda name: lambda device: Scripted())
+    monkeypatch.setattr(model_traps.registry, "parameters", lambda name, given: None)
+
+    def shown(what: str, first: int, proper: bool = False, **said: object) -> Given:
+        return Given(what, made_traps.film(np.full((2, 2), first), **said), proper)
+
+    trap, child = shown("odd", 2), replace(shown("child", 0).volume, subject=made_traps.CHILD)
+    images = [shown("proper", 1, proper=True), shown("same words", 1), trap, shown("refused", 9)]
+    silent = shown("silent", 0)
+    *_, last = model_traps.table("x", [*images, silent, Given("child", child)])
+    assert last.startswith("Traps refused or doubted: 3 of 5 ")
+    assert "Proper ones refused: 0 of 1 " in last
+
+
+def test_a_ct_is_told_by_its_grid_and_not_by_its_folder() -> None:
+    volume = examples.volume(np.zeros((4, 6, 8), np.int16), "CT")
+    assert ct_traps.titled(2, volume).startswith("CT 2: 4 slices of ")
+    assert "6×8 pixels" in ct_traps.titled(2, volume)

@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from analyzers.contract import Findings, InvalidParameters, NotApplicable, Segmentation, Volume
-from analyzers.detection import nodule_model
+from analyzers.detection import nodule_fitness, nodule_model
 from analyzers.detection.lung_nodule import (
     MOST_CERTAIN_AT_HILUM,
     LungNodule,
@@ -135,6 +135,35 @@ def test_a_mark_near_a_hilum_is_never_more_than_even() -> None:
     answer = _possible(found, None)
     assert answer.probability == MOST_CERTAIN_AT_HILUM
     assert "of a hilum" in answer.reasons[1]
+
+
+def test_lungs_that_the_images_cut_are_named_with_the_borders() -> None:
+    lungs = np.zeros((40, 60, 100), np.uint8)
+    lungs[5:35, 10:50, 5:45], lungs[5:35, 10:50, 55:95] = 1, 2
+    spacing = (2.0, 2.0, 2.0)
+    assert nodule_fitness.cut(lungs, spacing) == ()
+    assert nodule_fitness.cut(lungs[10:], spacing) == ("below",)
+    assert nodule_fitness.cut(lungs[:30, :, 60:], spacing) == ("above", "on the right")
+
+
+@pytest.mark.parametrize(("scale", "is_odd"), [(0.5, True), (1.0, False), (2.0, True)])
+def test_lungs_of_no_adult_s_width_are_doubted(scale: float, is_odd: bool) -> None:
+    hu = np.full((40, 60, 100), 40, np.int16)
+    lungs = np.zeros(hu.shape, np.uint8)
+    lungs[5:35, 10:50, 0 + 5 : 45], lungs[5:35, 10:50, 55:95] = 1, 2
+    step = 2.8 * scale
+    said = nodule_fitness.cautions(hu, lungs, (step, step, step))
+    assert any("mm wide" in one for one in said) is is_odd
+    assert not any(
+        "mm wide" in one for one in nodule_fitness.cautions(hu, lungs[..., 50:], (1,) * 3)
+    )
+
+
+@pytest.mark.parametrize(("noise", "is_doubted"), [(20.0, False), (60.0, False), (110.0, True)])
+def test_noise_beyond_what_was_tried_is_doubted(noise: float, is_doubted: bool) -> None:
+    values = chest() + np.random.default_rng(4).normal(0, noise, SHAPE)
+    found = LungNodule("cpu").analyze(ct(values.astype(np.int16)), NoduleParameters())
+    assert any("have noise of" in one for one in found.cautions) is is_doubted
 
 
 def test_no_lung_is_not_applicable() -> None:
