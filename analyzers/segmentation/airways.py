@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -16,7 +17,9 @@ from analyzers.contract import (
     Measurement,
     NoParameters,
     NotApplicable,
+    Reference,
     Segmentation,
+    Subject,
     Volume,
     counting,
 )
@@ -33,6 +36,13 @@ LEAST_ROUNDNESS = 0.55
 LARGEST_WIDTH_MM = 35.0
 
 
+ADULT_YEARS = 18
+USUAL_MM2 = {"M": (180.0, 396.0), "F": (142.0, 266.0)}
+"""Mean with two standard deviations (288, 54 and 204, 31) of 50 men and 50 women on CT (Lee et al.,
+J Korean Radiol Soc 1988;24:265)."""
+AREA_SOURCE = "50 healthy Koreans of this sex on CT, mean with 2 SD, Lee et al. 1988"
+
+
 class AirwaySegmentation:
     """Segments the lumen of trachea and bronchi, as far as the images let them be followed.
 
@@ -41,13 +51,14 @@ class AirwaySegmentation:
     """
 
     name: ClassVar[str] = "airway_segmentation"
-    version: ClassVar[str] = "1.0.2"
+    version: ClassVar[str] = "1.1.0"
     title: ClassVar[str] = "Airway segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the lumen of trachea and bronchi on chest CT.",
         gives=(
             "a segment with its volume",
-            "cross-section of the trachea",
+            "cross-section of the trachea, and what is usual of an adult's, where the header says "
+            "the sex",
         ),
     )
     family: ClassVar[Code] = families.NEIGHBORHOOD_ANALYSIS
@@ -88,9 +99,17 @@ class AirwaySegmentation:
         segment = structures.of("airways").segment(1, (size,))
         labels = grid.restore(tree.mask.view(np.uint8))
         one_more()
-        tube = _trachea(tree.mask, grid.spacing_mm)
+        usual = usual_area(volume.subject)
+        tube = [replace(one, reference=usual) for one in _trachea(tree.mask, grid.spacing_mm)]
         airways = Segmentation(labels, (segment,), title="Airways")
         return Findings((airways, *tube))
+
+
+def usual_area(subject: Subject) -> Reference | None:
+    """Which cross-section of the trachea is usual; None where age or sex do not tell it."""
+    is_adult = subject.age_years is not None and subject.age_years >= ADULT_YEARS
+    usual = USUAL_MM2.get(subject.sex or "") if is_adult else None
+    return None if usual is None else Reference(*usual, AREA_SOURCE)
 
 
 def _trachea(airways: Mask, spacing_mm: Spacing) -> tuple[Measurement, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -18,8 +19,10 @@ from analyzers.contract import (
     Measurement,
     NoParameters,
     NotApplicable,
+    Reference,
     Segment,
     Segmentation,
+    Subject,
     Volume,
     counting,
 )
@@ -34,6 +37,17 @@ LEAST_EXTENT_MM = 40.0
 LEAST_WIDTH_MM = 150.0
 TISSUE_HU, CUT_FACE_SHARE = -500, 0.15
 LEAST_LUNG_ML = 20.0
+
+ADULT_YEARS = 18
+VOLUME_ML = {"F": -10150.0, "M": -10150.0 + 605.3}
+ML_A_CM, ML_A_KG, USUAL_ML = 92.61, -12.99, 1766.0
+"""Volume of both lungs by height and weight, and how far from it is usual (Cheng et al., Int J COPD
+2019;14:1657, DOI 10.2147/COPD.S187596; 564 healthy people)."""
+HEIGHTS_M, WEIGHTS_KG = (1.4, 2.0), (35.0, 120.0)
+"""Beyond them the equation is not asked: of so few people it knows."""
+VOLUME_SOURCE = (
+    "healthy Chinese adults of this sex, height and weight, breathed in fully, Cheng et al. 2019"
+)
 
 UNAERATED_LABEL, FLUID_LABEL = 3, 4
 CERTAINTY = Code("CERTAINPLACE", codes.PRIVATE_SCHEME, "Certainty of its place")
@@ -67,13 +81,14 @@ class LungSegmentation:
     """
 
     name: ClassVar[str] = "lung_segmentation"
-    version: ClassVar[str] = "1.4.0"
+    version: ClassVar[str] = "1.5.0"
     title: ClassVar[str] = "Lung segmentation"
     about: ClassVar[About] = About(
         purpose="Marks the left and the right lung on chest CT, without airways.",
         gives=(
             "segments of both lungs",
-            "volume, mean density and share below -950 HU",
+            "volume, mean density and share below -950 HU; what volume is usual, where the header "
+            "says sex, height and weight of an adult",
             "segments of tissue without air and of fluid among them, where their place and "
             "density tell them",
         ),
@@ -126,7 +141,10 @@ class LungSegmentation:
         others, limits = self._without_air(volume, grid, hu, labels)
         one_more()
         segmentation = Segmentation(grid.restore(labels), (*sides, *others), title="Lungs")
-        both = Measurement(codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER)
+        usual = usual_volume(volume.subject) if _is_whole(labels, found) else None
+        both = Measurement(
+            codes.TOTAL_LUNG_VOLUME, round(total_ml, 1), codes.MILLILITER, reference=usual
+        )
         return Findings((segmentation, both), (*_missing(sides), *limits), little_lung(total_ml))
 
     @staticmethod
@@ -163,6 +181,24 @@ class LungSegmentation:
             found.append(structures.of(key).segment(number, measurements, (judged,)))
         untold = (UNTOLD.format(volume=f"{dark.untold_ml:.0f}"),) if dark.untold_ml else ()
         return tuple(found), (*untold, NOT_IN_VOLUMES)
+
+
+def usual_volume(subject: Subject) -> Reference | None:
+    """Which volume of both lungs is usual; None where the header does not tell it of an adult."""
+    age, height, weight = subject.age_years, subject.height_m, subject.weight_kg
+    if age is None or height is None or weight is None or subject.sex not in VOLUME_ML:
+        return None
+    is_known = HEIGHTS_M[0] <= height <= HEIGHTS_M[1] and WEIGHTS_KG[0] <= weight <= WEIGHTS_KG[1]
+    if age < ADULT_YEARS or not is_known:
+        return None
+    usual = VOLUME_ML[subject.sex] + ML_A_CM * 100 * height + ML_A_KG * weight
+    return Reference(round(usual - USUAL_ML), round(usual + USUAL_ML), VOLUME_SOURCE)
+
+
+def _is_whole(labels: NDArray[np.uint8], lungs: Iterable[int]) -> bool:
+    """Whether no lung meets a border of the images."""
+    sides = (labels.take((0, -1), axis) for axis in range(3))
+    return not any(np.isin(side, list(lungs)).any() for side in sides)
 
 
 def _is_sagittal_strip(hu: Hounsfield, spacing_mm: tuple[float, float, float]) -> bool:

@@ -9,7 +9,7 @@ import highdicom as hd
 
 from analyzers.contract import Code, Measurement, Reference
 from node.results.modules import provenance
-from node.results.words import numbers, sentences
+from node.results.words import numbers, phrases, sentences
 from node.results.words.sentences import Said
 
 LOWER = Code("385524004", "SCT", "Normal Range Lower Limit")
@@ -89,7 +89,7 @@ def in_words(item: Measurement, language: str) -> str:
         language,
         range=_limits(item.reference, item.unit, language),
         where=_WORDS[found](language),
-        source=item.reference.source,
+        source=phrases.shown(item.reference.source, language),
     )
 
 

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from analyzers.anatomy.airway_tree import STEP_ML
-from analyzers.contract import Findings, Measurement, NoParameters, NotApplicable, Segmentation
+from analyzers.contract import (
+    Findings,
+    Measurement,
+    NoParameters,
+    NotApplicable,
+    Segmentation,
+    Subject,
+)
 from analyzers.segmentation.airways import AirwaySegmentation
 from analyzers.segmentation.lungs import LungSegmentation
 from tests.analyzers.segmentation import bodies
@@ -31,6 +40,24 @@ def test_the_cross_section_of_the_trachea_is_that_of_the_tube() -> None:
     _, findings = analyze(bodies.tree())
     (area,) = [item for item in findings.items if isinstance(item, Measurement)]
     assert area.value == pytest.approx(np.pi * 8.0**2, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("subject", "usual"),
+    [
+        (Subject(age_years=50.0, sex="M"), (180.0, 396.0)),
+        (Subject(age_years=50.0, sex="F"), (142.0, 266.0)),
+        (Subject(age_years=12.0, sex="F"), None),
+        (Subject(sex="F"), None),
+    ],
+)
+def test_the_trachea_is_compared_with_that_of_adults_of_the_same_sex(
+    subject: Subject, usual: tuple[float, float] | None
+) -> None:
+    given = replace(bodies.tree(0.0).volume(), subject=subject)
+    findings = AirwaySegmentation("cpu").analyze(given, NoParameters())
+    (area,) = [item for item in findings.items if isinstance(item, Measurement)]
+    assert (area.reference and (area.reference.low, area.reference.high)) == usual
 
 
 def test_a_hole_in_a_bronchial_wall_does_not_flood_the_lung() -> None:

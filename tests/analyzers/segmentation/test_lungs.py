@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations, product
 
 import numpy as np
@@ -18,6 +19,7 @@ from analyzers.contract import (
     NotApplicable,
     Segment,
     Segmentation,
+    Subject,
     Volume,
 )
 from analyzers.segmentation.lungs import NOT_IN_VOLUMES, LungSegmentation
@@ -186,6 +188,39 @@ def test_lungs_cut_by_the_edge_are_found_and_said_to_be_partial() -> None:
     assert measured(segment(found, "left_lung"), codes.VOLUME) > 0.5 * LEFT_ML
     said = borders.told(findings, cut).remarks
     assert any("Left lung reaches the border" in one and "(below, above)" in one for one in said)
+
+
+MAN = Subject(age_years=50.0, sex="M", weight_kg=80.0, height_m=1.80)
+
+
+@pytest.mark.parametrize(
+    ("subject", "usual"),
+    [
+        (MAN, (4320.0, 7852.0)),
+        (replace(MAN, sex="F", weight_kg=55.0, height_m=1.60), (2187.0, 5719.0)),
+        (replace(MAN, sex="O"), None),
+        (replace(MAN, age_years=12.0), None),
+        (replace(MAN, height_m=None), None),
+        (replace(MAN, weight_kg=None), None),
+        (replace(MAN, height_m=0.18), None),
+        (replace(MAN, weight_kg=400.0), None),
+    ],
+)
+def test_the_volume_of_both_lungs_is_compared_with_that_of_adults_alike(
+    subject: Subject, usual: tuple[float, float] | None
+) -> None:
+    found = total(replace(volume(chest()), subject=subject)).reference
+    assert (found and (found.low, found.high)) == usual
+
+
+def test_lungs_that_the_images_cut_are_compared_with_nothing() -> None:
+    assert total(replace(volume(chest()[16:40]), subject=MAN)).reference is None
+
+
+def total(of: Volume) -> Measurement:
+    _, findings = analyze(of)
+    (both,) = [item for item in findings.items if isinstance(item, Measurement)]
+    return both
 
 
 @pytest.mark.parametrize("noise_hu", [0.0, 60.0, 120.0])

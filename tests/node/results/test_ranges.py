@@ -12,10 +12,13 @@ import pytest
 from pydicom.dataset import Dataset
 
 from analyzers.contract import Findings, Measurement, Reference
+from analyzers.segmentation.airways import AREA_SOURCE
+from analyzers.segmentation.body_composition import MUSCLE_SOURCE
+from analyzers.segmentation.lungs import VOLUME_SOURCE
 from node.results import reported
 from node.results.forms import rows, table
 from node.results.modules.source import Maker
-from node.results.report import lines
+from node.results.report import lines, ranges
 from node.results.words import numbers
 from node.results.write import write_results
 from storage.kinds import ObjectKind
@@ -136,3 +139,10 @@ def test_findings_with_a_reference_range_have_every_further_form(tmp_path: Path)
     forms = {one.kind for one in table.FORMS} - {ObjectKind.PROBABILITY}
     made = write_results(ct_source(), findings, PROVENANCE, tmp_path / "job", forms)
     assert forms <= {one.kind for one in made.objects}
+
+
+@pytest.mark.parametrize("source", [AREA_SOURCE, MUSCLE_SOURCE, VOLUME_SOURCE])
+def test_on_whose_word_it_is_is_said_in_the_language_of_the_report(source: str) -> None:
+    said = ranges.in_words(measured(3.0, Reference(2.0, 4.0, source)), "de")
+    assert "gesunde" in said
+    assert "healthy" not in said
