@@ -82,7 +82,7 @@ def test_analyzers_are_listed_for_people_and_for_programs() -> None:
 def test_of_one_analyzer_everything_is_told() -> None:
     shown = " ".join(wetread("analyzers", "lung_nodule").split())
     assert "Lung nodules (lung_nodule 1." in shown
-    assert "reads: CT; at least 20 slices; slices at most 2.5 mm apart; originals only" in shown
+    assert "reads: CT; at least 20 slices; slices at most 2.5 mm apart; persons from 18" in shown
     assert "gives: a box for each nodule" in shown
     assert "a number from 4 to 30 mm" in shown
     assert "smaller nodules are not reported" in shown
