@@ -64,6 +64,7 @@ def main(port: int, ae_title: str, paths: list[str]) -> dict[str, Any]:
     for image in images:
         told["stored"].append(association.send_c_store(image).get("Status"))
         if told["stored"][-1] is None and answers.count("C_STORE_RSP") == len(told["stored"]):
+            association.abort()
             sys.exit(MISLAID)
     status, _ = association.send_n_action(
         _request(images), REQUEST_COMMITMENT, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE
