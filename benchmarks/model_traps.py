@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from functools import cache
@@ -54,6 +54,8 @@ class Answer(IntEnum):
 
 Counts = dict[str, list[int]]
 """By kind of image: how many of each ``Answer``."""
+USUAL = 0.05
+"""Of the proper images: a caution that more of them get tells a trap from nothing."""
 
 
 def main() -> None:
@@ -103,17 +105,17 @@ def some(made: Iterable[Given], proper: int | None) -> list[Given]:
 def table(name: str, images: Iterable[Given]) -> Iterator[str]:
     """Rows of Markdown, one a kind, and a line of both sums.
 
-    A trap counts as doubted where a caution is said that no proper image was given.
+    A trap counts as doubted where a caution is said that hardly any proper image was given.
     """
     analyzer = registry.load(name)("cpu")
     kinds: Counts = defaultdict(lambda: [0, 0, 0])
     sums = {False: [0, 0, 0], True: [0, 0, 0]}
-    usual: frozenset[str] = frozenset()
+    told: Counter[str] = Counter()
     for one in images:
         answer, said = answered(name, analyzer, one)
         if one.proper:
-            usual |= said
-        elif said and said <= usual:
+            told.update(said)
+        elif said and all(told[caution] > USUAL * sum(sums[True]) for caution in said):
             answer = Answer.SILENT
         kinds[one.what][answer] += 1
         sums[one.proper][answer] += 1

@@ -67,6 +67,9 @@ def test_what_is_said_of_proper_images_too_is_no_doubt_of_a_trap(
     *_, last = model_traps.table("x", [*images, silent, Given("child", child)])
     assert last.startswith("Traps refused or doubted: 3 of 5 ")
     assert "Proper ones refused: 0 of 1 " in last
+    sound = [shown("proper", 0, proper=True)] * 19
+    *_, last = model_traps.table("x", [*images[:1], *sound, images[1]])
+    assert last.startswith("Traps refused or doubted: 1 of 1 "), "one in twenty is not usual"
 
 
 def test_a_ct_is_told_by_its_grid_and_not_by_its_folder() -> None:
