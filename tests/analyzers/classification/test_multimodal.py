@@ -239,6 +239,7 @@ def test_training_stores_a_model_that_answers_and_its_card(folder: Path, tmp_pat
 
 
 @pytest.mark.usefixtures("quick")
+@pytest.mark.timeout(900)  # as in the detector's test
 def test_the_opacity_ensemble_is_trained_and_stored_with_its_card(
     folder: Path, tmp_path: Path
 ) -> None:

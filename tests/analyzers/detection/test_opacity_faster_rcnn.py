@@ -212,6 +212,7 @@ def excerpt(folder: Path, of: Path, opacities: int, others: int) -> Path:
     return folder
 
 
+@pytest.mark.timeout(900)  # its small fits share OpenMP threads, which crawl beside others
 def test_the_script_goes_on_from_finished_folds_and_stores_a_model_with_its_card(
     tmp_path: Path, test_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
