@@ -218,7 +218,7 @@ def _bare(images: Path, work: Path, pacs_port: int, options: argparse.Namespace)
         sys.exit("the study has no volume")
     findings = analyzer.analyze(source.volume, analyzer.parameters())
     marks.append(time.monotonic())
-    results = write_results(source, findings, _provenance(work.name), work / "out")
+    results = write_results(source, findings, provenance(CT.analyzer, work.name), work / "out")
     marks.append(time.monotonic())
     peer = Peer("pacs", "BENCHPACS", "127.0.0.1", pacs_port, calling_ae="BENCH")
     send([work / one.key for one in results.objects], peer, lambda number, result: None)
@@ -226,15 +226,16 @@ def _bare(images: Path, work: Path, pacs_port: int, options: argparse.Namespace)
     return Parts(*(after - before for before, after in itertools.pairwise(marks)))
 
 
-def _provenance(name: str) -> Provenance:
+def provenance(analyzer: str, key: str) -> Provenance:
+    """Of results that a bench writes."""
     return Provenance(
-        analyzer=CT.analyzer,
+        analyzer=analyzer,
         analyzer_version="bench",
         analyzer_title="Bench",
         parameters={},
         device="cpu",
         node_version="bench",
-        key=name,
+        key=key,
         started_at=datetime.now(UTC),
     )
 

@@ -13,14 +13,13 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
 from pydicom import dcmread
 
 from analyzers import registry
 from benchmarks.analysis import memory_kb
-from node.results.modules.source import Provenance
+from benchmarks.end_to_end import provenance
 from node.results.write import write_results
 from node.series.read import read_series
 from node.work import job
@@ -57,7 +56,7 @@ def _measure(name: str, folder: Path) -> None:
             findings = analyzer.analyze(source.volume, registry.parameters(name, {}))
             steps.append(memory_kb("VmHWM") - held)
             key = str(len(some))
-            write_results(source, findings, _provenance(name, key), Path(place) / key)
+            write_results(source, findings, provenance(name, key), Path(place) / key)
             steps.append(memory_kb("VmHWM") - held)
             del source, findings
     shares = " | ".join(f"{1024 * one / stored_b:.2f}" for one in steps)
@@ -66,19 +65,6 @@ def _measure(name: str, folder: Path) -> None:
 
 def _height(path: Path) -> float:
     return float(dcmread(path, stop_before_pixels=True).ImagePositionPatient[2])
-
-
-def _provenance(name: str, key: str) -> Provenance:
-    return Provenance(
-        analyzer=name,
-        analyzer_version="bench",
-        analyzer_title="Bench",
-        parameters={},
-        device="cpu",
-        node_version="bench",
-        key=key,
-        started_at=datetime.now(UTC),
-    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.grid.hounsfield import Hounsfield
+from analyzers.grid.noise import SPREAD, second_differences
 
 LOUD_HU = 65.0
 """The noise that was added, and that of the training images."""
@@ -23,8 +24,8 @@ CUT_MM2 = 400.0
 """Of lung in the plane at a border of the images: more than the tip of an apex or a recess."""
 NARROW_MM, WIDE_MM = 150.0, 450.0
 """Of both lungs of an adult from side to side."""
-OF_NOISE = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-SPREAD_OF_NOISE, MEDIAN_OF_NORMAL = 6.0, 0.6745
+MEDIAN_OF_NORMAL = 0.6745
+"""Of its absolute values, in standard deviations."""
 
 CUT = (
     "The images cut the lungs ({where}): of what lies beyond nothing is said, and no mark does not"
@@ -88,6 +89,6 @@ def noise_hu(hu: Hounsfield, lungs: NDArray[np.uint8]) -> float | None:
         smooth = cv2.GaussianBlur(plane, (0, 0), 2)
         soft = (smooth > SOFT_HU[0]) & (smooth < SOFT_HU[1])
         if np.count_nonzero(soft) >= FEWEST_PIXELS:
-            second = np.abs(cv2.filter2D(plane, -1, OF_NOISE)[soft])
-            found.append(float(np.median(second)) / MEDIAN_OF_NORMAL / SPREAD_OF_NOISE)
+            second = np.abs(second_differences(plane)[soft])
+            found.append(float(np.median(second)) / MEDIAN_OF_NORMAL / SPREAD)
     return float(np.median(found)) if found else None

@@ -14,11 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from analyzers.contract import InputContract, NotApplicable, Volume
+from analyzers.grid.noise import SPREAD, second_differences
 from analyzers.models import stored_model
 from analyzers.radiograph.chest_frame import Image
 from analyzers.radiograph.opacity_features import Kind, features
@@ -53,7 +53,6 @@ SMOOTH = (
     " was enlarged from few pixels."
 )
 NOISY = "Caution: the radiograph is noisier than any that the method knows."
-_NOISE_KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,8 +163,8 @@ def cautions(image: Image, framed: Image, model: FitnessModel | None = None) -> 
 
 def noise_of(image: Image) -> float:
     """Spread of the noise of a standardised image (Immerkær 1996, DOI 10.1006/cviu.1996.0060)."""
-    second = cv2.filter2D(image, -1, _NOISE_KERNEL)[1:-1, 1:-1]
-    return float(np.sqrt(np.pi / 2) * np.abs(second).mean() / 6)
+    second = second_differences(image)[1:-1, 1:-1]
+    return float(np.sqrt(np.pi / 2) * np.abs(second).mean() / SPREAD)
 
 
 def sides(framed: Image) -> NDArray[np.float64]:

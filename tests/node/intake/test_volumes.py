@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import pytest
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
 from analyzers import registry
 from analyzers.contract import AnalyzerInfo, InputContract, Limits
@@ -18,9 +16,9 @@ from node.intake.planning import Planner
 from node.series import parts
 from storage import index, ledger
 from storage.database import Database
-from storage.header.attributes import extract
-from storage.records import InstanceRecord, Job, Placement, PutOutcome
+from storage.records import InstanceRecord, Job
 from tests.node.intake.test_routing import series
+from tests.storage import samples
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MR = InputContract(modalities=frozenset({"MR"}))
@@ -49,18 +47,15 @@ def receive(database: Database, *points: int) -> None:
 
 def record(number: int) -> InstanceRecord:
     """One image, which lies where every fifth lies."""
-    made = Dataset()
-    made.file_meta = FileMetaDataset()
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    made.SOPClassUID, made.SOPInstanceUID = MRImageStorage, f"1.2.3.{number}"
-    made.StudyInstanceUID, made.SeriesInstanceUID = "1.2", "1.2.3"
-    made.Modality, made.PatientID, made.SeriesNumber = "MR", "A", 7
-    made.InstanceNumber, made.Rows, made.Columns = number, 64, 64
-    made.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-    made.ImagePositionPatient = [0, 0, 3 * ((number - 1) % SLICES)]
-    made.TemporalPositionIdentifier = (number - 1) // SLICES + 1
-    placement = Placement(PutOutcome.NEW, f"key{number}", 1, f"{number:064d}", "")
-    return InstanceRecord(extract(made), placement, NOON, "MR1")
+    made = samples.record(number, "1.2", "1.2.3", Modality="MR", SeriesNumber=7)
+    place, point = (number - 1) % SLICES, (number - 1) // SLICES + 1
+    header = {
+        **made.attributes.instance,
+        "ImageOrientationPatient": [1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+        "ImagePositionPatient": [0.0, 0.0, 3.0 * place],
+        "TemporalPositionIdentifier": point,
+    }
+    return replace(made, attributes=replace(made.attributes, instance=header))
 
 
 def plan(database: Database, rule: RuleSettings = RULE) -> list[Job]:
